@@ -1,0 +1,33 @@
+# The image of the operator: one static program on a base of CA certificates and little else.
+#
+#   docker build -t keyturn .
+#
+# A program that was built outside goes in by naming its directory in place of the stage "build", which is then
+# not run; the base can be named too:
+#
+#   docker build -t keyturn --build-context build=target/x86_64-unknown-linux-gnu/release --build-arg BASE=scratch .
+
+ARG BASE=gcr.io/distroless/static-debian12:nonroot
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# A target is named, although it is the builder's own (x86_64- or aarch64-unknown-linux-gnu): without one,
+# crt-static would reach build scripts and procedural macros too, and those cannot be static.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    set -eu; \
+    target="$(rustc --print host-tuple)"; \
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin keyturn --target "$target"; \
+    cp "target/$target/release/keyturn" /keyturn
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="keyturn" \
+      org.opencontainers.image.description="Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that is always fresh" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /keyturn /keyturn
+# nonroot of the base, by number so that runAsNonRoot can be checked.
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/keyturn"]
+CMD ["run"]

@@ -1,0 +1,106 @@
+{{- define "keyturn.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* The name of every object of the release: its own where that says keyturn already. */}}
+{{- define "keyturn.fullname" -}}
+{{- $name := include "keyturn.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "keyturn.serviceAccountName" -}}
+{{- default (include "keyturn.fullname" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "keyturn.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "keyturn.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "keyturn.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "keyturn.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: keyturn
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "keyturn.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /*
+The container's environment. A name set twice would be refused by the API server in words that name no
+value of this chart, so it is refused here.
+*/}}
+{{- define "keyturn.env" -}}
+{{- $env := list (dict "name" "KEYTURN_CLUSTER_NAME" "value" (required "clusterName is required: it is half of the external ID <clusterName>/<namespace>" .Values.clusterName)) }}
+{{- with .Values.watchNamespaces }}
+{{- $env = append $env (dict "name" "KEYTURN_WATCH_NAMESPACES" "value" (join "," .)) }}
+{{- end }}
+{{- $env = append $env (dict "name" "KEYTURN_LOG_FORMAT" "value" .Values.logFormat) }}
+{{- $env = append $env (dict "name" "RUST_LOG" "value" .Values.logLevel) }}
+{{- with .Values.aws.region }}
+{{- $env = append $env (dict "name" "AWS_REGION" "value" .) }}
+{{- end }}
+{{- with .Values.aws.stsEndpoint }}
+{{- $env = append $env (dict "name" "AWS_ENDPOINT_URL_STS" "value" .) }}
+{{- end }}
+{{- $names := list "KEYTURN_WATCH_NAMESPACES" }}
+{{- range $env }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if has .name $names }}
+{{- fail (printf "extraEnv: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, logFormat, logLevel and aws in values.yaml" .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- $env = append $env . }}
+{{- end }}
+{{- toYaml $env }}
+{{- end }}
+
+{{- /* What keyturn does inside a namespace: the rules of the ClusterRole, or of one Role per watched namespace. */}}
+{{- define "keyturn.namespacedRules" -}}
+- apiGroups: [keyturn.dev]
+  resources: [awsconfigs]
+  verbs: [list, watch]
+- apiGroups: [keyturn.dev]
+  resources: [awsroles]
+  verbs: [list, watch, create, patch]
+- apiGroups: [keyturn.dev]
+  resources: [awsconfigs/status, awsroles/status]
+  verbs: [patch]
+# keyturn watches only the metadata of Secrets that carry its label, but RBAC can express neither "metadata
+# only" nor "with this label": list and watch permit reading Secrets. For real least privilege set
+# watchNamespaces, which gives this right in those namespaces alone.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [list, watch, get, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}
+
+{{- /* What keyturn reads of the cluster itself, in either mode. */}}
+{{- define "keyturn.clusterRules" -}}
+- apiGroups: [keyturn.dev]
+  resources: [awsrolegrants]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{- end }}

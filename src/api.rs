@@ -1,0 +1,42 @@
+//! The contract: what users and cluster admins write, and what the operator answers.
+//!
+//! Custom resource types, their schemas and rules, conditions, reasons, and every name (label, annotation, field
+//! manager) that others may rely on. This room imports nothing of ours, holds no client and reads no clock; every
+//! other room may import it. The doc comments of the fields are user documentation: they become `kubectl explain`.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "the fields' doc comments are read in kubectl explain, where backticks are noise"
+)]
+#![allow(clippy::duplicated_attributes, reason = "each printer column has a type of its own")]
+
+mod aws_config;
+mod aws_role;
+mod aws_role_grant;
+mod condition;
+mod duration;
+pub mod names;
+mod reason;
+mod role_arn;
+
+pub use aws_config::{
+    ActiveRole, AwsConfig, AwsConfigSpec, AwsConfigStatus, CredentialProvider, Failure, Format, Mode, Session, Target,
+    TargetStatus, TargetValue,
+};
+pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
+pub use aws_role_grant::{
+    AwsRoleGrant, AwsRoleGrantSpec, Ceilings, LabelRequirement, LabelSelector, Namespaces, Operator,
+};
+pub use condition::{ConditionType, condition, same_ignoring_times, set_conditions};
+pub use duration::{InvalidDuration, SessionDuration};
+pub use reason::Reason;
+pub use role_arn::{InvalidRoleArn, RoleArn};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// The custom resource definitions of this release, in the order in which they are installed.
+#[must_use]
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd()]
+}

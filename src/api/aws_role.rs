@@ -1,0 +1,57 @@
+//! `AwsRole`: an IAM role that one `AwsConfig` may use.
+
+use super::role_arn::ROLE_ARN_PATTERN;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An IAM role of one `AwsConfig`. The operator writes one for each `spec.role` of an `AwsConfig`.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "keyturn.dev",
+    version = "v1alpha1",
+    kind = "AwsRole",
+    plural = "awsroles",
+    namespaced,
+    status = "AwsRoleStatus",
+    derive = "PartialEq",
+    shortname = "awsr",
+    category = "keyturn",
+    doc = "AwsRole is an IAM role of one AwsConfig. The operator writes one for each role that an AwsConfig names.",
+    printcolumn(name = "Config", type_ = "string", json_path = ".spec.awsConfigRef.name"),
+    printcolumn(name = "Person", type_ = "string", json_path = ".spec.person"),
+    printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
+    printcolumn(name = "Active", type_ = "boolean", json_path = ".status.active"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.awsConfigRef == oldSelf.awsConfigRef").message("awsConfigRef is immutable: delete and recreate to move"))]
+#[x_kube(validation = Rule::new("has(self.person) == has(oldSelf.person) && (!has(self.person) || self.person == oldSelf.person)").message("person is immutable: delete and recreate"))]
+pub struct AwsRoleSpec {
+    /// The AwsConfig of the same namespace that this role belongs to. Immutable.
+    pub aws_config_ref: AwsConfigRef,
+
+    /// The person, equal to the AwsConfig's. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 64), regex(pattern = "^[A-Za-z0-9_+=.@-]{2,64}$"))]
+    pub person: Option<String>,
+
+    /// The ARN of the IAM role.
+    #[schemars(length(max = 2048), regex(pattern = ROLE_ARN_PATTERN))]
+    pub role: String,
+}
+
+/// Which `AwsConfig` an `AwsRole` belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AwsConfigRef {
+    /// The name of an AwsConfig of the same namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+}
+
+/// What the operator says of an `AwsRole`. Nothing in it changes at a renewal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AwsRoleStatus {
+    /// Whether its AwsConfig uses this role now.
+    pub active: Option<bool>,
+}

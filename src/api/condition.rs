@@ -1,0 +1,102 @@
+//! Conditions: pure functions that set them so that `lastTransitionTime` moves only with `status`.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// The conditions of an `AwsConfig`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionType {
+    /// Spec, references and grant are in order.
+    Accepted,
+    /// A valid credential is in the Secret.
+    Issued,
+    /// Both: a pod that mounts the Secret now works.
+    Ready,
+    /// Renewal fails while the credential is still valid. Present only while it is so.
+    RenewalFailing,
+}
+
+impl ConditionType {
+    /// The name as it stands in the object.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Issued => "Issued",
+            Self::Ready => "Ready",
+            Self::RenewalFailing => "RenewalFailing",
+        }
+    }
+}
+
+/// A condition as of `now`; [`set_conditions`] gives it its true `lastTransitionTime`.
+#[must_use]
+pub fn condition(
+    type_: ConditionType,
+    status: bool,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
+    Condition {
+        type_: type_.as_str().to_owned(),
+        status: if status { "True" } else { "False" }.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: generation,
+        last_transition_time: Time(now),
+    }
+}
+
+/// The `wanted` conditions, each with the transition time of its predecessor in `current` if its status is the same.
+#[must_use]
+pub fn set_conditions(current: &[Condition], wanted: Vec<Condition>) -> Vec<Condition> {
+    wanted
+        .into_iter()
+        .map(|mut condition| {
+            let before = current.iter().find(|c| c.type_ == condition.type_ && c.status == condition.status);
+            if let Some(before) = before {
+                condition.last_transition_time = before.last_transition_time.clone();
+            }
+            condition
+        })
+        .collect()
+}
+
+/// Whether two lists of conditions say the same, whatever their transition times.
+#[must_use]
+pub fn same_ignoring_times(left: &[Condition], right: &[Condition]) -> bool {
+    let without_time = |c: &Condition| Condition { last_transition_time: Time(Timestamp::UNIX_EPOCH), ..c.clone() };
+    left.iter().map(without_time).eq(right.iter().map(without_time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Reason;
+    use jiff::ToSpan as _;
+
+    #[test]
+    fn the_transition_time_moves_only_with_the_status() {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let later = start + 1.hour();
+        let ready =
+            |status, reason: Reason, now| condition(ConditionType::Ready, status, reason.as_str(), "", Some(1), now);
+        let first = set_conditions(&[], vec![ready(true, Reason::Issued, start)]);
+
+        let renewed = set_conditions(&first, vec![ready(true, Reason::Renewed, later)]);
+        assert_eq!(renewed[0].last_transition_time.0, start);
+        let expired = set_conditions(&renewed, vec![ready(false, Reason::Expired, later)]);
+        assert_eq!(expired[0].last_transition_time.0, later);
+    }
+
+    #[test]
+    fn time_alone_makes_no_difference() {
+        let at = |now| vec![condition(ConditionType::Ready, true, Reason::Issued.as_str(), "m", Some(1), now)];
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        assert!(same_ignoring_times(&at(start), &at(start + 1.hour())));
+        let other = vec![condition(ConditionType::Ready, true, Reason::Issued.as_str(), "n", Some(1), start)];
+        assert!(!same_ignoring_times(&at(start), &other));
+    }
+}

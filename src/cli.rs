@@ -1,0 +1,129 @@
+//! The command line. Every flag has an environment variable; a wrong one is one line that names it.
+
+use crate::telemetry::LogFormat;
+use clap::{Args, Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that is always fresh.
+#[derive(Debug, Parser)]
+#[command(name = "keyturn", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator. Kubernetes: in-cluster configuration or KUBECONFIG. AWS: the SDK's own environment (`AWS_REGION`, `AWS_ENDPOINT_URL_STS`, …).
+    Run(Box<Run>),
+    /// Print the custom resource definitions, one YAML document each.
+    Crds(Crds),
+}
+
+/// Where the custom resource definitions go.
+#[derive(Debug, Args)]
+pub struct Crds {
+    /// Write each into a file `<plural>.yaml` of this folder instead.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+}
+
+/// The settings of the operator.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The name of this cluster. Roles' trust policies see it in the external ID `<cluster name>/<namespace>`.
+    #[arg(long, env = "KEYTURN_CLUSTER_NAME", value_parser = cluster_name)]
+    pub cluster_name: String,
+
+    /// The namespaces to serve, comma separated. Default: all.
+    #[arg(long, env = "KEYTURN_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
+
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "KEYTURN_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
+    pub admin_addr: SocketAddr,
+
+    /// How log lines look.
+    #[arg(long, env = "KEYTURN_LOG_FORMAT", default_value = "json")]
+    pub log_format: LogFormat,
+
+    /// What is logged, as for Rust's `env_logger`: a level, or levels by module.
+    #[arg(long, env = "RUST_LOG", default_value = "info,kube_client=warn")]
+    pub log: String,
+
+    /// Who reports Events. Default in a pod: its name.
+    #[arg(long, env = "HOSTNAME", default_value = "keyturn", hide = true)]
+    pub instance: String,
+
+    /// A PEM file of certificate authorities to trust, besides the system's, when calling AWS.
+    #[arg(long, env = "AWS_CA_BUNDLE")]
+    pub aws_ca_bundle: Option<PathBuf>,
+}
+
+/// An external ID is `<cluster>/<namespace>`, so the name of the cluster holds no slash, and what AWS allows in one.
+fn cluster_name(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if text.is_empty()
+        || text.len() > 63
+        || !text.chars().all(allowed)
+        || !text.starts_with(|c: char| c.is_ascii_alphanumeric())
+    {
+        return Err("1 to 63 letters, digits and _.-, beginning with a letter or digit".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty() || text.len() > 63 || !text.chars().all(allowed) {
+        return Err("the name of a namespace: 1 to 63 lower-case letters, digits and -".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The one line that says what is wrong with a command line.
+#[must_use]
+pub fn one_line(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let lines: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
+    let said = lines.join(" ");
+    let said = said.trim().trim_start_matches("error: ");
+    format!("{}; see keyturn run --help", said.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, String> {
+        Cli::try_parse_from([&["keyturn"], arguments].concat()).map_err(|error| one_line(&error))
+    }
+
+    #[test]
+    fn a_wrong_setting_is_one_line_that_names_it() {
+        let table: [(&[&str], &[&str]); 6] = [
+            (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
+            (&["run"], &["--cluster-name"]),
+            (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
+            (&["run", "--cluster-name", "a", "--admin-addr", "nowhere"], &["--admin-addr", "nowhere"]),
+            (&["run", "--cluster-name", "a", "--log-format", "xml"], &["--log-format", "xml"]),
+            (&["run", "--cluster-name", "a", "--watch-namespaces", "ok,Not_Ok"], &["--watch-namespaces", "Not_Ok"]),
+        ];
+        for (arguments, named) in table {
+            let line = parse(arguments).unwrap_err();
+            assert!(!line.contains('\n'), "{line}");
+            assert!(named.iter().all(|name| line.contains(name)), "{arguments:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let cli = parse(&["run", "--cluster-name", "prod", "--watch-namespaces", "a,b", "--admin-addr", "[::]:8080"])
+            .unwrap();
+        let Command::Run(run) = cli.command else { panic!("not run") };
+        assert_eq!((run.cluster_name.as_str(), run.watch_namespaces.len()), ("prod", 2));
+        assert!(run.admin_addr.is_ipv6());
+    }
+}

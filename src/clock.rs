@@ -1,0 +1,140 @@
+//! The one clock. Everything that compares times takes `now` from here, so that nothing else reads the system's.
+//!
+//! A node's clock may be wrong, and the times that count (a session's expiry) come from STS. So the clock carries a
+//! correction, learnt from the `Date` of answers: at the start the API server's, later those of STS. Without it a
+//! node that is an hour ahead would see every new credential nearly expired and issue for ever.
+
+use jiff::{SignedDuration, Timestamp};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+use tokio::time::Instant;
+
+/// `Date` counts whole seconds and an answer travels: less than this is not skew, in milliseconds.
+const TOLERANCE_MS: i64 = 2_000;
+
+/// A clock that agrees with STS. Clones share the correction.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    source: Source,
+    correction_ms: Arc<AtomicI64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    System,
+    Simulated { start: Timestamp, since: Instant },
+}
+
+impl Clock {
+    /// The system's clock, uncorrected until [`Clock::learn`] is told otherwise.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { source: Source::System, correction_ms: Arc::default() }
+    }
+
+    /// A clock that shows `start` now and moves with tokio's, which tests can pause.
+    #[must_use]
+    pub fn simulated(start: Timestamp) -> Self {
+        Self { source: Source::Simulated { start, since: Instant::now() }, correction_ms: Arc::default() }
+    }
+
+    /// The corrected time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let correction = SignedDuration::from_millis(self.correction_ms.load(Ordering::Relaxed));
+        self.uncorrected().saturating_add(correction).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How far the node's clock is behind (positive) or ahead, in milliseconds.
+    #[must_use]
+    pub fn correction_ms(&self) -> i64 {
+        self.correction_ms.load(Ordering::Relaxed)
+    }
+
+    /// Learns from the `Date` of an answer that took `travelled` from question to answer. Differences that the
+    /// resolution of `Date` and the journey explain are ignored, so that the clock does not tremble.
+    pub fn learn(&self, date: Timestamp, travelled: SignedDuration) {
+        let shown = self.uncorrected();
+        // `Date` is cut to the second: on average the server's clock was half a second further.
+        let measured = date.duration_since(shown).as_millis().clamp(i128::from(i64::MIN / 2), i128::from(i64::MAX / 2));
+        let measured = i64::try_from(measured).unwrap_or_default() + 500;
+        let known = self.correction_ms.load(Ordering::Relaxed);
+        let travelled = i64::try_from(travelled.as_millis()).unwrap_or(i64::MAX / 2);
+        let allowed = TOLERANCE_MS.saturating_add(travelled);
+        if (measured - known).abs() > allowed {
+            let corrected = if measured.abs() <= allowed { 0 } else { measured };
+            self.correction_ms.store(corrected, Ordering::Relaxed);
+            tracing::warn!(
+                correction_ms = corrected,
+                "this node's clock disagrees with the server's; times are corrected"
+            );
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn uncorrected(&self) -> Timestamp {
+        match self.source {
+            Source::System => Timestamp::now(),
+            Source::Simulated { start, since } => {
+                let elapsed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
+                start.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
+            }
+        }
+    }
+}
+
+/// The time of an HTTP `Date` header (RFC 9110, 5.6.7).
+#[must_use]
+pub fn http_date(header: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(header).ok().map(|zoned| zoned.timestamp())
+}
+
+/// `time` without its fraction of a second: stored times have none, so that what is stored and what is computed agree.
+#[must_use]
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_simulated_clock_moves_with_the_paused_one() {
+        let clock = Clock::simulated(start());
+        tokio::time::advance(std::time::Duration::from_secs(90)).await;
+        assert_eq!(clock.now(), start() + SignedDuration::from_secs(90));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_clock_is_corrected_and_a_right_one_left_alone() {
+        let clock = Clock::simulated(start());
+        clock.learn(start() + SignedDuration::from_secs(1), SignedDuration::from_millis(60));
+        assert_eq!(clock.correction_ms(), 0, "a second is within what Date can tell");
+
+        clock.learn(start() + SignedDuration::from_hours(1), SignedDuration::from_millis(60));
+        assert_eq!(clock.now(), start() + SignedDuration::from_hours(1) + SignedDuration::from_millis(500));
+
+        clock.learn(start(), SignedDuration::from_millis(60));
+        assert_eq!(clock.correction_ms(), 0, "a clock that was set right needs no correction");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_answer_is_not_taken_for_skew() {
+        let clock = Clock::simulated(start());
+        clock.learn(start() - SignedDuration::from_secs(8), SignedDuration::from_secs(9));
+        assert_eq!(clock.correction_ms(), 0);
+    }
+
+    #[test]
+    fn http_dates_are_read() {
+        assert_eq!(http_date("Thu, 01 Jan 2026 00:00:00 GMT"), Some(start()));
+        assert_eq!(http_date("yesterday"), None);
+    }
+}

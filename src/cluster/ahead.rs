@@ -1,0 +1,236 @@
+//! What we wrote and the watch has not shown yet.
+//!
+//! A write is answered with the object as it now is; the watch shows it some milliseconds later, or a second. Until
+//! then the answer is the truth and the store is history. Entries live for that long only, so this holds no more
+//! than what is being written now.
+//!
+//! Versions are compared as numbers. The API server has always counted them up in one sequence per resource, and
+//! since Kubernetes 1.35 promises it (KEP-5504, comparable resource versions).
+
+use kube::{Resource, ResourceExt as _, runtime::watcher::Event};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+type Key = (String, String);
+
+/// Objects of one kind, by namespace and name, in versions that are newer than the watch's.
+#[derive(Debug)]
+pub struct Ahead<K> {
+    entries: Mutex<HashMap<Key, Entry<K>>>,
+}
+
+#[derive(Debug)]
+struct Entry<K> {
+    /// Writes of this object that have not been answered.
+    in_flight: usize,
+    /// The newest version that the watch showed since the first of them began.
+    shown: u64,
+    /// The newest answer, unless the watch has shown it.
+    answer: Option<Arc<K>>,
+    /// The answer came before a new list began, so the list cannot be older.
+    before_list: bool,
+}
+
+impl<K> Default for Ahead<K> {
+    fn default() -> Self {
+        Self { entries: Mutex::default() }
+    }
+}
+
+impl<K: Resource> Ahead<K> {
+    /// The object as we last wrote it, as long as the watch has not shown it.
+    #[must_use]
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        let entries = self.lock();
+        if entries.is_empty() {
+            return None;
+        }
+        entries.get(&(namespace.to_owned(), name.to_owned())).and_then(|entry| entry.answer.clone())
+    }
+
+    /// Runs one write of an object. Its answer is ahead of the watch until the watch has caught up.
+    ///
+    /// # Errors
+    /// Those of the write.
+    pub async fn write<E>(
+        &self,
+        namespace: &str,
+        name: &str,
+        write: impl Future<Output = Result<K, E>>,
+    ) -> Result<Arc<K>, E> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let in_flight = InFlight { ahead: self, key: key.clone() };
+        self.lock().entry(key).or_insert_with(Entry::new).in_flight += 1;
+        let result = write.await.map(Arc::new);
+        if let Ok(answer) = &result {
+            in_flight.answered(answer);
+        }
+        drop(in_flight);
+        result
+    }
+
+    /// Takes note of what the watch shows. To be called after the store has it: the store must never be older than
+    /// what is dropped here.
+    pub fn saw(&self, event: &Event<K>) {
+        match event {
+            Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => {
+                let mut entries = self.lock();
+                if entries.is_empty() {
+                    return;
+                }
+                let key = (object.namespace().unwrap_or_default(), object.name_any());
+                let Some(entry) = entries.get_mut(&key) else { return };
+                entry.shown = entry.shown.max(version(object));
+                entry.forget_if(|entry, answer| version(answer) <= entry.shown);
+                if entry.is_over() {
+                    entries.remove(&key);
+                }
+            }
+            Event::Init => self.lock().values_mut().for_each(|entry| entry.before_list = entry.answer.is_some()),
+            Event::InitDone => self.lock().retain(|_, entry| {
+                entry.forget_if(|entry, _| entry.before_list);
+                !entry.is_over()
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry<K>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Resource> Entry<K> {
+    fn new() -> Self {
+        Self { in_flight: 0, shown: 0, answer: None, before_list: false }
+    }
+
+    fn forget_if(&mut self, caught_up: impl Fn(&Self, &K) -> bool) {
+        if self.answer.as_ref().is_some_and(|answer| caught_up(self, answer)) {
+            self.answer = None;
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.in_flight == 0 && self.answer.is_none()
+    }
+}
+
+/// Ends with the write, even if the write is given up.
+struct InFlight<'a, K: Resource> {
+    ahead: &'a Ahead<K>,
+    key: Key,
+}
+
+impl<K: Resource> InFlight<'_, K> {
+    fn answered(&self, answer: &Arc<K>) {
+        if let Some(entry) = self.ahead.lock().get_mut(&self.key) {
+            let newest = entry.answer.as_ref().map_or(0, |known| version(known.as_ref())).max(entry.shown);
+            if version(answer.as_ref()) > newest {
+                entry.answer = Some(answer.clone());
+                entry.before_list = false;
+            }
+        }
+    }
+}
+
+impl<K: Resource> Drop for InFlight<'_, K> {
+    fn drop(&mut self) {
+        let mut entries = self.ahead.lock();
+        if let Some(entry) = entries.get_mut(&self.key) {
+            entry.in_flight -= 1;
+            if entry.is_over() {
+                entries.remove(&self.key);
+            }
+        }
+    }
+}
+
+fn version<K: Resource>(object: &K) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::api::ObjectMeta;
+    use std::convert::Infallible;
+
+    fn object(version: u64) -> ConfigMap {
+        let metadata = ObjectMeta {
+            name: Some("a".into()),
+            namespace: Some("n".into()),
+            resource_version: Some(version.to_string()),
+            ..ObjectMeta::default()
+        };
+        ConfigMap { metadata, ..ConfigMap::default() }
+    }
+
+    async fn wrote(ahead: &Ahead<ConfigMap>, version: u64) {
+        let _ = ahead.write("n", "a", async { Ok::<_, Infallible>(object(version)) }).await;
+    }
+
+    fn seen(ahead: &Ahead<ConfigMap>) -> Option<u64> {
+        ahead.get("n", "a").map(|object| version(object.as_ref()))
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_ahead_until_the_watch_shows_it() {
+        let ahead = Ahead::default();
+        wrote(&ahead, 5).await;
+        ahead.saw(&Event::Apply(object(4)));
+        assert_eq!(seen(&ahead), Some(5), "the watch is behind");
+        ahead.saw(&Event::Apply(object(5)));
+        assert_eq!(seen(&ahead), None, "the watch has caught up");
+        assert!(ahead.lock().is_empty(), "nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_the_watch_overtook_is_not_ahead() {
+        let ahead = Ahead::default();
+        let write = ahead.write("n", "a", async {
+            ahead.saw(&Event::Apply(object(5)));
+            ahead.saw(&Event::Delete(object(6)));
+            Ok::<_, Infallible>(object(5))
+        });
+        let _ = write.await;
+        assert_eq!(seen(&ahead), None, "it has been deleted since");
+        assert!(ahead.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_deletion_from_before_the_write_does_not_undo_it() {
+        let ahead = Ahead::default();
+        wrote(&ahead, 5).await;
+        ahead.saw(&Event::Delete(object(3)));
+        assert_eq!(seen(&ahead), Some(5));
+        ahead.saw(&Event::Delete(object(7)));
+        assert_eq!(seen(&ahead), None);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_began_after_the_answer_replaces_it_and_one_that_began_before_does_not() {
+        let ahead = Ahead::default();
+        wrote(&ahead, 5).await;
+        ahead.saw(&Event::Init);
+        ahead.saw(&Event::InitDone);
+        assert_eq!(seen(&ahead), None, "deleted while the watch was away");
+
+        ahead.saw(&Event::Init);
+        wrote(&ahead, 9).await;
+        ahead.saw(&Event::InitDone);
+        assert_eq!(seen(&ahead), Some(9), "written while the list was on its way");
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_and_one_that_was_given_up_leave_nothing() {
+        let ahead: Ahead<ConfigMap> = Ahead::default();
+        let _ = ahead.write("n", "a", async { Err::<ConfigMap, _>("refused") }).await;
+        assert!(ahead.lock().is_empty());
+        let given_up = ahead.write("n", "a", std::future::pending::<Result<ConfigMap, Infallible>>());
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(1), given_up).await;
+        assert!(ahead.lock().is_empty());
+    }
+}

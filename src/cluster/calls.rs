@@ -1,0 +1,245 @@
+//! What we ask of the API server: few calls, each bounded in time, each failing with one line that names the object.
+
+use crate::api::{AwsConfig, AwsRole, names};
+use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+    core::PartialObjectMeta,
+};
+use serde::Serialize;
+use std::time::Duration;
+
+pub use kube::api::Preconditions;
+
+/// How long the API server may take, in seconds, with the client's own retries of 429 and 503.
+const TIMEOUT_SECONDS: u64 = 15;
+
+/// A call that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{tried}: {why}")]
+pub struct CallError {
+    /// What was tried, on which object.
+    tried: String,
+    /// Why it failed. Never what was sent or read: that may be a secret.
+    why: String,
+    /// What kind of failure it is.
+    pub failed: Failed,
+}
+
+/// Failures that make a difference to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// 404.
+    NotFound,
+    /// 409 at a create.
+    AlreadyExists,
+    /// 409: another object, or another version, than we thought.
+    Conflict,
+    /// 422.
+    Invalid,
+    /// Anything else.
+    Otherwise,
+}
+
+/// The calls. Cheap to clone.
+#[derive(Clone)]
+pub struct Calls {
+    client: Client,
+}
+
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Calls")
+    }
+}
+
+type Metadata = PartialObjectMeta<Secret>;
+
+impl Calls {
+    /// Calls through `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The metadata of a Secret, or that there is none. For a Secret that may be somebody else's: no data is read.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<Metadata>, CallError> {
+        let api = self.secrets(namespace);
+        bounded(|| format!("get Secret {namespace}/{name}"), api.get_metadata_opt(name)).await
+    }
+
+    /// A Secret of ours, or that there is none.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, CallError> {
+        let api = self.secrets(namespace);
+        bounded(|| format!("get Secret {namespace}/{name}"), api.get_opt(name)).await
+    }
+
+    /// Creates a Secret; its metadata comes back.
+    ///
+    /// # Errors
+    /// If the call fails; [`Failed::AlreadyExists`] if somebody was there first.
+    pub async fn create_secret(&self, secret: &Secret) -> Result<Metadata, CallError> {
+        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+        let api = self.secrets(&namespace);
+        let parameters = PostParams { field_manager: Some(names::MANAGER.to_owned()), ..PostParams::default() };
+        let created = bounded(|| format!("create Secret {namespace}/{name}"), api.create(&parameters, secret)).await?;
+        let mut metadata = created.metadata;
+        metadata.managed_fields = None;
+        Ok(PartialObjectMeta { types: None, metadata, _phantom: std::marker::PhantomData })
+    }
+
+    /// Applies a Secret that carries the UID of the one to change; its metadata comes back.
+    ///
+    /// # Errors
+    /// If the call fails; [`Failed::Conflict`] if another Secret stands there now, or none; [`Failed::Invalid`] if it
+    /// is immutable.
+    pub async fn apply_secret(&self, secret: &Secret) -> Result<Metadata, CallError> {
+        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+        let api = self.secrets(&namespace);
+        let (parameters, patch) = (apply(), Patch::Apply(secret));
+        let call = api.patch_metadata(&name, &parameters, &patch);
+        let mut applied = bounded(|| format!("apply Secret {namespace}/{name}"), call).await?;
+        applied.metadata.managed_fields = None;
+        Ok(applied)
+    }
+
+    /// Deletes a Secret if it is still the one that was seen.
+    ///
+    /// # Errors
+    /// If the call fails; [`Failed::Conflict`] if it is another one or another version.
+    pub async fn delete_secret(&self, namespace: &str, name: &str, seen: Preconditions) -> Result<(), CallError> {
+        let api = self.secrets(namespace);
+        let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
+        bounded(|| format!("delete Secret {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
+    }
+
+    /// Creates an `AwsRole`.
+    ///
+    /// # Errors
+    /// If the call fails; [`Failed::AlreadyExists`] if somebody was there first.
+    pub async fn create_role(&self, role: &AwsRole) -> Result<AwsRole, CallError> {
+        let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
+        let api: Api<AwsRole> = Api::namespaced(self.client.clone(), &namespace);
+        let parameters = PostParams { field_manager: Some(names::MANAGER.to_owned()), ..PostParams::default() };
+        stripped(bounded(|| format!("create AwsRole {namespace}/{name}"), api.create(&parameters, role)).await)
+    }
+
+    /// Applies an `AwsRole` that carries the UID of the one to change.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn apply_role(&self, role: &AwsRole) -> Result<AwsRole, CallError> {
+        let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
+        let api: Api<AwsRole> = Api::namespaced(self.client.clone(), &namespace);
+        let (parameters, patch) = (apply(), Patch::Apply(role));
+        let call = api.patch(&name, &parameters, &patch);
+        stripped(bounded(|| format!("apply AwsRole {namespace}/{name}"), call).await)
+    }
+
+    /// Merges a status into an `AwsRole`'s.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn role_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        status: &impl Serialize,
+    ) -> Result<AwsRole, CallError> {
+        let api: Api<AwsRole> = Api::namespaced(self.client.clone(), namespace);
+        let patch = Patch::Merge(serde_json::json!({ "status": status }));
+        let parameters = merge();
+        let call = api.patch_status(name, &parameters, &patch);
+        stripped(bounded(|| format!("write status of AwsRole {namespace}/{name}"), call).await)
+    }
+
+    /// Merges a status into an `AwsConfig`'s. Absent values are sent as null, which removes them.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn config_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        status: &impl Serialize,
+    ) -> Result<AwsConfig, CallError> {
+        let api: Api<AwsConfig> = Api::namespaced(self.client.clone(), namespace);
+        let patch = Patch::Merge(serde_json::json!({ "status": status }));
+        let parameters = merge();
+        let call = api.patch_status(name, &parameters, &patch);
+        stripped(bounded(|| format!("write status of AwsConfig {namespace}/{name}"), call).await)
+    }
+
+    /// Creates an Event.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn create_event(&self, event: &Event) -> Result<(), CallError> {
+        let namespace = event.namespace().unwrap_or_default();
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let parameters = PostParams::default();
+        let call = api.create(&parameters, event);
+        bounded(|| format!("create Event {namespace}/{}", event.name_any()), call).await.map(|_| ())
+    }
+
+    fn secrets(&self, namespace: &str) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+fn apply() -> PatchParams {
+    PatchParams::apply(names::MANAGER).force()
+}
+
+fn merge() -> PatchParams {
+    PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// Managed fields are a third of an object and of no use here.
+fn stripped<K: kube::Resource>(result: Result<K, CallError>) -> Result<K, CallError> {
+    result.map(|mut object| {
+        object.meta_mut().managed_fields = None;
+        object
+    })
+}
+
+async fn bounded<T>(
+    tried: impl Fn() -> String,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(explain(tried(), &error)),
+        Err(_) => Err(CallError {
+            tried: tried(),
+            why: format!("the API server did not answer within {TIMEOUT_SECONDS} s"),
+            failed: Failed::Otherwise,
+        }),
+    }
+}
+
+fn explain(tried: String, error: &kube::Error) -> CallError {
+    let (why, failed) = match error {
+        kube::Error::Api(status) => {
+            let failed = match (status.code, status.reason.as_str()) {
+                (404, _) => Failed::NotFound,
+                (409, "AlreadyExists") => Failed::AlreadyExists,
+                (409, _) => Failed::Conflict,
+                (422, _) => Failed::Invalid,
+                _ => Failed::Otherwise,
+            };
+            (format!("{} ({} {})", status.message, status.code, status.reason), failed)
+        }
+        // Its text may quote what it could not read.
+        kube::Error::SerdeError(_) => ("the answer could not be read".to_owned(), Failed::Otherwise),
+        other => (other.to_string(), Failed::Otherwise),
+    };
+    CallError { tried, why, failed }
+}

@@ -1,0 +1,199 @@
+//! What the API server shows us of one kind of object: a store that a watch keeps up to date, our own newer writes
+//! on top, and whether it can be trusted to be complete.
+
+use super::Ahead;
+use futures::{Stream, StreamExt as _, stream};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    runtime::{
+        WatchStreamExt as _,
+        reflector::{ObjectRef, Store, store::Writer},
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use std::{
+    fmt::Debug,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::watch;
+
+/// Objects of one kind. Clones share everything.
+pub struct Watched<K: Resource + 'static>
+where
+    K::DynamicType: Hash + Eq,
+{
+    store: Store<K>,
+    ahead: Arc<Ahead<K>>,
+    health: Health,
+}
+
+impl<K> Clone for Watched<K>
+where
+    K: Resource + Clone + 'static,
+    K::DynamicType: Hash + Eq + Clone,
+{
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), ahead: self.ahead.clone(), health: self.health.clone() }
+    }
+}
+
+impl<K> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    /// Nothing yet; the writer is for [`follow`]. `what` names it to people: the plural of the resource.
+    #[must_use]
+    pub fn new(what: &'static str) -> (Self, Writer<K>) {
+        let writer = Writer::new(());
+        let watched = Self { store: writer.as_reader(), ahead: Arc::default(), health: Health::new(what) };
+        (watched, writer)
+    }
+
+    /// The object, never older than our own last write of it. Use an empty `namespace` for what has none.
+    #[must_use]
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        let stored = || {
+            let key = ObjectRef::new(name);
+            self.store.get(&if namespace.is_empty() { key } else { key.within(namespace) })
+        };
+        self.ahead.get(namespace, name).or_else(stored)
+    }
+
+    /// What the watch has shown.
+    #[must_use]
+    pub fn store(&self) -> &Store<K> {
+        &self.store
+    }
+
+    /// Our own writes pass through here.
+    #[must_use]
+    pub fn ahead(&self) -> &Ahead<K> {
+        &self.ahead
+    }
+
+    /// Whether what is shown is complete.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+}
+
+/// Whether everything of one kind has been listed.
+#[derive(Clone, Debug)]
+pub struct Health {
+    what: &'static str,
+    listed: Arc<watch::Sender<bool>>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Health {
+    fn new(what: &'static str) -> Self {
+        Self { what, listed: Arc::new(watch::Sender::new(false)), trouble: Arc::default() }
+    }
+
+    /// Waits until everything has been listed.
+    pub async fn wait(&self) {
+        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
+    }
+
+    /// What is missing, in words; `None` if everything has been listed.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        if *self.listed.borrow() {
+            return None;
+        }
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(format!("{}: {}", self.what, trouble.unwrap_or_else(|| "not listed yet".to_owned())))
+    }
+
+    fn saw<K>(&self, event: &Result<Event<K>, watcher::Error>) {
+        match event {
+            Ok(Event::InitDone) => {
+                let recovered = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+                self.listed.send_replace(true);
+                if recovered {
+                    tracing::info!(resource = self.what, "listed again; decisions go on");
+                }
+            }
+            Ok(_) => {}
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// A list that fails, or a watch that is forbidden, means that what we know may be incomplete or out of date.
+    /// A watch that merely broke is taken up again where it ended.
+    fn failed(&self, error: &watcher::Error) {
+        let (incomplete, cause) = match error {
+            watcher::Error::InitialListFailed(cause) => (true, cause.to_string()),
+            other => (is_forbidden(other), other.to_string()),
+        };
+        if incomplete {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
+            self.listed.send_replace(false);
+            tracing::error!(resource = self.what, cause, "cannot list; nothing is issued or withdrawn until it can");
+        } else {
+            tracing::warn!(resource = self.what, cause, "the watch broke and is taken up again");
+        }
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<K> {
+    /// One object.
+    One(K),
+    /// Possibly anything: everything was listed anew.
+    All,
+}
+
+/// Keeps `watched` up to date for as long as the stream is polled, and says what changed. `slim` drops what is not
+/// needed before anything is stored; managed fields always go.
+pub fn follow<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    watched: &Watched<K>,
+    writer: Writer<K>,
+    slim: impl Fn(&mut K) + Send + 'static,
+) -> impl Stream<Item = Change<K>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let (ahead, health) = (watched.ahead.clone(), watched.health.clone());
+    // A watch that is forbidden is not waited for but begun anew, because only a new list proves that it is complete.
+    let watching = move || {
+        watcher(api.clone(), config.clone())
+            .default_backoff()
+            .flat_map(|event| {
+                let over = matches!(&event, Err(error) if is_forbidden(error));
+                stream::iter([Some(event)].into_iter().chain(over.then_some(None)))
+            })
+            .take_while(|event| std::future::ready(event.is_some()))
+            .filter_map(std::future::ready)
+    };
+    stream::repeat_with(watching)
+        .flatten()
+        .modify(move |object| {
+            object.managed_fields_mut().clear();
+            slim(object);
+        })
+        .reflect(writer)
+        .filter_map(move |event| {
+            // After the store has it: until then our own writes are the newer truth.
+            if let Ok(event) = &event {
+                ahead.saw(event);
+            }
+            health.saw(&event);
+            let change = match event {
+                Ok(Event::Apply(object) | Event::Delete(object)) => Some(Change::One(object)),
+                Ok(Event::InitDone) => Some(Change::All),
+                Ok(Event::Init | Event::InitApply(_)) | Err(_) => None,
+            };
+            std::future::ready(change)
+        })
+}

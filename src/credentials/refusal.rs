@@ -1,0 +1,214 @@
+//! Why STS gave no credential: each error becomes a reason, a pace at which to try again, and a sentence.
+
+use super::Request;
+use crate::api::Reason;
+
+/// How soon to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Somebody has to change something first: 30 s doubling to 10 min, this object only.
+    Slow,
+    /// It will pass: seconds, with jitter.
+    Fast,
+}
+
+/// A credential that was not issued.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct IssueError {
+    /// For conditions, Events and metrics.
+    pub reason: Reason,
+    /// How soon to try again.
+    pub pace: Pace,
+    /// What was tried, why it failed and what to do.
+    pub message: String,
+}
+
+/// What the answer of STS was, as far as it can be told: the error's code and message, or how the call broke.
+#[derive(Debug)]
+pub(super) enum Answer<'a> {
+    /// An error response with a code.
+    Refused { status: u16, code: &'a str, message: &'a str },
+    /// An answer that is no STS response.
+    Unreadable { status: u16 },
+    /// There was nothing to sign the request with.
+    NoBaseCredentials { detail: String },
+    /// No answer within the time-out, in seconds.
+    TimedOut { seconds: u64 },
+    /// No connection, or it broke.
+    Disconnected { detail: String },
+}
+
+/// The longest part of a message that comes from outside.
+const QUOTED: usize = 400;
+
+/// Turns an answer into what the user should know. Codes: AWS STS API reference, `AssumeRole` and Common Errors.
+pub(super) fn explain(request: &Request, answer: &Answer<'_>) -> IssueError {
+    let Request { role, external_id, session_name, .. } = request;
+    let tried = format!("AssumeRole of {role} as \"{session_name}\" with external ID \"{external_id}\"");
+    let (reason, pace, why) = match answer {
+        Answer::Refused { code, message, status } => refused(request, code, message, *status),
+        Answer::Unreadable { status } => (
+            Reason::Unreachable,
+            Pace::Fast,
+            format!("STS answered with HTTP {status} and something that is no STS response; is a proxy in the way?"),
+        ),
+        Answer::NoBaseCredentials { detail } => (
+            Reason::BaseCredentialsMissing,
+            Pace::Fast,
+            format!(
+                "the operator has no AWS credentials of its own ({}); give its ServiceAccount an IAM role",
+                quoted(detail)
+            ),
+        ),
+        Answer::TimedOut { seconds } => {
+            (Reason::Unreachable, Pace::Fast, format!("STS did not answer within {seconds} s"))
+        }
+        Answer::Disconnected { detail } => {
+            (Reason::Unreachable, Pace::Fast, format!("STS could not be reached: {}", quoted(detail)))
+        }
+    };
+    IssueError { reason, pace, message: format!("{tried}: {why}") }
+}
+
+fn refused(request: &Request, code: &str, message: &str, status: u16) -> (Reason, Pace, String) {
+    let said = quoted(message);
+    match code {
+        "AccessDenied" | "AccessDeniedException" => (
+            Reason::AssumeRoleDenied,
+            Pace::Slow,
+            format!(
+                "IAM refused: {said}. Check that the role exists, that its trust policy names the operator's identity and, if it \
+                 has a condition on sts:ExternalId, that it is \"{}\"",
+                request.external_id
+            ),
+        ),
+        "ValidationError" if is_about_duration(message) => (
+            Reason::DurationTooLong,
+            Pace::Slow,
+            format!(
+                "{} s are longer than allowed: {said}. Ask for less in session.duration, or raise the role's MaxSessionDuration \
+                 (a base identity that is itself a role's session never gets more than 1h)",
+                request.duration_seconds
+            ),
+        ),
+        "RegionDisabledException" => (
+            Reason::RegionDisabled,
+            Pace::Slow,
+            "STS is not activated in the operator's region for this account; activate it in IAM's account settings, or give the \
+             operator another region"
+                .to_owned(),
+        ),
+        "SignatureDoesNotMatch" | "RequestExpired" | "InvalidSignatureException" if is_about_time(code, message) => (
+            Reason::ClockSkewed,
+            Pace::Fast,
+            "STS refuses the time of the request: set the clock of the operator's node".to_owned(),
+        ),
+        // The message of a wrong signature can quote the signed request, so it is not repeated.
+        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" | "ExpiredToken"
+        | "ExpiredTokenException" | "MissingAuthenticationToken" | "OptInRequired" => (
+            Reason::BaseCredentialsMissing,
+            Pace::Fast,
+            format!("STS does not accept the operator's own credentials ({code}); check the identity that its pod runs with"),
+        ),
+        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
+            (Reason::Throttled, Pace::Fast, "STS is throttling this account; it will be tried again shortly".to_owned())
+        }
+        _ if status >= 500 => {
+            (Reason::Unreachable, Pace::Fast, format!("STS has a problem of its own (HTTP {status}, {})", quoted(code)))
+        }
+        _ => (Reason::Internal, Pace::Slow, format!("STS refused with {}: {said}", quoted(code))),
+    }
+}
+
+fn is_about_duration(message: &str) -> bool {
+    ["MaxSessionDuration", "DurationSeconds", "role chaining"].iter().any(|hint| message.contains(hint))
+}
+
+fn is_about_time(code: &str, message: &str) -> bool {
+    code == "RequestExpired"
+        || message.starts_with("Signature expired")
+        || message.starts_with("Signature not yet current")
+}
+
+/// Words from outside, on one line and cut to a bearable length.
+fn quoted(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
+    line.trim().trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            role: "arn:aws:iam::123456789012:role/analyst".parse().unwrap(),
+            session_name: "alice".into(),
+            external_id: "prod/scoring".into(),
+            duration_seconds: 7200,
+        }
+    }
+
+    #[test]
+    fn each_answer_has_its_reason_and_its_pace() {
+        let refused = |status, code, message| Answer::Refused { status, code, message };
+        let table = [
+            (refused(403, "AccessDenied", "User is not authorized"), Reason::AssumeRoleDenied, Pace::Slow),
+            (
+                refused(
+                    400,
+                    "ValidationError",
+                    "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+                ),
+                Reason::DurationTooLong,
+                Pace::Slow,
+            ),
+            (
+                refused(400, "ValidationError", "exceeds the 1 hour session limit for roles assumed by role chaining"),
+                Reason::DurationTooLong,
+                Pace::Slow,
+            ),
+            (refused(400, "ValidationError", "1 validation error detected"), Reason::Internal, Pace::Slow),
+            (refused(403, "RegionDisabledException", "STS is not activated"), Reason::RegionDisabled, Pace::Slow),
+            (
+                refused(403, "SignatureDoesNotMatch", "Signature expired: 1 is now earlier than 2"),
+                Reason::ClockSkewed,
+                Pace::Fast,
+            ),
+            (refused(403, "SignatureDoesNotMatch", "does not match"), Reason::BaseCredentialsMissing, Pace::Fast),
+            (refused(403, "InvalidClientTokenId", "invalid"), Reason::BaseCredentialsMissing, Pace::Fast),
+            (refused(403, "ExpiredToken", "expired"), Reason::BaseCredentialsMissing, Pace::Fast),
+            (refused(400, "Throttling", "Rate exceeded"), Reason::Throttled, Pace::Fast),
+            (refused(500, "InternalFailure", "oops"), Reason::Unreachable, Pace::Fast),
+            (refused(503, "ServiceUnavailable", "oops"), Reason::Unreachable, Pace::Fast),
+            (Answer::Unreadable { status: 200 }, Reason::Unreachable, Pace::Fast),
+            (Answer::NoBaseCredentials { detail: "none".into() }, Reason::BaseCredentialsMissing, Pace::Fast),
+            (Answer::TimedOut { seconds: 10 }, Reason::Unreachable, Pace::Fast),
+            (Answer::Disconnected { detail: "refused".into() }, Reason::Unreachable, Pace::Fast),
+        ];
+        for (answer, reason, pace) in table {
+            let error = explain(&request(), &answer);
+            assert_eq!((error.reason, error.pace), (reason, pace), "{answer:?}");
+            assert!(error.message.contains("role/analyst"), "the message names what was tried: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn the_message_of_a_wrong_signature_is_not_repeated() {
+        let answer = Answer::Refused {
+            status: 403,
+            code: "SignatureDoesNotMatch",
+            message: "canonical string: x-amz-security-token:TOKEN",
+        };
+        assert!(!explain(&request(), &answer).message.contains("TOKEN"));
+    }
+
+    #[test]
+    fn a_message_from_outside_stays_on_one_line_and_short() {
+        let long = "a\nb".repeat(10_000);
+        let answer = Answer::Refused { status: 403, code: "AccessDenied", message: &long };
+        let message = explain(&request(), &answer).message;
+        assert!(!message.contains('\n') && message.len() < 1_000, "{}", message.len());
+    }
+}

@@ -1,0 +1,57 @@
+//! keyturn: every person's AWS credentials as a Kubernetes Secret that is always fresh.
+//!
+//! # The architecture on one page
+//!
+//! A user applies an `AwsConfig`; a cluster admin's `AwsRoleGrant` allows it; the operator assumes the role through
+//! STS and writes a Secret, again and again before the credential expires.
+//!
+//! ```text
+//!              changes                    one config                            values
+//!  API server ────────▶ controller ──────────────────▶ reconcile: observe ─────────────▶ decide
+//!      ▲                (what wakes whom)                 ▲    │                           │ plan
+//!      │                                                  │    └── cluster (views)         ▼
+//!      │ one write                                        │                     act ◀──────┘
+//!      └────────────── cluster (calls) ◀──────────────────┼──────────────────────┤
+//!                                                         │      secret (render) ┤
+//!                       status, Events, next look ◀── report                     └──▶ credentials ──▶ STS
+//! ```
+//!
+//! | room | what it knows | what it may import of ours |
+//! | --- | --- | --- |
+//! | [`api`] | the contract: resources, conditions, reasons, names | nothing |
+//! | [`clock`] | the one source of time | nothing |
+//! | [`metrics`] | what is counted | `api`, `credentials` |
+//! | [`credentials`] | OBTAIN: what STS gives, and why it refuses; nothing of Kubernetes | `api`, `clock` |
+//! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials` |
+//! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
+//! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `metrics`, `secret` |
+//! | [`controller`] | which object is looked at when | `api`, `cluster`, `reconcile` |
+//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `clock`, `metrics`, `reconcile` |
+//! | [`operator`] | the parts put together | `api`, `clock`, `cluster`, `controller`, `credentials`, `metrics`, `reconcile`, `server` |
+//! | [`telemetry`] | logs | nothing |
+//! | [`cli`] | flags and environment | `telemetry` |
+//!
+//! A test (`tests/worlds/architecture.rs`) reads this table and holds the code to it.
+//!
+//! # What holds everywhere
+//!
+//! * Decisions are functions of values and `now`. `api`, `secret`, `reconcile::{decide, grants, observed, report,
+//!   schedule}` hold no client, read no clock and no environment, and draw no random number.
+//! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
+//!   status. The process may be killed at any line.
+//! * Fail closed on authority, open on renewal: without a grant there is no credential, and a valid credential is not
+//!   taken away because its renewal failed.
+//! * A secret is never in a log, an Event, a status, a metric, an error or a `Debug` output.
+
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod cluster;
+pub mod controller;
+pub mod credentials;
+pub mod metrics;
+pub mod operator;
+pub mod reconcile;
+pub mod secret;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,99 @@
+//! The `keyturn` command: parse, start, exit code. Everything else is in the library.
+
+use clap::Parser as _;
+use keyturn::{
+    api,
+    cli::{Cli, Command, Run, one_line},
+    clock::Clock,
+    credentials::base,
+    operator::Operator,
+    telemetry,
+};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return failed(&one_line(&error), 2),
+        // Help and version are no errors.
+        Err(error) => return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+    };
+    let done = match cli.command {
+        Command::Crds(options) => crds(options.dir.as_deref()),
+        Command::Run(run) => run_operator(*run),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string(), 1),
+    }
+}
+
+fn failed(line: &str, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "keyturn: {line}");
+    ExitCode::from(code)
+}
+
+fn crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    for crd in api::crds() {
+        let yaml = format!("{}\n", serde_saphyr::to_string(&crd)?.trim_end());
+        match dir {
+            Some(dir) => {
+                let path = dir.join(format!("{}.yaml", crd.spec.names.plural));
+                std::fs::write(&path, yaml).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            }
+            None => write!(out, "---\n{yaml}")?,
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
+    telemetry::start(run.log_format, &run.log);
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return Err("the TLS provider could not be installed".into());
+    }
+    let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut config = kube::Config::infer().await.map_err(|error| format!("no Kubernetes configuration: {error}"))?;
+    // Every call has a time-out of ours, within which the client may retry a 429 or a 503.
+    config.connect_timeout = Some(std::time::Duration::from_secs(10));
+    let operator = Operator {
+        client: kube::Client::try_from(config)?,
+        sts: base::sts_client(run.aws_ca_bundle.as_deref()).await?,
+        clock: Clock::system(),
+        cluster_name: run.cluster_name,
+        namespaces: run.watch_namespaces,
+        instance: run.instance,
+    };
+    operator.check().await?;
+    let listener = tokio::net::TcpListener::bind(run.admin_addr)
+        .await
+        .map_err(|error| format!("--admin-addr: cannot listen on {}: {error}", run.admin_addr))?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), cluster = operator.cluster_name, admin = %run.admin_addr, "started");
+    let (stop, stopped) = futures::channel::oneshot::channel::<()>();
+    let running = operator.run(Some(listener), async move {
+        let _ = stopped.await;
+    });
+    let signalled = async {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        tracing::info!("stopping: what is in flight is finished first");
+        let _ = stop.send(());
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = running => {}
+        () = signalled => {}
+    }
+    tracing::info!("stopped");
+    Ok(())
+}

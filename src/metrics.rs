@@ -1,0 +1,173 @@
+//! What is counted. Labels come from closed lists, so the number of series does not grow with the number of objects;
+//! what is a property of the objects (how many, how long they still live) is worked out when it is asked for.
+
+use crate::{
+    api::Reason,
+    credentials::{IssueError, Issued},
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+use std::{fmt, sync::Arc};
+use tokio::time::Instant;
+
+/// The metrics of the process. Clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    issues: Family<IssueLabels, Counter>,
+    issue_seconds: Histogram,
+    sts_requests: Family<StsLabels, Counter>,
+    drift_repairs: Counter,
+    credentials: Family<StateLabels, Gauge>,
+    remaining_min: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IssueLabels {
+    provider: &'static str,
+    outcome: &'static str,
+    reason: ReasonLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ReasonLabel(Reason);
+
+impl EncodeLabelValue for ReasonLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        self.0.as_str().encode(encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StsLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+/// How many configs are in which state at a scrape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct States {
+    /// Ready.
+    pub ready: i64,
+    /// Ready, and renewal fails.
+    pub renewal_failing: i64,
+    /// Not ready.
+    pub not_ready: i64,
+    /// The least time that is left of a credential, in seconds, if there is one.
+    pub remaining_min_seconds: Option<i64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("keyturn");
+        let issues = Family::<IssueLabels, Counter>::default();
+        let seconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let issue_seconds = Histogram::new(seconds);
+        let sts_requests = Family::<StsLabels, Counter>::default();
+        let drift_repairs = Counter::default();
+        let credentials = Family::<StateLabels, Gauge>::default();
+        let remaining_min = Gauge::default();
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("issues", "Attempts to issue a credential", issues.clone());
+        registry.register("issue_duration_seconds", "How long STS took, in seconds", issue_seconds.clone());
+        registry.register("sts_requests", "Calls to STS", sts_requests.clone());
+        registry.register(
+            "drift_repairs",
+            "Secrets put right after somebody edited or deleted them",
+            drift_repairs.clone(),
+        );
+        registry.register("credentials", "AwsConfigs by state", credentials.clone());
+        registry.register(
+            "credential_remaining_seconds_min",
+            "The least time that is left of any credential, in seconds",
+            remaining_min.clone(),
+        );
+        registry.register("build", "The release that is running", build);
+        Self {
+            registry: Arc::new(registry),
+            issues,
+            issue_seconds,
+            sts_requests,
+            drift_repairs,
+            credentials,
+            remaining_min,
+        }
+    }
+
+    /// Runs one call to STS and counts it and its time.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub async fn timed_issue(
+        &self,
+        call: impl Future<Output = Result<Issued, IssueError>>,
+    ) -> Result<Issued, IssueError> {
+        let started = Instant::now();
+        let result = call.await;
+        self.issue_seconds.observe(started.elapsed().as_secs_f64());
+        let outcome = match &result {
+            Ok(_) => "success",
+            Err(error) if error.reason == Reason::Throttled => "throttled",
+            Err(_) => "error",
+        };
+        self.sts_requests.get_or_create(&StsLabels { outcome }).inc();
+        result
+    }
+
+    /// A credential was issued and written.
+    pub fn issued(&self, reason: Reason) {
+        self.issue("success", reason);
+    }
+
+    /// A credential was not issued.
+    pub fn failed(&self, reason: Reason) {
+        self.issue("failure", reason);
+    }
+
+    fn issue(&self, outcome: &'static str, reason: Reason) {
+        let labels = IssueLabels { provider: "temporary", outcome, reason: ReasonLabel(reason) };
+        self.issues.get_or_create(&labels).inc();
+    }
+
+    /// A Secret was put right.
+    pub fn repaired(&self) {
+        self.drift_repairs.inc();
+    }
+
+    /// All of it in the text format of `OpenMetrics`, with `states` as they are now.
+    ///
+    /// # Errors
+    /// If the text cannot be written.
+    pub fn encode(&self, states: States) -> Result<String, fmt::Error> {
+        for (state, count) in
+            [("ready", states.ready), ("renewal_failing", states.renewal_failing), ("not_ready", states.not_ready)]
+        {
+            self.credentials.get_or_create(&StateLabels { state }).set(count);
+        }
+        self.remaining_min.set(states.remaining_min_seconds.unwrap_or(0));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

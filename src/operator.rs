@@ -1,0 +1,133 @@
+//! The operator, assembled: what `keyturn run` starts, and what tests start over another wire and another clock.
+
+use crate::{
+    api,
+    clock::{Clock, http_date},
+    cluster::Calls,
+    controller::{Scope, Shared},
+    credentials::Sts,
+    metrics::Metrics,
+    reconcile::{Context, Memory, Views},
+    server::{self, Admin},
+};
+use futures::{FutureExt as _, future};
+use kube::{Client, CustomResourceExt as _};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// What an operator needs from outside.
+pub struct Operator {
+    /// The API server.
+    pub client: Client,
+    /// STS.
+    pub sts: aws_sdk_sts::Client,
+    /// The clock.
+    pub clock: Clock,
+    /// The cluster's name: half of every external ID.
+    pub cluster_name: String,
+    /// The namespaces to serve; empty for all.
+    pub namespaces: Vec<String>,
+    /// Who reports Events: the pod's name.
+    pub instance: String,
+}
+
+/// Why the operator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The API server does not answer.
+    #[error("the Kubernetes API server does not answer: {0}")]
+    Unreachable(String),
+    /// The API server refuses the operator's identity.
+    #[error("the Kubernetes API server refuses the operator's identity: HTTP {0} for {1}")]
+    Refused(u16, String),
+    /// There are no custom resource definitions, or old ones.
+    #[error(
+        "the API server has no {0}: install the custom resource definitions with the chart (crds.install=true), or by \
+         `keyturn crds | kubectl apply --server-side -f -`"
+    )]
+    NoDefinitions(String),
+}
+
+impl Operator {
+    /// Checks that the API server is there and serves our resources, and learns its time.
+    ///
+    /// # Errors
+    /// If it is not so, with what to do.
+    pub async fn check(&self) -> Result<(), StartError> {
+        let path = format!("/apis/{}/{}", api::names::GROUP, api::names::VERSION);
+        let request = http::Request::get(&path).body(kube::client::Body::empty());
+        let request = request.map_err(|error| StartError::Unreachable(error.to_string()))?;
+        let asked_at = self.clock.now();
+        let answer = self.client.send(request).await.map_err(|error| StartError::Unreachable(error.to_string()))?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
+        if let Some(date) = date {
+            self.clock.learn(date, self.clock.now().duration_since(asked_at));
+        }
+        match answer.status().as_u16() {
+            200 => {}
+            404 => return Err(StartError::NoDefinitions(path)),
+            status => return Err(StartError::Refused(status, path)),
+        }
+        let group_version = path.trim_start_matches("/apis/").to_owned();
+        let resources = self.client.list_api_group_resources(&group_version).await;
+        let resources = resources.map_err(|error| StartError::Unreachable(error.to_string()))?.resources;
+        for plural in [
+            api::AwsConfig::api_resource().plural,
+            api::AwsRole::api_resource().plural,
+            api::AwsRoleGrant::api_resource().plural,
+        ] {
+            if !resources.iter().any(|resource| resource.name == plural) {
+                return Err(StartError::NoDefinitions(format!("{plural}.{group_version}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs until `shutdown`, then finishes what is in flight. The admin server listens on `listener`, if there is one.
+    pub async fn run(self, listener: Option<TcpListener>, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
+        let metrics = Metrics::new();
+        let memory = Arc::new(Memory::default());
+        let (shared, shared_writers) = Shared::new();
+        let scopes: Vec<Option<String>> =
+            if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
+        let scopes: Vec<Scope> = scopes.into_iter().map(|namespace| Scope::new(namespace, &shared)).collect();
+        let views: Arc<[Views]> = scopes.iter().map(Scope::views).collect();
+        let wakers = scopes.iter().map(Scope::waker).collect();
+        let shutdown = shutdown.shared();
+
+        let watching = tokio::spawn(shared.run(self.client.clone(), shared_writers, wakers));
+        let admin = Admin { views, metrics: metrics.clone(), clock: self.clock.clone() };
+        let serving = tokio::spawn(async move {
+            if let Some(listener) = listener
+                && let Err(error) = axum::serve(listener, server::router(admin)).await
+            {
+                tracing::error!(%error, "the admin server ended");
+            }
+        });
+        let _end_with_us = (AbortOnDrop(watching), AbortOnDrop(serving));
+
+        let controllers = scopes.into_iter().map(|scope| {
+            let context = Context {
+                cluster_name: self.cluster_name.as_str().into(),
+                clock: self.clock.clone(),
+                calls: Calls::new(self.client.clone()),
+                views: scope.views(),
+                sts: Sts::new(self.sts.clone(), self.clock.clone()),
+                memory: memory.clone(),
+                metrics: metrics.clone(),
+                instance: self.instance.as_str().into(),
+            };
+            scope.run(self.client.clone(), context, shutdown.clone())
+        });
+        future::join_all(controllers).await;
+    }
+}
+
+/// A task that ends when its owner does, however that ends.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

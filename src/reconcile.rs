@@ -1,0 +1,178 @@
+//! DECIDE AND ACT: what happens each time that an `AwsConfig` is looked at.
+//!
+//! ```text
+//!   observe [client] ─▶ Observed ─▶ decide [pure] ─▶ Plan ─▶ act [client] ─▶ Done ─▶ report [pure, then client]
+//!                          ▲                          │
+//!                          └──── look (at most twice) ┘
+//! ```
+//!
+//! Level-triggered: it does not matter why it is looked at. Nothing that matters is kept in memory: the truth about a
+//! credential is on its Secret, the pace of failures in status, so it may be killed at any line. Every look ends with
+//! the time of the next one, so that no lost watch event can lose a renewal.
+
+mod act;
+pub mod decide;
+pub mod grants;
+mod memory;
+mod observe;
+pub mod observed;
+mod report;
+pub mod schedule;
+
+pub use memory::Memory;
+pub use report::{Done, News, news, next_look, status};
+
+use crate::{
+    api::{AwsConfig, AwsRole, AwsRoleGrant, same_ignoring_times},
+    clock::Clock,
+    cluster::{CallError, Calls, Watched},
+    credentials::Sts,
+    metrics::Metrics,
+};
+use decide::{Step, decide};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{ResourceExt as _, core::PartialObjectMeta};
+use std::{sync::Arc, time::Duration};
+
+/// Everything that a reconcile works with. One for each watched scope; the parts are shared.
+#[derive(Clone)]
+pub struct Context {
+    /// Half of every external ID.
+    pub cluster_name: Arc<str>,
+    /// The only source of time.
+    pub clock: Clock,
+    /// What we ask of the API server.
+    pub calls: Calls,
+    /// What the API server shows us.
+    pub views: Views,
+    /// Where sessions come from.
+    pub sts: Sts,
+    /// What this process remembers, and may forget.
+    pub memory: Arc<Memory>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who reports Events: the pod's name.
+    pub instance: Arc<str>,
+}
+
+/// What the API server shows of each kind.
+#[derive(Clone)]
+pub struct Views {
+    /// The configs of the scope.
+    pub configs: Watched<AwsConfig>,
+    /// The roles of the scope.
+    pub roles: Watched<AwsRole>,
+    /// The metadata of the Secrets of the scope that carry our label.
+    pub secrets: Watched<PartialObjectMeta<Secret>>,
+    /// All grants.
+    pub grants: Watched<AwsRoleGrant>,
+    /// The names and labels of all namespaces.
+    pub namespaces: Watched<PartialObjectMeta<Namespace>>,
+}
+
+impl Views {
+    /// What has not been listed, in words; empty if every view is whole.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let health = [
+            self.configs.health(),
+            self.roles.health(),
+            self.secrets.health(),
+            self.grants.health(),
+            self.namespaces.health(),
+        ];
+        health.into_iter().filter_map(crate::cluster::Health::missing).collect()
+    }
+
+    /// Waits until every view is whole: nothing is issued and nothing is withdrawn on half a view.
+    async fn whole(&self) {
+        loop {
+            self.configs.health().wait().await;
+            self.roles.health().wait().await;
+            self.secrets.health().wait().await;
+            self.grants.health().wait().await;
+            self.namespaces.health().wait().await;
+            if self.missing().is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+/// Looks at one config and does what is to be done. Returns when to look again.
+///
+/// # Errors
+/// If the API server refused or did not answer a call; the same is then decided anew.
+#[tracing::instrument(name = "reconcile", skip_all, fields(
+    namespace = config.namespace().unwrap_or_default(),
+    name = config.name_any(),
+    generation = config.metadata.generation,
+))]
+pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Duration, CallError> {
+    context.views.whole().await;
+    let Some(mut seen) = observe::observe(context, &config) else {
+        context.memory.forget(&config.uid().unwrap_or_default());
+        return Ok(until(context.clock.now(), None));
+    };
+    let mut plan = decide(&seen, context.clock.now());
+    // Each look answers what the plan asks for, so two are enough; a third means that somebody is faster than we are.
+    for _ in 0..2 {
+        match plan.step {
+            Step::LookForTarget => observe::look_for_target(context, &mut seen).await?,
+            Step::LookInside => observe::look_inside(context, &mut seen).await?,
+            _ => break,
+        }
+        plan = decide(&seen, context.clock.now());
+    }
+    tracing::debug!(step = ?plan.step, "decided");
+
+    let done = Box::pin(act::act(context, &seen, &plan)).await;
+    let now = context.clock.now();
+    context.memory.learn(&seen, &plan, &done, now);
+    report(context, &seen, &plan, &done, now).await?;
+    if let Some(error) = done.call_failed {
+        return Err(error);
+    }
+    context.memory.call_succeeded(&seen.config.uid().unwrap_or_default());
+    let remembered = context.memory.recall(&seen.config.uid().unwrap_or_default());
+    Ok(until(now, Some(next_look(&seen, &plan, &done, &remembered, now))))
+}
+
+/// Tells: status if it says something new, Events for what a person would want to know, metrics.
+async fn report(
+    context: &Context,
+    seen: &observed::Observed,
+    plan: &decide::Plan,
+    done: &Done,
+    now: Timestamp,
+) -> Result<(), CallError> {
+    let before = seen.config.status.clone().unwrap_or_default();
+    let after = status(seen, plan, done, now);
+    let same = same_ignoring_times(&before.conditions, &after.conditions) && {
+        let without = |status: &crate::api::AwsConfigStatus| {
+            let mut status = status.clone();
+            status.conditions.clear();
+            status
+        };
+        without(&before) == without(&after)
+    };
+    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.name_any());
+    act::mark_roles(context, seen).await?;
+    if !same || seen.config.status.is_none() {
+        let write = context.calls.config_status(&namespace, &name, &after);
+        context.views.configs.ahead().write(&namespace, &name, write).await?;
+    }
+    for event in news(seen, plan, done, &before, &after) {
+        event.log();
+        if let Err(error) = context.calls.create_event(&event.manifest(&seen.config, &context.instance, now)).await {
+            tracing::warn!(%error, "an Event was lost");
+        }
+    }
+    Ok(())
+}
+
+fn until(now: Timestamp, next: Option<Timestamp>) -> Duration {
+    let wait = next.map_or(schedule::RESYNC, |next| next.duration_since(now));
+    Duration::try_from(wait).unwrap_or_default()
+}

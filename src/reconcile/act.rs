@@ -1,0 +1,234 @@
+//! Carries a plan out. Every write names exactly the object that the plan was made for.  [client]
+
+use super::{
+    Context,
+    decide::{Accepted, Plan, Step, Why},
+    observed::{Look, Observed, Ours, Target, generated_role_name, is_controlled_by, rendering},
+    report::{Done, Written},
+};
+use crate::{
+    api::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus, Reason, names},
+    cluster::{CallError, Failed, Preconditions},
+    credentials::{IssueError, Issued, Pace},
+    secret::{Content, Record, Unrenderable, desired, render, render_withdrawn, shell},
+};
+use futures::future::join;
+use kube::{Resource as _, ResourceExt as _, core::PartialObjectMeta};
+use std::sync::Arc;
+
+/// Carries out what concerns the Secret and, beside it, sees to the generated `AwsRole`. What went wrong is part of
+/// the answer.
+pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done {
+    let secret = async {
+        match (&plan.step, &plan.accepted) {
+            (Step::Issue(why), Ok(accepted)) => issue(context, seen, accepted, *why).await,
+            (Step::Render, _) => render_again(context, seen).await,
+            (Step::Withdraw { reason, .. }, _) => withdraw(context, seen, *reason).await,
+            _ => Done::default(),
+        }
+    };
+    let (mut done, role) = join(Box::pin(secret), Box::pin(ensure_role(context, seen))).await;
+    if let Err(error) = role {
+        done.call_failed.get_or_insert(error);
+    }
+    done
+}
+
+async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, why: Why) -> Done {
+    let (uid, request) = (seen.config.uid().unwrap_or_default(), &accepted.request);
+    let issued = match context.memory.take_kept(&uid, request, context.clock.now()) {
+        Some(kept) => Ok(kept),
+        None => context.metrics.timed_issue(context.sts.assume_role(request)).await,
+    };
+    let issued = match issued {
+        Ok(issued) => issued,
+        Err(error) => {
+            context.metrics.failed(error.reason);
+            return Done { issue_failed: Some(error), ..Done::default() };
+        }
+    };
+    let rendering = rendering(&seen.config);
+    let content = match render(&rendering, &issued.credentials, issued.expires_at) {
+        Ok(content) => content,
+        Err(error) => return unrenderable(&error),
+    };
+    let person = seen.config.spec.person.as_deref().unwrap_or_default();
+    let record = Record::of(request, &issued, person, rendering.digest(), &content);
+    let done = write(context, seen, record, content).await;
+    if done.written.is_some() {
+        context.metrics.issued(if why == Why::Due { Reason::Renewed } else { Reason::Issued });
+        if why == Why::Drifted {
+            context.metrics.repaired();
+        }
+    } else {
+        keep(context, seen, accepted, issued);
+    }
+    done
+}
+
+fn keep(context: &Context, seen: &Observed, accepted: &Accepted, issued: Issued) {
+    context.memory.keep(&seen.config.uid().unwrap_or_default(), &accepted.request, issued);
+}
+
+/// The credential that is there, in the form that is asked for now. No call to STS.
+async fn render_again(context: &Context, seen: &Observed) -> Done {
+    let Some((record, credentials)) = readable(&seen.target) else { return Done::default() };
+    let rendering = rendering(&seen.config);
+    match render(&rendering, &credentials, record.expires_at) {
+        Ok(content) => write(context, seen, record.rendered_again(rendering.digest(), &content), content).await,
+        Err(error) => unrenderable(&error),
+    }
+}
+
+fn readable(target: &Target) -> Option<(Record, Arc<crate::credentials::Credentials>)> {
+    let Target::Ours(ours) = target else { return None };
+    let Look::Taken(taken) = &ours.content else { return None };
+    Some((ours.record.clone()?, taken.credentials.clone()?))
+}
+
+async fn withdraw(context: &Context, seen: &Observed, reason: Reason) -> Done {
+    let Target::Ours(ours) = &seen.target else { return Done::default() };
+    let person = seen.config.spec.person.as_deref().unwrap_or_default();
+    let record = ours.record.clone().unwrap_or_else(|| Record::lost(person, context.clock.now()));
+    let rendering = rendering(&seen.config);
+    match render_withdrawn(&rendering, reason) {
+        Ok(content) => write(context, seen, record.withdrawn_for(reason, rendering.digest(), &content), content).await,
+        Err(error) => unrenderable(&error),
+    }
+}
+
+fn unrenderable(error: &Unrenderable) -> Done {
+    let error = IssueError { reason: Reason::InvalidSpec, pace: Pace::Slow, message: error.to_string() };
+    Done { issue_failed: Some(error), ..Done::default() }
+}
+
+// ---- The Secret -----------------------------------------------------------------------------------------------------
+
+async fn write(context: &Context, seen: &Observed, record: Record, content: Content) -> Done {
+    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let write = async {
+        if let Target::Ours(ours) = &seen.target {
+            return apply_or_recreate(context, seen, ours, &record, content).await;
+        }
+        create(context, seen, &record, content).await
+    };
+    match context.views.secrets.ahead().write(&namespace, &name, write).await {
+        Ok(secret) => Done { written: Some(Written { record, version: secret.resource_version() }), ..Done::default() },
+        Err(error) if error.failed == Failed::AlreadyExists => Done { blocked: true, ..Done::default() },
+        Err(error) => Done { call_failed: Some(error), ..Done::default() },
+    }
+}
+
+/// An immutable Secret refuses every apply. It is deleted, if it is still the one that we saw, and created.
+async fn apply_or_recreate(
+    context: &Context,
+    seen: &Observed,
+    ours: &Ours,
+    record: &Record,
+    content: Content,
+) -> Result<PartialObjectMeta<k8s_openapi::api::core::v1::Secret>, CallError> {
+    let rendering = rendering(&seen.config);
+    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let known_immutable = matches!(&ours.content, Look::Taken(taken) if taken.immutable);
+    if !known_immutable {
+        let secret = desired(&seen.config, &rendering, record, content.clone(), ours.metadata.uid.clone());
+        match context.calls.apply_secret(&secret).await {
+            Err(error) if error.failed == Failed::Invalid => {
+                let current = context.calls.secret(&namespace, &name).await?;
+                if current.is_none_or(|current| current.immutable != Some(true)) {
+                    return Err(error);
+                }
+            }
+            done => return done,
+        }
+    }
+    let seen_version =
+        Preconditions { uid: ours.metadata.uid.clone(), resource_version: ours.metadata.resource_version.clone() };
+    context.calls.delete_secret(&namespace, &name, seen_version).await?;
+    create(context, seen, record, content).await
+}
+
+/// Two writes, once in a Secret's life: see [`shell`]. In between it is empty and says so by having no annotations.
+async fn create(
+    context: &Context,
+    seen: &Observed,
+    record: &Record,
+    content: Content,
+) -> Result<PartialObjectMeta<k8s_openapi::api::core::v1::Secret>, CallError> {
+    let created = context.calls.create_secret(&shell(&seen.config)).await?;
+    let secret = desired(&seen.config, &rendering(&seen.config), record, content, created.metadata.uid);
+    context.calls.apply_secret(&secret).await
+}
+
+// ---- The AwsRole ----------------------------------------------------------------------------------------------------
+
+/// Creates the `AwsRole` of `spec.role`, or puts it right if it was edited. Somebody else's is left alone.
+async fn ensure_role(context: &Context, seen: &Observed) -> Result<(), CallError> {
+    let Some(wanted) = wanted_role(seen) else { return Ok(()) };
+    let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
+    let roles = context.views.roles.ahead();
+    match &seen.role {
+        None => roles.write(&namespace, &name, context.calls.create_role(&wanted)).await.map(|_| ()),
+        Some(role) if !is_controlled_by(&role.metadata, &seen.config) => Ok(()),
+        Some(role) if role.spec == wanted.spec && has_labels(role, &wanted) => Ok(()),
+        Some(role) => {
+            let mut wanted = wanted;
+            wanted.metadata.uid = role.uid();
+            roles.write(&namespace, &name, context.calls.apply_role(&wanted)).await.map(|_| ())
+        }
+    }
+}
+
+fn has_labels(role: &AwsRole, wanted: &AwsRole) -> bool {
+    wanted.labels().iter().all(|(key, value)| role.labels().get(key) == Some(value))
+}
+
+/// The `AwsRole` that `spec.role` stands for. Nothing is written while the namespace has not been seen.
+fn wanted_role(seen: &Observed) -> Option<AwsRole> {
+    let config = &seen.config;
+    let role = config.spec.role_arn().ok().flatten()?;
+    seen.namespace_labels.as_ref()?;
+    let spec = AwsRoleSpec {
+        aws_config_ref: AwsConfigRef { name: config.name_any() },
+        person: config.spec.person.clone(),
+        role: role.to_string(),
+    };
+    let mut wanted = AwsRole::new(&generated_role_name(config, &role), spec);
+    wanted.metadata.namespace = config.namespace();
+    wanted.metadata.labels = Some(
+        [
+            (names::MANAGED_BY, names::MANAGER.to_owned()),
+            (names::AWS_CONFIG_LABEL, config.name_any()),
+            (names::CREATED_FROM, names::CREATED_FROM_CONFIG.to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into(),
+    );
+    wanted.metadata.owner_references = config.controller_owner_ref(&()).map(|mut owner| {
+        owner.block_owner_deletion = None;
+        vec![owner]
+    });
+    Some(wanted)
+}
+
+/// Marks the role in use as active and the one before it as not.
+pub(super) async fn mark_roles(context: &Context, seen: &Observed) -> Result<(), CallError> {
+    let namespace = seen.config.namespace().unwrap_or_default();
+    if let Some(wanted) = wanted_role(seen) {
+        // Created a moment ago, it is in the view but not in what was seen.
+        let role = context.views.roles.get(&namespace, &wanted.name_any());
+        mark(context, seen, role.as_deref(), true).await?;
+    }
+    mark(context, seen, seen.former_role.as_deref(), false).await
+}
+
+async fn mark(context: &Context, seen: &Observed, role: Option<&AwsRole>, active: bool) -> Result<(), CallError> {
+    let Some(role) = role.filter(|role| is_controlled_by(&role.metadata, &seen.config)) else { return Ok(()) };
+    if role.status.as_ref().and_then(|status| status.active) == Some(active) {
+        return Ok(());
+    }
+    let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
+    let status = AwsRoleStatus { active: Some(active) };
+    let write = context.calls.role_status(&namespace, &name, &status);
+    context.views.roles.ahead().write(&namespace, &name, write).await.map(|_| ())
+}

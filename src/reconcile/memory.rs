@@ -1,0 +1,117 @@
+//! What the process remembers of each object. All of it may be lost: a restart then costs a read or an early retry.
+
+use super::{
+    decide::{Plan, Step, Why},
+    observed::{Look, Observed, Passing, Remembered, Target},
+    report::Done,
+    schedule,
+};
+use crate::credentials::{Issued, Pace, Request};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// What is remembered, by UID.
+#[derive(Debug, Default)]
+pub struct Memory {
+    objects: Mutex<HashMap<String, Remembered>>,
+    unwritten: Mutex<HashMap<String, Unwritten>>,
+    failed_calls: Mutex<HashMap<String, i32>>,
+}
+
+/// A session that STS issued and the API server did not take. It is written at the next attempt rather than asked for again.
+#[derive(Debug)]
+struct Unwritten {
+    request: String,
+    issued: Issued,
+}
+
+impl Memory {
+    /// What is remembered of the object with this UID.
+    #[must_use]
+    pub fn recall(&self, uid: &str) -> Remembered {
+        self.objects().get(uid).cloned().unwrap_or_default()
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.objects().remove(uid);
+        self.unwritten().remove(uid);
+        self.call_succeeded(uid);
+    }
+
+    /// Counts a call to the API server that failed, and says how long to wait before it is tried again.
+    pub fn call_failed(&self, uid: &str) -> SignedDuration {
+        let mut failed = self.failed_calls();
+        let count = failed.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        schedule::fast_delay(uid, *count)
+    }
+
+    pub(super) fn call_succeeded(&self, uid: &str) {
+        self.failed_calls().remove(uid);
+    }
+
+    /// Keeps a session that could not be written.
+    pub(super) fn keep(&self, uid: &str, request: &Request, issued: Issued) {
+        self.unwritten().insert(uid.to_owned(), Unwritten { request: request.digest(), issued });
+    }
+
+    /// A session for this very request that could not be written before, if more than half of it is left.
+    pub(super) fn take_kept(&self, uid: &str, request: &Request, now: Timestamp) -> Option<Issued> {
+        let Unwritten { request: kept, issued } = self.unwritten().remove(uid)?;
+        let lifetime = issued.expires_at.duration_since(issued.issued_at);
+        let left = issued.expires_at.duration_since(now);
+        (kept == request.digest() && left + left > lifetime).then_some(issued)
+    }
+
+    /// Learns from what was done.
+    pub(super) fn learn(&self, seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) {
+        let uid = seen.config.uid().unwrap_or_default();
+        let mut objects = self.objects();
+        let remembered = objects.entry(uid.clone()).or_default();
+        if let Some(written) = &done.written {
+            remembered.known_version.clone_from(&written.version);
+            remembered.passing = None;
+            if matches!(plan.step, Step::Issue(Why::Drifted) | Step::Render) || was_edited(seen) {
+                let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
+                remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
+                remembered.repaired_at = Some(now);
+            }
+        } else if let Target::Ours(ours) = &seen.target
+            && matches!(&ours.content, Look::Taken(taken) if taken.intact)
+        {
+            remembered.known_version.clone_from(&ours.metadata.resource_version);
+        }
+        match (&done.issue_failed, &plan.accepted) {
+            (Some(error), Ok(accepted)) if error.pace == Pace::Fast => {
+                let before = remembered.passing.take().filter(|passing| passing.attempt == accepted.attempt);
+                let count = before.map_or(0, |passing| passing.count).saturating_add(1);
+                let wait = schedule::fast_delay(&uid, count);
+                let next_attempt_at = now.saturating_add(wait).unwrap_or(now);
+                remembered.passing = Some(Passing { attempt: accepted.attempt.clone(), count, next_attempt_at });
+            }
+            (Some(_), _) | (None, Err(_)) => remembered.passing = None,
+            (None, Ok(_)) => {}
+        }
+    }
+
+    fn objects(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed_calls(&self) -> MutexGuard<'_, HashMap<String, i32>> {
+        self.failed_calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, HashMap<String, Unwritten>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn was_edited(seen: &Observed) -> bool {
+    matches!(&seen.target, Target::Ours(ours) if matches!(&ours.content, Look::Taken(taken) if !taken.intact))
+}

@@ -1,0 +1,152 @@
+//! What a decision is made on: values only, gathered by `observe` and by tests.
+
+use crate::{
+    api::{AwsConfig, AwsRole, AwsRoleGrant, RoleArn, names},
+    credentials::Credentials,
+    secret::{Record, Rendering},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
+use sha2::{Digest as _, Sha256};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Everything that a decision about one `AwsConfig` looks at.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The object, as new as our own last write of it.
+    pub config: Arc<AwsConfig>,
+    /// The cluster's name: half of the external ID.
+    pub cluster: Arc<str>,
+    /// The labels of its namespace; `None` while the namespace has not been seen.
+    pub namespace_labels: Option<BTreeMap<String, String>>,
+    /// Every grant.
+    pub grants: Vec<Arc<AwsRoleGrant>>,
+    /// The `AwsRole` under the name that [`generated_role_name`] gives, whoever's it is.
+    pub role: Option<Arc<AwsRole>>,
+    /// The `AwsRole` that status names as active, if it is another one.
+    pub former_role: Option<Arc<AwsRole>>,
+    /// The Secret.
+    pub target: Target,
+    /// What this process remembers of the object. Losing it costs a read or a retry, never a credential.
+    pub remembered: Remembered,
+}
+
+/// The Secret of the target's name, as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// The watch, which sees Secrets with our label only, does not show it. That is not to say that there is none.
+    NotWatched,
+    /// There is none.
+    Absent,
+    /// It is not this config's.
+    Foreign {
+        /// Who else it belongs to, in words.
+        owner: String,
+    },
+    /// It is this config's.
+    Ours(Box<Ours>),
+}
+
+/// A Secret of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ours {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What its annotations say; `None` if they were destroyed.
+    pub record: Option<Record>,
+    /// Its data.
+    pub content: Look,
+}
+
+/// What is known of a Secret's data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Look {
+    /// Nothing: it was written by somebody since we last looked.
+    Needed,
+    /// Its resourceVersion is the one that we wrote or looked at.
+    NotNeeded,
+    /// It was read.
+    Taken(Taken),
+}
+
+/// What a look at a Secret's data found.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Whether our keys and annotations are as we wrote them.
+    pub intact: bool,
+    /// Whether the Secret refuses every apply.
+    pub immutable: bool,
+    /// The session in it.
+    pub credentials: Option<Arc<Credentials>>,
+}
+
+impl PartialEq for Taken {
+    fn eq(&self, other: &Self) -> bool {
+        let names_session = |taken: &Self| taken.credentials.as_ref().map(|c| c.access_key_id.clone());
+        (self.intact, self.immutable, names_session(self)) == (other.intact, other.immutable, names_session(other))
+    }
+}
+
+/// What a process remembers of one object.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// The Secret's resourceVersion at which its content is known to be ours.
+    pub known_version: Option<String>,
+    /// Failures that will pass.
+    pub passing: Option<Passing>,
+    /// Repairs in a row.
+    pub repairs: i32,
+    /// When the last of them was.
+    pub repaired_at: Option<Timestamp>,
+}
+
+/// A row of failures that will pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passing {
+    /// What was tried ([`super::decide::Accepted::attempt`]).
+    pub attempt: String,
+    /// How often it failed.
+    pub count: i32,
+    /// Not before this time again.
+    pub next_attempt_at: Timestamp,
+}
+
+/// The name of the `AwsRole` of a config for a person and a role: the config's name and 8 hex digits of both.
+/// Another person means another `AwsRole`.
+#[must_use]
+pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
+    let person = config.spec.person.as_deref().unwrap_or_default();
+    let hash = Sha256::new().chain_update(person).chain_update([0]).chain_update(role.as_str()).finalize();
+    format!("{}-{:02x}{:02x}{:02x}{:02x}", config.name_any(), hash[0], hash[1], hash[2], hash[3])
+}
+
+/// Whether an object's controller is this very `AwsConfig` (and not one of the same name).
+#[must_use]
+pub fn is_controlled_by(metadata: &ObjectMeta, config: &AwsConfig) -> bool {
+    let uid = config.metadata.uid.as_deref().unwrap_or_default();
+    metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+/// Whether the operator wrote this `AwsRole` from `spec.role` of `config`.
+#[must_use]
+pub fn is_generated_from(role: &AwsRole, config: &AwsConfig) -> bool {
+    is_controlled_by(&role.metadata, config)
+        && role.labels().get(names::CREATED_FROM).map(String::as_str) == Some(names::CREATED_FROM_CONFIG)
+}
+
+/// How the Secret of `config` is to be rendered.
+#[must_use]
+pub fn rendering(config: &AwsConfig) -> Rendering {
+    let spec = &config.spec;
+    let target = spec.target.clone().unwrap_or_default();
+    let plain = |map: BTreeMap<String, crate::api::TargetValue>| map.into_iter().map(|(k, v)| (k, v.0)).collect();
+    Rendering {
+        formats: spec.formats(),
+        region: spec.region.clone(),
+        default_bucket: spec.default_bucket.clone(),
+        extra_buckets: spec.extra_buckets.clone(),
+        labels: plain(target.labels),
+        annotations: plain(target.annotations),
+    }
+}

@@ -1,0 +1,82 @@
+//! The admin server: `/livez`, `/readyz`, `/metrics`.
+
+use crate::{
+    api::ConditionType,
+    clock::Clock,
+    metrics::{Metrics, States},
+    reconcile::Views,
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use std::sync::Arc;
+
+/// What the admin server tells about.
+#[derive(Clone)]
+pub struct Admin {
+    /// The views of every scope.
+    pub views: Arc<[Views]>,
+    /// What was counted.
+    pub metrics: Metrics,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// The routes.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+/// Ready once everything has been listed: until then nothing is issued or withdrawn.
+async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
+    let mut missing: Vec<String> = admin.views.iter().flat_map(Views::missing).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        (StatusCode::OK, "ok".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}", missing.join("; ")))
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    let content_type = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    match admin.metrics.encode(states(&admin)) {
+        Ok(text) => (StatusCode::OK, content_type, text),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, content_type, String::new()),
+    }
+}
+
+/// Worked out at the scrape, so that a routine renewal has nothing to keep up to date.
+fn states(admin: &Admin) -> States {
+    let now = admin.clock.now();
+    let mut states = States::default();
+    for config in admin.views.iter().flat_map(|views| views.configs.store().state()) {
+        let Some(status) = &config.status else {
+            states.not_ready += 1;
+            continue;
+        };
+        let is = |type_: ConditionType| {
+            status.conditions.iter().any(|condition| condition.type_ == type_.as_str() && condition.status == "True")
+        };
+        match (is(ConditionType::Ready), is(ConditionType::RenewalFailing)) {
+            (true, false) => states.ready += 1,
+            (true, true) => states.renewal_failing += 1,
+            (false, _) => states.not_ready += 1,
+        }
+        if let Some(expires_at) = &status.expires_at {
+            let remaining = expires_at.0.duration_since(now).as_secs();
+            states.remaining_min_seconds =
+                Some(states.remaining_min_seconds.map_or(remaining, |least| least.min(remaining)));
+        }
+    }
+    states
+}

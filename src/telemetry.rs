@@ -1,0 +1,30 @@
+//! Structured logs on standard error, and panics as log lines.
+
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Starts logging. `filter` is in the form of `RUST_LOG`.
+pub fn start(format: LogFormat, filter: &str) {
+    let filter = EnvFilter::builder().parse_lossy(filter);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Json => {
+            registry.with(lines.json().flatten_event(true).with_current_span(true).with_span_list(false)).init();
+        }
+        LogFormat::Text => registry.with(lines).init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        // Where it happened, and not what it says: a panic's text may quote a value.
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a bug: the process ends here and is started again");
+    }));
+}

@@ -1,0 +1,17 @@
+"""The ground that keyturn is proved on: a Kubernetes control plane and an AWS, real enough to say no.
+
+Read from the top down, each module uses only those below it:
+
+    cli           the subcommands and their options
+    background    `start` and `stop`: the ground left running for a developer
+    run           `up`: everything started, announced, watched and ended together
+    controlplane  etcd, kube-apiserver, kube-controller-manager
+    aws           ministack, an AWS that checks IAM policies
+    processes     children that never outlive this process; free ports; waiting with a deadline
+    gobuild       the Kubernetes programs and Helm, built from pinned Go modules
+    pytools       the virtual environment with ministack, boto3 and the AWS CLI
+    workspace     where things are kept, locks, stamps
+
+aws_account is a script of its own: it needs boto3 and therefore runs in the virtual environment.
+Everything else needs Python's standard library only.
+"""

@@ -1,0 +1,57 @@
+"""ministack, an AWS on this machine that checks IAM: trust policies, external IDs, session policies, S3.
+
+`AUTH=true` makes it say no. An access key id of twelve digits is the root of that account, so every test
+can have an AWS account of its own on one ministack.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from . import pytools
+from .processes import Children, free_port, wait_for
+
+
+class Aws:
+    """One ministack, with everything it writes inside `home`."""
+
+    def __init__(self, home: Path, children: Children) -> None:
+        self._home = home
+        self._children = children
+        self._port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it; `wait` says when it answers."""
+        temporary = self._home / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        self._children.start("ministack", [str(pytools.tool("python")), "-m", "ministack"], cwd=self._home, env={
+            **without_aws_settings(), "AUTH": "true", "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self._port),
+            "TMPDIR": str(temporary), "STATE_DIR": str(self._home / "state"), "PYTHONUNBUFFERED": "1",
+            # It would listen on fixed ports for these, and two runs would meet.
+            "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0",
+            # It would remove the containers that another ministack started.
+            "DOCKER_HOST": f"unix://{self._home / 'no-docker.sock'}"})
+
+    def wait(self) -> None:
+        """Return when it answers."""
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        wait_for("ministack to be ready",
+                 lambda: direct.open(f"{self.endpoint}/_ministack/ready", timeout=5).status == 200, self._children)
+
+
+def without_aws_settings() -> dict[str, str]:
+    """This process's environment, without a user's own AWS profile, credentials and region."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+
+
+def account(arguments: list[str]) -> int:
+    """Set up an account: a script of its own, because it needs boto3."""
+    pytools.install()
+    script = Path(__file__).with_name("aws_account.py")
+    return subprocess.run([str(pytools.tool("python")), str(script), *arguments], env=without_aws_settings(),
+                          stdout=sys.stdout).returncode

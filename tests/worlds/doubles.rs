@@ -1,0 +1,24 @@
+//! Doubles of the two servers that keyturn talks to: AWS STS and the Kubernetes API server.
+//!
+//! They fake the wire and not the types: the real `kube` client and the real AWS SDK talk to
+//! them, so that what the operator sends and how it reads an answer is tested too. Both are
+//! `axum` routers that are called in the process, without a socket, and both take their time
+//! from tokio's clock and from a closure. Under a paused clock a simulated week is therefore
+//! over in moments, and the same history comes out each time.
+//!
+//! What they have in common: every call is recorded, and [`rules`] say at run time which calls
+//! fail, and how.
+
+#![allow(dead_code, reason = "a double offers what a test may need; not every test binary needs all of it")]
+#![allow(unreachable_pub, reason = "`pub` marks what tests may use; a test binary itself exports nothing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a double that finds itself in an impossible state should fail the test"
+)]
+
+pub mod apiserver;
+pub mod rules;
+pub mod sts;
+pub mod wire;

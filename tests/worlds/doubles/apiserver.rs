@@ -1,0 +1,330 @@
+//! A double of the Kubernetes API server, as far as an operator sees it.
+//!
+//! The real `kube` client talks to it: get, list, watch, create, replace, patches (server-side
+//! apply with field ownership, merge) and delete, with resource versions, generations, finalizers,
+//! owner references, preconditions and the status subresource. It has no schemas, no
+//! authorization and no admission: what those do is proved on a real control plane.
+//!
+//! This file is what a test holds in its hand: `apiserver/admin.rs` is the test as a user,
+//! `apiserver/fault.rs` the log of requests and the ways to fail. The server itself, from outside
+//! to inside: `http.rs` (and `discovery.rs`), `write.rs` and `watch.rs`, `apply.rs` over
+//! `ownership.rs`, `store.rs`; `resource.rs`, `selector.rs`, `failure.rs` are its vocabulary.
+
+mod admin;
+mod apply;
+mod discovery;
+mod failure;
+mod fault;
+mod http;
+mod ownership;
+mod resource;
+mod selector;
+mod store;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod write;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use tower::ServiceExt;
+
+pub use self::failure::Failure;
+pub use self::fault::{Fault, Hold, Request};
+pub use self::resource::ResourceKind;
+
+use self::store::Store;
+use self::watch::Ending;
+use super::rules::{RuleId, Rules, Times};
+use super::wire::{self, Clock, ConnectionLost, Listening};
+
+/// The API server. Clones are the same server.
+#[derive(Clone)]
+pub struct ApiServer {
+    clock: Clock,
+    state: Arc<Mutex<State>>,
+    changed: Arc<tokio::sync::watch::Sender<u64>>,
+}
+
+struct State {
+    store: Store,
+    kinds: Vec<Arc<ResourceKind>>,
+    absent_groups: HashSet<String>,
+    skew: SignedDuration,
+    lags: HashMap<String, Duration>,
+    rules: Rules<Request, Fault>,
+    arrived: usize,
+    requests: Vec<Request>,
+    endings: Vec<Ending>,
+}
+
+impl fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiServer").finish_non_exhaustive()
+    }
+}
+
+impl ApiServer {
+    /// A server with the resources that keyturn uses and one namespace, `default`.
+    pub fn new(clock: Clock) -> Self {
+        let state = State {
+            store: Store::new(),
+            kinds: ResourceKind::defaults(),
+            absent_groups: HashSet::new(),
+            skew: SignedDuration::ZERO,
+            lags: HashMap::new(),
+            rules: Rules::default(),
+            arrived: 0,
+            requests: Vec::new(),
+            endings: Vec::new(),
+        };
+        let api =
+            Self { clock, state: Arc::new(Mutex::new(state)), changed: Arc::new(tokio::sync::watch::Sender::new(0)) };
+        api.namespace("default", &[]);
+        api
+    }
+
+    // ---- how it is reached ----
+
+    /// A client in the process whose user agent is `keyturn`.
+    pub fn client(&self) -> Client {
+        self.client_as("keyturn")
+    }
+
+    /// A client in the process with this user agent, so that the log tells clients apart.
+    pub fn client_as(&self, user_agent: &str) -> Client {
+        let router = self.router();
+        let user_agent = user_agent.to_owned();
+        let service = tower::service_fn(move |request: ::http::Request<kube::client::Body>| {
+            let router = router.clone();
+            let user_agent = user_agent.clone();
+            async move {
+                let mut request = request.map(Body::new);
+                let user_agent = user_agent.parse().expect("a header value");
+                let headers = request.headers_mut();
+                headers.insert(::http::header::USER_AGENT, user_agent);
+                let Ok(answer) = router.oneshot(request).await;
+                ConnectionLost::check(answer)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    /// The HTTP side. A lost connection is an answer marked [`ConnectionLost`] here.
+    pub fn router(&self) -> Router {
+        http::router(self.clone())
+    }
+
+    /// Listens on TCP until the returned value is dropped. Port 0 takes a free one.
+    pub async fn serve(&self, addr: SocketAddr) -> io::Result<Listening> {
+        wire::serve(self.router(), addr).await
+    }
+
+    // ---- what it saw ----
+
+    /// All requests, in the order of arrival.
+    pub fn requests(&self) -> Vec<Request> {
+        self.lock().requests.clone()
+    }
+
+    /// All requests that write, in the order of arrival.
+    pub fn writes(&self) -> Vec<Request> {
+        let mut requests = self.requests();
+        requests.retain(Request::is_write);
+        requests
+    }
+
+    /// How many requests there were of this verb on this resource, spelled as for
+    /// [`Request::is`]: `count("patch", "awsconfigs/status")`, `count("*", "secrets")`.
+    pub fn count(&self, verb: &str, resource: &str) -> usize {
+        self.count_where(|request| request.is(verb, resource))
+    }
+
+    /// How many requests fit.
+    pub fn count_where(&self, fits: impl Fn(&Request) -> bool) -> usize {
+        let state = self.lock();
+        state.requests.iter().filter(|request| fits(request)).count()
+    }
+
+    /// Forgets the requests.
+    pub fn clear_requests(&self) {
+        self.lock().requests.clear();
+    }
+
+    /// Waits until this holds. It is looked at whenever a request arrives or is answered and
+    /// whenever an object changes. Put a time-out around it.
+    pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        let mut changed = self.changed();
+        while !holds(self) {
+            changed.changed().await.expect("we hold the sender");
+        }
+    }
+
+    /// Waits for a request that fits, answered or not, and gives it; also one of the past. The
+    /// closure must not call the server.
+    pub async fn seen(&self, fits: impl Fn(&Request) -> bool) -> Request {
+        let find = |api: &Self| api.lock().requests.iter().find(|r| fits(r)).cloned();
+        self.until(|api| find(api).is_some()).await;
+        find(self).expect("it was there")
+    }
+
+    // ---- how it behaves ----
+
+    /// Adds a rule about the requests that fit. The closure must not call the server.
+    pub fn fault(&self, times: Times, fits: impl Fn(&Request) -> bool + Send + Sync + 'static, fault: Fault) -> RuleId {
+        self.lock().rules.add(times, Arc::new(fits), fault)
+    }
+
+    /// Adds a rule about this verb on this resource, spelled as for [`Request::is`].
+    pub fn fault_on(&self, times: Times, verb: &str, resource: &str, fault: Fault) -> RuleId {
+        let (verb, resource) = (verb.to_owned(), resource.to_owned());
+        let fits = move |request: &Request| request.is(&verb, &resource);
+        self.fault(times, fits, fault)
+    }
+
+    /// Holds the requests that fit, from now on, until they are released.
+    pub fn hold(&self, fits: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Hold {
+        let hold = Hold::new();
+        self.fault(Times::UntilCleared, fits, Fault::Hold(hold.clone()));
+        hold
+    }
+
+    /// Takes a rule away.
+    pub fn forgive(&self, rule: RuleId) {
+        self.lock().rules.remove(rule);
+    }
+
+    /// Takes all rules, lags, the skew and the absence of groups away. Requests that are held
+    /// stay held.
+    pub fn behave_well(&self) {
+        let mut state = self.lock();
+        state.rules.clear();
+        state.lags.clear();
+        state.absent_groups.clear();
+        state.skew = SignedDuration::ZERO;
+        drop(state);
+        self.tell();
+    }
+
+    /// Watches of this resource show each change that much later (zero: at once). Lists and
+    /// gets are not affected.
+    pub fn lag(&self, resource: &str, lag: Duration) {
+        let id = self.kind(resource).id();
+        self.lock().lags.insert(id, lag);
+        self.tell();
+    }
+
+    /// Breaks the connection of every open watch.
+    pub fn break_watches(&self) {
+        self.end(Ending::Broken);
+    }
+
+    /// Ends every open watch as the server does when its time is over.
+    pub fn end_watches(&self) {
+        self.end(Ending::Clean);
+    }
+
+    /// Forgets the history: a watch that resumes from before gets 410.
+    pub fn compact(&self) {
+        self.lock().store.compact();
+        self.tell();
+    }
+
+    /// Whether the server knows this group: without it, as before the CRDs are installed, all
+    /// its paths are 404. Its objects stay.
+    pub fn serve_group(&self, group: &str, is_served: bool) {
+        let mut state = self.lock();
+        if is_served {
+            state.absent_groups.remove(group);
+        } else {
+            state.absent_groups.insert(group.to_owned());
+        }
+    }
+
+    /// Sets the server's clock ahead of ours (behind, if negative).
+    pub fn skew(&self, ahead: SignedDuration) {
+        self.lock().skew = ahead;
+    }
+
+    /// Turns the garbage collector on (as it is from the start) or off. When it is turned on it
+    /// collects what it missed.
+    pub fn collect_garbage(&self, collects: bool) {
+        let now = self.server_time();
+        let mut state = self.lock();
+        state.store.collects_garbage = collects;
+        state.store.collect_garbage(now);
+        drop(state);
+        self.tell();
+    }
+
+    /// Serves another resource too. One of the same group and plural is replaced.
+    pub fn register(&self, kind: ResourceKind) {
+        let mut state = self.lock();
+        state.kinds.retain(|known| known.id() != kind.id());
+        state.kinds.push(Arc::new(kind));
+    }
+
+    // ---- for the server's own parts ----
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a test thread panicked with the lock")
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn server_time(&self) -> Timestamp {
+        let skew = self.lock().skew;
+        (self.clock)() + skew
+    }
+
+    fn serves(&self, group: &str) -> bool {
+        !self.lock().absent_groups.contains(group)
+    }
+
+    fn kinds(&self) -> Vec<Arc<ResourceKind>> {
+        self.lock().kinds.clone()
+    }
+
+    /// The resource that a test calls by its plural, kind or `plural.group`.
+    fn kind(&self, name: &str) -> Arc<ResourceKind> {
+        let kinds = self.kinds();
+        let found = kinds.iter().find(|kind| kind.is_called(name));
+        Arc::clone(found.unwrap_or_else(|| panic!("no resource is called {name}")))
+    }
+
+    fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Wakes whoever waits for a change.
+    fn tell(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn end(&self, ending: Ending) {
+        self.lock().endings.push(ending);
+        self.tell();
+    }
+
+    fn finish_request(&self, number: usize, status: u16) {
+        let mut state = self.lock();
+        let mut requests = state.requests.iter_mut().rev();
+        // A test may have cleared the list while the request was under way.
+        if let Some(request) = requests.find(|request| request.number == number) {
+            request.status = Some(status);
+        }
+        drop(state);
+        self.tell();
+    }
+}

@@ -1,0 +1,165 @@
+//! The resources that the API server serves, and how a path names one.
+//!
+//! Nothing here knows a schema. What a resource needs to be told about is only what changes the
+//! server's behaviour: its scope, whether it has a status subresource, whether it is a custom
+//! one, and which of its lists are merged by key and not replaced as a whole.
+
+use std::sync::Arc;
+
+/// A kind of object that the server serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceKind {
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The version.
+    pub version: String,
+    /// The plural that paths use, e.g. `secrets`.
+    pub plural: String,
+    /// The kind, e.g. `Secret`.
+    pub kind: String,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+    /// Whether `status` is a subresource.
+    pub status: bool,
+    /// Whether it comes from a CRD: then it has a `generation`.
+    pub custom: bool,
+    /// Lists that are maps by key: the path of the list (`status.conditions`) and its keys.
+    /// All other lists are atomic, except owner references (by uid) and finalizers (a set).
+    pub keyed_lists: Vec<(String, Vec<String>)>,
+}
+
+impl ResourceKind {
+    /// A namespaced built-in resource. `api_version` is `v1` or `group/version`.
+    pub fn namespaced(api_version: &str, plural: &str, kind: &str) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            plural: plural.to_owned(),
+            kind: kind.to_owned(),
+            namespaced: true,
+            status: false,
+            custom: false,
+            keyed_lists: Vec::new(),
+        }
+    }
+
+    /// A cluster-scoped built-in resource.
+    pub fn cluster(api_version: &str, plural: &str, kind: &str) -> Self {
+        Self { namespaced: false, ..Self::namespaced(api_version, plural, kind) }
+    }
+
+    /// With a status subresource.
+    #[must_use]
+    pub fn with_status(self) -> Self {
+        Self { status: true, ..self }
+    }
+
+    /// A custom resource with a status subresource, as keyturn's all are.
+    #[must_use]
+    pub fn custom(self) -> Self {
+        Self { status: true, custom: true, ..self }
+    }
+
+    /// With a list that is a map by key (`x-kubernetes-list-type: map`).
+    #[must_use]
+    pub fn with_keyed_list(mut self, path: &str, keys: &[&str]) -> Self {
+        let keys = keys.iter().map(|&key| key.to_owned()).collect();
+        self.keyed_lists.push((path.to_owned(), keys));
+        self
+    }
+
+    /// `v1`, `keyturn.dev/v1alpha1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `secrets`, `awsconfigs.keyturn.dev`: how messages name it, and the store.
+    pub fn id(&self) -> String {
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// Whether somebody who says `Secret`, `secrets` or `awsconfigs.keyturn.dev` means this.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.plural == name || self.kind == name || self.id() == name
+    }
+
+    /// The keys of the list at this path, if it is merged by key.
+    pub(super) fn list_keys(&self, path: &str) -> Option<Vec<String>> {
+        if path == "metadata.ownerReferences" {
+            return Some(vec!["uid".to_owned()]);
+        }
+        let mut lists = self.keyed_lists.iter();
+        let list = lists.find(|(list, _)| list == path);
+        list.map(|(_, keys)| keys.clone())
+    }
+
+    /// What the server serves from the start.
+    pub(super) fn defaults() -> Vec<Arc<Self>> {
+        let keyturn = "keyturn.dev/v1alpha1";
+        [
+            Self::cluster("v1", "namespaces", "Namespace").with_status(),
+            Self::namespaced("v1", "secrets", "Secret"),
+            Self::namespaced("v1", "events", "Event"),
+            Self::namespaced("events.k8s.io/v1", "events", "Event"),
+            Self::namespaced("coordination.k8s.io/v1", "leases", "Lease"),
+            Self::namespaced(keyturn, "awsconfigs", "AwsConfig").custom(),
+            Self::namespaced(keyturn, "awsroles", "AwsRole").custom(),
+            Self::cluster(keyturn, "awsrolegrants", "AwsRoleGrant").custom(),
+        ]
+        .map(Arc::new)
+        .to_vec()
+    }
+}
+
+/// What a path names.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) kind: Arc<ResourceKind>,
+    /// Empty: all namespaces, or the object is cluster-scoped.
+    pub(super) namespace: String,
+    /// Empty: the collection.
+    pub(super) name: String,
+    /// Empty: the object itself.
+    pub(super) subresource: String,
+}
+
+impl Target {
+    /// The target of a path, if the server has such a resource.
+    pub(super) fn parse(kinds: &[Arc<ResourceKind>], path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let (group, version, rest) = match parts.as_slice() {
+            ["api", version, rest @ ..] => ("", *version, rest),
+            ["apis", group, version, rest @ ..] => (*group, *version, rest),
+            _ => return None,
+        };
+        let find = |plural: &str, namespaced: bool| {
+            let mut kinds = kinds.iter();
+            kinds.find(|kind| {
+                (kind.group.as_str(), kind.version.as_str()) == (group, version)
+                    && kind.plural == plural
+                    && kind.namespaced == namespaced
+            })
+        };
+        let target = |kind: &Arc<ResourceKind>, namespace: &str, rest: &[&str]| {
+            (rest.len() <= 2).then(|| Self {
+                kind: Arc::clone(kind),
+                namespace: namespace.to_owned(),
+                name: rest.first().copied().unwrap_or_default().to_owned(),
+                subresource: rest.get(1).copied().unwrap_or_default().to_owned(),
+            })
+        };
+        if let ["namespaces", namespace, plural, rest @ ..] = rest
+            && let Some(kind) = find(plural, true)
+        {
+            return target(kind, namespace, rest);
+        }
+        let (plural, rest) = rest.split_first()?;
+        if let Some(kind) = find(plural, false) {
+            return target(kind, "", rest);
+        }
+        // Objects of all namespaces can be listed, but not named.
+        let kind = find(plural, true).filter(|_| rest.is_empty())?;
+        target(kind, "", rest)
+    }
+}

@@ -1,0 +1,281 @@
+//! A double of AWS STS: `AssumeRole` and `GetCallerIdentity` over the Query protocol.
+//!
+//! It hands out sessions that a test can tell apart (each has a number) and whose secrets it can
+//! recognise wherever they should not be ([`LEAK_MARKERS`]). It knows what STS refuses by itself
+//! (a lifetime over the role's maximum, a missing external ID, a caller whose own session has
+//! ended, chaining over one hour), and [`Behaviour`]s make it fail in every way that matters.
+//! It does not verify signatures and knows no policies: whoever asks gets, unless a rule says no.
+//!
+//! * `sts/behaviour.rs`: the ways to fail, spelled as AWS spells them
+//! * `sts/session.rs`: the sessions that were handed out
+//! * `sts/answer.rs`: the XML
+//! * `sts/http.rs`: from a request to an answer; the in-process client for the SDK
+
+mod answer;
+mod behaviour;
+mod http;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use jiff::{SignedDuration, Timestamp};
+
+pub use self::behaviour::Behaviour;
+pub use self::http::InProcess;
+pub use self::session::{Issued, LEAK_MARKERS};
+
+use super::rules::{Fits, RuleId, Rules, Times};
+use super::wire::{self, Clock, Listening};
+
+const UNKNOWN_ROLE: &str = "arn:aws:iam::000000000000:role/unnamed";
+
+/// A call that STS got, in the order of arrival.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Counts from 1; clearing the list does not start it again.
+    pub number: usize,
+    /// When it arrived, by the test's clock (no skew).
+    pub at: Timestamp,
+    /// `AssumeRole`, `GetCallerIdentity`.
+    pub action: String,
+    /// The role that was asked for.
+    pub role_arn: Option<String>,
+    /// `RoleSessionName`.
+    pub session_name: Option<String>,
+    /// `ExternalId`.
+    pub external_id: Option<String>,
+    /// `SourceIdentity`.
+    pub source_identity: Option<String>,
+    /// `DurationSeconds`; absent means that the caller left it to STS.
+    pub duration_seconds: Option<i64>,
+    /// The session policy.
+    pub policy: Option<String>,
+    /// The session tags.
+    pub tags: BTreeMap<String, String>,
+    /// All parameters as they came, also those named above.
+    pub params: BTreeMap<String, String>,
+    /// Whose key signed the call.
+    pub access_key_id: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// No answer yet, or never: a late answer, a hang, or a client that gave up before.
+    Unanswered,
+    /// A session was handed out.
+    Issued {
+        /// Its access key ID.
+        access_key_id: String,
+    },
+    /// The caller was told who it is.
+    Identified,
+    /// An error.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The error code.
+        code: String,
+    },
+    /// Something that is no answer of STS (broken XML, nothing, a proxy's page).
+    Garbled,
+    /// The connection broke.
+    ConnectionLost,
+}
+
+/// STS. Clones are the same STS.
+#[derive(Clone)]
+pub struct Sts {
+    clock: Clock,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    arrived: usize,
+    calls: Vec<Call>,
+    issued: Vec<Issued>,
+    rules: Rules<Call, Behaviour>,
+    external_ids: HashMap<String, String>,
+    max_durations: HashMap<String, i64>,
+    skew: SignedDuration,
+    caller: String,
+    checks_signing_time: bool,
+}
+
+impl fmt::Debug for Sts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sts").finish_non_exhaustive()
+    }
+}
+
+impl Sts {
+    /// An STS that grants every role to everybody for up to 12 hours.
+    pub fn new(clock: Clock) -> Self {
+        let state = State {
+            arrived: 0,
+            calls: Vec::new(),
+            issued: Vec::new(),
+            rules: Rules::default(),
+            external_ids: HashMap::new(),
+            max_durations: HashMap::new(),
+            skew: SignedDuration::ZERO,
+            caller: "arn:aws:iam::123456789012:user/keyturn".to_owned(),
+            checks_signing_time: false,
+        };
+        Self { clock, state: Arc::new(Mutex::new(state)) }
+    }
+
+    // ---- how it is reached ----
+
+    /// The HTTP side: `POST /`.
+    pub fn router(&self) -> Router {
+        http::router(self.clone())
+    }
+
+    /// An HTTP client for the AWS SDK that reaches this STS without a socket, whatever the
+    /// endpoint's URL: `aws_sdk_sts::config::Builder::http_client(sts.http_client())`.
+    pub fn http_client(&self) -> InProcess {
+        InProcess::new(self.router())
+    }
+
+    /// Listens on TCP until the returned value is dropped. Port 0 takes a free one.
+    pub async fn serve(&self, addr: SocketAddr) -> io::Result<Listening> {
+        wire::serve(self.router(), addr).await
+    }
+
+    // ---- what it saw ----
+
+    /// All calls, in the order of arrival.
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().calls.clone()
+    }
+
+    /// How many `AssumeRole` calls arrived, whatever became of them.
+    pub fn count(&self) -> usize {
+        self.count_where(|call| call.action == "AssumeRole")
+    }
+
+    /// How many calls fit.
+    pub fn count_where(&self, fits: impl Fn(&Call) -> bool) -> usize {
+        self.lock().calls.iter().filter(|call| fits(call)).count()
+    }
+
+    /// The sessions that were handed out, in that order.
+    pub fn issued(&self) -> Vec<Issued> {
+        self.lock().issued.clone()
+    }
+
+    /// The session with this access key ID.
+    pub fn session(&self, access_key_id: &str) -> Option<Issued> {
+        self.lock().session(access_key_id).cloned()
+    }
+
+    /// Forgets the calls. Sessions, rules and settings stay; so does their numbering.
+    pub fn clear(&self) {
+        self.lock().calls.clear();
+    }
+
+    // ---- how it behaves ----
+
+    /// Adds a rule about all calls.
+    pub fn behave(&self, times: Times, behaviour: Behaviour) -> RuleId {
+        self.behave_if(times, |_| true, behaviour)
+    }
+
+    /// Adds a rule about the calls for one role.
+    pub fn behave_for(&self, role_arn: &str, times: Times, behaviour: Behaviour) -> RuleId {
+        let role_arn = role_arn.to_owned();
+        let fits = move |call: &Call| call.role_arn.as_ref() == Some(&role_arn);
+        self.behave_if(times, fits, behaviour)
+    }
+
+    /// Adds a rule about the calls that fit.
+    pub fn behave_if(
+        &self,
+        times: Times,
+        fits: impl Fn(&Call) -> bool + Send + Sync + 'static,
+        behaviour: Behaviour,
+    ) -> RuleId {
+        let fits: Fits<Call> = Arc::new(fits);
+        self.lock().rules.add(times, fits, behaviour)
+    }
+
+    /// The next call goes like this.
+    pub fn once(&self, behaviour: Behaviour) -> RuleId {
+        self.behave(Times::Once, behaviour)
+    }
+
+    /// All calls go like this until the rule is taken away.
+    pub fn always(&self, behaviour: Behaviour) -> RuleId {
+        self.behave(Times::UntilCleared, behaviour)
+    }
+
+    /// Takes a rule away.
+    pub fn forgive(&self, rule: RuleId) {
+        self.lock().rules.remove(rule);
+    }
+
+    /// Takes all rules away, and the skew. What is known about roles stays.
+    pub fn behave_well(&self) {
+        let mut state = self.lock();
+        state.rules.clear();
+        state.skew = SignedDuration::ZERO;
+    }
+
+    /// Sets STS's clock ahead of ours (behind, if negative): `Date`, `Expiration`, and what it
+    /// takes for expired. A skew of a rule comes on top.
+    pub fn skew(&self, ahead: SignedDuration) {
+        self.lock().skew = ahead;
+    }
+
+    /// Whether a call that was signed more than 5 minutes off STS's clock is refused, as STS
+    /// does. Off by default; `x-amz-date` has to follow the simulated clock for it.
+    pub fn check_signing_time(&self, check: bool) {
+        self.lock().checks_signing_time = check;
+    }
+
+    /// The role's trust policy asks for this external ID; without it: `AccessDenied`.
+    pub fn require_external_id(&self, role_arn: &str, external_id: &str) {
+        let (role_arn, external_id) = (role_arn.to_owned(), external_id.to_owned());
+        self.lock().external_ids.insert(role_arn, external_id);
+    }
+
+    /// The role's `MaxSessionDuration` (12 hours for a role that was not named here).
+    pub fn max_duration(&self, role_arn: &str, seconds: i64) {
+        let role_arn = role_arn.to_owned();
+        self.lock().max_durations.insert(role_arn, seconds);
+    }
+
+    /// Who the base credentials belong to. An `assumed-role` ARN makes every `AssumeRole` role
+    /// chaining, which STS limits to one hour.
+    pub fn set_caller(&self, arn: &str) {
+        arn.clone_into(&mut self.lock().caller);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a test thread panicked with the lock")
+    }
+}
+
+impl State {
+    fn session(&self, access_key_id: &str) -> Option<&Issued> {
+        let mut issued = self.issued.iter();
+        issued.find(|session| session.access_key_id == access_key_id)
+    }
+
+    /// Who signed a call: a session that we handed out, or else the base credentials' owner.
+    fn caller(&self, call: &Call) -> &str {
+        let key = call.access_key_id.as_deref();
+        let session = key.and_then(|key| self.session(key));
+        session.map_or(&self.caller, |session| &session.arn)
+    }
+}

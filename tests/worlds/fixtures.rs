@@ -1,0 +1,61 @@
+//! The vocabulary of all tests: alice, an analyst of namespace `scoring`, and the grant that allows it.
+
+#![allow(dead_code, reason = "a vocabulary offers more than each world says")]
+
+use keyturn::api::{AwsConfig, AwsConfigSpec, AwsRoleGrant, AwsRoleGrantSpec, Namespaces};
+use serde_json::json;
+
+/// The namespace that most tests happen in.
+pub const SCORING: &str = "scoring";
+/// The name of the cluster: half of every external ID.
+pub const CLUSTER: &str = "prod";
+/// The AWS account of most roles.
+pub const ACCOUNT: &str = "123456789012";
+
+/// The ARN of a role in [`ACCOUNT`].
+pub fn role(name: &str) -> String {
+    role_of(ACCOUNT, name)
+}
+
+/// The ARN of a role in an account.
+pub fn role_of(account: &str, name: &str) -> String {
+    format!("arn:aws:iam::{account}:role/{name}")
+}
+
+/// An `AwsConfig` in [`SCORING`] for the person of the same name and the role `ds-analyst`, changed as the test needs it.
+pub fn config(name: &str, change: impl FnOnce(&mut AwsConfigSpec)) -> AwsConfig {
+    config_in(SCORING, name, change)
+}
+
+/// The same in another namespace.
+pub fn config_in(namespace: &str, name: &str, change: impl FnOnce(&mut AwsConfigSpec)) -> AwsConfig {
+    let spec = json!({"person": name, "role": role("ds-analyst"), "region": "eu-west-1", "defaultBucket": "team-a"});
+    let mut spec: AwsConfigSpec = serde_json::from_value(spec).unwrap();
+    change(&mut spec);
+    let mut config = AwsConfig::new(name, spec);
+    config.metadata.namespace = Some(namespace.to_owned());
+    config
+}
+
+/// alice, as she is.
+pub fn alice() -> AwsConfig {
+    config("alice", |_| {})
+}
+
+/// Allows [`SCORING`] to use the roles `ds-*` as anybody, changed as the test needs it.
+pub fn grant(name: &str, change: impl FnOnce(&mut AwsRoleGrantSpec)) -> AwsRoleGrant {
+    let mut spec = AwsRoleGrantSpec {
+        roles: vec![role("ds-*")],
+        namespaces: Some(Namespaces { names: vec![SCORING.to_owned()], selector: None }),
+        persons: vec!["*".to_owned()],
+        ceilings: None,
+        external_id: None,
+    };
+    change(&mut spec);
+    AwsRoleGrant::new(name, spec)
+}
+
+/// The grant that most tests need.
+pub fn analysts() -> AwsRoleGrant {
+    grant("analysts", |_| {})
+}

@@ -1,0 +1,46 @@
+//! Generated files agree with the code. `make generate` writes them.
+
+use std::{fs, path::Path, process::Command};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_crds_in_the_repository_and_in_the_chart_are_those_of_the_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyturn = env!("CARGO_BIN_EXE_keyturn");
+    assert!(Command::new(keyturn).args(["crds", "--dir"]).arg(dir.path()).status().unwrap().success());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let expected = fs::read_to_string(entry.path()).unwrap();
+        for copy in ["crds", "charts/keyturn/files/crds"] {
+            let path = root().join(copy).join(entry.file_name());
+            let present = fs::read_to_string(&path).unwrap_or_default();
+            assert!(present == expected, "{} is out of date: run make generate", path.display());
+        }
+        names.push(entry.file_name());
+    }
+    for copy in ["crds", "charts/keyturn/files/crds"] {
+        let count = fs::read_dir(root().join(copy)).unwrap().count();
+        assert_eq!(count, names.len(), "{copy} holds a file that the code does not know");
+    }
+}
+
+#[test]
+fn the_crds_are_printed_as_one_stream_of_yaml_documents() {
+    let output = Command::new(env!("CARGO_BIN_EXE_keyturn")).arg("crds").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches("---\n").count(), 3, "{text}");
+    assert!(text.starts_with("---\napiVersion: apiextensions.k8s.io/v1\n"));
+}
+
+#[test]
+fn the_chart_has_the_version_of_the_package() {
+    let chart = fs::read_to_string(root().join("charts/keyturn/Chart.yaml")).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    for line in [format!("version: {version}"), format!("appVersion: \"{version}\"")] {
+        assert!(chart.lines().any(|present| present == line), "Chart.yaml lacks {line:?}");
+    }
+}

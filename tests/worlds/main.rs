@@ -1,0 +1,16 @@
+//! One test binary, two worlds.
+//!
+//! * [`simulated`]: the whole operator over an in-process API server and an STS double, under a paused clock. One
+//!   history in milliseconds; faults, races and crash points on demand.
+//! * [`real`]: the operator's binary as a process, with the chart's ServiceAccount and RBAC, on a real control plane
+//!   and a real AWS API (`tests/cluster`).
+//!
+//! Both speak the vocabulary of [`fixtures`]. Beside them: what has to agree with the code ([`architecture`],
+//! [`generated`]).
+
+mod architecture;
+mod doubles;
+mod fixtures;
+mod generated;
+mod real;
+mod simulated;

@@ -1,0 +1,76 @@
+//! The main job: an AwsConfig becomes a Secret that stays fresh, at the price that was promised.
+
+use super::world::World;
+use crate::fixtures::{SCORING, alice, analysts, config, role};
+use std::time::Duration;
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+#[tokio::test(start_paused = true)]
+async fn applying_an_aws_config_gives_a_secret_with_a_session_of_that_role_and_person() {
+    let world = World::started();
+    world.apply(&alice());
+    world.until("alice is ready", |world| world.is_ready("alice")).await;
+
+    assert!(world.holds_a_valid_session("alice"));
+    let [call] = &world.sts.calls()[..] else { panic!("one call: {}", world.picture()) };
+    assert_eq!(call.role_arn, Some(role("ds-analyst")));
+    assert_eq!(call.session_name.as_deref(), Some("alice"));
+    assert_eq!(call.external_id.as_deref(), Some("prod/scoring"));
+    assert_eq!(call.duration_seconds, Some(3600));
+
+    let status = world.status("alice");
+    assert_eq!(status.external_id.as_deref(), Some("prod/scoring"));
+    assert_eq!(status.access_key_id.as_deref(), Some(world.value("alice", "AWS_ACCESS_KEY_ID").as_str()));
+    let [aws_role] = &world.roles()[..] else { panic!("one AwsRole: {}", world.picture()) };
+    assert_eq!(aws_role.metadata.name, status.active_role.map(|active| active.name));
+    assert_eq!(aws_role.spec.role, role("ds-analyst"));
+    assert_eq!(aws_role.status.as_ref().and_then(|status| status.active), Some(true));
+    assert_eq!(world.event_reasons(), ["Issued"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_a_week_each_renewal_costs_one_call_to_sts_two_writes_and_no_read() {
+    let world = World::started();
+    world.apply(&alice());
+    world.until("alice is ready", |world| world.is_ready("alice")).await;
+    let status = world.status("alice");
+    let period = status.renew_at.unwrap().0.duration_since(status.issued_at.unwrap().0);
+    world.api.clear_requests();
+    world.sts.clear();
+
+    let begun = world.now();
+    let minutes = WEEK.as_secs() / 60;
+    for minute in 0..minutes {
+        assert!(world.record("alice").unwrap().is_live(world.now()), "minute {minute}: {}", world.picture());
+        world.pass(Duration::from_secs(60)).await;
+    }
+    let renewals = world.sts.count();
+    let expected = world.now().duration_since(begun).as_secs() / period.as_secs();
+    assert!((expected - 1..=expected).contains(&i64::try_from(renewals).unwrap()), "{renewals} of {expected}");
+    assert_eq!(world.api.count("patch", "secrets"), renewals);
+    assert_eq!(world.api.count("patch", "awsconfigs/status"), renewals);
+    assert_eq!(world.api.writes().len(), 2 * renewals, "no other write");
+    assert_eq!(world.api.count("get", "secrets"), 0, "no read");
+    assert_eq!(world.event_reasons(), ["Issued"], "a routine renewal is no news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_cold_objects_cost_exactly_a_thousand_calls_to_sts() {
+    let mut world = World::empty();
+    world.apply(&analysts());
+    for n in 0..1000 {
+        world.apply(&config(&format!("person-{n}"), |_| {}));
+    }
+    // The watch shows our own writes late, and our status later than our Secrets.
+    world.api.lag("awsconfigs", Duration::from_millis(300));
+    world.api.lag("secrets", Duration::from_millis(40));
+    world.start();
+    world.until("all are ready", |world| (0..1000).all(|n| world.is_ready(&format!("person-{n}")))).await;
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.sts.count(), 1000);
+    assert_eq!(world.api.count_where(|request| request.is("create", "secrets")), 1000);
+    assert_eq!(world.api.count_where(|request| request.is("patch", "secrets")), 1000);
+    assert_eq!(world.api.count_where(|request| request.is("patch", "awsconfigs/status")), 1000);
+    assert!(world.api.get("AwsConfig", SCORING, "person-999").is_some());
+}

@@ -1,0 +1,281 @@
+//! An operator, an API server and an STS under one paused clock.
+
+use crate::{
+    doubles::{
+        apiserver::{ApiServer, ResourceKind},
+        sts::Sts,
+        wire::{Clock, tokio_clock},
+    },
+    fixtures::{CLUSTER, SCORING, analysts},
+};
+use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig};
+use aws_smithy_async::{rt::sleep::TokioSleep, time::TimeSource};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use keyturn::{
+    api::{AwsConfig, AwsConfigStatus, AwsRole},
+    clock,
+    operator::Operator,
+    secret::Record,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// When every simulated history begins.
+pub const START: &str = "2026-01-01T00:00:00Z";
+/// How long, in simulated time, something may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// The world. The operator in it can be stopped, killed and started again.
+pub struct World {
+    /// The API server.
+    pub api: ApiServer,
+    /// STS.
+    pub sts: Sts,
+    clock: Clock,
+    node_clock_ahead: SignedDuration,
+    operator: Option<Running>,
+}
+
+struct Running {
+    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl World {
+    /// An API server with the namespace [`SCORING`] and nothing else; no operator yet.
+    pub fn empty() -> Self {
+        let clock = tokio_clock(START.parse().unwrap());
+        let api = ApiServer::new(clock.clone());
+        for (plural, kind) in [("awsconfigs", "AwsConfig"), ("awsroles", "AwsRole")] {
+            let kind = ResourceKind::namespaced("keyturn.dev/v1alpha1", plural, kind);
+            api.register(kind.with_status().custom().with_keyed_list("status.conditions", &["type"]));
+        }
+        api.register(ResourceKind::cluster("keyturn.dev/v1alpha1", "awsrolegrants", "AwsRoleGrant").custom());
+        api.namespace(SCORING, &[("team", "ds")]);
+        let sts = Sts::new(clock.clone());
+        Self { api, sts, clock, node_clock_ahead: SignedDuration::ZERO, operator: None }
+    }
+
+    /// The same with the grant [`analysts`] and a running operator.
+    pub fn started() -> Self {
+        let mut world = Self::empty();
+        world.apply(&analysts());
+        world.start();
+        world
+    }
+
+    /// Sets the clock of the operator's node wrong, for the next start.
+    pub fn node_clock_ahead(&mut self, ahead: SignedDuration) {
+        self.node_clock_ahead = ahead;
+    }
+
+    /// Starts an operator.
+    pub fn start(&mut self) {
+        assert!(self.operator.is_none(), "one operator at a time");
+        let operator = self.operator();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            operator.check().await.expect("the operator starts");
+            operator
+                .run(None, async move {
+                    let _ = stopped.await;
+                })
+                .await;
+        });
+        self.operator = Some(Running { task, stop });
+    }
+
+    /// An operator as it would be started, for tests that drive it themselves.
+    pub fn operator(&self) -> Operator {
+        let config = aws_sdk_sts::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url("http://sts.test")
+            .credentials_provider(Credentials::new("AKIABASE", "base-secret", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .sleep_impl(TokioSleep::new())
+            .time_source(SimulatedTime(self.clock.clone()))
+            .http_client(self.sts.http_client());
+        Operator {
+            client: self.api.client(),
+            sts: aws_sdk_sts::Client::from_conf(config.build()),
+            clock: clock::Clock::simulated(self.now() + self.node_clock_ahead),
+            cluster_name: CLUSTER.to_owned(),
+            namespaces: vec![],
+            instance: "keyturn-0".to_owned(),
+        }
+    }
+
+    /// Asks the operator to stop and waits until it has.
+    pub async fn stop(&mut self) {
+        let Running { task, stop } = self.operator.take().expect("an operator is running");
+        let _ = stop.send(());
+        tokio::time::timeout(PATIENCE, task).await.expect("the operator stops").expect("and does not panic");
+    }
+
+    /// Kills the operator where it stands.
+    pub async fn kill(&mut self) {
+        let Running { task, .. } = self.operator.take().expect("an operator is running");
+        task.abort();
+        let _ = task.await;
+    }
+
+    /// The true time.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// Lets a second pass: enough for everything that happens at once, since nothing else moves the paused clock.
+    pub async fn settle(&self) {
+        self.pass(Duration::from_secs(1)).await;
+    }
+
+    /// Waits until something holds, and says what was seen if it never does.
+    pub async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let waited = async {
+            while !holds(self) {
+                self.pass(Duration::from_millis(50)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waited).await.is_err() {
+            panic!("never came true: {what}\nseen:\n{}", self.picture());
+        }
+    }
+
+    /// Everything of ours that there is, for a failed test.
+    pub fn picture(&self) -> String {
+        let mut picture = String::new();
+        for resource in ["awsconfigs", "awsroles", "awsrolegrants", "secrets", "events.events.k8s.io"] {
+            for object in self.api.list(resource) {
+                picture += &serde_json::to_string(&object).unwrap();
+                picture.push('\n');
+            }
+        }
+        for call in self.sts.calls() {
+            picture += &format!("STS: {} {:?} {:?}\n", call.at, call.role_arn, call.outcome);
+        }
+        picture
+    }
+
+    /// Applies an object as a user would. What is there keeps its status.
+    pub fn apply(&self, object: &(impl Serialize + kube::Resource<DynamicType = ()>)) {
+        let mut wanted = serde_json::to_value(object).unwrap();
+        let kind = wanted["kind"].as_str().unwrap().to_owned();
+        let namespace = object.meta().namespace.clone().unwrap_or_default();
+        let name = object.meta().name.clone().unwrap();
+        if self.api.get(&kind, &namespace, &name).is_some() {
+            self.api.edit(&kind, &namespace, &name, |present| present["spec"] = wanted["spec"].take());
+        } else {
+            self.api.put(wanted);
+        }
+    }
+
+    /// Changes a config of [`SCORING`] as a user would.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut keyturn::api::AwsConfigSpec)) {
+        self.api.edit("AwsConfig", SCORING, name, |present| {
+            let mut spec = serde_json::from_value(present["spec"].take()).unwrap();
+            change(&mut spec);
+            present["spec"] = serde_json::to_value(spec).unwrap();
+        });
+    }
+
+    /// A config of [`SCORING`].
+    pub fn config(&self, name: &str) -> Option<AwsConfig> {
+        self.read("AwsConfig", SCORING, name)
+    }
+
+    /// Its status; empty while there is none.
+    pub fn status(&self, name: &str) -> AwsConfigStatus {
+        self.config(name).and_then(|config| config.status).unwrap_or_default()
+    }
+
+    /// Status, reason and message of a condition.
+    pub fn condition(&self, name: &str, type_: &str) -> Option<(String, String, String)> {
+        let conditions = self.status(name).conditions;
+        conditions.into_iter().find(|c| c.type_ == type_).map(|c| (c.status, c.reason, c.message))
+    }
+
+    /// Status and reason of `Ready`, as `True/Issued`.
+    pub fn ready(&self, name: &str) -> String {
+        self.condition(name, "Ready").map(|(status, reason, _)| format!("{status}/{reason}")).unwrap_or_default()
+    }
+
+    /// Whether a config is ready for the spec that it has now.
+    pub fn is_ready(&self, name: &str) -> bool {
+        let current = self.config(name).is_some_and(|config| {
+            config.status.as_ref().and_then(|status| status.observed_generation) == config.metadata.generation
+        });
+        current && self.ready(name) == "True/Issued"
+    }
+
+    /// The Secret of a config that names no target.
+    pub fn secret(&self, config: &str) -> Option<Secret> {
+        self.read("Secret", SCORING, &format!("{config}-aws"))
+    }
+
+    /// A value of that Secret, as text; empty if there is none.
+    pub fn value(&self, config: &str, key: &str) -> String {
+        let data = self.secret(config).and_then(|secret| secret.data).unwrap_or_default();
+        data.get(key).map(|value| String::from_utf8(value.0.clone()).unwrap()).unwrap_or_default()
+    }
+
+    /// What that Secret says of its credential.
+    pub fn record(&self, config: &str) -> Option<Record> {
+        self.secret(config).and_then(|secret| secret.metadata.annotations).as_ref().and_then(Record::read)
+    }
+
+    /// Whether that Secret holds a whole session that STS issued and that has not expired.
+    pub fn holds_a_valid_session(&self, config: &str) -> bool {
+        let key = self.value(config, "AWS_ACCESS_KEY_ID");
+        self.sts.session(&key).is_some_and(|session| {
+            session.expiration > self.now()
+                && self.value(config, "AWS_SECRET_ACCESS_KEY") == session.secret_access_key
+                && self.value(config, "AWS_SESSION_TOKEN") == session.session_token
+        })
+    }
+
+    /// The `AwsRole`s, by name.
+    pub fn roles(&self) -> Vec<AwsRole> {
+        self.api.list("AwsRole").into_iter().map(|role| serde_json::from_value(role).unwrap()).collect()
+    }
+
+    /// Reasons and notes of all Events, in order.
+    pub fn events(&self) -> Vec<(String, String)> {
+        let mut events = self.api.list("events.events.k8s.io");
+        events.sort_by_key(|event| event["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap());
+        let text = |event: &serde_json::Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        events.iter().map(|event| (text(event, "reason"), text(event, "note"))).collect()
+    }
+
+    /// The reasons of all Events, in order.
+    pub fn event_reasons(&self) -> Vec<String> {
+        self.events().into_iter().map(|(reason, _)| reason).collect()
+    }
+
+    fn read<K: DeserializeOwned>(&self, kind: &str, namespace: &str, name: &str) -> Option<K> {
+        self.api.get(kind, namespace, name).map(|object| serde_json::from_value(object).unwrap())
+    }
+}
+
+/// The SDK signs with simulated time.
+struct SimulatedTime(Clock);
+
+impl std::fmt::Debug for SimulatedTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SimulatedTime")
+    }
+}
+
+impl TimeSource for SimulatedTime {
+    fn now(&self) -> std::time::SystemTime {
+        (self.0)().into()
+    }
+}
