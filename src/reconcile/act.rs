@@ -22,7 +22,7 @@ pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done
     let secret = async {
         match (&plan.step, &plan.accepted) {
             (Step::Issue(why), Ok(accepted)) => issue(context, seen, accepted, *why).await,
-            (Step::Render, _) => render_again(context, seen).await,
+            (Step::Render(why), _) => render_again(context, seen, *why).await,
             (Step::Withdraw { reason, .. }, _) => withdraw(context, seen, *reason).await,
             _ => Done::default(),
         }
@@ -71,13 +71,18 @@ fn keep(context: &Context, seen: &Observed, accepted: &Accepted, issued: Issued)
 }
 
 /// The credential that is there, in the form that is asked for now. No call to STS.
-async fn render_again(context: &Context, seen: &Observed) -> Done {
+async fn render_again(context: &Context, seen: &Observed, why: Why) -> Done {
     let Some((record, credentials)) = readable(&seen.target) else { return Done::default() };
     let rendering = rendering(&seen.config);
-    match render(&rendering, &credentials, record.expires_at) {
-        Ok(content) => write(context, seen, record.rendered_again(rendering.digest(), &content), content).await,
-        Err(error) => unrenderable(&error),
+    let content = match render(&rendering, &credentials, record.expires_at) {
+        Ok(content) => content,
+        Err(error) => return unrenderable(&error),
+    };
+    let done = write(context, seen, record.rendered_again(rendering.digest(), &content), content).await;
+    if why == Why::Drifted && done.written.is_some() {
+        context.metrics.repaired();
     }
+    done
 }
 
 fn readable(target: &Target) -> Option<(Record, Arc<crate::credentials::Credentials>)> {

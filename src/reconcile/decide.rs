@@ -80,8 +80,8 @@ pub enum Step {
     },
     /// Obtain a new credential and write it.
     Issue(Why),
-    /// Write the credential that is there in another form.
-    Render,
+    /// Write the credential that is there in the form that is asked for.
+    Render(Why),
     /// Take the credential out of the Secret.
     Withdraw {
         /// Why.
@@ -91,7 +91,7 @@ pub enum Step {
     },
 }
 
-/// Why a new credential is obtained.
+/// Why a credential is obtained or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// There is none yet.
@@ -282,12 +282,16 @@ impl Case<'_> {
     fn is_rendered_as_asked(&self, ours: &Ours, record: &Record) -> Result<(), Step> {
         let rendering = rendering(&self.seen.config);
         let immutable = matches!(&ours.content, Look::Taken(taken) if taken.immutable);
-        let as_asked = record.render_digest == rendering.digest()
-            && metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata);
+        let why = if record.render_digest != rendering.digest() {
+            Why::Changed
+        } else if immutable || !metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata) {
+            Why::Drifted
+        } else {
+            return Ok(());
+        };
         match &ours.content {
-            _ if as_asked && !immutable => Ok(()),
             Look::Taken(taken) if taken.credentials.is_none() => Err(Step::Issue(Why::Drifted)),
-            Look::Taken(_) => Err(Step::Render),
+            Look::Taken(_) => Err(Step::Render(why)),
             Look::Needed | Look::NotNeeded => Err(Step::LookInside),
         }
     }
@@ -359,7 +363,7 @@ impl Case<'_> {
 impl Case<'_> {
     fn pace(&self, accepted: &Accepted, step: Step) -> Step {
         let step = match step {
-            Step::Issue(Why::Drifted) | Step::Render => self.after_repairs(step),
+            Step::Issue(Why::Drifted) | Step::Render(Why::Drifted) => self.after_repairs(step),
             other => other,
         };
         match (&step, self.backing_off(accepted)) {
@@ -394,7 +398,7 @@ impl Case<'_> {
         passing.max(stored).filter(|next| *next > self.now)
     }
 
-    /// The first repair is at once; a war with another writer is fought slowly.
+    /// The first repairs are at once; a war with another writer is fought slowly.
     fn after_repairs(&self, step: Step) -> Step {
         let remembered = &self.seen.remembered;
         let Some(last) = remembered.repaired_at else { return step };

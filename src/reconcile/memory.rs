@@ -76,7 +76,7 @@ impl Memory {
         if let Some(written) = &done.written {
             remembered.known_version.clone_from(&written.version);
             remembered.passing = None;
-            if matches!(plan.step, Step::Issue(Why::Drifted) | Step::Render) || was_edited(seen) {
+            if matches!(plan.step, Step::Issue(Why::Drifted) | Step::Render(Why::Drifted)) || was_edited(seen) {
                 let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
                 remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
                 remembered.repaired_at = Some(now);

@@ -309,10 +309,11 @@ pub fn news(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus,
     let (ready_before, ready) = (find(before, ConditionType::Ready), find(after, ConditionType::Ready));
     let failing = (find(before, ConditionType::RenewalFailing), find(after, ConditionType::RenewalFailing));
     let mut news = Vec::new();
-    let drifted = matches!(plan.step, Step::Issue(Why::Drifted)) && done.written.is_some();
+    let repair = matches!(plan.step, Step::Issue(Why::Drifted) | Step::Render(Why::Drifted));
+    let drifted = repair && done.written.is_some();
     if drifted {
         let note = format!(
-            "Secret \"{}\" was edited or deleted by somebody else and has been put right",
+            "Secret \"{}\" was changed or deleted by somebody else and has been put right",
             seen.config.target_name()
         );
         news.push(News { warning: true, reason: Reason::Drifted.to_string(), action: "Repair", note });

@@ -17,6 +17,7 @@ const EARLIEST_RENEWAL: i64 = 300;
 const SLOW: (i64, i64) = (30, 600);
 const FAST: (i64, i64) = (1, 60);
 const REPAIR: (i64, i64) = (1, 300);
+const REPAIRS_AT_ONCE: i32 = 5;
 
 /// How long a Secret that is not ours is left alone before it is looked at again.
 pub const FOREIGN_TARGET: SignedDuration = SignedDuration::from_mins(5);
@@ -59,10 +60,12 @@ pub fn fast_delay(uid: &str, count: i32) -> SignedDuration {
     SignedDuration::from_millis(longest / 2 + spread(uid, count) % (longest / 2 + 1))
 }
 
-/// How long to wait before the repair after `count` repairs in a row: none at first, then 1 s doubling to 5 min.
+/// How long to wait before the repair after `count` repairs in a row: not at all for the first few, which may be a
+/// person trying things out; then, which is a war with another writer, 1 s doubling to 5 min.
 #[must_use]
 pub fn repair_delay(count: i32) -> SignedDuration {
-    if count == 0 { SignedDuration::ZERO } else { SignedDuration::from_secs(doubled(REPAIR, count)) }
+    let beyond = count - REPAIRS_AT_ONCE;
+    if beyond < 0 { SignedDuration::ZERO } else { SignedDuration::from_secs(doubled(REPAIR, beyond + 1)) }
 }
 
 fn doubled((first, most): (i64, i64), count: i32) -> i64 {
@@ -134,9 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn the_first_repair_is_at_once_and_a_war_is_slow() {
-        let waits: Vec<i64> = (0..6).map(|count| repair_delay(count).as_secs()).collect();
-        assert_eq!(waits, [0, 1, 2, 4, 8, 16]);
+    fn the_first_repairs_are_at_once_and_a_war_is_slow() {
+        let waits: Vec<i64> = (0..9).map(|count| repair_delay(count).as_secs()).collect();
+        assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8]);
         assert_eq!(repair_delay(100).as_secs(), 300);
+        assert_eq!(repair_delay(i32::MAX).as_secs(), 300);
     }
 }

@@ -8,6 +8,14 @@
 //! Both speak the vocabulary of [`fixtures`]. Beside them: what has to agree with the code ([`architecture`],
 //! [`generated`]).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that finds what it cannot use has failed"
+)]
+#![allow(missing_docs, reason = "tests are documented by their names")]
+
 mod architecture;
 mod doubles;
 mod fixtures;

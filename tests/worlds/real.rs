@@ -1,1 +1,13 @@
-//! stub
+//! The real world: the operator's binary, with the ServiceAccount and the rights that the chart installed, on a real
+//! control plane and against a real AWS API.
+//!
+//! These tests need what `tests/cluster/ground build` builds, so plain `cargo test` leaves them out; `make test` runs
+//! them, and `cargo test -- --include-ignored real::story` one of them. Each has a namespace, an AWS account, an
+//! installed release and an operator of its own, so they run alone, twice, and beside each other.
+
+mod bad_input;
+mod ground;
+mod install;
+mod rotation;
+mod start;
+mod story;

@@ -1,0 +1,194 @@
+//! Bad input gets one clear line and changes nothing: what `kubectl apply` prints for each.
+
+use super::ground::{Ground, run_with_input};
+use serde_json::{Value, json};
+
+fn config(spec: &Value) -> Value {
+    let mut all = json!({"person": "alice", "role": "arn:aws:iam::123456789012:role/ds-analyst"});
+    for (key, value) in spec.as_object().unwrap() {
+        all[key] = value.clone();
+    }
+    json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig", "metadata": {"name": "bad", "namespace": "default"}, "spec": all})
+}
+
+fn grant(spec: &Value) -> Value {
+    let mut all = json!({"roles": ["arn:aws:iam::123456789012:role/ds-*"], "namespaces": {"names": ["scoring"]}, "persons": ["*"]});
+    for (key, value) in spec.as_object().unwrap() {
+        all[key] = value.clone();
+    }
+    json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRoleGrant", "metadata": {"name": "bad"}, "spec": all})
+}
+
+fn apply(ground: &Ground, object: &Value) -> (bool, String) {
+    let mut kubectl = ground.kubectl();
+    kubectl.args(["apply", "--dry-run=server", "-f", "-"]);
+    run_with_input(&mut kubectl, &object.to_string())
+}
+
+/// The lines that say what is wrong. The API server adds a head and, where the shape of an object is wrong, that it did
+/// not go on to check rules.
+fn complaints(said: &str) -> Vec<&str> {
+    let lines = said.lines().filter(|line| !line.trim().is_empty());
+    lines
+        .filter(|line| !line.ends_with("is invalid: ") && !line.contains("some validation rules were not checked"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_bad_object_is_refused_by_the_api_server_with_the_field_and_what_is_wrong_with_it() {
+    let ground = Ground::shared();
+    let long = "a".repeat(254);
+    let table: Vec<(&str, Value, &[&str])> = vec![
+        ("an ARN that is none", config(&json!({"role": "analyst"})), &["spec.role", "arn:aws"]),
+        (
+            "a wrong partition",
+            config(&json!({"role": "arn:azure:iam::123456789012:role/x"})),
+            &["spec.role", "arn:aws"],
+        ),
+        ("an ARN of a user", config(&json!({"role": "arn:aws:iam::123456789012:user/x"})), &["spec.role", "role/"]),
+        (
+            "a duration of 5m",
+            config(&json!({"session": {"duration": "5m"}})),
+            &["spec.session.duration", "from 15m to 12h"],
+        ),
+        (
+            "a duration of 13h",
+            config(&json!({"session": {"duration": "13h"}})),
+            &["spec.session.duration", "from 15m to 12h"],
+        ),
+        (
+            "a duration of 1day",
+            config(&json!({"session": {"duration": "1day"}})),
+            &["spec.session.duration", "should match"],
+        ),
+        ("renewBefore over the duration", config(&json!({"renewBefore": "2h"})), &["renewBefore must be shorter"]),
+        (
+            "a bucket with upper case",
+            config(&json!({"defaultBucket": "Team-A"})),
+            &["spec.defaultBucket", "should match"],
+        ),
+        (
+            "an extra bucket with upper case",
+            config(&json!({"extraBuckets": ["ok-bucket", "Not-Ok"]})),
+            &["spec.extraBuckets[1]"],
+        ),
+        (
+            "a bucket twice",
+            config(&json!({"extraBuckets": ["same", "same"]})),
+            &["spec.extraBuckets[1]", "Duplicate value"],
+        ),
+        ("a target name that is too long", config(&json!({"target": {"name": long}})), &["spec.target.name", "253"]),
+        ("a target name that is none", config(&json!({"target": {"name": "Not_A_Name"}})), &["spec.target.name"]),
+        ("no formats", config(&json!({"target": {"formats": []}})), &["spec.target.formats"]),
+        (
+            "an unknown format",
+            config(&json!({"target": {"formats": ["Yaml"]}})),
+            &["spec.target.formats[0]", "\"Env\", \"Files\""],
+        ),
+        (
+            "a reserved label",
+            config(&json!({"target": {"labels": {"keyturn.dev/x": "y"}}})),
+            &["spec.target.labels", "reserved"],
+        ),
+        (
+            "our manager's label",
+            config(&json!({"target": {"labels": {"app.kubernetes.io/managed-by": "y"}}})),
+            &["reserved"],
+        ),
+        (
+            "a label's bad key",
+            config(&json!({"target": {"labels": {"a b": "y"}}})),
+            &["spec.target.labels", "a label's key"],
+        ),
+        (
+            "a label's bad value",
+            config(&json!({"target": {"labels": {"a": "b c"}}})),
+            &["spec.target.labels", "a label's value"],
+        ),
+        (
+            "a reserved annotation",
+            config(&json!({"target": {"annotations": {"keyturn.dev/person": "eve"}}})),
+            &["spec.target.annotations", "reserved"],
+        ),
+        ("a person with a blank", config(&json!({"person": "alice smith"})), &["spec.person", "should match"]),
+        ("a person called system", config(&json!({"person": "system"})), &["spec.person", "must not be \"system\""]),
+        ("no person", config(&json!({"person": null})), &["person is required in User mode"]),
+        ("a region that is none", config(&json!({"region": "Ireland!!"})), &["spec.region"]),
+        (
+            "a mode that does not exist yet",
+            config(&json!({"mode": "System"})),
+            &["spec.mode", "supported values: \"User\""],
+        ),
+        ("an unknown field", config(&json!({"rolle": "x"})), &["unknown field \"spec.rolle\""]),
+        (
+            "a name that is too long",
+            {
+                let mut object = config(&json!({}));
+                object["metadata"]["name"] = json!("a".repeat(60));
+                object
+            },
+            &["metadata.name must be at most 59"],
+        ),
+        ("a grant with an empty glob", grant(&json!({"roles": [""]})), &["spec.roles[0]"]),
+        (
+            "a grant with two stars",
+            grant(&json!({"roles": ["arn:aws:iam::123456789012:role/**"]})),
+            &["spec.roles", "** is no wildcard"],
+        ),
+        (
+            "a grant with a question mark",
+            grant(&json!({"roles": ["arn:aws:iam::123456789012:role/d?"]})),
+            &["spec.roles[0]", "should match"],
+        ),
+        ("a grant of no roles", grant(&json!({"roles": []})), &["spec.roles"]),
+        ("a grant with a bad person", grant(&json!({"persons": ["a b"]})), &["spec.persons[0]"]),
+        (
+            "a ceiling of 5m",
+            grant(&json!({"ceilings": {"maxDuration": "5m"}})),
+            &["spec.ceilings.maxDuration", "from 15m to 12h"],
+        ),
+        ("an external ID with a blank", grant(&json!({"externalId": "a b"})), &["spec.externalId"]),
+    ];
+    for (case, object, named) in &table {
+        let (ok, said) = apply(ground, object);
+        assert!(!ok, "{case} was accepted");
+        assert!(named.iter().all(|name| said.contains(name)), "{case}: {said}");
+        assert_eq!(complaints(&said).len(), 1, "{case} is not one line: {said}");
+    }
+    for good in [config(&json!({})), grant(&json!({}))] {
+        let (ok, said) = apply(ground, &good);
+        assert!(ok, "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn what_is_immutable_stays_and_the_message_says_what_to_do_instead() {
+    let ground = Ground::shared();
+    let namespace = format!("immutable-{}-{}", std::process::id(), super::ground::number());
+    super::ground::run(ground.kubectl().args(["create", "namespace", &namespace]));
+    let apply_really = |object: &Value| {
+        let mut object = object.clone();
+        object["metadata"]["namespace"] = json!(namespace);
+        let mut kubectl = ground.kubectl();
+        kubectl.args(["apply", "-f", "-"]);
+        run_with_input(&mut kubectl, &object.to_string())
+    };
+    assert!(apply_really(&config(&json!({}))).0);
+    let (ok, said) = apply_really(&config(&json!({"target": {"name": "another"}})));
+    assert!(!ok && said.contains("immutable: delete this AwsConfig and create it anew"), "{said}");
+    assert!(apply_really(&config(&json!({"target": {"name": "bad-aws"}}))).0, "the default by its name is no change");
+
+    let role = |config: &str, person: &str| {
+        json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRole", "metadata": {"name": "r"},
+            "spec": {"awsConfigRef": {"name": config}, "person": person, "role": "arn:aws:iam::123456789012:role/x"}})
+    };
+    assert!(apply_really(&role("bad", "alice")).0);
+    for (changed, named) in
+        [(role("other", "alice"), "awsConfigRef is immutable"), (role("bad", "bob"), "person is immutable")]
+    {
+        let (ok, said) = apply_really(&changed);
+        assert!(!ok && said.contains(named) && said.contains("recreate"), "{said}");
+    }
+}

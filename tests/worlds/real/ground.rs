@@ -1,0 +1,252 @@
+//! A control plane and an AWS for this run of the tests (`tests/cluster`).
+
+use jiff::Timestamp;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// How long anything in the real world may take.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running control plane with an AWS beside it. It ends when its standard input does: at the latest with this
+/// process, however that ends.
+pub struct Ground {
+    /// How to reach it.
+    pub at: Reached,
+    _until_eof: ChildStdin,
+    _launcher: Child,
+}
+
+/// What `ground.json` says.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reached {
+    /// The admin's kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// The API server's URL.
+    pub server: String,
+    /// The API server's certificate.
+    pub ca_file: PathBuf,
+    /// One JSON line for each finished request.
+    pub audit_log: PathBuf,
+    /// The programs.
+    pub bin: Programs,
+    /// Absent without an AWS.
+    pub aws: Option<Aws>,
+}
+
+/// Where the programs are.
+#[derive(Debug, Deserialize)]
+pub struct Programs {
+    /// kubectl.
+    pub kubectl: PathBuf,
+    /// helm.
+    pub helm: PathBuf,
+    /// The AWS CLI.
+    pub aws: Option<PathBuf>,
+}
+
+/// The AWS.
+#[derive(Debug, Deserialize)]
+pub struct Aws {
+    /// Its only endpoint.
+    pub endpoint: String,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A number that no other test of this run has.
+pub fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Ground {
+    /// The ground that the tests of this run share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Ground> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&["--crds", "crds"]))
+    }
+
+    /// One of its own, for a test that needs the whole cluster.
+    pub fn own() -> Self {
+        Self::start(&["--crds", "crds"])
+    }
+
+    /// One without our resources and without an AWS.
+    pub fn bare() -> Self {
+        Self::start(&["--no-aws"])
+    }
+
+    fn start(options: &[&str]) -> Self {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ground-{}-{}", std::process::id(), number()));
+        let _ = fs::remove_dir_all(&dir);
+        let mut launcher = Command::new(root().join("tests/cluster/ground"))
+            .args(["up", "--until-eof", "--dir"])
+            .arg(&dir)
+            .args(options)
+            .current_dir(root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tests/cluster/ground runs");
+        let stdin = launcher.stdin.take().unwrap();
+        let mut line = String::new();
+        BufReader::new(launcher.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let path = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("the ground did not start: {line:?}"));
+        let at = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        Self { at, _until_eof: stdin, _launcher: launcher }
+    }
+
+    /// A client with all rights.
+    pub async fn admin(&self) -> Client {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let kubeconfig = Kubeconfig::read_from(&self.at.kubeconfig).unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        Client::try_from(config).unwrap()
+    }
+
+    /// kubectl as an admin.
+    pub fn kubectl(&self) -> Command {
+        self.command(&self.at.bin.kubectl)
+    }
+
+    /// helm as an admin.
+    pub fn helm(&self) -> Command {
+        self.command(&self.at.bin.helm)
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        let home = self.at.kubeconfig.parent().unwrap();
+        command
+            .current_dir(root())
+            .env("KUBECONFIG", &self.at.kubeconfig)
+            .env("KUBECACHEDIR", home.join("kubectl-cache"));
+        for dir in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(dir, home.join("helm"));
+        }
+        command
+    }
+
+    /// What a user asked of the API server, as the server's audit log has it. A watch is there only when it has ended.
+    pub fn audit(&self, user: &str) -> Vec<Audited> {
+        let log = fs::read_to_string(&self.at.audit_log).unwrap_or_default();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<AuditLine>(line).ok());
+        lines
+            .filter(|line| line.user.username == user)
+            .map(|line| {
+                let object = line.object_ref.unwrap_or_default();
+                let subresource = object.subresource.map(|name| format!("/{name}")).unwrap_or_default();
+                Audited {
+                    verb: line.verb,
+                    group: object.api_group.unwrap_or_default(),
+                    resource: object.resource.unwrap_or_default() + &subresource,
+                    namespace: object.namespace.unwrap_or_default(),
+                    name: object.name.unwrap_or_default(),
+                    code: line.response_status.map_or(0, |status| status.code),
+                    at: line.request_received_timestamp,
+                }
+            })
+            .collect()
+    }
+}
+
+/// One request as the API server saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited {
+    pub verb: String,
+    pub group: String,
+    /// With its subresource: `awsconfigs/status`.
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+    pub code: u16,
+    pub at: Timestamp,
+}
+
+/// Each kind of request once, as `verb resource`.
+pub fn kinds(requests: &[Audited]) -> BTreeSet<String> {
+    requests.iter().map(|request| format!("{} {}", request.verb, request.resource)).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuditLine {
+    verb: String,
+    user: AuditUser,
+    object_ref: Option<AuditObject>,
+    response_status: Option<AuditStatus>,
+    request_received_timestamp: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct AuditUser {
+    username: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AuditObject {
+    api_group: Option<String>,
+    resource: Option<String>,
+    subresource: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AuditStatus {
+    code: u16,
+}
+
+/// Runs a command that has to succeed; its standard output.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?} failed:\n{out}{err}");
+    out.into_owned()
+}
+
+/// Runs a command with this standard input; whether it succeeded, and all that it printed.
+pub fn run_with_input(command: &mut Command, input: &str) -> (bool, String) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
+}
+
+/// Asks again until there is an answer. On time-out it says what was seen last.
+pub async fn eventually<T, S: std::fmt::Debug>(what: &str, ask: impl AsyncFn() -> Result<T, S>) -> T {
+    within(PATIENCE, what, ask).await
+}
+
+/// The same, with a deadline that is part of what is promised.
+#[expect(clippy::disallowed_methods, reason = "the real world has real time")]
+pub async fn within<T, S: std::fmt::Debug>(limit: Duration, what: &str, ask: impl AsyncFn() -> Result<T, S>) -> T {
+    let started = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(seen) if started.elapsed() > limit => panic!("not within {limit:?}: {what}\nseen last: {seen:#?}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! One installed release and the operator of it, run as a process with exactly what the chart gives its pod:
+//! ServiceAccount, rights, arguments and environment. Only the address of the admin server and AWS are ours.
+
+use super::ground::{Ground, PATIENCE, eventually, number, run};
+use crate::fixtures::{self, role_of};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, Secret},
+    events::v1::Event,
+};
+use keyturn::{
+    api::{AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec},
+    secret::Record,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+};
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus},
+};
+
+/// A release in a cluster, a namespace that it serves, and an AWS account.
+pub struct Install<'a> {
+    pub ground: &'a Ground,
+    pub admin: Client,
+    /// The namespace of the release.
+    pub system: String,
+    /// The namespace of the users.
+    pub namespace: String,
+    /// The cluster's name, as the operator knows it.
+    pub cluster: String,
+    /// The AWS account's number.
+    pub account: String,
+    /// The operator's own identity in it, and its roles.
+    pub aws: AwsAccount,
+    dir: PathBuf,
+}
+
+/// What `ground aws-account` printed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsAccount {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub buckets: Vec<String>,
+}
+
+impl<'a> Install<'a> {
+    /// A release that serves one namespace of its own on the shared ground.
+    pub async fn scoped() -> Install<'static> {
+        Install::new(Ground::shared(), true).await
+    }
+
+    /// A release that serves all namespaces of `ground`, with the chart's defaults.
+    pub async fn cluster_wide(ground: &'a Ground) -> Self {
+        Self::new(ground, false).await
+    }
+
+    async fn new(ground: &'a Ground, scoped: bool) -> Self {
+        let id = format!("t{}-{}", std::process::id(), number());
+        let account = format!("{:06}{:06}", std::process::id() % 1_000_000, number());
+        let (system, namespace, cluster) = (format!("keyturn-{id}"), format!("scoring-{id}"), format!("cluster-{id}"));
+        let admin = ground.admin().await;
+        let namespaces: Api<Namespace> = Api::all(admin.clone());
+        for name in [&system, &namespace] {
+            let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+            let created = Namespace { metadata, ..Namespace::default() };
+            namespaces.create(&PostParams::default(), &created).await.unwrap();
+        }
+        let dir = ground.at.kubeconfig.parent().unwrap().join(&id);
+        fs::create_dir_all(&dir).unwrap();
+        let aws = aws_account(ground, &account, &cluster, &namespace);
+        let mut helm = ground.helm();
+        helm.args(["install", "keyturn", "charts/keyturn", "--namespace", &system])
+            .args([
+                "--set",
+                &format!("clusterName={cluster}"),
+                "--set",
+                "aws.region=eu-west-1",
+                "--set",
+                "crds.install=false",
+            ])
+            .args(["--set", &format!("fullnameOverride=keyturn-{id}")]);
+        if scoped {
+            helm.args(["--set", &format!("watchNamespaces={{{namespace}}}")]);
+        }
+        run(&mut helm);
+        Self { ground, admin, system, namespace, cluster, account, aws, dir }
+    }
+
+    /// The name of the chart's objects.
+    pub fn fullname(&self) -> String {
+        self.system.clone()
+    }
+
+    /// The user name of the operator's ServiceAccount.
+    pub fn user(&self) -> String {
+        format!("system:serviceaccount:{}:{}", self.system, self.fullname())
+    }
+
+    /// Starts the operator against the ground's AWS.
+    pub async fn start(&self) -> Operator {
+        let endpoint = &self.ground.at.aws.as_ref().unwrap().endpoint;
+        self.start_with(&[
+            ("AWS_ENDPOINT_URL_STS", endpoint),
+            ("AWS_ACCESS_KEY_ID", &self.aws.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &self.aws.secret_access_key),
+        ])
+        .await
+    }
+
+    /// Starts the operator with this environment besides what the chart sets, and waits until it is ready.
+    pub async fn start_with(&self, environment: &[(&str, &str)]) -> Operator {
+        let mut operator = self.spawn(environment).await;
+        let ready = async || operator_answer(&operator.admin, "readyz").await;
+        let waiting = eventually("the operator is ready", ready);
+        waiting.await;
+        assert!(operator.child.try_wait().unwrap().is_none(), "it runs");
+        operator
+    }
+
+    /// Starts the operator and waits for nothing.
+    pub async fn spawn(&self, environment: &[(&str, &str)]) -> Operator {
+        let deployments: Api<Deployment> = Api::namespaced(self.admin.clone(), &self.system);
+        let deployment = deployments.get(&self.fullname()).await.unwrap();
+        let pod = deployment.spec.unwrap().template.spec.unwrap();
+        assert_eq!(pod.service_account_name.as_deref(), Some(self.fullname().as_str()));
+        let container = &pod.containers[0];
+        let chart_environment =
+            container.env.iter().flatten().filter_map(|env| Some((env.name.clone(), env.value.clone()?)));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let admin = format!("127.0.0.1:{port}");
+        let log = self.dir.join(format!("operator-{port}.log"));
+        let child = Command::new(env!("CARGO_BIN_EXE_keyturn"))
+            .args(container.args.iter().flatten())
+            .env_clear()
+            .envs(chart_environment)
+            .env("KUBECONFIG", self.service_account_kubeconfig())
+            .env("KEYTURN_ADMIN_ADDR", &admin)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("HOME", &self.dir)
+            .envs(environment.iter().copied())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Operator { child, admin, log }
+    }
+
+    fn service_account_kubeconfig(&self) -> PathBuf {
+        let token =
+            run(self.ground.kubectl().args(["create", "token", &self.fullname(), "-n", &self.system, "--duration=1h"]));
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "keyturn",
+            "clusters": [{"name": "ground", "cluster": {"server": self.ground.at.server, "certificate-authority": self.ground.at.ca_file}}],
+            "users": [{"name": "keyturn", "user": {"token": token.trim()}}],
+            "contexts": [{"name": "keyturn", "context": {"cluster": "ground", "user": "keyturn"}}],
+        });
+        let path = self.dir.join("service-account.kubeconfig");
+        fs::write(&path, kubeconfig.to_string()).unwrap();
+        path
+    }
+
+    // ---- what users and admins do ----
+
+    /// The ARN of a role of this account.
+    pub fn role(&self, name: &str) -> String {
+        role_of(&self.account, name)
+    }
+
+    /// Applies a config for a person of this name and this account's role `ds-analyst`.
+    pub async fn apply_config(&self, name: &str, change: impl FnOnce(&mut AwsConfigSpec)) {
+        let config = fixtures::config_in(&self.namespace, name, |spec| {
+            spec.role = Some(self.role("ds-analyst"));
+            spec.default_bucket = Some(self.aws.buckets[0].clone());
+            change(spec);
+        });
+        let user = PatchParams::apply("alice").force();
+        self.configs().patch(name, &user, &Patch::Apply(&config)).await.unwrap();
+    }
+
+    /// Applies a grant of this account's `ds-*` roles to this namespace; its name is the namespace's.
+    pub async fn apply_grant(&self, change: impl FnOnce(&mut AwsRoleGrantSpec)) {
+        let grant = fixtures::grant(&self.namespace, |spec| {
+            spec.roles = vec![self.role("ds-*")];
+            spec.namespaces.as_mut().unwrap().names = vec![self.namespace.clone()];
+            change(spec);
+        });
+        let admin = PatchParams::apply("cluster-admin").force();
+        self.grants().patch(&self.namespace, &admin, &Patch::Apply(&grant)).await.unwrap();
+    }
+
+    pub fn configs(&self) -> Api<AwsConfig> {
+        Api::namespaced(self.admin.clone(), &self.namespace)
+    }
+
+    pub fn roles(&self) -> Api<AwsRole> {
+        Api::namespaced(self.admin.clone(), &self.namespace)
+    }
+
+    pub fn grants(&self) -> Api<AwsRoleGrant> {
+        Api::all(self.admin.clone())
+    }
+
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.admin.clone(), &self.namespace)
+    }
+
+    // ---- what they see ----
+
+    /// Waits until a config's `Ready` has this status and reason for the spec that it has now: `True/Issued`.
+    pub async fn until_ready_is(&self, name: &str, wanted: &str) -> AwsConfig {
+        let configs = self.configs();
+        eventually(&format!("{name} is {wanted}"), async || {
+            let config = configs.get(name).await.map_err(|error| error.to_string())?;
+            let status = config.status.clone().unwrap_or_default();
+            let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+            let seen = ready.map(|ready| format!("{}/{}", ready.status, ready.reason)).unwrap_or_default();
+            if seen == wanted && status.observed_generation == config.metadata.generation {
+                Ok(config)
+            } else {
+                Err(format!("{seen} {:?}", ready.map(|ready| &ready.message)))
+            }
+        })
+        .await
+    }
+
+    /// The Secret of a config that names no target.
+    pub async fn secret(&self, config: &str) -> Option<Secret> {
+        self.secrets().get_opt(&format!("{config}-aws")).await.unwrap()
+    }
+
+    /// The values of that Secret, as text; empty if there is none.
+    pub async fn values(&self, config: &str) -> BTreeMap<String, String> {
+        let data = self.secret(config).await.and_then(|secret| secret.data).unwrap_or_default();
+        data.into_iter().map(|(key, value)| (key, String::from_utf8(value.0).unwrap())).collect()
+    }
+
+    /// What that Secret says of its credential.
+    pub async fn record(&self, config: &str) -> Option<Record> {
+        let secret = self.secret(config).await?;
+        Record::read(secret.annotations())
+    }
+
+    /// The Events about a config, as `reason: note`, oldest first.
+    pub async fn events(&self, config: &str) -> Vec<String> {
+        let events: Api<Event> = Api::namespaced(self.admin.clone(), &self.namespace);
+        let mut events = events.list(&ListParams::default()).await.unwrap().items;
+        events.retain(|event| event.regarding.as_ref().and_then(|about| about.name.as_deref()) == Some(config));
+        events.sort_by_key(|event| event.event_time.as_ref().map(|at| at.0));
+        events
+            .into_iter()
+            .map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
+            .collect()
+    }
+
+    /// Runs the real AWS CLI as a pod would that mounts this config's Secret: with its files and nothing else. The
+    /// `config` file names the fixed mount path, which is replaced by a folder of the test's.
+    pub async fn aws(&self, config: &str, arguments: &[&str]) -> (bool, String) {
+        let mount = self.dir.join(format!("mount-{}", number()));
+        fs::create_dir_all(&mount).unwrap();
+        for (key, value) in self.values(config).await {
+            let value = value.replace(keyturn::api::names::MOUNT_PATH, mount.to_str().unwrap());
+            fs::write(mount.join(key), value).unwrap();
+        }
+        let output = Command::new(self.ground.at.bin.aws.as_ref().unwrap())
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", &self.dir)
+            .env("AWS_CONFIG_FILE", mount.join("config"))
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ENDPOINT_URL", &self.ground.at.aws.as_ref().unwrap().endpoint)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), text)
+    }
+}
+
+fn aws_account(ground: &Ground, account: &str, cluster: &str, namespace: &str) -> AwsAccount {
+    let mut command = Command::new(format!("{}/tests/cluster/ground", env!("CARGO_MANIFEST_DIR")));
+    command.args(["aws-account", "--endpoint", &ground.at.aws.as_ref().unwrap().endpoint]);
+    command.args(["--account", account, "--cluster", cluster, "--namespace", namespace]);
+    for bucket in ["team-a", "team-b"] {
+        command.args(["--bucket", &format!("{bucket}-{account}")]);
+    }
+    for role in ["ds-analyst", "ds-other"] {
+        command.args(["--role", role]);
+    }
+    serde_json::from_str(&run(&mut command)).unwrap()
+}
+
+/// The metadata of an object, for a patch that touches nothing else.
+pub fn labels(labels: &[(&str, Option<&str>)]) -> Patch<serde_json::Value> {
+    let labels: BTreeMap<&str, Option<&str>> = labels.iter().copied().collect();
+    Patch::Merge(json!({"metadata": {"labels": labels}}))
+}
+
+/// A running operator. Killed when dropped.
+pub struct Operator {
+    pub child: Child,
+    /// Where its admin server listens.
+    pub admin: String,
+    /// Its log.
+    pub log: PathBuf,
+}
+
+impl Operator {
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub async fn stop(mut self) -> ExitStatus {
+        run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+        self.ended().await
+    }
+
+    /// Kills it where it stands (SIGKILL).
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("the operator ends")
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What its admin server answers: the body of a 200, or what else came.
+    pub async fn get(&self, path: &str) -> Result<String, String> {
+        operator_answer(&self.admin, path).await
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn operator_answer(admin: &str, path: &str) -> Result<String, String> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(admin).await.map_err(|error| error.to_string())?;
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.map_err(|error| error.to_string())?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { Err(answer) }
+}

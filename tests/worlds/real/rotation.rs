@@ -1,0 +1,105 @@
+//! Rotation in real time on a real API server, with sessions that live for seconds (the STS double grants them).
+
+use super::{
+    ground::{Audited, eventually},
+    install::Install,
+};
+use crate::doubles::{
+    rules::Times,
+    sts::{Behaviour, Sts},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+
+#[expect(clippy::disallowed_methods, reason = "the real world has real time")]
+fn real_clock() -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+    Arc::new(Timestamp::now)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn each_rotation_is_one_call_to_sts_and_two_writes_as_the_api_server_counts_them() {
+    let install = Install::scoped().await;
+    let sts = Sts::new(real_clock());
+    sts.behave(Times::UntilCleared, Behaviour::Lifetime(4));
+    let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let operator = install
+        .start_with(&[
+            ("AWS_ENDPOINT_URL_STS", &listening.url()),
+            ("AWS_ACCESS_KEY_ID", "AKIABASE"),
+            ("AWS_SECRET_ACCESS_KEY", "base-secret"),
+        ])
+        .await;
+    install.apply_grant(|_| {}).await;
+    install.apply_config("alice", |_| {}).await;
+    install.until_ready_is("alice", "True/Issued").await;
+    let (asked, issued) = (install.ground.audit(&install.user()).len(), sts.count());
+
+    let rotations = 5;
+    eventually("five rotations", async || {
+        let count = sts.count();
+        let record = install.record("alice").await.unwrap();
+        assert!(record.is_live(real_clock()()), "never an expired credential: {record:?}");
+        if count >= issued + rotations { Ok(()) } else { Err(count) }
+    })
+    .await;
+    // The renewal that was counted last has been written when status shows it.
+    let last = sts.issued().pop().unwrap();
+    eventually("the last session is in status", async || {
+        let status = install.configs().get("alice").await.unwrap().status.unwrap();
+        if status.access_key_id.as_deref() >= Some(last.access_key_id.as_str()) { Ok(()) } else { Err(status) }
+    })
+    .await;
+    let counted = sts.count() - issued;
+    assert!(operator.stop().await.success());
+    let requests = install.ground.audit(&install.user()).split_off(asked);
+    let about: Vec<&Audited> =
+        requests.iter().filter(|request| !["watch", "list"].contains(&request.verb.as_str())).collect();
+    let count = |verb: &str, resource: &str| about.iter().filter(|r| r.verb == verb && r.resource == resource).count();
+    assert_eq!(count("patch", "secrets"), count("patch", "awsconfigs/status"));
+    assert!((counted..=counted + 1).contains(&count("patch", "secrets")), "{counted}: {about:#?}");
+    assert_eq!(count("get", "secrets"), 0);
+    assert_eq!(
+        about.len(),
+        count("patch", "secrets") + count("patch", "awsconfigs/status"),
+        "nothing else: {about:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_denied_role_says_why_and_is_not_asked_for_again_by_a_restart() {
+    let install = Install::scoped().await;
+    let sts = Sts::new(real_clock());
+    sts.always(Behaviour::AccessDenied);
+    let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = listening.url();
+    let environment = [
+        ("AWS_ENDPOINT_URL_STS", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", "AKIABASE"),
+        ("AWS_SECRET_ACCESS_KEY", "base-secret"),
+    ];
+    let operator = install.start_with(&environment).await;
+    install.apply_grant(|_| {}).await;
+    install.apply_config("alice", |_| {}).await;
+    let alice = install.until_ready_is("alice", "False/AssumeRoleDenied").await;
+    let status = alice.status.unwrap();
+    let message = &status.conditions[2].message;
+    let external_id = format!("{}/{}", install.cluster, install.namespace);
+    assert!(message.contains("not authorized to perform") && message.contains(&external_id), "{message}");
+    let failure = status.failure.unwrap();
+    assert_eq!(failure.next_attempt_at.0.duration_since(failure.last_at.0), SignedDuration::from_secs(30));
+    assert_eq!(sts.count(), 1);
+
+    operator.kill();
+    let operator = install.start_with(&environment).await;
+    install.apply_config("witness", |spec| spec.role = None).await;
+    install.until_ready_is("witness", "False/RolePending").await;
+    assert_eq!(sts.count(), 1, "the pace is kept in status");
+
+    sts.behave_well();
+    install.apply_config("alice", |spec| spec.region = Some("eu-west-3".to_owned())).await;
+    install.until_ready_is("alice", "True/Issued").await;
+    assert_eq!(sts.count(), 2, "a changed spec is tried at once");
+    drop(operator);
+}

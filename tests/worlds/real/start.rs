@@ -1,0 +1,188 @@
+//! How the operator starts, or says in one line why it does not; and what the chart makes of its values.
+
+use super::{
+    ground::{Ground, eventually, run_with_input},
+    install::Install,
+};
+use crate::fixtures;
+use std::process::Command;
+
+fn keyturn(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_keyturn"))
+        .args(arguments)
+        .env_clear()
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.stdout.is_empty(), "nothing on standard output");
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn one_line(text: &str) -> &str {
+    let lines: Vec<&str> = text.lines().collect();
+    let [line] = lines[..] else { panic!("not one line: {text}") };
+    line
+}
+
+#[test]
+fn a_wrong_flag_a_wrong_setting_and_no_cluster_are_one_line_each() {
+    for (arguments, environment, named) in [
+        (&["run", "--cluster", "x"][..], &[][..], "--cluster"),
+        (&["run"], &[], "--cluster-name"),
+        (&["run"], &[("KEYTURN_CLUSTER_NAME", "a/b")], "a/b"),
+        (
+            &["run"],
+            &[("KEYTURN_CLUSTER_NAME", "a"), ("KEYTURN_ADMIN_ADDR", "x")],
+            "KEYTURN_ADMIN_ADDR\u{0}--admin-addr",
+        ),
+        (&["run", "--cluster-name", "a"], &[("KUBECONFIG", "/nowhere/kubeconfig")], "Kubernetes configuration"),
+    ] {
+        let (ok, said) = keyturn(arguments, environment);
+        let line = one_line(&said);
+        assert!(!ok && line.starts_with("keyturn: "), "{said}");
+        assert!(named.split('\u{0}').any(|name| line.contains(name)), "{arguments:?} {environment:?}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn without_the_definitions_or_a_region_or_a_readable_ca_bundle_it_says_so_in_one_line_and_ends() {
+    let ground = Ground::bare();
+    let kubeconfig = ground.at.kubeconfig.to_str().unwrap();
+    let arguments = ["run", "--cluster-name", "a", "--log", "error", "--admin-addr", "127.0.0.1:0"];
+    let (ok, said) = keyturn(&arguments, &[("KUBECONFIG", kubeconfig), ("AWS_REGION", "eu-west-1")]);
+    let line = one_line(&said);
+    assert!(!ok && line.contains("keyturn.dev/v1alpha1") && line.contains("crds.install=true"), "{line}");
+
+    let (ok, said) = keyturn(&arguments, &[("KUBECONFIG", kubeconfig)]);
+    assert!(!ok && one_line(&said).contains("AWS_REGION"), "{said}");
+
+    let bundle = [("KUBECONFIG", kubeconfig), ("AWS_REGION", "eu-west-1"), ("AWS_CA_BUNDLE", "/nowhere/ca.pem")];
+    let (ok, said) = keyturn(&arguments, &bundle);
+    assert!(!ok && one_line(&said).contains("/nowhere/ca.pem"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn without_base_credentials_each_config_says_so_and_none_is_lost() {
+    let install = Install::scoped().await;
+    let endpoint = install.ground.at.aws.as_ref().unwrap().endpoint.clone();
+    let operator = install.start_with(&[("AWS_ENDPOINT_URL_STS", &endpoint)]).await;
+    install.apply_grant(|_| {}).await;
+    install.apply_config("alice", |_| {}).await;
+    let alice = install.until_ready_is("alice", "False/BaseCredentialsMissing").await;
+    let message = &alice.status.unwrap().conditions[2].message;
+    assert!(message.contains("ServiceAccount") && message.contains("role/ds-analyst"), "{message}");
+    assert!(operator.stop().await.success());
+    let operator = install.start().await;
+    install.until_ready_is("alice", "True/Issued").await;
+    drop(operator);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn without_rights_it_is_not_ready_says_which_are_missing_and_takes_nothing_away() {
+    let install = Install::scoped().await;
+    let operator = install.start().await;
+    install.apply_grant(|_| {}).await;
+    install.apply_config("alice", |_| {}).await;
+    install.until_ready_is("alice", "True/Issued").await;
+    assert!(operator.stop().await.success());
+    let before = install.secret("alice").await;
+
+    super::ground::run(install.ground.kubectl().args(["delete", "clusterrolebinding", &install.fullname()]));
+    let operator = install.spawn(&[]).await;
+    eventually("it says that it may not list grants", async || match operator.get("readyz").await {
+        Err(said)
+            if said.contains("503") && said.contains("awsrolegrants.keyturn.dev") && said.contains("forbidden") =>
+        {
+            Ok(())
+        }
+        other => Err(other),
+    })
+    .await;
+    assert!(operator.log().contains("nothing is issued or withdrawn"), "{}", operator.log());
+    assert!(operator.get("livez").await.is_ok(), "it waits and does not crash");
+    assert_eq!(install.secret("alice").await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn an_operator_of_some_namespaces_serves_those_only_and_has_no_right_in_others() {
+    let install = Install::scoped().await;
+    let other = Install::scoped().await;
+    let operator = install.start().await;
+    install.apply_grant(|spec| spec.namespaces.as_mut().unwrap().names.push(other.namespace.clone())).await;
+    other.apply_config("mallory", |spec| spec.role = Some(install.role("ds-analyst"))).await;
+    install.apply_config("alice", |_| {}).await;
+    install.until_ready_is("alice", "True/Issued").await;
+    assert_eq!(other.configs().get("mallory").await.unwrap().status, None);
+    let user = install.user();
+    for (namespace, expected) in [(&install.namespace, "yes"), (&other.namespace, "no")] {
+        let mut can = install.ground.kubectl();
+        can.args(["auth", "can-i", "list", "secrets", "--as", &user, "-n", namespace]);
+        let (_, answer) = run_with_input(&mut can, "");
+        assert!(answer.lines().any(|line| line == expected), "{namespace}: {answer}");
+    }
+    drop(operator);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn the_chart_renders_what_the_api_server_accepts_and_refuses_values_that_it_does_not_know() {
+    let ground = Ground::shared();
+    for values in ["charts/keyturn/ci/minimal-values.yaml", "charts/keyturn/ci/all-values.yaml"] {
+        let mut template = ground.helm();
+        template.args([
+            "template",
+            "keyturn",
+            "charts/keyturn",
+            "--namespace",
+            "default",
+            "--set",
+            "watchNamespaces=null",
+            "-f",
+            values,
+        ]);
+        let rendered = super::ground::run(&mut template);
+        assert!(rendered.contains("helm.sh/resource-policy: keep") || values.contains("all"), "definitions are kept");
+        let mut apply = ground.kubectl();
+        apply.args(["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
+        let (ok, said) = run_with_input(&mut apply, &rendered);
+        assert!(ok, "{values}: {said}");
+    }
+    for (set, named) in [
+        ("clusterName=a,replicaCount=2", "replicaCount"),
+        ("aws.region=eu-west-1", "clusterName"),
+        ("clusterName=a/b", "clusterName"),
+    ] {
+        let mut template = ground.helm();
+        template.args(["template", "keyturn", "charts/keyturn", "--set", set]);
+        let (ok, said) = run_with_input(&mut template, "");
+        assert!(!ok && said.contains(named), "{set}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn every_example_is_accepted_as_it_is() {
+    let ground = Ground::shared();
+    for file in [
+        "00-namespace.yaml",
+        "01-grant.yaml",
+        "02-alice.yaml",
+        "03-mallory-not-granted.yaml",
+        "04-pod.yaml",
+        "05-envfrom-job.yaml",
+    ] {
+        let text = std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let mut apply = ground.kubectl();
+        // The namespace of the examples is not created, so that nothing is left behind.
+        let text = text.replace("namespace: scoring", "namespace: default");
+        apply.args(["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
+        let (ok, said) = run_with_input(&mut apply, &text);
+        assert!(ok, "{file}: {said}");
+    }
+    assert_eq!(fixtures::SCORING, "scoring", "examples and tests speak of the same namespace");
+}
