@@ -14,6 +14,7 @@ use std::{
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,8 +63,11 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     }
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut config = kube::Config::infer().await.map_err(|error| format!("no Kubernetes configuration: {error}"))?;
-    // Every call has a time-out of ours, within which the client may retry a 429 or a 503.
-    config.connect_timeout = Some(std::time::Duration::from_secs(10));
+    // Every call has a time-out of ours, within which the client may retry a 429 or a 503. A list has none: this is for
+    // a connection that died unnoticed, and longer than the 290 s after which a quiet watch ends.
+    config.connect_timeout = Some(Duration::from_secs(10));
+    config.read_timeout = Some(Duration::from_secs(330));
+    config.reset_reader_on_write = true;
     let operator = Operator {
         client: kube::Client::try_from(config)?,
         sts: base::sts_client(run.aws_ca_bundle.as_deref()).await?,

@@ -12,8 +12,11 @@ use crate::{
 };
 use futures::{FutureExt as _, future};
 use kube::{Client, CustomResourceExt as _};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
+
+/// How often an operator says that it waits for a list.
+const COMPLAINTS: Duration = Duration::from_secs(30);
 
 /// What an operator needs from outside.
 pub struct Operator {
@@ -97,14 +100,16 @@ impl Operator {
 
         let watching = tokio::spawn(shared.run(self.client.clone(), shared_writers, wakers));
         let admin = Admin { views, metrics: metrics.clone(), clock: self.clock.clone() };
+        let router = server::router(admin.clone());
         let serving = tokio::spawn(async move {
             if let Some(listener) = listener
-                && let Err(error) = axum::serve(listener, server::router(admin)).await
+                && let Err(error) = axum::serve(listener, router).await
             {
                 tracing::error!(%error, "the admin server ended");
             }
         });
-        let _end_with_us = (AbortOnDrop(watching), AbortOnDrop(serving));
+        let complaining = tokio::spawn(complain(admin.views.clone()));
+        let _end_with_us = (AbortOnDrop(watching), AbortOnDrop(serving), AbortOnDrop(complaining));
 
         let controllers = scopes.into_iter().map(|scope| {
             let context = Context {
@@ -120,6 +125,21 @@ impl Operator {
             scope.run(self.client.clone(), context, shutdown.clone())
         });
         future::join_all(controllers).await;
+    }
+}
+
+/// Says what is missing for as long as something is: an operator that waits must not do so in silence.
+async fn complain(views: Arc<[Views]>) {
+    loop {
+        tokio::time::sleep(COMPLAINTS).await;
+        let mut missing: Vec<String> = views.iter().flat_map(Views::missing).collect();
+        missing.dedup();
+        if !missing.is_empty() {
+            tracing::error!(
+                missing = missing.join("; "),
+                "nothing is issued or withdrawn until everything has been listed"
+            );
+        }
     }
 }
 

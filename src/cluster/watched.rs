@@ -15,7 +15,10 @@ use serde::de::DeserializeOwned;
 use std::{
     fmt::Debug,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::watch;
 
@@ -27,6 +30,7 @@ where
     store: Store<K>,
     ahead: Arc<Ahead<K>>,
     health: Health,
+    shown: Arc<AtomicBool>,
 }
 
 impl<K> Clone for Watched<K>
@@ -35,7 +39,12 @@ where
     K::DynamicType: Hash + Eq + Clone,
 {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), ahead: self.ahead.clone(), health: self.health.clone() }
+        Self {
+            store: self.store.clone(),
+            ahead: self.ahead.clone(),
+            health: self.health.clone(),
+            shown: self.shown.clone(),
+        }
     }
 }
 
@@ -47,7 +56,8 @@ where
     #[must_use]
     pub fn new(what: &'static str) -> (Self, Writer<K>) {
         let writer = Writer::new(());
-        let watched = Self { store: writer.as_reader(), ahead: Arc::default(), health: Health::new(what) };
+        let watched =
+            Self { store: writer.as_reader(), ahead: Arc::default(), health: Health::new(what), shown: Arc::default() };
         (watched, writer)
     }
 
@@ -59,6 +69,12 @@ where
             self.store.get(&if namespace.is_empty() { key } else { key.within(namespace) })
         };
         self.ahead.get(namespace, name).or_else(stored)
+    }
+
+    /// Whether any object of the kind has been shown since the process started.
+    #[must_use]
+    pub fn has_shown_any(&self) -> bool {
+        self.shown.load(Ordering::Relaxed)
     }
 
     /// What the watch has shown.
@@ -164,7 +180,7 @@ pub fn follow<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let (ahead, health) = (watched.ahead.clone(), watched.health.clone());
+    let (ahead, health, shown) = (watched.ahead.clone(), watched.health.clone(), watched.shown.clone());
     // A watch that is forbidden is not waited for but begun anew, because only a new list proves that it is complete.
     let watching = move || {
         watcher(api.clone(), config.clone())
@@ -187,6 +203,9 @@ where
             // After the store has it: until then our own writes are the newer truth.
             if let Ok(event) = &event {
                 ahead.saw(event);
+                if !matches!(event, Event::Init | Event::InitDone) {
+                    shown.store(true, Ordering::Relaxed);
+                }
             }
             health.saw(&event);
             let change = match event {

@@ -186,7 +186,12 @@ impl Case<'_> {
         };
         let grant = match granted(&self.seen.grants, ask) {
             Ok(grant) => grant,
-            Err(missing) => return refuse(Reason::NotGranted, missing),
+            Err(missing) => {
+                // A process that has never seen a grant issues nothing, but takes nothing away either: an empty list
+                // is what a restored or half-restored cluster shows, and what is live ends by itself.
+                let withdraws = self.seen.grants_seen;
+                return Err(Refusal { reason: Reason::NotGranted, message: missing, withdraws });
+            }
         };
         let seconds = duration.length().ok().and_then(|length| i32::try_from(length.as_secs()).ok());
         let Some(duration_seconds) = seconds else {
@@ -338,7 +343,7 @@ pub fn renew_at(seen: &Observed, record: &Record) -> Timestamp {
 impl Case<'_> {
     fn take_away(&self, refusal: &Refusal) -> Step {
         let ours = match &self.seen.target {
-            _ if !refusal.withdraws => return Step::Keep,
+            _ if !refusal.withdraws => return self.expired().unwrap_or(Step::Keep),
             Target::Ours(ours) => ours,
             // Somebody may have taken our label off. A Secret that never held a credential is not looked for.
             Target::NotWatched if self.claims_a_credential() => return Step::LookForTarget,

@@ -34,6 +34,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         cluster: context.cluster_name.clone(),
         namespace_labels: views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone()),
         grants: views.grants.store().state(),
+        grants_seen: views.grants.has_shown_any(),
         role: role.and_then(|role| views.roles.get(&namespace, &role)),
         former_role: former.and_then(|former| views.roles.get(&namespace, &former)),
         target,

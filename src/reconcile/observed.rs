@@ -22,6 +22,8 @@ pub struct Observed {
     pub namespace_labels: Option<BTreeMap<String, String>>,
     /// Every grant.
     pub grants: Vec<Arc<AwsRoleGrant>>,
+    /// Whether the process has seen any grant since it started. Until then an empty list may be half a view.
+    pub grants_seen: bool,
     /// The `AwsRole` under the name that [`generated_role_name`] gives, whoever's it is.
     pub role: Option<Arc<AwsRole>>,
     /// The `AwsRole` that status names as active, if it is another one.

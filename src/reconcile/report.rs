@@ -254,8 +254,9 @@ pub fn next_look(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembe
     let expiry = record.as_ref().filter(|record| record.withdrawn.is_none()).map(|record| record.expires_at);
     let or_expiry = |at: Timestamp| expiry.map_or(at, |expiry| at.min(expiry));
     match (&plan.accepted, &plan.step) {
+        (_, Step::LookForTarget | Step::LookInside) => after(schedule::PENDING),
         (Err(refusal), _) if refusal.reason == Reason::Pending => after(schedule::PENDING),
-        (Err(_), _) => after(schedule::RESYNC),
+        (Err(_), _) => or_expiry(after(schedule::RESYNC)),
         _ if done.blocked => after(schedule::FOREIGN_TARGET),
         (Ok(accepted), _) if done.issue_failed.is_some() => {
             or_expiry(next_attempt(seen, accepted, done, remembered, now))
