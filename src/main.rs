@@ -18,6 +18,9 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
+/// How long what is in flight may take after SIGTERM: longer than any call, shorter than a pod's 30 s.
+const GRACE: Duration = Duration::from_secs(20);
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -85,18 +88,16 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     let running = operator.run(Some(listener), async move {
         let _ = stopped.await;
     });
-    let signalled = async {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
-        tracing::info!("stopping: what is in flight is finished first");
-        let _ = stop.send(());
-        std::future::pending::<()>().await;
-    };
+    tokio::pin!(running);
     tokio::select! {
-        () = running => {}
-        () = signalled => {}
+        () = &mut running => {}
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    tracing::info!("stopping: what is in flight is finished first");
+    let _ = stop.send(());
+    if tokio::time::timeout(GRACE, running).await.is_err() {
+        tracing::warn!("something in flight did not finish in time; its next look will be after the restart");
     }
     tracing::info!("stopped");
     Ok(())

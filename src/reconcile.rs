@@ -85,20 +85,21 @@ impl Views {
         health.into_iter().filter_map(crate::cluster::Health::missing).collect()
     }
 
-    /// Waits until every view is whole: nothing is issued and nothing is withdrawn on half a view.
-    async fn whole(&self) {
-        loop {
+    /// Waits a moment for every view to be whole, and says whether it is.
+    async fn whole(&self) -> bool {
+        let all = async {
             self.configs.health().wait().await;
             self.roles.health().wait().await;
             self.secrets.health().wait().await;
             self.grants.health().wait().await;
             self.namespaces.health().wait().await;
-            if self.missing().is_empty() {
-                return;
-            }
-        }
+        };
+        tokio::time::timeout(MOMENT, all).await.is_ok() && self.missing().is_empty()
     }
 }
+
+/// How long a look waits for views that are not whole before it makes room for others.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// Looks at one config and does what is to be done. Returns when to look again.
 ///
@@ -110,7 +111,10 @@ impl Views {
     generation = config.metadata.generation,
 ))]
 pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Duration, CallError> {
-    context.views.whole().await;
+    // Nothing is issued and nothing is withdrawn on half a view.
+    if !context.views.whole().await {
+        return Ok(MOMENT);
+    }
     let Some(mut seen) = observe::observe(context, &config) else {
         context.memory.forget(&config.uid().unwrap_or_default());
         return Ok(until(context.clock.now(), None));

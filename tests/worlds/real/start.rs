@@ -105,6 +105,7 @@ async fn without_rights_it_is_not_ready_says_which_are_missing_and_takes_nothing
     assert!(operator.log().contains("nothing is issued or withdrawn"), "{}", operator.log());
     assert!(operator.get("livez").await.is_ok(), "it waits and does not crash");
     assert_eq!(install.secret("alice").await, before);
+    assert!(operator.stop().await.success(), "SIGTERM ends it even while it waits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
