@@ -50,7 +50,7 @@ pub struct Run {
     pub log_format: LogFormat,
 
     /// What is logged, as for Rust's `env_logger`: a level, or levels by module.
-    #[arg(long, env = "RUST_LOG", default_value = "info,kube_client=warn")]
+    #[arg(long, env = "RUST_LOG", default_value = "info,kube_client=warn,aws_config=error")]
     pub log: String,
 
     /// Who reports Events. Default in a pod: its name.

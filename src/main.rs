@@ -90,7 +90,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     });
     tokio::pin!(running);
     tokio::select! {
-        () = &mut running => {}
+        () = &mut running => return Err("the operator ended by itself".into()),
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
     }

@@ -8,7 +8,8 @@ use std::fmt;
 pub enum Reason {
     /// A valid credential is in the Secret.
     Issued,
-    /// A later credential replaced an earlier one. Only a metric label: a routine renewal is no news.
+    /// A later credential replaced an earlier one. A metric label, and the Event that ends a failure of renewals: a
+    /// routine renewal is no news.
     Renewed,
     /// A grant allows the request.
     Granted,

@@ -22,8 +22,8 @@ def main() -> int:
                 pytools.install()
             return 0
         if options.command == "up":
-            return run.up(options.dir, with_aws=not options.no_aws, until_eof=options.until_eof,
-                          crds=options.crds)
+            return run.up(options.dir, with_kubernetes=not options.no_kubernetes, with_aws=not options.no_aws,
+                          until_eof=options.until_eof, crds=options.crds)
         if options.command == "start":
             return background.start(options.crds)
         return background.stop()
@@ -45,7 +45,10 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="start in the foreground; print 'ready FILE'; stop by Ctrl-C or SIGTERM")
     up.add_argument("--dir", type=Path, required=True, help="where everything of this run is kept")
-    up.add_argument("--no-aws", action="store_true", help="the control plane alone")
+    alone = up.add_mutually_exclusive_group()
+    alone.add_argument("--no-aws", action="store_true", help="the control plane alone")
+    alone.add_argument("--no-kubernetes", action="store_true", help="the AWS alone, with kubectl and Helm for a "
+                       "cluster of yours")
     up.add_argument("--until-eof", action="store_true", help="also stop when standard input ends")
 
     start = commands.add_parser("start", help="start in the background and print how to reach it")

@@ -34,14 +34,14 @@ class Stop(BaseException):
     """Somebody wants the ground to end. Not an error, and not to be caught by code that handles errors."""
 
 
-def prepare(with_aws: bool) -> None:
+def prepare(with_kubernetes: bool = True, with_aws: bool = True) -> None:
     """Build and install whatever is missing."""
-    gobuild.build([*PROGRAMS, "kubectl", "helm"])
+    gobuild.build([*(PROGRAMS if with_kubernetes else ()), "kubectl", "helm"])
     if with_aws:
         pytools.install()
 
 
-def up(home: Path, with_aws: bool, until_eof: bool, crds: list[Path]) -> int:
+def up(home: Path, with_kubernetes: bool, with_aws: bool, until_eof: bool, crds: list[Path]) -> int:
     """Start everything, say so, and stay until told to stop."""
     home = home.resolve()
     for number in ENDING:
@@ -49,20 +49,20 @@ def up(home: Path, with_aws: bool, until_eof: bool, crds: list[Path]) -> int:
     if until_eof:
         threading.Thread(target=_stop_at_eof, daemon=True).start()
     try:
-        prepare(with_aws)
+        prepare(with_kubernetes, with_aws)
         os.umask(0o077)  # what follows writes tokens and keys
         home.mkdir(parents=True, exist_ok=True)
         with _claimed(home):
-            _live(home, with_aws, crds)
+            _live(home, with_kubernetes, with_aws, crds)
     except Stop:
         pass
     return 0
 
 
-def _live(home: Path, with_aws: bool, crds: list[Path]) -> None:
+def _live(home: Path, with_kubernetes: bool, with_aws: bool, crds: list[Path]) -> None:
     children = Children(home / "logs")
     try:
-        _start(home, with_aws, crds, children)
+        _start(home, with_kubernetes, with_aws, crds, children)
         print(f"ready {home / 'ground.json'}", flush=True)
         children.wait_for_a_death()
     finally:
@@ -98,10 +98,10 @@ def _claimed(home: Path) -> Iterator[None]:
         yield
 
 
-def _start(home: Path, with_aws: bool, crds: list[Path], children: Children) -> None:
+def _start(home: Path, with_kubernetes: bool, with_aws: bool, crds: list[Path], children: Children) -> None:
     for attempt in (1, 2, 3):
         try:
-            return _start_once(home, with_aws, crds, children)
+            return _start_once(home, with_kubernetes, with_aws, crds, children)
         except ChildDied as death:
             if attempt == 3 or not death.port_was_taken():
                 raise
@@ -109,7 +109,7 @@ def _start(home: Path, with_aws: bool, crds: list[Path], children: Children) -> 
             children.stop()
 
 
-def _start_once(home: Path, with_aws: bool, crds: list[Path], children: Children) -> None:
+def _start_once(home: Path, with_kubernetes: bool, with_aws: bool, crds: list[Path], children: Children) -> None:
     begun = time.monotonic()
     for name in REMAINS:
         path = home / name
@@ -120,22 +120,26 @@ def _start_once(home: Path, with_aws: bool, crds: list[Path], children: Children
     aws = Aws(home / "aws", children) if with_aws else None
     if aws:
         aws.start()
-    kubernetes = ControlPlane(home, children)
-    kubernetes.start()
-    version = kubernetes.wait(crds)
+    kubernetes = ControlPlane(home, children) if with_kubernetes else None
+    started: list[str] = []
+    told: dict[str, Any] = {}
+    if kubernetes:
+        kubernetes.start()
+        version = kubernetes.wait(crds)
+        started.append(f"Kubernetes {version}")
+        told = {"kubeconfig": str(kubernetes.kubeconfig), "server": kubernetes.server,
+                "caFile": str(kubernetes.ca_file), "auditLog": str(kubernetes.audit_log), "serverVersion": version}
     if aws:
         aws.wait()
-    say(f"Kubernetes {version}{' and an AWS' if aws else ''} ready in {time.monotonic() - begun:.1f} s")
-    write_json(home / "ground.json", _description(kubernetes, version, aws, children))
+        started.append("an AWS")
+    say(f"{' and '.join(started)} ready in {time.monotonic() - begun:.1f} s")
+    write_json(home / "ground.json", {**told, **_description(aws, children)})
 
 
-def _description(kubernetes: ControlPlane, version: str, aws: Aws | None, children: Children) -> dict[str, Any]:
-    """ground.json: all that a test needs to know."""
+def _description(aws: Aws | None, children: Children) -> dict[str, Any]:
+    """What ground.json says besides how to reach Kubernetes."""
     bin_ = {name: str(gobuild.path_of(name)) for name in ("kubectl", "helm")}
-    told: dict[str, Any] = {
-        "kubeconfig": str(kubernetes.kubeconfig), "server": kubernetes.server, "caFile": str(kubernetes.ca_file),
-        "auditLog": str(kubernetes.audit_log), "serverVersion": version, "bin": bin_,
-        "pids": {"launcher": os.getpid(), **children.pids()}}
+    told: dict[str, Any] = {"bin": bin_, "pids": {"launcher": os.getpid(), **children.pids()}}
     if aws:
         bin_.update({name: str(pytools.tool(name)) for name in ("aws", "python")})
         told["aws"] = {"endpoint": aws.endpoint}
