@@ -1,6 +1,7 @@
 //! Structured logs on standard error, and panics as log lines.
 
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, prelude::*};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -11,11 +12,18 @@ pub enum LogFormat {
     Text,
 }
 
+/// Whether a line may be written at all, whatever `RUST_LOG` says. At its finest level the AWS SDK writes whole answers
+/// of STS, and so the credentials in them.
+#[must_use]
+pub fn may_be_logged(line: &Metadata<'_>) -> bool {
+    !(line.target().starts_with("aws_") && *line.level() == Level::TRACE)
+}
+
 /// Starts logging. `filter` is in the form of `RUST_LOG`.
 pub fn start(format: LogFormat, filter: &str) {
     let filter = EnvFilter::builder().parse_lossy(filter);
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_logged));
     match format {
         LogFormat::Json => {
             registry.with(lines.json().flatten_event(true).with_current_span(true).with_span_list(false)).init();

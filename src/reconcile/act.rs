@@ -1,4 +1,4 @@
-//! Carries a plan out. Every write names exactly the object that the plan was made for.  [client]
+//! Carries a plan out. Every write names exactly the object that the plan was made for. Holds a client.
 
 use super::{
     Context,

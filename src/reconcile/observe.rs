@@ -1,4 +1,4 @@
-//! Gathers what a decision is made on. The views answer nearly everything; a look is the only read.  [client]
+//! Gathers what a decision is made on. The views answer nearly everything; a look is the only read.
 
 use super::{
     Context,

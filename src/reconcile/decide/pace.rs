@@ -1,0 +1,57 @@
+//! Not before its time: what failed, or is fought over, is held back. It changes what is decided only for a while.
+
+use super::{Accepted, Case, Step, Why};
+use crate::{
+    api::Reason,
+    reconcile::{observed::Target, schedule},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+impl Case<'_> {
+    pub(super) fn pace(&self, accepted: &Accepted, step: Step) -> Step {
+        let step = match step {
+            Step::Issue(Why::Drifted) | Step::Render(Why::Drifted) => self.after_repairs(step),
+            other => other,
+        };
+        match (&step, self.backing_off(accepted)) {
+            (Step::Issue(_) | Step::LookForTarget, Some(until)) => self.expired().unwrap_or(Step::Hold { until }),
+            _ => step,
+        }
+    }
+
+    /// A credential is never taken away because a renewal failed. One that has expired is none.
+    pub(super) fn expired(&self) -> Option<Step> {
+        let Target::Ours(ours) = &self.seen.target else { return None };
+        let record = ours.record.as_ref()?;
+        if record.withdrawn.is_some() || record.expires_at > self.now {
+            return None;
+        }
+        let message = format!("the credential expired at {} and could not be renewed", record.expires_at);
+        Some(Step::Withdraw { reason: Reason::Expired, message })
+    }
+
+    fn backing_off(&self, accepted: &Accepted) -> Option<Timestamp> {
+        let passing = self.seen.remembered.passing.as_ref();
+        let passing =
+            passing.filter(|passing| passing.attempt == accepted.attempt).map(|passing| passing.next_attempt_at);
+        let status = self.seen.config.status.as_ref();
+        let same_spec = |observed: Option<i64>| observed == self.seen.config.metadata.generation;
+        let stored =
+            status.filter(|status| same_spec(status.observed_generation)).and_then(|status| status.failure.as_ref());
+        let stored = stored.filter(|failure| failure.attempt == accepted.attempt).map(|failure| {
+            let Time(next) = failure.next_attempt_at;
+            next
+        });
+        passing.max(stored).filter(|next| *next > self.now)
+    }
+
+    /// The first repairs are at once; a war with another writer is fought slowly.
+    pub(super) fn after_repairs(&self, step: Step) -> Step {
+        let remembered = &self.seen.remembered;
+        let Some(last) = remembered.repaired_at else { return step };
+        let next = last.saturating_add(schedule::repair_delay(remembered.repairs)).unwrap_or(last);
+        let calm = self.now.duration_since(last) > schedule::CALM;
+        if calm || next <= self.now { step } else { Step::Hold { until: next } }
+    }
+}
