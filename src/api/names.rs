@@ -37,7 +37,7 @@ pub const RENDER_DIGEST: &str = "keyturn.dev/render-digest";
 pub const CONTENT_DIGEST: &str = "keyturn.dev/content-digest";
 /// Annotation on the Secret: the data keys that we wrote, comma separated. Any other key is somebody else's and stays.
 pub const KEYS: &str = "keyturn.dev/keys";
-/// Annotation on the Secret while its credential is withdrawn: the reason.
+/// Annotation on the Secret: the reason while its credential is withdrawn, else empty.
 pub const WITHDRAWN: &str = "keyturn.dev/withdrawn";
 
 /// Prefixes of labels and annotations that users cannot put on the target.

@@ -2,18 +2,18 @@
 
 use super::{
     Context,
-    decide::{Accepted, Plan, Step, Why},
+    decide::{Accepted, Plan, RoleStep, Step, Why},
     observed::{Look, Observed, Ours, Target, generated_role_name, is_controlled_by, rendering},
     report::{Done, Written},
 };
 use crate::{
-    api::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus, Reason, names},
+    api::{AwsRole, AwsRoleStatus, Reason},
     cluster::{CallError, Failed, Preconditions},
     credentials::{IssueError, Issued, Pace},
     secret::{Content, Record, Unrenderable, desired, render, render_withdrawn, shell},
 };
 use futures::future::join;
-use kube::{Resource as _, ResourceExt as _, core::PartialObjectMeta};
+use kube::{ResourceExt as _, core::PartialObjectMeta};
 use std::sync::Arc;
 
 /// Carries out what concerns the Secret and, beside it, sees to the generated `AwsRole`. What went wrong is part of
@@ -27,7 +27,7 @@ pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done
             _ => Done::default(),
         }
     };
-    let (mut done, role) = join(Box::pin(secret), Box::pin(ensure_role(context, seen))).await;
+    let (mut done, role) = join(Box::pin(secret), Box::pin(write_role(context, &plan.role))).await;
     if let Err(error) = role {
         done.call_failed.get_or_insert(error);
     }
@@ -167,61 +167,25 @@ async fn create(
 
 // ---- The AwsRole ----------------------------------------------------------------------------------------------------
 
-/// Creates the `AwsRole` of `spec.role`, or puts it right if it was edited. Somebody else's is left alone.
-async fn ensure_role(context: &Context, seen: &Observed) -> Result<(), CallError> {
-    let Some(wanted) = wanted_role(seen) else { return Ok(()) };
-    let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
+async fn write_role(context: &Context, step: &RoleStep) -> Result<(), CallError> {
+    let RoleStep::Write { role, .. } = step else { return Ok(()) };
+    let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
     let roles = context.views.roles.ahead();
-    match &seen.role {
-        None => roles.write(&namespace, &name, context.calls.create_role(&wanted)).await.map(|_| ()),
-        Some(role) if !is_controlled_by(&role.metadata, &seen.config) => Ok(()),
-        Some(role) if role.spec == wanted.spec && has_labels(role, &wanted) => Ok(()),
-        Some(role) => {
-            let mut wanted = wanted;
-            wanted.metadata.uid = role.uid();
-            roles.write(&namespace, &name, context.calls.apply_role(&wanted)).await.map(|_| ())
-        }
-    }
-}
-
-fn has_labels(role: &AwsRole, wanted: &AwsRole) -> bool {
-    wanted.labels().iter().all(|(key, value)| role.labels().get(key) == Some(value))
-}
-
-/// The `AwsRole` that `spec.role` stands for. Nothing is written while the namespace has not been seen.
-fn wanted_role(seen: &Observed) -> Option<AwsRole> {
-    let config = &seen.config;
-    let role = config.spec.role_arn().ok().flatten()?;
-    seen.namespace_labels.as_ref()?;
-    let spec = AwsRoleSpec {
-        aws_config_ref: AwsConfigRef { name: config.name_any() },
-        person: config.spec.person.clone(),
-        role: role.to_string(),
+    let written = if role.metadata.uid.is_none() {
+        roles.write(&namespace, &name, context.calls.create_role(role)).await
+    } else {
+        roles.write(&namespace, &name, context.calls.apply_role(role)).await
     };
-    let mut wanted = AwsRole::new(&generated_role_name(config, &role), spec);
-    wanted.metadata.namespace = config.namespace();
-    wanted.metadata.labels = Some(
-        [
-            (names::MANAGED_BY, names::MANAGER.to_owned()),
-            (names::AWS_CONFIG_LABEL, config.name_any()),
-            (names::CREATED_FROM, names::CREATED_FROM_CONFIG.to_owned()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into(),
-    );
-    wanted.metadata.owner_references = config.controller_owner_ref(&()).map(|mut owner| {
-        owner.block_owner_deletion = None;
-        vec![owner]
-    });
-    Some(wanted)
+    written.map(|_| ())
 }
 
 /// Marks the role in use as active and the one before it as not.
 pub(super) async fn mark_roles(context: &Context, seen: &Observed) -> Result<(), CallError> {
     let namespace = seen.config.namespace().unwrap_or_default();
-    if let Some(wanted) = wanted_role(seen) {
+    if let Some(name) = seen.config.spec.role_arn().ok().flatten().map(|role| generated_role_name(&seen.config, &role))
+    {
         // Created a moment ago, it is in the view but not in what was seen.
-        let role = context.views.roles.get(&namespace, &wanted.name_any());
+        let role = context.views.roles.get(&namespace, &name);
         mark(context, seen, role.as_deref(), true).await?;
     }
     mark(context, seen, seen.former_role.as_deref(), false).await

@@ -13,9 +13,11 @@
 mod accept;
 mod deliver;
 mod pace;
+mod role;
 
 pub use accept::default_external_id;
 pub use deliver::renew_at;
+pub use role::RoleStep;
 
 use super::observed::Observed;
 use crate::{api::Reason, credentials::Request};
@@ -28,6 +30,8 @@ pub struct Plan {
     pub accepted: Result<Accepted, Refusal>,
     /// What is to be done about the Secret.
     pub step: Step,
+    /// What is to be done about the generated `AwsRole`.
+    pub role: RoleStep,
 }
 
 /// A request that a grant allows.
@@ -111,7 +115,7 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
         Ok(accepted) => case.pace(accepted, case.deliver(accepted)),
         Err(refusal) => case.take_away(refusal),
     };
-    Plan { accepted, step }
+    Plan { accepted, step, role: case.role_step() }
 }
 
 /// One object at one moment.

@@ -1,7 +1,7 @@
 //! What the process remembers of each object. All of it may be lost: a restart then costs a read or an early retry.
 
 use super::{
-    decide::{Plan, Step, Why},
+    decide::{Plan, RoleStep, Step, Why},
     observed::{Look, Observed, Passing, Remembered, Target},
     report::Done,
     schedule,
@@ -76,15 +76,15 @@ impl Memory {
         if let Some(written) = &done.written {
             remembered.known_version.clone_from(&written.version);
             remembered.passing = None;
-            if matches!(plan.step, Step::Issue(Why::Drifted) | Step::Render(Why::Drifted)) || was_edited(seen) {
-                let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
-                remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
-                remembered.repaired_at = Some(now);
-            }
         } else if let Target::Ours(ours) = &seen.target
             && matches!(&ours.content, Look::Taken(taken) if taken.intact)
         {
             remembered.known_version.clone_from(&ours.metadata.resource_version);
+        }
+        if is_repair(seen, plan) && done.issue_failed.is_none() {
+            let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
+            remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
+            remembered.repaired_at = Some(now);
         }
         match (&done.issue_failed, &plan.accepted) {
             (Some(error), Ok(accepted)) if error.pace == Pace::Fast => {
@@ -112,6 +112,16 @@ impl Memory {
     }
 }
 
-fn was_edited(seen: &Observed) -> bool {
-    matches!(&seen.target, Target::Ours(ours) if matches!(&ours.content, Look::Taken(taken) if !taken.intact))
+/// Whether the plan puts right what somebody changed. It counts whether or not it succeeded: the object may be on its
+/// way out, and then every attempt is in vain.
+fn is_repair(seen: &Observed, plan: &Plan) -> bool {
+    let edited =
+        matches!(&seen.target, Target::Ours(ours) if matches!(&ours.content, Look::Taken(taken) if !taken.intact));
+    match (&plan.step, &plan.role) {
+        (Step::Issue(Why::Drifted) | Step::Render(Why::Drifted), _) | (_, RoleStep::Write { repairs: true, .. }) => {
+            true
+        }
+        (Step::Issue(_) | Step::Render(_) | Step::Withdraw { .. }, _) => edited,
+        _ => false,
+    }
 }

@@ -61,6 +61,14 @@ pub struct Ours {
     pub content: Look,
 }
 
+impl Ours {
+    /// Whether a look found that somebody edited what is ours.
+    #[must_use]
+    pub fn is_edited(&self) -> bool {
+        matches!(&self.content, Look::Taken(taken) if !taken.intact)
+    }
+}
+
 /// What is known of a Secret's data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Look {

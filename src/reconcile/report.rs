@@ -1,7 +1,7 @@
 //! What people are told: status, Events, and when to look again. Pure; the writes are in `reconcile`.
 
 use super::{
-    decide::{Accepted, Plan, Step, Why, default_external_id, renew_at},
+    decide::{Accepted, Plan, RoleStep, Step, Why, default_external_id, renew_at},
     observed::{Look, Observed, Remembered, Target, generated_role_name},
     schedule,
 };
@@ -21,6 +21,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta, Time},
 };
 use kube::{Resource as _, ResourceExt as _};
+use sha2::{Digest as _, Sha256};
 
 /// What came of a plan.
 #[derive(Debug, Default)]
@@ -86,14 +87,15 @@ pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsC
         issued_at: live.map(|record| Time(record.issued_at)),
         expires_at: live.map(|record| Time(record.expires_at)),
         renew_at: live.filter(|_| plan.accepted.is_ok()).map(|record| Time(renew_at(seen, record))),
-        failure: failure(seen, plan, done, &before, now),
+        failure: plan.accepted.as_ref().ok().and_then(|accepted| failure(seen, accepted, &plan.step, done, now)),
     }
 }
 
+/// What the Secret says of itself, unless somebody edited it: then its word counts for nothing.
 fn current_record(seen: &Observed, done: &Done) -> Option<Record> {
     match (&done.written, &seen.target) {
         (Some(written), _) => Some(written.record.clone()),
-        (None, Target::Ours(ours)) => ours.record.clone(),
+        (None, Target::Ours(ours)) if !ours.is_edited() => ours.record.clone(),
         _ => None,
     }
 }
@@ -105,6 +107,9 @@ fn known_version(seen: &Observed, done: &Done, before: &AwsConfigStatus, record:
         return written.version.clone();
     }
     let Target::Ours(ours) = &seen.target else { return None };
+    if ours.is_edited() {
+        return None;
+    }
     let stored = before.target.as_ref().and_then(|target| target.resource_version.clone());
     let same_session = before.issued_at.as_ref().map(|Time(at)| *at) == record.map(|record| record.issued_at);
     match (&ours.content, stored) {
@@ -114,10 +119,13 @@ fn known_version(seen: &Observed, done: &Done, before: &AwsConfigStatus, record:
     }
 }
 
-fn failure(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus, now: Timestamp) -> Option<Failure> {
-    let accepted = plan.accepted.as_ref().ok()?;
-    let known = before.failure.clone().filter(|failure| failure.attempt == accepted.attempt);
-    match (&done.issue_failed, &plan.step) {
+/// A row of failures goes on while the same is tried for the same spec.
+fn failure(seen: &Observed, accepted: &Accepted, step: &Step, done: &Done, now: Timestamp) -> Option<Failure> {
+    let before = seen.config.status.as_ref();
+    let same_spec = before.is_some_and(|status| status.observed_generation == seen.config.metadata.generation);
+    let known = before.and_then(|status| status.failure.clone());
+    let known = known.filter(|failure| same_spec && failure.attempt == accepted.attempt);
+    match (&done.issue_failed, step) {
         (Some(error), _) if error.pace == Pace::Slow => {
             let count = known.as_ref().map_or(0, |failure| failure.count).saturating_add(1);
             let now = whole_seconds(now);
@@ -187,10 +195,10 @@ fn holds(seen: &Observed, record: &Record) -> Statement {
 fn holds_another(record: &Record, trouble: Option<Statement>) -> Statement {
     let trouble = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "what was asked for is being issued"));
     let Record { role, expires_at, .. } = record;
-    Statement {
-        message: format!("{}. Until {expires_at} the Secret holds credentials of {role}", trouble.message),
-        ..trouble
-    }
+    let meanwhile = format!(". Until {expires_at} the Secret holds credentials of {role}");
+    // What was told before may end with it already.
+    let cause = trouble.message.strip_suffix(&meanwhile).unwrap_or(&trouble.message);
+    Statement { message: format!("{cause}{meanwhile}"), reason: trouble.reason }
 }
 
 /// What a refusal says about a credential that was there: a session that was handed out lives on.
@@ -214,7 +222,11 @@ fn trouble(
     now: Timestamp,
 ) -> Option<Statement> {
     if let Some(error) = &done.issue_failed {
-        return Some(Statement::new(error.reason, error.message.clone()));
+        let expired = record.filter(|record| record.withdrawn.as_deref() == Some(Reason::Expired.as_str()));
+        return Some(match expired {
+            Some(record) => Statement::new(Reason::Expired, format!("{}: {}", expiry(record), error.message)),
+            None => Statement::new(error.reason, error.message.clone()),
+        });
     }
     let name = seen.config.target_name();
     let foreign = |owner: &str| {
@@ -231,9 +243,27 @@ fn trouble(
             Some(Statement::new(*reason, format!("{message}{why}")))
         }
         Step::Withdraw { reason, message } => Some(Statement::new(*reason, still_usable(message.clone(), record, now))),
+        Step::Hold { until } if current_record(seen, done).is_none() && seen.target != Target::NotWatched => {
+            let again = format!("Secret \"{name}\" is changed or deleted by somebody else again and again");
+            let until = whole_seconds(*until);
+            previous_trouble(before)
+                .filter(|trouble| {
+                    trouble.reason != Reason::Drifted.as_str() && trouble.reason != Reason::Pending.as_str()
+                })
+                .or_else(|| {
+                    Some(Statement::new(
+                        Reason::Drifted,
+                        format!("{again}; it is put right at {until} at the earliest"),
+                    ))
+                })
+        }
         Step::Hold { .. } => previous_trouble(before),
         _ => None,
     }
+}
+
+fn expiry(record: &Record) -> String {
+    format!("the credential expired at {} and could not be renewed", record.expires_at)
 }
 
 fn previous_trouble(before: &[Condition]) -> Option<Statement> {
@@ -253,6 +283,9 @@ pub fn next_look(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembe
     let record = current_record(seen, done);
     let expiry = record.as_ref().filter(|record| record.withdrawn.is_none()).map(|record| record.expires_at);
     let or_expiry = |at: Timestamp| expiry.map_or(at, |expiry| at.min(expiry));
+    if let RoleStep::Hold { until } = plan.role {
+        return until;
+    }
     match (&plan.accepted, &plan.step) {
         (_, Step::LookForTarget | Step::LookInside) => after(schedule::PENDING),
         (Err(refusal), _) if refusal.reason == Reason::Pending => after(schedule::PENDING),
@@ -277,11 +310,7 @@ fn next_attempt(
     now: Timestamp,
 ) -> Timestamp {
     let passing = remembered.passing.as_ref().filter(|passing| passing.attempt == accepted.attempt);
-    let slow = || {
-        let before = seen.config.status.clone().unwrap_or_default();
-        let plan = Plan { accepted: Ok(accepted.clone()), step: Step::Keep };
-        failure(seen, &plan, done, &before, now).map(|failure| failure.next_attempt_at.0)
-    };
+    let slow = || failure(seen, accepted, &Step::Keep, done, now).map(|failure| failure.next_attempt_at.0);
     passing.map(|passing| passing.next_attempt_at).or_else(slow).unwrap_or(now)
 }
 
@@ -363,9 +392,12 @@ impl News {
         while note.len() > 1_024 {
             note.pop();
         }
+        // Two Events of one moment have names of their own.
+        let hash = Sha256::new().chain_update(&self.reason).chain_update(&note).finalize();
+        let unique = format!("{:x}{:02x}{:02x}", now.as_nanosecond(), hash[0], hash[1]);
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("{}.{:x}", config.name_any(), now.as_nanosecond())),
+                name: Some(format!("{}.{unique}", config.name_any())),
                 namespace: config.namespace(),
                 ..ObjectMeta::default()
             },

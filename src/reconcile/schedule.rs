@@ -29,7 +29,7 @@ pub const PENDING: SignedDuration = SignedDuration::from_secs(2);
 pub const CALM: SignedDuration = SignedDuration::from_mins(10);
 
 /// When a credential is renewed: after 55 to 70 % of its lifetime, fixed for each object, or `renew_before` its end.
-/// Whole seconds.
+/// Whole seconds, and at least one.
 #[must_use]
 pub fn renew_at(
     uid: &str,
@@ -43,7 +43,7 @@ pub fn renew_at(
         || lifetime * (from + spread(uid, 0) % (to - from + 1)) / 1000,
         |margin| (lifetime - margin.as_secs()).max(lifetime * EARLIEST_RENEWAL / 1000),
     );
-    let at = issued_at.saturating_add(SignedDuration::from_secs(after)).unwrap_or(expires_at);
+    let at = issued_at.saturating_add(SignedDuration::from_secs(after.max(1))).unwrap_or(expires_at);
     crate::clock::whole_seconds(at)
 }
 

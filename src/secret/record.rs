@@ -101,7 +101,7 @@ impl Record {
             issue_digest: get(names::ISSUE_DIGEST)?,
             render_digest: get(names::RENDER_DIGEST)?,
             keys: get(names::KEYS)?.split(',').map(str::to_owned).collect(),
-            withdrawn: get(names::WITHDRAWN),
+            withdrawn: get(names::WITHDRAWN).filter(|reason| !reason.is_empty()),
             content_digest: get(names::CONTENT_DIGEST)?,
         })
     }
@@ -109,7 +109,7 @@ impl Record {
     /// The annotations that say all of this.
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        let mut annotations: BTreeMap<String, String> = [
+        [
             (names::PERSON, self.person.clone()),
             (names::ROLE, self.role.clone()),
             (names::ACCESS_KEY_ID, self.access_key_id.clone()),
@@ -119,13 +119,11 @@ impl Record {
             (names::RENDER_DIGEST, self.render_digest.clone()),
             (names::KEYS, self.keys.join(",")),
             (names::CONTENT_DIGEST, self.content_digest.clone()),
+            // Empty rather than absent: what an apply does not name, somebody else could add and we could not remove.
+            (names::WITHDRAWN, self.withdrawn.clone().unwrap_or_default()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .into();
-        if let Some(reason) = &self.withdrawn {
-            annotations.insert(names::WITHDRAWN.to_owned(), reason.clone());
-        }
-        annotations
+        .into()
     }
 
     /// Whether the Secret holds a session that is valid at `now`.
@@ -222,7 +220,7 @@ mod tests {
         for name in record.annotations().keys() {
             let mut without = record.annotations();
             without.remove(name);
-            assert!(Record::read(&without).is_none(), "{name}");
+            assert!(name == names::WITHDRAWN || Record::read(&without).is_none(), "{name}");
         }
     }
 }

@@ -120,9 +120,16 @@ fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
 }
 
 impl Case<'_> {
+    /// What goes whether or not there is more to be known: what has expired, and what is another person's.
+    fn over_anyway(&self) -> Option<Step> {
+        let Target::Ours(ours) = &self.seen.target else { return None };
+        let of_another = ours.record.as_ref().and_then(|record| self.is_of_this_person(ours, record).err());
+        of_another.or_else(|| self.expired())
+    }
+
     pub(super) fn take_away(&self, refusal: &Refusal) -> Step {
         let ours = match &self.seen.target {
-            _ if !refusal.withdraws => return self.expired().unwrap_or(Step::Keep),
+            _ if !refusal.withdraws => return self.over_anyway().unwrap_or(Step::Keep),
             Target::Ours(ours) => ours,
             // Somebody may have taken our label off. A Secret that never held a credential is not looked for.
             Target::NotWatched if self.claims_a_credential() => return Step::LookForTarget,

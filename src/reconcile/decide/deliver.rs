@@ -22,8 +22,8 @@ impl Case<'_> {
     fn checks(&self, accepted: &Accepted) -> Result<(), Step> {
         let ours = self.target_is_ours()?;
         let record = self.has_its_annotations(ours)?;
-        self.is_of_this_person(record)?;
         content_is_known(ours)?;
+        self.is_of_this_person(ours, record)?;
         content_is_intact(ours)?;
         is_not_withdrawn(record)?;
         is_what_is_asked_for(record, accepted)?;
@@ -50,12 +50,15 @@ impl Case<'_> {
     }
 
     /// Somebody else's credential goes before anything new is issued, even if the new one is then refused.
-    fn is_of_this_person(&self, record: &Record) -> Result<(), Step> {
+    /// Where the Secret was edited, its word for whose credential it is counts for nothing, and status is asked.
+    pub(super) fn is_of_this_person(&self, ours: &Ours, record: &Record) -> Result<(), Step> {
         let person = self.seen.config.spec.person.as_deref().unwrap_or_default();
-        if record.person == person || record.withdrawn.is_some() {
+        let told = self.seen.config.status.as_ref().and_then(|status| status.person.as_deref());
+        let former = if ours.is_edited() { told.unwrap_or(person) } else { &record.person };
+        if former == person || record.withdrawn.is_some() {
             return Ok(());
         }
-        let message = format!("the person changed from \"{}\" to \"{person}\"", record.person);
+        let message = format!("the person changed from \"{former}\" to \"{person}\"");
         Err(Step::Withdraw { reason: Reason::Pending, message })
     }
 
@@ -91,10 +94,7 @@ fn content_is_known(ours: &Ours) -> Result<(), Step> {
 }
 
 fn content_is_intact(ours: &Ours) -> Result<(), Step> {
-    match &ours.content {
-        Look::Taken(taken) if !taken.intact => Err(Step::Issue(Why::Drifted)),
-        _ => Ok(()),
-    }
+    if ours.is_edited() { Err(Step::Issue(Why::Drifted)) } else { Ok(()) }
 }
 
 fn is_not_withdrawn(record: &Record) -> Result<(), Step> {

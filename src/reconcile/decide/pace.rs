@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 impl Case<'_> {
     pub(super) fn pace(&self, accepted: &Accepted, step: Step) -> Step {
         let step = match step {
-            Step::Issue(Why::Drifted) | Step::Render(Why::Drifted) => self.after_repairs(step),
+            Step::Issue(Why::First | Why::Drifted) | Step::Render(Why::Drifted) => self.after_repairs(step),
             other => other,
         };
         match (&step, self.backing_off(accepted)) {
@@ -48,10 +48,15 @@ impl Case<'_> {
 
     /// The first repairs are at once; a war with another writer is fought slowly.
     pub(super) fn after_repairs(&self, step: Step) -> Step {
+        self.fought_over_until().map_or(step, |until| Step::Hold { until })
+    }
+
+    /// Until when what is ours is left as others made it.
+    pub(super) fn fought_over_until(&self) -> Option<Timestamp> {
         let remembered = &self.seen.remembered;
-        let Some(last) = remembered.repaired_at else { return step };
+        let last = remembered.repaired_at?;
         let next = last.saturating_add(schedule::repair_delay(remembered.repairs)).unwrap_or(last);
         let calm = self.now.duration_since(last) > schedule::CALM;
-        if calm || next <= self.now { step } else { Step::Hold { until: next } }
+        (!calm && next > self.now).then_some(next)
     }
 }

@@ -19,7 +19,10 @@ use keyturn::{
     secret::Record,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// When every simulated history begins.
@@ -38,6 +41,22 @@ pub struct World {
     operator: Option<Running>,
 }
 
+/// What something cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Calls to STS.
+    pub sts: usize,
+    /// Objects read one by one.
+    pub reads: usize,
+    /// Writes, Events included.
+    pub writes: usize,
+}
+
+impl Cost {
+    /// Nothing at all.
+    pub const NOTHING: Self = Self { sts: 0, reads: 0, writes: 0 };
+}
+
 struct Running {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
@@ -46,7 +65,7 @@ struct Running {
 impl World {
     /// An API server with the namespace [`SCORING`] and nothing else; no operator yet.
     pub fn empty() -> Self {
-        let clock = tokio_clock(START.parse().unwrap());
+        let clock = impatient(tokio_clock(START.parse().unwrap()));
         let api = ApiServer::new(clock.clone());
         for (plural, kind) in [("awsconfigs", "AwsConfig"), ("awsroles", "AwsRole")] {
             let kind = ResourceKind::namespaced("keyturn.dev/v1alpha1", plural, kind);
@@ -63,6 +82,17 @@ impl World {
         let mut world = Self::empty();
         world.apply(&analysts());
         world.start();
+        world
+    }
+
+    /// The same with these configs, issued and at rest, and nothing counted yet.
+    pub async fn with(configs: &[AwsConfig]) -> Self {
+        let world = Self::started();
+        configs.iter().for_each(|config| world.apply(config));
+        let names: Vec<String> = configs.iter().filter_map(|config| config.metadata.name.clone()).collect();
+        world.until("all are ready", |world| names.iter().all(|name| world.is_ready(name))).await;
+        world.settle().await;
+        world.count_from_here();
         world
     }
 
@@ -133,6 +163,13 @@ impl World {
         tokio::time::sleep(time).await;
     }
 
+    /// Lets time pass until the renewal of a config is due, and a moment more.
+    pub async fn pass_until_due(&self, name: &str) {
+        let due = self.status(name).renew_at.expect("it has a credential").0;
+        self.pass(Duration::try_from(due.duration_since(self.now())).unwrap_or_default()).await;
+        self.pass(Duration::from_millis(100)).await;
+    }
+
     /// Lets a second pass: enough for everything that happens at once, since nothing else moves the paused clock.
     pub async fn settle(&self) {
         self.pass(Duration::from_secs(1)).await;
@@ -150,14 +187,46 @@ impl World {
         }
     }
 
+    /// The same, and it may take a simulated second: what the project calls "at once".
+    pub async fn at_once(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..=20 {
+            if holds(self) {
+                return;
+            }
+            self.pass(Duration::from_millis(50)).await;
+        }
+        panic!("not within a second: {what}\nseen:\n{}", self.picture());
+    }
+
+    /// Forgets the requests and the calls until now.
+    pub fn count_from_here(&self) {
+        self.api.clear_requests();
+        self.sts.clear();
+    }
+
+    /// How many objects were read one by one, which costs the API server more than a watch.
+    pub fn reads(&self) -> usize {
+        self.api.count_where(|request| request.verb == "get" && !request.resource.is_empty())
+    }
+
+    /// What it has cost: calls to STS, reads, writes (Events included).
+    pub fn cost(&self) -> Cost {
+        Cost { sts: self.sts.count(), reads: self.reads(), writes: self.api.writes().len() }
+    }
+
     /// Everything of ours that there is, for a failed test.
     pub fn picture(&self) -> String {
         let mut picture = String::new();
         for resource in ["awsconfigs", "awsroles", "awsrolegrants", "secrets", "events.events.k8s.io"] {
-            for object in self.api.list(resource) {
+            for mut object in self.api.list(resource) {
+                object["metadata"].as_object_mut().unwrap().remove("managedFields");
                 picture += &serde_json::to_string(&object).unwrap();
                 picture.push('\n');
             }
+        }
+        for request in self.api.requests().iter().filter(|request| !matches!(request.verb, "list" | "watch")) {
+            let (at, verb, path) = (request.at, request.verb, &request.path);
+            picture += &format!("API: {at} {verb} {path} {:?}\n", request.status);
         }
         for call in self.sts.calls() {
             picture += &format!("STS: {} {:?} {:?}\n", call.at, call.role_arn, call.outcome);
@@ -181,6 +250,15 @@ impl World {
     /// Changes a config of [`SCORING`] as a user would.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut keyturn::api::AwsConfigSpec)) {
         self.api.edit("AwsConfig", SCORING, name, |present| {
+            let mut spec = serde_json::from_value(present["spec"].take()).unwrap();
+            change(&mut spec);
+            present["spec"] = serde_json::to_value(spec).unwrap();
+        });
+    }
+
+    /// Changes a grant as a cluster admin would.
+    pub fn change_grant(&self, name: &str, change: impl FnOnce(&mut keyturn::api::AwsRoleGrantSpec)) {
+        self.api.edit("AwsRoleGrant", "", name, |present| {
             let mut spec = serde_json::from_value(present["spec"].take()).unwrap();
             change(&mut spec);
             present["spec"] = serde_json::to_value(spec).unwrap();
@@ -242,6 +320,21 @@ impl World {
         })
     }
 
+    /// Whether that Secret is there and nothing of any session ever issued is in it.
+    pub fn is_withdrawn(&self, config: &str) -> bool {
+        let Some(secret) = self.secret(config) else { return false };
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let values: Vec<String> = secret.data.unwrap_or_default().values().map(|value| text(&value.0)).collect();
+        let holds = |part: &str| values.iter().any(|value| value.contains(part));
+        let sessions = self.sts.issued();
+        let leaks = |session: &crate::doubles::sts::Issued| {
+            holds(&session.access_key_id) || holds(&session.secret_access_key) || holds(&session.session_token)
+        };
+        !sessions.iter().any(leaks)
+            && holds("WITHDRAWN")
+            && self.record(config).is_some_and(|record| record.withdrawn.is_some())
+    }
+
     /// The `AwsRole`s, by name.
     pub fn roles(&self) -> Vec<AwsRole> {
         self.api.list("AwsRole").into_iter().map(|role| serde_json::from_value(role).unwrap()).collect()
@@ -264,6 +357,22 @@ impl World {
         self.api.get(kind, namespace, name).map(|object| serde_json::from_value(object).unwrap())
     }
 }
+
+/// A clock that notices a loop in which no time passes, which no time-out of a test can end: paused time stands still
+/// while anybody is busy.
+fn impatient(clock: Clock) -> Clock {
+    let moment = Mutex::new((Timestamp::MIN, 0));
+    Arc::new(move || {
+        let now = clock();
+        let mut moment = moment.lock().unwrap_or_else(PoisonError::into_inner);
+        *moment = if moment.0 == now { (now, moment.1 + 1) } else { (now, 0) };
+        assert!(moment.1 < BUSY, "something happens again and again at {now} and no time passes");
+        now
+    })
+}
+
+/// How often anybody may ask for the time in one moment: a thousand cold objects ask some ten thousand times.
+const BUSY: u32 = 60_000;
 
 /// The SDK signs with simulated time.
 struct SimulatedTime(Clock);

@@ -1,0 +1,327 @@
+//! Authority: without a grant there is no credential, and one that is taken away is gone at once.
+
+use super::world::{Cost, World};
+use crate::{
+    doubles::{
+        apiserver::{Fault, Request},
+        rules::Times,
+    },
+    fixtures::{SCORING, alice, analysts, config, config_in, grant, role},
+};
+use jiff::Timestamp;
+use keyturn::api::{Ceilings, LabelSelector, Namespaces, Session};
+use std::{collections::BTreeMap, time::Duration};
+
+/// `Accepted` and `Ready` as `False/<reason>`, and the message of `Ready`.
+fn refusal(world: &World, name: &str) -> String {
+    let (status, reason, _) = world.condition(name, "Accepted").unwrap();
+    assert_eq!(format!("{status}/{reason}"), world.ready(name), "{}", world.picture());
+    world.condition(name, "Ready").unwrap().2
+}
+
+fn is_refused(world: &World, name: &str, reason: &str) -> bool {
+    world.ready(name) == format!("False/{reason}")
+}
+
+/// All that a withdrawal promises.
+fn assert_withdrawn(world: &World, name: &str, reason: &str) {
+    assert!(world.is_withdrawn(name), "{}", world.picture());
+    assert_eq!(world.record(name).unwrap().withdrawn.as_deref(), Some(reason));
+    assert_eq!(world.value(name, "AWS_SECRET_ACCESS_KEY"), "WITHDRAWN");
+    assert!(world.value(name, "config").contains(reason), "the command says why");
+    let status = world.status(name);
+    assert_eq!((status.access_key_id, status.person, status.expires_at), (None, None, None), "{}", world.picture());
+    assert_eq!((status.issued_at, status.renew_at), (None, None));
+}
+
+// ---- Granted and not ------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn without_a_grant_nothing_is_issued_and_no_secret_is_created_until_there_is_one() {
+    let mut world = World::empty();
+    world.apply(&alice());
+    world.start();
+    world.until("alice is refused", |world| is_refused(world, "alice", "NotGranted")).await;
+    let message = refusal(&world, "alice");
+    for part in ["\"scoring\"", "\"alice\"", &role("ds-analyst")] {
+        assert!(message.contains(part), "{message}");
+    }
+    world.pass(Duration::from_secs(3600)).await;
+    assert_eq!(world.sts.count(), 0);
+    assert_eq!(world.api.count("create", "secrets"), 0);
+    assert_eq!(world.event_reasons(), ["NotGranted"], "said once");
+
+    world.apply(&analysts());
+    world.at_once("alice is issued", |world| world.is_ready("alice")).await;
+    assert!(world.holds_a_valid_session("alice"));
+    assert_eq!(world.sts.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_goes_takes_the_credential_with_it_and_one_that_comes_gives_another() {
+    let world = World::with(&[alice()]).await;
+    let (before, keys) = (world.record("alice").unwrap(), world.secret("alice").unwrap().data.unwrap());
+    world.api.delete("AwsRoleGrant", "", "analysts");
+    world.at_once("alice is refused", |world| is_refused(world, "alice", "NotGranted")).await;
+
+    assert_withdrawn(&world, "alice", "NotGranted");
+    let left = world.secret("alice").unwrap().data.unwrap();
+    assert!(left.keys().eq(keys.keys()), "every key stays");
+    assert_eq!(world.record("alice").unwrap().expires_at, before.expires_at);
+    for message in [refusal(&world, "alice"), world.events().pop().unwrap().1] {
+        assert!(
+            message.contains(&before.access_key_id) && message.contains(&before.expires_at.to_string()),
+            "{message}"
+        );
+    }
+    assert_eq!(world.event_reasons(), ["Issued", "NotGranted"]);
+    assert_eq!(world.sts.count(), 0);
+
+    world.count_from_here();
+    world.pass(Duration::from_secs(7200)).await;
+    let cost = world.cost();
+    assert!(cost.sts == 0 && cost.reads == 0 && cost.writes <= 1, "it is left alone: {cost:?}");
+
+    world.apply(&analysts());
+    world.at_once("alice is issued again", |world| world.is_ready("alice")).await;
+    assert!(world.holds_a_valid_session("alice"));
+    assert_eq!(world.record("alice").unwrap().withdrawn, None);
+    assert_eq!(world.sts.count(), 1);
+    assert_eq!(world.event_reasons(), ["Issued", "NotGranted", "Issued"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_grant_of_two_that_goes_takes_nothing() {
+    let mut world = World::empty();
+    world.apply(&analysts());
+    world.apply(&grant("second", |_| {}));
+    world.apply(&alice());
+    world.start();
+    world.until("alice is ready", |world| world.is_ready("alice")).await;
+    world.count_from_here();
+    world.api.delete("AwsRoleGrant", "", "analysts");
+    world.settle().await;
+    assert!(world.holds_a_valid_session("alice"));
+    assert_eq!(world.cost(), Cost { sts: 0, reads: 0, writes: 1 }, "status names the other grant");
+    assert!(world.condition("alice", "Accepted").unwrap().2.contains("\"second\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ceiling_that_sinks_below_the_duration_takes_the_credential_and_is_named() {
+    let two_hours = Some(Session { duration: Some("2h".parse().unwrap()) });
+    let world = World::with(&[config("alice", |spec| spec.session = two_hours)]).await;
+    let ceiling = |most: &str| Some(Ceilings { max_duration: Some(most.parse().unwrap()) });
+    world.change_grant("analysts", |spec| spec.ceilings = ceiling("1h"));
+    world.at_once("alice is refused", |world| is_refused(world, "alice", "NotGranted")).await;
+    assert_withdrawn(&world, "alice", "NotGranted");
+    let message = refusal(&world, "alice");
+    assert!(message.contains("ceilings.maxDuration 1h") && message.contains("\"analysts\""), "{message}");
+
+    world.change("alice", |spec| spec.session = None);
+    world.at_once("what the ceiling allows is issued", |world| world.is_ready("alice")).await;
+    assert!(world.holds_a_valid_session("alice"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_loses_the_label_that_a_grant_selects_loses_the_credential() {
+    let mut world = World::empty();
+    let team =
+        LabelSelector { match_labels: BTreeMap::from([("team".into(), "ds".into())]), match_expressions: vec![] };
+    let selected = Some(Namespaces { names: vec![], selector: Some(team) });
+    world.apply(&grant("analysts", |spec| spec.namespaces = selected));
+    world.apply(&alice());
+    world.start();
+    world.until("alice is ready", |world| world.is_ready("alice")).await;
+
+    world.api.namespace(SCORING, &[("team", "other")]);
+    world.at_once("alice is refused", |world| is_refused(world, "alice", "NotGranted")).await;
+    assert_withdrawn(&world, "alice", "NotGranted");
+    world.api.namespace(SCORING, &[("team", "ds")]);
+    world.at_once("alice is issued again", |world| world.is_ready("alice")).await;
+    assert_eq!(world.sts.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_for_one_namespace_person_and_role_serves_no_other() {
+    let mut world = World::empty();
+    world.api.namespace("other", &[]);
+    world.apply(&grant("alice", |spec| spec.persons = vec!["alice".into()]));
+    world.apply(&alice());
+    world.apply(&config("bob", |_| {}));
+    world.apply(&config_in("other", "alice", |_| {}));
+    world.apply(&config("alice-admin", |spec| {
+        spec.person = Some("alice".into());
+        spec.role = Some(role("admin"));
+    }));
+    world.start();
+    world.until("alice is ready", |world| world.is_ready("alice")).await;
+    world.pass(Duration::from_secs(60)).await;
+    assert!(is_refused(&world, "bob", "NotGranted") && is_refused(&world, "alice-admin", "NotGranted"));
+    assert_eq!(world.sts.count(), 1);
+    assert_eq!(world.api.list("secrets").len(), 1);
+}
+
+// ---- Suspended, and without a role ----------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_config_has_nothing_until_it_is_resumed() {
+    let world = World::with(&[alice()]).await;
+    world.change("alice", |spec| spec.suspend = true);
+    world.at_once("alice is suspended", |world| is_refused(world, "alice", "Suspended")).await;
+    assert_withdrawn(&world, "alice", "Suspended");
+    let (reason, note) = world.events().pop().unwrap();
+    assert!(reason == "Suspended" && note.contains("stays usable until"), "{reason}: {note}");
+    world.pass(Duration::from_secs(4 * 3600)).await;
+    assert_eq!(world.sts.count(), 0);
+
+    world.change("alice", |spec| spec.suspend = false);
+    world.at_once("alice is ready", |world| world.is_ready("alice")).await;
+    assert!(world.holds_a_valid_session("alice"));
+    assert_eq!(world.sts.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_that_was_always_suspended_has_no_secret() {
+    let world = World::started();
+    world.apply(&config("alice", |spec| spec.suspend = true));
+    world.until("alice is suspended", |world| is_refused(world, "alice", "Suspended")).await;
+    assert!(world.secret("alice").is_none());
+    assert_eq!(world.sts.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_no_longer_named_takes_the_credential_with_it() {
+    let world = World::with(&[alice()]).await;
+    world.change("alice", |spec| spec.role = None);
+    world.at_once("alice waits for a role", |world| is_refused(world, "alice", "RolePending")).await;
+    assert_withdrawn(&world, "alice", "RolePending");
+    assert_eq!(world.status("alice").active_role, None);
+    let [former] = &world.roles()[..] else { panic!("it is retained: {}", world.picture()) };
+    assert_eq!(former.status.as_ref().and_then(|status| status.active), Some(false), "and inactive");
+    world.change("alice", |spec| spec.role = Some(role("ds-lead")));
+    world.at_once("alice is ready", |world| world.is_ready("alice")).await;
+    assert_eq!(world.record("alice").unwrap().role, role("ds-lead"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_reason_after_another_stands_in_the_secret_as_it_is_now() {
+    let world = World::with(&[alice()]).await;
+    world.api.delete("AwsRoleGrant", "", "analysts");
+    world.at_once("alice is refused", |world| is_refused(world, "alice", "NotGranted")).await;
+    world.change("alice", |spec| spec.suspend = true);
+    world.at_once("alice is suspended", |world| is_refused(world, "alice", "Suspended")).await;
+    assert_withdrawn(&world, "alice", "Suspended");
+    assert_eq!(world.sts.count(), 0);
+}
+
+// ---- Another person -------------------------------------------------------------------------------------------------
+
+/// The first request that withdrew the Secret.
+fn first_withdrawal(world: &World) -> Option<Request> {
+    let withdraws = |request: &Request| {
+        let reason = request.body.as_ref().map(|body| &body["metadata"]["annotations"]["keyturn.dev/withdrawn"]);
+        request.is("patch", "secrets") && reason.and_then(|reason| reason.as_str()).is_some_and(|r| !r.is_empty())
+    };
+    world.api.requests().into_iter().find(withdraws)
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_person_gets_a_credential_only_after_the_former_one_has_been_withdrawn() {
+    let world = World::with(&[alice()]).await;
+    let former = world.record("alice").unwrap();
+    // STS answers when both logs can be compared: the write has to be answered before the call comes.
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (log, api) = (seen.clone(), world.api.clone());
+    world.sts.behave_if(
+        Times::UntilCleared,
+        move |_| {
+            let secret = api.get("Secret", SCORING, "alice-aws").unwrap();
+            log.lock().unwrap().push(secret["metadata"]["annotations"]["keyturn.dev/withdrawn"].clone());
+            false
+        },
+        crate::doubles::sts::Behaviour::AccessDenied,
+    );
+    world.change("alice", |spec| spec.person = Some("bob".into()));
+    world.at_once("bob is served", |world| world.is_ready("alice")).await;
+
+    assert_eq!(*seen.lock().unwrap(), [serde_json::json!("Pending")], "withdrawn when STS was called");
+    let [call] = &world.sts.calls()[..] else { panic!("one call: {}", world.picture()) };
+    assert_eq!(call.session_name.as_deref(), Some("bob"));
+    assert_eq!(world.record("alice").unwrap().person, "bob");
+    assert_eq!(world.status("alice").person.as_deref(), Some("bob"));
+    assert!(world.holds_a_valid_session("alice"));
+    let said = world
+        .events()
+        .into_iter()
+        .any(|(_, note)| note.contains("\"alice\" to \"bob\"") && note.contains(&former.expires_at.to_string()));
+    assert!(said, "an Event says until when alice's session lives: {:?}", world.events());
+    let persons: Vec<_> = world.roles().into_iter().map(|aws_role| aws_role.spec.person.unwrap()).collect();
+    assert_eq!(persons.len(), 2, "another person means another AwsRole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_former_person_s_credential_is_withdrawn_even_if_the_new_person_gets_none() {
+    let mut world = World::empty();
+    world.apply(&grant("alice", |spec| spec.persons = vec!["alice".into()]));
+    world.apply(&alice());
+    world.start();
+    world.until("alice is ready", |world| world.is_ready("alice")).await;
+    world.count_from_here();
+    world.change("alice", |spec| spec.person = Some("bob".into()));
+    world.at_once("bob is refused", |world| is_refused(world, "alice", "NotGranted")).await;
+    assert_withdrawn(&world, "alice", "NotGranted");
+    assert_eq!(world.sts.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_former_person_s_credential_is_withdrawn_even_if_sts_refuses_the_new_person() {
+    let world = World::with(&[alice()]).await;
+    world.sts.always(crate::doubles::sts::Behaviour::AccessDenied);
+    world.change("alice", |spec| spec.person = Some("bob".into()));
+    world.at_once("bob is denied", |world| is_refused_by_sts(world)).await;
+    assert!(world.is_withdrawn("alice"));
+    assert!(first_withdrawal(&world).is_some());
+}
+
+fn is_refused_by_sts(world: &World) -> bool {
+    world.ready("alice") == "False/AssumeRoleDenied"
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_former_person_s_credential_is_withdrawn_even_if_the_aws_role_s_name_is_taken() {
+    let world = World::with(&[alice()]).await;
+    // A stranger's object stands where bob's AwsRole would be created.
+    let probe = World::with(&[config("alice", |spec| spec.person = Some("bob".into()))]).await;
+    let taken = probe.status("alice").active_role.unwrap().name;
+    world.api.put(serde_json::json!({
+        "apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRole", "metadata": {"name": taken, "namespace": SCORING},
+        "spec": {"awsConfigRef": {"name": "alice"}, "person": "bob", "role": role("ds-analyst")},
+    }));
+    world.settle().await;
+    world.change("alice", |spec| spec.person = Some("bob".into()));
+    world.at_once("it is refused", |world| is_refused(world, "alice", "RoleNotOfThisConfig")).await;
+    world.settle().await;
+    assert!(world.is_withdrawn("alice"), "bob's config must not go on delivering alice: {}", world.picture());
+    assert_eq!(world.sts.count(), 0);
+}
+
+// ---- What is not known yet ------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_has_not_been_seen_yet_is_waited_for() {
+    let mut world = World::with(&[alice()]).await;
+    world.stop().await;
+    world.count_from_here();
+    // The list of namespaces does not show scoring; the watch does, later.
+    world.api.fault(Times::Once, |request| request.lists("namespaces"), Fault::EmptyList);
+    world.start();
+    world.until("alice waits", |world| is_refused(world, "alice", "Pending")).await;
+    world.pass(Duration::from_secs(60)).await;
+    assert!(world.holds_a_valid_session("alice"), "nothing is withdrawn");
+    assert_eq!(world.sts.count(), 0, "and nothing issued");
+
+    world.api.namespace(SCORING, &[("team", "ds"), ("seen", "now")]);
+    world.at_once("alice is ready", |world| world.is_ready("alice")).await;
+    assert_eq!(world.sts.count(), 0);
+    assert!(world.now() > Timestamp::UNIX_EPOCH && world.holds_a_valid_session("alice"));
+}

@@ -1,0 +1,223 @@
+//! Half a view: an operator that cannot see everything neither issues nor takes away.
+
+use super::world::{Cost, World};
+use crate::{
+    doubles::{
+        apiserver::{Fault, Request},
+        rules::Times,
+    },
+    fixtures::{SCORING, alice, analysts, config},
+};
+use std::time::Duration;
+
+const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
+
+/// What the operator lists and watches.
+const VIEWS: [&str; 5] = ["awsconfigs", "awsroles", "awsrolegrants", "secrets", "namespaces"];
+
+fn person(n: usize) -> String {
+    format!("person-{n}")
+}
+
+/// Ten healthy configs, and no operator.
+async fn ten_at_rest() -> World {
+    let configs: Vec<_> = (0..10).map(|n| config(&person(n), |_| {})).collect();
+    let mut world = World::with(&configs).await;
+    world.stop().await;
+    world.count_from_here();
+    world
+}
+
+fn all_hold_a_session(world: &World) -> bool {
+    (0..10).all(|n| world.holds_a_valid_session(&person(n)))
+}
+
+/// The first list of a watcher, and every watch that it might begin instead.
+fn opens(resource: &'static str) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
+    move |request| request.is("list", resource) || request.is("watch", resource)
+}
+
+// ---- At the start ---------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_starts_with_any_list_slow_decides_nothing_until_it_comes() {
+    for resource in VIEWS {
+        let mut world = ten_at_rest().await;
+        let held = world.api.hold(opens(resource));
+        world.apply(&config("newcomer", |_| {}));
+        world.start();
+        world.pass(Duration::from_secs(600)).await;
+        assert_eq!(world.cost(), Cost::NOTHING, "{resource}: {}", world.picture());
+        assert!(all_hold_a_session(&world), "{resource}");
+
+        held.release();
+        world.until("the newcomer is ready", |world| world.is_ready("newcomer")).await;
+        world.settle().await;
+        assert_eq!(world.sts.count(), 1, "{resource}: the newcomer's, and no other");
+        assert!(all_hold_a_session(&world), "{resource}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_starts_with_any_list_refused_decides_nothing_until_it_is_allowed() {
+    for resource in VIEWS {
+        let mut world = ten_at_rest().await;
+        let refusal = world.api.fault(Times::UntilCleared, opens(resource), Fault::forbidden());
+        world.apply(&config("newcomer", |_| {}));
+        world.start();
+        world.pass(Duration::from_secs(600)).await;
+        assert_eq!(world.cost(), Cost::NOTHING, "{resource}: {}", world.picture());
+        assert!(all_hold_a_session(&world), "{resource}");
+
+        world.api.forgive(refusal);
+        world.until("the newcomer is ready", |world| world.is_ready("newcomer")).await;
+        world.settle().await;
+        assert_eq!(world.sts.count(), 1, "{resource}: the newcomer's, and no other");
+        assert!(all_hold_a_session(&world), "{resource}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_whose_first_list_of_anything_but_grants_is_empty_takes_nothing_away() {
+    for resource in ["awsconfigs", "awsroles", "secrets", "namespaces"] {
+        let mut world = ten_at_rest().await;
+        world.api.fault(Times::Once, move |request| request.lists(resource), Fault::EmptyList);
+        world.start();
+        world.pass(Duration::from_secs(60)).await;
+        assert!(all_hold_a_session(&world), "{resource}");
+        assert_eq!(world.sts.count(), 0, "{resource}: {}", world.picture());
+
+        // The truth comes with the next list.
+        world.api.compact();
+        world.api.break_watches();
+        world.pass(HALF_AN_HOUR).await;
+        assert!(all_hold_a_session(&world), "{resource}");
+        assert!((0..10).all(|n| world.is_ready(&person(n))), "{resource}: {}", world.picture());
+        assert_eq!(world.sts.count(), 0, "{resource}");
+        assert_eq!(world.api.count("*", "secrets") - world.reads() - list_requests(&world), 0, "{resource}");
+    }
+}
+
+fn list_requests(world: &World) -> usize {
+    world.api.count_where(|request| request.is_on("secrets") && matches!(request.verb, "list" | "watch"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_starts_with_an_empty_list_of_grants_takes_no_credential_away() {
+    let mut world = ten_at_rest().await;
+    world.api.fault(Times::Once, |request| request.lists("awsrolegrants"), Fault::EmptyList);
+    world.start();
+    world.pass(Duration::from_secs(5)).await;
+    assert!(all_hold_a_session(&world), "ten credentials were taken away: {}", world.picture());
+    assert_eq!(world.sts.count(), 0);
+
+    // The next list shows the grants: everything goes on as if nothing had been.
+    world.api.compact();
+    world.api.break_watches();
+    world.pass(Duration::from_secs(300)).await;
+    assert!(all_hold_a_session(&world));
+    assert!((0..10).all(|n| world.is_ready(&person(n))), "{}", world.picture());
+    assert_eq!(world.sts.count(), 0, "and none was issued again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_whose_last_grant_went_while_the_operator_was_away_end_by_themselves() {
+    let mut world = ten_at_rest().await;
+    world.api.delete("AwsRoleGrant", "", "analysts");
+    world.start();
+    world.until("all are refused", |world| (0..10).all(|n| world.ready(&person(n)) == "False/NotGranted")).await;
+    assert!(all_hold_a_session(&world), "an empty list may be half a view");
+    world.pass(Duration::from_secs(3601)).await;
+    assert!((0..10).all(|n| world.is_withdrawn(&person(n))), "{}", world.picture());
+    assert_eq!(world.sts.count(), 0, "and none was issued");
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_any_grant_has_been_seen_the_last_one_that_goes_takes_its_credentials() {
+    let mut world = ten_at_rest().await;
+    world.api.delete("AwsRoleGrant", "", "analysts");
+    world.start();
+    world.settle().await;
+    world.apply(&crate::fixtures::grant("of-others", |spec| spec.persons = vec!["nobody".into()]));
+    let gone = |world: &World| (0..10).all(|n| world.is_withdrawn(&person(n)));
+    world.at_once("all are withdrawn", gone).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_grant_of_several_that_goes_while_the_operator_is_away_takes_its_credentials_at_once() {
+    let mut world = World::empty();
+    for name in ["alice", "bob"] {
+        world.apply(&crate::fixtures::grant(name, |spec| spec.persons = vec![name.to_owned()]));
+        world.apply(&config(name, |_| {}));
+    }
+    world.start();
+    world.until("both are ready", |world| world.is_ready("alice") && world.is_ready("bob")).await;
+    world.stop().await;
+    world.api.delete("AwsRoleGrant", "", "bob");
+    world.start();
+    world.at_once("bob's is withdrawn", |world| world.is_withdrawn("bob")).await;
+    assert!(world.holds_a_valid_session("alice"));
+}
+
+// ---- While it runs --------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_refused_while_the_operator_runs_freezes_everything_and_thaws_again() {
+    for resource in ["awsrolegrants", "namespaces", "secrets", "awsroles", "awsconfigs"] {
+        let world = World::with(&[alice()]).await;
+        let refusal = world.api.fault(Times::UntilCleared, opens(resource), Fault::forbidden());
+        world.api.end_watches();
+        world.settle().await;
+        world.count_from_here();
+        // Whatever happens now might be undone by what cannot be seen.
+        world.apply(&config("newcomer", |_| {}));
+        if resource != "awsrolegrants" {
+            world.api.delete("AwsRoleGrant", "", "analysts");
+        }
+        world.pass(HALF_AN_HOUR).await;
+        assert_eq!(world.cost(), Cost::NOTHING, "{resource}: {}", world.picture());
+        assert!(world.holds_a_valid_session("alice"), "{resource}: nothing is withdrawn");
+
+        if resource != "awsrolegrants" {
+            world.apply(&analysts());
+        }
+        world.api.forgive(refusal);
+        world.until("the newcomer is ready", |world| world.is_ready("newcomer")).await;
+        world.pass(HALF_AN_HOUR).await;
+        assert!(world.holds_a_valid_session("alice") && world.is_ready("alice"), "{resource}: renewals go on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_merely_breaks_freezes_nothing() {
+    let world = World::with(&[alice()]).await;
+    for _ in 0..20 {
+        world.api.break_watches();
+        world.pass(Duration::from_secs(300)).await;
+        assert!(world.holds_a_valid_session("alice"));
+    }
+    assert!(world.sts.count() >= 2, "renewals go on");
+    world.change("alice", |spec| spec.suspend = true);
+    world.until("a change is seen", |world| world.is_withdrawn("alice")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_while_the_watches_were_away_is_done_when_they_are_back() {
+    let world = World::with(&[alice(), config("bob", |_| {}), config("carol", |_| {})]).await;
+    let held = world.api.hold(|request| matches!(request.verb, "list" | "watch"));
+    world.api.compact();
+    world.api.break_watches();
+    world.settle().await;
+    world.change("alice", |spec| spec.suspend = true);
+    world.api.delete("Secret", SCORING, "bob-aws");
+    world.api.delete("AwsConfig", SCORING, "carol");
+    world.pass(Duration::from_secs(60)).await;
+    held.release();
+    world.until("alice is suspended", |world| world.is_withdrawn("alice")).await;
+    world.until("bob is served again", |world| world.holds_a_valid_session("bob")).await;
+    world.settle().await;
+    let calls = |name: &str| world.sts.count_where(|call| call.session_name.as_deref() == Some(name));
+    assert_eq!((calls("alice"), calls("bob")), (0, 1), "{}", world.picture());
+    // Her Secret may be seen to be gone before she is.
+    assert!(calls("carol") <= 1 && world.secret("carol").is_none(), "{}", world.picture());
+}

@@ -1,0 +1,350 @@
+//! The Secret and the AwsRole in other people's hands: edited, deleted, taken over. What is ours is put right within
+//! a second at the promised price; what is not ours is never touched.
+
+use super::world::{Cost, World};
+use crate::{
+    doubles::{apiserver::Fault, rules::Times},
+    fixtures::{SCORING, alice, analysts, config},
+};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const SECRET: &str = "alice-aws";
+
+fn edit(world: &World, change: impl FnOnce(&mut Value)) {
+    world.api.edit("Secret", SCORING, SECRET, change);
+}
+
+fn annotations(secret: &mut Value) -> &mut serde_json::Map<String, Value> {
+    secret["metadata"]["annotations"].as_object_mut().unwrap()
+}
+
+fn base64(text: &str) -> Value {
+    serde_json::to_value(ByteString(text.as_bytes().to_vec())).unwrap()
+}
+
+/// A Secret that is nothing to do with us.
+fn somebody_s_secret(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {"name": name, "namespace": SCORING}, "data": {"theirs": base64("untouched")},
+    })
+}
+
+fn is_healthy(world: &World) -> bool {
+    let Some(secret) = world.secret("alice") else { return false };
+    let owner = secret.metadata.owner_references.unwrap_or_default();
+    let uid = world.config("alice").and_then(|config| config.metadata.uid);
+    world.holds_a_valid_session("alice")
+        && world.is_ready("alice")
+        && secret.immutable != Some(true)
+        && secret.metadata.labels.unwrap_or_default().get("keyturn.dev/aws-config").map(String::as_str) == Some("alice")
+        && owner.iter().any(|owner| Some(&owner.uid) == uid.as_ref())
+        && world.record("alice").is_some_and(|record| keyturn::secret::is_intact(&record, &data(secret.data)))
+}
+
+fn data(data: Option<std::collections::BTreeMap<String, ByteString>>) -> std::collections::BTreeMap<String, Vec<u8>> {
+    data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
+}
+
+// ---- One edit, and what it costs ------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_done_to_a_secret_of_ours_is_put_right_within_a_second_at_its_price() {
+    type Edit = fn(&World);
+    /// What was done, how, and the most that it may cost: reads and calls to STS.
+    type Row = (&'static str, Edit, usize, usize);
+    let table: [Row; 16] = [
+        ("deleted", |w| assert!(w.api.delete("Secret", SCORING, SECRET)), 1, 1),
+        ("a key edited", |w| edit(w, |s| s["data"]["AWS_SESSION_TOKEN"] = base64("mine")), 1, 1),
+        ("a key of the files edited", |w| edit(w, |s| s["data"]["config"] = base64("[default]")), 1, 1),
+        ("a key removed", |w| edit(w, |s| drop(s["data"].as_object_mut().unwrap().remove("credentials"))), 1, 1),
+        ("all data removed", |w| edit(w, |s| s["data"] = json!({})), 1, 1),
+        ("the expiry edited", |w| edit(w, |s| annotate(s, "expires-at", "2030-01-01T00:00:00Z")), 1, 1),
+        ("the issue digest edited", |w| edit(w, |s| annotate(s, "issue-digest", "x")), 1, 1),
+        ("the render digest edited", |w| edit(w, |s| annotate(s, "render-digest", "x")), 1, 1),
+        ("the content digest edited", |w| edit(w, |s| annotate(s, "content-digest", "x")), 1, 1),
+        ("the list of keys edited", |w| edit(w, |s| annotate(s, "keys", "config")), 1, 1),
+        ("the person edited", |w| edit(w, |s| annotate(s, "person", "mallory")), 1, 1),
+        ("said to be withdrawn", |w| edit(w, |s| annotate(s, "withdrawn", "Suspended")), 1, 1),
+        ("an annotation removed", |w| edit(w, |s| drop(annotations(s).remove("keyturn.dev/issued-at"))), 1, 1),
+        ("all annotations removed", |w| edit(w, |s| annotations(s).clear()), 1, 1),
+        ("our label stripped", |w| edit(w, |s| s["metadata"]["labels"] = json!({})), 2, 0),
+        ("made immutable", |w| edit(w, |s| s["immutable"] = json!(true)), 1, 0),
+    ];
+    for (what, edit, reads, sts) in table {
+        let world = World::with(&[alice()]).await;
+        edit(&world);
+        world.at_once(what, is_healthy).await;
+        world.pass(Duration::from_secs(60)).await;
+        assert!(is_healthy(&world), "{what}: {}", world.picture());
+        let cost = world.cost();
+        assert!(cost.reads <= reads && cost.sts == sts, "{what}: {cost:?}\n{}", world.picture());
+        let before = world.cost();
+        world.pass(Duration::from_secs(600)).await;
+        assert_eq!(world.cost(), before, "{what}: and then it is quiet");
+    }
+}
+
+fn annotate(secret: &mut Value, name: &str, value: &str) {
+    annotations(secret).insert(format!("keyturn.dev/{name}"), json!(value));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_puts_beside_ours_stays_and_costs_one_read_at_most() {
+    let world = World::with(&[alice()]).await;
+    let additions: [(&str, fn(&mut Value)); 3] = [
+        ("a label", |s| s["metadata"]["labels"]["backup"] = json!("yes")),
+        ("an annotation", |s| s["metadata"]["annotations"]["note"] = json!("hello")),
+        ("a key", |s| s["data"]["THEIRS"] = base64("stays")),
+    ];
+    for (what, add) in additions {
+        world.count_from_here();
+        edit(&world, add);
+        world.pass(Duration::from_secs(120)).await;
+        let cost = world.cost();
+        assert!(cost.reads <= 1 && cost.sts == 0 && cost.writes == 0, "{what}: {cost:?}");
+    }
+    world.pass(Duration::from_secs(3600)).await;
+    assert_eq!(world.sts.count(), 1, "a renewal later");
+    let secret = world.secret("alice").unwrap();
+    assert_eq!(world.value("alice", "THEIRS"), "stays");
+    assert_eq!(secret.metadata.labels.unwrap().get("backup").map(String::as_str), Some("yes"));
+    assert_eq!(secret.metadata.annotations.unwrap().get("note").map(String::as_str), Some("hello"));
+    assert!(is_healthy(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_is_told_in_one_event() {
+    let world = World::with(&[alice()]).await;
+    edit(&world, |secret| secret["data"]["AWS_ACCESS_KEY_ID"] = base64("AKIAMINE"));
+    world.at_once("it is put right", is_healthy).await;
+    world.settle().await;
+    assert_eq!(world.event_reasons(), ["Issued", "Drifted"]);
+    assert!(world.events()[1].1.contains("alice-aws"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_of_a_withdrawn_secret_is_put_right_without_a_call_to_sts() {
+    let world = World::with(&[config("alice", |_| {})]).await;
+    let key = world.value("alice", "AWS_ACCESS_KEY_ID");
+    world.change("alice", |spec| spec.suspend = true);
+    world.at_once("it is withdrawn", |world| world.is_withdrawn("alice")).await;
+    world.settle().await;
+    for change in [
+        (|s: &mut Value, key: &str| s["data"]["AWS_ACCESS_KEY_ID"] = base64(key)) as fn(&mut Value, &str),
+        |s, _| annotate(s, "withdrawn", "NotGranted"),
+        |s, _| drop(annotations(s).remove("keyturn.dev/withdrawn")),
+        |s, _| annotations(s).clear(),
+        |s, _| s["metadata"]["labels"] = json!({}),
+        |s, _| s["immutable"] = json!(true),
+    ] {
+        edit(&world, |secret| change(secret, &key));
+        world.pass(Duration::from_secs(15)).await;
+        assert!(world.is_withdrawn("alice"), "{}", world.picture());
+    }
+    assert_eq!(world.sts.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_immutable_secret_is_replaced_only_if_it_is_still_the_one_that_was_seen() {
+    let world = World::with(&[alice()]).await;
+    // Between our read and our delete somebody puts a Secret of his own in its place.
+    let theirs = Fault::before(|api| {
+        api.delete("Secret", SCORING, SECRET);
+        api.put(somebody_s_secret(SECRET));
+    });
+    world.api.fault_on(Times::Once, "delete", "secrets", theirs);
+    edit(&world, |secret| secret["immutable"] = json!(true));
+    world.until("it is seen to be another's", |world| world.ready("alice") == "False/ForeignTarget").await;
+    assert_eq!(world.value("alice", "theirs"), "untouched");
+}
+
+// ---- A war ----------------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn a_war_with_another_writer_costs_few_calls_whatever_the_weapon() {
+    let weapons: [(&str, fn(&World)); 6] = [
+        ("edits a key", |w| edit(w, |s| s["data"]["AWS_SESSION_TOKEN"] = base64("mine"))),
+        ("removes the data", |w| edit(w, |s| s["data"] = json!({}))),
+        ("edits the person", |w| edit(w, |s| annotate(s, "person", "mallory"))),
+        ("removes the annotations", |w| edit(w, |s| annotations(s).clear())),
+        ("says that it is withdrawn", |w| edit(w, |s| annotate(s, "withdrawn", "Suspended"))),
+        ("deletes it", |w| assert!(w.api.delete("Secret", SCORING, SECRET))),
+    ];
+    for (weapon, strike) in weapons {
+        let world = World::with(&[alice()]).await;
+        for _ in 0..300 {
+            if world.secret("alice").is_some() {
+                strike(&world);
+            }
+            world.pass(Duration::from_millis(100)).await;
+        }
+        // Five at once, then 1, 2, 4, 8, 16 and 32 seconds apart, and a few that crossed a strike.
+        assert!(world.sts.count() <= 16, "{weapon}: {}", world.picture());
+        let cost = world.cost();
+        assert!(cost.writes <= 90 && cost.reads <= 400, "{weapon}: {cost:?}\n{}", world.picture());
+
+        world.until(&format!("in peace it is put right: {weapon}"), is_healthy).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_war_over_our_label_costs_no_call_to_sts() {
+    let world = World::with(&[alice()]).await;
+    for _ in 0..300 {
+        edit(&world, |secret| secret["metadata"]["labels"] = json!({}));
+        world.pass(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.sts.count(), 0);
+    assert!(world.api.count("patch", "secrets") <= 12, "{:?}", world.cost());
+}
+
+// ---- Not ours -------------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn somebody_s_secret_under_the_name_is_left_alone_and_looked_at_every_five_minutes() {
+    let world = World::started();
+    let theirs = world.api.put(somebody_s_secret(SECRET));
+    world.apply(&alice());
+    world.until("it is foreign", |world| world.ready("alice") == "False/ForeignTarget").await;
+    let message = world.condition("alice", "Ready").unwrap().2;
+    assert!(message.contains("\"alice-aws\""), "{message}");
+    world.settle().await;
+    world.count_from_here();
+
+    world.pass(Duration::from_secs(3600)).await;
+    assert_eq!(world.cost(), Cost { sts: 0, reads: 12, writes: 0 }, "{}", world.picture());
+    assert_eq!(world.api.get("Secret", SCORING, SECRET), Some(theirs), "untouched");
+    let data_was_read = world.api.requests().iter().any(|r| r.is("get", "secrets") && !r.accept.contains("Metadata"));
+    assert!(!data_was_read, "somebody's data is not read");
+    assert_eq!(world.event_reasons(), ["ForeignTarget"]);
+
+    world.api.delete("Secret", SCORING, SECRET);
+    world.pass(Duration::from_secs(301)).await;
+    assert!(is_healthy(&world), "{}", world.picture());
+    assert_eq!(world.sts.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_created_between_our_look_and_our_create_is_not_touched_and_wastes_no_call() {
+    let world = World::started();
+    world.api.fault_on(Times::Once, "create", "secrets", Fault::before(|api| drop(api.put(somebody_s_secret(SECRET)))));
+    world.apply(&alice());
+    world.until("it is foreign", |world| world.ready("alice") == "False/ForeignTarget").await;
+    assert_eq!(world.sts.count(), 1);
+    assert_eq!(world.value("alice", "theirs"), "untouched");
+    assert!(world.secret("alice").unwrap().metadata.labels.is_none(), "nothing of ours in it");
+
+    world.pass(Duration::from_secs(400)).await;
+    world.api.delete("Secret", SCORING, SECRET);
+    world.pass(Duration::from_secs(301)).await;
+    assert!(is_healthy(&world), "{}", world.picture());
+    assert_eq!(world.sts.count(), 1, "the session that was issued is written now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_whose_owner_reference_is_taken_off_is_no_longer_ours_until_it_is_put_back() {
+    let world = World::with(&[alice()]).await;
+    let owner = world.api.get("Secret", SCORING, SECRET).unwrap()["metadata"]["ownerReferences"].clone();
+    edit(&world, |secret| drop(secret["metadata"].as_object_mut().unwrap().remove("ownerReferences")));
+    world.at_once("it is foreign", |world| world.ready("alice") == "False/ForeignTarget").await;
+    world.pass(Duration::from_secs(2 * 3600)).await;
+    assert_eq!((world.sts.count(), world.api.count("patch", "secrets")), (0, 0), "it is left alone");
+    edit(&world, |secret| secret["metadata"]["ownerReferences"] = owner);
+    world.at_once("it is ours again, and renewed, since it is due", is_healthy).await;
+    assert_eq!(world.sts.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_configs_that_want_one_secret_the_second_gets_none() {
+    let world = World::with(&[alice()]).await;
+    let target = keyturn::api::Target { name: Some(SECRET.into()), ..Default::default() };
+    world.apply(&config("bob", |spec| spec.target = Some(target)));
+    world.until("bob's is foreign", |world| world.ready("bob") == "False/ForeignTarget").await;
+    assert!(world.condition("bob", "Ready").unwrap().2.contains("AwsConfig \"alice\""));
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.sts.count(), 0);
+    assert!(is_healthy(&world));
+
+    world.api.delete("AwsConfig", SCORING, "alice");
+    world.until("bob is next", |world| world.is_ready("bob")).await;
+    let secret: Secret = serde_json::from_value(world.api.get("Secret", SCORING, SECRET).unwrap()).unwrap();
+    assert_eq!(secret.metadata.owner_references.unwrap()[0].name, "bob");
+    assert_eq!(world.sts.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_somebody_put_in_the_place_of_ours_at_a_renewal_is_not_touched() {
+    let world = World::with(&[alice()]).await;
+    let theirs = Fault::before(|api| {
+        api.delete("Secret", SCORING, SECRET);
+        api.put(somebody_s_secret(SECRET));
+    });
+    world.api.fault_on(Times::Once, "patch", "secrets", theirs);
+    world.pass_until_due("alice").await;
+    world.pass(Duration::from_secs(120)).await;
+    assert_eq!(world.ready("alice"), "False/ForeignTarget", "{}", world.picture());
+    assert_eq!(world.value("alice", "theirs"), "untouched");
+    assert_eq!(world.value("alice", "AWS_ACCESS_KEY_ID"), "");
+    assert_eq!(world.sts.count(), 1);
+}
+
+// ---- The AwsRole ----------------------------------------------------------------------------------------------------
+
+fn generated(world: &World) -> String {
+    world.status("alice").active_role.unwrap().name
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aws_role_that_was_edited_or_deleted_is_restored_without_a_call_to_sts() {
+    let strikes: [(&str, fn(&World)); 4] = [
+        ("deleted", |w| assert!(w.api.delete("AwsRole", SCORING, &generated(w)))),
+        ("another role", |w| {
+            w.api
+                .edit("AwsRole", SCORING, &generated(w), |r| r["spec"]["role"] = json!(crate::fixtures::role("admin")));
+        }),
+        ("its labels", |w| {
+            w.api.edit("AwsRole", SCORING, &generated(w), |r| r["metadata"]["labels"] = json!({}));
+        }),
+        ("its status", |w| {
+            w.api.edit("AwsRole", SCORING, &generated(w), |r| r["status"]["active"] = json!(false));
+        }),
+    ];
+    for (what, strike) in strikes {
+        let world = World::with(&[alice()]).await;
+        let before = world.roles().remove(0);
+        strike(&world);
+        world.pass(Duration::from_secs(1)).await;
+        let [after] = &world.roles()[..] else { panic!("{what}: {}", world.picture()) };
+        assert_eq!((&after.spec, &after.status), (&before.spec, &before.status), "{what}");
+        assert_eq!(after.metadata.labels, before.metadata.labels, "{what}");
+        assert_eq!(world.sts.count(), 0, "{what}");
+        assert_eq!(world.api.count("patch", "secrets"), 0, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aws_role_of_somebody_s_under_the_generated_name_is_left_alone() {
+    let mut world = World::with(&[alice()]).await;
+    let name = generated(&world);
+    world.kill().await;
+    world = World::empty();
+    let theirs = world.api.put(json!({
+        "apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRole", "metadata": {"name": name, "namespace": SCORING},
+        "spec": {"awsConfigRef": {"name": "alice"}, "person": "alice", "role": crate::fixtures::role("ds-analyst")},
+    }));
+    world.apply(&analysts());
+    world.apply(&alice());
+    world.start();
+    world.until("it is refused", |world| world.ready("alice") == "False/RoleNotOfThisConfig").await;
+    assert!(world.condition("alice", "Ready").unwrap().2.contains(&name));
+    world.pass(Duration::from_secs(600)).await;
+    assert_eq!(world.sts.count(), 0);
+    assert!(world.secret("alice").is_none());
+    assert_eq!(world.api.get("AwsRole", SCORING, &name), Some(theirs), "untouched");
+
+    world.api.delete("AwsRole", SCORING, &name);
+    world.at_once("the way is free", is_healthy).await;
+}
