@@ -15,6 +15,13 @@
     reason = "a test that finds what it cannot use has failed"
 )]
 #![allow(missing_docs, reason = "tests are documented by their names")]
+#![allow(
+    clippy::type_complexity,
+    clippy::unnecessary_wraps,
+    clippy::too_many_lines,
+    reason = "tables of cases are read row by row"
+)]
+#![allow(clippy::format_push_string, clippy::print_stderr, reason = "what a failed test shows is written once")]
 
 mod architecture;
 mod doubles;

@@ -278,7 +278,7 @@ async fn the_former_person_s_credential_is_withdrawn_even_if_sts_refuses_the_new
     let world = World::with(&[alice()]).await;
     world.sts.always(crate::doubles::sts::Behaviour::AccessDenied);
     world.change("alice", |spec| spec.person = Some("bob".into()));
-    world.at_once("bob is denied", |world| is_refused_by_sts(world)).await;
+    world.at_once("bob is denied", is_refused_by_sts).await;
     assert!(world.is_withdrawn("alice"));
     assert!(first_withdrawal(&world).is_some());
 }

@@ -26,9 +26,9 @@ async fn a_restart_over_healthy_objects_costs_nothing() {
     world.settle().await;
     for how in ["stopped", "killed"] {
         if how == "stopped" {
-            world.stop().await
+            world.stop().await;
         } else {
-            world.kill().await
+            world.kill().await;
         }
         world.pass(MINUTE).await;
         world.count_from_here();
@@ -37,7 +37,7 @@ async fn a_restart_over_healthy_objects_costs_nothing() {
         world.pass(5 * MINUTE).await;
         assert_eq!(world.cost(), Cost::NOTHING, "{how}");
         assert_eq!((world.api.version(), world.events().len()), (version, events), "{how}: not one write");
-        let lists = world.api.count_where(|request| request.verb == "list" && request.resource != "");
+        let lists = world.api.count_where(|request| request.verb == "list" && !request.resource.is_empty());
         assert!(lists <= 10, "{how}: {lists} lists");
     }
 }
@@ -159,7 +159,9 @@ async fn killed_at_random_a_hundred_times_it_delivers_and_wastes_little() {
     let configs: Vec<_> = (0..5).map(|n| config(&format!("person-{n}"), |_| {})).collect();
     let mut world = World::empty();
     world.apply(&analysts());
-    configs.iter().for_each(|config| world.apply(config));
+    for config in &configs {
+        world.apply(config);
+    }
     for n in 0..100_u64 {
         world.start();
         world.pass(Duration::from_millis(n * 37 % 900)).await;

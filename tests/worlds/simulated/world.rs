@@ -88,7 +88,9 @@ impl World {
     /// The same with these configs, issued and at rest, and nothing counted yet.
     pub async fn with(configs: &[AwsConfig]) -> Self {
         let world = Self::started();
-        configs.iter().for_each(|config| world.apply(config));
+        for config in configs {
+            world.apply(config);
+        }
         let names: Vec<String> = configs.iter().filter_map(|config| config.metadata.name.clone()).collect();
         world.until("all are ready", |world| names.iter().all(|name| world.is_ready(name))).await;
         world.settle().await;
@@ -182,9 +184,8 @@ impl World {
                 self.pass(Duration::from_millis(50)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waited).await.is_err() {
-            panic!("never came true: {what}\nseen:\n{}", self.picture());
-        }
+        let came = tokio::time::timeout(PATIENCE, waited).await.is_ok();
+        assert!(came, "never came true: {what}\nseen:\n{}", self.picture());
     }
 
     /// The same, and it may take a simulated second: what the project calls "at once".

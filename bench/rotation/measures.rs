@@ -1,0 +1,235 @@
+//! The measures. Each says what it did; the order is that of [`crate::run`].
+
+use crate::{
+    Bench, Result,
+    audit::Audit,
+    doubles::{rules::Times, sts::Behaviour},
+    fleet,
+    operator::Operator,
+    options::Part,
+    process,
+    report::{each, milliseconds, per_second, progress, share},
+};
+use futures::TryStreamExt as _;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, watcher},
+    },
+};
+use std::{error::Error, pin::pin, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How many are in flight at once in a cold start, here and there.
+const IN_FLIGHT: usize = 64;
+/// Whose objects exist at the start.
+const CROWD: &str = "crowd";
+/// Whose sessions live seconds.
+const SHORT_LIVED: &str = "short-lived";
+/// Renewed after 55 to 70 % of it: time enough to issue all of them before the first is renewed.
+const SHORT_LIFETIME: i64 = 40;
+/// Until nothing follows any more.
+const SETTLED: Duration = Duration::from_secs(3);
+const LARGE_SECRETS: usize = 300;
+
+/// An operator with nothing to do.
+pub async fn idle_memory(bench: &mut Bench) -> Result {
+    let mut operator = bench.launcher.start().await?;
+    operator.ready().await?;
+    sleep(SETTLED).await;
+    let memory = operator.memory()?.told();
+    operator.stop().await?;
+    bench.report.row("memory: nothing to do", &memory, "–", None, "–");
+    Ok(())
+}
+
+/// Everything exists, nothing is issued, the operator starts. Returns the operator.
+pub async fn cold_start(bench: &mut Bench) -> Result<Operator> {
+    let count = bench.options.objects;
+    let (places, floor_places) = (fleet::places("crowd", count), fleet::places("floor", count));
+    let wants = bench.options.wants(Part::Cold);
+    let mut floor = None;
+    if wants {
+        progress("the floor of the cold start");
+        bench.floor.create(&floor_places).await?;
+        let before = process::cpu(bench.ground.pids())?;
+        let took = bench.floor.run(&floor_places, IN_FLIGHT).await?;
+        floor = Some((took, process::cpu(bench.ground.pids())?.saturating_sub(before)));
+    }
+    fleet::apply_all(&bench.ground.client, &places, CROWD).await?;
+    sleep(SETTLED).await;
+
+    progress("the cold start");
+    bench.sts.clear();
+    let audit = Audit::begin(bench.ground.audit_log())?;
+    let before = process::cpu(bench.ground.pids())?;
+    let operator = bench.launcher.start().await?;
+    let sts = bench.sts.clone();
+    fleet::all_ready(&bench.ground.client, CROWD, count, || sts.count()).await?;
+    let took = operator.started.elapsed();
+    let cpu = process::cpu(bench.ground.pids())?.saturating_sub(before);
+    sleep(SETTLED).await;
+    bench.report.promise("calls to STS in a cold start", count, bench.sts.count());
+
+    let calls = audit.calls()?;
+    if let Some((floor_took, floor_cpu)) = floor {
+        let (rate, floor_rate) = (per_second(count, took), per_second(count, floor_took));
+        bench.report.row(
+            &format!("cold start of {count}"),
+            &format!("{rate:.0}/s"),
+            &format!("{floor_rate:.0}/s"),
+            Some(rate / floor_rate),
+            "90/s",
+        );
+        let (ours, theirs) = (each(count, cpu), each(count, floor_cpu));
+        bench.report.row(
+            "– CPU of the control plane for each",
+            &format!("{ours:.1} ms"),
+            &format!("{theirs:.1} ms"),
+            Some(ours / theirs),
+            "–",
+        );
+        let own = each(count, operator.cpu()?);
+        bench.report.row("– CPU of the operator for each", &format!("{own:.1} ms"), "–", None, "–");
+        bench.report.row("calls to STS per first issue", &share(bench.sts.count(), count), "1", None, "1.0");
+        bench.report.row("writes per first issue", &share(calls.writes(), count), "2", None, "2");
+        bench.report.row("reads per first issue", &share(calls.reads(), count), "0", None, "0");
+        bench.report.note(format!("first issue: {}; once: {} lists", calls.per(count), calls.lists()));
+    }
+    if bench.options.wants(Part::Memory) {
+        let memory = operator.memory()?.told();
+        let mark = if count <= 1000 { "23.5 MB" } else { "49 MB (5,000)" };
+        bench.report.row(&format!("memory: after a cold start of {count}"), &memory, "–", None, mark);
+    }
+    Ok(operator)
+}
+
+/// Everything is issued, the operator starts again.
+pub async fn restart(bench: &mut Bench, operator: Operator) -> Result<Operator> {
+    progress("the restart");
+    operator.stop().await?;
+    bench.sts.clear();
+    let audit = Audit::begin(bench.ground.audit_log())?;
+    let mut operator = bench.launcher.start().await?;
+    operator.ready().await?;
+    let took = operator.started.elapsed();
+    sleep(SETTLED).await;
+    let calls = audit.calls()?;
+    bench.report.promise("calls to STS after a restart", 0, bench.sts.count());
+    bench.report.promise("writes after a restart", 0, calls.writes());
+    bench.report.promise("reads of objects after a restart", 0, calls.reads());
+    let count = bench.options.objects;
+    if bench.options.wants(Part::Rotation) {
+        let told = format!("{} STS, {} writes, {} reads", bench.sts.count(), calls.writes(), calls.reads());
+        bench.report.row(&format!("warm restart over {count}"), &told, "–", None, "0, 0, 0");
+        bench.report.row("– until it has seen everything", &milliseconds(took), "–", None, "–");
+        bench.report.note(format!("restart, in all: {} lists", calls.lists()));
+    }
+    if bench.options.wants(Part::Memory) {
+        let memory = operator.memory()?.told();
+        bench.report.row(&format!("memory: restarted over {count}"), &memory, "–", None, "–");
+    }
+    Ok(operator)
+}
+
+/// New objects one at a time, each after one of the floor's: whatever else the machine does, does it to both.
+pub async fn latency(bench: &mut Bench) -> Result {
+    progress("new objects, one at a time");
+    let client = bench.ground.client.clone();
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), fleet::LATENCY);
+    let mut filled = pin!(watcher(secrets, watcher::Config::default()).default_backoff().applied_objects());
+    let (mut ours, mut to_secret, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    let warm_up = 3;
+    for n in 0..bench.options.samples + warm_up {
+        let name = format!("new-{n:04}");
+        bench.floor.create(&[(fleet::LATENCY.to_owned(), format!("floor-{n:04}"))]).await?;
+        let floor = bench.floor.issue(fleet::LATENCY, &format!("floor-{n:04}")).await?;
+        sleep(Duration::from_millis(100)).await;
+        let begun = Instant::now();
+        fleet::apply(&client, fleet::LATENCY, &name, fleet::spec("new")?).await?;
+        let target = format!("{name}-aws");
+        let seen = async {
+            while let Some(secret) = filled.try_next().await? {
+                let has_key = secret.data.is_some_and(|data| data.contains_key("AWS_ACCESS_KEY_ID"));
+                if has_key && secret.metadata.name.as_ref() == Some(&target) {
+                    return Ok(());
+                }
+            }
+            Err::<(), Box<dyn Error + Send + Sync>>("the watch ended".into())
+        };
+        timeout(Duration::from_secs(30), seen).await.map_err(|_| format!("no Secret {target} in 30 s"))??;
+        if n >= warm_up {
+            ours.push(begun.elapsed());
+            to_secret.push(floor.to_secret);
+            whole.push(floor.whole);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let times = [("p50", 50, "76 ms"), ("p90", 90, "–"), ("max", 100, "102 ms")];
+    for (name, percent, mark) in times {
+        let (ours, whole) = (percentile(&mut ours, percent), percentile(&mut whole, percent));
+        bench.report.row(
+            &format!("new object → Secret, {name}"),
+            &milliseconds(ours),
+            &milliseconds(whole),
+            Some(ours.as_secs_f64() / whole.as_secs_f64()),
+            mark,
+        );
+    }
+    let to_secret = milliseconds(percentile(&mut to_secret, 50));
+    bench.report.note(format!("the floor's status write left out, its p50 is {to_secret}"));
+    Ok(())
+}
+
+/// Sessions of seconds, renewed when their time has come.
+pub async fn rotation(bench: &mut Bench) -> Result {
+    progress("renewals (about 40 s)");
+    let count = bench.options.rotating;
+    bench.sts.clear();
+    let short_lived = |call: &crate::doubles::sts::Call| call.session_name.as_deref() == Some(SHORT_LIVED);
+    let rule = bench.sts.behave_if(Times::UntilCleared, short_lived, Behaviour::Lifetime(SHORT_LIFETIME));
+    let sts = bench.sts.clone();
+    fleet::apply_all(&bench.ground.client, &fleet::places("short", count), SHORT_LIVED).await?;
+    fleet::all_ready(&bench.ground.client, SHORT_LIVED, count, || sts.count()).await?;
+    sleep(SETTLED).await;
+    bench.sts.forgive(rule);
+    bench.report.promise("calls to STS before the first renewal", count, bench.sts.count());
+
+    bench.sts.clear();
+    let audit = Audit::begin(bench.ground.audit_log())?;
+    let begun = Instant::now();
+    while bench.sts.count() < count && begun.elapsed() < Duration::from_secs(2 * SHORT_LIFETIME.unsigned_abs()) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(SETTLED).await;
+    let (sts, calls) = (bench.sts.count(), audit.calls()?);
+    bench.report.promise(&format!("calls to STS in {count} renewals"), count, sts);
+    bench.report.promise(&format!("writes in {count} renewals"), 2 * count, calls.writes());
+    bench.report.promise(&format!("reads in {count} renewals"), 0, calls.reads());
+    bench.report.row("calls to STS per renewal", &share(sts, count), "1", None, "1");
+    bench.report.row("writes per renewal", &share(calls.writes(), count), "2", None, "2");
+    bench.report.row("reads per renewal", &share(calls.reads(), count), "0", None, "0.01");
+    bench.report.note(format!("renewal: {}", calls.per(count)));
+    Ok(())
+}
+
+/// The operator starts beside large Secrets that are none of its business.
+pub async fn memory_beside_large_secrets(bench: &mut Bench, operator: Operator) -> Result {
+    progress("large Secrets of others");
+    operator.stop().await?;
+    fleet::large_secrets(&bench.ground.client, LARGE_SECRETS).await?;
+    let mut operator = bench.launcher.start().await?;
+    operator.ready().await?;
+    sleep(SETTLED).await;
+    let memory = operator.memory()?.told();
+    bench.report.row(&format!("memory: restarted beside {LARGE_SECRETS} Secrets of 1 MB"), &memory, "–", None, "–");
+    operator.stop().await
+}
+
+fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    let last = times.len().saturating_sub(1);
+    times.get(last * percent / 100).copied().unwrap_or_default()
+}

@@ -1,0 +1,132 @@
+//! The operator as a process of its own: the release binary with the chart's environment, ServiceAccount and rights.
+
+use crate::{
+    Result,
+    ground::{Ground, root},
+    options::Options,
+    process::{self, Memory},
+};
+use std::{fs::File, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    time::{Instant, sleep},
+};
+
+/// How an operator is started.
+pub struct Launcher {
+    binary: PathBuf,
+    environment: Vec<(String, String)>,
+    log: PathBuf,
+}
+
+/// An operator that runs. It is killed with this value.
+pub struct Operator {
+    /// When it was started.
+    pub started: Instant,
+    child: Child,
+    admin: SocketAddr,
+}
+
+impl Launcher {
+    /// Builds the binary, unless another one is to be measured, and prepares its environment.
+    pub async fn new(options: &Options, ground: &Ground) -> Result<Self> {
+        let binary = match &options.binary {
+            Some(binary) => binary.clone(),
+            None => release_binary().await?,
+        };
+        let mut environment = ground.environment().await?;
+        environment.push(("KUBECONFIG".into(), ground.operator_kubeconfig().await?.display().to_string()));
+        environment.push(("AWS_ACCESS_KEY_ID".into(), "AKIABENCHBENCHBENCH0".into()));
+        environment.push(("AWS_SECRET_ACCESS_KEY".into(), "bench".into()));
+        environment.extend(options.environment.iter().cloned());
+        Ok(Self { binary, environment, log: ground.dir.path().join("operator.log") })
+    }
+
+    /// The size of the binary in bytes.
+    pub fn binary_size(&self) -> Result<u64> {
+        Ok(std::fs::metadata(&self.binary)?.len())
+    }
+
+    /// Starts the operator. What the machine's own environment says of AWS and Kubernetes is kept from it.
+    pub async fn start(&self) -> Result<Operator> {
+        let admin = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let started = Instant::now();
+        let child = Command::new(&self.binary)
+            .args(["run", "--admin-addr", &admin.to_string()])
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", self.binary.display()))?;
+        Ok(Operator { started, child, admin })
+    }
+
+    /// The end of the operator's log: for a run that went wrong.
+    pub fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(8).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Operator {
+    /// Waits until it has listed everything.
+    pub async fn ready(&mut self) -> Result {
+        for _ in 0..3000 {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("the operator ended: {status}").into());
+            }
+            if self.is_ready().await.unwrap_or(false) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        Err("the operator did not become ready in 30 s".into())
+    }
+
+    async fn is_ready(&self) -> Result<bool> {
+        let mut stream = TcpStream::connect(self.admin).await?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// What it holds in memory.
+    pub fn memory(&self) -> Result<Memory> {
+        process::memory(self.pid()?)
+    }
+
+    /// CPU time that it has used.
+    pub fn cpu(&self) -> Result<Duration> {
+        process::cpu([self.pid()?])
+    }
+
+    /// Ends it as Kubernetes does, and waits until it is gone.
+    pub async fn stop(mut self) -> Result {
+        let pid = self.pid()?;
+        Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().await?;
+        self.child.wait().await?;
+        Ok(())
+    }
+
+    fn pid(&self) -> Result<u32> {
+        Ok(self.child.id().ok_or("the operator has ended")?)
+    }
+}
+
+/// Cargo builds the binaries for a benchmark with the features of its dev-dependencies. What is shipped has not got
+/// them, so it is built again without, which costs nothing when it is there.
+async fn release_binary() -> Result<PathBuf> {
+    let built =
+        Command::new(env!("CARGO")).args(["build", "--release", "--locked", "--quiet"]).current_dir(root()).status();
+    if !built.await?.success() {
+        return Err("cargo build --release failed (see above)".into());
+    }
+    Ok(env!("CARGO_BIN_EXE_keyturn").into())
+}

@@ -1,0 +1,50 @@
+//! What Linux tells of a process.
+
+use crate::{Result, report::megabytes};
+use std::time::Duration;
+
+/// `USER_HZ`: how finely Linux tells CPU time, on every architecture that keyturn is built for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Resident memory, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Now (`VmRSS`).
+    pub resident: u64,
+    /// The most since the start (`VmHWM`).
+    pub peak: u64,
+    /// The part of it now that is no file's, so not the program itself (`RssAnon`).
+    pub anonymous: u64,
+}
+
+impl Memory {
+    /// For the table.
+    pub fn told(&self) -> String {
+        let [now, peak, heap] = [self.resident, self.peak, self.anonymous].map(megabytes);
+        format!("{now} (peak {peak}, heap {heap})")
+    }
+}
+
+/// What a process holds in memory.
+pub fn memory(pid: u32) -> Result<Memory> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kilobytes: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| format!("/proc/{pid}/status has no {name}"))
+    };
+    Ok(Memory { resident: value("VmRSS")?, peak: value("VmHWM")?, anonymous: value("RssAnon")? })
+}
+
+/// CPU time that processes have used together.
+pub fn cpu(pids: impl IntoIterator<Item = u32>) -> Result<Duration> {
+    let mut ticks = 0;
+    for pid in pids {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let times = after_name.split_whitespace().skip(11).take(2);
+        ticks += times.map(|time| time.parse().unwrap_or(0)).sum::<u32>();
+    }
+    Ok(TICK * ticks)
+}

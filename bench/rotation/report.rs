@@ -1,0 +1,93 @@
+//! The table, and what was promised and is not so.
+
+use crate::Result;
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+/// What was measured.
+#[derive(Default)]
+pub struct Report {
+    rows: Vec<[String; 5]>,
+    notes: Vec<String>,
+    broken: Vec<String>,
+}
+
+impl Report {
+    /// A row of the table. `mark` is the best that was measured of others (docs/performance.md).
+    pub fn row(&mut self, measure: &str, keyturn: &str, floor: &str, ratio: Option<f64>, mark: &str) {
+        let ratio = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
+        self.rows.push([measure, keyturn, floor, &ratio, mark].map(str::to_owned));
+    }
+
+    /// A line below the table.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// A count that is promised. Another one fails the benchmark; a time never does.
+    pub fn promise(&mut self, what: &str, promised: usize, counted: usize) {
+        if counted != promised {
+            self.broken.push(format!("{what}: {counted}, promised were {promised}"));
+        }
+    }
+
+    /// Prints it. Returns whether every promise was kept.
+    pub fn print(&self) -> Result<bool> {
+        let mut out = io::stdout().lock();
+        let head = ["measure", "keyturn", "floor", "ratio", "to beat"].map(str::to_owned);
+        let width = |column: usize| {
+            self.rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default()
+        };
+        let rule = std::array::from_fn(|column| "-".repeat(width(column)));
+        writeln!(out)?;
+        for row in [&head, &rule].into_iter().chain(&self.rows) {
+            let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+            writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))?;
+        }
+        writeln!(out)?;
+        for note in &self.notes {
+            writeln!(out, "{note}")?;
+        }
+        for broken in &self.broken {
+            writeln!(out, "BROKEN: {broken}")?;
+        }
+        Ok(self.broken.is_empty())
+    }
+}
+
+/// A time in milliseconds, e.g. `74.1 ms`.
+pub fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+/// Bytes in megabytes, e.g. `23.5 MB`.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1_000_000.0)
+}
+
+/// How many in a second.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub fn per_second(count: usize, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
+}
+
+/// A count for each object.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub fn share(number: usize, count: usize) -> String {
+    format!("{:.2}", number as f64 / count as f64)
+}
+
+/// The share of one object in a time.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub fn each(count: usize, time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0 / count as f64
+}
+
+/// Tells how far it has come.
+pub fn progress(what: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(io::stderr(), "bench: {what}");
+}
