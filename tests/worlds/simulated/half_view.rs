@@ -189,6 +189,29 @@ async fn a_list_that_is_refused_while_the_operator_runs_freezes_everything_and_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_fails_after_the_history_was_lost_freezes_everything_and_thaws_again() {
+    for resource in VIEWS {
+        let world = World::with(&[alice()]).await;
+        // The watch would be allowed, but what it ended at is history; and the list that should mend it fails.
+        let refusal =
+            world.api.fault(Times::UntilCleared, move |request| request.lists(resource), Fault::status(500));
+        world.api.namespace("noise", &[]);
+        world.api.compact();
+        world.api.break_watches();
+        world.pass(Duration::from_secs(120)).await;
+        world.count_from_here();
+        world.pass(HALF_AN_HOUR + Duration::from_secs(900)).await;
+        assert_eq!(world.cost(), Cost::NOTHING, "{resource}: {}", world.picture());
+        assert!(world.holds_a_valid_session("alice"), "{resource}");
+
+        world.api.forgive(refusal);
+        world.until("what fell due is renewed", |world| world.sts.count() == 1).await;
+        world.settle().await;
+        assert!(world.is_ready("alice"), "{resource}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_merely_breaks_freezes_nothing() {
     let world = World::with(&[alice()]).await;
     for _ in 0..20 {
