@@ -193,8 +193,7 @@ async fn a_list_that_fails_after_the_history_was_lost_freezes_everything_and_tha
     for resource in VIEWS {
         let world = World::with(&[alice()]).await;
         // The watch would be allowed, but what it ended at is history; and the list that should mend it fails.
-        let refusal =
-            world.api.fault(Times::UntilCleared, move |request| request.lists(resource), Fault::status(500));
+        let refusal = world.api.fault(Times::UntilCleared, move |request| request.lists(resource), Fault::status(500));
         world.api.namespace("noise", &[]);
         world.api.compact();
         world.api.break_watches();
