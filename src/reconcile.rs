@@ -25,7 +25,7 @@ pub use report::{Done, News, news, next_look, status};
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, same_ignoring_times},
     clock::Clock,
-    cluster::{CallError, Calls, Watched},
+    cluster::{CallError, Calls, Health, Watched},
     credentials::Sts,
     metrics::Metrics,
 };
@@ -72,27 +72,28 @@ pub struct Views {
 }
 
 impl Views {
-    /// What has not been listed, in words; empty if every view is whole.
-    #[must_use]
-    pub fn missing(&self) -> Vec<String> {
-        let health = [
+    fn health(&self) -> [&Health; 5] {
+        [
             self.configs.health(),
             self.roles.health(),
             self.secrets.health(),
             self.grants.health(),
             self.namespaces.health(),
-        ];
-        health.into_iter().filter_map(crate::cluster::Health::missing).collect()
+        ]
+    }
+
+    /// What has not been listed, in words; empty if every view is whole.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        self.health().into_iter().filter_map(Health::missing).collect()
     }
 
     /// Waits a moment for every view to be whole, and says whether it is.
     async fn whole(&self) -> bool {
         let all = async {
-            self.configs.health().wait().await;
-            self.roles.health().wait().await;
-            self.secrets.health().wait().await;
-            self.grants.health().wait().await;
-            self.namespaces.health().wait().await;
+            for health in self.health() {
+                health.wait().await;
+            }
         };
         tokio::time::timeout(MOMENT, all).await.is_ok() && self.missing().is_empty()
     }

@@ -40,9 +40,6 @@ pub const KEYS: &str = "keyturn.dev/keys";
 /// Annotation on the Secret: the reason while its credential is withdrawn, else empty.
 pub const WITHDRAWN: &str = "keyturn.dev/withdrawn";
 
-/// Prefixes of labels and annotations that users cannot put on the target.
-pub const RESERVED_PREFIXES: [&str; 2] = ["keyturn.dev/", "kubernetes.io/"];
-
 /// Where pods mount the Secret. Fixed, because the `config` file names it: SDKs run `credential_process`
 /// with no shell and no variables.
 pub const MOUNT_PATH: &str = "/var/run/secrets/keyturn";

@@ -39,8 +39,6 @@ pub struct Plan {
 pub struct Accepted {
     /// What STS is to be asked for.
     pub request: Request,
-    /// The name of the `AwsRole` in use.
-    pub role_name: String,
     /// The name of the grant.
     pub grant: String,
     /// A digest of the request and of the grant as it stands: a failure holds back this attempt only, so that

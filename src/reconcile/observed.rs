@@ -1,7 +1,7 @@
 //! What a decision is made on: values only, gathered by `observe` and by tests.
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, RoleArn, names},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, RoleArn},
     credentials::Credentials,
     secret::{Record, Rendering},
 };
@@ -136,13 +136,6 @@ pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
 pub fn is_controlled_by(metadata: &ObjectMeta, config: &AwsConfig) -> bool {
     let uid = config.metadata.uid.as_deref().unwrap_or_default();
     metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
-}
-
-/// Whether the operator wrote this `AwsRole` from `spec.role` of `config`.
-#[must_use]
-pub fn is_generated_from(role: &AwsRole, config: &AwsConfig) -> bool {
-    is_controlled_by(&role.metadata, config)
-        && role.labels().get(names::CREATED_FROM).map(String::as_str) == Some(names::CREATED_FROM_CONFIG)
 }
 
 /// How the Secret of `config` is to be rendered.

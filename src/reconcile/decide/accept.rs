@@ -6,7 +6,7 @@ use crate::{
     credentials::Request,
     reconcile::{
         grants::{Ask, granted},
-        observed::{Look, Observed, Target, generated_role_name, is_controlled_by},
+        observed::{Look, Observed, Target, is_controlled_by},
     },
 };
 use kube::ResourceExt as _;
@@ -96,12 +96,7 @@ impl Case<'_> {
             .chain_update(grant.uid().unwrap_or_default())
             .chain_update(grant.metadata.generation.unwrap_or_default().to_be_bytes())
             .finalize();
-        Ok(Accepted {
-            role_name: generated_role_name(&self.seen.config, role),
-            grant: grant.name_any(),
-            attempt: format!("{attempt:x}")[..32].to_owned(),
-            request,
-        })
+        Ok(Accepted { grant: grant.name_any(), attempt: format!("{attempt:x}")[..32].to_owned(), request })
     }
 
     fn namespace(&self) -> String {
