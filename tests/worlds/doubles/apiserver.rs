@@ -52,7 +52,10 @@ use super::wire::{self, Clock, ConnectionLost, Listening};
 pub struct ApiServer {
     clock: Clock,
     state: Arc<Mutex<State>>,
+    /// Counts what watches may have to show.
     changed: Arc<tokio::sync::watch::Sender<u64>>,
+    /// Counts the same, and every request that arrives or is answered.
+    noticed: Arc<tokio::sync::watch::Sender<u64>>,
 }
 
 struct State {
@@ -87,8 +90,8 @@ impl ApiServer {
             requests: Vec::new(),
             endings: Vec::new(),
         };
-        let api =
-            Self { clock, state: Arc::new(Mutex::new(state)), changed: Arc::new(tokio::sync::watch::Sender::new(0)) };
+        let counter = || Arc::new(tokio::sync::watch::Sender::new(0));
+        let api = Self { clock, state: Arc::new(Mutex::new(state)), changed: counter(), noticed: counter() };
         api.namespace("default", &[]);
         api
     }
@@ -163,9 +166,9 @@ impl ApiServer {
     /// Waits until this holds. It is looked at whenever a request arrives or is answered and
     /// whenever an object changes. Put a time-out around it.
     pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
-        let mut changed = self.changed();
+        let mut noticed = self.noticed.subscribe();
         while !holds(self) {
-            changed.changed().await.expect("we hold the sender");
+            noticed.changed().await.expect("we hold the sender");
         }
     }
 
@@ -310,6 +313,12 @@ impl ApiServer {
     /// Wakes whoever waits for a change.
     fn tell(&self) {
         self.changed.send_modify(|count| *count += 1);
+        self.tell_of_request();
+    }
+
+    /// Wakes who waits for requests. The watches sleep on: a week of them is thousands of requests.
+    fn tell_of_request(&self) {
+        self.noticed.send_modify(|count| *count += 1);
     }
 
     fn end(&self, ending: Ending) {
@@ -325,6 +334,6 @@ impl ApiServer {
             request.status = Some(status);
         }
         drop(state);
-        self.tell();
+        self.tell_of_request();
     }
 }

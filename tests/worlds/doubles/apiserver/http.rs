@@ -53,7 +53,7 @@ pub(super) async fn answer(api: ApiServer, request: axum::extract::Request) -> R
         state.requests.push(request.clone());
         (request, target, faults)
     };
-    api.tell();
+    api.tell_of_request();
     let number = request.number;
     let mut answer = if faults.is_empty() {
         act(&api, &request, target.as_ref(), false)
@@ -109,7 +109,9 @@ fn act(api: &ApiServer, request: &Request, target: Option<&Target>, hides_object
         Some(target) if api.serves(&target.kind.group) => act_on(api, request, target, hides_objects),
         _ => Ok(discovery::answer(api, &request.path)),
     };
-    api.tell();
+    if request.is_write() {
+        api.tell();
+    }
     effect.unwrap_or_else(IntoResponse::into_response)
 }
 
