@@ -11,6 +11,7 @@
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type of its own")]
 
 mod aws_config;
+mod aws_config_status;
 mod aws_role;
 mod aws_role_grant;
 mod condition;
@@ -18,19 +19,23 @@ mod duration;
 pub mod names;
 mod reason;
 mod role_arn;
+mod session;
+mod subject;
+mod target;
 
-pub use aws_config::{
-    ActiveRole, AwsConfig, AwsConfigSpec, AwsConfigStatus, CredentialProvider, Failure, Format, Mode, Session, Target,
-    TargetStatus, TargetValue,
-};
+pub use aws_config::{ActiveRoleRef, AwsConfig, AwsConfigSpec, CredentialProvider, KeySecretRef, Mode, RoleRetention};
+pub use aws_config_status::{ActiveRole, AwsConfigStatus, Failure, SourceStatus, TargetStatus};
 pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
 pub use aws_role_grant::{
-    AwsRoleGrant, AwsRoleGrantSpec, Ceilings, LabelRequirement, LabelSelector, Namespaces, Operator,
+    AwsRoleGrant, AwsRoleGrantSpec, Ceilings, LabelRequirement, LabelSelector, Namespaces, Operator, TagPatterns,
 };
 pub use condition::{ConditionType, condition, same_ignoring_times, set_conditions};
 pub use duration::{InvalidDuration, SessionDuration};
 pub use reason::Reason;
 pub use role_arn::{InvalidRoleArn, RoleArn};
+pub use session::{Scope, Session, TagValue};
+pub use subject::Subject;
+pub use target::{Format, Target, TargetValue};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

@@ -6,8 +6,10 @@
 
 mod ahead;
 mod calls;
+mod index;
 mod watched;
 
 pub use ahead::Ahead;
 pub use calls::{CallError, Calls, Failed, Preconditions};
+pub use index::Index;
 pub use watched::{Change, Health, Watched, follow};

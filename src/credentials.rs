@@ -1,45 +1,110 @@
-//! OBTAIN: what a credential is, what is asked for it, and why it was not given.
+//! OBTAIN: what a credential is, what is asked for, and why it was not given.
 //!
 //! Knows AWS and nothing of Kubernetes. Secret parts are [`SecretString`]s: their `Debug` shows nothing, and they are
 //! exposed only where a Secret is rendered.
 
 pub mod base;
+mod hops;
+mod identity;
+mod key;
+mod policy;
 mod refusal;
 mod sts;
 
+pub use identity::Identity;
+pub use key::KeyRequest;
+pub use policy::{PolicyError, session_policy};
 pub use refusal::{IssueError, Pace};
-pub use sts::Sts;
+pub use sts::{Answered, Sts};
 
-use crate::api::RoleArn;
+use crate::{api::RoleArn, digest::Digest};
 use jiff::Timestamp;
-use secrecy::SecretString;
-use sha2::{Digest as _, Sha256};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::collections::BTreeMap;
 
-/// The three values of an AWS session.
+/// The values of an AWS session, or of a key.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// Names the session in CloudTrail; not a secret.
     pub access_key_id: String,
     /// Signs requests.
     pub secret_access_key: SecretString,
-    /// Accompanies requests.
-    pub session_token: SecretString,
+    /// Accompanies requests; a key has none.
+    pub session_token: Option<SecretString>,
 }
 
-/// A session as STS issued it. Times are whole seconds of the corrected clock.
+/// A credential as it was obtained. Times are whole seconds of the corrected clock.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// The session.
+    /// The credential.
     pub credentials: Credentials,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// When it expires, as STS said.
-    pub expires_at: Timestamp,
+    /// When it expires, as STS said; a key does not.
+    pub expires_at: Option<Timestamp>,
 }
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A session of a role, from STS.
+    Session(Box<SessionRequest>),
+    /// A key, from a Secret.
+    Key(KeyRequest),
+}
+
+impl Request {
+    /// The role, if it is a session's.
+    #[must_use]
+    pub fn role(&self) -> Option<&RoleArn> {
+        match self {
+            Self::Session(request) => Some(&request.role),
+            Self::Key(_) => None,
+        }
+    }
+
+    /// A digest of all of it. Of a key it says where it is to be found, and not which one it is.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        match self {
+            Self::Session(request) => request.digest(),
+            Self::Key(KeyRequest { secret, access_key_id_key, secret_access_key_key }) => {
+                Digest::default().with("key").with(secret).with(access_key_id_key).with(secret_access_key_key).short()
+            }
+        }
+    }
+
+    /// The digest that is stored on the Secret beside the credential that was obtained: another one is then a reason to
+    /// obtain it anew. A key comes with a digest of its own, so that another key under the same name is noticed.
+    #[must_use]
+    pub fn issue_digest(&self, obtained: &Credentials) -> String {
+        match self {
+            Self::Session(_) => self.digest(),
+            Self::Key(_) => {
+                let secret = obtained.secret_access_key.expose_secret();
+                let key = Digest::default().with(&obtained.access_key_id).with(secret).short();
+                format!("{}{KEY_FOLLOWS}{key}", self.digest())
+            }
+        }
+    }
+
+    /// Whether a credential with this issue digest is what is asked for, as far as that can be told without `current`,
+    /// the key as it is now.
+    #[must_use]
+    pub fn is_answered_by(&self, issue_digest: &str, current: Option<&Credentials>) -> bool {
+        match (self, current) {
+            (Self::Key(_), Some(current)) => issue_digest == self.issue_digest(current),
+            _ => issue_digest.split(KEY_FOLLOWS).next() == Some(self.digest().as_str()),
+        }
+    }
+}
+
+/// Parts the digest of a request from that of the key that answered it.
+const KEY_FOLLOWS: char = '.';
 
 /// What STS is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct SessionRequest {
     /// The role to assume.
     pub role: RoleArn,
     /// `RoleSessionName`: the person.
@@ -48,34 +113,94 @@ pub struct Request {
     pub external_id: String,
     /// `DurationSeconds`.
     pub duration_seconds: i32,
+    /// What else is asked for; usually nothing.
+    pub extras: Extras,
+    /// The roles that are assumed on the way, each from the session of the one before.
+    pub via: Via,
 }
 
-impl Request {
+/// The admin's route to a role. Usually there are no hops: the role is assumed from the operator's own identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Via {
+    /// The roles, in the order in which they are assumed.
+    pub hops: Vec<RoleArn>,
+    /// `ExternalId` at each of them.
+    pub external_id: String,
+}
+
+/// What else STS can be asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// `SourceIdentity`.
+    pub source_identity: Option<String>,
+    /// `Tags`.
+    pub tags: BTreeMap<String, String>,
+    /// `TransitiveTagKeys`, sorted.
+    pub transitive_tags: Vec<String>,
+    /// `Policy`, as [`session_policy`] made it.
+    pub policy: Option<String>,
+    /// `PolicyArns`, sorted.
+    pub policy_arns: Vec<String>,
+}
+
+impl SessionRequest {
     /// A digest of all of it. Stored on the Secret, so that a changed request is noticed and an unchanged one is not
     /// asked again.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
+        let mut digest = Digest::default();
         for part in
             ["v1", self.role.as_str(), &self.session_name, &self.external_id, &self.duration_seconds.to_string()]
         {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
+            digest.part(part);
         }
-        format!("{:x}", hash.finalize())[..32].to_owned()
+        self.extras.add_to(&mut digest);
+        if !self.via.hops.is_empty() {
+            digest.part("via");
+            digest.part(&self.via.external_id);
+            self.via.hops.iter().for_each(|hop| digest.part(hop.as_str()));
+        }
+        digest.short()
     }
+}
+
+impl Extras {
+    /// What is not asked for leaves no trace, so that what is learnt to ask for later changes no digest of today.
+    fn add_to(&self, digest: &mut Digest) {
+        let mut extra = |name: &str, values: &[&str]| {
+            if !values.is_empty() {
+                digest.part(name);
+                digest.part(values.len().to_string());
+                for value in values {
+                    digest.part(value);
+                }
+            }
+        };
+        extra("source-identity", self.source_identity.as_deref().as_slice());
+        let tags: Vec<&str> = self.tags.iter().flat_map(|(key, value)| [key.as_str(), value]).collect();
+        extra("tags", &tags);
+        extra("transitive-tags", &strings(&self.transitive_tags));
+        extra("policy", self.policy.as_deref().as_slice());
+        extra("policy-arns", &strings(&self.policy_arns));
+    }
+}
+
+fn strings(values: &[String]) -> Vec<&str> {
+    values.iter().map(String::as_str).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn request() -> Request {
-        Request {
+    fn request() -> SessionRequest {
+        SessionRequest {
             role: "arn:aws:iam::123456789012:role/analyst".parse().unwrap(),
             session_name: "alice".into(),
             external_id: "prod/scoring".into(),
             duration_seconds: 3600,
+            extras: Extras::default(),
+            via: Via::default(),
         }
     }
 
@@ -84,14 +209,42 @@ mod tests {
         let digest = request().digest();
         assert_eq!(digest, request().digest());
         let others = [
-            Request { role: "arn:aws:iam::123456789012:role/other".parse().unwrap(), ..request() },
-            Request { session_name: "bob".into(), ..request() },
-            Request { external_id: "prod/other".into(), ..request() },
-            Request { duration_seconds: 900, ..request() },
+            SessionRequest { role: "arn:aws:iam::123456789012:role/other".parse().unwrap(), ..request() },
+            SessionRequest { session_name: "bob".into(), ..request() },
+            SessionRequest { external_id: "prod/other".into(), ..request() },
+            SessionRequest { duration_seconds: 900, ..request() },
+            SessionRequest { via: Via { hops: vec![request().role], external_id: String::new() }, ..request() },
         ];
-        for other in others {
-            assert_ne!(digest, other.digest(), "{other:?}");
-        }
+        let extras = [
+            Extras { source_identity: Some("alice".into()), ..Extras::default() },
+            Extras { tags: [("a".to_owned(), "b".to_owned())].into(), ..Extras::default() },
+            Extras { transitive_tags: vec!["a".into()], ..Extras::default() },
+            Extras { policy: Some("{}".into()), ..Extras::default() },
+            Extras { policy_arns: vec!["arn".into()], ..Extras::default() },
+        ];
+        let others = others.into_iter().chain(extras.map(|extras| SessionRequest { extras, ..request() }));
+        let digests: std::collections::BTreeSet<String> = others.map(|other| other.digest()).collect();
+        assert_eq!(digests.len(), 10, "all differ");
+        assert!(!digests.contains(&digest));
+    }
+
+    #[test]
+    fn another_key_under_the_same_name_is_noticed_once_it_is_known() {
+        let key = |secret: &str| Credentials {
+            access_key_id: "AKIAEXAMPLE".into(),
+            secret_access_key: secret.into(),
+            session_token: None,
+        };
+        let from = |secret: &str| {
+            let (id, value) = ("id".to_owned(), "key".to_owned());
+            Request::Key(KeyRequest { secret: secret.into(), access_key_id_key: id, secret_access_key_key: value })
+        };
+        let stored = from("mine").issue_digest(&key("one"));
+        assert!(from("mine").is_answered_by(&stored, None) && from("mine").is_answered_by(&stored, Some(&key("one"))));
+        assert!(!from("mine").is_answered_by(&stored, Some(&key("two"))), "the key was changed");
+        assert!(!from("other").is_answered_by(&stored, None), "another Secret is named");
+        assert!(!Request::Session(Box::new(request())).is_answered_by(&stored, None), "another provider");
+        assert!(!stored.contains("one"));
     }
 
     #[test]
@@ -99,7 +252,7 @@ mod tests {
         let credentials = Credentials {
             access_key_id: "ASIAEXAMPLE".into(),
             secret_access_key: "the-secret-key".into(),
-            session_token: "the-session-token".into(),
+            session_token: Some("the-session-token".into()),
         };
         let shown = format!("{credentials:?}");
         assert!(!shown.contains("the-secret-key") && !shown.contains("the-session-token"), "{shown}");

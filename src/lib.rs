@@ -20,11 +20,12 @@
 //! | --- | --- | --- |
 //! | [`api`] | the contract: resources, conditions, reasons, names | nothing |
 //! | [`clock`] | the one source of time | nothing |
+//! | [`digest`] | digests of several parts | nothing |
 //! | [`metrics`] | what is counted | `api`, `credentials` |
-//! | [`credentials`] | OBTAIN: what STS gives, and why it refuses; nothing of Kubernetes | `api`, `clock` |
-//! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials` |
+//! | [`credentials`] | OBTAIN: what STS gives, and why it refuses; nothing of Kubernetes | `api`, `clock`, `digest` |
+//! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
-//! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `metrics`, `secret` |
+//! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `digest`, `metrics`, `secret` |
 //! | [`controller`] | which object is looked at when | `api`, `cluster`, `reconcile` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `clock`, `metrics`, `reconcile` |
 //! | [`operator`] | the parts put together | `api`, `clock`, `cluster`, `controller`, `credentials`, `metrics`, `reconcile`, `server` |
@@ -35,7 +36,7 @@
 //!
 //! # What holds everywhere
 //!
-//! * Decisions are functions of values and `now`. `api`, `secret`, `reconcile::{decide, grants, observed, report,
+//! * Decisions are functions of values and `now`. `api`, `digest`, `secret`, `reconcile::{decide, grants, observed, report,
 //!   schedule}` hold no client, read no clock and no environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
@@ -49,6 +50,7 @@ pub mod clock;
 pub mod cluster;
 pub mod controller;
 pub mod credentials;
+pub mod digest;
 pub mod metrics;
 pub mod operator;
 pub mod reconcile;

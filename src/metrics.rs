@@ -2,8 +2,8 @@
 //! what is a property of the objects (how many, how long they still live) is worked out when it is asked for.
 
 use crate::{
-    api::Reason,
-    credentials::{IssueError, Issued},
+    api::{CredentialProvider, Reason},
+    credentials::Answered,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
@@ -11,7 +11,6 @@ use prometheus_client::{
     registry::Registry,
 };
 use std::{fmt, sync::Arc};
-use tokio::time::Instant;
 
 /// The metrics of the process. Clones share them.
 #[derive(Clone)]
@@ -115,38 +114,33 @@ impl Metrics {
         }
     }
 
-    /// Runs one call to STS and counts it and its time.
-    ///
-    /// # Errors
-    /// Those of the call.
-    pub async fn timed_issue(
-        &self,
-        call: impl Future<Output = Result<Issued, IssueError>>,
-    ) -> Result<Issued, IssueError> {
-        let started = Instant::now();
-        let result = call.await;
-        self.issue_seconds.observe(started.elapsed().as_secs_f64());
-        let outcome = match &result {
-            Ok(_) => "success",
-            Err(error) if error.reason == Reason::Throttled => "throttled",
-            Err(_) => "error",
-        };
-        self.sts_requests.get_or_create(&StsLabels { outcome }).inc();
-        result
+    /// Counts a call to STS and its time. For [`crate::credentials::Sts`].
+    #[must_use]
+    pub fn sts_answered(&self) -> Answered {
+        let (seconds, requests) = (self.issue_seconds.clone(), self.sts_requests.clone());
+        Arc::new(move |took, failed| {
+            seconds.observe(took.as_secs_f64());
+            let outcome = match failed {
+                None => "success",
+                Some(Reason::Throttled) => "throttled",
+                Some(_) => "error",
+            };
+            requests.get_or_create(&StsLabels { outcome }).inc();
+        })
     }
 
     /// A credential was issued and written.
-    pub fn issued(&self, reason: Reason) {
-        self.issue("success", reason);
+    pub fn issued(&self, provider: CredentialProvider, reason: Reason) {
+        self.issue(provider, "success", reason);
     }
 
     /// A credential was not issued.
-    pub fn failed(&self, reason: Reason) {
-        self.issue("failure", reason);
+    pub fn failed(&self, provider: CredentialProvider, reason: Reason) {
+        self.issue(provider, "failure", reason);
     }
 
-    fn issue(&self, outcome: &'static str, reason: Reason) {
-        let labels = IssueLabels { provider: "temporary", outcome, reason: ReasonLabel(reason) };
+    fn issue(&self, provider: CredentialProvider, outcome: &'static str, reason: Reason) {
+        let labels = IssueLabels { provider: provider.as_str(), outcome, reason: ReasonLabel(reason) };
         self.issues.get_or_create(&labels).inc();
     }
 

@@ -4,10 +4,10 @@ use crate::{
     api,
     clock::{Clock, http_date},
     cluster::Calls,
-    controller::{Scope, Shared},
+    controller::{Scope, Shared, Waker},
     credentials::Sts,
     metrics::Metrics,
-    reconcile::{Context, Memory, Views},
+    reconcile::{Context, Memory, Views, schedule},
     server::{self, Admin},
 };
 use futures::{FutureExt as _, future};
@@ -95,10 +95,10 @@ impl Operator {
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
         let scopes: Vec<Scope> = scopes.into_iter().map(|namespace| Scope::new(namespace, &shared)).collect();
         let views: Arc<[Views]> = scopes.iter().map(Scope::views).collect();
-        let wakers = scopes.iter().map(Scope::waker).collect();
+        let wakers: Vec<Waker> = scopes.iter().map(Scope::waker).collect();
         let shutdown = shutdown.shared();
 
-        let watching = tokio::spawn(shared.run(self.client.clone(), shared_writers, wakers));
+        let watching = tokio::spawn(shared.run(self.client.clone(), shared_writers, wakers.clone()));
         let admin = Admin { views, metrics: metrics.clone(), clock: self.clock.clone() };
         let router = server::router(admin.clone());
         let serving = tokio::spawn(async move {
@@ -109,7 +109,10 @@ impl Operator {
             }
         });
         let complaining = tokio::spawn(complain(admin.views.clone()));
-        let _end_with_us = (AbortOnDrop(watching), AbortOnDrop(serving), AbortOnDrop(complaining));
+
+        let sts = Sts::new(self.sts.clone(), self.clock.clone(), metrics.sts_answered());
+        let identifying = tokio::spawn(identify(sts.clone(), wakers));
+        let _end_with_us = [watching, serving, complaining, identifying].map(AbortOnDrop);
 
         let controllers = scopes.into_iter().map(|scope| {
             let context = Context {
@@ -117,7 +120,7 @@ impl Operator {
                 clock: self.clock.clone(),
                 calls: Calls::new(self.client.clone()),
                 views: scope.views(),
-                sts: Sts::new(self.sts.clone(), self.clock.clone()),
+                sts: sts.clone(),
                 memory: memory.clone(),
                 metrics: metrics.clone(),
                 instance: self.instance.as_str().into(),
@@ -125,6 +128,22 @@ impl Operator {
             scope.run(self.client.clone(), context, shutdown.clone())
         });
         future::join_all(controllers).await;
+    }
+}
+
+/// Finds out who the operator is in AWS, whenever STS can be reached. Until then STS itself refuses what it would.
+async fn identify(sts: Sts, wakers: Vec<Waker>) {
+    for attempt in 1.. {
+        match sts.identify().await {
+            Ok(identity) => {
+                tracing::info!(arn = identity.arn(), "the operator's identity in AWS");
+                wakers.iter().for_each(Waker::all);
+                return;
+            }
+            Err(error) => tracing::warn!(error, "STS does not say who the operator is in AWS; it will be asked again"),
+        }
+        let wait = schedule::fast_delay("identity", attempt);
+        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
     }
 }
 

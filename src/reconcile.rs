@@ -3,7 +3,7 @@
 //! ```text
 //!   observe [client] ─▶ Observed ─▶ decide [pure] ─▶ Plan ─▶ act [client] ─▶ Done ─▶ report [pure, then client]
 //!                          ▲                          │
-//!                          └──── look (at most twice) ┘
+//!                          └──────────── look ──────────┘
 //! ```
 //!
 //! Level-triggered: it does not matter why it is looked at. Nothing that matters is kept in memory: the truth about a
@@ -17,22 +17,25 @@ mod memory;
 mod observe;
 pub mod observed;
 mod report;
+mod role;
 pub mod schedule;
+pub mod views;
 
 pub use memory::Memory;
 pub use report::{Done, News, news, next_look, status};
+pub use role::reconcile_role;
+pub use views::Views;
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, same_ignoring_times},
+    api::{AwsConfig, same_ignoring_times},
     clock::Clock,
-    cluster::{CallError, Calls, Health, Watched},
+    cluster::{CallError, Calls},
     credentials::Sts,
     metrics::Metrics,
 };
 use decide::{Step, decide};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{ResourceExt as _, core::PartialObjectMeta};
+use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
 /// Everything that a reconcile works with. One for each watched scope; the parts are shared.
@@ -56,51 +59,8 @@ pub struct Context {
     pub instance: Arc<str>,
 }
 
-/// What the API server shows of each kind.
-#[derive(Clone)]
-pub struct Views {
-    /// The configs of the scope.
-    pub configs: Watched<AwsConfig>,
-    /// The roles of the scope.
-    pub roles: Watched<AwsRole>,
-    /// The metadata of the Secrets of the scope that carry our label.
-    pub secrets: Watched<PartialObjectMeta<Secret>>,
-    /// All grants.
-    pub grants: Watched<AwsRoleGrant>,
-    /// The names and labels of all namespaces.
-    pub namespaces: Watched<PartialObjectMeta<Namespace>>,
-}
-
-impl Views {
-    fn health(&self) -> [&Health; 5] {
-        [
-            self.configs.health(),
-            self.roles.health(),
-            self.secrets.health(),
-            self.grants.health(),
-            self.namespaces.health(),
-        ]
-    }
-
-    /// What has not been listed, in words; empty if every view is whole.
-    #[must_use]
-    pub fn missing(&self) -> Vec<String> {
-        self.health().into_iter().filter_map(Health::missing).collect()
-    }
-
-    /// Waits a moment for every view to be whole, and says whether it is.
-    async fn whole(&self) -> bool {
-        let all = async {
-            for health in self.health() {
-                health.wait().await;
-            }
-        };
-        tokio::time::timeout(MOMENT, all).await.is_ok() && self.missing().is_empty()
-    }
-}
-
-/// How long a look waits for views that are not whole before it makes room for others.
-const MOMENT: Duration = Duration::from_secs(2);
+/// More than the looks that one decision can ask for: role or key, the Secret's metadata, its content.
+const LOOKS: usize = 5;
 
 /// Looks at one config and does what is to be done. Returns when to look again.
 ///
@@ -114,16 +74,19 @@ const MOMENT: Duration = Duration::from_secs(2);
 pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Duration, CallError> {
     // Nothing is issued and nothing is withdrawn on half a view.
     if !context.views.whole().await {
-        return Ok(MOMENT);
+        return Ok(views::MOMENT);
     }
     let Some(mut seen) = observe::observe(context, &config) else {
         context.memory.forget(&config.uid().unwrap_or_default());
         return Ok(until(context.clock.now(), None));
     };
     let mut plan = decide(&seen, context.clock.now());
-    // Each look answers what the plan asks for, so two are enough; a third means that somebody is faster than we are.
-    for _ in 0..2 {
+    // Each look answers what the plan asks for, so a few are enough; more mean that somebody is faster than we are.
+    for _ in 0..LOOKS {
         match plan.step {
+            Step::LookForRole => observe::look_for_role(context, &mut seen).await?,
+            Step::LookForSource => observe::look_for_source(context, &mut seen).await?,
+            Step::LookAtSource => observe::look_at_source(context, &mut seen).await?,
             Step::LookForTarget => observe::look_for_target(context, &mut seen).await?,
             Step::LookInside => observe::look_inside(context, &mut seen).await?,
             _ => break,
@@ -163,7 +126,6 @@ async fn report(
         without(&before) == without(&after)
     };
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.name_any());
-    act::mark_roles(context, seen).await?;
     if !same || seen.config.status.is_none() {
         let write = context.calls.config_status(&namespace, &name, &after);
         context.views.configs.ahead().write(&namespace, &name, write).await?;

@@ -47,8 +47,7 @@ pub async fn prepare(client: &Client) -> Result {
         roles: vec!["arn:aws:iam::123456789012:role/ds-*".to_owned()],
         namespaces: Some(Namespaces { names: namespaces, selector: None }),
         persons: vec!["*".to_owned()],
-        ceilings: None,
-        external_id: None,
+        ..AwsRoleGrantSpec::default()
     };
     Api::all(client.clone()).create(&PostParams::default(), &AwsRoleGrant::new("bench", spec)).await?;
     Ok(())

@@ -14,7 +14,7 @@ use k8s_openapi::{
 };
 use keyturn::{
     api::{AwsConfig, AwsConfigSpec, Format, names},
-    credentials::{self, Issued, Request},
+    credentials::{self, Issued, Request, SessionRequest},
     secret::{Record, Rendering, desired, render},
 };
 use kube::{
@@ -106,11 +106,13 @@ impl Floor {
     /// Does the work for one object.
     pub async fn issue(&self, namespace: &str, name: &str) -> Result<Took> {
         let begun = Instant::now();
-        let request = Request {
+        let request = SessionRequest {
             role: self.spec.role_arn()?.ok_or("no role")?,
             session_name: self.spec.person.clone().unwrap_or_default(),
             external_id: format!("bench/{namespace}"),
             duration_seconds: 3600,
+            extras: credentials::Extras::default(),
+            via: credentials::Via::default(),
         };
         let issued = self.assume_role(&request).await?;
         let secret = self.secret(namespace, name, &request, &issued)?;
@@ -125,7 +127,7 @@ impl Floor {
         Ok(Took { to_secret, whole: begun.elapsed() })
     }
 
-    async fn assume_role(&self, request: &Request) -> Result<Issued> {
+    async fn assume_role(&self, request: &SessionRequest) -> Result<Issued> {
         let call = self.sts.assume_role().role_arn(request.role.as_str()).role_session_name(&request.session_name);
         let call = call.external_id(&request.external_id).duration_seconds(request.duration_seconds);
         let session = call.send().await?.credentials.ok_or("STS gave nothing")?;
@@ -134,16 +136,16 @@ impl Floor {
             credentials: credentials::Credentials {
                 access_key_id: session.access_key_id,
                 secret_access_key: session.secret_access_key.into(),
-                session_token: session.session_token.into(),
+                session_token: Some(session.session_token.into()),
             },
             issued_at: expires_at - Duration::from_hours(1),
-            expires_at,
+            expires_at: Some(expires_at),
         })
     }
 
     /// keyturn's Secret, but nobody's: with the owner's label the operator would see it, and with the owner's
     /// reference the garbage collector would take it away.
-    fn secret(&self, namespace: &str, name: &str, request: &Request, issued: &Issued) -> Result<Secret> {
+    fn secret(&self, namespace: &str, name: &str, request: &SessionRequest, issued: &Issued) -> Result<Secret> {
         let mut config = AwsConfig::new(name, self.spec.clone());
         config.metadata.namespace = Some(namespace.to_owned());
         let rendering = Rendering {
@@ -155,7 +157,13 @@ impl Floor {
             annotations: BTreeMap::new(),
         };
         let content = render(&rendering, &issued.credentials, issued.expires_at)?;
-        let record = Record::of(request, issued, &request.session_name, rendering.digest(), &content);
+        let record = Record::of(
+            &Request::Session(Box::new(request.clone())),
+            issued,
+            &request.session_name,
+            rendering.digest(),
+            &content,
+        );
         let mut secret = desired(&config, &rendering, &record, content, None);
         secret.metadata.owner_references = None;
         secret.metadata.labels = Some([(format!("{GROUP}/floor"), name.to_owned())].into());
@@ -164,7 +172,7 @@ impl Floor {
 }
 
 /// A status as keyturn writes it after an issue.
-fn status(request: &Request, issued: &Issued, target: &str, version: Option<&str>) -> serde_json::Value {
+fn status(request: &SessionRequest, issued: &Issued, target: &str, version: Option<&str>) -> serde_json::Value {
     let at = issued.issued_at.to_string();
     let condition = |type_: &str, message: &str| {
         json!({"type": type_, "status": "True", "reason": "Issued", "message": message,
@@ -184,7 +192,7 @@ fn status(request: &Request, issued: &Issued, target: &str, version: Option<&str
         "accessKeyId": issued.credentials.access_key_id,
         "person": request.session_name,
         "issuedAt": at,
-        "expiresAt": issued.expires_at.to_string(),
-        "renewAt": issued.expires_at.to_string(),
+        "expiresAt": issued.expires_at,
+        "renewAt": issued.expires_at,
     }})
 }

@@ -1,14 +1,13 @@
 //! `AwsConfig`: a person asks for the credentials of a role, and says how they should be delivered.
 
-use super::{RoleArn, SessionDuration, names, role_arn::ROLE_ARN_PATTERN};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{CustomResource, KubeSchema};
+use super::{
+    AwsConfigStatus, Format, RoleArn, Session, SessionDuration, Subject, Target, names, role_arn::ROLE_ARN_PATTERN,
+};
+use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
-const SECRET_NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// What a person asks for: the credentials of one IAM role as a Secret that is always fresh.
 ///
@@ -40,28 +39,46 @@ const SECRET_NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.mode != 'User' || has(self.person)").message("person is required in User mode"),
+    validation = Rule::new("self.mode != 'System' || !has(self.person)").message("person is not allowed in System mode: the credential is the namespace's"),
+    validation = Rule::new("self.credentialProvider == 'temporary' || (!has(self.role) && !has(self.activeRoleRef) && !has(self.session) && !has(self.renewBefore))").message("role, activeRoleRef, session and renewBefore belong to credentialProvider temporary"),
+    validation = Rule::new("self.credentialProvider != 'default' || has(self.keySecretRef)").message("credentialProvider default needs keySecretRef"),
+    validation = Rule::new("self.credentialProvider == 'default' || !has(self.keySecretRef)").message("keySecretRef belongs to credentialProvider default"),
+    validation = Rule::new("!has(self.role) || !has(self.activeRoleRef)").message("role and activeRoleRef exclude each other: role creates and activates an AwsRole, activeRoleRef names an existing one"),
+    validation = Rule::new("!has(self.session) || self.session.scope != 'Buckets' || has(self.defaultBucket)").message("session.scope Buckets needs defaultBucket"),
     validation = Rule::new("!has(self.renewBefore) || !self.renewBefore.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || duration(self.renewBefore) < (has(self.session) && has(self.session.duration) && self.session.duration.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') ? duration(self.session.duration) : duration('1h'))").message("renewBefore must be shorter than session.duration (default 1h)")
 )]
 pub struct AwsConfigSpec {
-    /// Whose credential it is. User: one person's.
+    /// Whose credential it is. User: one person's. System: the namespace's, shared by everybody in it; a grant has to name `system:<namespace>`.
     #[serde(default)]
     pub mode: Mode,
 
     /// The person, as AWS sees them: the role session's name in CloudTrail. Used as it is, never rewritten.
-    /// Letters, digits and `_+=.@-`, 2 to 64 characters.
+    /// Letters, digits and `_+=.@-`, 2 to 64 characters. Required in User mode, not allowed in System mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 64), regex(pattern = "^[A-Za-z0-9_+=.@-]{2,64}$"))]
     #[x_kube(validation = Rule::new("self != 'system'").message("person must not be \"system\": that name stands for a namespace's shared credentials"))]
     pub person: Option<String>,
 
-    /// Where the credential comes from. temporary: a session of an IAM role, from STS.
+    /// Where the credential comes from. temporary: a session of an IAM role, from STS. default: a key and its secret, from a Secret of the user's.
     #[serde(default)]
     pub credential_provider: CredentialProvider,
 
-    /// The ARN of the IAM role. The operator creates and activates an `AwsRole` for it. Without it the operator waits (reason RolePending).
+    /// The ARN of the IAM role. The operator creates and activates an AwsRole for it. Without role and activeRoleRef the operator waits (reason RolePending).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048), regex(pattern = ROLE_ARN_PATTERN))]
     pub role: Option<String>,
+
+    /// Instead of role: an existing AwsRole of this AwsConfig to be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_role_ref: Option<ActiveRoleRef>,
+
+    /// What becomes of an AwsRole that was created for role and is no longer the active one. Retain: it stays, inactive. Prune: it is deleted. AwsRoles that users wrote are never deleted.
+    #[serde(default)]
+    pub role_retention: RoleRetention,
+
+    /// For credentialProvider default: the Secret that holds the key. Its owner has to have labelled it `keyturn.dev/source: "true"`. It is never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_secret_ref: Option<KeySecretRef>,
 
     /// What is asked of STS besides the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,151 +119,75 @@ pub enum Mode {
     /// One person's.
     #[default]
     User,
+    /// The namespace's, shared by everybody in it.
+    System,
+}
+
+/// An `AwsRole` of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActiveRoleRef {
+    /// The name of the AwsRole, whose awsConfigRef has to name this AwsConfig.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What becomes of a generated `AwsRole` that is no longer the active one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RoleRetention {
+    /// It stays, inactive.
+    #[default]
+    Retain,
+    /// It is deleted.
+    Prune,
+}
+
+/// A Secret of the same namespace that holds a key and its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeySecretRef {
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// The key of its data that holds the access key ID.
+    #[serde(default = "default_access_key_id_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub access_key_id_key: String,
+
+    /// The key of its data that holds the secret access key.
+    #[serde(default = "default_secret_access_key_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub secret_access_key_key: String,
+}
+
+fn default_access_key_id_key() -> String {
+    "aws_access_key_id".to_owned()
+}
+
+fn default_secret_access_key_key() -> String {
+    "aws_secret_access_key".to_owned()
 }
 
 /// Where a credential comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CredentialProvider {
     /// A session of an IAM role, from STS.
     #[default]
     Temporary,
+    /// A key and its secret, from a Secret of the user's.
+    Default,
 }
 
-/// What is asked of STS besides the role.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Session {
-    /// How long the credential lives, in hours and minutes: 15m to 12h, default 1h. At most what the role's
-    /// MaxSessionDuration and the grant's maxDuration allow, and 1h where the operator itself runs on a role's session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("!self.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || (duration(self) >= duration('15m') && duration(self) <= duration('12h'))").message("duration must be from 15m to 12h"))]
-    pub duration: Option<SessionDuration>,
-}
-
-/// The Secret that a credential is written into.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Target {
-    /// The Secret's name. Default: the name of this AwsConfig followed by `-aws`. Immutable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME_PATTERN))]
-    pub name: Option<String>,
-
-    /// In which forms the Secret holds the credential. Env: variables for `envFrom`. Files: `config`, `credentials` and `credential-process.json` to mount. Default: both.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
-    pub formats: Option<Vec<Format>>,
-
-    /// Labels to put on the Secret, at most 32.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("a label's key is an optional DNS prefix and a slash, then at most 63 letters, digits and -_."))]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('keyturn.dev/') && !k.startsWith('kubernetes.io/') && k != 'app.kubernetes.io/managed-by')").message("the labels keyturn.dev/*, kubernetes.io/* and app.kubernetes.io/managed-by are reserved"))]
-    #[x_kube(validation = Rule::new("self.all(k, self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$') && size(self[k]) <= 63)").message("a label's value is at most 63 letters, digits and -_., and begins and ends with a letter or digit"))]
-    pub labels: BTreeMap<String, TargetValue>,
-
-    /// Annotations to put on the Secret, at most 32 of at most 1024 characters.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("an annotation's key is an optional DNS prefix and a slash, then at most 63 letters, digits and -_."))]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('keyturn.dev/') && !k.startsWith('kubernetes.io/'))").message("the annotations keyturn.dev/* and kubernetes.io/* are reserved"))]
-    pub annotations: BTreeMap<String, TargetValue>,
-}
-
-/// The value of a label or annotation on the target.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-#[schemars(inline)]
-pub struct TargetValue(#[schemars(length(max = 1024))] pub String);
-
-/// A form in which the Secret holds the credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Format {
-    /// `AWS_ACCESS_KEY_ID` and the rest, for `envFrom`.
-    Env,
-    /// `config`, `credentials` and `credential-process.json`, to be mounted.
-    Files,
-}
-
-impl Format {
-    /// What a target that names no formats gets.
-    pub const DEFAULT: [Self; 2] = [Self::Env, Self::Files];
-}
-
-/// What the operator answers. Everything about the credential is a projection of the Secret's annotations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AwsConfigStatus {
-    /// The generation of the spec that this status is about.
-    pub observed_generation: Option<i64>,
-
-    /// Accepted (spec, references and grant are in order), Issued (a valid credential is in the Secret), Ready (both), RenewalFailing (only while it is so).
-    #[serde(default)]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-
-    /// The AwsRole in use.
-    pub active_role: Option<ActiveRole>,
-
-    /// The external ID that the operator sends: what the role's trust policy should require.
-    pub external_id: Option<String>,
-
-    /// The Secret.
-    pub target: Option<TargetStatus>,
-
-    /// The access key ID of the session in the Secret. Not a secret: it names the session in CloudTrail.
-    pub access_key_id: Option<String>,
-
-    /// The person whom the credential in the Secret is for.
-    pub person: Option<String>,
-
-    /// When the credential was issued.
-    pub issued_at: Option<Time>,
-
-    /// When the credential expires.
-    pub expires_at: Option<Time>,
-
-    /// When the credential will be renewed.
-    pub renew_at: Option<Time>,
-
-    /// Present while issuing fails.
-    pub failure: Option<Failure>,
-}
-
-/// The `AwsRole` in use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ActiveRole {
-    /// The name of the AwsRole.
-    pub name: String,
-    /// Its ARN.
-    pub role: String,
-}
-
-/// The Secret that a credential is in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TargetStatus {
-    /// The Secret's name.
-    pub name: String,
-    /// The Secret's resourceVersion as the operator last wrote it: a Secret that still has it needs no look inside.
-    pub resource_version: Option<String>,
-}
-
-/// A failure of issuing, kept here so that a restart does not forget how long to wait.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Failure {
-    /// How many attempts failed in a row.
-    pub count: i32,
-    /// When the first of them failed.
-    pub since: Time,
-    /// When the last of them failed.
-    pub last_at: Time,
-    /// Before this time there is no other attempt, unless what is asked for changes.
-    pub next_attempt_at: Time,
-    /// Digest of what was tried: of the request to STS and of the grant that allowed it. Anything else is tried at once.
-    pub attempt: String,
+impl CredentialProvider {
+    /// The name as it stands in specs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Temporary => "temporary",
+            Self::Default => "default",
+        }
+    }
 }
 
 impl AwsConfig {
@@ -255,6 +196,15 @@ impl AwsConfig {
     pub fn target_name(&self) -> String {
         let named = self.spec.target.as_ref().and_then(|target| target.name.clone());
         named.unwrap_or_else(|| names::default_target(self.metadata.name.as_deref().unwrap_or_default()))
+    }
+
+    /// Whom the credential is for; `None` if no person is named in User mode, which the schema refuses.
+    #[must_use]
+    pub fn subject(&self) -> Option<Subject> {
+        match self.spec.mode {
+            Mode::User => self.spec.person.as_deref().map(Subject::person),
+            Mode::System => Some(Subject::namespace(&self.namespace().unwrap_or_default())),
+        }
     }
 }
 
@@ -267,6 +217,11 @@ impl AwsConfigSpec {
         formats.sort_unstable();
         formats.dedup();
         formats
+    }
+
+    /// All buckets that it names, the default one first.
+    pub fn buckets(&self) -> impl Iterator<Item = &str> {
+        self.default_bucket.iter().chain(&self.extra_buckets).map(String::as_str)
     }
 
     /// How long the session should live.

@@ -1,11 +1,13 @@
 //! `AwsRole`: an IAM role that one `AwsConfig` may use.
 
 use super::role_arn::ROLE_ARN_PATTERN;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An IAM role of one `AwsConfig`. The operator writes one for each `spec.role` of an `AwsConfig`.
+/// An IAM role of one `AwsConfig`. The operator writes one for each `spec.role` of an `AwsConfig`; users may write others,
+/// and choose among them with `spec.activeRoleRef`.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "keyturn.dev",
@@ -17,11 +19,12 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "awsr",
     category = "keyturn",
-    doc = "AwsRole is an IAM role of one AwsConfig. The operator writes one for each role that an AwsConfig names.",
+    doc = "AwsRole is an IAM role of one AwsConfig. The operator writes one for spec.role of an AwsConfig; users may write others and choose among them with spec.activeRoleRef.",
     printcolumn(name = "Config", type_ = "string", json_path = ".spec.awsConfigRef.name"),
     printcolumn(name = "Person", type_ = "string", json_path = ".spec.person"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
     printcolumn(name = "Active", type_ = "boolean", json_path = ".status.active"),
+    printcolumn(name = "Usable", type_ = "string", json_path = ".status.conditions[?(@.type=='Usable')].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -31,12 +34,12 @@ pub struct AwsRoleSpec {
     /// The AwsConfig of the same namespace that this role belongs to. Immutable.
     pub aws_config_ref: AwsConfigRef,
 
-    /// The person, equal to the AwsConfig's. Immutable.
+    /// The person, equal to the AwsConfig's; absent for an AwsConfig in System mode. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 64), regex(pattern = "^[A-Za-z0-9_+=.@-]{2,64}$"))]
     pub person: Option<String>,
 
-    /// The ARN of the IAM role.
+    /// The ARN of the IAM role. Changing that of the active AwsRole issues a new credential at once.
     #[schemars(length(max = 2048), regex(pattern = ROLE_ARN_PATTERN))]
     pub role: String,
 }
@@ -50,8 +53,13 @@ pub struct AwsConfigRef {
 }
 
 /// What the operator says of an `AwsRole`. Nothing in it changes at a renewal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AwsRoleStatus {
     /// Whether its AwsConfig uses this role now.
     pub active: Option<bool>,
+
+    /// Usable: whether its AwsConfig could use it as it now asks, and if not, why.
+    #[serde(default)]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
 }

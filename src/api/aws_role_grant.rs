@@ -1,6 +1,6 @@
 //! `AwsRoleGrant`: which namespaces may use which IAM roles, as whom. Only cluster admins write it.
 
-use super::SessionDuration;
+use super::{CredentialProvider, SessionDuration, role_arn::ROLE_ARN_PATTERN};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,12 +22,16 @@ use std::collections::BTreeMap;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!('temporary' in self.providers) || (has(self.roles) && size(self.roles) > 0)").message("provider temporary needs roles"))]
 pub struct AwsRoleGrantSpec {
-    /// The roles: globs over the whole ARN. `*` is the only wildcard and crosses neither `/` nor `:`.
-    #[schemars(
-        length(min = 1, max = 64),
-        inner(length(min = 1, max = 2048), regex(pattern = r"^arn:[A-Za-z0-9_+=,.@/:*-]+$"))
-    )]
+    /// The credential providers that may be used. default, which names no role, is allowed only where it is listed; a ceiling on sessions refuses it, since a key has neither end nor scope.
+    #[serde(default = "only_temporary")]
+    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
+    pub providers: Vec<CredentialProvider>,
+
+    /// The roles: globs over the whole ARN. `*` is the only wildcard and crosses neither `/` nor `:`. Needed for provider temporary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 2048), regex(pattern = r"^arn:[A-Za-z0-9_+=,.@/:*-]+$")))]
     #[x_kube(validation = Rule::new("self.all(r, !r.contains('**'))").message("** is no wildcard here: * stands for any characters but / and :"))]
     pub roles: Vec<String>,
 
@@ -35,11 +39,25 @@ pub struct AwsRoleGrantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Namespaces>,
 
-    /// The persons who may be named: globs, `*` for any. Absent: nobody.
+    /// The persons who may be named: globs, `*` for any. Absent: nobody. For AwsConfigs in System mode: `system:<namespace>`, which `*` does not cover.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_+=.@*-]+$")))]
+    #[schemars(
+        length(max = 256),
+        inner(length(min = 1, max = 71), regex(pattern = "^(system:[a-z0-9*-]{1,63}|[A-Za-z0-9_+=.@*-]{1,64})$"))
+    )]
     #[x_kube(validation = Rule::new("self.all(p, !p.contains('**'))").message("** is no wildcard here: write *"))]
     pub persons: Vec<String>,
+
+    /// The session tags that may be asked for, by key, at most 50: for each the values, as globs; here `*` stands for any characters. Absent: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 50))]
+    #[x_kube(validation = Rule::new("self.all(k, size(k) <= 128)").message("a session tag's key is at most 128 characters long"))]
+    pub tags: BTreeMap<String, TagPatterns>,
+
+    /// The way to these roles: IAM roles, at most two, that are assumed one after the other before them, each from the session of the one before. A hop grants nothing by itself. Sessions at the end of such a way live at most 1h.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2), inner(length(max = 2048), regex(pattern = ROLE_ARN_PATTERN)))]
+    pub via: Vec<String>,
 
     /// Limits. A request that exceeds one is refused with its name, never clamped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +69,39 @@ pub struct AwsRoleGrantSpec {
     #[schemars(length(min = 2, max = 1224), regex(pattern = "^[A-Za-z0-9_+=,.@:/-]+$"))]
     pub external_id: Option<String>,
 }
+
+fn only_temporary() -> Vec<CredentialProvider> {
+    vec![CredentialProvider::Temporary]
+}
+
+impl Default for AwsRoleGrantSpec {
+    /// Allows nothing.
+    fn default() -> Self {
+        Self {
+            providers: only_temporary(),
+            roles: vec![],
+            namespaces: None,
+            persons: vec![],
+            tags: BTreeMap::new(),
+            via: vec![],
+            ceilings: None,
+            external_id: None,
+        }
+    }
+}
+
+/// Globs for the values of one session tag.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct TagPatterns(
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(max = 256), regex(pattern = r"^[\p{L}\p{Z}\p{N}_.:/=+@*-]*$")),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub Vec<String>,
+);
 
 /// Namespaces by name or by label: one of both has to match.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -118,4 +169,19 @@ pub struct Ceilings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!self.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || (duration(self) >= duration('15m') && duration(self) <= duration('12h'))").message("maxDuration must be from 15m to 12h"))]
     pub max_duration: Option<SessionDuration>,
+
+    /// true: only sessions with scope Buckets.
+    #[serde(default)]
+    pub require_scope_buckets: bool,
+
+    /// The buckets that an AwsConfig may name as defaultBucket or in extraBuckets: globs. Absent: any. Together with
+    /// requireScopeBuckets these are the only buckets that a session reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63), regex(pattern = "^[a-z0-9.*-]+$")))]
+    #[x_kube(validation = Rule::new("self.all(b, !b.contains('**'))").message("** is no wildcard here: write *"))]
+    pub buckets: Vec<String>,
+
+    /// true: only sessions with sourceIdentity.
+    #[serde(default)]
+    pub require_source_identity: bool,
 }

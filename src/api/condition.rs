@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// The conditions of an `AwsConfig`.
+/// The conditions of an `AwsConfig`, and `Usable`, that of an `AwsRole`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionType {
     /// Spec, references and grant are in order.
@@ -14,6 +14,8 @@ pub enum ConditionType {
     Ready,
     /// Renewal fails while the credential is still valid. Present only while it is so.
     RenewalFailing,
+    /// An `AwsRole`: its config could use it as it now asks.
+    Usable,
 }
 
 impl ConditionType {
@@ -25,6 +27,7 @@ impl ConditionType {
             Self::Issued => "Issued",
             Self::Ready => "Ready",
             Self::RenewalFailing => "RenewalFailing",
+            Self::Usable => "Usable",
         }
     }
 }

@@ -18,15 +18,22 @@ pub const CREATED_FROM: &str = "keyturn.dev/created-from";
 /// The value of [`CREATED_FROM`] on an `AwsRole` that the operator wrote from `spec.role`.
 pub const CREATED_FROM_CONFIG: &str = "Config";
 
-/// Annotation on the Secret: the person whom the credential is for.
+/// Label on a Secret of a user's: its owner's consent that whoever may write `AwsConfig`s in the namespace may have it
+/// delivered. Such Secrets are watched by this label, as metadata only, and read only while they carry it.
+pub const SOURCE: &str = "keyturn.dev/source";
+/// The value of [`SOURCE`].
+pub const SOURCE_OFFERED: &str = "true";
+
+/// Annotation on the Secret: whom the credential is for, a person or `system:<namespace>`.
 pub const PERSON: &str = "keyturn.dev/person";
-/// Annotation on the Secret: the ARN of the role whose session it holds.
+/// Annotation on the Secret: the ARN of the role whose session it holds; empty for a key.
 pub const ROLE: &str = "keyturn.dev/role";
 /// Annotation on the Secret: the access key ID of the session. Not a secret: it names the session in CloudTrail.
 pub const ACCESS_KEY_ID: &str = "keyturn.dev/access-key-id";
 /// Annotation on the Secret: when the session was issued, RFC 3339, whole seconds.
 pub const ISSUED_AT: &str = "keyturn.dev/issued-at";
-/// Annotation on the Secret: when the session expires as STS said, RFC 3339, whole seconds.
+/// Annotation on the Secret: when the session expires as STS said, RFC 3339, whole seconds; empty for a key,
+/// which does not.
 pub const EXPIRES_AT: &str = "keyturn.dev/expires-at";
 /// Annotation on the Secret: digest of what STS was asked for. Another one means: issue.
 pub const ISSUE_DIGEST: &str = "keyturn.dev/issue-digest";

@@ -17,8 +17,16 @@ pub enum Reason {
     Pending,
     /// The `AwsConfig` names no role yet.
     RolePending,
-    /// The name of the `AwsRole` to generate is taken by an object that is not this config's.
+    /// The `AwsRole` that was in use has been deleted.
+    ActiveRoleMissing,
+    /// An `AwsRole` names another config or another person, or the name of the one to generate is taken.
     RoleNotOfThisConfig,
+    /// The Secret that `spec.keySecretRef` names does not exist.
+    KeySecretMissing,
+    /// The Secret that `spec.keySecretRef` names holds no key.
+    KeySecretInvalid,
+    /// The Secret that `spec.keySecretRef` names exists, and its owner has not offered it.
+    SecretNotOffered,
     /// No `AwsRoleGrant` allows all of the request.
     NotGranted,
     /// The spec holds something that the schema could not refuse.
@@ -35,6 +43,8 @@ pub enum Reason {
     AssumeRoleDenied,
     /// The role's `MaxSessionDuration` (or role chaining) allows less than was asked for.
     DurationTooLong,
+    /// Session policy and tags are larger than STS allows.
+    PolicyTooLarge,
     /// The operator itself has no AWS credentials, or STS does not accept them.
     BaseCredentialsMissing,
     /// STS is not activated for this account in the operator's region.
@@ -59,7 +69,11 @@ impl Reason {
             Self::Granted => "Granted",
             Self::Pending => "Pending",
             Self::RolePending => "RolePending",
+            Self::ActiveRoleMissing => "ActiveRoleMissing",
             Self::RoleNotOfThisConfig => "RoleNotOfThisConfig",
+            Self::KeySecretMissing => "KeySecretMissing",
+            Self::KeySecretInvalid => "KeySecretInvalid",
+            Self::SecretNotOffered => "SecretNotOffered",
             Self::NotGranted => "NotGranted",
             Self::InvalidSpec => "InvalidSpec",
             Self::ForeignTarget => "ForeignTarget",
@@ -68,6 +82,7 @@ impl Reason {
             Self::Expired => "Expired",
             Self::AssumeRoleDenied => "AssumeRoleDenied",
             Self::DurationTooLong => "DurationTooLong",
+            Self::PolicyTooLarge => "PolicyTooLarge",
             Self::BaseCredentialsMissing => "BaseCredentialsMissing",
             Self::RegionDisabled => "RegionDisabled",
             Self::ClockSkewed => "ClockSkewed",

@@ -26,6 +26,12 @@ impl RoleArn {
         &self.arn
     }
 
+    /// The partition: `aws`, `aws-cn`, `aws-us-gov`, ….
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        self.arn.split(':').nth(1).unwrap_or_default()
+    }
+
     /// The role's name, without its path.
     #[must_use]
     pub fn name(&self) -> &str {

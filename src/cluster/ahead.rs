@@ -50,7 +50,7 @@ impl<K: Resource> Ahead<K> {
         entries.get(&(namespace.to_owned(), name.to_owned())).and_then(|entry| entry.answer.clone())
     }
 
-    /// Runs one write of an object. Its answer is ahead of the watch until the watch has caught up.
+    /// Runs one write of an object, or a read of it. Its answer is ahead of the watch until the watch has caught up.
     ///
     /// # Errors
     /// Those of the write.

@@ -120,6 +120,25 @@ impl Calls {
         bounded(|| format!("delete Secret {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
     }
 
+    /// An `AwsRole`, or that there is none.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn role(&self, namespace: &str, name: &str) -> Result<Option<AwsRole>, CallError> {
+        let api: Api<AwsRole> = Api::namespaced(self.client.clone(), namespace);
+        bounded(|| format!("get AwsRole {namespace}/{name}"), api.get_opt(name)).await
+    }
+
+    /// Deletes an `AwsRole` if it is still the one that was seen.
+    ///
+    /// # Errors
+    /// If the call fails; [`Failed::Conflict`] if it is another one.
+    pub async fn delete_role(&self, namespace: &str, name: &str, seen: Preconditions) -> Result<(), CallError> {
+        let api: Api<AwsRole> = Api::namespaced(self.client.clone(), namespace);
+        let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
+        bounded(|| format!("delete AwsRole {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
+    }
+
     /// Creates an `AwsRole`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What the API server shows us of one kind of object: a store that a watch keeps up to date, our own newer writes
 //! on top, and whether it can be trusted to be complete.
 
-use super::Ahead;
+use super::{Ahead, Index};
 use futures::{Stream, StreamExt as _, stream};
 use kube::{
     Api, Resource, ResourceExt as _,
@@ -29,6 +29,7 @@ where
 {
     store: Store<K>,
     ahead: Arc<Ahead<K>>,
+    index: Arc<Index<K>>,
     health: Health,
     shown: Arc<AtomicBool>,
 }
@@ -42,6 +43,7 @@ where
         Self {
             store: self.store.clone(),
             ahead: self.ahead.clone(),
+            index: self.index.clone(),
             health: self.health.clone(),
             shown: self.shown.clone(),
         }
@@ -52,12 +54,18 @@ impl<K> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// Nothing yet; the writer is for [`follow`]. `what` names it to people: the plural of the resource.
+    /// Nothing yet; the writer is for [`follow`]. `what` names it to people: the plural of the resource. Objects can be
+    /// found by what `keys_of` says of them.
     #[must_use]
-    pub fn new(what: &'static str) -> (Self, Writer<K>) {
+    pub fn new(what: &'static str, keys_of: fn(&K) -> Vec<String>) -> (Self, Writer<K>) {
         let writer = Writer::new(());
-        let watched =
-            Self { store: writer.as_reader(), ahead: Arc::default(), health: Health::new(what), shown: Arc::default() };
+        let watched = Self {
+            store: writer.as_reader(),
+            ahead: Arc::default(),
+            index: Arc::new(Index::new(keys_of)),
+            health: Health::new(what),
+            shown: Arc::default(),
+        };
         (watched, writer)
     }
 
@@ -69,6 +77,13 @@ where
             self.store.get(&if namespace.is_empty() { key } else { key.within(namespace) })
         };
         self.ahead.get(namespace, name).or_else(stored)
+    }
+
+    /// The objects that have this key, in the order of their names. An object that only our own write has shown yet is
+    /// not among them.
+    #[must_use]
+    pub fn find(&self, key: &str) -> Vec<Arc<K>> {
+        self.index.find(key).iter().filter_map(|(namespace, name)| self.get(namespace, name)).collect()
     }
 
     /// Whether any object of the kind has been shown since the process started.
@@ -180,7 +195,7 @@ pub fn follow<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let (ahead, health, shown) = (watched.ahead.clone(), watched.health.clone(), watched.shown.clone());
+    let Watched { ahead, index, health, shown, .. } = watched.clone();
     // A watch that is forbidden is not waited for but begun anew, because only a new list proves that it is complete.
     let watching = move || {
         watcher(api.clone(), config.clone())
@@ -200,8 +215,10 @@ where
         })
         .reflect(writer)
         .filter_map(move |event| {
-            // After the store has it: until then our own writes are the newer truth.
+            // After the store has it, since until then our own writes are the newer truth; and before anybody is told
+            // that it is whole.
             if let Ok(event) = &event {
+                index.saw(event);
                 ahead.saw(event);
                 if !matches!(event, Event::Init | Event::InitDone) {
                     shown.store(true, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Why STS gave no credential: each error becomes a reason, a pace at which to try again, and a sentence.
 
-use super::Request;
+use super::SessionRequest;
 use crate::api::Reason;
 
 /// How soon to try again.
@@ -43,8 +43,8 @@ pub(super) enum Answer<'a> {
 const QUOTED: usize = 400;
 
 /// Turns an answer into what the user should know. Codes: AWS STS API reference, `AssumeRole` and Common Errors.
-pub(super) fn explain(request: &Request, answer: &Answer<'_>) -> IssueError {
-    let Request { role, external_id, session_name, .. } = request;
+pub(super) fn explain(request: &SessionRequest, answer: &Answer<'_>) -> IssueError {
+    let SessionRequest { role, external_id, session_name, .. } = request;
     let tried = format!("AssumeRole of {role} as \"{session_name}\" with external ID \"{external_id}\"");
     let (reason, pace, why) = match answer {
         Answer::Refused { code, message, status } => refused(request, code, message, *status),
@@ -71,7 +71,7 @@ pub(super) fn explain(request: &Request, answer: &Answer<'_>) -> IssueError {
     IssueError { reason, pace, message: format!("{tried}: {why}") }
 }
 
-fn refused(request: &Request, code: &str, message: &str, status: u16) -> (Reason, Pace, String) {
+fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> (Reason, Pace, String) {
     let said = quoted(message);
     match code {
         "AccessDenied" | "AccessDeniedException" => (
@@ -79,9 +79,23 @@ fn refused(request: &Request, code: &str, message: &str, status: u16) -> (Reason
             Pace::Slow,
             format!(
                 "IAM refused: {said}. Check that the role exists, that its trust policy names the operator's identity and, if it \
-                 has a condition on sts:ExternalId, that it is \"{}\"",
-                request.external_id
+                 has a condition on sts:ExternalId, that it is \"{}\"{}",
+                request.external_id,
+                further_actions(request)
             ),
+        ),
+        "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => (
+            Reason::PolicyTooLarge,
+            Pace::Slow,
+            format!(
+                "session policy and tags together are larger than STS takes: {said}. Shorten session.policy, or name fewer \
+                 extraBuckets (with scope Buckets), policyArns or tags"
+            ),
+        ),
+        "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => (
+            Reason::InvalidSpec,
+            Pace::Slow,
+            format!("STS does not understand session.policy: {said}"),
         ),
         "ValidationError" if is_about_duration(message) => (
             Reason::DurationTooLong,
@@ -121,6 +135,19 @@ fn refused(request: &Request, code: &str, message: &str, status: u16) -> (Reason
     }
 }
 
+/// What else the role's trust policy has to allow for this request.
+fn further_actions(request: &SessionRequest) -> String {
+    let extras = &request.extras;
+    let actions: Vec<&str> = [
+        (!extras.tags.is_empty(), "sts:TagSession (session.tags)"),
+        (extras.source_identity.is_some(), "sts:SetSourceIdentity (session.sourceIdentity)"),
+    ]
+    .into_iter()
+    .filter_map(|(needed, action)| needed.then_some(action))
+    .collect();
+    if actions.is_empty() { String::new() } else { format!("; and that it allows {}", actions.join(" and ")) }
+}
+
 fn is_about_duration(message: &str) -> bool {
     ["MaxSessionDuration", "DurationSeconds", "role chaining"].iter().any(|hint| message.contains(hint))
 }
@@ -140,13 +167,16 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::{Extras, Via};
 
-    fn request() -> Request {
-        Request {
+    fn request() -> SessionRequest {
+        SessionRequest {
             role: "arn:aws:iam::123456789012:role/analyst".parse().unwrap(),
             session_name: "alice".into(),
             external_id: "prod/scoring".into(),
             duration_seconds: 7200,
+            extras: Extras::default(),
+            via: Via::default(),
         }
     }
 
@@ -170,6 +200,8 @@ mod tests {
                 Pace::Slow,
             ),
             (refused(400, "ValidationError", "1 validation error detected"), Reason::Internal, Pace::Slow),
+            (refused(400, "PackedPolicyTooLarge", "consumes 132%"), Reason::PolicyTooLarge, Pace::Slow),
+            (refused(400, "MalformedPolicyDocument", "Syntax errors"), Reason::InvalidSpec, Pace::Slow),
             (refused(403, "RegionDisabledException", "STS is not activated"), Reason::RegionDisabled, Pace::Slow),
             (
                 refused(403, "SignatureDoesNotMatch", "Signature expired: 1 is now earlier than 2"),
@@ -192,6 +224,19 @@ mod tests {
             assert_eq!((error.reason, error.pace), (reason, pace), "{answer:?}");
             assert!(error.message.contains("role/analyst"), "the message names what was tried: {}", error.message);
         }
+    }
+
+    #[test]
+    fn a_denied_request_with_tags_says_which_further_actions_the_trust_policy_has_to_allow() {
+        let denied = Answer::Refused { status: 403, code: "AccessDenied", message: "not authorized" };
+        assert!(!explain(&request(), &denied).message.contains("sts:TagSession"));
+        let extras = Extras {
+            tags: [("project".to_owned(), "fraud".to_owned())].into(),
+            source_identity: Some("alice".into()),
+            ..Extras::default()
+        };
+        let message = explain(&SessionRequest { extras, ..request() }, &denied).message;
+        assert!(message.contains("sts:TagSession") && message.contains("sts:SetSourceIdentity"), "{message}");
     }
 
     #[test]

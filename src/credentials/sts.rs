@@ -1,57 +1,131 @@
 //! AssumeRole: one call, bounded in time, whose every ending becomes [`Issued`] or an explained [`IssueError`].
 
 use super::{
-    Credentials, IssueError, Issued, Request,
+    Credentials, Extras, Identity, IssueError, Issued, SessionRequest,
+    hops::{Hops, hops, last},
     refusal::{Answer, explain},
 };
-use crate::clock::{Clock, http_date, whole_seconds};
+use crate::{
+    api::Reason,
+    clock::{Clock, http_date, whole_seconds},
+};
 use aws_sdk_sts::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef},
     error::{ProvideErrorMetadata as _, SdkError},
     operation::assume_role::{AssumeRoleError, AssumeRoleOutput},
+    types::{PolicyDescriptorType, Tag},
 };
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
 use jiff::Timestamp;
-use std::{error::Error, time::Duration};
+use secrecy::ExposeSecret as _;
+use std::{
+    error::Error,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// How long STS may take to answer, in seconds. It answers in a tenth of one.
 const TIMEOUT_SECONDS: u64 = 10;
 
-/// Issues sessions of IAM roles.
-#[derive(Clone, Debug)]
+/// What is told of each call to STS: how long it took, and why it failed if it did.
+pub type Answered = Arc<dyn Fn(Duration, Option<Reason>) + Send + Sync>;
+
+/// Issues sessions of IAM roles. Clones share what they know.
+#[derive(Clone)]
 pub struct Sts {
     client: aws_sdk_sts::Client,
     clock: Clock,
+    hops: Arc<Hops>,
+    identity: Arc<OnceLock<Identity>>,
+    answered: Answered,
+}
+
+impl std::fmt::Debug for Sts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sts")
+    }
 }
 
 impl Sts {
     /// Issues through `client`, whose retries should be off (see [`super::base`]).
     #[must_use]
-    pub fn new(client: aws_sdk_sts::Client, clock: Clock) -> Self {
-        Self { client, clock }
+    pub fn new(client: aws_sdk_sts::Client, clock: Clock, answered: Answered) -> Self {
+        Self { client, clock, hops: Arc::default(), identity: Arc::default(), answered }
     }
 
-    /// Assumes the role: exactly one call to STS.
+    /// Who the operator is in AWS, once [`Sts::identify`] has found out.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
+    /// Asks STS who the operator is: exactly one call, which needs no rights.
+    ///
+    /// # Errors
+    /// With a sentence that says why STS gave no answer.
+    pub async fn identify(&self) -> Result<Identity, String> {
+        let call = self.client.get_caller_identity().send();
+        let answer = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await;
+        let answer = answer.map_err(|_| format!("STS did not answer within {TIMEOUT_SECONDS} s"))?;
+        let answer = answer.map_err(|error| error.code().map_or_else(|| innermost(&error), str::to_owned))?;
+        let arn = answer.arn().filter(|arn| arn.starts_with("arn:"));
+        let identity = Identity::new(arn.ok_or("STS answered with something that is no STS response")?);
+        Ok(self.identity.get_or_init(|| identity).clone())
+    }
+
+    /// Assumes the role: exactly one call to STS, and one for each hop whose session is not there yet.
     ///
     /// # Errors
     /// With reason, pace and a sentence for the user, whatever went wrong.
-    pub async fn assume_role(&self, request: &Request) -> Result<Issued, IssueError> {
-        let call = self
+    pub async fn assume_role(&self, request: &SessionRequest) -> Result<Issued, IssueError> {
+        let mut from: Option<Credentials> = None;
+        let mut way = vec![];
+        for (key, hop) in hops(request) {
+            let issued = match self.hops.get(&key, self.clock.now()) {
+                Some(issued) => issued,
+                None => self.call(&hop, from.as_ref()).await.map_err(|error| on_the_way(error, request))?,
+            };
+            self.hops.put(key.clone(), issued.clone());
+            from = Some(issued.credentials);
+            way.push(key);
+        }
+        let result = self.call(&last(request), from.as_ref()).await;
+        if matches!(&result, Err(error) if error.reason == Reason::BaseCredentialsMissing) {
+            // The session of a hop may have been revoked.
+            self.hops.forget(&way);
+        }
+        result
+    }
+
+    /// One call, signed with the operator's own credentials or with those of a hop.
+    async fn call(&self, request: &SessionRequest, from: Option<&Credentials>) -> Result<Issued, IssueError> {
+        let started = Instant::now();
+        let mut call = self
             .client
             .assume_role()
             .role_arn(request.role.as_str())
             .role_session_name(&request.session_name)
             .external_id(&request.external_id)
             .duration_seconds(request.duration_seconds)
+            .set_source_identity(request.extras.source_identity.clone())
+            .set_tags(tags(&request.extras))
+            .set_transitive_tag_keys(unless_empty(&request.extras.transitive_tags))
+            .set_policy(request.extras.policy.clone())
+            .set_policy_arns(policy_arns(&request.extras))
             .customize()
-            .interceptor(DateOfAnswer { clock: self.clock.clone(), asked_at: self.clock.now() })
-            .send();
-        let answer = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await;
-        match answer {
+            .interceptor(DateOfAnswer { clock: self.clock.clone(), asked_at: self.clock.now() });
+        if let Some(from) = from {
+            call = call.config_override(aws_sdk_sts::Config::builder().credentials_provider(signer(from)));
+        }
+        let answer = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call.send()).await;
+        let result = match answer {
             Err(_) => Err(explain(request, &Answer::TimedOut { seconds: TIMEOUT_SECONDS })),
             Ok(Err(error)) => Err(failed(request, &error)),
             Ok(Ok(output)) => self.issued(output).ok_or_else(|| explain(request, &Answer::Unreadable { status: 200 })),
-        }
+        };
+        (self.answered)(started.elapsed(), result.as_ref().err().map(|error| error.reason));
+        result
     }
 
     fn issued(&self, output: AssumeRoleOutput) -> Option<Issued> {
@@ -67,13 +141,43 @@ impl Sts {
         let credentials = Credentials {
             access_key_id: session.access_key_id,
             secret_access_key: session.secret_access_key.into(),
-            session_token: session.session_token.into(),
+            session_token: Some(session.session_token.into()),
         };
-        Some(Issued { credentials, issued_at, expires_at })
+        Some(Issued { credentials, issued_at, expires_at: Some(expires_at) })
     }
 }
 
-fn failed(request: &Request, error: &SdkError<AssumeRoleError, HttpResponse>) -> IssueError {
+fn signer(session: &Credentials) -> aws_sdk_sts::config::Credentials {
+    aws_sdk_sts::config::Credentials::new(
+        &session.access_key_id,
+        session.secret_access_key.expose_secret(),
+        session.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
+        None,
+        "keyturn",
+    )
+}
+
+/// A failure on the way to the role that was asked for.
+fn on_the_way(mut error: IssueError, request: &SessionRequest) -> IssueError {
+    error.message = format!("on the way to {}: {}", request.role, error.message);
+    error
+}
+
+fn tags(extras: &Extras) -> Option<Vec<Tag>> {
+    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build().ok();
+    unless_empty(&extras.tags.iter().filter_map(tag).collect::<Vec<Tag>>())
+}
+
+fn policy_arns(extras: &Extras) -> Option<Vec<PolicyDescriptorType>> {
+    let descriptor = |arn: &String| PolicyDescriptorType::builder().arn(arn).build();
+    unless_empty(&extras.policy_arns.iter().map(descriptor).collect::<Vec<_>>())
+}
+
+fn unless_empty<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn failed(request: &SessionRequest, error: &SdkError<AssumeRoleError, HttpResponse>) -> IssueError {
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     let answer = match error {
         SdkError::ServiceError(service) => match (service.err().code(), service.err().message()) {

@@ -3,20 +3,21 @@
 use super::{
     Context,
     decide::{Accepted, Plan, RoleStep, Step, Why},
-    observed::{Look, Observed, Ours, Target, generated_role_name, is_controlled_by, rendering},
+    observed::{Look, Observed, Ours, Target, rendering},
     report::{Done, Written},
 };
 use crate::{
-    api::{AwsRole, AwsRoleStatus, Reason},
+    api::{AwsRole, Reason},
+    clock::whole_seconds,
     cluster::{CallError, Failed, Preconditions},
-    credentials::{IssueError, Issued, Pace},
+    credentials::{Credentials, IssueError, Issued, Pace, Request},
     secret::{Content, Record, Unrenderable, desired, render, render_withdrawn, shell},
 };
 use futures::future::join;
 use kube::{ResourceExt as _, core::PartialObjectMeta};
 use std::sync::Arc;
 
-/// Carries out what concerns the Secret and, beside it, sees to the generated `AwsRole`. What went wrong is part of
+/// Carries out what concerns the Secret and, beside it, sees to the generated `AwsRole`s. What went wrong is part of
 /// the answer.
 pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done {
     let secret = async {
@@ -27,23 +28,24 @@ pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done
             _ => Done::default(),
         }
     };
-    let (mut done, role) = join(Box::pin(secret), Box::pin(write_role(context, &plan.role))).await;
-    if let Err(error) = role {
+    let roles = async {
+        write_role(context, &plan.role).await?;
+        prune(context, &plan.prune).await
+    };
+    let (mut done, roles) = join(Box::pin(secret), Box::pin(roles)).await;
+    if let Err(error) = roles {
         done.call_failed.get_or_insert(error);
     }
     done
 }
 
 async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, why: Why) -> Done {
-    let (uid, request) = (seen.config.uid().unwrap_or_default(), &accepted.request);
-    let issued = match context.memory.take_kept(&uid, request, context.clock.now()) {
-        Some(kept) => Ok(kept),
-        None => context.metrics.timed_issue(context.sts.assume_role(request)).await,
-    };
-    let issued = match issued {
-        Ok(issued) => issued,
+    let (provider, request) = (seen.config.spec.credential_provider, &accepted.request);
+    let issued = match obtain(context, seen, request).await {
+        Ok(Some(issued)) => issued,
+        Ok(None) => return Done::default(),
         Err(error) => {
-            context.metrics.failed(error.reason);
+            context.metrics.failed(provider, error.reason);
             return Done { issue_failed: Some(error), ..Done::default() };
         }
     };
@@ -52,11 +54,10 @@ async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, why: Why
         Ok(content) => content,
         Err(error) => return unrenderable(&error),
     };
-    let person = seen.config.spec.person.as_deref().unwrap_or_default();
-    let record = Record::of(request, &issued, person, rendering.digest(), &content);
+    let record = Record::of(request, &issued, &subject(seen), rendering.digest(), &content);
     let done = write(context, seen, record, content).await;
     if done.written.is_some() {
-        context.metrics.issued(if why == Why::Due { Reason::Renewed } else { Reason::Issued });
+        context.metrics.issued(provider, if why == Why::Due { Reason::Renewed } else { Reason::Issued });
         if why == Why::Drifted {
             context.metrics.repaired();
         }
@@ -66,7 +67,29 @@ async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, why: Why
     done
 }
 
+/// A session from STS, unless one for this very request could not be written before; or the key that was read.
+async fn obtain(context: &Context, seen: &Observed, request: &Request) -> Result<Option<Issued>, IssueError> {
+    let now = context.clock.now();
+    match request {
+        Request::Session(session) => {
+            match context.memory.take_kept(&seen.config.uid().unwrap_or_default(), request, now) {
+                Some(kept) => Ok(Some(kept)),
+                None => context.sts.assume_role(session).await.map(Some),
+            }
+        }
+        Request::Key(_) => Ok(seen.source.key().map(|key| Issued {
+            credentials: Credentials::clone(key),
+            issued_at: whole_seconds(now),
+            expires_at: None,
+        })),
+    }
+}
+
 fn keep(context: &Context, seen: &Observed, accepted: &Accepted, issued: Issued) {
+    // A key is where it was.
+    if issued.expires_at.is_none() {
+        return;
+    }
     context.memory.keep(&seen.config.uid().unwrap_or_default(), &accepted.request, issued);
 }
 
@@ -85,7 +108,7 @@ async fn render_again(context: &Context, seen: &Observed, why: Why) -> Done {
     done
 }
 
-fn readable(target: &Target) -> Option<(Record, Arc<crate::credentials::Credentials>)> {
+fn readable(target: &Target) -> Option<(Record, Arc<Credentials>)> {
     let Target::Ours(ours) = target else { return None };
     let Look::Taken(taken) = &ours.content else { return None };
     Some((ours.record.clone()?, taken.credentials.clone()?))
@@ -93,13 +116,16 @@ fn readable(target: &Target) -> Option<(Record, Arc<crate::credentials::Credenti
 
 async fn withdraw(context: &Context, seen: &Observed, reason: Reason) -> Done {
     let Target::Ours(ours) = &seen.target else { return Done::default() };
-    let person = seen.config.spec.person.as_deref().unwrap_or_default();
-    let record = ours.record.clone().unwrap_or_else(|| Record::lost(person, context.clock.now()));
+    let record = ours.record.clone().unwrap_or_else(|| Record::lost(&subject(seen), context.clock.now()));
     let rendering = rendering(&seen.config);
     match render_withdrawn(&rendering, reason) {
         Ok(content) => write(context, seen, record.withdrawn_for(reason, rendering.digest(), &content), content).await,
         Err(error) => unrenderable(&error),
     }
+}
+
+fn subject(seen: &Observed) -> String {
+    seen.config.subject().map(|subject| subject.to_string()).unwrap_or_default()
 }
 
 fn unrenderable(error: &Unrenderable) -> Done {
@@ -179,25 +205,14 @@ async fn write_role(context: &Context, step: &RoleStep) -> Result<(), CallError>
     written.map(|_| ())
 }
 
-/// Marks the role in use as active and the one before it as not.
-pub(super) async fn mark_roles(context: &Context, seen: &Observed) -> Result<(), CallError> {
-    let namespace = seen.config.namespace().unwrap_or_default();
-    if let Some(name) = seen.config.spec.role_arn().ok().flatten().map(|role| generated_role_name(&seen.config, &role))
-    {
-        // Created a moment ago, it is in the view but not in what was seen.
-        let role = context.views.roles.get(&namespace, &name);
-        mark(context, seen, role.as_deref(), true).await?;
+async fn prune(context: &Context, roles: &[Arc<AwsRole>]) -> Result<(), CallError> {
+    for role in roles {
+        let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
+        let seen = Preconditions { uid: role.uid(), resource_version: None };
+        match context.calls.delete_role(&namespace, &name, seen).await {
+            Err(error) if error.failed != Failed::NotFound => return Err(error),
+            _ => {}
+        }
     }
-    mark(context, seen, seen.former_role.as_deref(), false).await
-}
-
-async fn mark(context: &Context, seen: &Observed, role: Option<&AwsRole>, active: bool) -> Result<(), CallError> {
-    let Some(role) = role.filter(|role| is_controlled_by(&role.metadata, &seen.config)) else { return Ok(()) };
-    if role.status.as_ref().and_then(|status| status.active) == Some(active) {
-        return Ok(());
-    }
-    let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
-    let status = AwsRoleStatus { active: Some(active) };
-    let write = context.calls.role_status(&namespace, &name, &status);
-    context.views.roles.ahead().write(&namespace, &name, write).await.map(|_| ())
+    Ok(())
 }

@@ -12,16 +12,24 @@
 
 mod accept;
 mod deliver;
+mod generated;
+mod key;
 mod pace;
 mod role;
+mod usable;
 
 pub use accept::default_external_id;
 pub use deliver::renew_at;
-pub use role::RoleStep;
+pub use generated::RoleStep;
+pub use usable::role_status;
 
 use super::observed::Observed;
-use crate::{api::Reason, credentials::Request};
+use crate::{
+    api::{ActiveRole, AwsRole, Reason},
+    credentials::Request,
+};
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// What is to be done about one `AwsConfig`.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +38,12 @@ pub struct Plan {
     pub accepted: Result<Accepted, Refusal>,
     /// What is to be done about the Secret.
     pub step: Step,
+    /// The `AwsRole` in use, allowed or not.
+    pub active_role: Option<ActiveRole>,
     /// What is to be done about the generated `AwsRole`.
     pub role: RoleStep,
+    /// The generated `AwsRole`s that are to be deleted.
+    pub prune: Vec<Arc<AwsRole>>,
 }
 
 /// A request that a grant allows.
@@ -55,6 +67,8 @@ pub struct Refusal {
     pub message: String,
     /// Whether what it has is taken away. Not so where something is merely unknown.
     pub withdraws: bool,
+    /// What has to be looked at before that is certain.
+    pub look: Option<Step>,
 }
 
 /// What is to be done about the Secret.
@@ -64,6 +78,12 @@ pub enum Step {
     LookForTarget,
     /// Read the Secret, then decide again.
     LookInside,
+    /// Read the `AwsRole` that is named and not shown, then decide again.
+    LookForRole,
+    /// Read the metadata of the Secret that the key is in and that is not shown, then decide again.
+    LookForSource,
+    /// Read the Secret that the key is in, which its owner offers, then decide again.
+    LookAtSource,
     /// Nothing.
     Keep,
     /// Nothing before `until`: an attempt failed.
@@ -110,10 +130,11 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let case = Case { seen, now };
     let accepted = case.accept();
     let step = match &accepted {
-        Ok(accepted) => case.pace(accepted, case.deliver(accepted)),
+        Ok(accepted) => case.with_key_in_hand(accepted, case.pace(accepted, case.deliver(accepted))),
         Err(refusal) => case.take_away(refusal),
     };
-    Plan { accepted, step, role: case.role_step() }
+    let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
+    Plan { accepted, step, active_role, role, prune }
 }
 
 /// One object at one moment.

@@ -1,57 +1,93 @@
-//! Whether a grant allows a request: pure, deny by default.
+//! Whether a grant allows a request: pure, deny by default. One grant has to allow all of it.
 
-use crate::api::{AwsRoleGrant, LabelSelector, Operator, RoleArn, SessionDuration};
+use crate::api::{
+    AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, LabelSelector, Operator, RoleArn, Scope, Session, Subject,
+};
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What an `AwsConfig` asks a grant for.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// The namespace of the `AwsConfig`.
-    pub namespace: &'a str,
-    /// The labels of that namespace.
+    /// The config, which names session and buckets.
+    pub config: &'a AwsConfig,
+    /// The labels of its namespace.
     pub namespace_labels: &'a BTreeMap<String, String>,
-    /// The person to be named.
-    pub person: &'a str,
-    /// The role.
-    pub role: &'a RoleArn,
-    /// How long the session should live.
-    pub duration: &'a SessionDuration,
+    /// Whom the credential is for.
+    pub subject: &'a Subject,
+    /// The role, or that it is a key that is asked for.
+    pub role: Option<&'a RoleArn>,
 }
 
 /// The first grant by name that allows all of it.
 ///
 /// # Errors
-/// With a sentence that says what is missing: the ceiling that the request exceeds if there is a grant that allows
-/// the rest, else that there is no grant.
+/// With a sentence that says what is missing: what a grant that allows the rest does not, else that there is none.
 pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: Ask<'_>) -> Result<&'a AwsRoleGrant, String> {
-    let mut candidates: Vec<&AwsRoleGrant> =
-        grants.iter().map(Arc::as_ref).filter(|grant| matches(grant, ask)).collect();
+    let namespace = ask.config.namespace().unwrap_or_default();
+    let about = |grant: &&AwsRoleGrant| {
+        is_about(grant, &namespace, ask.namespace_labels, ask.subject, ask.role.map(RoleArn::as_str))
+    };
+    let mut candidates: Vec<&AwsRoleGrant> = grants.iter().map(Arc::as_ref).filter(about).collect();
     candidates.sort_by_key(|grant| grant.name_any());
     let mut exceeded = None;
     for grant in candidates {
-        match exceeds_a_ceiling(grant, ask) {
+        match exceeds(grant, ask) {
             None => return Ok(grant),
-            Some(ceiling) => exceeded = exceeded.or(Some(ceiling)),
+            Some(what) => exceeded = exceeded.or(Some(what)),
         }
     }
     Err(exceeded.unwrap_or_else(|| {
         format!(
-            "no AwsRoleGrant allows namespace \"{}\" to use {} as person \"{}\"; a cluster admin can add one",
-            ask.namespace, ask.role, ask.person
+            "no AwsRoleGrant allows namespace \"{namespace}\" to use {} as {}; a cluster admin can add one",
+            ask.role.map_or("credentialProvider default (a key of its own)", RoleArn::as_str),
+            described(ask.subject)
         )
     }))
 }
 
-fn matches(grant: &AwsRoleGrant, ask: Ask<'_>) -> bool {
+/// How a subject is spoken of.
+fn described(subject: &Subject) -> String {
+    match subject.as_person() {
+        Some(person) => format!("person \"{person}\""),
+        None => format!("\"{subject}\" (System mode; \"*\" does not cover it)"),
+    }
+}
+
+/// Whether a grant is about this namespace, subject and role (or, without one, about keys), whatever else is asked.
+#[must_use]
+pub fn is_about(
+    grant: &AwsRoleGrant,
+    namespace: &str,
+    namespace_labels: &BTreeMap<String, String>,
+    subject: &Subject,
+    role: Option<&str>,
+) -> bool {
     let spec = &grant.spec;
-    let namespace_matches = spec.namespaces.as_ref().is_some_and(|namespaces| {
-        namespaces.names.iter().any(|name| name == ask.namespace)
-            || namespaces.selector.as_ref().is_some_and(|selector| selects(selector, ask.namespace_labels))
-    });
-    namespace_matches
-        && spec.persons.iter().any(|pattern| glob(pattern, ask.person))
-        && spec.roles.iter().any(|pattern| arn_glob(pattern, ask.role.as_str()))
+    is_about_namespace(grant, namespace, namespace_labels)
+        && spec.persons.iter().any(|pattern| names(pattern, subject))
+        && match role {
+            Some(role) => {
+                spec.providers.contains(&CredentialProvider::Temporary)
+                    && spec.roles.iter().any(|pattern| arn_glob(pattern, role))
+            }
+            None => spec.providers.contains(&CredentialProvider::Default),
+        }
+}
+
+/// Whether a grant is about this namespace, by name or by label.
+#[must_use]
+pub fn is_about_namespace(grant: &AwsRoleGrant, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+    grant.spec.namespaces.as_ref().is_some_and(|namespaces| {
+        namespaces.names.iter().any(|name| name == namespace)
+            || namespaces.selector.as_ref().is_some_and(|selector| selects(selector, labels))
+    })
+}
+
+/// A pattern of persons covers no namespace, however wide it is, and the other way round.
+fn names(pattern: &str, subject: &Subject) -> bool {
+    Subject::names_a_namespace(pattern) == Subject::names_a_namespace(subject.as_str())
+        && glob(pattern, subject.as_str())
 }
 
 /// An ARN matches part by part, so that `*` does not cross `:`; within a part the glob library keeps it from crossing `/`.
@@ -68,18 +104,71 @@ fn glob(pattern: &str, text: &str) -> bool {
         && fast_glob::glob_match(pattern, text)
 }
 
-fn exceeds_a_ceiling(grant: &AwsRoleGrant, ask: Ask<'_>) -> Option<String> {
-    let most = grant.spec.ceilings.as_ref()?.max_duration.as_ref()?;
+/// In the value of a tag `/` is a character like any other.
+fn tag_glob(pattern: &str, value: &str) -> bool {
+    glob(&pattern.replace('/', "\u{1}"), &value.replace('/', "\u{1}"))
+}
+
+/// What of the request a grant does not allow, by its name.
+fn exceeds(grant: &AwsRoleGrant, ask: Ask<'_>) -> Option<String> {
+    let none = Session::default();
+    let session = ask.config.spec.session.as_ref().unwrap_or(&none);
+    let ceilings = grant.spec.ceilings.clone().unwrap_or_default();
+    let what = no_session(&ceilings, ask.role)
+        .or_else(|| undue_tag(grant, session))
+        .or_else(|| too_long(&ceilings, ask.config))
+        .or_else(|| scope_missing(&ceilings, session))
+        .or_else(|| undue_bucket(&ceilings, ask.config))
+        .or_else(|| source_identity_missing(&ceilings, session))?;
+    Some(format!("{what} (AwsRoleGrant \"{}\"); ask for less, or have a cluster admin allow it", grant.name_any()))
+}
+
+/// A key has no end, no scope and no source identity: what a ceiling asks of a session it cannot keep.
+fn no_session(ceilings: &Ceilings, role: Option<&RoleArn>) -> Option<String> {
+    if role.is_some() {
+        return None;
+    }
+    let asked = [
+        (ceilings.max_duration.is_some(), "maxDuration"),
+        (ceilings.require_scope_buckets, "requireScopeBuckets"),
+        (ceilings.require_source_identity, "requireSourceIdentity"),
+    ];
+    let (_, ceiling) = asked.into_iter().find(|(is_asked, _)| *is_asked)?;
+    Some(format!("ceilings.{ceiling} is for sessions, and a key of credentialProvider default is none"))
+}
+
+fn undue_tag(grant: &AwsRoleGrant, session: &Session) -> Option<String> {
+    let allowed = |(key, value): &(&String, &crate::api::TagValue)| {
+        grant.spec.tags.get(*key).is_some_and(|patterns| patterns.0.iter().any(|pattern| tag_glob(pattern, &value.0)))
+    };
+    let (key, value) = session.tags.iter().find(|tag| !allowed(tag))?;
+    Some(format!("session tag {key}={} is not among the grant's tags", value.0))
+}
+
+fn too_long(ceilings: &Ceilings, config: &AwsConfig) -> Option<String> {
+    let most = ceilings.max_duration.as_ref()?;
+    let asked = config.spec.duration();
     // A ceiling that cannot be read allows nothing.
-    let within = matches!((ask.duration.length(), most.length()), (Ok(asked), Ok(most)) if asked <= most);
-    (!within).then(|| {
-        format!(
-            "session.duration {} exceeds ceilings.maxDuration {most} of AwsRoleGrant \"{}\"; ask for less, or have a \
-             cluster admin raise it",
-            ask.duration,
-            grant.name_any()
-        )
-    })
+    let within = matches!((asked.length(), most.length()), (Ok(asked), Ok(most)) if asked <= most);
+    (!within).then(|| format!("session.duration {asked} exceeds ceilings.maxDuration {most}"))
+}
+
+fn scope_missing(ceilings: &Ceilings, session: &Session) -> Option<String> {
+    (ceilings.require_scope_buckets && session.scope != Scope::Buckets)
+        .then(|| "ceilings.requireScopeBuckets asks for session.scope Buckets".to_owned())
+}
+
+fn undue_bucket(ceilings: &Ceilings, config: &AwsConfig) -> Option<String> {
+    if ceilings.buckets.is_empty() {
+        return None;
+    }
+    let undue = config.spec.buckets().find(|bucket| !ceilings.buckets.iter().any(|pattern| glob(pattern, bucket)))?;
+    Some(format!("bucket \"{undue}\" is not among ceilings.buckets"))
+}
+
+fn source_identity_missing(ceilings: &Ceilings, session: &Session) -> Option<String> {
+    (ceilings.require_source_identity && !session.source_identity)
+        .then(|| "ceilings.requireSourceIdentity asks for session.sourceIdentity".to_owned())
 }
 
 fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
@@ -98,134 +187,4 @@ fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::{AwsRoleGrantSpec, Ceilings, LabelRequirement, Namespaces};
-
-    fn grant(name: &str, change: impl FnOnce(&mut AwsRoleGrantSpec)) -> Arc<AwsRoleGrant> {
-        let mut spec = AwsRoleGrantSpec {
-            roles: vec!["arn:aws:iam::123456789012:role/ds-*".into()],
-            namespaces: Some(Namespaces { names: vec!["scoring".into()], selector: None }),
-            persons: vec!["*".into()],
-            ceilings: None,
-            external_id: None,
-        };
-        change(&mut spec);
-        Arc::new(AwsRoleGrant::new(name, spec))
-    }
-
-    fn asked(grants: &[Arc<AwsRoleGrant>], role: &str, duration: &str) -> Result<String, String> {
-        let labels = BTreeMap::from([("team".to_owned(), "ds".to_owned())]);
-        let ask = Ask {
-            namespace: "scoring",
-            namespace_labels: &labels,
-            person: "alice",
-            role: &role.parse().unwrap(),
-            duration: &duration.parse().unwrap(),
-        };
-        granted(grants, ask).map(kube::ResourceExt::name_any)
-    }
-
-    const ROLE: &str = "arn:aws:iam::123456789012:role/ds-analyst";
-
-    #[test]
-    fn nothing_is_allowed_that_no_grant_allows() {
-        let message = asked(&[], ROLE, "1h").unwrap_err();
-        assert!(
-            message.contains("\"scoring\"") && message.contains(ROLE) && message.contains("\"alice\""),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn each_part_of_a_grant_has_to_match() {
-        type Change = fn(&mut AwsRoleGrantSpec);
-        let table: [(&str, Change, bool); 12] = [
-            ("as it is", |_| {}, true),
-            ("another namespace", |s| s.namespaces.as_mut().unwrap().names = vec!["other".into()], false),
-            ("no namespaces", |s| s.namespaces = None, false),
-            ("another person", |s| s.persons = vec!["bob".into()], false),
-            ("a glob of persons", |s| s.persons = vec!["bob".into(), "al*".into()], true),
-            ("no persons", |s| s.persons = vec![], false),
-            ("another role", |s| s.roles = vec!["arn:aws:iam::123456789012:role/admin".into()], false),
-            ("no roles", |s| s.roles = vec![], false),
-            ("a star crosses no colon", |s| s.roles = vec!["arn:aws:iam::*".into()], false),
-            ("a star for the account", |s| s.roles = vec!["arn:aws:iam::*:role/ds-analyst".into()], true),
-            ("a star for any role", |s| s.roles = vec!["arn:aws:iam::123456789012:role/*".into()], true),
-            ("two stars are no wildcard", |s| s.roles = vec!["arn:aws:iam::123456789012:**".into()], false),
-        ];
-        for (case, change, allowed) in table {
-            assert_eq!(asked(&[grant("g", change)], ROLE, "1h").is_ok(), allowed, "{case}");
-        }
-    }
-
-    #[test]
-    fn a_star_crosses_no_slash() {
-        let any = grant("g", |s| s.roles = vec!["arn:aws:iam::123456789012:role/*".into()]);
-        let path = grant("g", |s| s.roles = vec!["arn:aws:iam::123456789012:role/*/analyst".into()]);
-        let role = "arn:aws:iam::123456789012:role/team/analyst";
-        assert!(asked(&[any], role, "1h").is_err());
-        assert!(asked(&[path], role, "1h").is_ok());
-    }
-
-    #[test]
-    fn what_other_globs_understand_matches_nothing() {
-        for name in ["ds-analys?", "[d]s-analyst", "{ds-analyst,x}", "!x", "ds\\-analyst"] {
-            let grant = grant("g", |s| s.roles = vec![format!("arn:aws:iam::123456789012:role/{name}")]);
-            assert!(asked(&[grant], ROLE, "1h").is_err(), "{name}");
-        }
-        let nobody_but_bob = grant("g", |s| s.persons = vec!["!bob".into()]);
-        assert!(asked(&[nobody_but_bob], ROLE, "1h").is_err());
-    }
-
-    #[test]
-    fn namespaces_are_selected_by_their_labels() {
-        let by = |requirement: Option<(&str, Operator, &[&str])>| {
-            let selector = LabelSelector {
-                match_labels: BTreeMap::new(),
-                match_expressions: requirement
-                    .map(|(key, operator, values)| LabelRequirement {
-                        key: key.into(),
-                        operator,
-                        values: values.iter().map(|v| (*v).to_owned()).collect(),
-                    })
-                    .into_iter()
-                    .collect(),
-            };
-            grant("g", |s| s.namespaces = Some(Namespaces { names: vec![], selector: Some(selector) }))
-        };
-        let table = [
-            (by(None), true),
-            (by(Some(("team", Operator::In, &["x", "ds"]))), true),
-            (by(Some(("team", Operator::In, &["x"]))), false),
-            (by(Some(("team", Operator::NotIn, &["ds"]))), false),
-            (by(Some(("other", Operator::NotIn, &["ds"]))), true),
-            (by(Some(("team", Operator::Exists, &[]))), true),
-            (by(Some(("other", Operator::Exists, &[]))), false),
-            (by(Some(("team", Operator::DoesNotExist, &[]))), false),
-            (by(Some(("other", Operator::DoesNotExist, &[]))), true),
-        ];
-        for (grant, allowed) in table {
-            assert_eq!(asked(std::slice::from_ref(&grant), ROLE, "1h").is_ok(), allowed, "{:?}", grant.spec.namespaces);
-        }
-        let labels = |value: &str| LabelSelector {
-            match_labels: BTreeMap::from([("team".to_owned(), value.to_owned())]),
-            match_expressions: vec![],
-        };
-        for (value, allowed) in [("ds", true), ("x", false)] {
-            let g = grant("g", |s| s.namespaces = Some(Namespaces { names: vec![], selector: Some(labels(value)) }));
-            assert_eq!(asked(&[g], ROLE, "1h").is_ok(), allowed);
-        }
-    }
-
-    #[test]
-    fn what_exceeds_a_ceiling_is_refused_by_its_name_unless_another_grant_allows_it() {
-        let ceiling = |most: &str| Some(Ceilings { max_duration: Some(most.parse().unwrap()) });
-        let short = grant("a-short", |s| s.ceilings = ceiling("1h"));
-        let long = grant("b-long", |s| s.ceilings = ceiling("2h"));
-        let message = asked(std::slice::from_ref(&short), ROLE, "90m").unwrap_err();
-        assert!(message.contains("maxDuration 1h") && message.contains("\"a-short\""), "{message}");
-        assert_eq!(asked(&[long.clone(), short.clone()], ROLE, "1h").unwrap(), "a-short", "the first by name");
-        assert_eq!(asked(&[short, long], ROLE, "90m").unwrap(), "b-long");
-    }
-}
+mod tests;

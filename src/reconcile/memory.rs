@@ -2,7 +2,7 @@
 
 use super::{
     decide::{Plan, RoleStep, Step, Why},
-    observed::{Look, Observed, Passing, Remembered, Target},
+    observed::{Look, Observed, Passing, Remembered, SeenKey, Source, Target},
     report::Done,
     schedule,
 };
@@ -63,8 +63,9 @@ impl Memory {
     /// A session for this very request that could not be written before, if more than half of it is left.
     pub(super) fn take_kept(&self, uid: &str, request: &Request, now: Timestamp) -> Option<Issued> {
         let Unwritten { request: kept, issued } = self.unwritten().remove(uid)?;
-        let lifetime = issued.expires_at.duration_since(issued.issued_at);
-        let left = issued.expires_at.duration_since(now);
+        let expires_at = issued.expires_at?;
+        let lifetime = expires_at.duration_since(issued.issued_at);
+        let left = expires_at.duration_since(now);
         (kept == request.digest() && left + left > lifetime).then_some(issued)
     }
 
@@ -80,6 +81,11 @@ impl Memory {
             && matches!(&ours.content, Look::Taken(taken) if taken.intact)
         {
             remembered.known_version.clone_from(&ours.metadata.resource_version);
+        }
+        if let Source::Offered { version, key: SeenKey::Read(_) } = &seen.source
+            && (done.written.is_some() || plan.step == Step::Keep)
+        {
+            remembered.known_source.clone_from(version);
         }
         if is_repair(seen, plan) && done.issue_failed.is_none() {
             let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);

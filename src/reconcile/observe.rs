@@ -2,10 +2,12 @@
 
 use super::{
     Context,
-    observed::{Look, Observed, Ours, Taken, Target, generated_role_name, is_controlled_by},
+    observed::{
+        Look, Observed, Ours, SeenKey, SeenRole, Source, Taken, Target, is_controlled_by, key_request, role_name,
+    },
 };
 use crate::{
-    api::AwsConfig,
+    api::{AwsConfig, names},
     cluster::CallError,
     secret::{Record, credentials_in, is_intact},
 };
@@ -21,10 +23,8 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     if config.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let role = config.spec.role_arn().ok().flatten().map(|role| generated_role_name(&config, &role));
-    let former =
-        config.status.as_ref().and_then(|status| status.active_role.as_ref()).map(|active| active.name.clone());
-    let former = former.filter(|former| Some(former) != role.as_ref());
+    let role = role_name(&config);
+    let other_roles = views.roles_of(&namespace, &name);
     let remembered = context.memory.recall(&config.uid().unwrap_or_default());
     let target = match views.secrets.get(&namespace, &config.target_name()) {
         Some(secret) => target(&config, &secret.metadata, remembered.known_version.as_deref()),
@@ -33,10 +33,12 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     Some(Observed {
         cluster: context.cluster_name.clone(),
         namespace_labels: views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone()),
-        grants: views.grants.store().state(),
+        grants: views.grants_about(&namespace),
+        identity: context.sts.identity().cloned(),
         grants_seen: views.grants.has_shown_any(),
-        role: role.and_then(|role| views.roles.get(&namespace, &role)),
-        former_role: former.and_then(|former| views.roles.get(&namespace, &former)),
+        other_roles: other_roles.into_iter().filter(|other| Some(other.name_any()) != role).collect(),
+        role: role.and_then(|role| views.roles.get(&namespace, &role)).map_or(SeenRole::NotShown, SeenRole::Shown),
+        source: shown_source(context, &config, remembered.known_source.as_deref()),
         target,
         remembered,
         config,
@@ -59,12 +61,73 @@ fn target(config: &AwsConfig, metadata: &ObjectMeta, known: Option<&str>) -> Tar
     Target::Ours(Box::new(Ours { metadata: metadata.clone(), record, content }))
 }
 
+/// Only a Secret that its owner offers is shown.
+fn shown_source(context: &Context, config: &AwsConfig, known: Option<&str>) -> Source {
+    let Some(named) = &config.spec.key_secret_ref else { return Source::NotShown };
+    let namespace = config.namespace().unwrap_or_default();
+    let Some(shown) = context.views.sources.get(&namespace, &named.name) else { return Source::NotShown };
+    let delivered = config.status.as_ref().and_then(|status| status.source.as_ref());
+    let delivered = delivered.filter(|source| source.name == named.name);
+    let delivered = delivered.and_then(|source| source.resource_version.as_deref());
+    let version = shown.resource_version();
+    let is_known = version.is_some() && (version.as_deref() == delivered || version.as_deref() == known);
+    Source::Offered { version, key: if is_known { SeenKey::Delivered } else { SeenKey::Unknown } }
+}
+
+fn is_offered(metadata: &ObjectMeta) -> bool {
+    let label = metadata.labels.as_ref().and_then(|labels| labels.get(names::SOURCE));
+    label.is_some_and(|offered| offered == names::SOURCE_OFFERED)
+}
+
+/// Answers `LookForSource`: metadata only, since it may not be offered.
+pub(super) async fn look_for_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+    let Some(named) = &seen.config.spec.key_secret_ref else { return Ok(()) };
+    let namespace = seen.config.namespace().unwrap_or_default();
+    seen.source = match context.calls.secret_metadata(&namespace, &named.name).await? {
+        None => Source::Absent,
+        Some(found) if !is_offered(&found.metadata) => Source::NotOffered,
+        Some(found) => Source::Offered { version: found.resource_version(), key: SeenKey::Unknown },
+    };
+    Ok(())
+}
+
+/// Answers `LookAtSource`. If its owner has changed their mind in the meantime, what was read is dropped.
+pub(super) async fn look_at_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+    let Some(request) = key_request(&seen.config) else { return Ok(()) };
+    let namespace = seen.config.namespace().unwrap_or_default();
+    seen.source = match context.calls.secret(&namespace, &request.secret).await? {
+        None => Source::Absent,
+        Some(secret) if !is_offered(&secret.metadata) => Source::NotOffered,
+        Some(secret) => {
+            let version = secret.resource_version();
+            let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
+            let key = request.read(&data).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
+            Source::Offered { version, key }
+        }
+    };
+    Ok(())
+}
+
 /// Answers `LookForTarget`: the watch sees Secrets with our label only. Metadata only, since it may be somebody else's.
 pub(super) async fn look_for_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let found = context.calls.secret_metadata(&namespace, &name).await?;
     let known = seen.remembered.known_version.as_deref();
     seen.target = found.map_or(Target::Absent, |found| target(&seen.config, &found.metadata, known));
+    Ok(())
+}
+
+/// Answers `LookForRole`: a role that is not shown may have been created a moment ago.
+pub(super) async fn look_for_role(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+    let Some(name) = role_name(&seen.config) else { return Ok(()) };
+    let namespace = seen.config.namespace().unwrap_or_default();
+    seen.role = match context.calls.role(&namespace, &name).await? {
+        // What was read is ahead of the watch just as what was written is.
+        Some(role) => SeenRole::Shown(
+            context.views.roles.ahead().write(&namespace, &name, async { Ok::<_, CallError>(role) }).await?,
+        ),
+        None => SeenRole::Absent,
+    };
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! What a decision is made on: values only, gathered by `observe` and by tests.
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, RoleArn},
-    credentials::Credentials,
+    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, RoleArn, Subject},
+    credentials::{Credentials, Identity, KeyRequest},
     secret::{Record, Rendering},
 };
 use jiff::Timestamp;
@@ -20,18 +20,97 @@ pub struct Observed {
     pub cluster: Arc<str>,
     /// The labels of its namespace; `None` while the namespace has not been seen.
     pub namespace_labels: Option<BTreeMap<String, String>>,
-    /// Every grant.
+    /// The grants that may be about its namespace.
     pub grants: Vec<Arc<AwsRoleGrant>>,
     /// Whether the process has seen any grant since it started. Until then an empty list may be half a view.
     pub grants_seen: bool,
-    /// The `AwsRole` under the name that [`generated_role_name`] gives, whoever's it is.
-    pub role: Option<Arc<AwsRole>>,
-    /// The `AwsRole` that status names as active, if it is another one.
-    pub former_role: Option<Arc<AwsRole>>,
+    /// Who the operator is in AWS; `None` until STS has told it.
+    pub identity: Option<Identity>,
+    /// The `AwsRole` that the config asks for ([`role_name`]), whoever's it is.
+    pub role: SeenRole,
+    /// The other `AwsRole`s that name this config as theirs.
+    pub other_roles: Vec<Arc<AwsRole>>,
+    /// The Secret that the key is in, if it is one that is asked for.
+    pub source: Source,
     /// The Secret.
     pub target: Target,
     /// What this process remembers of the object. Losing it costs a read or a retry, never a credential.
     pub remembered: Remembered,
+}
+
+/// The Secret of a user's that a key is taken from, as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// The watch, which sees Secrets that are offered only, does not show it, or none is asked for.
+    NotShown,
+    /// There is none.
+    Absent,
+    /// It is there and not offered: its data is never read.
+    NotOffered,
+    /// It is offered.
+    Offered {
+        /// Its resourceVersion.
+        version: Option<String>,
+        /// Its data.
+        key: SeenKey,
+    },
+}
+
+/// What is known of a key in a Secret of a user's.
+#[derive(Clone, Debug)]
+pub enum SeenKey {
+    /// Nothing: the Secret was written since we last looked.
+    Unknown,
+    /// It is the one that we delivered.
+    Delivered,
+    /// It was read.
+    Read(Arc<Credentials>),
+    /// The Secret holds none, for this reason.
+    Unreadable(String),
+}
+
+impl PartialEq for SeenKey {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unknown, Self::Unknown) | (Self::Delivered, Self::Delivered) => true,
+            (Self::Read(one), Self::Read(other)) => one.access_key_id == other.access_key_id,
+            (Self::Unreadable(one), Self::Unreadable(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Source {
+    /// The key, if it was read.
+    #[must_use]
+    pub fn key(&self) -> Option<&Arc<Credentials>> {
+        match self {
+            Self::Offered { key: SeenKey::Read(key), .. } => Some(key),
+            _ => None,
+        }
+    }
+}
+
+/// An `AwsRole`, as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SeenRole {
+    /// The watch does not show it, or none is asked for.
+    NotShown,
+    /// There is none.
+    Absent,
+    /// There it is.
+    Shown(Arc<AwsRole>),
+}
+
+impl SeenRole {
+    /// The role, unless there is none or it is on its way out.
+    #[must_use]
+    pub fn there(&self) -> Option<&Arc<AwsRole>> {
+        match self {
+            Self::Shown(role) if role.metadata.deletion_timestamp.is_none() => Some(role),
+            _ => None,
+        }
+    }
 }
 
 /// The Secret of the target's name, as far as it is known.
@@ -103,6 +182,8 @@ impl PartialEq for Taken {
 pub struct Remembered {
     /// The Secret's resourceVersion at which its content is known to be ours.
     pub known_version: Option<String>,
+    /// The resourceVersion of the Secret of a user's at which its key is known to be the one that we delivered.
+    pub known_source: Option<String>,
     /// Failures that will pass.
     pub passing: Option<Passing>,
     /// Repairs in a row.
@@ -122,12 +203,37 @@ pub struct Passing {
     pub next_attempt_at: Timestamp,
 }
 
-/// The name of the `AwsRole` of a config for a person and a role: the config's name and 8 hex digits of both.
-/// Another person means another `AwsRole`.
+/// The name of the `AwsRole` that a config asks for, generated or not.
+#[must_use]
+pub fn role_name(config: &AwsConfig) -> Option<String> {
+    if config.spec.credential_provider != CredentialProvider::Temporary {
+        return None;
+    }
+    let named = config.spec.active_role_ref.as_ref().map(|role| role.name.clone());
+    named.or_else(|| config.spec.role_arn().ok().flatten().map(|role| generated_role_name(config, &role)))
+}
+
+/// Where the key is that a config asks for, if it asks for one.
+#[must_use]
+pub fn key_request(config: &AwsConfig) -> Option<KeyRequest> {
+    let named = config.spec.key_secret_ref.clone()?;
+    Some(KeyRequest {
+        secret: named.name,
+        access_key_id_key: named.access_key_id_key,
+        secret_access_key_key: named.secret_access_key_key,
+    })
+}
+
+/// The name of the `AwsRole` of a config for a role: the config's name and 8 hex digits of whom it is for and of the
+/// role. Another person means another `AwsRole`.
 #[must_use]
 pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
-    let person = config.spec.person.as_deref().unwrap_or_default();
-    let hash = Sha256::new().chain_update(person).chain_update([0]).chain_update(role.as_str()).finalize();
+    let subject = config.subject();
+    let hash = Sha256::new()
+        .chain_update(subject.as_ref().map_or("", Subject::as_str))
+        .chain_update([0])
+        .chain_update(role.as_str())
+        .finalize();
     format!("{}-{:02x}{:02x}{:02x}{:02x}", config.name_any(), hash[0], hash[1], hash[2], hash[3])
 }
 

@@ -2,17 +2,17 @@
 
 use super::{
     decide::{Accepted, Plan, RoleStep, Step, Why, default_external_id, renew_at},
-    observed::{Look, Observed, Remembered, Target, generated_role_name},
+    observed::{Look, Observed, Remembered, SeenKey, Source, Target},
     schedule,
 };
 use crate::{
     api::{
-        ActiveRole, AwsConfig, AwsConfigStatus, ConditionType, Failure, Reason, TargetStatus, condition, names,
+        AwsConfig, AwsConfigStatus, ConditionType, Failure, Reason, SourceStatus, TargetStatus, condition, names,
         set_conditions,
     },
     clock::whole_seconds,
     cluster::CallError,
-    credentials::{IssueError, Pace},
+    credentials::{IssueError, Pace, Request},
     secret::Record,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +22,7 @@ use k8s_openapi::{
 };
 use kube::{Resource as _, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 /// What came of a plan.
 #[derive(Debug, Default)]
@@ -66,28 +67,40 @@ pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsC
     let before = seen.config.status.clone().unwrap_or_default();
     let record = current_record(seen, done);
     let live = record.as_ref().filter(|record| record.is_live(now));
-    let role = seen.config.spec.role_arn().ok().flatten();
     let generation = seen.config.metadata.generation;
     AwsConfigStatus {
         observed_generation: generation,
         conditions: conditions(seen, plan, done, record.as_ref(), now),
-        active_role: role
-            .as_ref()
-            .map(|role| ActiveRole { name: generated_role_name(&seen.config, role), role: role.to_string() }),
+        active_role: plan.active_role.clone(),
         external_id: match &plan.accepted {
-            Ok(accepted) => Some(accepted.request.external_id.clone()),
-            Err(_) => role.map(|_| default_external_id(seen)),
+            Ok(accepted) => match &accepted.request {
+                Request::Session(request) => Some(request.external_id.clone()),
+                Request::Key(_) => None,
+            },
+            Err(_) => plan.active_role.as_ref().map(|_| default_external_id(seen)),
         },
         target: Some(TargetStatus {
             name: seen.config.target_name(),
             resource_version: known_version(seen, done, &before, record.as_ref()),
         }),
+        source: source(seen, done, &before),
         access_key_id: live.map(|record| record.access_key_id.clone()),
         person: live.map(|record| record.person.clone()),
         issued_at: live.map(|record| Time(record.issued_at)),
-        expires_at: live.map(|record| Time(record.expires_at)),
-        renew_at: live.filter(|_| plan.accepted.is_ok()).map(|record| Time(renew_at(seen, record))),
+        expires_at: live.and_then(|record| record.expires_at).map(Time),
+        renew_at: live.filter(|_| plan.accepted.is_ok()).and_then(|record| renew_at(seen, record)).map(Time),
         failure: plan.accepted.as_ref().ok().and_then(|accepted| failure(seen, accepted, &plan.step, done, now)),
+    }
+}
+
+/// The Secret that the key was taken from, at the version at which that was.
+fn source(seen: &Observed, done: &Done, before: &AwsConfigStatus) -> Option<SourceStatus> {
+    let name = seen.config.spec.key_secret_ref.as_ref()?.name.clone();
+    match &seen.source {
+        Source::Offered { version, key: SeenKey::Read(_) } if done.written.is_some() => {
+            Some(SourceStatus { name, resource_version: version.clone() })
+        }
+        _ => before.source.clone().filter(|source| source.name == name),
     }
 }
 
@@ -137,7 +150,7 @@ fn failure(seen: &Observed, accepted: &Accepted, step: &Step, done: &Done, now: 
                 attempt: accepted.attempt.clone(),
             })
         }
-        (Some(_), _) | (None, Step::Hold { .. } | Step::Withdraw { reason: Reason::Expired, .. }) => known,
+        (Some(_), _) | (None, Step::Hold { .. } | Step::Withdraw { .. }) => known,
         // A reconcile that did not get as far as an attempt ends no failure either.
         (None, _) if done.call_failed.is_some() || holds_nothing(seen, done) => known,
         _ => None,
@@ -161,7 +174,7 @@ fn conditions(seen: &Observed, plan: &Plan, done: &Done, record: Option<&Record>
     let live = record.filter(|record| record.is_live(now));
     let trouble = trouble(seen, plan, done, &before, record, now);
     let issued = match (live, &plan.accepted) {
-        (Some(record), Ok(accepted)) if record.issue_digest == accepted.request.digest() => Ok(holds(seen, record)),
+        (Some(record), Ok(accepted)) if answers(seen, done, accepted, record) => Ok(holds(seen, record)),
         (Some(record), Ok(_)) => Err(holds_another(record, trouble.clone())),
         (Some(record), Err(_)) => Ok(holds(seen, record)),
         (None, Err(refusal)) => Err(Statement::new(refusal.reason, refusal.message.clone())),
@@ -186,16 +199,29 @@ fn conditions(seen: &Observed, plan: &Plan, done: &Done, record: Option<&Record>
     set_conditions(&before, wanted)
 }
 
+/// Whether what the Secret holds is what is asked for.
+fn answers(seen: &Observed, done: &Done, accepted: &Accepted, record: &Record) -> bool {
+    let current = seen.source.key().filter(|_| done.written.is_none()).map(Arc::as_ref);
+    accepted.request.is_answered_by(&record.issue_digest, current)
+}
+
 fn holds(seen: &Observed, record: &Record) -> Statement {
     let target = seen.config.target_name();
-    let Record { role, person, .. } = record;
-    Statement::new(Reason::Issued, format!("Secret \"{target}\" holds credentials of {role} for \"{person}\""))
+    Statement::new(Reason::Issued, format!("Secret \"{target}\" holds {}", contents(record)))
+}
+
+fn contents(record: &Record) -> String {
+    let Record { role, person, access_key_id, .. } = record;
+    match role.as_str() {
+        "" => format!("the key {access_key_id} for \"{person}\""),
+        role => format!("credentials of {role} for \"{person}\""),
+    }
 }
 
 fn holds_another(record: &Record, trouble: Option<Statement>) -> Statement {
     let trouble = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "what was asked for is being issued"));
-    let Record { role, expires_at, .. } = record;
-    let meanwhile = format!(". Until {expires_at} the Secret holds credentials of {role}");
+    let until = record.expires_at.map_or("Until then".to_owned(), |at| format!("Until {at}"));
+    let meanwhile = format!(". {until} the Secret holds {}", contents(record));
     // What was told before may end with it already.
     let cause = trouble.message.strip_suffix(&meanwhile).unwrap_or(&trouble.message);
     Statement { message: format!("{cause}{meanwhile}"), reason: trouble.reason }
@@ -203,12 +229,13 @@ fn holds_another(record: &Record, trouble: Option<Statement>) -> Statement {
 
 /// What a refusal says about a credential that was there: a session that was handed out lives on.
 fn still_usable(message: String, record: Option<&Record>, now: Timestamp) -> String {
-    match record.filter(|record| record.expires_at > now && !record.access_key_id.is_empty()) {
-        Some(record) => format!(
-            "{message}. The session {} that was handed out stays usable until {}",
-            record.access_key_id, record.expires_at
-        ),
-        None => message,
+    let Some(record) = record.filter(|record| !record.has_expired(now) && !record.access_key_id.is_empty()) else {
+        return message;
+    };
+    let key = &record.access_key_id;
+    match record.expires_at {
+        Some(at) => format!("{message}. The session {key} that was handed out stays usable until {at}"),
+        None => format!("{message}. The key {key} that was handed out stays usable until it is deactivated in IAM"),
     }
 }
 
@@ -242,6 +269,15 @@ fn trouble(
             let why = previous_trouble(before).map(|statement| format!(": {}", statement.message)).unwrap_or_default();
             Some(Statement::new(*reason, format!("{message}{why}")))
         }
+        // What was withdrawn while an attempt is held back: what failed stands in the way, and not the withdrawal.
+        Step::Withdraw { .. }
+            if plan
+                .accepted
+                .as_ref()
+                .is_ok_and(|accepted| failure(seen, accepted, &plan.step, done, now).is_some()) =>
+        {
+            previous_trouble(before)
+        }
         Step::Withdraw { reason, message } => Some(Statement::new(*reason, still_usable(message.clone(), record, now))),
         Step::Hold { until } if current_record(seen, done).is_none() && seen.target != Target::NotWatched => {
             let again = format!("Secret \"{name}\" is changed or deleted by somebody else again and again");
@@ -263,7 +299,8 @@ fn trouble(
 }
 
 fn expiry(record: &Record) -> String {
-    format!("the credential expired at {} and could not be renewed", record.expires_at)
+    let at = record.expires_at.map(|at| at.to_string()).unwrap_or_default();
+    format!("the credential expired at {at} and could not be renewed")
 }
 
 fn previous_trouble(before: &[Condition]) -> Option<Statement> {
@@ -281,13 +318,15 @@ fn previous_trouble(before: &[Condition]) -> Option<Statement> {
 pub fn next_look(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembered, now: Timestamp) -> Timestamp {
     let after = |wait: SignedDuration| now.saturating_add(wait).unwrap_or(Timestamp::MAX);
     let record = current_record(seen, done);
-    let expiry = record.as_ref().filter(|record| record.withdrawn.is_none()).map(|record| record.expires_at);
+    let expiry = record.as_ref().filter(|record| record.withdrawn.is_none()).and_then(|record| record.expires_at);
     let or_expiry = |at: Timestamp| expiry.map_or(at, |expiry| at.min(expiry));
     if let RoleStep::Hold { until } = plan.role {
         return until;
     }
     match (&plan.accepted, &plan.step) {
-        (_, Step::LookForTarget | Step::LookInside) => after(schedule::PENDING),
+        (_, Step::LookForTarget | Step::LookInside | Step::LookForRole | Step::LookForSource | Step::LookAtSource) => {
+            after(schedule::PENDING)
+        }
         (Err(refusal), _) if refusal.reason == Reason::Pending => after(schedule::PENDING),
         (Err(_), _) => or_expiry(after(schedule::RESYNC)),
         _ if done.blocked => after(schedule::FOREIGN_TARGET),
@@ -298,7 +337,10 @@ pub fn next_look(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembe
         (Ok(_), Step::Hold { until }) => or_expiry(*until),
         // Withdrawn for what has changed or for its age: what comes next is decided at once.
         (Ok(_), Step::Withdraw { .. }) => now,
-        (Ok(_), _) => record.map_or_else(|| after(schedule::PENDING), |record| renew_at(seen, &record)),
+        (Ok(_), _) => match record {
+            Some(record) => renew_at(seen, &record).unwrap_or_else(|| after(schedule::RESYNC)),
+            None => after(schedule::PENDING),
+        },
     }
 }
 

@@ -4,11 +4,11 @@ use super::ini::{self, Profile};
 use crate::{
     api::{Format, Reason, names::MOUNT_PATH},
     credentials::Credentials,
+    digest::Digest,
 };
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// What every value of a session reads once it has been withdrawn.
@@ -53,11 +53,8 @@ impl Rendering {
     /// A digest of all of it, stored on the Secret.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut part = |text: &str| {
-            hash.update(text.len().to_be_bytes());
-            hash.update(text);
-        };
+        let mut digest = Digest::default();
+        let mut part = |text: &str| digest.part(text);
         part("v1");
         part(&format!("{:?}", self.formats));
         part(self.region.as_deref().unwrap_or_default());
@@ -70,7 +67,7 @@ impl Rendering {
                 part(value);
             }
         }
-        format!("{:x}", hash.finalize())[..32].to_owned()
+        digest.short()
     }
 }
 
@@ -82,31 +79,34 @@ struct ProcessCredentials {
     version: u8,
     access_key_id: String,
     secret_access_key: String,
-    session_token: String,
-    expiration: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration: Option<String>,
 }
 
-/// The keys for a live session that expires at `expires_at`.
+/// The keys for a live credential that expires at `expires_at`, or not at all.
 ///
 /// # Errors
 /// If a value cannot stand in an AWS configuration file; nothing is rendered then.
 pub fn render(
     rendering: &Rendering,
     credentials: &Credentials,
-    expires_at: Timestamp,
+    expires_at: Option<Timestamp>,
 ) -> Result<Content, Unrenderable> {
+    let expiration = expires_at.map(|at| at.to_string());
     let values = Values {
         access_key_id: &credentials.access_key_id,
         secret_access_key: credentials.secret_access_key.expose_secret(),
-        session_token: credentials.session_token.expose_secret(),
-        expiration: &expires_at.to_string(),
+        session_token: credentials.session_token.as_ref().map(SecretString::expose_secret),
+        expiration: expiration.as_deref(),
     };
     let process = ProcessCredentials {
         version: 1,
         access_key_id: values.access_key_id.to_owned(),
         secret_access_key: values.secret_access_key.to_owned(),
-        session_token: values.session_token.to_owned(),
-        expiration: values.expiration.to_owned(),
+        session_token: values.session_token.map(str::to_owned),
+        expiration: expiration.clone(),
     };
     let process = serde_json::to_vec_pretty(&process).unwrap_or_default();
     assemble(rendering, &values, &process, &format!("cat {MOUNT_PATH}/credential-process.json"))
@@ -123,8 +123,8 @@ pub fn render_withdrawn(rendering: &Rendering, reason: Reason) -> Result<Content
     let values = Values {
         access_key_id: WITHDRAWN,
         secret_access_key: WITHDRAWN,
-        session_token: WITHDRAWN,
-        expiration: WITHDRAWN,
+        session_token: Some(WITHDRAWN),
+        expiration: Some(WITHDRAWN),
     };
     let process = serde_json::json!({"Version": 1, "Error": format!("{WITHDRAWN} by keyturn: {reason}")});
     let process = serde_json::to_vec_pretty(&process).unwrap_or_default();
@@ -134,8 +134,8 @@ pub fn render_withdrawn(rendering: &Rendering, reason: Reason) -> Result<Content
 struct Values<'a> {
     access_key_id: &'a str,
     secret_access_key: &'a str,
-    session_token: &'a str,
-    expiration: &'a str,
+    session_token: Option<&'a str>,
+    expiration: Option<&'a str>,
 }
 
 fn assemble(
@@ -152,8 +152,8 @@ fn assemble(
                 let variables = [
                     ("AWS_ACCESS_KEY_ID", Some(values.access_key_id)),
                     ("AWS_SECRET_ACCESS_KEY", Some(values.secret_access_key)),
-                    ("AWS_SESSION_TOKEN", Some(values.session_token)),
-                    ("AWS_CREDENTIAL_EXPIRATION", Some(values.expiration)),
+                    ("AWS_SESSION_TOKEN", values.session_token),
+                    ("AWS_CREDENTIAL_EXPIRATION", values.expiration),
                     ("AWS_REGION", rendering.region.as_deref()),
                     ("AWS_DEFAULT_REGION", rendering.region.as_deref()),
                     ("AWS_DEFAULT_BUCKET", rendering.default_bucket.as_deref()),
@@ -170,11 +170,11 @@ fn assemble(
                 if let Some(region) = rendering.region.as_deref() {
                     config.insert(0, ("region", region));
                 }
-                let keys = vec![
+                let mut keys = vec![
                     ("aws_access_key_id", values.access_key_id),
                     ("aws_secret_access_key", values.secret_access_key),
-                    ("aws_session_token", values.session_token),
                 ];
+                keys.extend(values.session_token.map(|token| ("aws_session_token", token)));
                 data.insert("config".to_owned(), ini::default_profile(&config)?);
                 data.insert("credentials".to_owned(), ini::default_profile(&keys)?);
                 data.insert("credential-process.json".to_owned(), process.to_vec());
@@ -196,14 +196,14 @@ pub fn credentials_in(data: &BTreeMap<String, Vec<u8>>) -> Option<Credentials> {
         None => (
             text("AWS_ACCESS_KEY_ID")?.to_owned(),
             text("AWS_SECRET_ACCESS_KEY")?.to_owned(),
-            text("AWS_SESSION_TOKEN")?.to_owned(),
+            text("AWS_SESSION_TOKEN").map(str::to_owned),
         ),
     };
     let (access_key_id, secret_access_key, session_token) = found;
     (access_key_id != WITHDRAWN).then(|| Credentials {
         access_key_id,
         secret_access_key: SecretString::from(secret_access_key),
-        session_token: SecretString::from(session_token),
+        session_token: session_token.map(SecretString::from),
     })
 }
 
@@ -226,12 +226,12 @@ mod tests {
         Credentials {
             access_key_id: "ASIAEXAMPLE".into(),
             secret_access_key: "key/with+slash".into(),
-            session_token: "token+/==".into(),
+            session_token: Some("token+/==".into()),
         }
     }
 
-    fn expiry() -> Timestamp {
-        "2026-01-01T01:00:00Z".parse().unwrap()
+    fn expiry() -> Option<Timestamp> {
+        "2026-01-01T01:00:00Z".parse().ok()
     }
 
     fn text(content: &Content, key: &str) -> String {
@@ -290,9 +290,25 @@ mod tests {
             let content = render(&Rendering { formats, ..rendering() }, &session(), expiry()).unwrap();
             let found = credentials_in(&content.0).unwrap();
             assert_eq!(found.access_key_id, "ASIAEXAMPLE");
-            assert_eq!(found.session_token.expose_secret(), "token+/==");
+            assert_eq!(found.session_token.unwrap().expose_secret(), "token+/==");
             assert_eq!(found.secret_access_key.expose_secret(), "key/with+slash");
         }
+    }
+
+    #[test]
+    fn a_key_has_neither_token_nor_expiry_in_any_format() {
+        let key = Credentials { session_token: None, ..session() };
+        let content = render(&rendering(), &key, None).unwrap();
+        for name in ["AWS_SESSION_TOKEN", "AWS_CREDENTIAL_EXPIRATION"] {
+            assert!(!content.0.contains_key(name), "{name}");
+        }
+        assert!(!text(&content, "credentials").contains("token"));
+        let process: serde_json::Value = serde_json::from_slice(&content.0["credential-process.json"]).unwrap();
+        let keys: Vec<&String> = process.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["AccessKeyId", "SecretAccessKey", "Version"]);
+        assert!(credentials_in(&content.0).unwrap().session_token.is_none());
+        let withdrawn = render_withdrawn(&rendering(), Reason::NotGranted).unwrap();
+        assert!(content.0.keys().all(|key| withdrawn.0.contains_key(key)), "every key stays");
     }
 
     #[test]

@@ -1,17 +1,14 @@
 //! Whether a Secret still holds what we wrote.
 
 use super::Record;
-use sha2::{Digest as _, Sha256};
+use crate::digest::Digest;
 use std::collections::BTreeMap;
 
 /// The digest of our keys and of the record's own statements. Keys that are not ours do not count.
 /// A plain hash gives nothing away here: what it covers holds a 40-character random key.
 pub(super) fn content_digest(record: &Record, data: &BTreeMap<String, Vec<u8>>) -> String {
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update(bytes.len().to_be_bytes());
-        hash.update(bytes);
-    };
+    let mut digest = Digest::default();
+    let mut part = |bytes: &[u8]| digest.part(bytes);
     for statement in record.statements() {
         part(statement.as_bytes());
     }
@@ -20,7 +17,7 @@ pub(super) fn content_digest(record: &Record, data: &BTreeMap<String, Vec<u8>>) 
         part(data.get(key).map_or(&[][..], Vec::as_slice));
         part(if data.contains_key(key) { b"present" } else { b"absent" });
     }
-    format!("{:x}", hash.finalize())
+    digest.full()
 }
 
 /// Whether `data` and the annotations that `record` was read from are as we wrote them.

@@ -12,17 +12,17 @@ use std::collections::BTreeMap;
 /// What a Secret of ours says of its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Whose credential it is.
+    /// Whose credential it is: the person, or `system:<namespace>`.
     pub person: String,
-    /// The ARN of the role.
+    /// The ARN of the role; empty for a key.
     pub role: String,
     /// Names the session in CloudTrail.
     pub access_key_id: String,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// When it expires.
-    pub expires_at: Timestamp,
-    /// What STS was asked for ([`Request::digest`]).
+    /// When it expires, if it does.
+    pub expires_at: Option<Timestamp>,
+    /// What was asked for ([`Request::issue_digest`]).
     pub issue_digest: String,
     /// How it was rendered ([`super::Rendering::digest`]).
     pub render_digest: String,
@@ -40,11 +40,11 @@ impl Record {
     pub fn of(request: &Request, issued: &Issued, person: &str, render_digest: String, content: &Content) -> Self {
         let record = Self {
             person: person.to_owned(),
-            role: request.role.to_string(),
+            role: request.role().map(ToString::to_string).unwrap_or_default(),
             access_key_id: issued.credentials.access_key_id.clone(),
             issued_at: whole_seconds(issued.issued_at),
-            expires_at: whole_seconds(issued.expires_at),
-            issue_digest: request.digest(),
+            expires_at: issued.expires_at.map(whole_seconds),
+            issue_digest: request.issue_digest(&issued.credentials),
             render_digest,
             keys: vec![],
             withdrawn: None,
@@ -73,7 +73,7 @@ impl Record {
             role: String::new(),
             access_key_id: String::new(),
             issued_at: whole_seconds(now),
-            expires_at: whole_seconds(now),
+            expires_at: Some(whole_seconds(now)),
             issue_digest: String::new(),
             render_digest: String::new(),
             keys: vec![],
@@ -97,7 +97,10 @@ impl Record {
             role: get(names::ROLE)?,
             access_key_id: get(names::ACCESS_KEY_ID)?,
             issued_at: get(names::ISSUED_AT)?.parse().ok()?,
-            expires_at: get(names::EXPIRES_AT)?.parse().ok()?,
+            expires_at: match get(names::EXPIRES_AT)?.as_str() {
+                "" => None,
+                at => Some(at.parse().ok()?),
+            },
             issue_digest: get(names::ISSUE_DIGEST)?,
             render_digest: get(names::RENDER_DIGEST)?,
             keys: get(names::KEYS)?.split(',').map(str::to_owned).collect(),
@@ -114,7 +117,7 @@ impl Record {
             (names::ROLE, self.role.clone()),
             (names::ACCESS_KEY_ID, self.access_key_id.clone()),
             (names::ISSUED_AT, self.issued_at.to_string()),
-            (names::EXPIRES_AT, self.expires_at.to_string()),
+            (names::EXPIRES_AT, self.expires_at.map(|at| at.to_string()).unwrap_or_default()),
             (names::ISSUE_DIGEST, self.issue_digest.clone()),
             (names::RENDER_DIGEST, self.render_digest.clone()),
             (names::KEYS, self.keys.join(",")),
@@ -126,10 +129,16 @@ impl Record {
         .into()
     }
 
-    /// Whether the Secret holds a session that is valid at `now`.
+    /// Whether the Secret holds a credential that is valid at `now`.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.withdrawn.is_none() && self.expires_at > now
+        self.withdrawn.is_none() && !self.has_expired(now)
+    }
+
+    /// Whether what was issued has come to its end, withdrawn or not.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
     }
 
     /// All that the content digest covers besides the data.
@@ -144,25 +153,27 @@ impl Record {
 mod tests {
     use super::*;
     use crate::{
-        credentials::Credentials,
+        credentials::{Credentials, Extras, SessionRequest, Via},
         secret::{Rendering, is_intact, render},
     };
 
     fn written() -> (Record, Content) {
-        let request = Request {
+        let request = Request::Session(Box::new(SessionRequest {
             role: "arn:aws:iam::123456789012:role/analyst".parse().unwrap(),
             session_name: "alice".into(),
             external_id: "prod/scoring".into(),
             duration_seconds: 3600,
-        };
+            extras: Extras::default(),
+            via: Via::default(),
+        }));
         let issued = Issued {
             credentials: Credentials {
                 access_key_id: "ASIAEXAMPLE".into(),
                 secret_access_key: "secret".into(),
-                session_token: "token".into(),
+                session_token: Some("token".into()),
             },
             issued_at: "2026-01-01T00:00:00.75Z".parse().unwrap(),
-            expires_at: "2026-01-01T01:00:00Z".parse().unwrap(),
+            expires_at: "2026-01-01T01:00:00Z".parse().ok(),
         };
         let rendering = Rendering {
             formats: crate::api::Format::DEFAULT.to_vec(),

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "a vocabulary offers more than each world says")]
 
-use keyturn::api::{AwsConfig, AwsConfigSpec, AwsRoleGrant, AwsRoleGrantSpec, Namespaces};
+use keyturn::api::{
+    ActiveRoleRef, AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, CredentialProvider, Namespaces,
+};
 use serde_json::json;
 
 /// The namespace that most tests happen in.
@@ -48,8 +50,7 @@ pub fn grant(name: &str, change: impl FnOnce(&mut AwsRoleGrantSpec)) -> AwsRoleG
         roles: vec![role("ds-*")],
         namespaces: Some(Namespaces { names: vec![SCORING.to_owned()], selector: None }),
         persons: vec!["*".to_owned()],
-        ceilings: None,
-        external_id: None,
+        ..AwsRoleGrantSpec::default()
     };
     change(&mut spec);
     AwsRoleGrant::new(name, spec)
@@ -58,4 +59,36 @@ pub fn grant(name: &str, change: impl FnOnce(&mut AwsRoleGrantSpec)) -> AwsRoleG
 /// The grant that most tests need.
 pub fn analysts() -> AwsRoleGrant {
     grant("analysts", |_| {})
+}
+
+/// An `AwsRole` of [`SCORING`] as a user writes it: another role for a config of the person of the same name.
+pub fn aws_role(name: &str, config: &str, role: &str) -> AwsRole {
+    aws_role_for(name, config, Some(config), role)
+}
+
+/// The same for somebody else, or for nobody (System mode).
+pub fn aws_role_for(name: &str, config: &str, person: Option<&str>, role: &str) -> AwsRole {
+    let spec = json!({"awsConfigRef": {"name": config}, "person": person, "role": role});
+    let mut role = AwsRole::new(name, serde_json::from_value(spec).unwrap());
+    role.metadata.namespace = Some(SCORING.to_owned());
+    role
+}
+
+/// Lets a config use an existing `AwsRole` instead of `spec.role`.
+pub fn uses(role: &str) -> impl FnOnce(&mut AwsConfigSpec) {
+    let named = ActiveRoleRef { name: role.to_owned() };
+    move |spec| {
+        spec.role = None;
+        spec.active_role_ref = Some(named);
+    }
+}
+
+/// Lets a config deliver the key in a Secret of its user's.
+pub fn delivers_key(secret: &str) -> impl FnOnce(&mut AwsConfigSpec) {
+    let source = serde_json::from_value(json!({"name": secret})).unwrap();
+    move |spec| {
+        spec.credential_provider = CredentialProvider::Default;
+        spec.key_secret_ref = Some(source);
+        (spec.role, spec.active_role_ref, spec.session, spec.renew_before) = (None, None, None, None);
+    }
 }

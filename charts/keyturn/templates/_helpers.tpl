@@ -80,7 +80,7 @@ value of this chart, so it is refused here.
   verbs: [list, watch]
 - apiGroups: [keyturn.dev]
   resources: [awsroles]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [keyturn.dev]
   resources: [awsconfigs/status, awsroles/status]
   verbs: [patch]

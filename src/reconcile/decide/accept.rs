@@ -2,23 +2,45 @@
 
 use super::{Accepted, Case, Refusal, Step};
 use crate::{
-    api::{Reason, RoleArn},
-    credentials::Request,
+    api::{AwsConfig, AwsRoleGrant, CredentialProvider, Reason, RoleArn, Scope, Session, Subject},
+    credentials::{Extras, PolicyError, Request, SessionRequest, Via, session_policy},
+    digest::Digest,
     reconcile::{
         grants::{Ask, granted},
-        observed::{Look, Observed, Target, is_controlled_by},
+        observed::{Look, Observed, Target},
     },
 };
 use kube::ResourceExt as _;
-use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Case<'_> {
     pub(super) fn accept(&self) -> Result<Accepted, Refusal> {
         self.is_not_suspended()?;
-        let role = self.names_a_role()?;
-        self.namespace_is_known()?;
-        self.generated_role_is_ours(&role)?;
-        self.is_granted(&role)
+        match self.seen.config.spec.credential_provider {
+            CredentialProvider::Temporary => {
+                let role = self.names_a_role()?;
+                self.namespace_is_known()?;
+                self.generated_role_is_ours(&role)?;
+                self.may_use(&role)
+            }
+            CredentialProvider::Default => {
+                let request = self.names_a_key()?;
+                self.namespace_is_known()?;
+                let (grant, _) = self.is_granted(None)?;
+                self.key_is_offered(&request)?;
+                Ok(Self::accepted(grant, Request::Key(request)))
+            }
+        }
+    }
+
+    /// Whether the config may use this role as it now asks.
+    pub(super) fn may_use(&self, role: &RoleArn) -> Result<Accepted, Refusal> {
+        let (grant, subject) = self.is_granted(Some(role))?;
+        let external_id = grant.spec.external_id.clone().unwrap_or_else(|| default_external_id(self.seen));
+        let mut request = request(&self.seen.config, &subject, role, external_id)?;
+        request.via = self.route(grant)?;
+        self.base_identity_reaches(&request)?;
+        Ok(Self::accepted(grant, Request::Session(Box::new(request))))
     }
 
     fn is_not_suspended(&self) -> Result<(), Refusal> {
@@ -28,75 +50,80 @@ impl Case<'_> {
         Ok(())
     }
 
-    fn names_a_role(&self) -> Result<RoleArn, Refusal> {
-        match self.seen.config.spec.role_arn() {
-            Ok(Some(role)) => Ok(role),
-            Ok(None) => refuse(Reason::RolePending, "no role is named yet; set spec.role to the ARN of an IAM role"),
-            Err(error) => refuse(Reason::InvalidSpec, format!("spec.role: {error}")),
-        }
-    }
-
-    fn namespace_is_known(&self) -> Result<(), Refusal> {
+    pub(super) fn namespace_is_known(&self) -> Result<(), Refusal> {
         if self.seen.namespace_labels.is_some() {
             return Ok(());
         }
         let message = format!("namespace \"{}\" has not been seen yet; it is waited for", self.namespace());
-        Err(Refusal { reason: Reason::Pending, message, withdraws: false })
+        Err(Refusal { reason: Reason::Pending, message, withdraws: false, look: None })
     }
 
-    fn generated_role_is_ours(&self, role: &RoleArn) -> Result<(), Refusal> {
-        match &self.seen.role {
-            Some(taken) if !is_controlled_by(&taken.metadata, &self.seen.config) => {
-                let message = format!(
-                    "the AwsRole \"{}\", which would be created for {role}, exists and does not belong to this AwsConfig; \
-                     delete or rename it",
-                    taken.name_any()
-                );
-                Err(Refusal { reason: Reason::RoleNotOfThisConfig, message, withdraws: false })
+    fn is_granted(&self, role: Option<&RoleArn>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
+        let config = &self.seen.config;
+        let Some(subject) = config.subject() else {
+            return refuse(Reason::InvalidSpec, "spec.person is required in User mode");
+        };
+        let none = BTreeMap::new();
+        let namespace_labels = self.seen.namespace_labels.as_ref().unwrap_or(&none);
+        match granted(&self.seen.grants, Ask { config, namespace_labels, subject: &subject, role }) {
+            Ok(grant) => Ok((grant, subject)),
+            // A process that has never seen a grant issues nothing, but takes nothing away either: an empty list is
+            // what a restored or half-restored cluster shows, and what is live ends by itself.
+            Err(message) => {
+                let withdraws = self.seen.grants_seen;
+                Err(Refusal { reason: Reason::NotGranted, message, withdraws, look: None })
             }
-            _ => Ok(()),
         }
     }
 
-    fn is_granted(&self, role: &RoleArn) -> Result<Accepted, Refusal> {
-        let spec = &self.seen.config.spec;
-        let Some(person) = spec.person.as_deref() else {
-            return refuse(Reason::InvalidSpec, "spec.person is required in User mode");
+    fn accepted(grant: &AwsRoleGrant, request: Request) -> Accepted {
+        let attempt = Digest::default()
+            .with(request.digest())
+            .with(grant.uid().unwrap_or_default())
+            .with(grant.metadata.generation.unwrap_or_default().to_be_bytes())
+            .short();
+        Accepted { grant: grant.name_any(), attempt, request }
+    }
+
+    fn route(&self, grant: &AwsRoleGrant) -> Result<Via, Refusal> {
+        let hops: Result<Vec<RoleArn>, _> = grant.spec.via.iter().map(|hop| hop.parse()).collect();
+        match hops {
+            Ok(hops) if hops.is_empty() => Ok(Via::default()),
+            Ok(hops) => Ok(Via { hops, external_id: default_external_id(self.seen) }),
+            Err(error) => cannot(Reason::Internal, format!("AwsRoleGrant \"{}\": via: {error}", grant.name_any())),
+        }
+    }
+
+    /// What STS would refuse is said before it is asked. Nothing is taken away for it: what is live was granted.
+    fn base_identity_reaches(&self, request: &SessionRequest) -> Result<(), Refusal> {
+        let identity = self.seen.identity.as_ref();
+        let first = request.via.hops.first().unwrap_or(&request.role);
+        let crosses = |from: &str, role: &RoleArn| from != role.partition();
+        if let Some(identity) = identity.filter(|identity| crosses(identity.partition(), first)) {
+            let message = format!(
+                "{first} is in partition {} and the operator's identity {} in {}; no session crosses partitions",
+                first.partition(),
+                identity.arn(),
+                identity.partition()
+            );
+            return cannot(Reason::InvalidSpec, message);
+        }
+        let chained_from = match (request.via.hops.last(), identity) {
+            (Some(hop), _) => Some(format!("{hop} (via of the AwsRoleGrant)")),
+            (None, Some(identity)) if identity.is_session() => Some(format!("the operator's {}", identity.arn())),
+            _ => None,
         };
-        let (duration, none) = (spec.duration(), std::collections::BTreeMap::new());
-        let ask = Ask {
-            namespace: &self.namespace(),
-            namespace_labels: self.seen.namespace_labels.as_ref().unwrap_or(&none),
-            person,
-            role,
-            duration: &duration,
-        };
-        let grant = match granted(&self.seen.grants, ask) {
-            Ok(grant) => grant,
-            Err(missing) => {
-                // A process that has never seen a grant issues nothing, but takes nothing away either: an empty list
-                // is what a restored or half-restored cluster shows, and what is live ends by itself.
-                let withdraws = self.seen.grants_seen;
-                return Err(Refusal { reason: Reason::NotGranted, message: missing, withdraws });
-            }
-        };
-        let seconds = duration.length().ok().and_then(|length| i32::try_from(length.as_secs()).ok());
-        let Some(duration_seconds) = seconds else {
-            return refuse(Reason::InvalidSpec, format!("spec.session.duration: {duration} is no duration"));
-        };
-        let external_id = grant.spec.external_id.clone();
-        let request = Request {
-            role: role.clone(),
-            session_name: person.to_owned(),
-            external_id: external_id.unwrap_or_else(|| default_external_id(self.seen)),
-            duration_seconds,
-        };
-        let attempt = Sha256::new()
-            .chain_update(request.digest())
-            .chain_update(grant.uid().unwrap_or_default())
-            .chain_update(grant.metadata.generation.unwrap_or_default().to_be_bytes())
-            .finalize();
-        Ok(Accepted { grant: grant.name_any(), attempt: format!("{attempt:x}")[..32].to_owned(), request })
+        match chained_from {
+            Some(from) if request.duration_seconds > LONGEST_CHAINED => cannot(
+                Reason::DurationTooLong,
+                format!(
+                    "session.duration {} is longer than the 1h that STS allows a session which is assumed from another role's \
+                     session, here from {from}; ask for at most 1h",
+                    self.seen.config.spec.duration()
+                ),
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn namespace(&self) -> String {
@@ -110,8 +137,78 @@ pub fn default_external_id(seen: &Observed) -> String {
     format!("{}/{}", seen.cluster, seen.config.namespace().unwrap_or_default())
 }
 
-fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { reason, message: message.into(), withdraws: true })
+/// What STS is to be asked for.
+fn request(
+    config: &AwsConfig,
+    subject: &Subject,
+    role: &RoleArn,
+    external_id: String,
+) -> Result<SessionRequest, Refusal> {
+    let duration = config.spec.duration();
+    let seconds = duration.length().ok().and_then(|length| i32::try_from(length.as_secs()).ok());
+    let Some(duration_seconds) = seconds else {
+        return refuse(Reason::InvalidSpec, format!("spec.session.duration: {duration} is no duration"));
+    };
+    let session_name = session_name(config, subject);
+    let extras = match &config.spec.session {
+        Some(session) => extras(config, session, role, &session_name)?,
+        None => Extras::default(),
+    };
+    Ok(SessionRequest { role: role.clone(), session_name, external_id, duration_seconds, extras, via: Via::default() })
+}
+
+fn extras(config: &AwsConfig, session: &Session, role: &RoleArn, session_name: &str) -> Result<Extras, Refusal> {
+    let buckets: Vec<&str> = config.spec.buckets().collect();
+    let buckets = match session.scope {
+        Scope::Role => None,
+        Scope::Buckets if buckets.is_empty() => {
+            return refuse(Reason::InvalidSpec, "session.scope Buckets needs spec.defaultBucket");
+        }
+        Scope::Buckets => Some(&buckets[..]),
+    };
+    let policy = session_policy(role.partition(), session.policy.as_deref(), buckets);
+    let policy = policy.or_else(|error| match error {
+        PolicyError::TooLong(_) => refuse(Reason::PolicyTooLarge, error.to_string()),
+        PolicyError::Unreadable(_) => refuse(Reason::InvalidSpec, error.to_string()),
+    })?;
+    let sorted = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    Ok(Extras {
+        source_identity: session.source_identity.then(|| session_name.to_owned()),
+        tags: session.tags.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect(),
+        transitive_tags: sorted(&session.transitive_tags),
+        policy,
+        policy_arns: sorted(&session.policy_arns),
+    })
+}
+
+/// `RoleSessionName`: the person, unchanged; for a namespace `<namespace>,<config>`, which no person's name can be
+/// taken for, and of which a digest is left where it is longer than the 64 characters that AWS allows.
+fn session_name(config: &AwsConfig, subject: &Subject) -> String {
+    if let Some(person) = subject.as_person() {
+        return person.to_owned();
+    }
+    let name = format!("{},{}", config.namespace().unwrap_or_default(), config.name_any());
+    if name.len() <= LONGEST_SESSION_NAME {
+        return name;
+    }
+    let digest = Digest::default().with(&name).short();
+    format!("{},{}", &name[..LONGEST_SESSION_NAME - 1 - SHORTENED], &digest[..SHORTENED])
+}
+
+/// The longest session by role chaining, in seconds (IAM user guide, "Role chaining").
+const LONGEST_CHAINED: i32 = 3600;
+/// Of `RoleSessionName`, in characters (STS API reference, `AssumeRole`).
+const LONGEST_SESSION_NAME: usize = 64;
+/// How many hex digits of a digest tell two names with the same beginning apart.
+const SHORTENED: usize = 12;
+
+/// A refusal that is no question of authority: what is live stays until it expires.
+fn cannot<T>(reason: Reason, message: String) -> Result<T, Refusal> {
+    Err(Refusal { reason, message, withdraws: false, look: None })
+}
+
+pub(super) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { reason, message: message.into(), withdraws: true, look: None })
 }
 
 impl Case<'_> {
@@ -123,6 +220,9 @@ impl Case<'_> {
     }
 
     pub(super) fn take_away(&self, refusal: &Refusal) -> Step {
+        if let Some(look) = &refusal.look {
+            return look.clone();
+        }
         let ours = match &self.seen.target {
             _ if !refusal.withdraws => return self.over_anyway().unwrap_or(Step::Keep),
             Target::Ours(ours) => ours,

@@ -3,7 +3,7 @@
 
 use super::{Accepted, Case, Step, Why};
 use crate::{
-    api::Reason,
+    api::{Reason, Subject},
     reconcile::{
         observed::{Look, Observed, Ours, Target, rendering},
         schedule,
@@ -12,6 +12,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use std::sync::Arc;
 
 impl Case<'_> {
     /// Each check either passes (`Ok`, with what it learnt) or names the step that would make it pass.
@@ -26,7 +27,7 @@ impl Case<'_> {
         self.is_of_this_person(ours, record)?;
         content_is_intact(ours)?;
         is_not_withdrawn(record)?;
-        is_what_is_asked_for(record, accepted)?;
+        self.is_what_is_asked_for(record, accepted)?;
         self.is_not_due(record)?;
         self.is_rendered_as_asked(ours, record)
     }
@@ -52,18 +53,31 @@ impl Case<'_> {
     /// Somebody else's credential goes before anything new is issued, even if the new one is then refused.
     /// Where the Secret was edited, its word for whose credential it is counts for nothing, and status is asked.
     pub(super) fn is_of_this_person(&self, ours: &Ours, record: &Record) -> Result<(), Step> {
-        let person = self.seen.config.spec.person.as_deref().unwrap_or_default();
+        let subject = self.seen.config.subject();
+        let subject = subject.as_ref().map_or("", Subject::as_str);
         let told = self.seen.config.status.as_ref().and_then(|status| status.person.as_deref());
-        let former = if ours.is_edited() { told.unwrap_or(person) } else { &record.person };
-        if former == person || record.withdrawn.is_some() {
+        let former = if ours.is_edited() { told.unwrap_or(subject) } else { &record.person };
+        if former == subject || record.withdrawn.is_some() {
             return Ok(());
         }
-        let message = format!("the person changed from \"{former}\" to \"{person}\"");
+        let message = format!("the credential was \"{former}\"'s and the AwsConfig is now for \"{subject}\"");
         Err(Step::Withdraw { reason: Reason::Pending, message })
     }
 
+    fn is_what_is_asked_for(&self, record: &Record, accepted: &Accepted) -> Result<(), Step> {
+        let current = self.seen.source.key().map(Arc::as_ref);
+        if accepted.request.is_answered_by(&record.issue_digest, current) {
+            Ok(())
+        } else {
+            Err(Step::Issue(Why::Changed))
+        }
+    }
+
     fn is_not_due(&self, record: &Record) -> Result<(), Step> {
-        if self.now < renew_at(self.seen, record) { Ok(()) } else { Err(Step::Issue(Why::Due)) }
+        match renew_at(self.seen, record) {
+            Some(at) if at <= self.now => Err(Step::Issue(Why::Due)),
+            _ => Ok(()),
+        }
     }
 
     fn is_rendered_as_asked(&self, ours: &Ours, record: &Record) -> Result<(), Step> {
@@ -101,13 +115,10 @@ fn is_not_withdrawn(record: &Record) -> Result<(), Step> {
     if record.withdrawn.is_none() { Ok(()) } else { Err(Step::Issue(Why::Restored)) }
 }
 
-fn is_what_is_asked_for(record: &Record, accepted: &Accepted) -> Result<(), Step> {
-    if record.issue_digest == accepted.request.digest() { Ok(()) } else { Err(Step::Issue(Why::Changed)) }
-}
-
-/// When the credential of `record` is renewed.
+/// When the credential of `record` is renewed; a key is not.
 #[must_use]
-pub fn renew_at(seen: &Observed, record: &Record) -> Timestamp {
+pub fn renew_at(seen: &Observed, record: &Record) -> Option<Timestamp> {
     let margin = seen.config.spec.renew_before.as_ref().and_then(|margin| margin.length().ok());
-    schedule::renew_at(&seen.config.uid().unwrap_or_default(), record.issued_at, record.expires_at, margin)
+    let uid = seen.config.uid().unwrap_or_default();
+    record.expires_at.map(|expires_at| schedule::renew_at(&uid, record.issued_at, expires_at, margin))
 }

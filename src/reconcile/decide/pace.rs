@@ -15,7 +15,9 @@ impl Case<'_> {
             other => other,
         };
         match (&step, self.backing_off(accepted)) {
-            (Step::Issue(_) | Step::LookForTarget, Some(until)) => self.expired().unwrap_or(Step::Hold { until }),
+            (Step::Issue(_) | Step::LookForTarget, Some(until)) => {
+                self.expired().or_else(|| self.superseded(accepted)).unwrap_or(Step::Hold { until })
+            }
             _ => step,
         }
     }
@@ -24,11 +26,18 @@ impl Case<'_> {
     pub(super) fn expired(&self) -> Option<Step> {
         let Target::Ours(ours) = &self.seen.target else { return None };
         let record = ours.record.as_ref()?;
-        if record.withdrawn.is_some() || record.expires_at > self.now {
-            return None;
-        }
-        let message = format!("the credential expired at {} and could not be renewed", record.expires_at);
+        let expired_at = record.expires_at.filter(|_| record.withdrawn.is_none() && record.has_expired(self.now))?;
+        let message = format!("the credential expired at {expired_at} and could not be renewed");
         Some(Step::Withdraw { reason: Reason::Expired, message })
+    }
+
+    /// A key never expires, so one that is no longer asked for goes when what is asked for cannot be had.
+    fn superseded(&self, accepted: &Accepted) -> Option<Step> {
+        let Target::Ours(ours) = &self.seen.target else { return None };
+        let record = ours.record.as_ref().filter(|record| record.withdrawn.is_none() && record.expires_at.is_none())?;
+        let message = "the key in the Secret is no longer what is asked for".to_owned();
+        let answers = accepted.request.is_answered_by(&record.issue_digest, None);
+        (!answers).then_some(Step::Withdraw { reason: Reason::Pending, message })
     }
 
     fn backing_off(&self, accepted: &Accepted) -> Option<Timestamp> {

@@ -1,83 +1,109 @@
-//! The `AwsRole` that `spec.role` stands for: created once, put right if it was edited or deleted, never somebody else's.
+//! Which role the config asks for: that of `spec.role`, or that of the `AwsRole` which `spec.activeRoleRef` names.
 
-use super::Case;
+use super::{Case, Refusal, Step, accept::refuse};
 use crate::{
-    api::{AwsConfigRef, AwsRole, AwsRoleSpec, names},
-    reconcile::observed::{Observed, generated_role_name, is_controlled_by},
+    api::{ActiveRole, ActiveRoleRef, AwsRole, Reason, RoleArn, Subject},
+    reconcile::observed::{SeenRole, Target, generated_role_name, is_controlled_by},
 };
-use jiff::Timestamp;
-use kube::{Resource as _, ResourceExt as _};
-
-/// What is to be done about the generated `AwsRole`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RoleStep {
-    /// Nothing.
-    Keep,
-    /// Write it: create it, or, if it has a UID, apply it to the one of that UID.
-    Write {
-        /// As it should be.
-        role: Box<AwsRole>,
-        /// It was there before: somebody edited or deleted it.
-        repairs: bool,
-    },
-    /// It is fought over: nothing before `until`.
-    Hold {
-        /// When it is time.
-        until: Timestamp,
-    },
-}
+use kube::ResourceExt as _;
 
 impl Case<'_> {
-    pub(super) fn role_step(&self) -> RoleStep {
-        let Some(mut wanted) = wanted_role(self.seen) else { return RoleStep::Keep };
-        let status = self.seen.config.status.as_ref();
-        let known = status.and_then(|status| status.active_role.as_ref()).map(|active| active.name.clone());
-        let repairs = match &self.seen.role {
-            None => known == wanted.metadata.name,
-            Some(role) if !is_controlled_by(&role.metadata, &self.seen.config) || is_as(role, &wanted) => {
-                return RoleStep::Keep;
+    pub(super) fn names_a_role(&self) -> Result<RoleArn, Refusal> {
+        let spec = &self.seen.config.spec;
+        match (spec.role_arn(), &spec.active_role_ref) {
+            (Ok(Some(_)), Some(_)) => {
+                refuse(Reason::InvalidSpec, "spec.role and spec.activeRoleRef exclude each other")
             }
-            Some(role) => {
-                wanted.metadata.uid = role.uid();
-                true
-            }
-        };
-        match self.fought_over_until().filter(|_| repairs) {
-            Some(until) => RoleStep::Hold { until },
-            None => RoleStep::Write { role: Box::new(wanted), repairs },
+            (Ok(Some(role)), None) => Ok(role),
+            (Ok(None), Some(named)) => self.named_role(named),
+            (Ok(None), None) => refuse(
+                Reason::RolePending,
+                "no role is named yet; set spec.role to the ARN of an IAM role, or spec.activeRoleRef to an AwsRole",
+            ),
+            (Err(error), _) => refuse(Reason::InvalidSpec, format!("spec.role: {error}")),
         }
     }
-}
 
-fn is_as(role: &AwsRole, wanted: &AwsRole) -> bool {
-    let has_labels = wanted.labels().iter().all(|(key, value)| role.labels().get(key) == Some(value));
-    role.spec == wanted.spec && has_labels
-}
+    fn named_role(&self, named: &ActiveRoleRef) -> Result<RoleArn, Refusal> {
+        let Some(role) = self.seen.role.there() else { return Err(self.named_role_missing(&named.name)) };
+        self.role_is_of_this_config(role)?;
+        role.spec
+            .role
+            .parse()
+            .or_else(|error| refuse(Reason::InvalidSpec, format!("AwsRole \"{}\": {error}", named.name)))
+    }
 
-/// As it should be; `None` without a role, and while the namespace has not been seen.
-fn wanted_role(seen: &Observed) -> Option<AwsRole> {
-    let config = &seen.config;
-    let role = config.spec.role_arn().ok().flatten()?;
-    seen.namespace_labels.as_ref()?;
-    let spec = AwsRoleSpec {
-        aws_config_ref: AwsConfigRef { name: config.name_any() },
-        person: config.spec.person.clone(),
-        role: role.to_string(),
-    };
-    let mut wanted = AwsRole::new(&generated_role_name(config, &role), spec);
-    wanted.metadata.namespace = config.namespace();
-    wanted.metadata.labels = Some(
-        [
-            (names::MANAGED_BY, names::MANAGER.to_owned()),
-            (names::AWS_CONFIG_LABEL, config.name_any()),
-            (names::CREATED_FROM, names::CREATED_FROM_CONFIG.to_owned()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into(),
-    );
-    wanted.metadata.owner_references = config.controller_owner_ref(&()).map(|mut owner| {
-        owner.block_owner_deletion = None;
-        vec![owner]
-    });
-    Some(wanted)
+    /// Never another role instead. Before anything is taken away for it, it is looked for: it may have been created a
+    /// moment ago, and a list may be shorter than the truth.
+    fn named_role_missing(&self, name: &str) -> Refusal {
+        let has_something_to_lose = self.claims_a_credential() || matches!(self.seen.target, Target::Ours(_));
+        let look = self.seen.role == SeenRole::NotShown && has_something_to_lose;
+        let (reason, message) = if self.former_active_role() == Some(name) {
+            let message =
+                format!("AwsRole \"{name}\", the active one, has been deleted; create it again, or name another");
+            (Reason::ActiveRoleMissing, message)
+        } else {
+            (Reason::RolePending, format!("AwsRole \"{name}\", which spec.activeRoleRef names, does not exist yet"))
+        };
+        Refusal { reason, message, withdraws: true, look: look.then_some(Step::LookForRole) }
+    }
+
+    /// Its config and its person have to be ours.
+    pub(super) fn role_is_of_this_config(&self, role: &AwsRole) -> Result<(), Refusal> {
+        let config = &self.seen.config;
+        let (name, of) = (role.name_any(), &role.spec.aws_config_ref.name);
+        if *of != config.name_any() {
+            let message =
+                format!("AwsRole \"{name}\" belongs to AwsConfig \"{of}\"; only roles of its own can be used");
+            return refuse(Reason::RoleNotOfThisConfig, message);
+        }
+        let subject = config.subject();
+        let person = subject.as_ref().and_then(Subject::as_person);
+        if role.spec.person.as_deref() != person {
+            let show = |person: Option<&str>| person.map_or("nobody (System mode)".to_owned(), |p| format!("\"{p}\""));
+            let message = format!(
+                "AwsRole \"{name}\" is for {} and this AwsConfig for {}; write an AwsRole with the same person",
+                show(role.spec.person.as_deref()),
+                show(person)
+            );
+            return refuse(Reason::RoleNotOfThisConfig, message);
+        }
+        Ok(())
+    }
+
+    pub(super) fn generated_role_is_ours(&self, role: &RoleArn) -> Result<(), Refusal> {
+        let config = &self.seen.config;
+        if config.spec.active_role_ref.is_some() {
+            return Ok(());
+        }
+        match &self.seen.role {
+            SeenRole::Shown(taken) if !is_controlled_by(&taken.metadata, config) => {
+                let message = format!(
+                    "the AwsRole \"{}\", which would be created for {role}, exists and does not belong to this AwsConfig; \
+                     delete or rename it",
+                    taken.name_any()
+                );
+                Err(Refusal { reason: Reason::RoleNotOfThisConfig, message, withdraws: false, look: None })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The `AwsRole` in use. One that is missing is remembered under its name, so that its absence can be told from
+    /// that of one which is yet to come.
+    pub(super) fn active_role(&self) -> Option<ActiveRole> {
+        let config = &self.seen.config;
+        if let Some(named) = &config.spec.active_role_ref {
+            let former = config.status.as_ref().and_then(|status| status.active_role.clone());
+            return match self.seen.role.there() {
+                Some(role) if self.role_is_of_this_config(role).is_ok() => {
+                    Some(ActiveRole { name: named.name.clone(), role: role.spec.role.clone() })
+                }
+                Some(_) => None,
+                None => former.filter(|former| former.name == named.name),
+            };
+        }
+        let role = config.spec.role_arn().ok().flatten()?;
+        Some(ActiveRole { name: generated_role_name(config, &role), role: role.to_string() })
+    }
 }

@@ -5,7 +5,7 @@ use crate::{
     api::{AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, names},
     credentials::{Credentials, Issued},
     reconcile::{
-        observed::{Look, Ours, Passing, Remembered, Taken, Target, is_controlled_by, rendering},
+        observed::{Look, Ours, Passing, Remembered, SeenRole, Source, Taken, Target, is_controlled_by, rendering},
         schedule,
     },
     secret::{Record, desired, render},
@@ -36,10 +36,10 @@ fn session() -> Issued {
         credentials: Credentials {
             access_key_id: "ASIAEXAMPLE".into(),
             secret_access_key: "secret".into(),
-            session_token: "token".into(),
+            session_token: Some("token".into()),
         },
         issued_at: issued_at(),
-        expires_at: issued_at() + SignedDuration::from_hours(1),
+        expires_at: Some(issued_at() + SignedDuration::from_hours(1)),
     }
 }
 
@@ -54,8 +54,7 @@ fn fresh() -> Observed {
         roles: vec![ROLE.into()],
         namespaces: Some(Namespaces { names: vec!["scoring".into()], selector: None }),
         persons: vec!["alice".into()],
-        ceilings: None,
-        external_id: None,
+        ..AwsRoleGrantSpec::default()
     };
     Observed {
         config: Arc::new(config),
@@ -63,8 +62,10 @@ fn fresh() -> Observed {
         namespace_labels: Some(BTreeMap::new()),
         grants: vec![Arc::new(AwsRoleGrant::new("analysts", grant))],
         grants_seen: true,
-        role: None,
-        former_role: None,
+        identity: None,
+        role: SeenRole::NotShown,
+        other_roles: vec![],
+        source: Source::NotShown,
         target: Target::NotWatched,
         remembered: Remembered::default(),
     }
@@ -111,7 +112,7 @@ fn foreign(seen: &mut Observed) {
 
 fn a_stranger_s_role(seen: &mut Observed) {
     let spec = json!({"awsConfigRef": {"name": "alice"}, "person": "alice", "role": ROLE});
-    seen.role = Some(Arc::new(AwsRole::new("alice-758d4cc4", serde_json::from_value(spec).unwrap())));
+    seen.role = SeenRole::Shown(Arc::new(AwsRole::new("alice-758d4cc4", serde_json::from_value(spec).unwrap())));
 }
 
 /// What a plan does, in a word.
@@ -160,7 +161,7 @@ fn each_question_has_its_answer() {
     config(&mut seen, |c| c.spec.role = Some("admin".into()));
     assert_eq!(verdict(&seen), "InvalidSpec, withdraws", "a role that is no ARN");
     let mut seen = fresh();
-    let ceiling = Ceilings { max_duration: Some("30m".parse().unwrap()) };
+    let ceiling = Ceilings { max_duration: Some("30m".parse().unwrap()), ..Ceilings::default() };
     grant(&mut seen, |grant| grant.spec.ceilings = Some(ceiling));
     assert_eq!(verdict(&seen), "NotGranted, withdraws", "over a ceiling");
 }

@@ -154,8 +154,15 @@ impl Sts {
 
     // ---- what it saw ----
 
-    /// All calls, in the order of arrival.
+    /// All `AssumeRole` calls, in the order of arrival.
     pub fn calls(&self) -> Vec<Call> {
+        let mut calls = self.all_calls();
+        calls.retain(|call| call.action == "AssumeRole");
+        calls
+    }
+
+    /// All calls, whatever they ask, in the order of arrival.
+    pub fn all_calls(&self) -> Vec<Call> {
         self.lock().calls.clone()
     }
 
@@ -186,9 +193,9 @@ impl Sts {
 
     // ---- how it behaves ----
 
-    /// Adds a rule about all calls.
+    /// Adds a rule about all `AssumeRole` calls.
     pub fn behave(&self, times: Times, behaviour: Behaviour) -> RuleId {
-        self.behave_if(times, |_| true, behaviour)
+        self.behave_if(times, |call| call.action == "AssumeRole", behaviour)
     }
 
     /// Adds a rule about the calls for one role.
@@ -198,7 +205,7 @@ impl Sts {
         self.behave_if(times, fits, behaviour)
     }
 
-    /// Adds a rule about the calls that fit.
+    /// Adds a rule about the calls that fit, whatever they ask.
     pub fn behave_if(
         &self,
         times: Times,

@@ -116,9 +116,62 @@ async fn a_bad_object_is_refused_by_the_api_server_with_the_field_and_what_is_wr
         ("no person", config(&json!({"person": null})), &["person is required in User mode"]),
         ("a region that is none", config(&json!({"region": "Ireland!!"})), &["spec.region"]),
         (
-            "a mode that does not exist yet",
-            config(&json!({"mode": "System"})),
-            &["spec.mode", "supported values: \"User\""],
+            "a mode that is none",
+            config(&json!({"mode": "Team"})),
+            &["spec.mode", "supported values: \"User\", \"System\""],
+        ),
+        ("a person in System mode", config(&json!({"mode": "System"})), &["person is not allowed in System mode"]),
+        (
+            "role and activeRoleRef",
+            config(&json!({"activeRoleRef": {"name": "r"}})),
+            &["role and activeRoleRef exclude each other"],
+        ),
+        (
+            "a session for a key",
+            config(
+                &json!({"role": null, "session": {}, "credentialProvider": "default", "keySecretRef": {"name": "k"}}),
+            ),
+            &["belong to credentialProvider temporary"],
+        ),
+        (
+            "a role for a key",
+            config(&json!({"credentialProvider": "default", "keySecretRef": {"name": "k"}})),
+            &["belong to credentialProvider temporary"],
+        ),
+        (
+            "a key that is not named",
+            config(&json!({"role": null, "credentialProvider": "default"})),
+            &["credentialProvider default needs keySecretRef"],
+        ),
+        (
+            "a key for a session",
+            config(&json!({"keySecretRef": {"name": "k"}})),
+            &["keySecretRef belongs to credentialProvider default"],
+        ),
+        (
+            "scope Buckets without a bucket",
+            config(&json!({"session": {"scope": "Buckets"}})),
+            &["session.scope Buckets needs defaultBucket"],
+        ),
+        (
+            "a session tag of AWS's",
+            config(&json!({"session": {"tags": {"AWS:x": "y"}}})),
+            &["spec.session.tags", "does not begin with aws:"],
+        ),
+        (
+            "a session tag with a bad value",
+            config(&json!({"session": {"tags": {"x": "a;b"}}})),
+            &["spec.session.tags.x", "should match"],
+        ),
+        (
+            "a transitive tag that is none",
+            config(&json!({"session": {"tags": {"x": "y"}, "transitiveTags": ["z"]}})),
+            &["each of transitiveTags must be a key of tags"],
+        ),
+        (
+            "a policy's ARN that is none",
+            config(&json!({"session": {"policyArns": ["arn:aws:iam::aws:role/ReadOnly"]}})),
+            &["spec.session.policyArns[0]"],
         ),
         ("an unknown field", config(&json!({"rolle": "x"})), &["unknown field \"spec.rolle\""]),
         (
@@ -141,7 +194,22 @@ async fn a_bad_object_is_refused_by_the_api_server_with_the_field_and_what_is_wr
             grant(&json!({"roles": ["arn:aws:iam::123456789012:role/d?"]})),
             &["spec.roles[0]", "should match"],
         ),
-        ("a grant of no roles", grant(&json!({"roles": []})), &["spec.roles"]),
+        ("a grant of no roles", grant(&json!({"roles": []})), &["provider temporary needs roles"]),
+        ("a grant of no providers", grant(&json!({"providers": []})), &["spec.providers"]),
+        (
+            "a way of three hops",
+            grant(
+                &json!({"via": (1..=3).map(|n| format!("arn:aws:iam::123456789012:role/hub-{n}")).collect::<Vec<_>>()}),
+            ),
+            &["spec.via"],
+        ),
+        ("a hop that is a glob", grant(&json!({"via": ["arn:aws:iam::123456789012:role/*"]})), &["spec.via[0]"]),
+        ("a tag without values", grant(&json!({"tags": {"x": []}})), &["spec.tags.x"]),
+        (
+            "a ceiling on a bucket with upper case",
+            grant(&json!({"ceilings": {"buckets": ["Team-*"]}})),
+            &["spec.ceilings.buckets[0]"],
+        ),
         ("a grant with a bad person", grant(&json!({"persons": ["a b"]})), &["spec.persons[0]"]),
         (
             "a ceiling of 5m",

@@ -5,11 +5,12 @@ use super::{
     ground::{Audited, Ground, eventually, kinds, within},
     install::{Install, labels},
 };
+use crate::fixtures::{aws_role, uses};
 use k8s_openapi::{
     ByteString,
     api::{core::v1::Secret, rbac::v1::ClusterRole},
 };
-use keyturn::api::{Ceilings, Format, Target};
+use keyturn::api::{Ceilings, Format, RoleRetention, Target};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
@@ -32,6 +33,7 @@ async fn the_main_job_from_apply_to_deletion_with_exactly_the_rights_of_the_char
     what_only_changes_the_rendering_costs_no_session(&install).await;
     a_secret_of_ours_is_put_right_within_a_second(&install).await;
     an_aws_role_that_was_edited_is_restored(&install).await;
+    a_user_s_own_role_is_used_and_its_deletion_takes_the_credential(&install).await;
     a_foreign_secret_is_never_touched(&install).await;
     a_withdrawn_grant_takes_the_credential_away(&install).await;
     let operator = a_restart_over_healthy_objects_costs_nothing(&install, operator).await;
@@ -82,7 +84,7 @@ async fn a_grant_gives_a_secret_that_the_aws_cli_can_use(install: &Install<'_>) 
     let values: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(values[..5], ["alice", "alice", "temporary", &install.role("ds-analyst"), "True"]);
     let record = install.record("alice").await.unwrap();
-    assert_eq!(values[5], record.expires_at.to_string());
+    assert_eq!(values[5], record.expires_at.unwrap().to_string());
 }
 
 async fn a_changed_role_is_a_new_session_at_once(install: &Install<'_>) {
@@ -102,6 +104,13 @@ async fn a_changed_role_is_a_new_session_at_once(install: &Install<'_>) {
         };
         let seen = (active("ds-analyst"), active("ds-other"));
         if seen == (Some(false), Some(true)) { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    install.apply_config("alice", |spec| spec.role_retention = RoleRetention::Prune).await;
+    eventually("the one that is no longer in use is pruned", async || {
+        let roles = install.roles().list(&kube::api::ListParams::default()).await.unwrap().items;
+        let arns: Vec<String> = roles.into_iter().map(|role| role.spec.role).collect();
+        if arns == [install.role("ds-analyst")] { Ok(()) } else { Err(arns) }
     })
     .await;
     install.apply_config("alice", |_| {}).await;
@@ -195,6 +204,27 @@ async fn an_aws_role_that_was_edited_is_restored(install: &Install<'_>) {
     assert_eq!(install.record("alice").await.unwrap(), before, "the credential is untouched");
 }
 
+async fn a_user_s_own_role_is_used_and_its_deletion_takes_the_credential(install: &Install<'_>) {
+    let own = || {
+        let mut own = aws_role("own", "alice", &install.role("ds-other"));
+        own.metadata.namespace = Some(install.namespace.clone());
+        own
+    };
+    install.roles().create(&PostParams::default(), &own()).await.unwrap();
+    install.apply_config("alice", uses("own")).await;
+    install.until_ready_is("alice", "True/Issued").await;
+    assert_eq!(install.record("alice").await.unwrap().role, install.role("ds-other"));
+    let table = super::ground::run(install.ground.kubectl().args(["get", "awsr", "own", "-n", &install.namespace]));
+    let values: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(values[..6], ["own", "alice", "alice", &install.role("ds-other"), "true", "True"], "{table}");
+
+    install.roles().delete("own", &DeleteParams::default()).await.unwrap();
+    install.until_ready_is("alice", "False/ActiveRoleMissing").await;
+    assert_eq!(install.values("alice").await["AWS_ACCESS_KEY_ID"], "WITHDRAWN");
+    install.apply_config("alice", |_| {}).await;
+    install.until_ready_is("alice", "True/Issued").await;
+}
+
 async fn a_foreign_secret_is_never_touched(install: &Install<'_>) {
     let metadata = ObjectMeta { name: Some("bob-aws".to_owned()), ..ObjectMeta::default() };
     let data = [("password".to_owned(), ByteString(b"bob's own".to_vec()))];
@@ -215,7 +245,7 @@ async fn a_foreign_secret_is_never_touched(install: &Install<'_>) {
 }
 
 async fn a_withdrawn_grant_takes_the_credential_away(install: &Install<'_>) {
-    let too_short = Ceilings { max_duration: Some("30m".parse().unwrap()) };
+    let too_short = Ceilings { max_duration: Some("30m".parse().unwrap()), ..Ceilings::default() };
     install.apply_grant(|spec| spec.ceilings = Some(too_short)).await;
     let alice = install.until_ready_is("alice", "False/NotGranted").await;
     let message = alice.status.unwrap().conditions[0].message.clone();

@@ -127,7 +127,7 @@ async fn a_change_that_sts_refuses_leaves_what_is_there_and_is_told_once() {
 #[tokio::test(start_paused = true)]
 async fn a_credential_that_expires_because_sts_is_away_is_withdrawn_and_comes_back() {
     let world = World::with(&[alice()]).await;
-    let expires_at = world.record("alice").unwrap().expires_at;
+    let expires_at = world.record("alice").unwrap().expires_at.unwrap();
     world.sts.always(Behaviour::ConnectionFailure);
     while world.now() < expires_at - SignedDuration::from_secs(1) {
         assert!(world.holds_a_valid_session("alice") && world.ready("alice") == "True/Issued");

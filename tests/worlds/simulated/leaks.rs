@@ -116,7 +116,7 @@ fn debug_output_of_what_holds_a_session_shows_none() {
     let credentials = Credentials {
         access_key_id: "ASIAEXAMPLE".into(),
         secret_access_key: LEAK_MARKERS[0].to_owned().into(),
-        session_token: LEAK_MARKERS[1].to_owned().into(),
+        session_token: Some(LEAK_MARKERS[1].to_owned().into()),
     };
     let expires_at = "2026-01-01T01:00:00Z".parse().unwrap();
     let rendering = Rendering {
@@ -127,8 +127,8 @@ fn debug_output_of_what_holds_a_session_shows_none() {
         labels: std::collections::BTreeMap::new(),
         annotations: std::collections::BTreeMap::new(),
     };
-    let content = render(&rendering, &credentials, expires_at).unwrap();
-    let issued = Issued { credentials, issued_at: expires_at, expires_at };
+    let content = render(&rendering, &credentials, Some(expires_at)).unwrap();
+    let issued = Issued { credentials, issued_at: expires_at, expires_at: Some(expires_at) };
     for shown in [format!("{issued:?}"), format!("{:#?}", issued.credentials), format!("{content:?}")] {
         assert!(LEAK_MARKERS.iter().all(|marker| !shown.contains(marker)), "{shown}");
     }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn duration(text: &str) -> Option<Session> {
-    Some(Session { duration: Some(text.parse().unwrap()) })
+    Some(Session { duration: Some(text.parse().unwrap()), ..Session::default() })
 }
 
 fn with_target(spec: &mut AwsConfigSpec, change: impl FnOnce(&mut Target)) {
@@ -23,13 +23,13 @@ async fn a_credential_is_renewed_as_long_before_its_expiry_as_the_user_asks() {
     let margin = Some("20m".parse().unwrap());
     let world = World::with(&[config("alice", |spec| spec.renew_before = margin)]).await;
     let first = world.record("alice").unwrap();
-    assert_eq!(world.status("alice").renew_at.unwrap().0, first.expires_at - SignedDuration::from_mins(20));
+    assert_eq!(world.status("alice").renew_at.unwrap().0, first.expires_at.unwrap() - SignedDuration::from_mins(20));
 
     world.pass(Duration::from_secs(40 * 60 - 5)).await;
     assert_eq!(world.sts.count(), 0, "not before its time");
     world.pass(Duration::from_secs(5)).await;
     world.at_once("it is renewed", |world| world.sts.count() == 1).await;
-    assert_eq!(world.record("alice").unwrap().issued_at, first.expires_at - SignedDuration::from_mins(20));
+    assert_eq!(world.record("alice").unwrap().issued_at, first.expires_at.unwrap() - SignedDuration::from_mins(20));
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,7 +38,7 @@ async fn a_margin_that_is_given_later_moves_the_renewal_and_costs_one_status_wri
     let record = world.record("alice").unwrap();
     world.change("alice", |spec| spec.renew_before = Some("10m".parse().unwrap()));
     world.at_once("status says so", |world| world.is_ready("alice")).await;
-    assert_eq!(world.status("alice").renew_at.unwrap().0, record.expires_at - SignedDuration::from_mins(10));
+    assert_eq!(world.status("alice").renew_at.unwrap().0, record.expires_at.unwrap() - SignedDuration::from_mins(10));
     assert_eq!(world.cost(), Cost { sts: 0, reads: 0, writes: 1 }, "{}", world.picture());
 
     world.change("alice", |spec| spec.renew_before = Some("59m".parse().unwrap()));
@@ -135,7 +135,7 @@ async fn another_duration_is_issued_at_once() {
     let [call] = &world.sts.calls()[..] else { panic!("one call: {}", world.picture()) };
     assert_eq!(call.duration_seconds, Some(7200));
     let record = world.record("alice").unwrap();
-    assert_eq!(record.expires_at.duration_since(record.issued_at), SignedDuration::from_hours(2));
+    assert_eq!(record.expires_at.unwrap().duration_since(record.issued_at), SignedDuration::from_hours(2));
     assert_eq!(world.roles().len(), 1, "the role is the same");
 }
 

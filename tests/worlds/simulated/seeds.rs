@@ -80,6 +80,9 @@ impl History {
         let former = Arc::<Mutex<Vec<(Timestamp, Vec<Value>)>>>::default();
         let (api, found, lately) = (world.api.clone(), unlawful.clone(), former.clone());
         let watch = move |call: &crate::doubles::sts::Call| {
+            if call.action != "AssumeRole" {
+                return false;
+            }
             let (person, role) = (call.session_name.clone().unwrap(), call.role_arn.clone().unwrap());
             let since = call.at - UNSEEN;
             let was = |(until, grants): &(Timestamp, Vec<Value>)| *until >= since && is_granted(grants, &person, &role);

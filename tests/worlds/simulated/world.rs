@@ -11,7 +11,7 @@ use crate::{
 use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig};
 use aws_smithy_async::{rt::sleep::TokioSleep, time::TimeSource};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use keyturn::{
     api::{AwsConfig, AwsConfigStatus, AwsRole},
     clock,
@@ -19,7 +19,9 @@ use keyturn::{
     secret::Record,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -264,6 +266,34 @@ impl World {
             change(&mut spec);
             present["spec"] = serde_json::to_value(spec).unwrap();
         });
+    }
+
+    /// Applies a Secret of a user's of [`SCORING`] with a key in it, offered or not.
+    pub fn put_key(&self, name: &str, is_offered: bool, id: &str, secret: &str) {
+        let data = [("aws_access_key_id", id), ("aws_secret_access_key", secret)];
+        let data: BTreeMap<&str, ByteString> =
+            data.into_iter().map(|(key, value)| (key, ByteString(value.as_bytes().to_vec()))).collect();
+        let labels = if is_offered { json!({"keyturn.dev/source": "true"}) } else { json!({}) };
+        if self.api.get("Secret", SCORING, name).is_some() {
+            self.api.edit("Secret", SCORING, name, |secret| {
+                secret["metadata"]["labels"] = labels;
+                secret["data"] = json!(data);
+            });
+        } else {
+            self.api.put(json!({
+                "apiVersion": "v1", "kind": "Secret", "data": data,
+                "metadata": {"name": name, "namespace": SCORING, "labels": labels},
+            }));
+        }
+    }
+
+    /// What an `AwsRole` of [`SCORING`] says of itself: active, usable, and why not.
+    pub fn role_status(&self, name: &str) -> (bool, bool, String) {
+        let role = self.roles().into_iter().find(|role| role.metadata.name.as_deref() == Some(name));
+        let status = role.and_then(|role| role.status).unwrap_or_default();
+        let usable = status.conditions.first().cloned();
+        let (usable, message) = usable.map(|c| (c.status == "True", c.message)).unwrap_or_default();
+        (status.active == Some(true), usable, message)
     }
 
     /// A config of [`SCORING`].

@@ -1,0 +1,93 @@
+//! The status of an `AwsConfig`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator answers. Everything about the credential is a projection of the Secret's annotations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsConfigStatus {
+    /// The generation of the spec that this status is about.
+    pub observed_generation: Option<i64>,
+
+    /// Accepted (spec, references and grant are in order), Issued (a valid credential is in the Secret), Ready (both), RenewalFailing (only while it is so).
+    #[serde(default)]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+
+    /// The AwsRole in use.
+    pub active_role: Option<ActiveRole>,
+
+    /// The external ID that the operator sends: what the role's trust policy should require.
+    pub external_id: Option<String>,
+
+    /// The Secret.
+    pub target: Option<TargetStatus>,
+
+    /// The Secret that the key came from.
+    pub source: Option<SourceStatus>,
+
+    /// The access key ID of the session in the Secret. Not a secret: it names the session in CloudTrail.
+    pub access_key_id: Option<String>,
+
+    /// Whom the credential in the Secret is for: the person, or `system:<namespace>`.
+    pub person: Option<String>,
+
+    /// When the credential was issued.
+    pub issued_at: Option<Time>,
+
+    /// When the credential expires.
+    pub expires_at: Option<Time>,
+
+    /// When the credential will be renewed.
+    pub renew_at: Option<Time>,
+
+    /// Present while issuing fails.
+    pub failure: Option<Failure>,
+}
+
+/// The `AwsRole` in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActiveRole {
+    /// The name of the AwsRole.
+    pub name: String,
+    /// Its ARN.
+    pub role: String,
+}
+
+/// The Secret that a credential is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetStatus {
+    /// The Secret's name.
+    pub name: String,
+    /// The Secret's resourceVersion as the operator last wrote it: a Secret that still has it needs no look inside.
+    pub resource_version: Option<String>,
+}
+
+/// The Secret that a key came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// The Secret's name.
+    pub name: String,
+    /// The Secret's resourceVersion when the key was taken from it: as long as it has it, it needs no look inside.
+    pub resource_version: Option<String>,
+}
+
+/// A failure of issuing, kept here so that a restart does not forget how long to wait.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// How many attempts failed in a row.
+    pub count: i32,
+    /// When the first of them failed.
+    pub since: Time,
+    /// When the last of them failed.
+    pub last_at: Time,
+    /// Before this time there is no other attempt, unless what is asked for changes.
+    pub next_attempt_at: Time,
+    /// Digest of what was tried: of the request to STS and of the grant that allowed it. Anything else is tried at once.
+    pub attempt: String,
+}

@@ -1,0 +1,70 @@
+//! The session: what is asked of STS besides the role.
+
+use super::SessionDuration;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is asked of STS besides the role.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.transitiveTags) || (has(self.tags) && self.transitiveTags.all(t, t in self.tags))").message("each of transitiveTags must be a key of tags")
+)]
+pub struct Session {
+    /// How long the credential lives, in hours and minutes: 15m to 12h, default 1h. At most what the role's
+    /// MaxSessionDuration and the grant's maxDuration allow, and 1h where the operator itself runs on a role's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!self.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || (duration(self) >= duration('15m') && duration(self) <= duration('12h'))").message("duration must be from 15m to 12h"))]
+    pub duration: Option<SessionDuration>,
+
+    /// Session tags, at most 50, each allowed by the grant. Policies see them as aws:PrincipalTag, and the role's trust policy must allow sts:TagSession.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 50))]
+    #[x_kube(validation = Rule::new(r"self.all(k, size(k) <= 128 && k.matches('^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]+$') && !k.lowerAscii().startsWith('aws:'))").message("a session tag's key is 1 to 128 letters, digits, spaces and _.:/=+@-, and does not begin with aws:"))]
+    pub tags: BTreeMap<String, TagValue>,
+
+    /// Which of the tags are transitive: kept, and not to be changed, when the session assumes another role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
+    pub transitive_tags: Vec<String>,
+
+    /// true: SourceIdentity is the person (System mode: the session's name). It stays in CloudTrail through every further role; the role's trust policy must allow sts:SetSourceIdentity.
+    #[serde(default)]
+    pub source_identity: bool,
+
+    /// Role: all that the role may do. Buckets: of S3 only defaultBucket and extraBuckets, and otherwise all that the role may do.
+    #[serde(default)]
+    pub scope: Scope,
+
+    /// A session policy in JSON: the session may do what both it and the role allow. With scope Buckets at most some 1,900 characters are left for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub policy: Option<String>,
+
+    /// Up to 10 managed policies, by ARN, that narrow the session as `policy` does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 10),
+        inner(length(min = 20, max = 2048), regex(pattern = "^arn:aws(-[a-z]+)*:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub policy_arns: Vec<String>,
+}
+
+/// The value of a session tag (AWS: `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`, up to 256 characters).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct TagValue(#[schemars(length(max = 256), regex(pattern = r"^[\p{L}\p{Z}\p{N}_.:/=+@-]*$"))] pub String);
+
+/// How much of the role a session may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Scope {
+    /// All that the role may do.
+    #[default]
+    Role,
+    /// Of S3 only the buckets that the config names.
+    Buckets,
+}

@@ -1,0 +1,100 @@
+//! The views that all scopes share: grants and namespaces.
+
+use super::Waker;
+use crate::{
+    api::AwsRoleGrant,
+    cluster::{Change, Watched, follow},
+    reconcile::views,
+};
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    core::PartialObjectMeta,
+    runtime::{reflector::store::Writer, watcher},
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// The views that all scopes share.
+pub struct Shared {
+    /// All grants.
+    pub grants: Watched<AwsRoleGrant>,
+    /// All namespaces.
+    pub namespaces: Watched<PartialObjectMeta<Namespace>>,
+}
+
+/// The writers that belong to [`Shared`].
+pub struct SharedWriters {
+    grants: Writer<AwsRoleGrant>,
+    namespaces: Writer<PartialObjectMeta<Namespace>>,
+}
+
+impl Shared {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new() -> (Self, SharedWriters) {
+        let (grants, grants_writer) = views::grants();
+        let (namespaces, namespaces_writer) = views::namespaces();
+        (Self { grants, namespaces }, SharedWriters { grants: grants_writer, namespaces: namespaces_writer })
+    }
+
+    /// Keeps the shared views up to date and wakes whom a change concerns. Never ends.
+    pub async fn run(self, client: Client, writers: SharedWriters, wakers: Vec<Waker>) {
+        let all = watcher::Config::default;
+        let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants, |_| {});
+        let namespaces = follow(Api::all(client), all(), &self.namespaces, writers.namespaces, keep_labels);
+        let mut known = Known::default();
+        let mut seen_any = false;
+        let grants = grants.for_each(|change| {
+            // Until the first grant is seen nothing is withdrawn for want of one, so that one concerns everybody.
+            let first = !std::mem::replace(&mut seen_any, self.grants.has_shown_any()) && seen_any;
+            match change {
+                Change::One(grant) if !first => {
+                    // What a grant allowed before its change concerns somebody, too.
+                    let versions = known.replace(&grant.name_any(), self.grants.get("", &grant.name_any()));
+                    for waker in &wakers {
+                        waker.grants_changed(&versions);
+                    }
+                }
+                Change::One(_) | Change::All => {
+                    known = Known::of(self.grants.store().state());
+                    wakers.iter().for_each(Waker::all);
+                }
+            }
+            std::future::ready(())
+        });
+        let namespaces = namespaces.for_each(|change| {
+            for waker in &wakers {
+                match &change {
+                    Change::One(namespace) => waker.namespace_changed(&namespace.name_any()),
+                    Change::All => waker.all(),
+                }
+            }
+            std::future::ready(())
+        });
+        futures::future::join(grants, namespaces).await;
+    }
+}
+
+fn keep_labels<K: Resource>(object: &mut K) {
+    object.annotations_mut().clear();
+}
+
+/// The grants as they were before the change that is looked at.
+#[derive(Default)]
+struct Known(HashMap<String, Arc<AwsRoleGrant>>);
+
+impl Known {
+    fn of(grants: Vec<Arc<AwsRoleGrant>>) -> Self {
+        Self(grants.into_iter().map(|grant| (grant.name_any(), grant)).collect())
+    }
+
+    /// The versions before and after a change, as far as there are any.
+    fn replace(&mut self, name: &str, now: Option<Arc<AwsRoleGrant>>) -> Vec<Arc<AwsRoleGrant>> {
+        let before = match &now {
+            Some(grant) => self.0.insert(name.to_owned(), grant.clone()),
+            None => self.0.remove(name),
+        };
+        before.into_iter().chain(now).collect()
+    }
+}

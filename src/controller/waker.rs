@@ -1,0 +1,159 @@
+//! Whom a change concerns.
+
+use crate::{
+    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
+    reconcile::{Views, grants},
+};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use kube::{Resource, ResourceExt as _, runtime::reflector::ObjectRef};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Wakes the objects of one scope. Clones wake the same.
+#[derive(Clone)]
+pub struct Waker {
+    views: Views,
+    configs: Queue<AwsConfig>,
+    roles: Queue<AwsRole>,
+}
+
+struct Queue<K: Resource<DynamicType = ()>> {
+    one: UnboundedSender<ObjectRef<K>>,
+    every: UnboundedSender<()>,
+}
+
+impl<K: Resource<DynamicType = ()>> Clone for Queue<K> {
+    fn clone(&self) -> Self {
+        Self { one: self.one.clone(), every: self.every.clone() }
+    }
+}
+
+/// The other end of a waker, for the objects of one kind.
+pub(super) struct Woken<K: Resource<DynamicType = ()>> {
+    pub(super) one: UnboundedReceiver<ObjectRef<K>>,
+    pub(super) every: UnboundedReceiver<()>,
+}
+
+fn queue<K: Resource<DynamicType = ()>>() -> (Queue<K>, Woken<K>) {
+    let ((one, woken), (every, all_woken)) = (unbounded(), unbounded());
+    (Queue { one, every }, Woken { one: woken, every: all_woken })
+}
+
+impl<K: Resource<DynamicType = ()>> Queue<K> {
+    // The receiver is gone only when the scope is: then there is nothing to wake.
+    fn one(&self, namespace: &str, name: &str) {
+        let _ = self.one.unbounded_send(ObjectRef::new(name).within(namespace));
+    }
+
+    fn all(&self) {
+        let _ = self.every.unbounded_send(());
+    }
+}
+
+impl Waker {
+    pub(super) fn new(views: Views) -> (Self, Woken<AwsConfig>, Woken<AwsRole>) {
+        let ((configs, woken_configs), (roles, woken_roles)) = (queue(), queue());
+        (Self { views, configs, roles }, woken_configs, woken_roles)
+    }
+
+    /// Everybody: everything of some kind was listed anew.
+    pub fn all(&self) {
+        self.configs.all();
+        self.roles.all();
+    }
+
+    /// A config's own roles say whether they are its active one and usable.
+    pub(super) fn config_changed(&self, config: &AwsConfig) {
+        let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
+        self.configs.one(&namespace, &name);
+        for role in self.views.roles_of(&namespace, &name) {
+            self.roles.one(&namespace, &role.name_any());
+        }
+    }
+
+    pub(super) fn role_changed(&self, role: &AwsRole) {
+        let namespace = role.namespace().unwrap_or_default();
+        self.roles.one(&namespace, &role.name_any());
+        self.configs.one(&namespace, &role.spec.aws_config_ref.name);
+        self.owners(role);
+    }
+
+    /// Beside its owner, whoever wants a Secret of that name waits for it to go.
+    pub(super) fn secret_changed(&self, secret: &impl Resource) {
+        self.owners(secret);
+        let (namespace, name) = (secret.meta().namespace.clone().unwrap_or_default(), secret.name_any());
+        for config in self.views.configs_wanting(&namespace, &name) {
+            self.configs.one(&namespace, &config.name_any());
+        }
+    }
+
+    /// A Secret that a user offers: whoever's key it is takes it from there.
+    pub(super) fn source_changed(&self, secret: &impl Resource) {
+        let (namespace, name) = (secret.meta().namespace.clone().unwrap_or_default(), secret.name_any());
+        for config in self.views.configs_fed_by(&namespace, &name) {
+            self.configs.one(&namespace, &config.name_any());
+        }
+    }
+
+    pub(super) fn namespace_changed(&self, namespace: &str) {
+        for config in self.views.configs_in(namespace) {
+            self.config_changed(&config);
+        }
+    }
+
+    /// These are versions of one grant: whatever one of them is about may have changed, and nothing else.
+    pub(super) fn grants_changed(&self, versions: &[Arc<AwsRoleGrant>]) {
+        let named = versions.iter().filter_map(|grant| grant.spec.namespaces.as_ref()).flat_map(|about| &about.names);
+        let mut namespaces: BTreeSet<String> = named.cloned().collect();
+        if versions.iter().any(|grant| grant.spec.namespaces.as_ref().is_some_and(|about| about.selector.is_some())) {
+            let store = self.views.namespaces.store().state();
+            let chosen = store.iter().filter(|namespace| {
+                let (name, labels) = (namespace.name_any(), namespace.labels());
+                versions.iter().any(|grant| grants::is_about_namespace(grant, &name, labels))
+            });
+            namespaces.extend(chosen.map(|namespace| namespace.name_any()));
+        }
+        for namespace in namespaces {
+            for config in self.views.configs_in(&namespace) {
+                self.granted_otherwise(versions, &namespace, &config);
+            }
+        }
+    }
+
+    fn granted_otherwise(&self, versions: &[Arc<AwsRoleGrant>], namespace: &str, config: &AwsConfig) {
+        let Some(subject) = config.subject() else { return };
+        let Some(labels) = self.views.namespaces.get("", namespace).map(|namespace| namespace.labels().clone()) else {
+            return;
+        };
+        let is_about = |role: Option<&str>| {
+            versions.iter().any(|grant| grants::is_about(grant, namespace, &labels, &subject, role))
+        };
+        let mut concerned = match (config.spec.credential_provider, config.spec.role.as_deref()) {
+            (CredentialProvider::Default, _) => is_about(None),
+            (CredentialProvider::Temporary, Some(role)) => is_about(Some(role)),
+            (CredentialProvider::Temporary, None) => false,
+        };
+        for role in self.views.roles_of(namespace, &config.name_any()) {
+            if is_about(Some(&role.spec.role)) {
+                concerned = true;
+                self.roles.one(namespace, &role.name_any());
+            }
+        }
+        if concerned {
+            self.configs.one(namespace, &config.name_any());
+        }
+    }
+
+    /// Whom an object of ours belongs to. Its label and its owner reference say the same, unless somebody edited one of
+    /// them; then both are looked at.
+    fn owners(&self, object: &impl Resource) {
+        let meta = object.meta();
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let labelled = meta.labels.as_ref().and_then(|labels| labels.get(names::AWS_CONFIG_LABEL)).cloned();
+        let kind = AwsConfig::kind(&());
+        let owners = meta.owner_references.iter().flatten().filter(|owner| owner.kind == kind);
+        let configs: BTreeSet<String> = owners.map(|owner| owner.name.clone()).chain(labelled).collect();
+        for config in configs {
+            self.configs.one(namespace, &config);
+        }
+    }
+}

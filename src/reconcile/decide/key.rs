@@ -1,0 +1,59 @@
+//! The key of provider `default`: whether its owner offers it, and when it has to be read.
+
+use super::{Accepted, Case, Refusal, Step, accept::refuse};
+use crate::{
+    api::{Reason, names},
+    credentials::{KeyRequest, Request},
+    reconcile::observed::{SeenKey, Source, key_request},
+};
+
+impl Case<'_> {
+    pub(super) fn names_a_key(&self) -> Result<KeyRequest, Refusal> {
+        key_request(&self.seen.config)
+            .map_or_else(|| refuse(Reason::InvalidSpec, "credentialProvider default needs spec.keySecretRef"), Ok)
+    }
+
+    /// Offering a Secret is its owner's consent, and taking the offer back ends it. Before anything is taken away the
+    /// Secret is looked for: a list may be shorter than the truth.
+    pub(super) fn key_is_offered(&self, request: &KeyRequest) -> Result<(), Refusal> {
+        let name = &request.secret;
+        let pending = |look, message: String| {
+            Err(Refusal { reason: Reason::Pending, message, withdraws: false, look: Some(look) })
+        };
+        match &self.seen.source {
+            Source::NotShown => pending(Step::LookForSource, format!("Secret \"{name}\" is being looked for")),
+            Source::Absent => refuse(
+                Reason::KeySecretMissing,
+                format!(
+                    "Secret \"{name}\", which spec.keySecretRef names, does not exist; create it, with the label {}={}",
+                    names::SOURCE,
+                    names::SOURCE_OFFERED
+                ),
+            ),
+            Source::NotOffered => refuse(
+                Reason::SecretNotOffered,
+                format!(
+                    "Secret \"{name}\" exists and its owner does not offer it; who may label it can do so: kubectl label \
+                     secret {name} {}={}",
+                    names::SOURCE,
+                    names::SOURCE_OFFERED
+                ),
+            ),
+            Source::Offered { key: SeenKey::Unknown, .. } => {
+                pending(Step::LookAtSource, format!("Secret \"{name}\" is being read"))
+            }
+            Source::Offered { key: SeenKey::Unreadable(why), .. } => {
+                refuse(Reason::KeySecretInvalid, format!("Secret \"{name}\" holds no AWS key: {why}"))
+            }
+            Source::Offered { key: SeenKey::Delivered | SeenKey::Read(_), .. } => Ok(()),
+        }
+    }
+
+    /// A key that was delivered is known without being read; to deliver it again it has to be.
+    pub(super) fn with_key_in_hand(&self, accepted: &Accepted, step: Step) -> Step {
+        match (&accepted.request, &step) {
+            (Request::Key(_), Step::Issue(_)) if self.seen.source.key().is_none() => Step::LookAtSource,
+            _ => step,
+        }
+    }
+}

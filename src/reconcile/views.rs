@@ -1,0 +1,155 @@
+//! What the API server shows of each kind, and how it is found.
+
+use crate::{
+    api::{AwsConfig, AwsRole, AwsRoleGrant},
+    cluster::{Health, Watched},
+};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::reflector::store::Writer};
+use std::{sync::Arc, time::Duration};
+
+/// How long a look waits for views that are not whole before it makes room for others.
+pub(super) const MOMENT: Duration = Duration::from_secs(2);
+
+/// Under this key are the grants that choose namespaces by label.
+const BY_LABEL: &str = "by label";
+
+/// What the API server shows of each kind.
+#[derive(Clone)]
+pub struct Views {
+    /// The configs of the scope.
+    pub configs: Watched<AwsConfig>,
+    /// The roles of the scope.
+    pub roles: Watched<AwsRole>,
+    /// The metadata of the Secrets of the scope that carry our label.
+    pub secrets: Watched<PartialObjectMeta<Secret>>,
+    /// The metadata of the Secrets of the scope that their owners offer.
+    pub sources: Watched<PartialObjectMeta<Secret>>,
+    /// All grants.
+    pub grants: Watched<AwsRoleGrant>,
+    /// The names and labels of all namespaces.
+    pub namespaces: Watched<PartialObjectMeta<Namespace>>,
+}
+
+/// What [`crate::cluster::follow`] needs for each view of a scope.
+pub struct Writers {
+    /// For [`Views::configs`].
+    pub configs: Writer<AwsConfig>,
+    /// For [`Views::roles`].
+    pub roles: Writer<AwsRole>,
+    /// For [`Views::secrets`].
+    pub secrets: Writer<PartialObjectMeta<Secret>>,
+    /// For [`Views::sources`].
+    pub sources: Writer<PartialObjectMeta<Secret>>,
+}
+
+/// All grants, found by the namespaces that they are about.
+#[must_use]
+pub fn grants() -> (Watched<AwsRoleGrant>, Writer<AwsRoleGrant>) {
+    Watched::new("awsrolegrants.keyturn.dev", |grant| {
+        let Some(namespaces) = &grant.spec.namespaces else { return vec![] };
+        let by_label = namespaces.selector.iter().map(|_| BY_LABEL.to_owned());
+        namespaces.names.iter().map(|name| named(name)).chain(by_label).collect()
+    })
+}
+
+/// All namespaces.
+#[must_use]
+pub fn namespaces() -> (Watched<PartialObjectMeta<Namespace>>, Writer<PartialObjectMeta<Namespace>>) {
+    Watched::new("namespaces", |_| vec![])
+}
+
+fn named(namespace: &str) -> String {
+    format!("namespace {namespace}")
+}
+
+fn wanted(namespace: &str, secret: &str) -> String {
+    format!("target {namespace}/{secret}")
+}
+
+fn feeds(namespace: &str, secret: &str) -> String {
+    format!("source {namespace}/{secret}")
+}
+
+fn of_config(namespace: &str, config: &str) -> String {
+    format!("config {namespace}/{config}")
+}
+
+impl Views {
+    /// Nothing seen yet of a scope; what all scopes share is given.
+    #[must_use]
+    pub fn new(grants: Watched<AwsRoleGrant>, namespaces: Watched<PartialObjectMeta<Namespace>>) -> (Self, Writers) {
+        let (configs, configs_writer) = Watched::new("awsconfigs.keyturn.dev", |config: &AwsConfig| {
+            let namespace = config.namespace().unwrap_or_default();
+            let source = config.spec.key_secret_ref.iter().map(|source| feeds(&namespace, &source.name));
+            [named(&namespace), wanted(&namespace, &config.target_name())].into_iter().chain(source).collect()
+        });
+        let (roles, roles_writer) = Watched::new("awsroles.keyturn.dev", |role: &AwsRole| {
+            vec![of_config(&role.namespace().unwrap_or_default(), &role.spec.aws_config_ref.name)]
+        });
+        let (secrets, secrets_writer) = Watched::new("secrets (labelled by keyturn)", |_| vec![]);
+        let (sources, sources_writer) = Watched::new("secrets (offered as sources)", |_| vec![]);
+        let writers =
+            Writers { configs: configs_writer, roles: roles_writer, secrets: secrets_writer, sources: sources_writer };
+        (Self { configs, roles, secrets, sources, grants, namespaces }, writers)
+    }
+
+    /// The grants that name this namespace or choose namespaces by label: no other can allow it anything.
+    #[must_use]
+    pub fn grants_about(&self, namespace: &str) -> Vec<Arc<AwsRoleGrant>> {
+        let mut grants = self.grants.find(&named(namespace));
+        grants.extend(self.grants.find(BY_LABEL));
+        grants
+    }
+
+    /// The configs of a namespace.
+    #[must_use]
+    pub fn configs_in(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&named(namespace))
+    }
+
+    /// The configs that want this Secret for their own.
+    #[must_use]
+    pub fn configs_wanting(&self, namespace: &str, secret: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&wanted(namespace, secret))
+    }
+
+    /// The roles that name this config as theirs, whoever wrote them.
+    #[must_use]
+    pub fn roles_of(&self, namespace: &str, config: &str) -> Vec<Arc<AwsRole>> {
+        self.roles.find(&of_config(namespace, config))
+    }
+
+    /// The configs that take their key from this Secret.
+    #[must_use]
+    pub fn configs_fed_by(&self, namespace: &str, secret: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&feeds(namespace, secret))
+    }
+
+    fn health(&self) -> [&Health; 6] {
+        [
+            self.configs.health(),
+            self.roles.health(),
+            self.secrets.health(),
+            self.sources.health(),
+            self.grants.health(),
+            self.namespaces.health(),
+        ]
+    }
+
+    /// What has not been listed, in words; empty if every view is whole.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        self.health().into_iter().filter_map(Health::missing).collect()
+    }
+
+    /// Waits a moment for every view to be whole, and says whether it is.
+    pub(super) async fn whole(&self) -> bool {
+        let all = async {
+            for health in self.health() {
+                health.wait().await;
+            }
+        };
+        tokio::time::timeout(MOMENT, all).await.is_ok() && self.missing().is_empty()
+    }
+}
