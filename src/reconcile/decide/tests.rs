@@ -1,5 +1,8 @@
 //! The chain as tables: each row disturbs one thing and says where the chain stops.
 
+mod keys;
+mod roles;
+
 use super::*;
 use crate::{
     api::{AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, names},
