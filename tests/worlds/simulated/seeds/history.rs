@@ -1,0 +1,344 @@
+//! One history: what users, admins and misfortune do, one step after the other.
+
+use super::{
+    dice::Dice,
+    rules::{allows, leads_through},
+};
+use crate::{
+    doubles::{
+        apiserver::{Fault, Request},
+        rules::Times,
+        sts::{Behaviour, Call},
+    },
+    fixtures::{SCORING, aws_role_for, config, delivers_key, grant, role, role_of, uses},
+    simulated::world::World,
+};
+use jiff::{SignedDuration, Timestamp};
+use keyturn::api::{Ceilings, CredentialProvider, Mode, RoleRetention, Session};
+use serde_json::{Value, json};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// The configs, and the persons whom they are for at first.
+pub const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+const ROLES: [&str; 2] = ["ds-analyst", "ds-lead"];
+const KEYS: [&str; 2] = ["AKIAIOSFODNN7EXAMPLE", "AKIAOTHEROTHEROTHER1"];
+
+/// How long a change may go unseen after a watch broke.
+const UNSEEN: SignedDuration = SignedDuration::from_secs(3);
+
+/// A history that is being played.
+pub struct History {
+    pub world: World,
+    pub dice: Dice,
+    /// What happened, in words.
+    pub told: Vec<String>,
+    running: bool,
+    /// Calls to STS that no grant allowed when they came, nor a moment before.
+    pub unlawful: Arc<Mutex<Vec<String>>>,
+    /// The grants as they were until then. A watch that broke is back after a second or three, and what changed
+    /// meanwhile is not known sooner.
+    former: Arc<Mutex<Vec<(Timestamp, Vec<Value>)>>>,
+}
+
+/// Somebody's Secret under the name of a target.
+pub fn somebody_s_secret(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {"name": format!("{name}-aws"), "namespace": SCORING}, "data": {"theirs": "eA=="}})
+}
+
+/// The name of a Secret of a user's, with their key.
+pub fn key_of(name: &str) -> String {
+    format!("{name}-key")
+}
+
+fn own_role(name: &str) -> String {
+    format!("{name}-own")
+}
+
+fn hub() -> String {
+    role_of("210987654321", "hub")
+}
+
+impl History {
+    pub fn new(seed: u64) -> Self {
+        let world = World::empty();
+        let unlawful = Arc::<Mutex<Vec<String>>>::default();
+        let former = Arc::<Mutex<Vec<(Timestamp, Vec<Value>)>>>::default();
+        let (api, found, lately) = (world.api.clone(), unlawful.clone(), former.clone());
+        let watch = move |call: &Call| {
+            let since = call.at - UNSEEN;
+            let was = |(until, grants): &(Timestamp, Vec<Value>)| *until >= since && is_lawful(grants, call);
+            if !is_lawful(&api.list("awsrolegrants"), call) && !lately.lock().unwrap().iter().any(was) {
+                found.lock().unwrap().push(format!("{} {:?} {:?}", call.at, call.session_name, call.role_arn));
+            }
+            false
+        };
+        world.sts.behave_if(Times::UntilCleared, watch, Behaviour::AccessDenied);
+        Self { world, dice: Dice(seed), told: Vec::new(), running: false, unlawful, former }
+    }
+
+    /// Whatever comes next.
+    pub async fn step(&mut self) {
+        self.former.lock().unwrap().push((self.world.now(), self.world.api.list("awsrolegrants")));
+        let told = match self.dice.below(10) {
+            0..=2 => self.a_user_s_config(),
+            3 => self.a_user_s_role(),
+            4 => self.a_user_s_key(),
+            5 => self.an_admin_s_grant(),
+            6 => self.somebody_s_hand(),
+            7 => self.misfortune(),
+            8 => self.the_operator().await,
+            _ => {
+                let seconds = self.dice.one_of(&[1, 1, 5, 60, 900, 5000]);
+                self.world.pass(Duration::from_secs(seconds)).await;
+                format!("{seconds} s pass")
+            }
+        };
+        self.told.push(told);
+        let moment = self.dice.one_of(&[0, 0, 1, 20, 400]);
+        self.world.pass(Duration::from_millis(moment)).await;
+    }
+
+    fn a_user_s_config(&mut self) -> String {
+        let (name, arn) = (self.dice.one_of(&NAMES), role(self.dice.one_of(&ROLES)));
+        let world = &self.world;
+        if world.config(name).is_none() {
+            world.apply(&config(name, |spec| spec.role = Some(arn)));
+            return format!("{name} is applied");
+        }
+        match self.dice.below(12) {
+            0..=1 => {
+                world.change(name, |spec| {
+                    spec.credential_provider = CredentialProvider::Temporary;
+                    (spec.role, spec.active_role_ref, spec.key_secret_ref) = (Some(arn.clone()), None, None);
+                });
+                format!("{name} asks for {arn}")
+            }
+            2..=3 => {
+                world.change(name, |spec| {
+                    spec.credential_provider = CredentialProvider::Temporary;
+                    spec.key_secret_ref = None;
+                    uses(&own_role(name))(spec);
+                });
+                format!("{name} names a role of its own")
+            }
+            4 => {
+                world.change(name, delivers_key(&key_of(name)));
+                format!("{name} asks for its key")
+            }
+            5 => {
+                world.change(name, |spec| spec.suspend = !spec.suspend);
+                format!("{name} is suspended or resumed")
+            }
+            6 => {
+                let region = self.dice.one_of(&["eu-west-1", "eu-west-2"]);
+                world.change(name, |spec| spec.region = Some(region.into()));
+                format!("{name} moves to {region}")
+            }
+            7 => {
+                let person = self.dice.one_of(&["alice", "bob", "dave"]);
+                world.change(name, |spec| (spec.mode, spec.person) = (Mode::User, Some(person.into())));
+                format!("{name} is for {person}")
+            }
+            8 => {
+                world.change(name, |spec| (spec.mode, spec.person) = (Mode::System, None));
+                format!("{name} is the namespace's")
+            }
+            9 => {
+                let is_session =
+                    world.config(name).is_some_and(|c| c.spec.credential_provider == CredentialProvider::Temporary);
+                let duration = self.dice.one_of(&["30m", "1h"]);
+                let session = Session { duration: Some(duration.parse().unwrap()), ..Session::default() };
+                world.change(name, |spec| spec.session = is_session.then_some(session));
+                format!("{name} asks for {duration}")
+            }
+            10 => {
+                let retention = self.dice.one_of(&[RoleRetention::Retain, RoleRetention::Prune]);
+                world.change(name, |spec| spec.role_retention = retention);
+                format!("{name}: {retention:?}")
+            }
+            _ => {
+                world.api.delete("AwsConfig", SCORING, name);
+                format!("{name} is deleted")
+            }
+        }
+    }
+
+    fn a_user_s_role(&mut self) -> String {
+        let (name, arn) = (self.dice.one_of(&NAMES), role(self.dice.one_of(&ROLES)));
+        let own = own_role(name);
+        let exists = self.world.api.get("AwsRole", SCORING, &own).is_some();
+        match self.dice.below(4) {
+            0 if exists => {
+                self.world.api.delete("AwsRole", SCORING, &own);
+                format!("{own} is deleted")
+            }
+            1 if exists => {
+                self.world.api.edit("AwsRole", SCORING, &own, |object| object["spec"]["role"] = json!(arn));
+                format!("{own} is {arn} now")
+            }
+            _ => {
+                // Config and person of an AwsRole are immutable.
+                self.world.api.delete("AwsRole", SCORING, &own);
+                let config = self.dice.one_of(&[name, name, name, "alice"]);
+                let person = self.dice.one_of(&[Some(name), Some(name), None, Some("dave")]);
+                self.world.apply(&aws_role_for(&own, config, person, &arn));
+                format!("{own} of {config} for {person:?}: {arn}")
+            }
+        }
+    }
+
+    fn a_user_s_key(&mut self) -> String {
+        let name = self.dice.one_of(&NAMES);
+        let (is_offered, id) = (self.dice.below(4) > 0, self.dice.one_of(&[KEYS[0], KEYS[1], "no key"]));
+        if self.dice.below(6) == 0 {
+            self.world.api.delete("Secret", SCORING, &key_of(name));
+            return format!("{name}'s key is deleted");
+        }
+        self.world.put_key(&key_of(name), is_offered, id, "LeakedNowhere+1");
+        format!("{name}'s key is {id}, offered: {is_offered}")
+    }
+
+    fn an_admin_s_grant(&mut self) -> String {
+        let which = self.dice.one_of(&["one", "two"]);
+        if self.dice.below(4) == 0 {
+            self.world.api.delete("AwsRoleGrant", "", which);
+            return format!("grant {which} is deleted");
+        }
+        let person = self.dice.one_of(&["*", "alice", "b*", "system:*"]);
+        let arn = self.dice.one_of(&["ds-*", "ds-analyst"]);
+        let providers = self.dice.one_of(&[
+            &[CredentialProvider::Temporary][..],
+            &[CredentialProvider::Default],
+            &[CredentialProvider::Temporary, CredentialProvider::Default],
+        ]);
+        let ceiling = self.dice.one_of(&[None, None, Some("30m")]);
+        let via = self.dice.below(4) == 0;
+        self.world.apply(&grant(which, |spec| {
+            spec.persons = vec![person.into()];
+            spec.roles = vec![role(arn)];
+            spec.providers = providers.to_vec();
+            spec.via = if via { vec![hub()] } else { vec![] };
+            spec.ceilings =
+                ceiling.map(|most| Ceilings { max_duration: Some(most.parse().unwrap()), ..Ceilings::default() });
+        }));
+        format!("grant {which} for {person} and {arn}, {providers:?}, at most {ceiling:?}, via: {via}")
+    }
+
+    fn somebody_s_hand(&mut self) -> String {
+        let name = self.dice.one_of(&NAMES);
+        let secret = self.world.secret(name).is_some();
+        let world = &self.world;
+        match self.dice.below(4) {
+            0 if secret => {
+                world.api.delete("Secret", SCORING, &format!("{name}-aws"));
+                format!("{name}'s Secret is deleted")
+            }
+            1 if secret && world.value(name, "theirs").is_empty() => {
+                let edits: [fn(&mut Value); 5] = [
+                    |s| s["data"]["AWS_ACCESS_KEY_ID"] = json!("eA=="),
+                    |s| s["metadata"]["annotations"]["keyturn.dev/expires-at"] = json!("2030-01-01T00:00:00Z"),
+                    |s| s["metadata"]["labels"] = json!({}),
+                    |s| s["metadata"]["annotations"] = json!({}),
+                    |s| s["data"]["beside"] = json!("eA=="),
+                ];
+                let edit = self.dice.below(edits.len());
+                world.api.edit("Secret", SCORING, &format!("{name}-aws"), edits[edit]);
+                format!("{name}'s Secret is edited ({edit})")
+            }
+            2 if !secret => {
+                world.api.put(somebody_s_secret(name));
+                format!("somebody's Secret stands under {name}'s name")
+            }
+            _ => {
+                let generated = world.roles().into_iter().find(super::rules::is_generated);
+                let Some(generated) = generated.and_then(|role| role.metadata.name) else {
+                    return "nothing".to_owned();
+                };
+                if self.dice.below(2) == 0 {
+                    world.api.delete("AwsRole", SCORING, &generated);
+                } else {
+                    world
+                        .api
+                        .edit("AwsRole", SCORING, &generated, |object| object["spec"]["role"] = json!(role("admin")));
+                }
+                format!("{generated} is edited or deleted")
+            }
+        }
+    }
+
+    fn misfortune(&mut self) -> String {
+        let world = &self.world;
+        match self.dice.below(4) {
+            0 => {
+                let trouble = self.dice.below(3);
+                let troubles = [Behaviour::AccessDenied, Behaviour::Throttling, Behaviour::ConnectionFailure];
+                world.sts.behave(Times::N(1 + self.dice.below(4)), troubles[trouble].clone());
+                format!("STS: {:?}", troubles[trouble])
+            }
+            1 => {
+                let faults = [Fault::status(500), Fault::status(409), Fault::LoseAnswer, Fault::HangAfter];
+                let fault = faults[self.dice.below(faults.len())].clone();
+                let told = format!("the API server: {fault:?}");
+                world.api.fault(Times::N(1 + self.dice.below(3)), Request::is_write, fault);
+                told
+            }
+            2 => {
+                let lag = Duration::from_millis(self.dice.one_of(&[0, 30, 700]));
+                let resource = self.dice.one_of(&["secrets", "awsconfigs", "awsroles"]);
+                world.api.lag(resource, lag);
+                format!("{resource} are shown {lag:?} late")
+            }
+            _ => {
+                world.api.compact();
+                world.api.break_watches();
+                "the watches break".to_owned()
+            }
+        }
+    }
+
+    async fn the_operator(&mut self) -> String {
+        self.running = !self.running;
+        if self.running {
+            self.world.start();
+            return "the operator starts".to_owned();
+        }
+        self.world.kill().await;
+        "the operator is killed".to_owned()
+    }
+
+    /// A write takes a moment, so that time passes in whatever somebody does again and again.
+    pub fn take_time(&self) {
+        self.world.api.fault(Times::UntilCleared, Request::is_write, Fault::Delay(Duration::from_millis(2)));
+        self.world.sts.always(Behaviour::Latency(Duration::from_millis(5)));
+    }
+
+    /// Everything works again, and there is time.
+    pub async fn come_to_rest(&mut self) {
+        self.world.api.behave_well();
+        self.world.sts.behave_well();
+        self.take_time();
+        if !self.running {
+            self.world.start();
+        }
+        // So that an empty list of grants is not taken for half a view.
+        self.world.apply(&grant("of-nobody", |spec| spec.persons = vec!["nobody".into()]));
+        self.world.pass(Duration::from_secs(16 * 60)).await;
+    }
+}
+
+/// Whether a grant that stands allows this call to STS, or leads through it.
+fn is_lawful(grants: &[Value], call: &Call) -> bool {
+    if call.action != "AssumeRole" {
+        return true;
+    }
+    let (session, role) = (call.session_name.clone().unwrap(), call.role_arn.clone().unwrap());
+    let subject = if session.contains(',') { format!("system:{SCORING}") } else { session };
+    if role == hub() {
+        return leads_through(grants, &subject, &role);
+    }
+    allows(grants, &subject, Some(&role), call.duration_seconds.unwrap())
+}

@@ -1,0 +1,106 @@
+//! The rules, written anew from the contract so that they do not share the operator's mistakes: what each config may
+//! have, given the objects as they stand.
+
+use crate::{fixtures::SCORING, simulated::world::World};
+use keyturn::api::{AwsConfig, AwsRole, AwsRoleGrantSpec, CredentialProvider, Mode};
+use serde_json::Value;
+
+/// What a config should have.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Due {
+    /// A session of this name and role.
+    Session { name: String, role: String },
+    /// The key with this ID.
+    Key { id: String },
+    /// Nothing.
+    Nothing,
+}
+
+/// Whom a config is for, as grants and Secrets spell it.
+pub fn subject(config: &AwsConfig) -> String {
+    match config.spec.mode {
+        Mode::User => config.spec.person.clone().unwrap(),
+        Mode::System => format!("system:{SCORING}"),
+    }
+}
+
+/// What a config should have now.
+pub fn due(world: &World, config: &AwsConfig) -> Due {
+    let spec = &config.spec;
+    let name = config.metadata.name.clone().unwrap();
+    if spec.suspend {
+        return Due::Nothing;
+    }
+    let grants = world.api.list("awsrolegrants");
+    let seconds = spec.duration().length().unwrap().as_secs();
+    if spec.credential_provider == CredentialProvider::Default {
+        let source = spec.key_secret_ref.as_ref().and_then(|source| world.api.get("Secret", SCORING, &source.name));
+        let id = source.and_then(|source| key_in(&source));
+        let allowed = allows(&grants, &subject(config), None, 0);
+        return id.filter(|_| allowed).map_or(Due::Nothing, |id| Due::Key { id });
+    }
+    let role = match &spec.active_role_ref {
+        None => spec.role.clone(),
+        Some(named) => {
+            world.roles().iter().find(|role| role.metadata.name.as_deref() == Some(&named.name)).and_then(|role| {
+                let is_ours = role.spec.aws_config_ref.name == name && role.spec.person == spec.person;
+                is_ours.then(|| role.spec.role.clone())
+            })
+        }
+    };
+    let role = role.filter(|role| allows(&grants, &subject(config), Some(role), seconds));
+    let session = match spec.mode {
+        Mode::User => spec.person.clone().unwrap(),
+        Mode::System => format!("{SCORING},{name}"),
+    };
+    role.map_or(Due::Nothing, |role| Due::Session { name: session, role })
+}
+
+/// The ID of the key in a Secret that is offered and holds one.
+fn key_in(source: &Value) -> Option<String> {
+    let text = |key: &str| {
+        let bytes: k8s_openapi::ByteString = serde_json::from_value(source["data"][key].clone()).unwrap();
+        String::from_utf8(bytes.0).unwrap()
+    };
+    let is_offered = source["metadata"]["labels"]["keyturn.dev/source"] == "true";
+    let id = text("aws_access_key_id");
+    (is_offered && id.len() == 20).then_some(id)
+}
+
+/// Whether one grant allows all of it. Without a role it is about a key.
+pub fn allows(grants: &[Value], subject: &str, role: Option<&str>, seconds: i64) -> bool {
+    grants.iter().any(|grant| {
+        let spec = spec(grant);
+        let most = spec.ceilings.as_ref().and_then(|ceilings| ceilings.max_duration.clone());
+        let short_enough = most.is_none_or(|most| seconds <= most.length().unwrap().as_secs() && role.is_some());
+        let provider = if role.is_some() { CredentialProvider::Temporary } else { CredentialProvider::Default };
+        short_enough
+            && spec.providers.contains(&provider)
+            && is_for(&spec, subject)
+            && role.is_none_or(|role| fits(&spec.roles, role))
+    })
+}
+
+/// Whether one grant leads through this hop for this subject.
+pub fn leads_through(grants: &[Value], subject: &str, hop: &str) -> bool {
+    grants.iter().map(spec).any(|spec| is_for(&spec, subject) && spec.via.iter().any(|via| via == hop))
+}
+
+fn spec(grant: &Value) -> AwsRoleGrantSpec {
+    serde_json::from_value(grant["spec"].clone()).unwrap()
+}
+
+fn is_for(spec: &AwsRoleGrantSpec, subject: &str) -> bool {
+    let about = |pattern: &&String| pattern.starts_with("system:") == subject.starts_with("system:");
+    let patterns: Vec<String> = spec.persons.iter().filter(about).cloned().collect();
+    fits(&patterns, subject)
+}
+
+fn fits(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|p| p == text || p.strip_suffix('*').is_some_and(|start| text.starts_with(start)))
+}
+
+/// Whether a role was generated for a config.
+pub fn is_generated(role: &AwsRole) -> bool {
+    role.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key("keyturn.dev/created-from"))
+}
