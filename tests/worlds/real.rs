@@ -8,6 +8,7 @@
 mod bad_input;
 mod ground;
 mod install;
+mod people;
 mod rotation;
 mod start;
 mod story;

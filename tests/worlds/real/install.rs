@@ -282,6 +282,22 @@ impl<'a> Install<'a> {
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.success(), text)
     }
+
+    /// The AWS CLI as the root of an account: its number is an access key of its own in ministack.
+    pub fn aws_as_root(&self, account: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.ground.at.bin.aws.as_ref().unwrap());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", &self.dir)
+            .env("AWS_ACCESS_KEY_ID", account)
+            .env("AWS_SECRET_ACCESS_KEY", "any")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ENDPOINT_URL", &self.ground.at.aws.as_ref().unwrap().endpoint);
+        command
+    }
 }
 
 fn aws_account(ground: &Ground, account: &str, cluster: &str, namespace: &str) -> AwsAccount {
