@@ -1,0 +1,122 @@
+//! The status that says what is true now.
+
+use super::{Done, conditions::conditions};
+use crate::{
+    api::{AwsConfigStatus, Failure, SourceStatus, TargetStatus},
+    clock::whole_seconds,
+    credentials::{Pace, Request},
+    reconcile::{
+        decide::{Accepted, Plan, Step, default_external_id, renew_at},
+        observed::{Look, Observed, SeenKey, Source, Target},
+        schedule,
+    },
+    secret::Record,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// The status that says what is true now.
+#[must_use]
+pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsConfigStatus {
+    let before = seen.config.status.clone().unwrap_or_default();
+    let record = current_record(seen, done);
+    let live = record.as_ref().filter(|record| record.is_live(now));
+    let generation = seen.config.metadata.generation;
+    AwsConfigStatus {
+        observed_generation: generation,
+        conditions: conditions(seen, plan, done, record.as_ref(), now),
+        active_role: plan.active_role.clone(),
+        external_id: match &plan.accepted {
+            Ok(accepted) => match &accepted.request {
+                Request::Session(request) => Some(request.external_id.clone()),
+                Request::Key(_) => None,
+            },
+            Err(_) => plan.active_role.as_ref().map(|_| default_external_id(seen)),
+        },
+        target: Some(TargetStatus {
+            name: seen.config.target_name(),
+            resource_version: known_version(seen, done, &before, record.as_ref()),
+        }),
+        source: source(seen, done, &before),
+        access_key_id: live.map(|record| record.access_key_id.clone()),
+        person: live.map(|record| record.person.clone()),
+        issued_at: live.map(|record| Time(record.issued_at)),
+        expires_at: live.and_then(|record| record.expires_at).map(Time),
+        renew_at: live.filter(|_| plan.accepted.is_ok()).and_then(|record| renew_at(seen, record)).map(Time),
+        failure: plan.accepted.as_ref().ok().and_then(|accepted| failure(seen, accepted, &plan.step, done, now)),
+    }
+}
+
+/// The Secret that the key was taken from, at the version at which that was.
+fn source(seen: &Observed, done: &Done, before: &AwsConfigStatus) -> Option<SourceStatus> {
+    let name = seen.config.spec.key_secret_ref.as_ref()?.name.clone();
+    match &seen.source {
+        Source::Offered { version, key: SeenKey::Read(_) } if done.written.is_some() => {
+            Some(SourceStatus { name, resource_version: version.clone() })
+        }
+        _ => before.source.clone().filter(|source| source.name == name),
+    }
+}
+
+/// What the Secret says of itself, unless somebody edited it: then its word counts for nothing.
+pub(super) fn current_record(seen: &Observed, done: &Done) -> Option<Record> {
+    match (&done.written, &seen.target) {
+        (Some(written), _) => Some(written.record.clone()),
+        (None, Target::Ours(ours)) if !ours.is_edited() => ours.record.clone(),
+        _ => None,
+    }
+}
+
+/// The version of the Secret at which its content is known. Somebody's label moves it; that alone is no reason to
+/// write status, so the older one stays and costs one look after a restart.
+fn known_version(seen: &Observed, done: &Done, before: &AwsConfigStatus, record: Option<&Record>) -> Option<String> {
+    if let Some(written) = &done.written {
+        return written.version.clone();
+    }
+    let Target::Ours(ours) = &seen.target else { return None };
+    if ours.is_edited() {
+        return None;
+    }
+    let stored = before.target.as_ref().and_then(|target| target.resource_version.clone());
+    let same_session = before.issued_at.as_ref().map(|Time(at)| *at) == record.map(|record| record.issued_at);
+    match (&ours.content, stored) {
+        (_, Some(stored)) if same_session => Some(stored),
+        (Look::Needed, _) => None,
+        _ => ours.metadata.resource_version.clone(),
+    }
+}
+
+/// A row of failures goes on while the same is tried for the same spec.
+pub(super) fn failure(
+    seen: &Observed,
+    accepted: &Accepted,
+    step: &Step,
+    done: &Done,
+    now: Timestamp,
+) -> Option<Failure> {
+    let before = seen.config.status.as_ref();
+    let same_spec = before.is_some_and(|status| status.observed_generation == seen.config.metadata.generation);
+    let known = before.and_then(|status| status.failure.clone());
+    let known = known.filter(|failure| same_spec && failure.attempt == accepted.attempt);
+    match (&done.issue_failed, step) {
+        (Some(error), _) if error.pace == Pace::Slow => {
+            let count = known.as_ref().map_or(0, |failure| failure.count).saturating_add(1);
+            let now = whole_seconds(now);
+            Some(Failure {
+                count,
+                since: known.map_or(Time(now), |failure| failure.since),
+                last_at: Time(now),
+                next_attempt_at: Time(now.saturating_add(schedule::slow_delay(count)).unwrap_or(now)),
+                attempt: accepted.attempt.clone(),
+            })
+        }
+        (Some(_), _) | (None, Step::Hold { .. } | Step::Withdraw { .. }) => known,
+        // A reconcile that did not get as far as an attempt ends no failure either.
+        (None, _) if done.call_failed.is_some() || holds_nothing(seen, done) => known,
+        _ => None,
+    }
+}
+
+fn holds_nothing(seen: &Observed, done: &Done) -> bool {
+    done.written.is_none() && matches!(seen.target, Target::NotWatched)
+}
