@@ -12,3 +12,4 @@ mod people;
 mod rotation;
 mod start;
 mod story;
+mod upgrade;

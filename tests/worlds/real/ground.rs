@@ -89,6 +89,11 @@ impl Ground {
         Self::start(&["--crds", "crds"])
     }
 
+    /// One of its own without our resources.
+    pub fn without_definitions() -> Self {
+        Self::start(&[])
+    }
+
     /// One without our resources and without an AWS.
     pub fn bare() -> Self {
         Self::start(&["--no-aws"])

@@ -1,0 +1,85 @@
+//! Upgrades: the definitions change and every object stays as it was.
+
+use super::{
+    ground::{Ground, run},
+    install::Install,
+};
+use kube::{ResourceExt as _, api::ListParams};
+use serde_json::json;
+use std::{fs, path::Path};
+
+/// The chart with other definitions, in a folder that goes with its value.
+fn chart_with_former_definitions() -> tempfile::TempDir {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    let chart = dir.path().join("keyturn");
+    copy(&root.join("charts/keyturn"), &chart);
+    fs::remove_dir_all(chart.join("files/crds")).unwrap();
+    copy(&root.join("tests/worlds/real/former-crds"), &chart.join("files/crds"));
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn an_upgrade_of_the_definitions_keeps_every_object_and_is_no_reason_to_issue_again() {
+    let ground = Ground::without_definitions();
+    let former = chart_with_former_definitions();
+    let definitions = |verb: &str, chart: &Path| {
+        let mut helm = ground.helm();
+        helm.args([verb, "definitions"]).arg(chart).args(["--namespace", "definitions", "--create-namespace"]);
+        run(helm.args(["--set", "clusterName=x,aws.region=eu-west-1,fullnameOverride=definitions,crds.install=true"]));
+    };
+    definitions("install", &former.path().join("keyturn"));
+    let install = Install::cluster_wide(&ground).await;
+    // As an older client would write them: without the fields that came later.
+    let (name, namespace) = (&install.namespace, &install.namespace);
+    let objects = [
+        json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRoleGrant", "metadata": {"name": name},
+            "spec": {"roles": [install.role("ds-*")], "namespaces": {"names": [namespace]}, "persons": ["*"]}}),
+        json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig", "metadata": {"name": "alice", "namespace": namespace},
+            "spec": {"person": "alice", "role": install.role("ds-analyst"), "session": {"duration": "1h"}}}),
+    ];
+    for object in &objects {
+        let (ok, said) =
+            super::ground::run_with_input(ground.kubectl().args(["apply", "-f", "-"]), &object.to_string());
+        assert!(ok, "{said}");
+    }
+    let operator = install.start().await;
+    let before = install.until_ready_is("alice", "True/Issued").await;
+    let issued = install.record("alice").await.unwrap();
+    let role = install.roles().list(&ListParams::default()).await.unwrap().items.remove(0);
+    assert!(operator.stop().await.success());
+
+    definitions("upgrade", Path::new("charts/keyturn"));
+    let operator = install.start().await;
+    install.apply_config("witness", |spec| spec.role = None).await;
+    install.until_ready_is("witness", "False/RolePending").await;
+    let after = install.until_ready_is("alice", "True/Issued").await;
+    assert_eq!((after.uid(), &after.spec.person), (before.uid(), &before.spec.person));
+    assert_eq!(install.roles().get(&role.name_any()).await.unwrap().uid(), role.uid());
+    assert_eq!(install.record("alice").await.unwrap(), issued, "the same session");
+    let tagged = |spec: &mut keyturn::api::AwsConfigSpec| spec.extra_buckets = vec!["new-bucket".into()];
+    install.apply_config("alice", tagged).await;
+    install.until_ready_is("alice", "True/Issued").await;
+
+    run(ground.helm().args(["uninstall", "definitions", "--namespace", "definitions"]));
+    assert_eq!(
+        install.configs().get("alice").await.unwrap().uid(),
+        before.uid(),
+        "without the chart they are kept, too"
+    );
+    assert!(operator.stop().await.success());
+}
