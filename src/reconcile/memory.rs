@@ -6,7 +6,10 @@ use super::{
     report::Done,
     schedule,
 };
-use crate::credentials::{Issued, Pace, Request};
+use crate::{
+    api::Reason,
+    credentials::{Issued, Pace, Request},
+};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use std::{
@@ -118,6 +121,11 @@ impl Memory {
     }
 }
 
+fn is_withdrawn_for(seen: &Observed, reason: Reason) -> bool {
+    let Target::Ours(ours) = &seen.target else { return false };
+    ours.record.as_ref().is_some_and(|record| record.withdrawn.as_deref() == Some(reason.as_str()))
+}
+
 /// Whether the plan puts right what somebody changed. It counts whether or not it succeeded: the object may be on its
 /// way out, and then every attempt is in vain.
 fn is_repair(seen: &Observed, plan: &Plan) -> bool {
@@ -127,7 +135,8 @@ fn is_repair(seen: &Observed, plan: &Plan) -> bool {
         (Step::Issue(Why::Drifted) | Step::Render(Why::Drifted), _) | (_, RoleStep::Write { repairs: true, .. }) => {
             true
         }
-        (Step::Issue(_) | Step::Render(_) | Step::Withdraw { .. }, _) => edited,
+        (Step::Withdraw { reason, .. }, _) => edited || is_withdrawn_for(seen, *reason),
+        (Step::Issue(_) | Step::Render(_), _) => edited,
         _ => false,
     }
 }

@@ -7,8 +7,9 @@ use crate::{
     digest::Digest,
     reconcile::{
         grants::{Ask, granted},
-        observed::{Look, Observed, Target},
+        observed::{Look, Observed, Ours, Target, rendering},
     },
+    secret::metadata_is_as_desired,
 };
 use kube::ResourceExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -219,6 +220,19 @@ impl Case<'_> {
         of_another.or_else(|| self.expired())
     }
 
+    /// Whether status knows of a Secret.
+    fn claims_a_secret(&self) -> bool {
+        let target = self.seen.config.status.as_ref().and_then(|status| status.target.as_ref());
+        self.claims_a_credential() || target.is_some_and(|target| target.resource_version.is_some())
+    }
+
+    /// Whether a Secret looks as asked for, whatever is in it: labels, annotations, formats.
+    fn is_dressed(&self, ours: &Ours) -> bool {
+        let rendering = rendering(&self.seen.config);
+        ours.record.as_ref().is_some_and(|record| record.render_digest == rendering.digest())
+            && metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata)
+    }
+
     pub(super) fn take_away(&self, refusal: &Refusal) -> Step {
         if let Some(look) = &refusal.look {
             return look.clone();
@@ -227,19 +241,18 @@ impl Case<'_> {
             _ if !refusal.withdraws => return self.over_anyway().unwrap_or(Step::Keep),
             Target::Ours(ours) => ours,
             // Somebody may have taken our label off. A Secret that never held a credential is not looked for.
-            Target::NotWatched if self.claims_a_credential() => return Step::LookForTarget,
+            Target::NotWatched if self.claims_a_secret() => return Step::LookForTarget,
             Target::NotWatched | Target::Absent | Target::Foreign { .. } => return Step::Keep,
         };
         let done =
             ours.record.as_ref().is_some_and(|record| record.withdrawn.as_deref() == Some(refusal.reason.as_str()));
+        let withdraw = Step::Withdraw { reason: refusal.reason, message: refusal.message.clone() };
         match &ours.content {
-            Look::Needed if done => Step::LookInside,
-            Look::NotNeeded if done => Step::Keep,
-            Look::Taken(taken) if done && taken.intact => Step::Keep,
-            Look::Taken(_) if done => {
-                self.after_repairs(Step::Withdraw { reason: refusal.reason, message: refusal.message.clone() })
-            }
-            _ => Step::Withdraw { reason: refusal.reason, message: refusal.message.clone() },
+            _ if !done => withdraw,
+            Look::Needed => Step::LookInside,
+            Look::Taken(taken) if !taken.intact => self.after_repairs(withdraw),
+            Look::NotNeeded | Look::Taken(_) if self.is_dressed(ours) => Step::Keep,
+            Look::NotNeeded | Look::Taken(_) => self.after_repairs(withdraw),
         }
     }
 }

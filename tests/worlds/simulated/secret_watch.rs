@@ -357,3 +357,28 @@ async fn an_aws_role_of_somebody_s_under_the_generated_name_is_left_alone() {
     world.api.delete("AwsRole", SCORING, &name);
     world.at_once("the way is free", is_healthy).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_withdrawn_secret_that_was_undressed_is_dressed_again_and_stays_withdrawn() {
+    let strikes: [(&str, fn(&mut Value)); 3] = [
+        ("its labels", |secret| secret["metadata"]["labels"] = json!({})),
+        ("its annotations", |secret| secret["metadata"]["annotations"] = json!({})),
+        ("both", |secret| {
+            secret["metadata"]["labels"] = json!({});
+            secret["metadata"]["annotations"] = json!({});
+        }),
+    ];
+    for (what, strike) in strikes {
+        let world = World::with(&[alice()]).await;
+        world.change("alice", |spec| spec.suspend = true);
+        world.at_once("it is withdrawn", |world| world.is_withdrawn("alice")).await;
+        world.settle().await;
+        world.api.edit("Secret", SCORING, "alice-aws", strike);
+        let dressed = |world: &World| {
+            let labels = world.secret("alice").and_then(|secret| secret.metadata.labels).unwrap_or_default();
+            world.is_withdrawn("alice") && labels.contains_key("keyturn.dev/aws-config")
+        };
+        world.at_once(what, dressed).await;
+        assert_eq!(world.sts.count(), 0, "{what}");
+    }
+}
