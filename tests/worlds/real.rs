@@ -7,8 +7,10 @@
 
 mod bad_input;
 mod ground;
+mod iam;
 mod install;
 mod people;
+mod person_policy;
 mod rotation;
 mod start;
 mod story;

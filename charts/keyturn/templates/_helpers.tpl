@@ -93,6 +93,12 @@ value of this chart, so it is refused here.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if .Values.personPolicy.enabled }}
+# It writes AwsRoles for every person. The person policy asks for this right; no request does.
+- apiGroups: [keyturn.dev]
+  resources: [persons]
+  verbs: [use]
+{{- end }}
 {{- end }}
 
 {{- /* What keyturn reads of the cluster itself, in either mode. */}}
@@ -103,4 +109,24 @@ value of this chart, so it is refused here.
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [list, watch]
+{{- end }}
+
+{{- /* CEL: the person that a spec (the argument) is about. */}}
+{{- define "keyturn.personOf" -}}
+(has({{ . }}.mode) && {{ . }}.mode == 'System') || !has({{ . }}.person) || {{ . }}.person == null ? 'system' : string({{ . }}.person)
+{{- end }}
+
+{{- /* CEL: whether the requester may write this person's name. */}}
+{{- define "keyturn.mayWrite" -}}
+variables.requester == {{ . }} ||
+authorizer.group('keyturn.dev').resource('persons').namespace(request.namespace).name({{ . }}).check('use').allowed()
+{{- end }}
+
+{{- /* CEL: what is said when not. It must be one line. */}}
+{{- define "keyturn.mayNotWrite" -}}
+'user "' + request.userInfo.username + '" (' + (variables.requester == '' ? 'no person' : 'the person "' + variables.requester + '"') + ') may not {{ .doing }} '
++ ({{ .person }} == 'system' ? 'the shared credentials of the namespace (person "system")' : 'the person "' + {{ .person }} + '"')
++ ' in namespace "' + request.namespace + '": the verb "use" on persons.keyturn.dev "' + {{ .person }} + '" is missing there.'
++ ' An admin grants it by a RoleBinding in namespace "' + request.namespace + '" to a Role with'
++ ' apiGroups [keyturn.dev], resources [persons], resourceNames [' + {{ .person }} + '], verbs [use]'
 {{- end }}

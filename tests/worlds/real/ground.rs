@@ -121,10 +121,21 @@ impl Ground {
 
     /// A client with all rights.
     pub async fn admin(&self) -> Client {
+        Client::try_from(self.config().await).unwrap()
+    }
+
+    /// A client with the rights of this user, a member of these groups.
+    pub async fn client_as(&self, user: &str, groups: &[&str]) -> Client {
+        let mut config = self.config().await;
+        config.auth_info.impersonate = Some(user.to_owned());
+        config.auth_info.impersonate_groups = Some(groups.iter().map(|&group| group.to_owned()).collect());
+        Client::try_from(config).unwrap()
+    }
+
+    async fn config(&self) -> Config {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(&self.at.kubeconfig).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        Client::try_from(config).unwrap()
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
     }
 
     /// kubectl as an admin.

@@ -133,7 +133,8 @@ async fn an_operator_of_some_namespaces_serves_those_only_and_has_no_right_in_ot
 #[ignore = "needs the ground: make test"]
 async fn the_chart_renders_what_the_api_server_accepts_and_refuses_values_that_it_does_not_know() {
     let ground = Ground::shared();
-    for values in ["charts/keyturn/ci/minimal-values.yaml", "charts/keyturn/ci/all-values.yaml"] {
+    for values in ["minimal", "all", "person"] {
+        let values = &format!("charts/keyturn/ci/{values}-values.yaml");
         let mut template = ground.helm();
         template.args([
             "template",
@@ -176,6 +177,7 @@ async fn every_example_is_accepted_as_it_is() {
         "03-mallory-not-granted.yaml",
         "04-pod.yaml",
         "05-envfrom-job.yaml",
+        "06-use-persons.yaml",
     ] {
         let text = std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let mut apply = ground.kubectl();

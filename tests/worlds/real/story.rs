@@ -4,6 +4,7 @@
 use super::{
     ground::{Audited, Ground, eventually, kinds, within},
     install::{Install, labels},
+    people::People,
 };
 use crate::fixtures::{aws_role, uses};
 use k8s_openapi::{
@@ -25,6 +26,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn the_main_job_from_apply_to_deletion_with_exactly_the_rights_of_the_chart() {
     let ground = Ground::own();
     let install = Install::cluster_wide(&ground).await;
+    names_of_others_are_not_for_everybody(&install).await;
     let operator = install.start().await;
 
     nothing_is_given_without_a_grant(&install).await;
@@ -48,6 +50,11 @@ async fn the_main_job_from_apply_to_deletion_with_exactly_the_rights_of_the_char
     assert!(operator.stop().await.success(), "SIGTERM ends it cleanly");
     no_secret_was_logged(&std::fs::read_to_string(log).unwrap());
     the_rights_of_the_chart_are_those_that_were_used(&install).await;
+}
+
+async fn names_of_others_are_not_for_everybody(install: &Install<'_>) {
+    let people = People::of(install).await;
+    people.refused("alice", people.person("bob").await.creates("alice", "alice")).await;
 }
 
 async fn nothing_is_given_without_a_grant(install: &Install<'_>) {
@@ -341,6 +348,8 @@ async fn the_rights_of_the_chart_are_those_that_were_used(install: &Install<'_>)
             }
         }
     }
+    // No request is made with this one: the person policy asks for it (`person_policy`).
+    assert!(granted.remove("use persons.keyturn.dev"));
     let unused: Vec<&String> = granted.difference(&used).collect();
     assert!(unused.is_empty(), "rights that nothing used: {unused:?}; used: {:?}", kinds(&requests));
 }

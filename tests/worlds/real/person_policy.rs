@@ -1,0 +1,244 @@
+//! Who may write a person's name: the chart's admission policy, as the API server enforces it.
+
+use super::{
+    ground::{eventually, run},
+    install::Install,
+    people::{People, refusal},
+};
+use k8s_openapi::api::rbac::v1::Role;
+use keyturn::api::Mode;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn people_write_their_own_name_and_nobody_elses() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let (alice, bob) = (people.person("alice").await, people.person("bob").await);
+
+    alice.creates("alice", "alice").await.unwrap();
+    alice.edits("alice", json!({"region": "eu-west-3"})).await.unwrap();
+    alice.creates("laptop", "alice").await.unwrap();
+    people.refused("alice", bob.creates("alices", "alice")).await;
+    people.refused("alice", bob.applies("alices", "alice")).await;
+    people.refused("alice", bob.applies("alice", "alice")).await;
+    people.refused("Alice", alice.creates("upper", "Alice")).await;
+    people.refused("alice", bob.edits("alice", json!({"role": install.role("ds-other")}))).await;
+    people.refused("alice", bob.edits("alice", json!({"suspend": true}))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn the_right_to_use_a_name_is_for_that_name_in_that_namespace_and_may_come_by_a_group() {
+    let (install, elsewhere) = (Install::scoped().await, Install::scoped().await);
+    let people = People::of(&install).await;
+    let (ci, other, member) =
+        (people.person("ci").await, people.person("other").await, people.member("member", &["scoring-team"]).await);
+
+    people.may_use("User", "ci", &["alice", "bob"], &install.namespace).await;
+    ci.creates("alice", "alice").await.unwrap();
+    ci.edits("alice", json!({"person": "bob"})).await.unwrap();
+    people.refused("carol", ci.creates("carol", "carol")).await;
+    people.refused("carol", ci.edits("alice", json!({"person": "carol"}))).await;
+
+    people.may_use("User", "other", &["alice"], &elsewhere.namespace).await;
+    people.refused("alice", other.creates("others", "alice")).await;
+
+    people.may_use("Group", "scoring-team", &["alice"], &install.namespace).await;
+    member.creates("members", "alice").await.unwrap();
+    people.refused("alice", other.creates("others", "alice")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn of_another_persons_config_everything_but_the_spec_may_be_edited() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let (alice, bob) = (people.person("alice").await, people.person("bob").await);
+    alice.creates("alice", "alice").await.unwrap();
+
+    let marked =
+        bob.marks("alice", json!({"labels": {"team": "ds"}, "annotations": {"note": "of bob"}})).await.unwrap();
+    assert_eq!(marked.labels()["team"], "ds");
+    bob.edits("alice", json!({"region": "eu-west-1"})).await.expect("what is there already is no change");
+    people.refused("alice", bob.edits("alice", json!({"region": "eu-west-3"}))).await;
+
+    // A config that is being deleted has to be able to go.
+    bob.marks("alice", json!({"finalizers": ["example.com/hold"]})).await.unwrap();
+    install.configs().delete("alice", &DeleteParams::default()).await.unwrap();
+    assert!(install.configs().get("alice").await.unwrap().metadata.deletion_timestamp.is_some());
+    bob.marks("alice", json!({"finalizers": null})).await.unwrap();
+    assert_eq!(install.configs().get_opt("alice").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn nobody_takes_a_config_over_or_gives_theirs_to_somebody_else() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let (alice, mallory) = (people.person("alice").await, people.person("mallory").await);
+    alice.creates("alice", "alice").await.unwrap();
+
+    people.refused("alice", mallory.edits("alice", json!({"person": "mallory"}))).await;
+    people.refused("alice", mallory.applies("alice", "mallory")).await;
+    people.refused("bob", alice.edits("alice", json!({"person": "bob"}))).await;
+
+    people.may_use("User", "alice", &["bob"], &install.namespace).await;
+    let given = alice.edits("alice", json!({"person": "bob"})).await.unwrap();
+    assert_eq!(given.spec.person.as_deref(), Some("bob"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_change_of_mode_is_a_change_of_person_and_nobody_is_system() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let (alice, system) = (people.person("alice").await, people.person("system").await);
+    let shared = || json!({"mode": "System", "person": null});
+    let hers = || json!({"mode": "User", "person": "alice"});
+    alice.creates("alice", "alice").await.unwrap();
+
+    people.refused("system", alice.edits("alice", shared())).await;
+    for nobody in [&alice, &system] {
+        let created = nobody.creates_with("shared", "", |spec| (spec.mode, spec.person) = (Mode::System, None));
+        people.refused("system", created).await;
+    }
+
+    people.may_use("User", "admin-of-scoring", &["system", "alice"], &install.namespace).await;
+    let admin = people.person("admin-of-scoring").await;
+    let changed = admin.edits("alice", shared()).await.unwrap();
+    assert_eq!((changed.spec.mode, changed.spec.person), (Mode::System, None));
+    people.refused("system", alice.edits("alice", hers())).await;
+    people.refused("system", alice.edits("alice", json!({"region": "eu-west-3"}))).await;
+    admin.edits("alice", hers()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn an_aws_role_is_written_by_the_person_that_it_names() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let (alice, bob) = (people.person("alice").await, people.person("bob").await);
+    alice.creates("alice", "alice").await.unwrap();
+
+    alice.creates_role("hers", json!("alice")).await.unwrap();
+    alice.edits_role("hers", json!({"role": install.role("ds-other")})).await.unwrap();
+    people.refused("alice", bob.creates_role("his", json!("alice"))).await;
+    people.refused("alice", bob.edits_role("hers", json!({"role": install.role("ds-analyst")}))).await;
+    for nobodys in [Value::Null, json!("system")] {
+        people.refused("system", alice.creates_role("shared", nobodys)).await;
+    }
+    // One of another person than its config's is of no use; that is the operator's to say.
+    bob.creates_role("his", json!("bob")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn the_chart_says_how_user_names_become_persons_and_who_is_mapped_to_nobody_is_nobody() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let expression = "request.userInfo.username.matches('^oidc:[a-z.]+@corp[.]example$') \
+                      ? request.userInfo.username.substring(5).split('@')[0] : ''";
+    let user = "oidc:alice@corp.example";
+    people.change_policy(&json!({"requesterPerson": expression}), user, "alice", true).await;
+
+    people.person(user).await.creates("alice", "alice").await.unwrap();
+    people.refused("bob", people.person(user).await.creates("bobs", "bob")).await;
+    for nobody in ["alice", "alice@corp.example", "oidc:alice@corp.example.evil", "oidc:alice@evil@corp.example"] {
+        people.refused("alice", people.person(nobody).await.creates("alices", "alice")).await;
+    }
+    let shared = people.person("oidc:system@corp.example").await;
+    people.refused("system", shared.edits("alice", json!({"mode": "System", "person": null}))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_service_account_that_is_named_like_a_person_is_not_that_person_whatever_the_chart_is_told() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let names = [format!("system:serviceaccount:{}:alice", install.namespace), "system:alice".to_owned()];
+    for name in &names {
+        people.refused("alice", people.person(name).await.creates("alice", "alice")).await;
+    }
+
+    let the_last_part = "request.userInfo.username.split(':')[request.userInfo.username.split(':').size() - 1]";
+    people.change_policy(&json!({"requesterPerson": the_last_part}), "any:alice", "alice", true).await;
+    for name in &names {
+        people.refused("alice", people.person(name).await.creates("alice", "alice")).await;
+    }
+
+    people.may_use("User", &names[0], &["alice"], &install.namespace).await;
+    people.person(&names[0]).await.creates("alice", "alice").await.expect("by the right to use her name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn an_expression_that_fails_lets_through_only_who_has_the_right_to_use_the_name() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let by_certificate = json!({"requesterPerson": "request.userInfo.extra['person'][0]"});
+    people.change_policy(&by_certificate, "alice", "alice", false).await;
+    let said = refusal(people.person("alice").await.creates("alice", "alice").await).message;
+    assert!(said.contains("no such key: extra"), "{said}");
+    people.may_use("User", "ci", &["alice"], &install.namespace).await;
+    people.person("ci").await.creates("alice", "alice").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn who_has_every_right_has_this_one_too() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let root = people.member("root", &["system:masters"]).await;
+    root.creates("alice", "alice").await.unwrap();
+    root.edits("alice", json!({"mode": "System", "person": null})).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn the_operator_issues_as_usual_because_the_chart_lets_it_use_every_name() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let operator = install.start().await;
+    install.apply_grant(|_| {}).await;
+    people.person("alice").await.creates("alice", "alice").await.unwrap();
+    install.until_ready_is("alice", "True/Issued").await;
+    let roles = install.roles().list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(roles.iter().map(|role| role.spec.person.as_deref()).collect::<Vec<_>>(), [Some("alice")]);
+    assert!(operator.stop().await.success());
+    let mut wrote = install.ground.audit(&install.user());
+    wrote.retain(|request| ["create", "patch"].contains(&request.verb.as_str()));
+    assert!(wrote.iter().any(|request| request.resource == "awsroles"), "{wrote:#?}");
+    assert!(wrote.iter().all(|request| request.code < 300), "{wrote:#?}");
+
+    // Without that right it is refused as anybody else is.
+    let rights: Api<Role> = Api::namespaced(install.admin.clone(), &install.namespace);
+    let mut rules = rights.get(&install.fullname()).await.unwrap().rules.unwrap();
+    rules.retain(|rule| rule.resources.as_deref() != Some(&["persons".to_owned()]));
+    let only = Patch::Merge(json!({"rules": rules}));
+    rights.patch(&install.fullname(), &PatchParams::default(), &only).await.unwrap();
+    people.until_may_use(&install.user(), &[], "alice", &install.namespace, false).await;
+    people.refused("alice", people.person(&install.user()).await.creates_role("another", json!("alice"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_policy_that_is_switched_off_is_gone_with_the_operators_right() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings";
+    let policies = || {
+        let listed = run(install.ground.kubectl().args(["get", kinds, "-o", "name"]));
+        listed.lines().filter(|name| name.contains(&install.fullname())).count()
+    };
+    assert_eq!(policies(), 2);
+    people.change_policy(&json!({"enabled": false}), "bob", "alice", true).await;
+    assert_eq!(policies(), 0);
+    people.until_may_use(&install.user(), &[], "alice", &install.namespace, false).await;
+    eventually("bob names alice", async || people.person("bob").await.creates("alice", "alice").await.map(|_| ()))
+        .await;
+}
