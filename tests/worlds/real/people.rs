@@ -2,7 +2,7 @@
 //! role lets write `AwsConfig`s and `AwsRole`s in an install's namespace.
 
 use super::{
-    ground::{eventually, number},
+    ground::{eventually, number, run},
     install::Install,
 };
 use crate::fixtures;
@@ -18,7 +18,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::fmt::Debug;
+use std::{fmt::Debug, process::Command};
 
 /// Who may write `AwsConfig`s and `AwsRole`s in an install's namespace.
 pub const WRITERS: &str = "writers";
@@ -105,11 +105,16 @@ impl<'a> People<'a> {
 
     /// Changes the chart's `personPolicy`, and waits until this user is, or is not, this person.
     pub async fn change_policy(&self, values: &Value, user: &str, person: &str, is: bool) {
+        run(&mut self.upgrade(values));
+        self.until_is(user, person, is).await;
+    }
+
+    /// The command that changes the chart's `personPolicy`.
+    pub fn upgrade(&self, values: &Value) -> Command {
         let mut helm = self.install.ground.helm();
         helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &self.install.system, "--reuse-values"]);
         helm.args(["--set-json", &format!("personPolicy={values}")]);
-        super::ground::run(&mut helm);
-        self.until_is(user, person, is).await;
+        helm
     }
 
     /// Waits until a user may write a person's name, or is refused by the policy; nothing is written.

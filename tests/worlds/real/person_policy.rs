@@ -1,7 +1,7 @@
 //! Who may write a person's name: the chart's admission policy, as the API server enforces it.
 
 use super::{
-    ground::{eventually, run},
+    ground::{eventually, run, run_with_input},
     install::Install,
     people::{People, refusal},
 };
@@ -177,9 +177,13 @@ async fn a_service_account_that_is_named_like_a_person_is_not_that_person_whatev
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn an_expression_that_fails_lets_through_only_who_has_the_right_to_use_the_name() {
+async fn an_expression_that_fails_lets_through_only_who_has_the_right_and_one_that_is_wrong_is_not_installed() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
+    for wrong in ["request.userInfo.nickname", "nonsense(", "request.userInfo.username == 'alice'"] {
+        let (ok, said) = run_with_input(&mut people.upgrade(&json!({"requesterPerson": wrong})), "");
+        assert!(!ok && said.contains("spec.variables") && said.contains("compilation failed"), "{wrong}: {said}");
+    }
     let by_certificate = json!({"requesterPerson": "request.userInfo.extra['person'][0]"});
     people.change_policy(&by_certificate, "alice", "alice", false).await;
     let said = refusal(people.person("alice").await.creates("alice", "alice").await).message;
