@@ -219,14 +219,18 @@ async fn the_operator_issues_as_usual_because_the_chart_lets_it_use_every_name()
     assert!(wrote.iter().any(|request| request.resource == "awsroles"), "{wrote:#?}");
     assert!(wrote.iter().all(|request| request.code < 300), "{wrote:#?}");
 
-    // Without that right it is refused as anybody else is.
+    // Without that right it is refused as anybody else is, except in what is no request for a person: status.
     let rights: Api<Role> = Api::namespaced(install.admin.clone(), &install.namespace);
     let mut rules = rights.get(&install.fullname()).await.unwrap().rules.unwrap();
     rules.retain(|rule| rule.resources.as_deref() != Some(&["persons".to_owned()]));
     let only = Patch::Merge(json!({"rules": rules}));
     rights.patch(&install.fullname(), &PatchParams::default(), &only).await.unwrap();
     people.until_may_use(&install.user(), &[], "alice", &install.namespace, false).await;
-    people.refused("alice", people.person(&install.user()).await.creates_role("another", json!("alice"))).await;
+    let operator = people.person(&install.user()).await;
+    people.refused("alice", operator.creates_role("another", json!("alice"))).await;
+    let status = Patch::Merge(json!({"status": {"externalId": "seen"}}));
+    let written = operator.configs().patch_status("alice", &PatchParams::default(), &status).await.unwrap();
+    assert_eq!(written.status.unwrap().external_id.as_deref(), Some("seen"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
