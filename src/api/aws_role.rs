@@ -37,6 +37,7 @@ pub struct AwsRoleSpec {
     /// The person, equal to the AwsConfig's; absent for an AwsConfig in System mode. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 64), regex(pattern = "^[A-Za-z0-9_+=.@-]{2,64}$"))]
+    #[x_kube(validation = Rule::new("self != 'system'").message("person must not be \"system\": for an AwsConfig in System mode leave it out"))]
     pub person: Option<String>,
 
     /// The ARN of the IAM role. Changing that of the active AwsRole issues a new credential at once.

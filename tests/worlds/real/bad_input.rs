@@ -183,6 +183,12 @@ async fn a_bad_object_is_refused_by_the_api_server_with_the_field_and_what_is_wr
             },
             &["metadata.name must be at most 59"],
         ),
+        (
+            "an AwsRole for a person called system",
+            json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRole", "metadata": {"name": "bad"}, "spec": {
+                "awsConfigRef": {"name": "a"}, "person": "system", "role": "arn:aws:iam::123456789012:role/x"}}),
+            &["spec.person", "for an AwsConfig in System mode leave it out"],
+        ),
         ("a grant with an empty glob", grant(&json!({"roles": [""]})), &["spec.roles[0]"]),
         (
             "a grant with two stars",
