@@ -19,6 +19,7 @@ mod duration;
 pub mod names;
 mod reason;
 mod role_arn;
+mod secret_key;
 mod session;
 mod subject;
 mod target;
@@ -33,6 +34,7 @@ pub use condition::{ConditionType, condition, same_ignoring_times, set_condition
 pub use duration::{InvalidDuration, SessionDuration};
 pub use reason::Reason;
 pub use role_arn::{InvalidRoleArn, RoleArn};
+pub use secret_key::{Present, SECRET_KEYS, SecretKey};
 pub use session::{Scope, Session, TagValue};
 pub use subject::Subject;
 pub use target::{Format, Target, TargetValue};

@@ -31,10 +31,10 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
     printcolumn(name = "Role", type_ = "string", json_path = ".status.activeRole.role", description = "the IAM role in use"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "whether a valid credential is in the Secret"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", description = "when the credential expires"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1),
-    printcolumn(name = "Bucket", type_ = "string", json_path = ".spec.defaultBucket", priority = 1),
-    printcolumn(name = "Secret", type_ = "string", json_path = ".status.target.name", priority = 1)
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "how old the object is"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1, description = "why it is ready or not"),
+    printcolumn(name = "Bucket", type_ = "string", json_path = ".spec.defaultBucket", priority = 1, description = "the S3 bucket for the person's tools"),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.target.name", priority = 1, description = "the Secret that the credential is in")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -84,8 +84,8 @@ pub struct AwsConfigSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
 
-    /// How long before its expiry a credential is renewed, in hours and minutes; shorter than session.duration.
-    /// Default: after 55 to 70 % of its lifetime, a point that is fixed for each object.
+    /// How long before its expiry a credential is renewed, in hours and minutes; shorter than session.duration,
+    /// and never before 30 % of the lifetime has passed. Default: after 55 to 70 % of the lifetime, a point that is fixed for each object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_before: Option<SessionDuration>,
 
@@ -94,12 +94,12 @@ pub struct AwsConfigSpec {
     #[schemars(length(min = 8, max = 32), regex(pattern = "^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$"))]
     pub region: Option<String>,
 
-    /// The S3 bucket that the person's tools should use, in the Secret as AWS_DEFAULT_BUCKET.
+    /// The S3 bucket that the person's tools should use, in the Secret as AWS_DEFAULT_BUCKET. It grants nothing; with session.scope Buckets it is what the session may use of S3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 63), regex(pattern = BUCKET_PATTERN))]
     pub default_bucket: Option<String>,
 
-    /// Further S3 buckets, in the Secret as AWS_EXTRA_BUCKETS, comma separated. At most 50.
+    /// Further S3 buckets, in the Secret as AWS_EXTRA_BUCKETS, comma separated; otherwise like defaultBucket. At most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(min = 3, max = 63), regex(pattern = BUCKET_PATTERN)), extend("x-kubernetes-list-type" = "set"))]
     pub extra_buckets: Vec<String>,

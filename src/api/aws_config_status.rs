@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator answers. Everything about the credential is a projection of the Secret's annotations.
+/// What the operator answers. What it says of the credential repeats the Secret's annotations, and is absent while the
+/// Secret holds no valid one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsConfigStatus {
@@ -22,13 +23,13 @@ pub struct AwsConfigStatus {
     /// The external ID that the operator sends: what the role's trust policy should require.
     pub external_id: Option<String>,
 
-    /// The Secret.
+    /// The Secret that the credential is written into.
     pub target: Option<TargetStatus>,
 
-    /// The Secret that the key came from.
+    /// For credentialProvider default: the Secret that the key came from.
     pub source: Option<SourceStatus>,
 
-    /// The access key ID of the session in the Secret. Not a secret: it names the session in CloudTrail.
+    /// The access key ID of the credential in the Secret. Not a secret: it names the session in CloudTrail.
     pub access_key_id: Option<String>,
 
     /// Whom the credential in the Secret is for: the person, or `system:<namespace>`.
@@ -37,13 +38,13 @@ pub struct AwsConfigStatus {
     /// When the credential was issued.
     pub issued_at: Option<Time>,
 
-    /// When the credential expires.
+    /// When the credential expires. Absent for a key, which does not.
     pub expires_at: Option<Time>,
 
-    /// When the credential will be renewed.
+    /// When the credential will be renewed. Absent for a key, and while the request is not accepted.
     pub renew_at: Option<Time>,
 
-    /// Present while issuing fails.
+    /// Present while issuing fails for a reason that somebody has to mend.
     pub failure: Option<Failure>,
 }
 
@@ -52,7 +53,7 @@ pub struct AwsConfigStatus {
 pub struct ActiveRole {
     /// The name of the AwsRole.
     pub name: String,
-    /// Its ARN.
+    /// The ARN of its IAM role.
     pub role: String,
 }
 

@@ -20,12 +20,32 @@ use serde::{Deserialize, Serialize};
     shortname = "awsr",
     category = "keyturn",
     doc = "AwsRole is an IAM role of one AwsConfig. The operator writes one for spec.role of an AwsConfig; users may write others and choose among them with spec.activeRoleRef.",
-    printcolumn(name = "Config", type_ = "string", json_path = ".spec.awsConfigRef.name"),
-    printcolumn(name = "Person", type_ = "string", json_path = ".spec.person"),
-    printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
-    printcolumn(name = "Active", type_ = "boolean", json_path = ".status.active"),
-    printcolumn(name = "Usable", type_ = "string", json_path = ".status.conditions[?(@.type=='Usable')].status"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Config",
+        type_ = "string",
+        json_path = ".spec.awsConfigRef.name",
+        description = "the AwsConfig that it belongs to"
+    ),
+    printcolumn(name = "Person", type_ = "string", json_path = ".spec.person", description = "whom it is for"),
+    printcolumn(name = "Role", type_ = "string", json_path = ".spec.role", description = "the IAM role"),
+    printcolumn(
+        name = "Active",
+        type_ = "boolean",
+        json_path = ".status.active",
+        description = "whether its AwsConfig uses it now"
+    ),
+    printcolumn(
+        name = "Usable",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Usable')].status",
+        description = "whether its AwsConfig could use it"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "how old the object is"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.awsConfigRef == oldSelf.awsConfigRef").message("awsConfigRef is immutable: delete and recreate to move"))]

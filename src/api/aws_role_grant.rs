@@ -16,10 +16,25 @@ use std::collections::BTreeMap;
     derive = "PartialEq",
     category = "keyturn",
     doc = "AwsRoleGrant allows namespaces to use IAM roles as persons. Nothing is allowed that no grant allows, and one grant must allow all of a request.",
-    printcolumn(name = "Roles", type_ = "string", json_path = ".spec.roles"),
-    printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces.names"),
-    printcolumn(name = "Persons", type_ = "string", json_path = ".spec.persons"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Roles", type_ = "string", json_path = ".spec.roles", description = "the roles that it allows"),
+    printcolumn(
+        name = "Namespaces",
+        type_ = "string",
+        json_path = ".spec.namespaces.names",
+        description = "the namespaces that it names; those that its selector matches are not shown"
+    ),
+    printcolumn(
+        name = "Persons",
+        type_ = "string",
+        json_path = ".spec.persons",
+        description = "the persons that it allows"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "how old the object is"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!('temporary' in self.providers) || (has(self.roles) && size(self.roles) > 0)").message("provider temporary needs roles"))]

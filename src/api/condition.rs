@@ -19,6 +19,9 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    /// Every type, in the order in which they stand in status.
+    pub const ALL: [Self; 5] = [Self::Accepted, Self::Issued, Self::Ready, Self::RenewalFailing, Self::Usable];
+
     /// The name as it stands in the object.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -28,6 +31,33 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::RenewalFailing => "RenewalFailing",
             Self::Usable => "Usable",
+        }
+    }
+
+    /// When it is true, for the person who reads it.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Accepted => {
+                "The spec is in order, the role or the key that it names is there, and a grant allows all of it."
+            }
+            Self::Issued => "A valid credential is in the Secret: while it is accepted, one for what is asked.",
+            Self::Ready => "Both: a pod that mounts the Secret works.",
+            Self::RenewalFailing => {
+                "Renewal fails while the credential is still valid, so pods still work. Present only while it is so."
+            }
+            Self::Usable => {
+                "The AwsConfig that this AwsRole names could use it as it now asks, whether or not it does (`status.active`)."
+            }
+        }
+    }
+
+    /// The kind of object that has it.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Accepted | Self::Issued | Self::Ready | Self::RenewalFailing => "AwsConfig",
+            Self::Usable => "AwsRole",
         }
     }
 }
@@ -92,6 +122,22 @@ mod tests {
         assert_eq!(renewed[0].last_transition_time.0, start);
         let expired = set_conditions(&renewed, vec![ready(false, Reason::Expired, later)]);
         assert_eq!(expired[0].last_transition_time.0, later);
+    }
+
+    #[test]
+    fn the_list_of_all_conditions_is_whole() {
+        for (at, type_) in ConditionType::ALL.into_iter().enumerate() {
+            // A new type does not compile here before it is named, and then counted below.
+            let last = match type_ {
+                ConditionType::Accepted
+                | ConditionType::Issued
+                | ConditionType::Ready
+                | ConditionType::RenewalFailing
+                | ConditionType::Usable => ConditionType::Usable,
+            };
+            assert_eq!((type_ as usize, ConditionType::ALL.len()), (at, last as usize + 1));
+            assert!(type_.meaning().ends_with('.'));
+        }
     }
 
     #[test]

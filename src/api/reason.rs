@@ -1,5 +1,8 @@
 //! Why an object is in the state that it is in: one closed list for conditions, Events and metric labels.
 
+mod explained;
+
+use super::ConditionType;
 use std::fmt;
 
 /// A reason. The list is closed so that dashboards and alerts can name every value; the sentence for the person who
@@ -60,41 +63,117 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in the order of the list above.
+    pub const ALL: [Self; 25] = [
+        Self::Issued,
+        Self::Renewed,
+        Self::Granted,
+        Self::Pending,
+        Self::RolePending,
+        Self::ActiveRoleMissing,
+        Self::RoleNotOfThisConfig,
+        Self::KeySecretMissing,
+        Self::KeySecretInvalid,
+        Self::SecretNotOffered,
+        Self::NotGranted,
+        Self::InvalidSpec,
+        Self::ForeignTarget,
+        Self::Drifted,
+        Self::Suspended,
+        Self::Expired,
+        Self::AssumeRoleDenied,
+        Self::DurationTooLong,
+        Self::PolicyTooLarge,
+        Self::BaseCredentialsMissing,
+        Self::RegionDisabled,
+        Self::ClockSkewed,
+        Self::Throttled,
+        Self::Unreachable,
+        Self::Internal,
+    ];
+
     /// The name as it stands in conditions, Events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Issued => "Issued",
-            Self::Renewed => "Renewed",
-            Self::Granted => "Granted",
-            Self::Pending => "Pending",
-            Self::RolePending => "RolePending",
-            Self::ActiveRoleMissing => "ActiveRoleMissing",
-            Self::RoleNotOfThisConfig => "RoleNotOfThisConfig",
-            Self::KeySecretMissing => "KeySecretMissing",
-            Self::KeySecretInvalid => "KeySecretInvalid",
-            Self::SecretNotOffered => "SecretNotOffered",
-            Self::NotGranted => "NotGranted",
-            Self::InvalidSpec => "InvalidSpec",
-            Self::ForeignTarget => "ForeignTarget",
-            Self::Drifted => "Drifted",
-            Self::Suspended => "Suspended",
-            Self::Expired => "Expired",
-            Self::AssumeRoleDenied => "AssumeRoleDenied",
-            Self::DurationTooLong => "DurationTooLong",
-            Self::PolicyTooLarge => "PolicyTooLarge",
-            Self::BaseCredentialsMissing => "BaseCredentialsMissing",
-            Self::RegionDisabled => "RegionDisabled",
-            Self::ClockSkewed => "ClockSkewed",
-            Self::Throttled => "Throttled",
-            Self::Unreachable => "Unreachable",
-            Self::Internal => "Internal",
-        }
+        self.explained().name
+    }
+
+    /// The conditions that it is a reason of; none if it is one of Events and metrics only. `Ready` and what else
+    /// repeats another condition's reason is not counted.
+    #[must_use]
+    pub fn conditions(self) -> &'static [ConditionType] {
+        self.explained().conditions
+    }
+
+    /// What has happened, for the person who reads it.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        self.explained().cause
+    }
+
+    /// What that person can do.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        self.explained().remedy
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_list_of_all_reasons_is_whole() {
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            // A new reason does not compile here before it is named, and then counted below.
+            let last = match reason {
+                Reason::Issued
+                | Reason::Renewed
+                | Reason::Granted
+                | Reason::Pending
+                | Reason::RolePending
+                | Reason::ActiveRoleMissing
+                | Reason::RoleNotOfThisConfig
+                | Reason::KeySecretMissing
+                | Reason::KeySecretInvalid
+                | Reason::SecretNotOffered
+                | Reason::NotGranted
+                | Reason::InvalidSpec
+                | Reason::ForeignTarget
+                | Reason::Drifted
+                | Reason::Suspended
+                | Reason::Expired
+                | Reason::AssumeRoleDenied
+                | Reason::DurationTooLong
+                | Reason::PolicyTooLarge
+                | Reason::BaseCredentialsMissing
+                | Reason::RegionDisabled
+                | Reason::ClockSkewed
+                | Reason::Throttled
+                | Reason::Unreachable
+                | Reason::Internal => Reason::Internal,
+            };
+            assert_eq!((reason as usize, Reason::ALL.len()), (at, last as usize + 1));
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own_a_cause_and_a_remedy() {
+        let names: BTreeSet<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert_eq!(reason.as_str(), format!("{reason:?}"), "dashboards name it so");
+            for text in [reason.cause(), reason.remedy()] {
+                assert!(text.ends_with('.') && text.len() < 320, "{reason}: {text}");
+                assert!(text.matches('`').count().is_multiple_of(2), "{reason}: {text}");
+            }
+        }
     }
 }

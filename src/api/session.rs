@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
     validation = Rule::new("!has(self.transitiveTags) || (has(self.tags) && self.transitiveTags.all(t, t in self.tags))").message("each of transitiveTags must be a key of tags")
 )]
 pub struct Session {
-    /// How long the credential lives, in hours and minutes: 15m to 12h, default 1h. At most what the role's
-    /// MaxSessionDuration and the grant's maxDuration allow, and 1h where the operator itself runs on a role's session.
+    /// How long the credential lives, in hours and minutes, 15m to 12h. Default: 1h. What is longer than the role's
+    /// MaxSessionDuration or the grant's maxDuration is refused, never shortened; so is more than 1h where the operator itself
+    /// runs on a role's session, or the grant has via.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!self.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || (duration(self) >= duration('15m') && duration(self) <= duration('12h'))").message("duration must be from 15m to 12h"))]
     pub duration: Option<SessionDuration>,
@@ -34,7 +35,7 @@ pub struct Session {
     #[serde(default)]
     pub source_identity: bool,
 
-    /// Role: all that the role may do. Buckets: of S3 only defaultBucket and extraBuckets, and otherwise all that the role may do.
+    /// How much of the role the session may use. Role: all that the role may do. Buckets: of S3 only defaultBucket and extraBuckets, and otherwise all that the role may do.
     #[serde(default)]
     pub scope: Scope,
 

@@ -210,6 +210,8 @@ pub fn credentials_in(data: &BTreeMap<String, Vec<u8>>) -> Option<Credentials> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Present, SECRET_KEYS};
+    use std::collections::BTreeSet;
 
     fn rendering() -> Rendering {
         Rendering {
@@ -309,6 +311,27 @@ mod tests {
         assert!(credentials_in(&content.0).unwrap().session_token.is_none());
         let withdrawn = render_withdrawn(&rendering(), Reason::NotGranted).unwrap();
         assert!(content.0.keys().all(|key| withdrawn.0.contains_key(key)), "every key stays");
+    }
+
+    #[test]
+    fn the_keys_are_those_that_are_documented() {
+        let bare = Rendering { region: None, default_bucket: None, extra_buckets: vec![], ..rendering() };
+        let key = Credentials { session_token: None, ..session() };
+        let rendered = |formats: &[Format], of: &Rendering, credentials: &Credentials, expires_at| {
+            let content =
+                render(&Rendering { formats: formats.to_vec(), ..of.clone() }, credentials, expires_at).unwrap();
+            content.0.into_keys().collect::<BTreeSet<String>>()
+        };
+        let documented = |formats: &[Format], present: fn(Present) -> bool| {
+            let keys = SECRET_KEYS.iter().filter(|key| formats.contains(&key.format) && present(key.present));
+            keys.map(|key| key.name.to_owned()).collect::<BTreeSet<String>>()
+        };
+        for formats in [&[Format::Env][..], &[Format::Files], &Format::DEFAULT] {
+            assert_eq!(rendered(formats, &rendering(), &session(), expiry()), documented(formats, |_| true));
+            let without_fields = documented(formats, |present| !matches!(present, Present::IfSet(_)));
+            assert_eq!(rendered(formats, &bare, &session(), expiry()), without_fields);
+            assert_eq!(rendered(formats, &bare, &key, None), documented(formats, |present| present == Present::Always));
+        }
     }
 
     #[test]

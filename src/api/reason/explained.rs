@@ -1,0 +1,198 @@
+//! What each reason means to the person who reads it: the one table of names, causes and remedies.
+
+use super::Reason;
+use crate::api::ConditionType::{self, Accepted, Issued, RenewalFailing, Usable};
+
+/// A reason, in the reader's words. The texts are Markdown.
+pub(super) struct Explained {
+    pub(super) name: &'static str,
+    pub(super) conditions: &'static [ConditionType],
+    pub(super) cause: &'static str,
+    pub(super) remedy: &'static str,
+}
+
+impl Reason {
+    #[allow(clippy::too_many_lines, reason = "a table")]
+    pub(super) fn explained(self) -> Explained {
+        match self {
+            Self::Issued => Explained {
+                name: "Issued",
+                conditions: &[Issued],
+                cause: "A valid credential for what is asked is in the Secret.",
+                remedy: "Nothing.",
+            },
+            Self::Renewed => Explained {
+                name: "Renewed",
+                conditions: &[],
+                cause: "A new credential replaced one before it expired. As an Event: renewal works again after a \
+                     failure.",
+                remedy: "Nothing.",
+            },
+            Self::Granted => Explained {
+                name: "Granted",
+                conditions: &[Accepted, Usable],
+                cause: "A grant allows all of the request. The message names it.",
+                remedy: "Nothing.",
+            },
+            Self::Pending => Explained {
+                name: "Pending",
+                conditions: &[Accepted, Issued, Usable],
+                cause: "Something is not there yet: the namespace has not been seen, a Secret is being read, a \
+                     credential is being issued. On an AwsRole: the AwsConfig that it names does not exist.",
+                remedy: "Wait some seconds; if it stays, look at what the message names. For an AwsRole, create the \
+                     AwsConfig of `spec.awsConfigRef.name`.",
+            },
+            Self::RolePending => Explained {
+                name: "RolePending",
+                conditions: &[Accepted],
+                cause: "Neither `spec.role` nor `spec.activeRoleRef` is set, or the AwsRole that `spec.activeRoleRef` \
+                     names does not exist yet.",
+                remedy: "Set `spec.role` to the ARN of an IAM role, or create the AwsRole.",
+            },
+            Self::ActiveRoleMissing => Explained {
+                name: "ActiveRoleMissing",
+                conditions: &[Accepted],
+                cause: "The AwsRole that `spec.activeRoleRef` names was in use and has been deleted.",
+                remedy: "Create it again, or name another in `spec.activeRoleRef`.",
+            },
+            Self::RoleNotOfThisConfig => Explained {
+                name: "RoleNotOfThisConfig",
+                conditions: &[Accepted, Usable],
+                cause: "The AwsRole that `spec.activeRoleRef` names is another AwsConfig's or another person's; or one \
+                     that is not this AwsConfig's has the name of the AwsRole to be created for `spec.role`.",
+                remedy: "Name an AwsRole with this AwsConfig and the same person. Where a name is taken, delete the \
+                     AwsRole that the message names.",
+            },
+            Self::KeySecretMissing => Explained {
+                name: "KeySecretMissing",
+                conditions: &[Accepted],
+                cause: "The Secret that `spec.keySecretRef` names does not exist.",
+                remedy: "Create it in the namespace of the AwsConfig, with the label `keyturn.dev/source=true`, or \
+                     correct `spec.keySecretRef.name`.",
+            },
+            Self::KeySecretInvalid => Explained {
+                name: "KeySecretInvalid",
+                conditions: &[Accepted],
+                cause: "The Secret that `spec.keySecretRef` names holds no key: a key of its data is missing, or a \
+                     value is no long-lived AWS key.",
+                remedy: "Correct the value that the message names, or `accessKeyIdKey` and `secretAccessKeyKey` of \
+                     `spec.keySecretRef`.",
+            },
+            Self::SecretNotOffered => Explained {
+                name: "SecretNotOffered",
+                conditions: &[Accepted],
+                cause: "The Secret that `spec.keySecretRef` names lacks the label `keyturn.dev/source: \"true\"`, by \
+                     which its owner offers it.",
+                remedy: "If its owner agrees: `kubectl label secret NAME keyturn.dev/source=true`.",
+            },
+            Self::NotGranted => Explained {
+                name: "NotGranted",
+                conditions: &[Accepted, Usable],
+                cause: "No AwsRoleGrant allows all of the request: provider, role, namespace, person, tags, ceilings. \
+                     The message names what is not allowed.",
+                remedy: "Compare the message with `kubectl get awsrolegrants -o yaml`: one grant has to allow all of it. \
+                     Ask for less, or have a cluster admin widen or add a grant.",
+            },
+            Self::InvalidSpec => Explained {
+                name: "InvalidSpec",
+                conditions: &[Accepted, Issued, RenewalFailing, Usable],
+                cause: "The spec holds something that the schema could not refuse: a `session.policy` that is no IAM \
+                     policy, or a role of another AWS partition than keyturn's identity.",
+                remedy: "Correct the field that the message names.",
+            },
+            Self::ForeignTarget => Explained {
+                name: "ForeignTarget",
+                conditions: &[Issued],
+                cause: "A Secret of the target's name exists and belongs to somebody else. It is never written.",
+                remedy: "Delete that Secret, or delete the AwsConfig and create it anew with another `spec.target.name`.",
+            },
+            Self::Drifted => Explained {
+                name: "Drifted",
+                conditions: &[Issued],
+                cause: "Somebody changed or deleted the Secret. It is put right: at once the first five times, then \
+                     ever more slowly.",
+                remedy: "Find the other writer by `kubectl get secret NAME -o yaml --show-managed-fields`, and stop it. \
+                     After a change of your own: nothing.",
+            },
+            Self::Suspended => Explained {
+                name: "Suspended",
+                conditions: &[Accepted],
+                cause: "`spec.suspend` is true, so the credential is withdrawn.",
+                remedy: "Set `spec.suspend` to false.",
+            },
+            Self::Expired => Explained {
+                name: "Expired",
+                conditions: &[Issued],
+                cause: "Renewal failed until the credential expired; then it was withdrawn.",
+                remedy: "Do what the rest of the message says: it is why the renewal failed. It is still tried.",
+            },
+            Self::AssumeRoleDenied => Explained {
+                name: "AssumeRoleDenied",
+                conditions: &[Issued, RenewalFailing],
+                cause: "IAM refused: the role does not exist, its trust policy does not allow what was asked, or \
+                     keyturn's own identity may not assume it.",
+                remedy: "Let the trust policy allow keyturn's identity with the external ID of `status.externalId` (with \
+                     `session.tags` also `sts:TagSession`, with `session.sourceIdentity` also \
+                     `sts:SetSourceIdentity`), and keyturn's own policy the role. It is tried again within 10 \
+                     minutes.",
+            },
+            Self::DurationTooLong => Explained {
+                name: "DurationTooLong",
+                conditions: &[Accepted, Issued, RenewalFailing],
+                cause: "`session.duration` is longer than the role's MaxSessionDuration, or longer than the 1h that AWS \
+                     allows where keyturn's own identity is a role's session or the grant has `via`.",
+                remedy: "Ask for less in `spec.session.duration`, or raise the role's MaxSessionDuration. Nothing raises \
+                     the 1h.",
+            },
+            Self::PolicyTooLarge => Explained {
+                name: "PolicyTooLarge",
+                conditions: &[Accepted, Issued, RenewalFailing, Usable],
+                cause: "The session policy is longer than 2,048 characters, or policies and tags together are larger \
+                     than STS takes.",
+                remedy: "Shorten `spec.session.policy`, or name fewer `extraBuckets` (with scope Buckets), `tags` or \
+                     `policyArns`.",
+            },
+            Self::BaseCredentialsMissing => Explained {
+                name: "BaseCredentialsMissing",
+                conditions: &[Issued, RenewalFailing],
+                cause: "keyturn has no AWS credentials of its own, or STS does not accept them.",
+                remedy: "A cluster admin: check the role of keyturn's ServiceAccount and the `AWS_*` variables of its \
+                     pod. A pod that is older than its Pod Identity association has to be restarted.",
+            },
+            Self::RegionDisabled => Explained {
+                name: "RegionDisabled",
+                conditions: &[Issued, RenewalFailing],
+                cause: "STS is not activated in keyturn's region for this AWS account.",
+                remedy: "An AWS admin: activate the region in IAM's account settings. A cluster admin: give keyturn \
+                     another region (`aws.region` of the chart).",
+            },
+            Self::ClockSkewed => Explained {
+                name: "ClockSkewed",
+                conditions: &[Issued, RenewalFailing],
+                cause: "STS refuses the time of the request: the clock of keyturn's node is wrong.",
+                remedy: "A cluster admin: set the clock of that node.",
+            },
+            Self::Throttled => Explained {
+                name: "Throttled",
+                conditions: &[Issued, RenewalFailing],
+                cause: "STS answers that there are too many requests for this account and region.",
+                remedy: "Wait: it is tried again within a minute. If it stays, look for others that call STS there.",
+            },
+            Self::Unreachable => Explained {
+                name: "Unreachable",
+                conditions: &[Issued, RenewalFailing],
+                cause: "STS cannot be reached, does not answer in time, or answers with an error of its own. The \
+                     message quotes it.",
+                remedy: "Wait: it is tried again within a minute. If it stays, a cluster admin checks network policies, \
+                     proxy, DNS and `aws.stsEndpoint` of the chart.",
+            },
+            Self::Internal => Explained {
+                name: "Internal",
+                conditions: &[Accepted, Issued, RenewalFailing],
+                cause: "STS refused with an error that has no name here, or `via` of the grant cannot be read. The \
+                     message quotes it.",
+                remedy: "Look up what the message quotes. If nothing of yours is wrong, report it.",
+            },
+        }
+    }
+}
