@@ -29,14 +29,15 @@ lint: $(DENY) ## format, clippy, licences and sources of dependencies, drift of 
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 	$(DENY) --log-level error check bans licenses sources
 	$(MAKE) --no-print-directory generate
-	git diff --exit-code -- crds charts/keyturn/files || { echo "generated files were out of date: commit what make generate wrote" >&2; exit 1; }
+	git diff --exit-code -- crds charts/keyturn/files docs/reference.md || { echo "generated files were out of date: commit what make generate wrote" >&2; exit 1; }
 	$(GROUND) build helm
 	for values in charts/keyturn/ci/*.yaml; do $(HELM) lint --strict --quiet -f $$values charts/keyturn; done
 
-generate: ## crds/ and the chart's copy of them, from src/api
+generate: ## crds/, the chart's copy of them and docs/reference.md, from src/api
 	@mkdir -p crds charts/keyturn/files/crds
 	cargo run --locked --quiet -- crds --dir crds
 	cp crds/*.yaml charts/keyturn/files/crds/
+	cargo run --locked --quiet -- reference > docs/reference.md
 
 demo: ## the main job, shown on a Kubernetes and an AWS of its own (or on yours: make demo KUBECONFIG=...)
 	examples/demo

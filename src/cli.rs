@@ -20,6 +20,8 @@ pub enum Command {
     Run(Box<Run>),
     /// Print the custom resource definitions, one YAML document each.
     Crds(Crds),
+    /// Print the reference of the custom resources, conditions, reasons and names, in Markdown.
+    Reference,
 }
 
 /// Where the custom resource definitions go.

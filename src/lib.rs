@@ -29,6 +29,7 @@
 //! | [`controller`] | which object is looked at when | `api`, `cluster`, `reconcile` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `clock`, `metrics`, `reconcile` |
 //! | [`operator`] | the parts put together | `api`, `clock`, `cluster`, `controller`, `credentials`, `metrics`, `reconcile`, `server` |
+//! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `telemetry` |
 //!
@@ -36,8 +37,8 @@
 //!
 //! # What holds everywhere
 //!
-//! * Decisions are functions of values and `now`. `api`, `digest`, `secret`, `reconcile::{decide, grants, observed, report,
-//!   schedule}` hold no client, read no clock and no environment, and draw no random number.
+//! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `reconcile::{decide, grants, observed,
+//!   report, schedule}` hold no client, read no clock and no environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
 //! * Fail closed on authority, open on renewal: without a grant there is no credential, and a valid credential is not
@@ -54,6 +55,7 @@ pub mod digest;
 pub mod metrics;
 pub mod operator;
 pub mod reconcile;
+pub mod reference;
 pub mod secret;
 pub mod server;
 pub mod telemetry;

@@ -7,7 +7,7 @@ use keyturn::{
     clock::Clock,
     credentials::base,
     operator::Operator,
-    telemetry,
+    reference, telemetry,
 };
 use std::{
     error::Error,
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Crds(options) => crds(options.dir.as_deref()),
+        Command::Reference => write!(io::stdout(), "{}", reference::markdown()).map_err(Into::into),
         Command::Run(run) => run_operator(*run),
     };
     match done {

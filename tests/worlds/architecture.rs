@@ -116,6 +116,7 @@ fn the_arrows_between_rooms_go_one_way() {
 fn pure_modules_hold_no_client_and_read_neither_clock_nor_environment() {
     let pure = [
         "api",
+        "reference",
         "secret",
         "reconcile/decide",
         "reconcile/grants",

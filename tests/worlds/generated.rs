@@ -37,6 +37,16 @@ fn the_crds_are_printed_as_one_stream_of_yaml_documents() {
 }
 
 #[test]
+fn the_reference_in_the_repository_is_that_of_the_code() {
+    let output = Command::new(env!("CARGO_BIN_EXE_keyturn")).arg("reference").output().unwrap();
+    assert!(output.status.success());
+    let expected = String::from_utf8(output.stdout).unwrap();
+    let present = fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    let differing = expected.lines().zip(present.lines()).find(|(expected, present)| expected != present);
+    assert!(present == expected, "docs/reference.md is out of date: run make generate; first at {differing:?}");
+}
+
+#[test]
 fn the_chart_has_the_version_of_the_package() {
     let chart = fs::read_to_string(root().join("charts/keyturn/Chart.yaml")).unwrap();
     let version = env!("CARGO_PKG_VERSION");
