@@ -69,7 +69,7 @@ pub struct AwsRoleSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AwsConfigRef {
     /// The name of an AwsConfig of the same namespace.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 59))]
     pub name: String,
 }
 

@@ -140,7 +140,7 @@ pub struct Namespaces {
 pub struct LabelSelector {
     /// Labels that must all be there with these values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend("maxProperties" = 32), with = "BTreeMap<String, LabelValue>")]
     pub match_labels: BTreeMap<String, String>,
 
     /// Requirements that must all be met.
@@ -148,6 +148,12 @@ pub struct LabelSelector {
     #[schemars(length(max = 32))]
     pub match_expressions: Vec<LabelRequirement>,
 }
+
+/// The value of a label, as the schema bounds it.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "for the schema only")]
+struct LabelValue(#[schemars(length(max = 63))] String);
 
 /// One requirement on a label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

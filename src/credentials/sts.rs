@@ -91,11 +91,14 @@ impl Sts {
             way.push(key);
         }
         let result = self.call(&last(request), from.as_ref()).await;
-        if matches!(&result, Err(error) if error.reason == Reason::BaseCredentialsMissing) {
+        result.map_err(|error| {
+            let is_refused = error.reason == Reason::BaseCredentialsMissing && !way.is_empty();
             // The session of a hop may have been revoked.
-            self.hops.forget(&way);
-        }
-        result
+            if is_refused {
+                self.hops.forget(&way);
+            }
+            if is_refused { of_the_hop(error, request) } else { error }
+        })
     }
 
     /// One call, signed with the operator's own credentials or with those of a hop.
@@ -155,6 +158,13 @@ fn signer(session: &Credentials) -> aws_sdk_sts::config::Credentials {
         None,
         "keyturn",
     )
+}
+
+/// It was not the operator's own credentials that STS did not accept.
+fn of_the_hop(mut error: IssueError, request: &SessionRequest) -> IssueError {
+    let hop = request.via.hops.last().map(ToString::to_string).unwrap_or_default();
+    error.message = format!("{} (they were those of a session of {hop}, which is assumed anew)", error.message);
+    error
 }
 
 /// A failure on the way to the role that was asked for.

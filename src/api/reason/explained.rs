@@ -138,7 +138,7 @@ impl Reason {
             },
             Self::DurationTooLong => Explained {
                 name: "DurationTooLong",
-                conditions: &[Accepted, Issued, RenewalFailing],
+                conditions: &[Accepted, Issued, RenewalFailing, Usable],
                 cause: "`session.duration` is longer than the role's MaxSessionDuration, or longer than the 1h that AWS \
                      allows where keyturn's own identity is a role's session or the grant has `via`.",
                 remedy: "Ask for less in `spec.session.duration`, or raise the role's MaxSessionDuration. Nothing raises \
@@ -188,7 +188,7 @@ impl Reason {
             },
             Self::Internal => Explained {
                 name: "Internal",
-                conditions: &[Accepted, Issued, RenewalFailing],
+                conditions: &[Accepted, Issued, RenewalFailing, Usable],
                 cause: "STS refused with an error that has no name here, or `via` of the grant cannot be read. The \
                      message quotes it.",
                 remedy: "Look up what the message quotes. If nothing of yours is wrong, report it.",

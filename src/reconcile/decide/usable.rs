@@ -25,13 +25,18 @@ pub fn role_status(role: &AwsRole, seen: Option<&Observed>, now: Timestamp) -> O
     };
     let (truth, reason, message) = match usable {
         Ok(grant) => (true, Reason::Granted, format!("AwsRoleGrant \"{grant}\" allows it")),
-        Err(refusal) if seen.is_some() && !refusal.withdraws => return None,
+        Err(refusal) if seen.is_some_and(|seen| is_unknown(&refusal, seen)) => return None,
         Err(refusal) => (false, refusal.reason, refusal.message),
     };
     let generation = role.metadata.generation;
     let usable = condition(ConditionType::Usable, truth, reason.as_str(), &message, generation, now);
     let before = role.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     Some(AwsRoleStatus { active: Some(active), conditions: set_conditions(before, vec![usable]) })
+}
+
+/// Whether a refusal says only that something has not been seen yet.
+fn is_unknown(refusal: &Refusal, seen: &Observed) -> bool {
+    refusal.reason == Reason::Pending || (refusal.reason == Reason::NotGranted && !seen.grants_seen)
 }
 
 impl Case<'_> {

@@ -114,6 +114,12 @@ fn what_a_role_says_of_itself_follows_from_its_config() {
     let stranger =
         own_role(|r| r.metadata.name = Some(crate::reconcile::observed::role_name(&fresh().config).unwrap()));
     assert_eq!(said(&stranger, Some(&fresh())), told(false, "Granted"), "under a generated name and not generated");
+    let mut far = naming(healthy());
+    far.identity = Some(Identity::new("arn:aws-cn:iam::123456789012:user/keyturn"));
+    assert_eq!(said(&own_role(|_| {}), Some(&far)), told(true, "InvalidSpec"), "out of the operator's reach");
+    let mut unknown = naming(healthy());
+    (unknown.grants, unknown.grants_seen) = (vec![], false);
+    assert_eq!(said(&own_role(|_| {}), Some(&unknown)), None, "no grant was ever seen");
     let mut unknown = naming(healthy());
     unknown.namespace_labels = None;
     assert_eq!(said(&own_role(|_| {}), Some(&unknown)), None, "nothing is said that is not known");
