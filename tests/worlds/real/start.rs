@@ -170,16 +170,14 @@ async fn the_chart_renders_what_the_api_server_accepts_and_refuses_values_that_i
 #[ignore = "needs the ground: make test"]
 async fn every_example_is_accepted_as_it_is() {
     let ground = Ground::shared();
-    for file in [
-        "00-namespace.yaml",
-        "01-grant.yaml",
-        "02-alice.yaml",
-        "03-mallory-not-granted.yaml",
-        "04-pod.yaml",
-        "05-envfrom-job.yaml",
-        "06-use-persons.yaml",
-    ] {
-        let text = std::fs::read_to_string(format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let entries = |dir: &std::path::Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let folders = entries(&examples).filter(|path| path.is_dir());
+    let files: Vec<_> = folders.flat_map(|folder| entries(&folder).collect::<Vec<_>>()).collect();
+    assert!(files.len() >= 15, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let file = file.display();
         let mut apply = ground.kubectl();
         // The namespace of the examples is not created, so that nothing is left behind.
         let text = text.replace("namespace: scoring", "namespace: default");
