@@ -3,7 +3,7 @@
 use super::{Context, decide::role_status, observe::observe, until, views};
 use crate::{
     api::{AwsRole, same_ignoring_times},
-    cluster::CallError,
+    cluster::{CallError, Failed},
 };
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
@@ -33,7 +33,11 @@ pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Dur
     let before = role.status.clone().unwrap_or_default();
     if before.active != after.active || !same_ignoring_times(&before.conditions, &after.conditions) {
         let write = context.calls.role_status(&namespace, &name, &after);
-        context.views.roles.ahead().write(&namespace, &name, write).await?;
+        match context.views.roles.ahead().write(&namespace, &name, write).await {
+            Err(error) if error.failed != Failed::NotFound => return Err(error),
+            // Deleted meanwhile: there is nothing to say any more.
+            _ => {}
+        }
     }
     context.memory.call_succeeded(&role.uid().unwrap_or_default());
     Ok(until(now, None))

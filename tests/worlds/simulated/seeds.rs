@@ -1,5 +1,5 @@
 //! Histories that nobody thought of: users, admins, failures, crashes and time, in any order. One seed is one
-//! history; `KEYTURN_SEED=<n>` plays that one alone, `KEYTURN_HISTORIES=<n>` plays that many.
+//! history; `KEYTURN_SEED=<n>` plays that one, `KEYTURN_HISTORIES=<n>` plays that many from there on.
 
 mod dice;
 mod history;
@@ -97,11 +97,9 @@ async fn play(seed: u64) {
 fn whatever_happens_at_rest_everybody_has_exactly_what_the_grants_allow() {
     #[expect(clippy::disallowed_methods, reason = "which history is played is the tester's choice")]
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let seeds = match number("KEYTURN_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("KEYTURN_HISTORIES").unwrap_or(100),
-    };
-    for seed in seeds {
+    let (seed, histories) = (number("KEYTURN_SEED"), number("KEYTURN_HISTORIES"));
+    let first = seed.unwrap_or_default();
+    for seed in first..first + histories.unwrap_or(if seed.is_some() { 1 } else { 100 }) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(play(seed));
     }

@@ -26,8 +26,10 @@ pub const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 const ROLES: [&str; 2] = ["ds-analyst", "ds-lead"];
 const KEYS: [&str; 2] = ["AKIAIOSFODNN7EXAMPLE", "AKIAOTHEROTHEROTHER1"];
 
-/// How long a change may go unseen after a watch broke.
-const UNSEEN: SignedDuration = SignedDuration::from_secs(3);
+/// How long a change may go unseen: a moment, on its way through the watch.
+const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(1);
+/// The same once watches have broken: they are taken up again after 0.8 s, then after twice as long each time.
+const BROKEN: SignedDuration = SignedDuration::from_secs(15);
 
 /// A history that is being played.
 pub struct History {
@@ -38,9 +40,10 @@ pub struct History {
     running: bool,
     /// Calls to STS that no grant allowed when they came, nor a moment before.
     pub unlawful: Arc<Mutex<Vec<String>>>,
-    /// The grants as they were until then. A watch that broke is back after a second or three, and what changed
-    /// meanwhile is not known sooner.
+    /// The grants as they were until then.
     former: Arc<Mutex<Vec<(Timestamp, Vec<Value>)>>>,
+    /// How long a change may go unseen.
+    unseen: Arc<Mutex<SignedDuration>>,
 }
 
 /// Somebody's Secret under the name of a target.
@@ -67,9 +70,10 @@ impl History {
         let world = World::empty();
         let unlawful = Arc::<Mutex<Vec<String>>>::default();
         let former = Arc::<Mutex<Vec<(Timestamp, Vec<Value>)>>>::default();
-        let (api, found, lately) = (world.api.clone(), unlawful.clone(), former.clone());
+        let unseen = Arc::new(Mutex::new(ON_ITS_WAY));
+        let (api, found, lately, patience) = (world.api.clone(), unlawful.clone(), former.clone(), unseen.clone());
         let watch = move |call: &Call| {
-            let since = call.at - UNSEEN;
+            let since = call.at - *patience.lock().unwrap();
             let was = |(until, grants): &(Timestamp, Vec<Value>)| *until >= since && is_lawful(grants, call);
             if !is_lawful(&api.list("awsrolegrants"), call) && !lately.lock().unwrap().iter().any(was) {
                 found.lock().unwrap().push(format!("{} {:?} {:?}", call.at, call.session_name, call.role_arn));
@@ -77,7 +81,7 @@ impl History {
             false
         };
         world.sts.behave_if(Times::UntilCleared, watch, Behaviour::AccessDenied);
-        Self { world, dice: Dice(seed), told: Vec::new(), running: false, unlawful, former }
+        Self { world, dice: Dice(seed), told: Vec::new(), running: false, unlawful, former, unseen }
     }
 
     /// Whatever comes next.
@@ -293,6 +297,7 @@ impl History {
                 format!("{resource} are shown {lag:?} late")
             }
             _ => {
+                *self.unseen.lock().unwrap() = BROKEN;
                 world.api.compact();
                 world.api.break_watches();
                 "the watches break".to_owned()
