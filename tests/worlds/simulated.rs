@@ -7,6 +7,7 @@ mod failures;
 mod half_view;
 mod keys;
 mod leaks;
+mod log;
 mod main_job;
 mod persons;
 mod renewal;

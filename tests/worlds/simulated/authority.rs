@@ -1,6 +1,9 @@
 //! Authority: without a grant there is no credential, and one that is taken away is gone at once.
 
-use super::world::{Cost, World};
+use super::{
+    log::Log,
+    world::{Cost, World},
+};
 use crate::{
     doubles::{
         apiserver::{Fault, Request},
@@ -108,6 +111,64 @@ async fn one_grant_of_two_that_goes_takes_nothing() {
         "the statuses of config and role name the other grant"
     );
     assert!(world.condition("alice", "Accepted").unwrap().2.contains("\"second\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_comes_changes_or_goes_is_a_look_at_those_whom_it_concerns_and_at_nobody_else() {
+    let elsewhere = config_in("elsewhere", "eve", |_| {});
+    let other_role = config("carol", |spec| spec.role = Some(role("ds-lead")));
+    let world = World::with(&[alice(), config("bob", |_| {}), other_role]).await;
+    world.api.namespace("elsewhere", &[("team", "others")]);
+    world.apply(&elsewhere);
+    world.settle().await;
+    let ds = |team: &str| LabelSelector {
+        match_labels: BTreeMap::from([("team".to_owned(), team.to_owned())]),
+        ..LabelSelector::default()
+    };
+    let analyst = || vec![role("ds-analyst")];
+    let changes: [(&str, Box<dyn Fn(&World)>, &[&str]); 5] = [
+        (
+            "a grant for alice and one role",
+            Box::new(move |world| {
+                world.apply(&grant("new", |spec| (spec.persons, spec.roles) = (vec!["alice".into()], analyst())));
+            }),
+            &["alice"],
+        ),
+        (
+            "it is bob's instead",
+            Box::new(|world| world.change_grant("new", |spec| spec.persons = vec!["bob".into()])),
+            &["alice", "bob"],
+        ),
+        ("it goes", Box::new(|world| assert!(world.api.delete("AwsRoleGrant", "", "new"))), &["bob"]),
+        (
+            "one for the role of carol",
+            Box::new(|world| world.apply(&grant("lead", |spec| spec.roles = vec![role("ds-lead")]))),
+            &["carol"],
+        ),
+        (
+            "one for namespaces by label",
+            Box::new(move |world| {
+                let others = Namespaces { names: vec![], selector: Some(ds("others")) };
+                world.apply(&grant("others", |spec| spec.namespaces = Some(others)));
+            }),
+            &["eve"],
+        ),
+    ];
+    for (what, change, concerned) in changes {
+        let log = Log::listen();
+        change(&world);
+        world.settle().await;
+        let log = log.end();
+        let looked_at = |name: &&str| {
+            let span = format!(
+                "reconcile{{namespace=\"{}\" name=\"{name}\"",
+                if *name == "eve" { "elsewhere" } else { SCORING }
+            );
+            log.lines().any(|line| line.contains(&span) && line.contains("decided"))
+        };
+        let seen: Vec<&str> = ["alice", "bob", "carol", "eve"].into_iter().filter(looked_at).collect();
+        assert_eq!(seen, concerned, "{what}: {log}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,42 +1,16 @@
 //! Leaks: through everything that happens, no secret key and no session token is anywhere but in the Secret.
 
-use super::world::World;
+use super::{log::Log, world::World};
 use crate::{
     doubles::{
         apiserver::{Fault, Request},
         rules::Times,
         sts::{Behaviour, LEAK_MARKERS},
     },
-    fixtures::{SCORING, alice, config, role},
+    fixtures::{SCORING, alice, config, delivers_key, grant, role},
 };
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tracing_subscriber::{fmt::MakeWriter, prelude::*};
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+use keyturn::api::CredentialProvider;
+use std::time::Duration;
 
 /// A life with everything in it that could make somebody quote a credential.
 async fn an_eventful_life() -> World {
@@ -60,6 +34,17 @@ async fn an_eventful_life() -> World {
     world.change("bob", |spec| spec.person = Some("carol".into()));
     world.change("alice", |spec| spec.suspend = true);
     world.pass(Duration::from_secs(60)).await;
+    // A user's own key: delivered, malformed, taken back.
+    world.apply(&grant("keys", |spec| spec.providers = vec![CredentialProvider::Default]));
+    world.put_key("mine", true, "AKIAIOSFODNN7EXAMPLE", LEAK_MARKERS[0]);
+    world.apply(&config("carol", delivers_key("mine")));
+    world.until("the key is delivered", |world| world.value("carol", "AWS_SECRET_ACCESS_KEY") == LEAK_MARKERS[0]).await;
+    world.put_key("mine", true, "AKIAIOSFODNN7EXAMPLE", &format!("{} {}", LEAK_MARKERS[0], LEAK_MARKERS[1]));
+    world.until("it is malformed", |world| world.ready("carol") == "False/KeySecretInvalid").await;
+    world.put_key("mine", false, LEAK_MARKERS[0], LEAK_MARKERS[1]);
+    // Through another role, whose session stays in memory.
+    world.change_grant("analysts", |spec| spec.via = vec![role("hub")]);
+    world.pass(Duration::from_secs(60)).await;
     world.kill().await;
     world.start();
     world.pass(Duration::from_secs(3600)).await;
@@ -69,17 +54,9 @@ async fn an_eventful_life() -> World {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_but_the_secret_ever_holds_a_secret() {
-    let lines = Lines::default();
-    // With a single subscriber in the process, tracing asks the thread that meets a log line first whether anybody
-    // listens; with two it asks both. Other tests' threads have none.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_ansi(false);
-    let harmless = tracing_subscriber::filter::filter_fn(keyturn::telemetry::may_be_logged);
-    let logging = tracing_subscriber::registry().with(layer).with(harmless).set_default();
+    let log = Log::listen();
     let world = an_eventful_life().await;
-    drop(logging);
-
-    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let log = log.end();
     assert!(log.contains("TRACE") && log.contains("decided"), "everything was logged: {} bytes", log.len());
     let mut places = vec![("the log", log)];
     for resource in ["awsconfigs", "awsroles", "awsrolegrants", "events.events.k8s.io"] {

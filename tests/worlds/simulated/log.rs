@@ -1,0 +1,57 @@
+//! What the operator logs, at every level, while a test listens.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+use tracing::{Dispatch, subscriber::DefaultGuard};
+use tracing_subscriber::{filter::filter_fn, fmt::MakeWriter, prelude::*};
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// All that this thread logs.
+pub struct Log {
+    lines: Lines,
+    listening: DefaultGuard,
+    _second: Dispatch,
+}
+
+impl Log {
+    /// From now on.
+    pub fn listen() -> Self {
+        let lines = Lines::default();
+        // With a single subscriber in the process, tracing asks the thread that meets a log line first whether anybody
+        // listens; with two it asks both. Other tests' threads have none.
+        let second = Dispatch::new(tracing_subscriber::registry());
+        let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_ansi(false);
+        let harmless = filter_fn(keyturn::telemetry::may_be_logged);
+        let listening = tracing_subscriber::registry().with(layer).with(harmless).set_default();
+        Self { lines, listening, _second: second }
+    }
+
+    /// Until now.
+    pub fn end(self) -> String {
+        drop(self.listening);
+        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+    }
+}
