@@ -190,11 +190,10 @@ fn strings(values: &[String]) -> Vec<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request() -> SessionRequest {
-        SessionRequest {
+impl SessionRequest {
+    /// An hour as alice.
+    pub(crate) fn example() -> Self {
+        Self {
             role: "arn:aws:iam::123456789012:role/analyst".parse().unwrap(),
             session_name: "alice".into(),
             external_id: "prod/scoring".into(),
@@ -202,6 +201,15 @@ mod tests {
             extras: Extras::default(),
             via: Via::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> SessionRequest {
+        SessionRequest::example()
     }
 
     #[test]

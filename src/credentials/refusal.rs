@@ -167,17 +167,10 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::{Extras, Via};
+    use crate::credentials::Extras;
 
     fn request() -> SessionRequest {
-        SessionRequest {
-            role: "arn:aws:iam::123456789012:role/analyst".parse().unwrap(),
-            session_name: "alice".into(),
-            external_id: "prod/scoring".into(),
-            duration_seconds: 7200,
-            extras: Extras::default(),
-            via: Via::default(),
-        }
+        SessionRequest { duration_seconds: 7200, ..SessionRequest::example() }
     }
 
     #[test]

@@ -153,19 +153,12 @@ impl Record {
 mod tests {
     use super::*;
     use crate::{
-        credentials::{Credentials, Extras, SessionRequest, Via},
+        credentials::{Credentials, SessionRequest},
         secret::{Rendering, is_intact, render},
     };
 
     fn written() -> (Record, Content) {
-        let request = Request::Session(Box::new(SessionRequest {
-            role: "arn:aws:iam::123456789012:role/analyst".parse().unwrap(),
-            session_name: "alice".into(),
-            external_id: "prod/scoring".into(),
-            duration_seconds: 3600,
-            extras: Extras::default(),
-            via: Via::default(),
-        }));
+        let request = Request::Session(Box::new(SessionRequest::example()));
         let issued = Issued {
             credentials: Credentials {
                 access_key_id: "ASIAEXAMPLE".into(),
