@@ -1,5 +1,6 @@
 //! What people are told: status, Events, and when to look again. Pure; the writes are in `reconcile`.
 
+mod attempt;
 mod conditions;
 mod news;
 mod next_look;

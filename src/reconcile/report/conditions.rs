@@ -2,7 +2,7 @@
 
 use super::{
     Done, Statement,
-    status::{current_record, failure},
+    attempt::{current_record, failure},
 };
 use crate::{
     api::{ConditionType, Reason, condition, set_conditions},

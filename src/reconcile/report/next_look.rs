@@ -2,7 +2,7 @@
 
 use super::{
     Done,
-    status::{current_record, failure},
+    attempt::{current_record, failure},
 };
 use crate::{
     api::Reason,

@@ -1,14 +1,16 @@
 //! The status that says what is true now.
 
-use super::{Done, conditions::conditions};
+use super::{
+    Done,
+    attempt::{current_record, failure},
+    conditions::conditions,
+};
 use crate::{
-    api::{AwsConfigStatus, Failure, SourceStatus, TargetStatus},
-    clock::whole_seconds,
-    credentials::{Pace, Request},
+    api::{AwsConfigStatus, SourceStatus, TargetStatus},
+    credentials::Request,
     reconcile::{
-        decide::{Accepted, Plan, Step, default_external_id, renew_at},
+        decide::{Plan, default_external_id, renew_at},
         observed::{Look, Observed, SeenKey, Source, Target},
-        schedule,
     },
     secret::Record,
 };
@@ -58,15 +60,6 @@ fn source(seen: &Observed, done: &Done, before: &AwsConfigStatus) -> Option<Sour
     }
 }
 
-/// What the Secret says of itself, unless somebody edited it: then its word counts for nothing.
-pub(super) fn current_record(seen: &Observed, done: &Done) -> Option<Record> {
-    match (&done.written, &seen.target) {
-        (Some(written), _) => Some(written.record.clone()),
-        (None, Target::Ours(ours)) if !ours.is_edited() => ours.record.clone(),
-        _ => None,
-    }
-}
-
 /// The version of the Secret at which its content is known. Somebody's label moves it; that alone is no reason to
 /// write status, so the older one stays and costs one look after a restart.
 fn known_version(seen: &Observed, done: &Done, before: &AwsConfigStatus, record: Option<&Record>) -> Option<String> {
@@ -84,39 +77,4 @@ fn known_version(seen: &Observed, done: &Done, before: &AwsConfigStatus, record:
         (Look::Needed, _) => None,
         _ => ours.metadata.resource_version.clone(),
     }
-}
-
-/// A row of failures goes on while the same is tried for the same spec.
-pub(super) fn failure(
-    seen: &Observed,
-    accepted: &Accepted,
-    step: &Step,
-    done: &Done,
-    now: Timestamp,
-) -> Option<Failure> {
-    let before = seen.config.status.as_ref();
-    let same_spec = before.is_some_and(|status| status.observed_generation == seen.config.metadata.generation);
-    let known = before.and_then(|status| status.failure.clone());
-    let known = known.filter(|failure| same_spec && failure.attempt == accepted.attempt);
-    match (&done.issue_failed, step) {
-        (Some(error), _) if error.pace == Pace::Slow => {
-            let count = known.as_ref().map_or(0, |failure| failure.count).saturating_add(1);
-            let now = whole_seconds(now);
-            Some(Failure {
-                count,
-                since: known.map_or(Time(now), |failure| failure.since),
-                last_at: Time(now),
-                next_attempt_at: Time(now.saturating_add(schedule::slow_delay(count)).unwrap_or(now)),
-                attempt: accepted.attempt.clone(),
-            })
-        }
-        (Some(_), _) | (None, Step::Hold { .. } | Step::Withdraw { .. }) => known,
-        // A reconcile that did not get as far as an attempt ends no failure either.
-        (None, _) if done.call_failed.is_some() || holds_nothing(seen, done) => known,
-        _ => None,
-    }
-}
-
-fn holds_nothing(seen: &Observed, done: &Done) -> bool {
-    done.written.is_none() && matches!(seen.target, Target::NotWatched)
 }
