@@ -40,7 +40,7 @@ impl Hops {
     }
 }
 
-/// What each hop of a request is asked for, with a key that names the hop and all before it.
+/// What each hop of a request is asked for, and a key that differs where anything about it or a hop before it does.
 pub(super) fn hops(request: &SessionRequest) -> Vec<(String, SessionRequest)> {
     let mut way = Digest::default();
     let hop = |(at, role): (usize, &super::RoleArn)| {
@@ -58,8 +58,9 @@ pub(super) fn hops(request: &SessionRequest) -> Vec<(String, SessionRequest)> {
             external_id: request.via.external_id.clone(),
             duration_seconds: LIFETIME_SECONDS,
             extras,
-            via: Via::default(),
+            via: Via { hops: request.via.hops[..at].to_vec(), external_id: request.via.external_id.clone() },
         };
+        // What the hops before it were asked for makes a difference too.
         way.part(hop.digest());
         (way.clone().short(), hop)
     };

@@ -1,7 +1,7 @@
 //! Why STS gave no credential: each error becomes a reason, a pace at which to try again, and a sentence.
 
 use super::SessionRequest;
-use crate::api::Reason;
+use crate::api::{Reason, RoleArn};
 
 /// How soon to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +78,9 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
             Reason::AssumeRoleDenied,
             Pace::Slow,
             format!(
-                "IAM refused: {said}. Check that the role exists, that its trust policy names the operator's identity and, if it \
-                 has a condition on sts:ExternalId, that it is \"{}\"{}",
+                "IAM refused: {said}. Check that the role exists, that its trust policy names {} and, if it has a condition on \
+                 sts:ExternalId, that it is \"{}\"{}",
+                request.via.hops.last().map_or("the operator's identity", RoleArn::as_str),
                 request.external_id,
                 further_actions(request)
             ),
@@ -167,7 +168,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Extras;
+    use crate::credentials::{Extras, Via};
 
     fn request() -> SessionRequest {
         SessionRequest { duration_seconds: 7200, ..SessionRequest::example() }
@@ -230,6 +231,16 @@ mod tests {
         };
         let message = explain(&SessionRequest { extras, ..request() }, &denied).message;
         assert!(message.contains("sts:TagSession") && message.contains("sts:SetSourceIdentity"), "{message}");
+    }
+
+    #[test]
+    fn a_denied_role_at_the_end_of_a_way_has_to_trust_the_last_hop() {
+        let denied = Answer::Refused { status: 403, code: "AccessDenied", message: "not authorized" };
+        let hub = "arn:aws:iam::210987654321:role/hub";
+        let via = Via { hops: vec![hub.parse().unwrap()], external_id: String::new() };
+        let message = explain(&SessionRequest { via, ..request() }, &denied).message;
+        assert!(message.contains(&format!("trust policy names {hub}")), "{message}");
+        assert!(explain(&request(), &denied).message.contains("the operator's identity"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod install;
 mod people;
 mod person_policy;
 mod rotation;
+mod secret_policy;
 mod start;
 mod story;
 mod upgrade;

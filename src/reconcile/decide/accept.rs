@@ -27,8 +27,15 @@ impl Case<'_> {
             CredentialProvider::Default => {
                 let request = self.names_a_key()?;
                 self.namespace_is_known()?;
-                let (grant, _) = self.is_granted(None)?;
-                self.key_is_offered(&request)?;
+                let granted = self.is_granted(None);
+                match &granted {
+                    // A key does not end by itself. So its owner's consent counts even where a missing grant is not
+                    // believed yet.
+                    Err(refusal) if refusal.withdraws || !self.holds_a_key() => {}
+                    _ => self.key_is_offered(&request)?,
+                }
+                let (grant, _) = granted?;
+                self.key_is_known(&request)?;
                 Ok(Self::accepted(grant, Request::Key(request)))
             }
         }

@@ -4,7 +4,7 @@ use super::{Accepted, Case, Refusal, Step, accept::refuse};
 use crate::{
     api::{Reason, names},
     credentials::{KeyRequest, Request},
-    reconcile::observed::{SeenKey, Source, key_request},
+    reconcile::observed::{SeenKey, Source, Target, key_request},
 };
 
 impl Case<'_> {
@@ -17,11 +17,8 @@ impl Case<'_> {
     /// Secret is looked for: a list may be shorter than the truth.
     pub(super) fn key_is_offered(&self, request: &KeyRequest) -> Result<(), Refusal> {
         let name = &request.secret;
-        let pending = |look, message: String| {
-            Err(Refusal { reason: Reason::Pending, message, withdraws: false, look: Some(look) })
-        };
         match &self.seen.source {
-            Source::NotShown => pending(Step::LookForSource, format!("Secret \"{name}\" is being looked for")),
+            Source::NotShown => unknown_yet(Step::LookForSource, format!("Secret \"{name}\" is being looked for")),
             Source::Absent => refuse(
                 Reason::KeySecretMissing,
                 format!(
@@ -39,14 +36,28 @@ impl Case<'_> {
                     names::SOURCE_OFFERED
                 ),
             ),
+            Source::Offered { .. } => Ok(()),
+        }
+    }
+
+    /// Its data is read only for who may have it, and only if it was written since it was delivered.
+    pub(super) fn key_is_known(&self, request: &KeyRequest) -> Result<(), Refusal> {
+        let name = &request.secret;
+        match &self.seen.source {
             Source::Offered { key: SeenKey::Unknown, .. } => {
-                pending(Step::LookAtSource, format!("Secret \"{name}\" is being read"))
+                unknown_yet(Step::LookAtSource, format!("Secret \"{name}\" is being read"))
             }
             Source::Offered { key: SeenKey::Unreadable(why), .. } => {
                 refuse(Reason::KeySecretInvalid, format!("Secret \"{name}\" holds no AWS key: {why}"))
             }
-            Source::Offered { key: SeenKey::Delivered | SeenKey::Read(_), .. } => Ok(()),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether the Secret holds a credential that never expires.
+    pub(super) fn holds_a_key(&self) -> bool {
+        let Target::Ours(ours) = &self.seen.target else { return false };
+        ours.record.as_ref().is_some_and(|record| record.withdrawn.is_none() && record.expires_at.is_none())
     }
 
     /// A key that was delivered is known without being read; to deliver it again it has to be.
@@ -56,4 +67,8 @@ impl Case<'_> {
             _ => step,
         }
     }
+}
+
+fn unknown_yet(look: Step, message: String) -> Result<(), Refusal> {
+    Err(Refusal { reason: Reason::Pending, message, withdraws: false, look: Some(look) })
 }

@@ -78,6 +78,23 @@ fn without_a_grant_for_keys_the_secret_is_not_even_looked_for() {
 }
 
 #[test]
+fn where_no_grant_was_ever_seen_an_offer_that_is_taken_back_still_takes_the_key() {
+    let unbelieved = |source: Source| {
+        let mut seen = delivered();
+        (seen.grants, seen.grants_seen, seen.source) = (vec![], false, source);
+        step(&seen, now())
+    };
+    assert_eq!(unbelieved(offers(SeenKey::Delivered)), "Keep", "an empty list of grants takes nothing");
+    assert_eq!(unbelieved(offers(SeenKey::Unknown)), "Keep", "and nothing is read for it");
+    assert_eq!(unbelieved(Source::NotShown), "LookForSource");
+    assert_eq!(unbelieved(Source::Absent), "Withdraw(KeySecretMissing)");
+    assert_eq!(unbelieved(Source::NotOffered), "Withdraw(SecretNotOffered)");
+    let mut never = fresh_key();
+    (never.grants, never.grants_seen, never.source) = (vec![], false, Source::NotShown);
+    assert_eq!(step(&never, now()), "Keep", "who has no key is not looked for");
+}
+
+#[test]
 fn a_key_is_read_before_it_is_delivered_again() {
     let mut seen = delivered();
     seen.target = Target::Absent;

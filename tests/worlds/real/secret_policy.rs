@@ -1,0 +1,74 @@
+//! What the operator may write of Secrets: the API server lets its ServiceAccount touch none but those of `AwsConfig`s,
+//! whoever holds its token.
+
+use super::{ground::eventually, install::Install};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Error,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+fn secret(name: &str, more: Value) -> Secret {
+    let mut object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}});
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        for (key, value) in more {
+            object.insert(key, value);
+        }
+    }
+    serde_json::from_value(object).unwrap()
+}
+
+fn owned(name: &str) -> Value {
+    json!({"name": name, "ownerReferences": [{"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig", "name": "gone",
+        "uid": "00000000-0000-4000-8000-000000000000", "controller": true}]})
+}
+
+fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
+    match answer {
+        Err(Error::Api(status)) if status.code == 403 => status.message,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn who_holds_the_operator_s_token_can_write_no_secret_but_those_of_aws_configs_and_make_no_token() {
+    let install = Install::scoped().await;
+    let groups =
+        ["system:serviceaccounts", &format!("system:serviceaccounts:{}", install.system), "system:authenticated"];
+    let client = install.ground.client_as(&install.user(), &groups).await;
+    let operator: Api<Secret> = Api::namespaced(client, &install.namespace);
+    let bare = secret("bare", json!({}));
+    eventually("the policy is in force", async || {
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        operator.create(&dry_run, &bare).await.map_or_else(|_| Ok(()), |created| Err(created.metadata.name))
+    })
+    .await;
+
+    let words = "not owned by an AwsConfig";
+    assert!(refusal(operator.create(&PostParams::default(), &bare).await).contains(words));
+    let token = secret(
+        "token",
+        json!({"type": "kubernetes.io/service-account-token", "metadata": {
+            "name": "token", "ownerReferences": owned("token")["ownerReferences"],
+            "annotations": {"kubernetes.io/service-account.name": "default"}}}),
+    );
+    assert!(refusal(operator.create(&PostParams::default(), &token).await).contains("Opaque Secrets only"));
+
+    install.secrets().create(&PostParams::default(), &secret("theirs", json!({}))).await.unwrap();
+    let change = Patch::Merge(json!({"stringData": {"x": "y"}}));
+    assert!(refusal(operator.patch("theirs", &PatchParams::default(), &change).await).contains(words));
+    let adopt = Patch::Merge(json!({"metadata": owned("theirs")}));
+    assert!(
+        refusal(operator.patch("theirs", &PatchParams::default(), &adopt).await).contains(words),
+        "no adoption either"
+    );
+    assert!(refusal(operator.delete("theirs", &DeleteParams::default()).await).contains(words));
+
+    let ours = secret("ours", json!({"metadata": owned("ours")}));
+    operator.create(&PostParams::default(), &ours).await.unwrap();
+    // Everybody else does as before.
+    install.secrets().patch("theirs", &PatchParams::default(), &change).await.unwrap();
+    install.secrets().delete("theirs", &DeleteParams::default()).await.unwrap();
+}
