@@ -75,10 +75,12 @@ impl Scope {
         let ours = all().labels(names::AWS_CONFIG_LABEL);
         let offered = all().labels(&format!("{}={}", names::SOURCE, names::SOURCE_OFFERED));
         let namespace = api_namespace.as_deref();
-        let config_changes = follow(scoped(&client, namespace), all(), &views.configs, writers.configs, |_| {});
-        let role_changes = follow(scoped(&client, namespace), all(), &views.roles, writers.roles, |_| {});
+        let config_changes =
+            follow(scoped(&client, namespace), all(), &views.configs, writers.configs, drop_annotations);
+        let role_changes = follow(scoped(&client, namespace), all(), &views.roles, writers.roles, drop_annotations);
         let secret_changes = follow(scoped(&client, namespace), ours, &views.secrets, writers.secrets, |_| {});
-        let source_changes = follow(scoped(&client, namespace), offered, &views.sources, writers.sources, |_| {});
+        let source_changes =
+            follow(scoped(&client, namespace), offered, &views.sources, writers.sources, drop_annotations);
         let memory = context.memory.clone();
         let changes = futures::future::join4(
             each_change(config_changes, &waker, |config: &AwsConfig| {
@@ -98,6 +100,11 @@ impl Scope {
         );
         futures::future::select(looks.boxed(), changes.boxed()).await;
     }
+}
+
+/// Of no use here, and `kubectl apply` keeps a copy of the whole object in one of them: of a Secret that is its data.
+fn drop_annotations<K: Resource>(object: &mut K) {
+    object.annotations_mut().clear();
 }
 
 /// Looks at whichever object is woken, or has asked to be looked at again, until `shutdown`.

@@ -1,6 +1,6 @@
 //! The views that all scopes share: grants and namespaces.
 
-use super::Waker;
+use super::{Waker, drop_annotations};
 use crate::{
     api::AwsRoleGrant,
     cluster::{Change, Watched, follow},
@@ -9,7 +9,7 @@ use crate::{
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
+    Api, Client, ResourceExt as _,
     core::PartialObjectMeta,
     runtime::{reflector::store::Writer, watcher},
 };
@@ -42,7 +42,7 @@ impl Shared {
     pub async fn run(self, client: Client, writers: SharedWriters, wakers: Vec<Waker>) {
         let all = watcher::Config::default;
         let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants, |_| {});
-        let namespaces = follow(Api::all(client), all(), &self.namespaces, writers.namespaces, keep_labels);
+        let namespaces = follow(Api::all(client), all(), &self.namespaces, writers.namespaces, drop_annotations);
         let mut known = Known::default();
         let mut seen_any = false;
         let grants = grants.for_each(|change| {
@@ -74,10 +74,6 @@ impl Shared {
         });
         futures::future::join(grants, namespaces).await;
     }
-}
-
-fn keep_labels<K: Resource>(object: &mut K) {
-    object.annotations_mut().clear();
 }
 
 /// The grants as they were before the change that is looked at.

@@ -239,7 +239,7 @@ async fn a_policy_that_is_switched_off_is_gone_with_the_operators_right() {
     let kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings";
     let policies = || {
         let listed = run(install.ground.kubectl().args(["get", kinds, "-o", "name"]));
-        listed.lines().filter(|name| name.contains(&install.fullname())).count()
+        listed.lines().filter(|name| name.ends_with(&format!("{}-person", install.fullname()))).count()
     };
     assert_eq!(policies(), 2);
     people.change_policy(&json!({"enabled": false}), "bob", "alice", true).await;
