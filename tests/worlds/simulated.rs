@@ -1,4 +1,4 @@
-//! The simulated world: a day in milliseconds.
+//! The simulated world: a week in seconds.
 
 mod authority;
 mod clocks;
