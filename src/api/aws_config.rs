@@ -2,8 +2,10 @@
 
 use super::{
     AwsConfigStatus, Format, RoleArn, Session, SessionDuration, Subject, Target, names, role_arn::ROLE_ARN_PATTERN,
+    subject::PERSON_PATTERN,
 };
-use kube::{CustomResource, KubeSchema, ResourceExt as _};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +57,7 @@ pub struct AwsConfigSpec {
     /// The person, as AWS sees them: the role session's name in CloudTrail. Used as it is, never rewritten.
     /// Letters, digits and `_+=.@-`, 2 to 64 characters. Required in User mode, not allowed in System mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 64), regex(pattern = "^[A-Za-z0-9_+=.@-]{2,64}$"))]
+    #[schemars(length(min = 2, max = 64), regex(pattern = PERSON_PATTERN))]
     #[x_kube(validation = Rule::new("self != 'system'").message("person must not be \"system\": that name stands for a namespace's shared credentials"))]
     pub person: Option<String>,
 
@@ -196,6 +198,20 @@ impl AwsConfig {
     pub fn target_name(&self) -> String {
         let named = self.spec.target.as_ref().and_then(|target| target.name.clone());
         named.unwrap_or_else(|| names::default_target(self.metadata.name.as_deref().unwrap_or_default()))
+    }
+
+    /// What makes an object this config's. It does not block the config's deletion, so that no right on finalizers is
+    /// needed where `OwnerReferencesPermissionEnforcement` is on (as in OpenShift).
+    #[must_use]
+    pub fn owner_reference(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: Self::api_version(&()).into_owned(),
+            kind: Self::kind(&()).into_owned(),
+            name: self.metadata.name.clone().unwrap_or_default(),
+            uid: self.metadata.uid.clone().unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }
     }
 
     /// Whom the credential is for; `None` if no person is named in User mode, which the schema refuses.

@@ -1,6 +1,6 @@
 //! `AwsRole`: an IAM role that one `AwsConfig` may use.
 
-use super::role_arn::ROLE_ARN_PATTERN;
+use super::{role_arn::ROLE_ARN_PATTERN, subject::PERSON_PATTERN};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -56,7 +56,7 @@ pub struct AwsRoleSpec {
 
     /// The person, equal to the AwsConfig's; absent for an AwsConfig in System mode. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 64), regex(pattern = "^[A-Za-z0-9_+=.@-]{2,64}$"))]
+    #[schemars(length(min = 2, max = 64), regex(pattern = PERSON_PATTERN))]
     #[x_kube(validation = Rule::new("self != 'system'").message("person must not be \"system\": for an AwsConfig in System mode leave it out"))]
     pub person: Option<String>,
 

@@ -5,6 +5,10 @@ use std::fmt;
 /// What a namespace's shared credentials are called where a person's name would stand. No person's name holds a colon.
 const SYSTEM: &str = "system:";
 
+/// The pattern that the schema holds every person's name to: what `RoleSessionName` and `SourceIdentity` allow in common,
+/// without a comma (STS API reference, `AssumeRole`), so that no person is taken for a namespace.
+pub(super) const PERSON_PATTERN: &str = "^[A-Za-z0-9_+=.@-]{2,64}$";
+
 /// Whom a credential is for: a person, or a namespace, which is written `system:<namespace>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(String);

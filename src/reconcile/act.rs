@@ -11,7 +11,7 @@ use crate::{
     clock::whole_seconds,
     cluster::{CallError, Failed, Preconditions},
     credentials::{Credentials, IssueError, Issued, Pace, Request},
-    secret::{Content, Record, Unrenderable, desired, render, render_withdrawn, shell},
+    secret::{Content, Record, Rendering, Unrenderable, desired, render, render_withdrawn, shell},
 };
 use futures::future::join;
 use kube::{ResourceExt as _, core::PartialObjectMeta};
@@ -55,7 +55,7 @@ async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, why: Why
         Err(error) => return unrenderable(&error),
     };
     let record = Record::of(request, &issued, &subject(seen), rendering.digest(), &content);
-    let done = write(context, seen, record, content).await;
+    let done = write(context, seen, &rendering, record, content).await;
     if done.written.is_some() {
         context.metrics.issued(provider, if why == Why::Due { Reason::Renewed } else { Reason::Issued });
         if why == Why::Drifted {
@@ -101,7 +101,8 @@ async fn render_again(context: &Context, seen: &Observed, why: Why) -> Done {
         Ok(content) => content,
         Err(error) => return unrenderable(&error),
     };
-    let done = write(context, seen, record.rendered_again(rendering.digest(), &content), content).await;
+    let record = record.rendered_again(rendering.digest(), &content);
+    let done = write(context, seen, &rendering, record, content).await;
     if why == Why::Drifted && done.written.is_some() {
         context.metrics.repaired();
     }
@@ -119,7 +120,10 @@ async fn withdraw(context: &Context, seen: &Observed, reason: Reason) -> Done {
     let record = ours.record.clone().unwrap_or_else(|| Record::lost(&subject(seen), context.clock.now()));
     let rendering = rendering(&seen.config);
     match render_withdrawn(&rendering, reason) {
-        Ok(content) => write(context, seen, record.withdrawn_for(reason, rendering.digest(), &content), content).await,
+        Ok(content) => {
+            let record = record.withdrawn_for(reason, rendering.digest(), &content);
+            write(context, seen, &rendering, record, content).await
+        }
         Err(error) => unrenderable(&error),
     }
 }
@@ -135,13 +139,13 @@ fn unrenderable(error: &Unrenderable) -> Done {
 
 // ---- The Secret -----------------------------------------------------------------------------------------------------
 
-async fn write(context: &Context, seen: &Observed, record: Record, content: Content) -> Done {
+async fn write(context: &Context, seen: &Observed, rendering: &Rendering, record: Record, content: Content) -> Done {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let write = async {
         if let Target::Ours(ours) = &seen.target {
-            return apply_or_recreate(context, seen, ours, &record, content).await;
+            return apply_or_recreate(context, seen, ours, rendering, &record, content).await;
         }
-        create(context, seen, &record, content).await
+        create(context, seen, rendering, &record, content).await
     };
     match context.views.secrets.ahead().write(&namespace, &name, write).await {
         Ok(secret) => Done { written: Some(Written { record, version: secret.resource_version() }), ..Done::default() },
@@ -155,14 +159,14 @@ async fn apply_or_recreate(
     context: &Context,
     seen: &Observed,
     ours: &Ours,
+    rendering: &Rendering,
     record: &Record,
     content: Content,
 ) -> Result<PartialObjectMeta<k8s_openapi::api::core::v1::Secret>, CallError> {
-    let rendering = rendering(&seen.config);
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let known_immutable = matches!(&ours.content, Look::Taken(taken) if taken.immutable);
     if !known_immutable {
-        let secret = desired(&seen.config, &rendering, record, content.clone(), ours.metadata.uid.clone());
+        let secret = desired(&seen.config, rendering, record, content.clone(), ours.metadata.uid.clone());
         match context.calls.apply_secret(&secret).await {
             Err(error) if error.failed == Failed::Invalid => {
                 let current = context.calls.secret(&namespace, &name).await?;
@@ -176,18 +180,19 @@ async fn apply_or_recreate(
     let seen_version =
         Preconditions { uid: ours.metadata.uid.clone(), resource_version: ours.metadata.resource_version.clone() };
     context.calls.delete_secret(&namespace, &name, seen_version).await?;
-    create(context, seen, record, content).await
+    create(context, seen, rendering, record, content).await
 }
 
 /// Two writes, once in a Secret's life: see [`shell`]. In between it is empty and says so by having no annotations.
 async fn create(
     context: &Context,
     seen: &Observed,
+    rendering: &Rendering,
     record: &Record,
     content: Content,
 ) -> Result<PartialObjectMeta<k8s_openapi::api::core::v1::Secret>, CallError> {
     let created = context.calls.create_secret(&shell(&seen.config)).await?;
-    let secret = desired(&seen.config, &rendering(&seen.config), record, content, created.metadata.uid);
+    let secret = desired(&seen.config, rendering, record, content, created.metadata.uid);
     context.calls.apply_secret(&secret).await
 }
 

@@ -6,10 +6,7 @@ use super::{
     report::Done,
     schedule,
 };
-use crate::{
-    api::Reason,
-    credentials::{Issued, Pace, Request},
-};
+use crate::credentials::{Issued, Pace, Request};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use std::{
@@ -121,21 +118,17 @@ impl Memory {
     }
 }
 
-fn is_withdrawn_for(seen: &Observed, reason: Reason) -> bool {
-    let Target::Ours(ours) = &seen.target else { return false };
-    ours.record.as_ref().is_some_and(|record| record.withdrawn.as_deref() == Some(reason.as_str()))
-}
-
 /// Whether the plan puts right what somebody changed. It counts whether or not it succeeded: the object may be on its
 /// way out, and then every attempt is in vain.
 fn is_repair(seen: &Observed, plan: &Plan) -> bool {
-    let edited =
-        matches!(&seen.target, Target::Ours(ours) if matches!(&ours.content, Look::Taken(taken) if !taken.intact));
+    let ours = if let Target::Ours(ours) = &seen.target { Some(ours) } else { None };
+    let edited = ours.is_some_and(|ours| ours.is_edited());
+    let record = ours.and_then(|ours| ours.record.as_ref());
     match (&plan.step, &plan.role) {
         (Step::Issue(Why::Drifted) | Step::Render(Why::Drifted), _) | (_, RoleStep::Write { repairs: true, .. }) => {
             true
         }
-        (Step::Withdraw { reason, .. }, _) => edited || is_withdrawn_for(seen, *reason),
+        (Step::Withdraw { reason, .. }, _) => edited || record.is_some_and(|record| record.is_withdrawn_for(*reason)),
         (Step::Issue(_) | Step::Render(_), _) => edited,
         _ => false,
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::ResourceExt as _;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What the views show; `None` if the config is gone or going, when garbage collection does the rest.
 pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed> {
@@ -100,8 +100,7 @@ pub(super) async fn look_at_source(context: &Context, seen: &mut Observed) -> Re
         Some(secret) if !is_offered(&secret.metadata) => Source::NotOffered,
         Some(secret) => {
             let version = secret.resource_version();
-            let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-            let key = request.read(&data).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
+            let key = request.read(&data(secret)).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
             Source::Offered { version, key }
         }
     };
@@ -146,11 +145,16 @@ pub(super) async fn look_inside(context: &Context, seen: &mut Observed) -> Resul
     Ok(())
 }
 
+fn data(secret: Secret) -> BTreeMap<String, Vec<u8>> {
+    secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
+}
+
 fn taken(record: Option<&Record>, secret: Secret) -> Taken {
-    let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
+    let immutable = secret.immutable == Some(true);
+    let data = data(secret);
     Taken {
         intact: record.is_some_and(|record| is_intact(record, &data)),
-        immutable: secret.immutable == Some(true),
+        immutable,
         credentials: credentials_in(&data).map(Arc::new),
     }
 }

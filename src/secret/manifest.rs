@@ -2,12 +2,7 @@
 
 use super::{Content, Record, Rendering};
 use crate::api::{AwsConfig, names};
-use k8s_openapi::{
-    ByteString,
-    api::core::v1::Secret,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
-};
-use kube::Resource as _;
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use std::collections::BTreeMap;
 
 /// What a Secret is created as, before all the rest is applied to it. Only a create is refused if somebody's Secret
@@ -24,7 +19,7 @@ pub fn shell(config: &AwsConfig) -> Secret {
             name: Some(config.target_name()),
             namespace: config.metadata.namespace.clone(),
             labels: Some(labels.map(|(key, value)| (key.to_owned(), value)).into()),
-            owner_references: Some(vec![owner(config)]),
+            owner_references: Some(vec![config.owner_reference()]),
             ..ObjectMeta::default()
         },
         type_: Some("Opaque".to_owned()),
@@ -34,9 +29,6 @@ pub fn shell(config: &AwsConfig) -> Secret {
 
 /// The whole of our intent for the Secret of `config`. `uid` is that of the Secret that is to be changed: the API
 /// server refuses the apply if another one stands there, or none.
-///
-/// The owner reference does not block the owner's deletion, so that no right on finalizers is needed where
-/// `OwnerReferencesPermissionEnforcement` is on (as in OpenShift).
 #[must_use]
 pub fn desired(
     config: &AwsConfig,
@@ -67,7 +59,7 @@ pub fn metadata_is_as_desired(config: &AwsConfig, rendering: &Rendering, metadat
     };
     holds(&desired_labels(config, rendering), metadata.labels.as_ref())
         && holds(&rendering.annotations, metadata.annotations.as_ref())
-        && metadata.owner_references.iter().flatten().any(|reference| *reference == owner(config))
+        && metadata.owner_references.iter().flatten().any(|reference| *reference == config.owner_reference())
 }
 
 fn desired_labels(config: &AwsConfig, rendering: &Rendering) -> BTreeMap<String, String> {
@@ -75,15 +67,4 @@ fn desired_labels(config: &AwsConfig, rendering: &Rendering) -> BTreeMap<String,
     labels.insert(names::MANAGED_BY.to_owned(), names::MANAGER.to_owned());
     labels.insert(names::AWS_CONFIG_LABEL.to_owned(), config.metadata.name.clone().unwrap_or_default());
     labels
-}
-
-fn owner(config: &AwsConfig) -> OwnerReference {
-    OwnerReference {
-        api_version: AwsConfig::api_version(&()).into_owned(),
-        kind: AwsConfig::kind(&()).into_owned(),
-        name: config.metadata.name.clone().unwrap_or_default(),
-        uid: config.metadata.uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: None,
-    }
 }

@@ -135,6 +135,12 @@ impl Record {
         self.withdrawn.is_none() && !self.has_expired(now)
     }
 
+    /// Whether it is withdrawn, for this very reason.
+    #[must_use]
+    pub fn is_withdrawn_for(&self, reason: Reason) -> bool {
+        self.withdrawn.as_deref() == Some(reason.as_str())
+    }
+
     /// Whether what was issued has come to its end, withdrawn or not.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {

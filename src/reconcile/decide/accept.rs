@@ -7,9 +7,8 @@ use crate::{
     digest::Digest,
     reconcile::{
         grants::{Ask, granted},
-        observed::{Look, Observed, Ours, Target, rendering},
+        observed::{Look, Observed, Target},
     },
-    secret::metadata_is_as_desired,
 };
 use kube::ResourceExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +30,7 @@ impl Case<'_> {
                 match &granted {
                     // A key does not end by itself. So its owner's consent counts even where a missing grant is not
                     // believed yet.
-                    Err(refusal) if refusal.withdraws || !self.holds_a_key() => {}
+                    Err(refusal) if refusal.withdraws || self.key_at_hand().is_none() => {}
                     _ => self.key_is_offered(&request)?,
                 }
                 let (grant, _) = granted?;
@@ -63,7 +62,7 @@ impl Case<'_> {
             return Ok(());
         }
         let message = format!("namespace \"{}\" has not been seen yet; it is waited for", self.namespace());
-        Err(Refusal { reason: Reason::Pending, message, withdraws: false, look: None })
+        cannot(Reason::Pending, message)
     }
 
     fn is_granted(&self, role: Option<&RoleArn>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
@@ -211,7 +210,7 @@ const LONGEST_SESSION_NAME: usize = 64;
 const SHORTENED: usize = 12;
 
 /// A refusal that is no question of authority: what is live stays until it expires.
-fn cannot<T>(reason: Reason, message: String) -> Result<T, Refusal> {
+pub(super) fn cannot<T>(reason: Reason, message: String) -> Result<T, Refusal> {
     Err(Refusal { reason, message, withdraws: false, look: None })
 }
 
@@ -233,13 +232,6 @@ impl Case<'_> {
         self.claims_a_credential() || target.is_some_and(|target| target.resource_version.is_some())
     }
 
-    /// Whether a Secret looks as asked for, whatever is in it: labels, annotations, formats.
-    fn is_dressed(&self, ours: &Ours) -> bool {
-        let rendering = rendering(&self.seen.config);
-        ours.record.as_ref().is_some_and(|record| record.render_digest == rendering.digest())
-            && metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata)
-    }
-
     pub(super) fn take_away(&self, refusal: &Refusal) -> Step {
         if let Some(look) = &refusal.look {
             return look.clone();
@@ -251,14 +243,14 @@ impl Case<'_> {
             Target::NotWatched if self.claims_a_secret() => return Step::LookForTarget,
             Target::NotWatched | Target::Absent | Target::Foreign { .. } => return Step::Keep,
         };
-        let done =
-            ours.record.as_ref().is_some_and(|record| record.withdrawn.as_deref() == Some(refusal.reason.as_str()));
         let withdraw = Step::Withdraw { reason: refusal.reason, message: refusal.message.clone() };
+        let done = ours.record.as_ref().filter(|record| record.is_withdrawn_for(refusal.reason));
+        let Some(record) = done else { return withdraw };
         match &ours.content {
-            _ if !done => withdraw,
             Look::Needed => Step::LookInside,
-            Look::Taken(taken) if !taken.intact => self.after_repairs(withdraw),
-            Look::NotNeeded | Look::Taken(_) if self.is_dressed(ours) => Step::Keep,
+            Look::NotNeeded | Look::Taken(_) if !ours.is_edited() && self.undressed(ours, record).is_none() => {
+                Step::Keep
+            }
             Look::NotNeeded | Look::Taken(_) => self.after_repairs(withdraw),
         }
     }

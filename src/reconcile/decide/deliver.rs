@@ -81,20 +81,23 @@ impl Case<'_> {
     }
 
     fn is_rendered_as_asked(&self, ours: &Ours, record: &Record) -> Result<(), Step> {
-        let rendering = rendering(&self.seen.config);
         let immutable = matches!(&ours.content, Look::Taken(taken) if taken.immutable);
-        let why = if record.render_digest != rendering.digest() {
-            Why::Changed
-        } else if immutable || !metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata) {
-            Why::Drifted
-        } else {
-            return Ok(());
-        };
+        let Some(why) = self.undressed(ours, record).or(immutable.then_some(Why::Drifted)) else { return Ok(()) };
         match &ours.content {
             Look::Taken(taken) if taken.credentials.is_none() => Err(Step::Issue(Why::Drifted)),
             Look::Taken(_) => Err(Step::Render(why)),
             Look::Needed | Look::NotNeeded => Err(Step::LookInside),
         }
+    }
+
+    /// Why a Secret does not look as asked for (formats, labels, annotations), whatever is in it; `None` if it does.
+    pub(super) fn undressed(&self, ours: &Ours, record: &Record) -> Option<Why> {
+        let rendering = rendering(&self.seen.config);
+        if record.render_digest != rendering.digest() {
+            return Some(Why::Changed);
+        }
+        let dressed = metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata);
+        (!dressed).then_some(Why::Drifted)
     }
 
     /// Whether status says that there is a credential: then its Secret was there.

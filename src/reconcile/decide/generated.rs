@@ -7,7 +7,7 @@ use crate::{
     reconcile::observed::{Observed, SeenRole, generated_role_name, is_controlled_by},
 };
 use jiff::Timestamp;
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
 use std::sync::Arc;
 
 /// What is to be done about the generated `AwsRole`.
@@ -96,9 +96,6 @@ fn wanted_role(seen: &Observed) -> Option<AwsRole> {
         .map(|(key, value)| (key.to_owned(), value))
         .into(),
     );
-    wanted.metadata.owner_references = config.controller_owner_ref(&()).map(|mut owner| {
-        owner.block_owner_deletion = None;
-        vec![owner]
-    });
+    wanted.metadata.owner_references = Some(vec![config.owner_reference()]);
     Some(wanted)
 }

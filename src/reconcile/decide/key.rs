@@ -5,6 +5,7 @@ use crate::{
     api::{Reason, names},
     credentials::{KeyRequest, Request},
     reconcile::observed::{SeenKey, Source, Target, key_request},
+    secret::Record,
 };
 
 impl Case<'_> {
@@ -54,10 +55,10 @@ impl Case<'_> {
         }
     }
 
-    /// Whether the Secret holds a credential that never expires.
-    pub(super) fn holds_a_key(&self) -> bool {
-        let Target::Ours(ours) = &self.seen.target else { return false };
-        ours.record.as_ref().is_some_and(|record| record.withdrawn.is_none() && record.expires_at.is_none())
+    /// What the Secret says of a credential that never expires, if it holds one.
+    pub(super) fn key_at_hand(&self) -> Option<&Record> {
+        let Target::Ours(ours) = &self.seen.target else { return None };
+        ours.record.as_ref().filter(|record| record.withdrawn.is_none() && record.expires_at.is_none())
     }
 
     /// A key that was delivered is known without being read; to deliver it again it has to be.

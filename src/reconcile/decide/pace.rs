@@ -33,10 +33,8 @@ impl Case<'_> {
 
     /// A key never expires, so one that is no longer asked for goes when what is asked for cannot be had.
     fn superseded(&self, accepted: &Accepted) -> Option<Step> {
-        let Target::Ours(ours) = &self.seen.target else { return None };
-        let record = ours.record.as_ref().filter(|record| record.withdrawn.is_none() && record.expires_at.is_none())?;
         let message = "the key in the Secret is no longer what is asked for".to_owned();
-        let answers = accepted.request.is_answered_by(&record.issue_digest, None);
+        let answers = accepted.request.is_answered_by(&self.key_at_hand()?.issue_digest, None);
         (!answers).then_some(Step::Withdraw { reason: Reason::Pending, message })
     }
 

@@ -1,6 +1,9 @@
 //! Which role the config asks for: that of `spec.role`, or that of the `AwsRole` which `spec.activeRoleRef` names.
 
-use super::{Case, Refusal, Step, accept::refuse};
+use super::{
+    Case, Refusal, Step,
+    accept::{cannot, refuse},
+};
 use crate::{
     api::{ActiveRole, ActiveRoleRef, AwsRole, Reason, RoleArn, Subject},
     reconcile::observed::{SeenRole, Target, generated_role_name, is_controlled_by},
@@ -83,7 +86,7 @@ impl Case<'_> {
                      delete or rename it",
                     taken.name_any()
                 );
-                Err(Refusal { reason: Reason::RoleNotOfThisConfig, message, withdraws: false, look: None })
+                cannot(Reason::RoleNotOfThisConfig, message)
             }
             _ => Ok(()),
         }

@@ -111,7 +111,7 @@ fn trouble(
     now: Timestamp,
 ) -> Option<Statement> {
     if let Some(error) = &done.issue_failed {
-        let expired = record.filter(|record| record.withdrawn.as_deref() == Some(Reason::Expired.as_str()));
+        let expired = record.filter(|record| record.is_withdrawn_for(Reason::Expired));
         return Some(match expired {
             Some(record) => Statement::new(Reason::Expired, format!("{}: {}", expiry(record), error.message)),
             None => Statement::new(error.reason, error.message.clone()),
