@@ -6,7 +6,7 @@ use super::{
     refusal::{Answer, explain},
 };
 use crate::{
-    api::Reason,
+    api::{Reason, RoleArn},
     clock::{Clock, http_date, whole_seconds},
 };
 use aws_sdk_sts::{
@@ -79,26 +79,33 @@ impl Sts {
     /// # Errors
     /// With reason, pace and a sentence for the user, whatever went wrong.
     pub async fn assume_role(&self, request: &SessionRequest) -> Result<Issued, IssueError> {
-        let mut from: Option<Credentials> = None;
         let mut way = vec![];
+        let result = self.assume_along(request, &mut way).await;
+        result.map_err(|error| match way.len().checked_sub(1).and_then(|last| request.via.hops.get(last)) {
+            // It was not the operator's own session that STS did not accept: that of a hop may have been revoked.
+            Some(hop) if error.reason == Reason::BaseCredentialsMissing => {
+                self.hops.forget(&way);
+                of_the_hop(error, hop)
+            }
+            _ => error,
+        })
+    }
+
+    /// Hop by hop; `way` has the keys of those whose sessions were had.
+    async fn assume_along(&self, request: &SessionRequest, way: &mut Vec<String>) -> Result<Issued, IssueError> {
+        let mut from: Option<Credentials> = None;
         for (key, hop) in hops(request) {
-            let issued = match self.hops.get(&key, self.clock.now()) {
-                Some(issued) => issued,
-                None => self.call(&hop, from.as_ref()).await.map_err(|error| on_the_way(error, request))?,
+            let issued = if let Some(issued) = self.hops.get(&key, self.clock.now()) {
+                issued
+            } else {
+                let issued = self.call(&hop, from.as_ref()).await.map_err(|error| on_the_way(error, request))?;
+                self.hops.put(key.clone(), issued.clone());
+                issued
             };
-            self.hops.put(key.clone(), issued.clone());
             from = Some(issued.credentials);
             way.push(key);
         }
-        let result = self.call(&last(request), from.as_ref()).await;
-        result.map_err(|error| {
-            let is_refused = error.reason == Reason::BaseCredentialsMissing && !way.is_empty();
-            // The session of a hop may have been revoked.
-            if is_refused {
-                self.hops.forget(&way);
-            }
-            if is_refused { of_the_hop(error, request) } else { error }
-        })
+        self.call(&last(request), from.as_ref()).await
     }
 
     /// One call, signed with the operator's own credentials or with those of a hop.
@@ -160,9 +167,7 @@ fn signer(session: &Credentials) -> aws_sdk_sts::config::Credentials {
     )
 }
 
-/// It was not the operator's own credentials that STS did not accept.
-fn of_the_hop(mut error: IssueError, request: &SessionRequest) -> IssueError {
-    let hop = request.via.hops.last().map(ToString::to_string).unwrap_or_default();
+fn of_the_hop(mut error: IssueError, hop: &RoleArn) -> IssueError {
     error.message = format!("{} (they were those of a session of {hop}, which is assumed anew)", error.message);
     error
 }

@@ -280,3 +280,13 @@ async fn another_route_is_another_session() {
     world.settle().await;
     assert_eq!(world.sts.count(), 3, "the first grant by name has the say");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_session_that_only_a_later_hop_meets_is_assumed_anew_too() {
+    let world = through_hubs(2);
+    world.sts.behave_for(&hub(2), Times::Once, Behaviour::InvalidClientTokenId);
+    world.apply(&alice());
+    world.until("alice is ready", |world| world.is_ready("alice")).await;
+    let asked: Vec<_> = world.sts.calls().into_iter().map(|call| call.role_arn.unwrap()).collect();
+    assert_eq!(asked, [hub(1), hub(2), hub(1), hub(2), role("ds-analyst")]);
+}
