@@ -52,6 +52,7 @@ pub mod cluster;
 pub mod controller;
 pub mod credentials;
 pub mod digest;
+pub mod dss;
 pub mod metrics;
 pub mod operator;
 pub mod reconcile;

@@ -1,0 +1,219 @@
+//! One call: how it is sent, how its answer is read, when it is tried again.
+
+use super::{
+    Dss, DssError, Kind,
+    wire::{Lost, Received},
+};
+use backon::{ExponentialBuilder, Retryable as _};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, de::DeserializeOwned};
+use std::time::Duration;
+use url::Url;
+
+/// How long one attempt may take, in seconds. A listing of thousands of users takes DSS several.
+const TIMEOUT_SECONDS: u64 = 30;
+/// How often a call that changes nothing, or only once, is tried again.
+const RETRIES: usize = 2;
+/// The longest `Retry-After` that a call waits for; a longer one is the caller's to keep to.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How much of an answer is read, in bytes.
+const ANSWER: usize = 1 << 20;
+/// How much of a listing is read, in bytes: room for some 20,000 users with their settings.
+pub(super) const LISTING: usize = 64 << 20;
+/// How much of what DSS says is quoted, in characters.
+const QUOTED: usize = 300;
+
+/// Documented base of the public API ("Public REST API" in DSS's reference documentation).
+const BASE: [&str; 2] = ["public", "api"];
+/// Speak as another user ("Impersonating another user" in the developer guide).
+const PROXY_USER: &str = "x-dku-proxyuser";
+
+/// A call that is being put together.
+pub(super) struct Call<'a> {
+    dss: &'a Dss,
+    method: Method,
+    url: Url,
+    route: String,
+    body: Option<String>,
+    most: usize,
+}
+
+/// An error as DSS puts it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
+    error_type: Option<String>,
+    message: Option<String>,
+    detailed_message: Option<String>,
+}
+
+impl<'a> Call<'a> {
+    /// Every element of the path is encoded on its own, so that no name reaches another route.
+    pub(super) fn new(dss: &'a Dss, method: Method, path: &[&str]) -> Self {
+        let mut url = dss.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(BASE).extend(path);
+        }
+        Self { dss, method, url, route: path.join("/"), body: None, most: ANSWER }
+    }
+
+    pub(super) fn query(mut self, name: &str, value: &str) -> Self {
+        self.url.query_pairs_mut().append_pair(name, value);
+        self
+    }
+
+    pub(super) fn body(mut self, body: &serde_json::Value) -> Self {
+        self.body = Some(body.to_string());
+        self
+    }
+
+    /// Reads no more than so many bytes of the answer.
+    pub(super) fn at_most(mut self, bytes: usize) -> Self {
+        self.most = bytes;
+        self
+    }
+
+    /// Sends it and reads the answer.
+    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, DssError> {
+        let answer = self.send().await?;
+        serde_json::from_slice(answer.body())
+            // The parser's own words may quote the answer.
+            .map_err(|_| self.error(Kind::Unreadable, self.no_json(answer.status(), &answer)))
+    }
+
+    /// The same for something that may not be there. An empty answer, as to a deletion, is as good as none.
+    pub(super) async fn json_if_there<T: DeserializeOwned>(self) -> Result<Option<T>, DssError> {
+        match self.send().await {
+            Ok(answer) if answer.body().is_empty() => Ok(None),
+            Ok(answer) => serde_json::from_slice(answer.body())
+                .map(Some)
+                .map_err(|_| self.error(Kind::Unreadable, self.no_json(answer.status(), &answer))),
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send(&self) -> Result<Received, DssError> {
+        let retries = if self.method.is_idempotent() { RETRIES } else { 0 };
+        let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(retries);
+        let may_pass = |error: &DssError| {
+            error.kind == Kind::Unreachable && error.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT)
+        };
+        (|| self.attempt())
+            .retry(backoff)
+            .sleep(tokio::time::sleep)
+            .when(may_pass)
+            .adjust(|error: &DssError, wait| wait.map(|wait| error.retry_after.unwrap_or(wait)))
+            .await
+    }
+
+    async fn attempt(&self) -> Result<Received, DssError> {
+        let request = self.request()?;
+        let sent = self.dss.wire.send(request, self.most);
+        let answer = match tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), sent).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(Lost::Unreachable(why))) => return Err(self.error(Kind::Unreachable, why)),
+            Ok(Err(Lost::TooLong)) => {
+                let said = format!("the answer is longer than {} KiB, so it was not read", self.most >> 10);
+                return Err(self.error(Kind::Unreadable, said));
+            }
+            Err(_) => {
+                return Err(self.error(Kind::Unreachable, format!("no answer within {TIMEOUT_SECONDS} s")));
+            }
+        };
+        self.understand(answer)
+    }
+
+    /// The key goes as the user name of Basic authentication, as Dataiku's own clients send it: every release takes it
+    /// so, `Bearer` only later ones.
+    fn request(&self) -> Result<Request<String>, DssError> {
+        let broken = || self.error(Kind::Refused, "the request cannot be written".to_owned());
+        let mut basic = http_auth_basic(self.dss.key.expose_secret()).ok_or_else(broken)?;
+        basic.set_sensitive(true);
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(self.url.as_str())
+            .header(header::AUTHORIZATION, basic)
+            .header(header::ACCEPT, "application/json");
+        if let Some(login) = &self.dss.as_user {
+            request = request.header(PROXY_USER, login);
+        }
+        if self.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request.body(self.body.clone().unwrap_or_default()).map_err(|_| broken())
+    }
+
+    fn understand(&self, answer: Received) -> Result<Received, DssError> {
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        if status.is_redirection() {
+            let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+            let to = to.and_then(|to| self.url.join(to).ok()).map(|to| format!(" to {}", origin(&to)));
+            let said = format!(
+                "it redirects{}, where the API key is not sent; is url of the DssInstance right?",
+                to.unwrap_or_default()
+            );
+            return Err(self.error(Kind::Unreadable, said));
+        }
+        let said = serde_json::from_slice::<Said>(answer.body()).ok();
+        let kind = match (status, &said) {
+            (StatusCode::TOO_MANY_REQUESTS, _) => Kind::Unreachable,
+            (status, _) if status.is_server_error() => Kind::Unreachable,
+            // A proxy's page: DSS itself answers in JSON.
+            (_, None) if answer.body().starts_with(b"<") => Kind::Unreadable,
+            (StatusCode::UNAUTHORIZED, _) => Kind::Unauthenticated,
+            (StatusCode::FORBIDDEN, _) => Kind::Denied,
+            (StatusCode::NOT_FOUND, _) => Kind::NotFound,
+            _ => Kind::Refused,
+        };
+        let words = said.map_or_else(|| self.no_json(status, &answer), |said| self.quoted(status, said));
+        let mut error = self.error(kind, words);
+        error.retry_after = answer.headers().get(header::RETRY_AFTER).and_then(seconds);
+        Err(error)
+    }
+
+    fn quoted(&self, status: StatusCode, said: Said) -> String {
+        let message = said.detailed_message.or(said.message).unwrap_or_default();
+        let message = [said.error_type, Some(message)].into_iter().flatten().filter(|part| !part.is_empty());
+        let message: Vec<String> = message.collect();
+        // What an error quotes may be what was sent.
+        let message = message.join(": ").replace(self.dss.key.expose_secret(), "…");
+        let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
+        format!("HTTP {}, {}", status.as_u16(), line.trim().trim_end_matches('.'))
+    }
+
+    fn no_json(&self, status: StatusCode, answer: &Received) -> String {
+        let what = match answer.body().iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => "nothing",
+            Some(b'<') => "a web page",
+            Some(_) => "something",
+        };
+        let host = self.url.host_str().unwrap_or_default();
+        format!("HTTP {}, with {what} that is no answer of the DSS API; what is at {host}?", status.as_u16())
+    }
+
+    fn error(&self, kind: Kind, said: String) -> DssError {
+        let who = self.dss.as_user.as_deref().map(|login| format!(" as \"{login}\"")).unwrap_or_default();
+        let tried = format!("{} /{} at {}{who}", self.method, self.route, origin(&self.dss.base));
+        DssError { tried, kind, said, retry_after: None }
+    }
+}
+
+/// Where a URL leads, without whatever else may be in it.
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn http_auth_basic(key: &str) -> Option<HeaderValue> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{key}:")))).ok()
+}
+
+/// Only its form in seconds (RFC 9110, 10.2.3): a date would need a clock.
+fn seconds(retry_after: &HeaderValue) -> Option<Duration> {
+    retry_after.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}

@@ -1,0 +1,55 @@
+//! Why a call failed, in a sentence that names the route and never a key.
+
+use std::{fmt, time::Duration};
+
+/// Why a call to DSS failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{tried}: {said}")]
+pub struct DssError {
+    /// The method, the route and the DSS.
+    pub tried: String,
+    /// What kind of failure it is.
+    pub kind: Kind,
+    /// What came of it, in words.
+    pub said: String,
+    /// How long DSS asked to be left alone, if it did.
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// Failures that make a difference to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No connection, no answer in time, too many requests, or an error of the server's own: it will pass.
+    Unreachable,
+    /// What answers is no DSS API: a page of a proxy, a login page, a redirect elsewhere, JSON of another form.
+    Unreadable,
+    /// 401: DSS does not know the key.
+    Unauthenticated,
+    /// 403: DSS knows the key and does not allow it this.
+    Denied,
+    /// 404: there is no such thing.
+    NotFound,
+    /// Another refusal: DSS understood and cannot do it.
+    Refused,
+}
+
+impl Kind {
+    /// Whether it will pass by itself.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Unreadable)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "unreachable",
+            Self::Unreadable => "unreadable",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Denied => "denied",
+            Self::NotFound => "not found",
+            Self::Refused => "refused",
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! What goes over the wire, and what becomes of what comes back. The double of DSS that other tests use knows rights;
+//! these answers are written out.
+
+use super::*;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+use wire::Received;
+
+const KEY: &str = "admin-key-0123456789";
+
+#[derive(Debug, Default)]
+struct Script {
+    answers: Mutex<VecDeque<Result<Received, Lost>>>,
+    sent: Mutex<Vec<(Instant, Request<String>)>>,
+}
+
+impl Wire for Script {
+    fn send(&self, request: Request<String>, most: usize) -> BoxFuture<'_, Result<Received, Lost>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), request));
+        let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Err(Lost::Unreachable("refused".into())));
+        let answer = answer.and_then(|answer| if answer.body().len() > most { Err(Lost::TooLong) } else { Ok(answer) });
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Received, Lost> {
+    let mut answer = Response::builder().status(status);
+    for (name, value) in headers {
+        answer = answer.header(*name, *value);
+    }
+    Ok(answer.body(Bytes::from(body.to_owned())).unwrap())
+}
+
+fn dss(answers: Vec<Result<Received, Lost>>) -> (Dss, Arc<Script>) {
+    let script = Arc::new(Script { answers: Mutex::new(answers.into()), ..Script::default() });
+    (Dss::new("https://dss.example.com:11200/base", KEY.into(), script.clone()).unwrap(), script)
+}
+
+impl Script {
+    fn sent(&self) -> Vec<String> {
+        let sent = self.sent.lock().unwrap();
+        sent.iter().map(|(_, request)| format!("{} {}", request.method(), request.uri())).collect()
+    }
+}
+
+#[tokio::test]
+async fn each_call_goes_to_its_route_with_the_key_as_the_user_name() {
+    let (dss, script) = dss(vec![
+        answer(200, &[], r#"{"dssVersion": "14.2.2"}"#),
+        answer(200, &[], "[]"),
+        answer(200, &[], r#"{"login": "a/b?c@x"}"#),
+        answer(200, &[], r#"{"type": "EC2"}"#),
+        answer(200, &[], r#"{"id": "1", "key": "k"}"#),
+        answer(204, &[], ""),
+    ]);
+    assert_eq!(dss.version().await.unwrap().as_deref(), Some("14.2.2"));
+    dss.users().await.unwrap();
+    dss.user("a/b?c@x").await.unwrap().unwrap();
+    dss.as_user("alice").connection("s3", Some("FRAUD")).await.unwrap();
+    dss.create_personal_key("alice", "label", "why").await.unwrap();
+    dss.delete_personal_key("1", "alice").await.unwrap();
+    let base = "https://dss.example.com:11200/base/public/api";
+    assert_eq!(
+        script.sent(),
+        [
+            format!("GET {base}/instance-info"),
+            format!("GET {base}/admin/users/?includeSettings=true"),
+            format!("GET {base}/admin/users/a%2Fb%3Fc@x"),
+            format!("GET {base}/connections/s3/info?contextualProjectKey=FRAUD"),
+            format!("POST {base}/admin/personal-api-keys/"),
+            format!("DELETE {base}/personal-api-keys/1"),
+        ]
+    );
+    let sent = script.sent.lock().unwrap();
+    let header = |at: usize, name: &str| sent[at].1.headers().get(name).map(|value| value.to_str().unwrap());
+    assert_eq!(header(0, "authorization"), Some("Basic YWRtaW4ta2V5LTAxMjM0NTY3ODk6"));
+    assert_eq!((header(3, "x-dku-proxyuser"), header(2, "x-dku-proxyuser")), (Some("alice"), None));
+    assert_eq!(sent[4].1.body(), r#"{"description":"why","label":"label","user":"alice"}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_nothing_is_tried_again_and_a_creation_is_not() {
+    let (reading, script) = dss(vec![
+        Err(Lost::Unreachable("reset".into())),
+        answer(503, &[("retry-after", "4")], "<html>maintenance</html>"),
+        answer(200, &[], "[]"),
+    ]);
+    assert!(reading.personal_keys().await.is_ok());
+    let at: Vec<Instant> = script.sent.lock().unwrap().iter().map(|(at, _)| *at).collect();
+    assert!(at[2] - at[1] >= Duration::from_secs(4), "Retry-After is kept to");
+
+    let (creating, script) = dss(vec![Err(Lost::Unreachable("reset".into()))]);
+    let error = creating.create_personal_key("alice", "l", "d").await.unwrap_err();
+    assert_eq!((error.kind, script.sent().len()), (Kind::Unreachable, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_to_be_left_alone_for_long_is() {
+    let (dss, script) = dss(vec![answer(429, &[("retry-after", "120")], "{}")]);
+    assert_eq!(dss.users().await.unwrap_err().kind, Kind::Unreachable);
+    assert_eq!(script.sent().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_answer_has_its_kind_and_a_sentence_that_names_the_route() {
+    let denied = r#"{"errorType": "java.lang.SecurityException", "message": "not an admin"}"#;
+    let echo = format!(r#"{{"message": "bad key {KEY}\nsecond line"}}"#);
+    let table = [
+        (answer(401, &[], r#"{"message": "Invalid API key"}"#), Kind::Unauthenticated, "Invalid API key"),
+        (answer(403, &[], denied), Kind::Denied, "java.lang.SecurityException: not an admin"),
+        (answer(400, &[], r#"{"message": "m", "detailedMessage": "more"}"#), Kind::Refused, "HTTP 400, more"),
+        (answer(200, &[], "<html>login</html>"), Kind::Unreadable, "a web page"),
+        (answer(403, &[], "<html>waf</html>"), Kind::Unreadable, "a web page"),
+        (answer(200, &[], r#"{"login": "#), Kind::Unreadable, "something that is no answer"),
+        (answer(200, &[], ""), Kind::Unreadable, "nothing"),
+        (answer(302, &[("location", "https://sso.example/login?t=1")], ""), Kind::Unreadable, "https://sso.example,"),
+        (answer(404, &[], r#"{"message": "no"}"#), Kind::NotFound, "HTTP 404"),
+        (answer(400, &[], &echo), Kind::Refused, "bad key …"),
+        (answer(200, &[], &format!("\"{}\"", "x".repeat(2 << 20))), Kind::Unreadable, "longer than 1024 KiB"),
+    ];
+    for (answer, kind, words) in table {
+        let (dss, _) = dss(vec![answer]);
+        let error = dss.auth_info().await.unwrap_err();
+        let said = error.to_string();
+        assert_eq!(error.kind, kind, "{said}");
+        assert!(said.starts_with("GET /auth/info at https://dss.example.com:11200: "), "{said}");
+        assert!(said.contains(words) && !said.contains(KEY) && !said.contains('\n') && said.len() < 500, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_somebody_else_is_deleted_as_its_owner_where_an_admin_may_not() {
+    let (dss, script) = dss(vec![answer(403, &[], r#"{"message": "not yours"}"#), answer(404, &[], "{}")]);
+    dss.delete_personal_key("7", "alice").await.expect("what is gone is gone");
+    let sent = script.sent.lock().unwrap();
+    assert_eq!(sent[1].1.headers()["x-dku-proxyuser"], "alice");
+}
+
+#[tokio::test]
+async fn a_login_that_is_no_header_sends_nothing() {
+    let (dss, script) = dss(vec![]);
+    assert!(dss.as_user("alice\r\nx: y").auth_info().await.is_err());
+    assert!(script.sent().is_empty());
+}
+
+#[test]
+fn a_bundle_without_certificates_is_refused() {
+    let tls = |pem: &str| Tls { ca_bundle: Some(pem.to_owned()), insecure_skip_verify: false };
+    for pem in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"] {
+        assert!(connect(&tls(pem)).is_err(), "{pem}");
+    }
+}
