@@ -15,25 +15,35 @@ mod aws_config_status;
 mod aws_role;
 mod aws_role_grant;
 mod condition;
+mod dss;
+mod dss_instance;
 mod duration;
 pub mod names;
 mod reason;
 mod role_arn;
+mod role_template;
 mod secret_key;
 mod session;
 mod subject;
 mod target;
 
-pub use aws_config::{ActiveRoleRef, AwsConfig, AwsConfigSpec, CredentialProvider, KeySecretRef, Mode, RoleRetention};
-pub use aws_config_status::{ActiveRole, AwsConfigStatus, Failure, SourceStatus, TargetStatus};
+pub use aws_config::{
+    ActiveRoleRef, AskedRole, AwsConfig, AwsConfigSpec, CredentialProvider, KeySecretRef, Mode, RoleRetention,
+};
+pub use aws_config_status::{
+    ActiveRole, AwsConfigStatus, DssKey, DssStatus, Failure, ResolvedRole, SourceStatus, TargetStatus,
+};
 pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
 pub use aws_role_grant::{
     AwsRoleGrant, AwsRoleGrantSpec, Ceilings, LabelRequirement, LabelSelector, Namespaces, Operator, TagPatterns,
 };
 pub use condition::{ConditionType, condition, same_ignoring_times, set_conditions};
+pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
+pub use dss_instance::{AdminKeySecretRef, Allowance, DssInstance, DssInstanceSpec, DssInstanceStatus};
 pub use duration::{InvalidDuration, SessionDuration};
 pub use reason::Reason;
 pub use role_arn::{InvalidRoleArn, RoleArn};
+pub use role_template::{NoRole, RoleTemplate, Variable, role_named};
 pub use secret_key::{Present, SECRET_KEYS, SecretKey};
 pub use session::{Scope, Session, TagValue};
 pub use subject::Subject;
@@ -45,5 +55,5 @@ use kube::CustomResourceExt as _;
 /// The custom resource definitions of this release, in the order in which they are installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd()]
+    vec![AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd()]
 }

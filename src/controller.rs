@@ -4,6 +4,7 @@
 //! counts); what is in this room only says what changed and whom it concerns. A look at a healthy object is a decision
 //! in memory and costs no call.
 
+mod instances;
 mod shared;
 mod waker;
 
@@ -46,7 +47,7 @@ impl Scope {
     /// A scope that has seen nothing yet. `namespace` is `None` for all namespaces.
     #[must_use]
     pub fn new(namespace: Option<String>, shared: &Shared) -> Self {
-        let (views, writers) = Views::new(shared.grants.clone(), shared.namespaces.clone());
+        let (views, writers) = Views::new(shared.grants.clone(), shared.namespaces.clone(), shared.instances.clone());
         let (waker, configs, roles) = Waker::new(views.clone());
         Self { api_namespace: namespace, views, writers, waker, configs, roles }
     }

@@ -4,6 +4,7 @@
 //! exposed only where a Secret is rendered.
 
 pub mod base;
+mod connection;
 mod hops;
 mod identity;
 mod key;
@@ -11,6 +12,7 @@ mod policy;
 mod refusal;
 mod sts;
 
+pub use connection::ConnectionRequest;
 pub use identity::Identity;
 pub use key::KeyRequest;
 pub use policy::{PolicyError, session_policy};
@@ -51,6 +53,8 @@ pub enum Request {
     Session(Box<SessionRequest>),
     /// A key, from a Secret.
     Key(KeyRequest),
+    /// What a DSS connection gives.
+    Connection(ConnectionRequest),
 }
 
 impl Request {
@@ -59,7 +63,7 @@ impl Request {
     pub fn role(&self) -> Option<&RoleArn> {
         match self {
             Self::Session(request) => Some(&request.role),
-            Self::Key(_) => None,
+            Self::Key(_) | Self::Connection(_) => None,
         }
     }
 
@@ -71,6 +75,13 @@ impl Request {
             Self::Key(KeyRequest { secret, access_key_id_key, secret_access_key_key }) => {
                 Digest::default().with("key").with(secret).with(access_key_id_key).with(secret_access_key_key).short()
             }
+            Self::Connection(ConnectionRequest { instance, connection, login, project }) => Digest::default()
+                .with("connection")
+                .with(instance)
+                .with(connection)
+                .with(login)
+                .with(project.as_deref().unwrap_or_default())
+                .short(),
         }
     }
 
@@ -79,8 +90,10 @@ impl Request {
     #[must_use]
     pub fn issue_digest(&self, obtained: &Credentials) -> String {
         match self {
+            // What has an end is replaced before it comes.
             Self::Session(_) => self.digest(),
-            Self::Key(_) => {
+            Self::Connection(_) if obtained.session_token.is_some() => self.digest(),
+            Self::Key(_) | Self::Connection(_) => {
                 let secret = obtained.secret_access_key.expose_secret();
                 let key = Digest::default().with(&obtained.access_key_id).with(secret).short();
                 format!("{}{KEY_FOLLOWS}{key}", self.digest())

@@ -3,7 +3,8 @@
 //! # The architecture on one page
 //!
 //! A user applies an `AwsConfig`; a cluster admin's `AwsRoleGrant` allows it; the operator assumes the role through
-//! STS and writes a Secret, again and again before the credential expires.
+//! STS and writes a Secret, again and again before the credential expires. Where a `DssInstance` is named, it asks that
+//! Dataiku DSS which role a person has, or for the credential of a connection, and for an API key of that person.
 //!
 //! ```text
 //!              changes                    one config                            values
@@ -13,7 +14,7 @@
 //!      │ one write                                        │                     act ◀──────┘
 //!      └────────────── cluster (calls) ◀──────────────────┼──────────────────────┤
 //!                                                         │      secret (render) ┤
-//!                       status, Events, next look ◀── report                     └──▶ credentials ──▶ STS
+//!                       status, Events, next look ◀── report                     └──▶ credentials ──▶ STS, DSS
 //! ```
 //!
 //! | room | what it knows | what it may import of ours |
@@ -21,14 +22,16 @@
 //! | [`api`] | the contract: resources, conditions, reasons, names | nothing |
 //! | [`clock`] | the one source of time | nothing |
 //! | [`digest`] | digests of several parts | nothing |
+//! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | nothing |
+//! | [`directory`] | what every DSS tells of users and API keys: read once for all | `dss` |
 //! | [`metrics`] | what is counted | `api`, `credentials` |
-//! | [`credentials`] | OBTAIN: what STS gives, and why it refuses; nothing of Kubernetes | `api`, `clock`, `digest` |
+//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
-//! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `digest`, `metrics`, `secret` |
+//! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `digest`, `directory`, `dss`, `metrics`, `secret` |
 //! | [`controller`] | which object is looked at when | `api`, `cluster`, `reconcile` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `clock`, `metrics`, `reconcile` |
-//! | [`operator`] | the parts put together | `api`, `clock`, `cluster`, `controller`, `credentials`, `metrics`, `reconcile`, `server` |
+//! | [`operator`] | the parts put together | `api`, `clock`, `cluster`, `controller`, `credentials`, `directory`, `metrics`, `reconcile`, `server` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `telemetry` |
@@ -37,8 +40,8 @@
 //!
 //! # What holds everywhere
 //!
-//! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `reconcile::{decide, grants, observed,
-//!   report, schedule}` hold no client, read no clock and no environment, and draw no random number.
+//! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `reconcile::{decide, dss, grants,
+//!   observed, report, schedule}` hold no client, read no clock and no environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
 //! * Fail closed on authority, open on renewal: without a grant there is no credential, and a valid credential is not
@@ -52,6 +55,7 @@ pub mod cluster;
 pub mod controller;
 pub mod credentials;
 pub mod digest;
+pub mod directory;
 pub mod dss;
 pub mod metrics;
 pub mod operator;

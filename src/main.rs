@@ -6,6 +6,7 @@ use keyturn::{
     cli::{Cli, Command, Run, one_line},
     clock::Clock,
     credentials::base,
+    dss,
     operator::Operator,
     reference, telemetry,
 };
@@ -14,6 +15,7 @@ use std::{
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -75,6 +77,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     let operator = Operator {
         client: kube::Client::try_from(config)?,
         sts: base::sts_client(run.aws_ca_bundle.as_deref()).await?,
+        connect: Arc::new(dss::connect),
         clock: Clock::system(),
         cluster_name: run.cluster_name,
         namespaces: run.watch_namespaces,

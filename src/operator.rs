@@ -6,8 +6,9 @@ use crate::{
     cluster::Calls,
     controller::{Scope, Shared, Waker},
     credentials::Sts,
+    directory::{Connect, Directory},
     metrics::Metrics,
-    reconcile::{Context, Memory, Views, schedule},
+    reconcile::{Context, InstanceContext, Memory, Views, schedule},
     server::{self, Admin},
 };
 use futures::{FutureExt as _, future};
@@ -24,6 +25,8 @@ pub struct Operator {
     pub client: Client,
     /// STS.
     pub sts: aws_sdk_sts::Client,
+    /// How a DSS is connected to.
+    pub connect: Connect,
     /// The clock.
     pub clock: Clock,
     /// The cluster's name: half of every external ID.
@@ -78,6 +81,7 @@ impl Operator {
             api::AwsConfig::api_resource().plural,
             api::AwsRole::api_resource().plural,
             api::AwsRoleGrant::api_resource().plural,
+            api::DssInstance::api_resource().plural,
         ] {
             if !resources.iter().any(|resource| resource.name == plural) {
                 return Err(StartError::NoDefinitions(format!("{plural}.{group_version}")));
@@ -98,7 +102,23 @@ impl Operator {
         let wakers: Vec<Waker> = scopes.iter().map(Scope::waker).collect();
         let shutdown = shutdown.shared();
 
-        let watching = tokio::spawn(shared.run(self.client.clone(), shared_writers, wakers.clone()));
+        let directory = Directory::new(self.connect);
+        let to_wake = wakers.clone();
+        let instance_context = InstanceContext {
+            cluster_name: self.cluster_name.as_str().into(),
+            clock: self.clock.clone(),
+            calls: Calls::new(self.client.clone()),
+            instances: shared.instances.clone(),
+            views: views.clone(),
+            directory: directory.clone(),
+            memory: memory.clone(),
+            wake: Arc::new(move |instance, logins| {
+                for waker in &to_wake {
+                    waker.users_changed(instance, logins);
+                }
+            }),
+        };
+        let watching = tokio::spawn(shared.run(self.client.clone(), shared_writers, wakers.clone(), instance_context));
         let admin = Admin { views, metrics: metrics.clone(), clock: self.clock.clone() };
         let router = server::router(admin.clone());
         let serving = tokio::spawn(async move {
@@ -121,6 +141,8 @@ impl Operator {
                 calls: Calls::new(self.client.clone()),
                 views: scope.views(),
                 sts: sts.clone(),
+                directory: directory.clone(),
+                started_at: self.clock.now(),
                 memory: memory.clone(),
                 metrics: metrics.clone(),
                 instance: self.instance.as_str().into(),

@@ -12,7 +12,10 @@
 
 mod act;
 pub mod decide;
+pub mod dss;
+mod farewell;
 pub mod grants;
+mod instance;
 mod memory;
 mod observe;
 pub mod observed;
@@ -21,6 +24,7 @@ mod role;
 pub mod schedule;
 pub mod views;
 
+pub use instance::{InstanceContext, WakeUsers, reconcile_instance};
 pub use memory::Memory;
 pub use report::{Done, News, news, next_look, status};
 pub use role::reconcile_role;
@@ -31,6 +35,7 @@ use crate::{
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::Sts,
+    directory::Directory,
     metrics::Metrics,
 };
 use decide::{Step, decide};
@@ -51,16 +56,20 @@ pub struct Context {
     pub views: Views,
     /// Where sessions come from.
     pub sts: Sts,
+    /// What is known of every DSS.
+    pub directory: Directory,
     /// What this process remembers, and may forget.
     pub memory: Arc<Memory>,
+    /// When this process started.
+    pub started_at: Timestamp,
     /// What is counted.
     pub metrics: Metrics,
     /// Who reports Events: the pod's name.
     pub instance: Arc<str>,
 }
 
-/// More than the looks that one decision can ask for: role or key, the Secret's metadata, its content.
-const LOOKS: usize = 5;
+/// More than the looks that one decision can ask for: user, role or key, API key, the Secret's metadata, its content.
+const LOOKS: usize = 8;
 
 /// Looks at one config and does what is to be done. Returns when to look again.
 ///
@@ -76,6 +85,9 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     if !context.views.whole().await {
         return Ok(views::MOMENT);
     }
+    if let Some(going) = farewell::going(context, &config) {
+        return farewell::farewell(context, &going).await;
+    }
     let Some(mut seen) = observe::observe(context, &config) else {
         context.memory.forget(&config.uid().unwrap_or_default());
         return Ok(until(context.clock.now(), None));
@@ -87,6 +99,9 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
             Step::LookForRole => observe::look_for_role(context, &mut seen).await?,
             Step::LookForSource => observe::look_for_source(context, &mut seen).await?,
             Step::LookAtSource => observe::look_at_source(context, &mut seen).await?,
+            Step::LookForUser => observe::look_for_user(context, &mut seen).await,
+            Step::LookForApiKey => observe::look_for_api_key(context, &mut seen).await?,
+            Step::LookAtApiKey => observe::look_at_api_key(context, &mut seen).await?,
             Step::LookForTarget => observe::look_for_target(context, &mut seen).await?,
             Step::LookInside => observe::look_inside(context, &mut seen).await?,
             _ => break,

@@ -186,10 +186,13 @@ fn secret() -> String {
         let format = match key.format {
             Format::Env => "Env",
             Format::Files => "Files",
+            Format::Dataiku => "Dataiku",
         };
         let present = match key.present {
             Present::Always => "always".to_owned(),
             Present::Session => "for a session; while withdrawn, always".to_owned(),
+            Present::WithApiKey => "with `spec.dss.apiKey: Personal` or `spec.dss.apiKeySecretRef`".to_owned(),
+            Present::WithCaBundle => "with `caBundle` of the DssInstance".to_owned(),
             Present::IfSet(field) => format!("if {} is set", code(&format!("spec.{field}"))),
         };
         [format.to_owned(), code(key.name), cell(key.holds), present]

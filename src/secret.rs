@@ -11,12 +11,14 @@
 //! ```
 
 mod content;
+mod dataiku;
 mod digest;
 mod ini;
 mod manifest;
 mod record;
 
 pub use content::{Content, Rendering, Unrenderable, WITHDRAWN, credentials_in, render, render_withdrawn};
+pub use dataiku::{DssRendering, api_key_in};
 pub use digest::is_intact;
 pub use manifest::{desired, metadata_is_as_desired, shell};
-pub use record::Record;
+pub use record::{ApiKeyRecord, Record};

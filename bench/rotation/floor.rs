@@ -15,7 +15,7 @@ use k8s_openapi::{
 use keyturn::{
     api::{AwsConfig, AwsConfigSpec, Format, names},
     credentials::{self, Issued, Request, SessionRequest},
-    secret::{Record, Rendering, desired, render},
+    secret::{ApiKeyRecord, Record, Rendering, desired, render},
 };
 use kube::{
     Api, Client, CustomResourceExt as _,
@@ -107,7 +107,7 @@ impl Floor {
     pub async fn issue(&self, namespace: &str, name: &str) -> Result<Took> {
         let begun = Instant::now();
         let request = SessionRequest {
-            role: self.spec.role_arn()?.ok_or("no role")?,
+            role: self.spec.role.as_deref().ok_or("no role")?.parse()?,
             session_name: self.spec.person.clone().unwrap_or_default(),
             external_id: format!("bench/{namespace}"),
             duration_seconds: 3600,
@@ -155,13 +155,15 @@ impl Floor {
             extra_buckets: Vec::new(),
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
+            dss: None,
         };
-        let content = render(&rendering, &issued.credentials, issued.expires_at)?;
+        let content = render(&rendering, &issued.credentials, issued.expires_at, None)?;
         let record = Record::of(
             &Request::Session(Box::new(request.clone())),
             issued,
             &request.session_name,
             rendering.digest(),
+            ApiKeyRecord::default(),
             &content,
         );
         let mut secret = desired(&config, &rendering, &record, content, None);

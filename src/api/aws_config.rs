@@ -1,8 +1,8 @@
 //! `AwsConfig`: a person asks for the credentials of a role, and says how they should be delivered.
 
 use super::{
-    AwsConfigStatus, Format, RoleArn, Session, SessionDuration, Subject, Target, names, role_arn::ROLE_ARN_PATTERN,
-    subject::PERSON_PATTERN,
+    AwsConfigStatus, DssClient, Format, RoleArn, RoleTemplate, Session, SessionDuration, Subject, Target, names,
+    role_template::ROLE_PATTERN, subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
@@ -45,6 +45,11 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
     validation = Rule::new("self.credentialProvider == 'temporary' || (!has(self.role) && !has(self.activeRoleRef) && !has(self.session) && !has(self.renewBefore))").message("role, activeRoleRef, session and renewBefore belong to credentialProvider temporary"),
     validation = Rule::new("self.credentialProvider != 'default' || has(self.keySecretRef)").message("credentialProvider default needs keySecretRef"),
     validation = Rule::new("self.credentialProvider == 'default' || !has(self.keySecretRef)").message("keySecretRef belongs to credentialProvider default"),
+    validation = Rule::new("self.credentialProvider != 'connection' || (has(self.connection) && has(self.dss))").message("credentialProvider connection needs connection and dss"),
+    validation = Rule::new("self.credentialProvider == 'connection' || !has(self.connection)").message("connection belongs to credentialProvider connection"),
+    validation = Rule::new("!has(self.dss) || (self.dss.apiKey == 'None' && !has(self.dss.apiKeySecretRef)) || !has(self.target) || !has(self.target.formats) || 'Env' in self.target.formats || 'Files' in self.target.formats").message("an API key of DSS needs one of the formats Env and Files to stand in"),
+    validation = Rule::new("!has(self.role) || !self.role.contains('${') || has(self.dss)").message("role with variables needs dss: they are filled in from that DSS"),
+    validation = Rule::new("!has(self.role) || self.role.contains('${') || self.role.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$')").message("role must be the ARN of an IAM role (arn:<partition>:iam::<12-digit account>:role/<path and name>), or hold ${adminProperty:NAME} or ${dssUserLogin}"),
     validation = Rule::new("!has(self.role) || !has(self.activeRoleRef)").message("role and activeRoleRef exclude each other: role creates and activates an AwsRole, activeRoleRef names an existing one"),
     validation = Rule::new("!has(self.session) || self.session.scope != 'Buckets' || has(self.defaultBucket)").message("session.scope Buckets needs defaultBucket"),
     validation = Rule::new("!has(self.renewBefore) || !self.renewBefore.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || duration(self.renewBefore) < (has(self.session) && has(self.session.duration) && self.session.duration.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') ? duration(self.session.duration) : duration('1h'))").message("renewBefore must be shorter than session.duration (default 1h)")
@@ -61,13 +66,14 @@ pub struct AwsConfigSpec {
     #[x_kube(validation = Rule::new("self != 'system'").message("person must not be \"system\": that name stands for a namespace's shared credentials"))]
     pub person: Option<String>,
 
-    /// Where the credential comes from. temporary: a session of an IAM role, from STS. default: a key and its secret, from a Secret of the user's.
+    /// Where the credential comes from. temporary: a session of an IAM role, from STS. default: a key and its secret, from a Secret of the user's. connection: what a DSS connection gives this person.
     #[serde(default)]
     pub credential_provider: CredentialProvider,
 
     /// The ARN of the IAM role. The operator creates and activates an AwsRole for it. Without role and activeRoleRef the operator waits (reason RolePending).
+    /// With dss it may be what an administrator of that DSS noted about the person: `${adminProperty:associatedRole}` or any other admin property, and `${dssUserLogin}`; what comes out has to be granted like any other role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = ROLE_ARN_PATTERN))]
+    #[schemars(length(max = 2048), regex(pattern = ROLE_PATTERN))]
     pub role: Option<String>,
 
     /// Instead of role: an existing AwsRole of this AwsConfig to be used.
@@ -81,6 +87,15 @@ pub struct AwsConfigSpec {
     /// For credentialProvider default: the Secret that holds the key. Its owner has to have labelled it `keyturn.dev/source: "true"`. It is never written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_secret_ref: Option<KeySecretRef>,
+
+    /// For credentialProvider connection: the name of a DSS S3 connection, which is read as the person. Its details have to be readable by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^[A-Za-z0-9_. @-]+$"))]
+    pub connection: Option<String>,
+
+    /// The DSS that the pod's code talks to, as the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dss: Option<DssClient>,
 
     /// What is asked of STS besides the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,6 +194,17 @@ pub enum CredentialProvider {
     Temporary,
     /// A key and its secret, from a Secret of the user's.
     Default,
+    /// What a DSS connection gives the person.
+    Connection,
+}
+
+/// What `spec.role` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedRole {
+    /// This very role.
+    Arn(RoleArn),
+    /// What DSS fills in.
+    Template(RoleTemplate),
 }
 
 impl CredentialProvider {
@@ -188,6 +214,7 @@ impl CredentialProvider {
         match self {
             Self::Temporary => "temporary",
             Self::Default => "default",
+            Self::Connection => "connection",
         }
     }
 }
@@ -246,11 +273,15 @@ impl AwsConfigSpec {
         self.session.as_ref().and_then(|session| session.duration.clone()).unwrap_or_default()
     }
 
-    /// The role asked for, parsed.
+    /// The role asked for, with variables in it or without.
     ///
     /// # Errors
-    /// If it is no role ARN, which the schema refuses before it gets here.
-    pub fn role_arn(&self) -> Result<Option<RoleArn>, super::InvalidRoleArn> {
-        self.role.as_deref().map(str::parse).transpose()
+    /// With a sentence if it is neither, which the schema refuses before it gets here.
+    pub fn asked_role(&self) -> Result<Option<AskedRole>, String> {
+        let Some(role) = self.role.as_deref() else { return Ok(None) };
+        if RoleTemplate::is_one(role) {
+            return RoleTemplate::read(role).map(AskedRole::Template).map(Some).map_err(|error| error.to_string());
+        }
+        role.parse().map(AskedRole::Arn).map(Some).map_err(|error: super::InvalidRoleArn| error.to_string())
     }
 }

@@ -29,6 +29,9 @@ pub struct AwsConfigStatus {
     /// For credentialProvider default: the Secret that the key came from.
     pub source: Option<SourceStatus>,
 
+    /// What came from DSS, with spec.dss.
+    pub dss: Option<DssStatus>,
+
     /// The access key ID of the credential in the Secret. Not a secret: it names the session in CloudTrail.
     pub access_key_id: Option<String>,
 
@@ -55,6 +58,50 @@ pub struct ActiveRole {
     pub name: String,
     /// The ARN of its IAM role.
     pub role: String,
+}
+
+/// What came from DSS.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DssStatus {
+    /// The DssInstance.
+    pub instance: String,
+
+    /// The person's login in DSS.
+    pub login: String,
+
+    /// Whose the API key in the Secret is, as DSS itself says of it (`get_auth_info()`). Absent without one.
+    pub whoami: Option<String>,
+
+    /// What the role with variables stood for when it was last read from DSS: used while DSS cannot be reached.
+    pub resolved_role: Option<ResolvedRole>,
+
+    /// The personal API keys that keyturn created and has not deleted yet, the one in the Secret first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub keys: Vec<DssKey>,
+}
+
+/// A role with variables, and what it stood for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ResolvedRole {
+    /// spec.role as it was.
+    pub from: String,
+    /// The ARN.
+    pub role: String,
+}
+
+/// A personal API key that keyturn created.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DssKey {
+    /// Its ID in DSS. Not a secret.
+    pub id: String,
+    /// The login that it belongs to.
+    pub login: String,
+    /// When it is deleted. Absent for the one in the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_at: Option<Time>,
 }
 
 /// The Secret that a credential is in.

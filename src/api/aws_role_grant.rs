@@ -39,9 +39,9 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!('temporary' in self.providers) || (has(self.roles) && size(self.roles) > 0)").message("provider temporary needs roles"))]
 pub struct AwsRoleGrantSpec {
-    /// The credential providers that may be used. default, which names no role, is allowed only where it is listed; a ceiling on sessions refuses it, since a key has neither end nor scope.
+    /// The credential providers that may be used. default and connection, which name no role, are allowed only where they are listed; a ceiling on sessions refuses them, since keyturn sets neither their end nor their scope.
     #[serde(default = "only_temporary")]
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 3), extend("x-kubernetes-list-type" = "set"))]
     pub providers: Vec<CredentialProvider>,
 
     /// The roles: globs over the whole ARN. `*` is the only wildcard and crosses neither `/` nor `:`. Needed for provider temporary.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// The conditions of an `AwsConfig`, and `Usable`, that of an `AwsRole`.
+/// The conditions of an `AwsConfig`, of an `AwsRole`, and of a `DssInstance`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionType {
     /// Spec, references and grant are in order.
@@ -16,11 +16,23 @@ pub enum ConditionType {
     RenewalFailing,
     /// An `AwsRole`: its config could use it as it now asks.
     Usable,
+    /// A `DssInstance`: it answers.
+    Reachable,
+    /// A `DssInstance`: the admin key may do what is needed.
+    Authorized,
 }
 
 impl ConditionType {
     /// Every type, in the order in which they stand in status.
-    pub const ALL: [Self; 5] = [Self::Accepted, Self::Issued, Self::Ready, Self::RenewalFailing, Self::Usable];
+    pub const ALL: [Self; 7] = [
+        Self::Accepted,
+        Self::Issued,
+        Self::Ready,
+        Self::RenewalFailing,
+        Self::Usable,
+        Self::Reachable,
+        Self::Authorized,
+    ];
 
     /// The name as it stands in the object.
     #[must_use]
@@ -31,6 +43,8 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::RenewalFailing => "RenewalFailing",
             Self::Usable => "Usable",
+            Self::Reachable => "Reachable",
+            Self::Authorized => "Authorized",
         }
     }
 
@@ -49,6 +63,10 @@ impl ConditionType {
             Self::Usable => {
                 "The AwsConfig that this AwsRole names could use it as it now asks, whether or not it does (`status.active`)."
             }
+            Self::Reachable => "DSS answers at the URL of this DssInstance.",
+            Self::Authorized => {
+                "The admin key is there, and DSS lets it read users and keys. While DSS cannot be reached, what was last true."
+            }
         }
     }
 
@@ -58,6 +76,7 @@ impl ConditionType {
         match self {
             Self::Accepted | Self::Issued | Self::Ready | Self::RenewalFailing => "AwsConfig",
             Self::Usable => "AwsRole",
+            Self::Reachable | Self::Authorized => "DssInstance",
         }
     }
 }
@@ -133,7 +152,9 @@ mod tests {
                 | ConditionType::Issued
                 | ConditionType::Ready
                 | ConditionType::RenewalFailing
-                | ConditionType::Usable => ConditionType::Usable,
+                | ConditionType::Usable
+                | ConditionType::Reachable
+                | ConditionType::Authorized => ConditionType::Authorized,
             };
             assert_eq!((type_ as usize, ConditionType::ALL.len()), (at, last as usize + 1));
             assert!(type_.meaning().ends_with('.'));

@@ -32,6 +32,17 @@ impl SessionDuration {
     }
 }
 
+impl SessionDuration {
+    /// So many minutes, at most 99 hours of them, as users would write it.
+    pub(super) fn minutes(minutes: u32) -> Self {
+        Self(match (minutes / 60, minutes % 60) {
+            (0, minutes) => format!("{minutes}m"),
+            (hours, 0) => format!("{hours}h"),
+            (hours, minutes) => format!("{hours}h{minutes}m"),
+        })
+    }
+}
+
 impl Default for SessionDuration {
     fn default() -> Self {
         Self("1h".to_owned())

@@ -65,9 +65,20 @@ names! { ANNOTATIONS: "The annotations of the Secret, in the order in which they
     KEYS = "keyturn.dev/keys";
     /// Digest of those keys and of the other annotations here. Another one means that somebody edited what is keyturn's.
     CONTENT_DIGEST = "keyturn.dev/content-digest";
+    /// Which API key of DSS it holds: the ID of a personal one, or the Secret that it came from and its version; empty
+    /// without one.
+    DSS_KEY = "keyturn.dev/dss-key";
+    /// Digest of whose API key was asked for, and how. Another one means: another key, without STS. Empty without one.
+    DSS_DIGEST = "keyturn.dev/dss-digest";
     /// The reason while the credential is withdrawn, else empty.
     WITHDRAWN = "keyturn.dev/withdrawn";
 }
+
+/// What the finalizer on an `AwsConfig` begins with; the name of a `DssInstance` follows. While it is there, there may be
+/// personal API keys of that config in that DSS.
+pub const DSS_FINALIZER: &str = "keyturn.dev/dss.";
+/// The finalizer on a `DssInstance` in which there may be personal API keys that keyturn created.
+pub const DSS_INSTANCE_FINALIZER: &str = "keyturn.dev/dss-keys";
 
 /// Where pods mount the Secret. Fixed, because the `config` file names it: SDKs run `credential_process`
 /// with no shell and no variables.

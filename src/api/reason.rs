@@ -58,13 +58,27 @@ pub enum Reason {
     Throttled,
     /// STS cannot be reached, or answers with an error of its own.
     Unreachable,
+    /// There is no `DssInstance` of the name in `spec.dss.instance`.
+    DssInstanceMissing,
+    /// DSS cannot be reached, or what answers is no DSS.
+    DssUnreachable,
+    /// DSS does not accept the operator's admin key, or does not let it do what is needed.
+    DssDenied,
+    /// DSS has no user of the person's login, or the user is disabled.
+    DssUserMissing,
+    /// The user has not the admin property that `spec.role` names, or what it holds is no role.
+    DssPropertyMissing,
+    /// DSS gives the person no AWS credential for the connection.
+    DssConnectionDenied,
+    /// DSS says that the API key is somebody else's.
+    DssUserMismatch,
     /// An error that has no better name.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of the list above.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 32] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -89,6 +103,13 @@ impl Reason {
         Self::ClockSkewed,
         Self::Throttled,
         Self::Unreachable,
+        Self::DssInstanceMissing,
+        Self::DssUnreachable,
+        Self::DssDenied,
+        Self::DssUserMissing,
+        Self::DssPropertyMissing,
+        Self::DssConnectionDenied,
+        Self::DssUserMismatch,
         Self::Internal,
     ];
 
@@ -158,6 +179,13 @@ mod tests {
                 | Reason::ClockSkewed
                 | Reason::Throttled
                 | Reason::Unreachable
+                | Reason::DssInstanceMissing
+                | Reason::DssUnreachable
+                | Reason::DssDenied
+                | Reason::DssUserMissing
+                | Reason::DssPropertyMissing
+                | Reason::DssConnectionDenied
+                | Reason::DssUserMismatch
                 | Reason::Internal => Reason::Internal,
             };
             assert_eq!((reason as usize, Reason::ALL.len()), (at, last as usize + 1));

@@ -16,9 +16,10 @@ pub struct Target {
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME_PATTERN))]
     pub name: Option<String>,
 
-    /// In which forms the Secret holds the credential. Env: variables for `envFrom`. Files: `config`, `credentials` and `credential-process.json` to mount. Default: both.
+    /// In which forms the Secret holds the credential. Env: variables for `envFrom`. Files: `config`, `credentials` and `credential-process.json` to mount.
+    /// Dataiku: `aws-credential.json`, the dict of `get_aws_credential()`. Default: Env and Files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 3), extend("x-kubernetes-list-type" = "set"))]
     pub formats: Option<Vec<Format>>,
 
     /// Labels to put on the Secret, at most 32.
@@ -50,6 +51,8 @@ pub enum Format {
     Env,
     /// `config`, `credentials` and `credential-process.json`, to be mounted.
     Files,
+    /// `aws-credential.json`: what code written for DSS reads.
+    Dataiku,
 }
 
 impl Format {

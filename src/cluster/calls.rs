@@ -1,14 +1,14 @@
 //! What we ask of the API server: few calls, each bounded in time, each failing with one line that names the object.
 
-use crate::api::{AwsConfig, AwsRole, names};
+use crate::api::{AwsConfig, AwsRole, DssInstance, names};
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
     core::PartialObjectMeta,
 };
-use serde::Serialize;
-use std::time::Duration;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt::Debug, time::Duration};
 
 pub use kube::api::Preconditions;
 
@@ -196,6 +196,41 @@ impl Calls {
         stripped(bounded(|| format!("write status of AwsConfig {namespace}/{name}"), call).await)
     }
 
+    /// Writes the finalizers of an object of ours, if it is still the version that was seen.
+    ///
+    /// # Errors
+    /// If the call fails; [`Failed::Conflict`] if it is another version.
+    pub async fn finalizers<K>(&self, seen: &K, finalizers: &[String]) -> Result<K, CallError>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let meta = seen.meta();
+        let (kind, name) = (K::kind(&()), seen.name_any());
+        let patch = Patch::Merge(serde_json::json!({"metadata": {
+            "uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": finalizers,
+        }}));
+        let namespace = meta.namespace.as_deref();
+        let url = K::url_path(&(), namespace);
+        let request = kube::core::Request::new(url).patch(&name, &merge(), &patch);
+        let request = request.map_err(|error| {
+            explain(format!("write finalizers of {kind} {name}"), &kube::Error::BuildRequest(error))
+        })?;
+        let call = self.client.request(request);
+        stripped(bounded(|| format!("write finalizers of {kind} {name}"), call).await)
+    }
+
+    /// Merges a status into a `DssInstance`'s.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn instance_status(&self, name: &str, status: &impl Serialize) -> Result<DssInstance, CallError> {
+        let api: Api<DssInstance> = Api::all(self.client.clone());
+        let patch = Patch::Merge(serde_json::json!({ "status": status }));
+        let parameters = merge();
+        let call = api.patch_status(name, &parameters, &patch);
+        stripped(bounded(|| format!("write status of DssInstance {name}"), call).await)
+    }
+
     /// Creates an Event.
     ///
     /// # Errors
@@ -222,7 +257,7 @@ fn merge() -> PatchParams {
 }
 
 /// Managed fields are a third of an object and of no use here.
-fn stripped<K: kube::Resource>(result: Result<K, CallError>) -> Result<K, CallError> {
+fn stripped<K: Resource>(result: Result<K, CallError>) -> Result<K, CallError> {
     result.map(|mut object| {
         object.meta_mut().managed_fields = None;
         object

@@ -1,10 +1,10 @@
 //! The views that all scopes share: grants and namespaces.
 
-use super::{Waker, drop_annotations};
+use super::{Waker, drop_annotations, instances};
 use crate::{
-    api::AwsRoleGrant,
+    api::{AwsRoleGrant, DssInstance},
     cluster::{Change, Watched, follow},
-    reconcile::views,
+    reconcile::{InstanceContext, views},
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
@@ -21,12 +21,15 @@ pub struct Shared {
     pub grants: Watched<AwsRoleGrant>,
     /// All namespaces.
     pub namespaces: Watched<PartialObjectMeta<Namespace>>,
+    /// All instances of DSS.
+    pub instances: Watched<DssInstance>,
 }
 
 /// The writers that belong to [`Shared`].
 pub struct SharedWriters {
     grants: Writer<AwsRoleGrant>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
+    instances: Writer<DssInstance>,
 }
 
 impl Shared {
@@ -35,14 +38,19 @@ impl Shared {
     pub fn new() -> (Self, SharedWriters) {
         let (grants, grants_writer) = views::grants();
         let (namespaces, namespaces_writer) = views::namespaces();
-        (Self { grants, namespaces }, SharedWriters { grants: grants_writer, namespaces: namespaces_writer })
+        let (instances, instances_writer) = views::instances();
+        let writers =
+            SharedWriters { grants: grants_writer, namespaces: namespaces_writer, instances: instances_writer };
+        (Self { grants, namespaces, instances }, writers)
     }
 
-    /// Keeps the shared views up to date and wakes whom a change concerns. Never ends.
-    pub async fn run(self, client: Client, writers: SharedWriters, wakers: Vec<Waker>) {
+    /// Keeps the shared views up to date, wakes whom a change concerns, and looks at the instances of DSS. Never ends.
+    pub async fn run(self, client: Client, writers: SharedWriters, wakers: Vec<Waker>, context: InstanceContext) {
         let all = watcher::Config::default;
         let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants, |_| {});
-        let namespaces = follow(Api::all(client), all(), &self.namespaces, writers.namespaces, drop_annotations);
+        let namespaces =
+            follow(Api::all(client.clone()), all(), &self.namespaces, writers.namespaces, drop_annotations);
+        let instances = follow(Api::all(client), all(), &self.instances, writers.instances, drop_annotations);
         let mut known = Known::default();
         let mut seen_any = false;
         let grants = grants.for_each(|change| {
@@ -72,7 +80,8 @@ impl Shared {
             }
             std::future::ready(())
         });
-        futures::future::join(grants, namespaces).await;
+        let instances = Box::pin(instances::run(self.instances.store().clone(), instances, wakers.clone(), context));
+        futures::future::join3(grants, namespaces, instances).await;
     }
 }
 

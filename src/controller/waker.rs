@@ -2,7 +2,10 @@
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
-    reconcile::{Views, grants},
+    reconcile::{
+        Views, dss,
+        grants::{self, What},
+    },
 };
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use kube::{Resource, ResourceExt as _, runtime::reflector::ObjectRef};
@@ -119,21 +122,41 @@ impl Waker {
         }
     }
 
+    /// Something else is known now of these logins in a DSS, or of anybody in it.
+    pub fn users_changed(&self, instance: &str, logins: Option<&BTreeSet<String>>) {
+        let found = self.views.instances.get("", instance);
+        for config in self.views.configs_using(instance) {
+            let namespace = config.namespace().unwrap_or_default();
+            let concerned = match (logins, &found, config.subject()) {
+                (Some(logins), Some(found), Some(subject)) => {
+                    let labels = self.views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone());
+                    let login = dss::allowed_login(found, &namespace, &labels.unwrap_or_default(), &subject);
+                    login.is_some_and(|login| logins.contains(&login))
+                }
+                _ => true,
+            };
+            if concerned {
+                self.config_changed(&config);
+            }
+        }
+    }
+
     fn granted_otherwise(&self, versions: &[Arc<AwsRoleGrant>], namespace: &str, config: &AwsConfig) {
         let Some(subject) = config.subject() else { return };
         let Some(labels) = self.views.namespaces.get("", namespace).map(|namespace| namespace.labels().clone()) else {
             return;
         };
-        let is_about = |role: Option<&str>| {
-            versions.iter().any(|grant| grants::is_about(grant, namespace, &labels, &subject, role))
-        };
+        let is_about =
+            |what: What<'_>| versions.iter().any(|grant| grants::is_about(grant, namespace, &labels, &subject, what));
         let mut concerned = match (config.spec.credential_provider, config.spec.role.as_deref()) {
-            (CredentialProvider::Default, _) => is_about(None),
-            (CredentialProvider::Temporary, Some(role)) => is_about(Some(role)),
+            (CredentialProvider::Default, _) => is_about(What::Key),
+            (CredentialProvider::Connection, _) => is_about(What::Connection),
+            // What a role with variables stands for has an AwsRole of its own, once it is known.
+            (CredentialProvider::Temporary, Some(role)) => is_about(What::Role(role)),
             (CredentialProvider::Temporary, None) => false,
         };
         for role in self.views.roles_of(namespace, &config.name_any()) {
-            if is_about(Some(&role.spec.role)) {
+            if is_about(What::Role(&role.spec.role)) {
                 concerned = true;
                 self.roles.one(namespace, &role.name_any());
             }

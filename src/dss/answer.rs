@@ -110,9 +110,7 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeMap<S
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     Ok(match Option::<serde_json::Value>::deserialize(deserializer)? {
         Some(serde_json::Value::String(text)) => text.parse().ok(),
-        Some(serde_json::Value::Number(number)) => {
-            number.as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        }
+        Some(serde_json::Value::Number(number)) => number.as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         _ => None,
     })
 }
@@ -137,7 +135,8 @@ mod tests {
     #[test]
     fn a_key_stands_for_its_user_and_a_global_one_for_nobody() {
         let login = |value| from_value::<AuthInfo>(value).unwrap().login().map(str::to_owned);
-        let personal = json!({"authSource": "PERSONAL_API_KEY", "authIdentifier": "alice", "associatedDSSUser": "alice"});
+        let personal =
+            json!({"authSource": "PERSONAL_API_KEY", "authIdentifier": "alice", "associatedDSSUser": "alice"});
         assert_eq!(login(personal).as_deref(), Some("alice"));
         assert_eq!(login(json!({"authIdentifier": "alice"})).as_deref(), Some("alice"), "an old release");
         assert_eq!(login(json!({"authSource": "API_KEY", "authIdentifier": "key-1"})), None);

@@ -16,6 +16,19 @@ pub struct DssError {
     pub(super) retry_after: Option<Duration>,
 }
 
+impl DssError {
+    /// A DSS that nobody has spoken to yet.
+    #[must_use]
+    pub fn not_spoken_to(instance: &str) -> Self {
+        Self {
+            tried: format!("DssInstance \"{instance}\""),
+            kind: Kind::Unreachable,
+            said: "it has not been spoken to yet; see its conditions".to_owned(),
+            retry_after: None,
+        }
+    }
+}
+
 /// Failures that make a difference to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -30,6 +30,7 @@ impl Wire for Script {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands among answers that are lost")]
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Received, Lost> {
     let mut answer = Response::builder().status(status);
     for (name, value) in headers {

@@ -1,8 +1,13 @@
 //! Carries a plan out. Every write names exactly the object that the plan was made for. Holds a client.
 
+mod api_key;
+mod tidy;
+
+pub(super) use tidy::{delete_keys, finalizers_without};
+
 use super::{
     Context,
-    decide::{Accepted, Plan, RoleStep, Step, Why},
+    decide::{Accepted, KeyStep, Plan, RoleStep, Step, Why},
     observed::{Look, Observed, Ours, Target, rendering},
     report::{Done, Written},
 };
@@ -11,10 +16,13 @@ use crate::{
     clock::whole_seconds,
     cluster::{CallError, Failed, Preconditions},
     credentials::{Credentials, IssueError, Issued, Pace, Request},
-    secret::{Content, Record, Rendering, Unrenderable, desired, render, render_withdrawn, shell},
+    secret::{
+        ApiKeyRecord, Content, Record, Rendering, Unrenderable, WITHDRAWN, desired, render, render_withdrawn, shell,
+    },
 };
 use futures::future::join;
 use kube::{ResourceExt as _, core::PartialObjectMeta};
+use secrecy::SecretString;
 use std::sync::Arc;
 
 /// Carries out what concerns the Secret and, beside it, sees to the generated `AwsRole`s. What went wrong is part of
@@ -22,8 +30,8 @@ use std::sync::Arc;
 pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done {
     let secret = async {
         match (&plan.step, &plan.accepted) {
-            (Step::Issue(why), Ok(accepted)) => issue(context, seen, accepted, *why).await,
-            (Step::Render(why), _) => render_again(context, seen, *why).await,
+            (Step::Issue(why), Ok(accepted)) => issue(context, seen, accepted, &plan.api_key, *why).await,
+            (Step::Render(why), Ok(accepted)) => render_again(context, seen, accepted, &plan.api_key, *why).await,
             (Step::Withdraw { reason, .. }, _) => withdraw(context, seen, *reason).await,
             _ => Done::default(),
         }
@@ -36,10 +44,14 @@ pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done
     if let Err(error) = roles {
         done.call_failed.get_or_insert(error);
     }
+    // A key goes once it is out of the Secret, never before.
+    if done.call_failed.is_none() && !done.blocked {
+        Box::pin(tidy::tidy(context, seen, &plan.tidy, &mut done)).await;
+    }
     done
 }
 
-async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, why: Why) -> Done {
+async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Why) -> Done {
     let (provider, request) = (seen.config.spec.credential_provider, &accepted.request);
     let issued = match obtain(context, seen, request).await {
         Ok(Some(issued)) => issued,
@@ -49,13 +61,22 @@ async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, why: Why
             return Done { issue_failed: Some(error), ..Done::default() };
         }
     };
-    let rendering = rendering(&seen.config);
-    let content = match render(&rendering, &issued.credentials, issued.expires_at) {
+    if why == Why::Due && is_there_already(seen, request, &issued) {
+        return Done { checked: true, ..Done::default() };
+    }
+    let obtained = api_key::obtain(context, seen, accepted, key).await;
+    if obtained.call_failed.is_some() {
+        keep(context, seen, accepted, issued);
+        return obtained;
+    }
+    let rendering = rendering(seen);
+    let (api_key, value) = in_hand(&obtained);
+    let content = match render(&rendering, &issued.credentials, issued.expires_at, value) {
         Ok(content) => content,
         Err(error) => return unrenderable(&error),
     };
-    let record = Record::of(request, &issued, &subject(seen), rendering.digest(), &content);
-    let done = write(context, seen, &rendering, record, content).await;
+    let record = Record::of(request, &issued, &subject(seen), rendering.digest(), api_key, &content);
+    let done = write(context, seen, &rendering, record, content).await.with_api_key(obtained);
     if done.written.is_some() {
         context.metrics.issued(provider, if why == Why::Due { Reason::Renewed } else { Reason::Issued });
         if why == Why::Drifted {
@@ -77,11 +98,41 @@ async fn obtain(context: &Context, seen: &Observed, request: &Request) -> Result
                 None => context.sts.assume_role(session).await.map(Some),
             }
         }
+        Request::Connection(connection) => {
+            let instance = seen.dss.as_ref().and_then(|dss| dss.instance.as_ref());
+            let lifetime =
+                instance.and_then(|instance| instance.spec.session_lifetime.length().ok()).unwrap_or_default();
+            let client =
+                context.directory.dss(&connection.instance).ok_or_else(|| not_spoken_to(&connection.instance))?;
+            let former = if let Target::Ours(ours) = &seen.target { ours.record.as_ref() } else { None };
+            let former = former.filter(|record| record.withdrawn.is_none()).map(|record| record.access_key_id.as_str());
+            connection.obtain(&client, lifetime, former, || context.clock.now()).await.map(Some)
+        }
         Request::Key(_) => Ok(seen.source.key().map(|key| Issued {
             credentials: Credentials::clone(key),
             issued_at: whole_seconds(now),
             expires_at: None,
         })),
+    }
+}
+
+/// A key without an end that is the one in the Secret: there is nothing to write.
+fn is_there_already(seen: &Observed, request: &Request, issued: &Issued) -> bool {
+    let Target::Ours(ours) = &seen.target else { return false };
+    let digest = ours.record.as_ref().map(|record| record.issue_digest.as_str());
+    issued.expires_at.is_none() && digest == Some(request.issue_digest(&issued.credentials).as_str())
+}
+
+/// A DSS whose admin key has not been read yet.
+fn not_spoken_to(instance: &str) -> IssueError {
+    let message = format!("DssInstance \"{instance}\" has not been spoken to yet; see its conditions");
+    IssueError { reason: Reason::DssUnreachable, pace: Pace::Fast, message }
+}
+
+fn in_hand(obtained: &Done) -> (ApiKeyRecord, Option<&SecretString>) {
+    match &obtained.api_key {
+        Some(held) => (held.record.clone(), Some(&held.key)),
+        None => (ApiKeyRecord::default(), None),
     }
 }
 
@@ -94,15 +145,21 @@ fn keep(context: &Context, seen: &Observed, accepted: &Accepted, issued: Issued)
 }
 
 /// The credential that is there, in the form that is asked for now. No call to STS.
-async fn render_again(context: &Context, seen: &Observed, why: Why) -> Done {
+async fn render_again(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Why) -> Done {
     let Some((record, credentials)) = readable(&seen.target) else { return Done::default() };
-    let rendering = rendering(&seen.config);
-    let content = match render(&rendering, &credentials, record.expires_at) {
+    let obtained = api_key::obtain(context, seen, accepted, key).await;
+    let nothing_new = in_hand(&obtained).0 == record.api_key;
+    if obtained.call_failed.is_some() || (why == Why::ApiKey && obtained.api_key_failed.is_some() && nothing_new) {
+        return obtained;
+    }
+    let rendering = rendering(seen);
+    let (api_key, value) = in_hand(&obtained);
+    let content = match render(&rendering, &credentials, record.expires_at, value) {
         Ok(content) => content,
         Err(error) => return unrenderable(&error),
     };
-    let record = record.rendered_again(rendering.digest(), &content);
-    let done = write(context, seen, &rendering, record, content).await;
+    let record = record.rendered_again(rendering.digest(), api_key, &content);
+    let done = write(context, seen, &rendering, record, content).await.with_api_key(obtained);
     if why == Why::Drifted && done.written.is_some() {
         context.metrics.repaired();
     }
@@ -118,9 +175,13 @@ fn readable(target: &Target) -> Option<(Record, Arc<Credentials>)> {
 async fn withdraw(context: &Context, seen: &Observed, reason: Reason) -> Done {
     let Target::Ours(ours) = &seen.target else { return Done::default() };
     let record = ours.record.clone().unwrap_or_else(|| Record::lost(&subject(seen), context.clock.now()));
-    let rendering = rendering(&seen.config);
+    let rendering = rendering(seen);
     match render_withdrawn(&rendering, reason) {
-        Ok(content) => {
+        Ok(mut content) => {
+            // What it depends on may be gone, as an instance of DSS. Every key stays all the same.
+            for key in &record.keys {
+                content.0.entry(key.clone()).or_insert_with(|| WITHDRAWN.into());
+            }
             let record = record.withdrawn_for(reason, rendering.digest(), &content);
             write(context, seen, &rendering, record, content).await
         }

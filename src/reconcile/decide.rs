@@ -11,16 +11,22 @@
 //! A failure changes neither answer: it only holds an issue back until its time has come (`pace`).
 
 mod accept;
+mod api_key;
 mod deliver;
 mod generated;
 mod key;
 mod pace;
 mod role;
+mod tidy;
 mod usable;
 
 pub use accept::default_external_id;
+pub(super) use accept::refuse;
+pub use api_key::{DssAsk, KeyAsk, KeyStep, api_key_attempt, check_at};
 pub use deliver::renew_at;
 pub use generated::RoleStep;
+pub use tidy::Tidy;
+pub(super) use tidy::is_look;
 pub use usable::role_status;
 
 use super::observed::Observed;
@@ -44,6 +50,10 @@ pub struct Plan {
     pub role: RoleStep,
     /// The generated `AwsRole`s that are to be deleted.
     pub prune: Vec<Arc<AwsRole>>,
+    /// Which API key of DSS goes into the Secret, if it is written.
+    pub api_key: KeyStep,
+    /// Which API keys of DSS are to be deleted, once the Secret is as planned.
+    pub tidy: Vec<Tidy>,
 }
 
 /// A request that a grant allows.
@@ -53,6 +63,8 @@ pub struct Accepted {
     pub request: Request,
     /// The name of the grant.
     pub grant: String,
+    /// The DSS that the pod's code talks to.
+    pub dss: Option<DssAsk>,
     /// A digest of the request and of the grant as it stands: a failure holds back this attempt only, so that
     /// changing either tries again at once.
     pub attempt: String,
@@ -84,6 +96,12 @@ pub enum Step {
     LookForSource,
     /// Read the Secret that the key is in, which its owner offers, then decide again.
     LookAtSource,
+    /// Ask DSS for the person's user by name, then decide again.
+    LookForUser,
+    /// Read the metadata of the Secret that the API key of DSS is in and that is not shown, then decide again.
+    LookForApiKey,
+    /// Read the Secret that the API key of DSS is in, which its owner offers, then decide again.
+    LookAtApiKey,
     /// Nothing.
     Keep,
     /// Nothing before `until`: an attempt failed.
@@ -122,6 +140,8 @@ pub enum Why {
     Drifted,
     /// It is time.
     Due,
+    /// Another API key of DSS is asked for.
+    ApiKey,
 }
 
 /// Decides. Looks are answered by gathering more and deciding again.
@@ -129,12 +149,16 @@ pub enum Why {
 pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let case = Case { seen, now };
     let accepted = case.accept();
-    let step = match &accepted {
-        Ok(accepted) => case.with_key_in_hand(accepted, case.pace(accepted, case.deliver(accepted))),
-        Err(refusal) => case.take_away(refusal),
+    let (step, api_key) = match &accepted {
+        Ok(accepted) => {
+            let step = case.with_key_in_hand(accepted, case.pace(accepted, case.deliver(accepted)));
+            case.with_api_key(accepted, step)
+        }
+        Err(refusal) => (case.take_away(refusal), KeyStep::None),
     };
     let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
-    Plan { accepted, step, active_role, role, prune }
+    let tidy = case.tidy(&accepted, &step);
+    Plan { accepted, step, active_role, role, prune, api_key, tidy }
 }
 
 /// One object at one moment.

@@ -1,10 +1,10 @@
 //! Whether a grant allows a request: pure, deny by default. One grant has to allow all of it.
 
 use crate::api::{
-    AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, LabelSelector, Operator, RoleArn, Scope, Session, Subject,
+    AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, LabelSelector, Namespaces, Operator, Scope, Session, Subject,
 };
 use kube::ResourceExt as _;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// What an `AwsConfig` asks a grant for.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +15,39 @@ pub struct Ask<'a> {
     pub namespace_labels: &'a BTreeMap<String, String>,
     /// Whom the credential is for.
     pub subject: &'a Subject,
-    /// The role, or that it is a key that is asked for.
-    pub role: Option<&'a RoleArn>,
+    /// The role, or what else.
+    pub what: What<'a>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What<'a> {
+    /// A session of the role with this ARN.
+    Role(&'a str),
+    /// A key from a Secret.
+    Key,
+    /// What a DSS connection gives.
+    Connection,
+}
+
+impl What<'_> {
+    fn provider(self) -> CredentialProvider {
+        match self {
+            Self::Role(_) => CredentialProvider::Temporary,
+            Self::Key => CredentialProvider::Default,
+            Self::Connection => CredentialProvider::Connection,
+        }
+    }
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Role(arn) => arn,
+            Self::Key => "credentialProvider default (a key of its own)",
+            Self::Connection => "credentialProvider connection",
+        })
+    }
 }
 
 /// The first grant by name that allows all of it.
@@ -25,9 +56,7 @@ pub struct Ask<'a> {
 /// With a sentence that says what is missing: what a grant that allows the rest does not, else that there is none.
 pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: Ask<'_>) -> Result<&'a AwsRoleGrant, String> {
     let namespace = ask.config.namespace().unwrap_or_default();
-    let about = |grant: &&AwsRoleGrant| {
-        is_about(grant, &namespace, ask.namespace_labels, ask.subject, ask.role.map(RoleArn::as_str))
-    };
+    let about = |grant: &&AwsRoleGrant| is_about(grant, &namespace, ask.namespace_labels, ask.subject, ask.what);
     let mut candidates: Vec<&AwsRoleGrant> = grants.iter().map(Arc::as_ref).filter(about).collect();
     candidates.sort_by_key(|grant| grant.name_any());
     let mut exceeded = None;
@@ -40,52 +69,53 @@ pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: Ask<'_>) -> Result<&'a 
     Err(exceeded.unwrap_or_else(|| {
         format!(
             "no AwsRoleGrant allows namespace \"{namespace}\" to use {} as {}; a cluster admin can add one",
-            ask.role.map_or("credentialProvider default (a key of its own)", RoleArn::as_str),
+            ask.what,
             described(ask.subject)
         )
     }))
 }
 
 /// How a subject is spoken of.
-fn described(subject: &Subject) -> String {
+pub(super) fn described(subject: &Subject) -> String {
     match subject.as_person() {
         Some(person) => format!("person \"{person}\""),
         None => format!("\"{subject}\" (System mode; \"*\" does not cover it)"),
     }
 }
 
-/// Whether a grant is about this namespace, subject and role (or, without one, about keys), whatever else is asked.
+/// Whether a grant is about this namespace and subject and about this, whatever else is asked.
 #[must_use]
 pub fn is_about(
     grant: &AwsRoleGrant,
     namespace: &str,
     namespace_labels: &BTreeMap<String, String>,
     subject: &Subject,
-    role: Option<&str>,
+    what: What<'_>,
 ) -> bool {
     let spec = &grant.spec;
     is_about_namespace(grant, namespace, namespace_labels)
         && spec.persons.iter().any(|pattern| names(pattern, subject))
-        && match role {
-            Some(role) => {
-                spec.providers.contains(&CredentialProvider::Temporary)
-                    && spec.roles.iter().any(|pattern| arn_glob(pattern, role))
-            }
-            None => spec.providers.contains(&CredentialProvider::Default),
+        && spec.providers.contains(&what.provider())
+        && match what {
+            What::Role(role) => spec.roles.iter().any(|pattern| arn_glob(pattern, role)),
+            What::Key | What::Connection => true,
         }
 }
 
 /// Whether a grant is about this namespace, by name or by label.
 #[must_use]
 pub fn is_about_namespace(grant: &AwsRoleGrant, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
-    grant.spec.namespaces.as_ref().is_some_and(|namespaces| {
-        namespaces.names.iter().any(|name| name == namespace)
-            || namespaces.selector.as_ref().is_some_and(|selector| selects(selector, labels))
-    })
+    grant.spec.namespaces.as_ref().is_some_and(|namespaces| selects(namespaces, namespace, labels))
+}
+
+/// Whether a namespace is among these, by name or by label.
+pub(super) fn selects(namespaces: &Namespaces, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+    namespaces.names.iter().any(|name| name == namespace)
+        || namespaces.selector.as_ref().is_some_and(|selector| matches(selector, labels))
 }
 
 /// A pattern of persons covers no namespace, however wide it is, and the other way round.
-fn names(pattern: &str, subject: &Subject) -> bool {
+pub(super) fn names(pattern: &str, subject: &Subject) -> bool {
     Subject::names_a_namespace(pattern) == Subject::names_a_namespace(subject.as_str())
         && glob(pattern, subject.as_str())
 }
@@ -114,7 +144,7 @@ fn exceeds(grant: &AwsRoleGrant, ask: Ask<'_>) -> Option<String> {
     let none = Session::default();
     let session = ask.config.spec.session.as_ref().unwrap_or(&none);
     let ceilings = grant.spec.ceilings.clone().unwrap_or_default();
-    let what = no_session(&ceilings, ask.role)
+    let what = no_session(&ceilings, ask.what)
         .or_else(|| undue_tag(grant, session))
         .or_else(|| too_long(&ceilings, ask.config))
         .or_else(|| scope_missing(&ceilings, session))
@@ -123,9 +153,10 @@ fn exceeds(grant: &AwsRoleGrant, ask: Ask<'_>) -> Option<String> {
     Some(format!("{what} (AwsRoleGrant \"{}\"); ask for less, or have a cluster admin allow it", grant.name_any()))
 }
 
-/// A key has no end, no scope and no source identity: what a ceiling asks of a session it cannot keep.
-fn no_session(ceilings: &Ceilings, role: Option<&RoleArn>) -> Option<String> {
-    if role.is_some() {
+/// Whoever else makes a credential sets its end, scope and source identity: what a ceiling asks of a session it cannot
+/// keep.
+fn no_session(ceilings: &Ceilings, what: What<'_>) -> Option<String> {
+    if matches!(what, What::Role(_)) {
         return None;
     }
     let asked = [
@@ -134,7 +165,10 @@ fn no_session(ceilings: &Ceilings, role: Option<&RoleArn>) -> Option<String> {
         (ceilings.require_source_identity, "requireSourceIdentity"),
     ];
     let (_, ceiling) = asked.into_iter().find(|(is_asked, _)| *is_asked)?;
-    Some(format!("ceilings.{ceiling} is for sessions, and a key of credentialProvider default is none"))
+    let provider = what.provider().as_str();
+    Some(format!(
+        "ceilings.{ceiling} is for sessions that keyturn asks for, and credentialProvider {provider} gives none"
+    ))
 }
 
 fn undue_tag(grant: &AwsRoleGrant, session: &Session) -> Option<String> {
@@ -171,7 +205,7 @@ fn source_identity_missing(ceilings: &Ceilings, session: &Session) -> Option<Str
         .then(|| "ceilings.requireSourceIdentity asks for session.sourceIdentity".to_owned())
 }
 
-fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     let label_matches = |(key, value): (&String, &String)| labels.get(key) == Some(value);
     selector.match_labels.iter().all(label_matches)
         && selector.match_expressions.iter().all(|requirement| {

@@ -1,12 +1,13 @@
 //! What the process remembers of each object. All of it may be lost: a restart then costs a read or an early retry.
 
 use super::{
-    decide::{Plan, RoleStep, Step, Why},
-    observed::{Look, Observed, Passing, Remembered, SeenKey, Source, Target},
+    decide::{Accepted, api_key_attempt},
+    decide::{KeyStep, Plan, RoleStep, Step, Why},
+    observed::{HeldKey, Look, Observed, Passing, Remembered, SeenKey, Source, Target},
     report::Done,
     schedule,
 };
-use crate::credentials::{Issued, Pace, Request};
+use crate::credentials::{IssueError, Issued, Pace, Request};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use std::{
@@ -82,23 +83,35 @@ impl Memory {
         {
             remembered.known_version.clone_from(&ours.metadata.resource_version);
         }
+        let as_planned = done.written.is_some() || plan.step == Step::Keep;
         if let Source::Offered { version, key: SeenKey::Read(_) } = &seen.source
-            && (done.written.is_some() || plan.step == Step::Keep)
+            && as_planned
         {
             remembered.known_source.clone_from(version);
+        }
+        if let Source::Offered { version, key: SeenKey::Read(_) } = &seen.api_key_source
+            && as_planned
+            && done.api_key_failed.is_none()
+            && !matches!(plan.api_key, KeyStep::Hold { .. })
+        {
+            remembered.known_api_key_source.clone_from(version);
+        }
+        learn_api_key(remembered, seen, done);
+        if done.checked || done.written.is_some() {
+            remembered.checked_at = Some(now);
         }
         if is_repair(seen, plan) && done.issue_failed.is_none() {
             let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
             remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
             remembered.repaired_at = Some(now);
         }
-        match (&done.issue_failed, &plan.accepted) {
-            (Some(error), Ok(accepted)) if error.pace == Pace::Fast => {
-                let before = remembered.passing.take().filter(|passing| passing.attempt == accepted.attempt);
+        match (failed(plan, done), &plan.accepted) {
+            (Some((error, attempt)), _) if error.pace == Pace::Fast => {
+                let before = remembered.passing.take().filter(|passing| passing.attempt == attempt);
                 let count = before.map_or(0, |passing| passing.count).saturating_add(1);
                 let wait = schedule::fast_delay(&uid, count);
                 let next_attempt_at = now.saturating_add(wait).unwrap_or(now);
-                remembered.passing = Some(Passing { attempt: accepted.attempt.clone(), count, next_attempt_at });
+                remembered.passing = Some(Passing { attempt, count, next_attempt_at });
             }
             (Some(_), _) | (None, Err(_)) => remembered.passing = None,
             (None, Ok(_)) => {}
@@ -115,6 +128,31 @@ impl Memory {
 
     fn unwritten(&self) -> MutexGuard<'_, HashMap<String, Unwritten>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What failed, and which attempt that was: the credential, or else the API key of DSS.
+pub(super) fn failed<'a>(plan: &Plan, done: &'a Done) -> Option<(&'a IssueError, String)> {
+    let accepted: &Accepted = plan.accepted.as_ref().ok()?;
+    let of_issue = done.issue_failed.as_ref().map(|error| (error, accepted.attempt.clone()));
+    of_issue.or_else(|| done.api_key_failed.as_ref().map(|error| (error, api_key_attempt(accepted))))
+}
+
+/// A key that was created is remembered whether or not it could be written, and one that was withdrawn is forgotten.
+fn learn_api_key(remembered: &mut Remembered, seen: &Observed, done: &Done) {
+    if let Some(held) = &done.api_key {
+        remembered.api_key = Some(held.clone());
+    } else if let Some(written) = &done.written {
+        if written.record.api_key.key.is_empty() {
+            remembered.api_key = None;
+        }
+    } else if let Target::Ours(ours) = &seen.target
+        && let Look::Taken(taken) = &ours.content
+        && taken.intact
+        && let (Some(record), Some(key)) = (&ours.record, &taken.api_key)
+        && remembered.api_key.is_none()
+    {
+        remembered.api_key = Some(HeldKey { record: record.api_key.clone(), key: key.clone() });
     }
 }
 

@@ -2,17 +2,22 @@
 
 use super::{
     Context,
+    decide::Refusal,
+    dss::{KeyPlace, SeenDss, allowed_login, is_fresh, key_label, role_of},
     observed::{
         Look, Observed, Ours, SeenKey, SeenRole, Source, Taken, Target, is_controlled_by, key_request, role_name,
     },
 };
 use crate::{
-    api::{AwsConfig, names},
+    api::{AwsConfig, AwsRole, RoleArn, names},
     cluster::CallError,
-    secret::{Record, credentials_in, is_intact},
+    directory::SeenUser,
+    secret::{Record, api_key_in, credentials_in, is_intact},
 };
+use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::ResourceExt as _;
+use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What the views show; `None` if the config is gone or going, when garbage collection does the rest.
@@ -23,8 +28,10 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     if config.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let role = role_name(&config);
-    let other_roles = views.roles_of(&namespace, &name);
+    let namespace_labels = views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone());
+    let dss = seen_dss(context, &config, namespace_labels.as_ref(), context.clock.now());
+    let asked_role = role_of(&config, dss.as_ref());
+    let (role, other_roles) = roles(context, &config, &asked_role);
     let remembered = context.memory.recall(&config.uid().unwrap_or_default());
     let target = match views.secrets.get(&namespace, &config.target_name()) {
         Some(secret) => target(&config, &secret.metadata, remembered.known_version.as_deref()),
@@ -32,17 +39,78 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     };
     Some(Observed {
         cluster: context.cluster_name.clone(),
-        namespace_labels: views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone()),
+        namespace_labels,
+        dss,
+        key_places: key_places(context, &config),
+        asked_role,
         grants: views.grants_about(&namespace),
         identity: context.sts.identity().cloned(),
         grants_seen: views.grants.has_shown_any(),
-        other_roles: other_roles.into_iter().filter(|other| Some(other.name_any()) != role).collect(),
-        role: role.and_then(|role| views.roles.get(&namespace, &role)).map_or(SeenRole::NotShown, SeenRole::Shown),
-        source: shown_source(context, &config, remembered.known_source.as_deref()),
+        role,
+        other_roles,
+        source: shown_key_source(context, &config, remembered.known_source.as_deref()),
+        api_key_source: shown_api_key_source(context, &config, &target, remembered.known_api_key_source.as_deref()),
         target,
         remembered,
+        started_at: context.started_at,
         config,
     })
+}
+
+/// The `AwsRole` that the config asks for, and the others that name it as theirs.
+fn roles(
+    context: &Context,
+    config: &AwsConfig,
+    asked: &Result<Option<RoleArn>, Refusal>,
+) -> (SeenRole, Vec<Arc<AwsRole>>) {
+    let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
+    let role = role_name(config, asked.as_ref().ok().and_then(Option::as_ref));
+    let mut others = context.views.roles_of(&namespace, &name);
+    others.retain(|other| Some(other.name_any()) != role);
+    let role = role.and_then(|role| context.views.roles.get(&namespace, &role));
+    (role.map_or(SeenRole::NotShown, SeenRole::Shown), others)
+}
+
+/// What is known of the DSS that a config names.
+fn seen_dss(
+    context: &Context,
+    config: &AwsConfig,
+    labels: Option<&BTreeMap<String, String>>,
+    now: Timestamp,
+) -> Option<SeenDss> {
+    let named = &config.spec.dss.as_ref()?.instance;
+    let views = &context.views;
+    let instance = views.instances.get("", named);
+    let subject = config.subject();
+    let login = match (&instance, labels, &subject) {
+        (Some(instance), Some(labels), Some(subject)) => {
+            allowed_login(instance, &config.namespace().unwrap_or_default(), labels, subject)
+        }
+        _ => None,
+    };
+    let user = login.as_deref().map_or(SeenUser::Unread, |login| context.directory.user(named, login));
+    Some(SeenDss {
+        fresh: instance
+            .as_ref()
+            .is_some_and(|instance| is_fresh(instance, context.directory.users_read_at(named), now)),
+        trouble: context.directory.trouble(named).map(|error| error.to_string()),
+        instances_seen: views.instances.has_shown_any(),
+        instance,
+        login,
+        user,
+    })
+}
+
+/// Where the finalizers say that there may be keys.
+fn key_places(context: &Context, config: &AwsConfig) -> Vec<KeyPlace> {
+    let named = config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER));
+    let label = key_label(&context.cluster_name, config);
+    let place = |instance: &str| KeyPlace {
+        instance: instance.to_owned(),
+        exists: context.views.instances.get("", instance).is_some(),
+        keys: context.directory.keys(instance, &label),
+    };
+    named.map(place).collect()
 }
 
 /// Whose the Secret is and what its annotations say. Its content needs no look while its version is one that we know.
@@ -61,16 +129,37 @@ fn target(config: &AwsConfig, metadata: &ObjectMeta, known: Option<&str>) -> Tar
     Target::Ours(Box::new(Ours { metadata: metadata.clone(), record, content }))
 }
 
-/// Only a Secret that its owner offers is shown.
-fn shown_source(context: &Context, config: &AwsConfig, known: Option<&str>) -> Source {
+fn shown_key_source(context: &Context, config: &AwsConfig, known: Option<&str>) -> Source {
     let Some(named) = &config.spec.key_secret_ref else { return Source::NotShown };
-    let namespace = config.namespace().unwrap_or_default();
-    let Some(shown) = context.views.sources.get(&namespace, &named.name) else { return Source::NotShown };
     let delivered = config.status.as_ref().and_then(|status| status.source.as_ref());
     let delivered = delivered.filter(|source| source.name == named.name);
     let delivered = delivered.and_then(|source| source.resource_version.as_deref());
+    shown_source(context, config, &named.name, [delivered, known])
+}
+
+/// The record of the Secret says which version of which Secret the API key came from.
+fn shown_api_key_source(
+    context: &Context,
+    config: &AwsConfig,
+    target: &Target,
+    known: Option<&str>,
+) -> Source<SecretString> {
+    let Some(named) = api_key_secret(config) else { return Source::NotShown };
+    let record = if let Target::Ours(ours) = target { ours.record.as_ref() } else { None };
+    let delivered = record.and_then(|record| record.api_key.key.strip_prefix(&format!("{named}@")));
+    shown_source(context, config, named, [delivered, known])
+}
+
+fn api_key_secret(config: &AwsConfig) -> Option<&str> {
+    config.spec.dss.as_ref()?.api_key_secret_ref.as_ref().map(|named| named.name.as_str())
+}
+
+/// Only a Secret that its owner offers is shown. At a version that is known it needs no look.
+fn shown_source<K>(context: &Context, config: &AwsConfig, name: &str, known: [Option<&str>; 2]) -> Source<K> {
+    let namespace = config.namespace().unwrap_or_default();
+    let Some(shown) = context.views.sources.get(&namespace, name) else { return Source::NotShown };
     let version = shown.resource_version();
-    let is_known = version.is_some() && (version.as_deref() == delivered || version.as_deref() == known);
+    let is_known = version.is_some() && known.contains(&version.as_deref());
     Source::Offered { version, key: if is_known { SeenKey::Delivered } else { SeenKey::Unknown } }
 }
 
@@ -82,29 +171,90 @@ fn is_offered(metadata: &ObjectMeta) -> bool {
 /// Answers `LookForSource`: metadata only, since it may not be offered.
 pub(super) async fn look_for_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(named) = &seen.config.spec.key_secret_ref else { return Ok(()) };
-    let namespace = seen.config.namespace().unwrap_or_default();
-    seen.source = match context.calls.secret_metadata(&namespace, &named.name).await? {
+    seen.source = found_source(context, &seen.config, &named.name).await?;
+    Ok(())
+}
+
+/// Answers `LookForApiKey`, likewise.
+pub(super) async fn look_for_api_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+    let Some(named) = api_key_secret(&seen.config) else { return Ok(()) };
+    seen.api_key_source = found_source(context, &seen.config, named).await?;
+    Ok(())
+}
+
+async fn found_source<K>(context: &Context, config: &AwsConfig, name: &str) -> Result<Source<K>, CallError> {
+    let namespace = config.namespace().unwrap_or_default();
+    Ok(match context.calls.secret_metadata(&namespace, name).await? {
         None => Source::Absent,
         Some(found) if !is_offered(&found.metadata) => Source::NotOffered,
         Some(found) => Source::Offered { version: found.resource_version(), key: SeenKey::Unknown },
-    };
-    Ok(())
+    })
+}
+
+/// Answers `LookForUser`: asks DSS for the person's login by name. If DSS does not answer, nothing is known yet.
+pub(super) async fn look_for_user(context: &Context, seen: &mut Observed) {
+    let Some(dss) = &mut seen.dss else { return };
+    let (Some(instance), Some(login)) = (&dss.instance, &dss.login) else { return };
+    let instance = instance.name_any();
+    let Some(client) = context.directory.dss(&instance) else { return };
+    match client.user(login).await {
+        Ok(user) => {
+            context.directory.learn_user(&instance, login, user);
+            dss.user = context.directory.user(&instance, login);
+        }
+        Err(error) => {
+            dss.user = SeenUser::Unread;
+            dss.trouble = Some(error.to_string());
+        }
+    }
+    seen.asked_role = role_of(&seen.config, seen.dss.as_ref());
+    (seen.role, seen.other_roles) = roles(context, &seen.config, &seen.asked_role);
 }
 
 /// Answers `LookAtSource`. If its owner has changed their mind in the meantime, what was read is dropped.
 pub(super) async fn look_at_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(request) = key_request(&seen.config) else { return Ok(()) };
-    let namespace = seen.config.namespace().unwrap_or_default();
-    seen.source = match context.calls.secret(&namespace, &request.secret).await? {
+    seen.source = read_source(context, &seen.config, &request.secret, |data| request.read(data)).await?;
+    Ok(())
+}
+
+/// Answers `LookAtApiKey`, likewise.
+pub(super) async fn look_at_api_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+    let named = seen.config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref());
+    let Some(named) = named else { return Ok(()) };
+    seen.api_key_source =
+        read_source(context, &seen.config, &named.name, |data| read_api_key(data, &named.key)).await?;
+    Ok(())
+}
+
+async fn read_source<K>(
+    context: &Context,
+    config: &AwsConfig,
+    name: &str,
+    read: impl Fn(&BTreeMap<String, Vec<u8>>) -> Result<K, String>,
+) -> Result<Source<K>, CallError> {
+    let namespace = config.namespace().unwrap_or_default();
+    Ok(match context.calls.secret(&namespace, name).await? {
         None => Source::Absent,
         Some(secret) if !is_offered(&secret.metadata) => Source::NotOffered,
         Some(secret) => {
             let version = secret.resource_version();
-            let key = request.read(&data(secret)).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
+            let key = read(&data(secret)).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
             Source::Offered { version, key }
         }
-    };
-    Ok(())
+    })
+}
+
+/// White space around it, which `echo` leaves, is no part of it.
+pub(super) fn read_api_key(data: &BTreeMap<String, Vec<u8>>, key: &str) -> Result<SecretString, String> {
+    let bytes = data.get(key).ok_or_else(|| format!("it has no key \"{key}\""))?;
+    let text = std::str::from_utf8(bytes).map(str::trim).unwrap_or_default();
+    let is_key = (8..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    if is_key {
+        Ok(text.into())
+    } else {
+        Err(format!("its key \"{key}\" holds no API key (8 to 512 printable characters)"))
+    }
 }
 
 /// Answers `LookForTarget`: the watch sees Secrets with our label only. Metadata only, since it may be somebody else's.
@@ -118,7 +268,8 @@ pub(super) async fn look_for_target(context: &Context, seen: &mut Observed) -> R
 
 /// Answers `LookForRole`: a role that is not shown may have been created a moment ago.
 pub(super) async fn look_for_role(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
-    let Some(name) = role_name(&seen.config) else { return Ok(()) };
+    let asked = seen.asked_role.as_ref().ok().and_then(Option::as_ref);
+    let Some(name) = role_name(&seen.config, asked) else { return Ok(()) };
     let namespace = seen.config.namespace().unwrap_or_default();
     seen.role = match context.calls.role(&namespace, &name).await? {
         // What was read is ahead of the watch just as what was written is.
@@ -145,7 +296,7 @@ pub(super) async fn look_inside(context: &Context, seen: &mut Observed) -> Resul
     Ok(())
 }
 
-fn data(secret: Secret) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn data(secret: Secret) -> BTreeMap<String, Vec<u8>> {
     secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
 }
 
@@ -156,5 +307,6 @@ fn taken(record: Option<&Record>, secret: Secret) -> Taken {
         intact: record.is_some_and(|record| is_intact(record, &data)),
         immutable,
         credentials: credentials_in(&data).map(Arc::new),
+        api_key: api_key_in(&data),
     }
 }

@@ -1,13 +1,18 @@
 //! What a decision is made on: values only, gathered by `observe` and by tests.
 
+use super::{
+    decide::Refusal,
+    dss::{KeyPlace, SeenDss},
+};
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, RoleArn, Subject},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, DssInstance, RoleArn, Subject},
     credentials::{Credentials, Identity, KeyRequest},
-    secret::{Record, Rendering},
+    secret::{ApiKeyRecord, DssRendering, Record, Rendering},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,21 +31,31 @@ pub struct Observed {
     pub grants_seen: bool,
     /// Who the operator is in AWS; `None` until STS has told it.
     pub identity: Option<Identity>,
+    /// The DSS that it names, if it names one.
+    pub dss: Option<SeenDss>,
+    /// Where there may be API keys of DSS that were created for it.
+    pub key_places: Vec<KeyPlace>,
+    /// What `spec.role` stands for ([`super::dss::role_of`]).
+    pub asked_role: Result<Option<RoleArn>, Refusal>,
     /// The `AwsRole` that the config asks for ([`role_name`]), whoever's it is.
     pub role: SeenRole,
     /// The other `AwsRole`s that name this config as theirs.
     pub other_roles: Vec<Arc<AwsRole>>,
     /// The Secret that the key is in, if it is one that is asked for.
     pub source: Source,
+    /// The Secret that the API key of DSS is in, if it is one that is asked for.
+    pub api_key_source: Source<SecretString>,
     /// The Secret.
     pub target: Target,
     /// What this process remembers of the object. Losing it costs a read or a retry, never a credential.
     pub remembered: Remembered,
+    /// When the process started.
+    pub started_at: Timestamp,
 }
 
 /// The Secret of a user's that a key is taken from, as far as it is known.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
+#[derive(Clone, Debug)]
+pub enum Source<K = Credentials> {
     /// The watch, which sees Secrets that are offered only, does not show it, or none is asked for.
     NotShown,
     /// There is none.
@@ -52,38 +67,27 @@ pub enum Source {
         /// Its resourceVersion.
         version: Option<String>,
         /// Its data.
-        key: SeenKey,
+        key: SeenKey<K>,
     },
 }
 
 /// What is known of a key in a Secret of a user's.
 #[derive(Clone, Debug)]
-pub enum SeenKey {
+pub enum SeenKey<K = Credentials> {
     /// Nothing: the Secret was written since we last looked.
     Unknown,
     /// It is the one that we delivered.
     Delivered,
     /// It was read.
-    Read(Arc<Credentials>),
+    Read(Arc<K>),
     /// The Secret holds none, for this reason.
     Unreadable(String),
 }
 
-impl PartialEq for SeenKey {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Unknown, Self::Unknown) | (Self::Delivered, Self::Delivered) => true,
-            (Self::Read(one), Self::Read(other)) => one.access_key_id == other.access_key_id,
-            (Self::Unreadable(one), Self::Unreadable(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-impl Source {
+impl<K> Source<K> {
     /// The key, if it was read.
     #[must_use]
-    pub fn key(&self) -> Option<&Arc<Credentials>> {
+    pub fn key(&self) -> Option<&Arc<K>> {
         match self {
             Self::Offered { key: SeenKey::Read(key), .. } => Some(key),
             _ => None,
@@ -168,6 +172,8 @@ pub struct Taken {
     pub immutable: bool,
     /// The session in it.
     pub credentials: Option<Arc<Credentials>>,
+    /// The API key of DSS in it.
+    pub api_key: Option<SecretString>,
 }
 
 impl PartialEq for Taken {
@@ -184,12 +190,33 @@ pub struct Remembered {
     pub known_version: Option<String>,
     /// The resourceVersion of the Secret of a user's at which its key is known to be the one that we delivered.
     pub known_source: Option<String>,
+    /// The resourceVersion of the Secret of a user's at which its API key is known to be the one that we delivered.
+    pub known_api_key_source: Option<String>,
+    /// The API key of DSS that was created, or delivered last: so that a renewal need not read it.
+    pub api_key: Option<HeldKey>,
+    /// When a key that has no end was last asked for.
+    pub checked_at: Option<Timestamp>,
     /// Failures that will pass.
     pub passing: Option<Passing>,
     /// Repairs in a row.
     pub repairs: i32,
     /// When the last of them was.
     pub repaired_at: Option<Timestamp>,
+}
+
+/// An API key of DSS, at hand.
+#[derive(Clone, Debug)]
+pub struct HeldKey {
+    /// What the Secret says of it.
+    pub record: ApiKeyRecord,
+    /// The key.
+    pub key: SecretString,
+}
+
+impl PartialEq for HeldKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.record == other.record
+    }
 }
 
 /// A row of failures that will pass.
@@ -205,12 +232,12 @@ pub struct Passing {
 
 /// The name of the `AwsRole` that a config asks for, generated or not.
 #[must_use]
-pub fn role_name(config: &AwsConfig) -> Option<String> {
+pub fn role_name(config: &AwsConfig, asked: Option<&RoleArn>) -> Option<String> {
     if config.spec.credential_provider != CredentialProvider::Temporary {
         return None;
     }
     let named = config.spec.active_role_ref.as_ref().map(|role| role.name.clone());
-    named.or_else(|| config.spec.role_arn().ok().flatten().map(|role| generated_role_name(config, &role)))
+    named.or_else(|| asked.map(|role| generated_role_name(config, role)))
 }
 
 /// Where the key is that a config asks for, if it asks for one.
@@ -244,10 +271,24 @@ pub fn is_controlled_by(metadata: &ObjectMeta, config: &AwsConfig) -> bool {
     metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
-/// How the Secret of `config` is to be rendered.
+/// How the Secret of what is seen is to be rendered.
 #[must_use]
-pub fn rendering(config: &AwsConfig) -> Rendering {
+pub fn rendering(seen: &Observed) -> Rendering {
+    let instance = seen.dss.as_ref().and_then(|dss| dss.instance.as_deref());
+    rendering_of(&seen.config, instance)
+}
+
+/// How the Secret of `config` is to be rendered, if this is the DSS that it names.
+#[must_use]
+pub fn rendering_of(config: &AwsConfig, instance: Option<&DssInstance>) -> Rendering {
     let spec = &config.spec;
+    let dss = spec.dss.as_ref().zip(instance).map(|(dss, instance)| DssRendering {
+        url: instance.spec.url.clone(),
+        project: dss.project.clone(),
+        no_check_certificate: instance.spec.insecure_skip_verify,
+        ca_bundle: instance.spec.ca_bundle.clone(),
+        with_key: dss.wants_key(),
+    });
     let target = spec.target.clone().unwrap_or_default();
     let plain = |map: BTreeMap<String, crate::api::TargetValue>| map.into_iter().map(|(k, v)| (k, v.0)).collect();
     Rendering {
@@ -257,5 +298,6 @@ pub fn rendering(config: &AwsConfig) -> Rendering {
         extra_buckets: spec.extra_buckets.clone(),
         labels: plain(target.labels),
         annotations: plain(target.annotations),
+        dss,
     }
 }

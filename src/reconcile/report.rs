@@ -2,6 +2,7 @@
 
 mod attempt;
 mod conditions;
+mod dss;
 mod news;
 mod next_look;
 mod status;
@@ -10,6 +11,7 @@ pub use news::{News, news};
 pub use next_look::next_look;
 pub use status::status;
 
+use super::observed::HeldKey;
 use crate::{api::Reason, cluster::CallError, credentials::IssueError, secret::Record};
 
 /// What came of a plan.
@@ -19,10 +21,28 @@ pub struct Done {
     pub written: Option<Written>,
     /// No credential was obtained.
     pub issue_failed: Option<IssueError>,
+    /// What was obtained is what is there already: a key without an end.
+    pub checked: bool,
+    /// The API key of DSS that was created or delivered, whether or not it was written.
+    pub api_key: Option<HeldKey>,
+    /// No API key of DSS was obtained.
+    pub api_key_failed: Option<IssueError>,
+    /// The IDs of API keys that were deleted in DSS.
+    pub deleted: Vec<String>,
+    /// API keys could not be deleted in DSS.
+    pub tidy_failed: Option<String>,
     /// Somebody else created a Secret of that name first.
     pub blocked: bool,
     /// A call to the API server failed.
     pub call_failed: Option<CallError>,
+}
+
+impl Done {
+    /// The same, with what came of the API key before.
+    #[must_use]
+    pub fn with_api_key(self, obtained: Self) -> Self {
+        Self { api_key: obtained.api_key, api_key_failed: obtained.api_key_failed, deleted: obtained.deleted, ..self }
+    }
 }
 
 /// The Secret as it was written.

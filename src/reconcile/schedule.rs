@@ -19,6 +19,10 @@ const FAST: (i64, i64) = (1, 60);
 const REPAIR: (i64, i64) = (1, 300);
 const REPAIRS_AT_ONCE: i32 = 5;
 
+/// How long the API key that a rotation replaced still works: a DSS client keeps the key that it was built with.
+pub const KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(24);
+/// How long a config that is being deleted waits for its API keys to be deleted in DSS.
+pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(1);
 /// How long a Secret that is not ours is left alone before it is looked at again.
 pub const FOREIGN_TARGET: SignedDuration = SignedDuration::from_mins(5);
 /// How long a reconcile that waits for somebody to change something sleeps. Watches wake it sooner; this is for a lost event.
@@ -66,6 +70,12 @@ pub fn fast_delay(uid: &str, count: i32) -> SignedDuration {
 pub fn repair_delay(count: i32) -> SignedDuration {
     let beyond = count - REPAIRS_AT_ONCE;
     if beyond < 0 { SignedDuration::ZERO } else { SignedDuration::from_secs(doubled(REPAIR, beyond + 1)) }
+}
+
+/// A part of a length of time that is fixed for an object.
+#[must_use]
+pub fn part_of(length: SignedDuration, uid: &str) -> SignedDuration {
+    SignedDuration::from_secs(length.as_secs() * (spread(uid, 0) % 1000) / 1000)
 }
 
 fn doubled((first, most): (i64, i64), count: i32) -> i64 {

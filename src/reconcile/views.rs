@@ -1,12 +1,12 @@
 //! What the API server shows of each kind, and how it is found.
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
     cluster::{Health, Watched},
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::reflector::store::Writer};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// How long a look waits for views that are not whole before it makes room for others.
 pub(super) const MOMENT: Duration = Duration::from_secs(2);
@@ -29,6 +29,8 @@ pub struct Views {
     pub grants: Watched<AwsRoleGrant>,
     /// The names and labels of all namespaces.
     pub namespaces: Watched<PartialObjectMeta<Namespace>>,
+    /// All instances of DSS.
+    pub instances: Watched<DssInstance>,
 }
 
 /// What [`crate::cluster::follow`] needs for each view of a scope.
@@ -59,6 +61,21 @@ pub fn namespaces() -> (Watched<PartialObjectMeta<Namespace>>, Writer<PartialObj
     Watched::new("namespaces", |_| vec![])
 }
 
+/// All instances of DSS.
+#[must_use]
+pub fn instances() -> (Watched<DssInstance>, Writer<DssInstance>) {
+    Watched::new("dssinstances.keyturn.dev", |_| vec![])
+}
+
+fn uses(instance: &str) -> String {
+    format!("dss {instance}")
+}
+
+/// The instances in which, by its finalizers' word, there may be keys of a config.
+fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
+    config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER))
+}
+
 fn named(namespace: &str) -> String {
     format!("namespace {namespace}")
 }
@@ -78,11 +95,20 @@ fn of_config(namespace: &str, config: &str) -> String {
 impl Views {
     /// Nothing seen yet of a scope; what all scopes share is given.
     #[must_use]
-    pub fn new(grants: Watched<AwsRoleGrant>, namespaces: Watched<PartialObjectMeta<Namespace>>) -> (Self, Writers) {
+    pub fn new(
+        grants: Watched<AwsRoleGrant>,
+        namespaces: Watched<PartialObjectMeta<Namespace>>,
+        instances: Watched<DssInstance>,
+    ) -> (Self, Writers) {
         let (configs, configs_writer) = Watched::new("awsconfigs.keyturn.dev", |config: &AwsConfig| {
             let namespace = config.namespace().unwrap_or_default();
-            let source = config.spec.key_secret_ref.iter().map(|source| feeds(&namespace, &source.name));
-            [named(&namespace), wanted(&namespace, &config.target_name())].into_iter().chain(source).collect()
+            let dss = config.spec.dss.as_ref();
+            let key = config.spec.key_secret_ref.as_ref().map(|source| &source.name);
+            let api_key = dss.and_then(|dss| dss.api_key_secret_ref.as_ref()).map(|source| &source.name);
+            let sources = key.into_iter().chain(api_key).map(|source| feeds(&namespace, source));
+            let instances: BTreeSet<&str> = key_places(config).chain(dss.map(|dss| dss.instance.as_str())).collect();
+            let both = [named(&namespace), wanted(&namespace, &config.target_name())];
+            both.into_iter().chain(sources).chain(instances.into_iter().map(uses)).collect()
         });
         let (roles, roles_writer) = Watched::new("awsroles.keyturn.dev", |role: &AwsRole| {
             vec![of_config(&role.namespace().unwrap_or_default(), &role.spec.aws_config_ref.name)]
@@ -91,7 +117,7 @@ impl Views {
         let (sources, sources_writer) = Watched::new("secrets (offered as sources)", |_| vec![]);
         let writers =
             Writers { configs: configs_writer, roles: roles_writer, secrets: secrets_writer, sources: sources_writer };
-        (Self { configs, roles, secrets, sources, grants, namespaces }, writers)
+        (Self { configs, roles, secrets, sources, grants, namespaces, instances }, writers)
     }
 
     /// The grants that name this namespace or choose namespaces by label: no other can allow it anything.
@@ -126,7 +152,19 @@ impl Views {
         self.configs.find(&feeds(namespace, secret))
     }
 
-    fn health(&self) -> [&Health; 6] {
+    /// The configs that use this DSS, or may have keys in it.
+    #[must_use]
+    pub fn configs_using(&self, instance: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&uses(instance))
+    }
+
+    /// Whether there may be keys of a config in this DSS.
+    #[must_use]
+    pub fn has_keys_in(&self, instance: &str) -> bool {
+        self.configs_using(instance).iter().any(|config| key_places(config).any(|place| place == instance))
+    }
+
+    fn health(&self) -> [&Health; 7] {
         [
             self.configs.health(),
             self.roles.health(),
@@ -134,6 +172,7 @@ impl Views {
             self.sources.health(),
             self.grants.health(),
             self.namespaces.health(),
+            self.instances.health(),
         ]
     }
 

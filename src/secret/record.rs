@@ -26,6 +26,8 @@ pub struct Record {
     pub issue_digest: String,
     /// How it was rendered ([`super::Rendering::digest`]).
     pub render_digest: String,
+    /// Which API key of DSS it holds; empty without one.
+    pub api_key: ApiKeyRecord,
     /// The data keys that are ours, sorted.
     pub keys: Vec<String>,
     /// The reason, while it is withdrawn.
@@ -34,10 +36,26 @@ pub struct Record {
     pub content_digest: String,
 }
 
+/// What a record says of the API key of DSS; empty where the Secret holds none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiKeyRecord {
+    /// Which it is: the ID of a personal one, or the Secret that it came from and its version.
+    pub key: String,
+    /// What was asked for.
+    pub digest: String,
+}
+
 impl Record {
     /// The record of a session just issued.
     #[must_use]
-    pub fn of(request: &Request, issued: &Issued, person: &str, render_digest: String, content: &Content) -> Self {
+    pub fn of(
+        request: &Request,
+        issued: &Issued,
+        person: &str,
+        render_digest: String,
+        api_key: ApiKeyRecord,
+        content: &Content,
+    ) -> Self {
         let record = Self {
             person: person.to_owned(),
             role: request.role().map(ToString::to_string).unwrap_or_default(),
@@ -46,6 +64,7 @@ impl Record {
             expires_at: issued.expires_at.map(whole_seconds),
             issue_digest: request.issue_digest(&issued.credentials),
             render_digest,
+            api_key,
             keys: vec![],
             withdrawn: None,
             content_digest: String::new(),
@@ -55,14 +74,15 @@ impl Record {
 
     /// The same session in another rendering.
     #[must_use]
-    pub fn rendered_again(&self, render_digest: String, content: &Content) -> Self {
-        Self { render_digest, ..self.clone() }.sealed(content)
+    pub fn rendered_again(&self, render_digest: String, api_key: ApiKeyRecord, content: &Content) -> Self {
+        Self { render_digest, api_key, ..self.clone() }.sealed(content)
     }
 
     /// The same session, withdrawn. Its times stay: until `expires_at` those who hold it can use it.
     #[must_use]
     pub fn withdrawn_for(&self, reason: Reason, render_digest: String, content: &Content) -> Self {
-        Self { withdrawn: Some(reason.as_str().to_owned()), render_digest, ..self.clone() }.sealed(content)
+        let withdrawn = Some(reason.as_str().to_owned());
+        Self { withdrawn, render_digest, api_key: ApiKeyRecord::default(), ..self.clone() }.sealed(content)
     }
 
     /// The record of a Secret of ours whose annotations were destroyed, so that it can be withdrawn all the same.
@@ -76,6 +96,7 @@ impl Record {
             expires_at: Some(whole_seconds(now)),
             issue_digest: String::new(),
             render_digest: String::new(),
+            api_key: ApiKeyRecord::default(),
             keys: vec![],
             withdrawn: None,
             content_digest: String::new(),
@@ -103,6 +124,11 @@ impl Record {
             },
             issue_digest: get(names::ISSUE_DIGEST)?,
             render_digest: get(names::RENDER_DIGEST)?,
+            // Secrets of releases that knew no DSS have none of these.
+            api_key: ApiKeyRecord {
+                key: get(names::DSS_KEY).unwrap_or_default(),
+                digest: get(names::DSS_DIGEST).unwrap_or_default(),
+            },
             keys: get(names::KEYS)?.split(',').map(str::to_owned).collect(),
             withdrawn: get(names::WITHDRAWN).filter(|reason| !reason.is_empty()),
             content_digest: get(names::CONTENT_DIGEST)?,
@@ -120,6 +146,8 @@ impl Record {
             (names::EXPIRES_AT, self.expires_at.map(|at| at.to_string()).unwrap_or_default()),
             (names::ISSUE_DIGEST, self.issue_digest.clone()),
             (names::RENDER_DIGEST, self.render_digest.clone()),
+            (names::DSS_KEY, self.api_key.key.clone()),
+            (names::DSS_DIGEST, self.api_key.digest.clone()),
             (names::KEYS, self.keys.join(",")),
             (names::CONTENT_DIGEST, self.content_digest.clone()),
             // Empty rather than absent: what an apply does not name, somebody else could add and we could not remove.
@@ -151,6 +179,8 @@ impl Record {
     pub(super) fn statements(&self) -> Vec<String> {
         let mut annotations = self.annotations();
         annotations.remove(names::CONTENT_DIGEST);
+        // Nothing of DSS leaves no trace, as in the digests of releases that knew none.
+        annotations.retain(|name, value| !(value.is_empty() && [names::DSS_KEY, names::DSS_DIGEST].contains(&&**name)));
         annotations.into_iter().flat_map(|(name, value)| [name, value]).collect()
     }
 }
@@ -181,9 +211,11 @@ mod tests {
             extra_buckets: vec![],
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
+            dss: None,
         };
-        let content = render(&rendering, &issued.credentials, issued.expires_at).unwrap();
-        (Record::of(&request, &issued, "alice", rendering.digest(), &content), content)
+        let content = render(&rendering, &issued.credentials, issued.expires_at, None).unwrap();
+        let api_key = ApiKeyRecord { key: "7".into(), digest: "whose".into() };
+        (Record::of(&request, &issued, "alice", rendering.digest(), api_key, &content), content)
     }
 
     #[test]
@@ -230,7 +262,17 @@ mod tests {
         for name in record.annotations().keys() {
             let mut without = record.annotations();
             without.remove(name);
-            assert!(name == names::WITHDRAWN || Record::read(&without).is_none(), "{name}");
+            let may_be_absent = [names::WITHDRAWN, names::DSS_KEY, names::DSS_DIGEST].contains(&name.as_str());
+            assert!(may_be_absent || Record::read(&without).is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_secret_of_a_release_that_knew_no_dss_is_intact() {
+        let (record, content) = written();
+        let record = record.rendered_again(String::new(), ApiKeyRecord::default(), &content);
+        let mut annotations = record.annotations();
+        annotations.retain(|name, _| ![names::DSS_KEY, names::DSS_DIGEST].contains(&name.as_str()));
+        assert!(is_intact(&Record::read(&annotations).unwrap(), &content.0));
     }
 }

@@ -30,6 +30,11 @@ fn code(text: &str) -> String {
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
+/// Whether code holds a word, and not only as the end of another.
+fn holds(code: &str, word: &str) -> bool {
+    code.match_indices(word).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
 /// The rooms after `crate::` in a text, also in nested `use crate::{a, b::c}`.
 fn rooms_named_in(code: &str) -> BTreeSet<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
@@ -119,6 +124,7 @@ fn pure_modules_hold_no_client_and_read_neither_clock_nor_environment() {
         "reference",
         "secret",
         "reconcile/decide",
+        "reconcile/dss",
         "reconcile/grants",
         "reconcile/observed",
         "reconcile/report",
@@ -146,7 +152,7 @@ fn pure_modules_hold_no_client_and_read_neither_clock_nor_environment() {
         seen += 1;
         let code = code(&text);
         for word in impure {
-            assert!(!code.contains(word), "{} is pure and holds {word:?}", inside.display());
+            assert!(!holds(&code, word), "{} is pure and holds {word:?}", inside.display());
         }
     }
     assert!(seen >= pure.len(), "modules were not found");

@@ -1,9 +1,9 @@
-//! Doubles of the two servers that keyturn talks to: AWS STS and the Kubernetes API server.
+//! Doubles of the servers that keyturn talks to: the Kubernetes API server, AWS STS and Dataiku DSS.
 //!
-//! They fake the wire and not the types: the real `kube` client and the real AWS SDK talk to
-//! them, so that what the operator sends and how it reads an answer is tested too. Both are
-//! `axum` routers that are called in the process, without a socket, and both take their time
-//! from tokio's clock and from a closure. Under a paused clock a simulated week is therefore
+//! They fake the wire and not the types: the real `kube` client, the real AWS SDK and an HTTP
+//! client talk to them, so that what the operator sends and how it reads an answer is tested too.
+//! All are `axum` routers that are called in the process, without a socket, and all take their
+//! time from tokio's clock and from a closure. Under a paused clock a simulated week is therefore
 //! over in moments, and the same history comes out each time.
 //!
 //! What they have in common: every call is recorded, and [`rules`] say at run time which calls
@@ -19,6 +19,7 @@
 )]
 
 pub mod apiserver;
+pub mod dss;
 pub mod rules;
 pub mod sts;
 pub mod wire;

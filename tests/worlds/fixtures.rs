@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "a vocabulary offers more than each world says")]
 
 use keyturn::api::{
-    ActiveRoleRef, AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, CredentialProvider, Namespaces,
+    ActiveRoleRef, AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, CredentialProvider, DssInstance,
+    DssInstanceSpec, Namespaces,
 };
 use serde_json::json;
 
@@ -89,6 +90,49 @@ pub fn delivers_key(secret: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     move |spec| {
         spec.credential_provider = CredentialProvider::Default;
         spec.key_secret_ref = Some(source);
+        (spec.role, spec.active_role_ref, spec.session, spec.renew_before) = (None, None, None, None);
+    }
+}
+
+/// The `DssInstance` of most tests: it allows [`SCORING`] everybody, as the login of the same name.
+pub fn design(url: &str) -> DssInstance {
+    instance("design", url, |_| {})
+}
+
+/// Another, changed as the test needs it.
+pub fn instance(name: &str, url: &str, change: impl FnOnce(&mut DssInstanceSpec)) -> DssInstance {
+    let spec = json!({
+        "url": url,
+        "apiKeySecretRef": {"namespace": OPERATORS, "name": "dss-admin"},
+        "awsAccountId": ACCOUNT,
+        "allow": [{"namespaces": {"names": [SCORING]}, "persons": ["*"]}],
+    });
+    let mut spec = serde_json::from_value(spec).unwrap();
+    change(&mut spec);
+    DssInstance::new(name, spec)
+}
+
+/// The namespace of the operator's own Secrets.
+pub const OPERATORS: &str = "keyturn-system";
+
+/// Lets a config take its role from what DSS knows of the person.
+pub fn role_from_dss(role: &str) -> impl FnOnce(&mut AwsConfigSpec) {
+    let dss = serde_json::from_value(json!({"instance": "design"})).unwrap();
+    let role = role.to_owned();
+    move |spec| (spec.role, spec.dss) = (Some(role), Some(dss))
+}
+
+/// Lets a config have a personal API key of DSS.
+pub fn personal_key(spec: &mut AwsConfigSpec) {
+    spec.dss = serde_json::from_value(json!({"instance": "design", "project": "FRAUD", "apiKey": "Personal"})).unwrap();
+}
+
+/// Lets a config take its credential from a DSS connection.
+pub fn from_connection(connection: &str) -> impl FnOnce(&mut AwsConfigSpec) {
+    let (connection, dss) = (connection.to_owned(), serde_json::from_value(json!({"instance": "design"})).unwrap());
+    move |spec| {
+        spec.credential_provider = CredentialProvider::Connection;
+        (spec.connection, spec.dss) = (Some(connection), Some(dss));
         (spec.role, spec.active_role_ref, spec.session, spec.renew_before) = (None, None, None, None);
     }
 }

@@ -32,7 +32,7 @@ fn the_crds_in_the_repository_and_in_the_chart_are_those_of_the_code() {
 fn the_crds_are_printed_as_one_stream_of_yaml_documents() {
     let output = Command::new(env!("CARGO_BIN_EXE_keyturn")).arg("crds").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text.matches("---\n").count(), 3, "{text}");
+    assert_eq!(text.matches("---\n").count(), 4, "{text}");
     assert!(text.starts_with("---\napiVersion: apiextensions.k8s.io/v1\n"));
 }
 

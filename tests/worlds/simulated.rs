@@ -2,6 +2,7 @@
 
 mod authority;
 mod clocks;
+mod dataiku;
 mod deletion;
 mod failures;
 mod half_view;
@@ -16,4 +17,5 @@ mod roles;
 mod secret_watch;
 mod seeds;
 mod sessions;
+mod wire;
 mod world;

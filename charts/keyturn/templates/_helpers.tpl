@@ -75,9 +75,10 @@ value of this chart, so it is refused here.
 
 {{- /* What keyturn does inside a namespace: the rules of the ClusterRole, or of one Role per watched namespace. */}}
 {{- define "keyturn.namespacedRules" -}}
+# patch: the finalizer of an AwsConfig for which there is an API key in DSS. Its spec is beyond reach (spec-policy.yaml).
 - apiGroups: [keyturn.dev]
   resources: [awsconfigs]
-  verbs: [list, watch]
+  verbs: [list, watch, patch]
 - apiGroups: [keyturn.dev]
   resources: [awsroles]
   verbs: [get, list, watch, create, patch, delete]
@@ -106,6 +107,13 @@ value of this chart, so it is refused here.
 - apiGroups: [keyturn.dev]
   resources: [awsrolegrants]
   verbs: [list, watch]
+# patch: the finalizer of a DssInstance in which there are API keys. Its spec is beyond reach (spec-policy.yaml).
+- apiGroups: [keyturn.dev]
+  resources: [dssinstances]
+  verbs: [list, watch, patch]
+- apiGroups: [keyturn.dev]
+  resources: [dssinstances/status]
+  verbs: [patch]
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [list, watch]

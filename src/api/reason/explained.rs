@@ -1,7 +1,7 @@
 //! What each reason means to the person who reads it: the one table of names, causes and remedies.
 
 use super::Reason;
-use crate::api::ConditionType::{self, Accepted, Issued, RenewalFailing, Usable};
+use crate::api::ConditionType::{self, Accepted, Authorized, Issued, Reachable, RenewalFailing, Usable};
 
 /// A reason, in the reader's words. The texts are Markdown.
 pub(super) struct Explained {
@@ -185,6 +185,57 @@ impl Reason {
                      message quotes it.",
                 remedy: "Wait: it is tried again within a minute. If it stays, a cluster admin checks network policies, \
                      proxy, DNS and `aws.stsEndpoint` of the chart.",
+            },
+            Self::DssInstanceMissing => Explained {
+                name: "DssInstanceMissing",
+                conditions: &[Accepted],
+                cause: "There is no DssInstance of the name in `spec.dss.instance`, or it is being deleted.",
+                remedy: "Compare with `kubectl get dssinstances`. A cluster admin creates one.",
+            },
+            Self::DssUnreachable => Explained {
+                name: "DssUnreachable",
+                conditions: &[Accepted, Issued, RenewalFailing, Usable, Reachable, Authorized],
+                cause: "DSS cannot be reached, does not answer in time, or something else answers at its URL, such as a \
+                        proxy or a login page. The message names the route. Nothing is taken away for it.",
+                remedy: "Wait: it is tried again. If it stays, a cluster admin checks `url` and `caBundle` of the \
+                         DssInstance, network policies and proxies.",
+            },
+            Self::DssDenied => Explained {
+                name: "DssDenied",
+                conditions: &[Issued, RenewalFailing, Authorized],
+                cause: "DSS does not accept keyturn's admin key, or refuses it what the message names.",
+                remedy: "A cluster admin: put an API key of DSS with admin rights into the Secret that \
+                         `apiKeySecretRef` of the DssInstance names.",
+            },
+            Self::DssUserMissing => Explained {
+                name: "DssUserMissing",
+                conditions: &[Accepted, Usable],
+                cause: "DSS has no user of the login that the person has there, or the user is disabled.",
+                remedy: "A DSS admin: create or enable the user. A cluster admin: check `login` of the DssInstance, which \
+                         maps persons to logins.",
+            },
+            Self::DssPropertyMissing => Explained {
+                name: "DssPropertyMissing",
+                conditions: &[Accepted],
+                cause: "The user has not the admin property that `spec.role` names, or what it holds is neither the ARN \
+                        nor the name of an IAM role.",
+                remedy: "A DSS admin: set the property in the user's settings, under Admin Properties. For a bare name, a \
+                         cluster admin sets `awsAccountId` of the DssInstance.",
+            },
+            Self::DssConnectionDenied => Explained {
+                name: "DssConnectionDenied",
+                conditions: &[Issued, RenewalFailing],
+                cause: "DSS gives this person no AWS credential for the connection: there is none of that name, its details \
+                        are not readable by them, it is no S3 connection, or it has no credential.",
+                remedy: "A DSS admin: check the connection's type, credentials mode and \"Details readable by\". The message \
+                         quotes DSS.",
+            },
+            Self::DssUserMismatch => Explained {
+                name: "DssUserMismatch",
+                conditions: &[Issued, RenewalFailing],
+                cause: "Asked whose the API key is, DSS names somebody else. The key is not delivered.",
+                remedy: "For `spec.dss.apiKeySecretRef`: put a key of the login that the message names there. For a personal \
+                         one, report it to the admins of DSS.",
             },
             Self::Internal => Explained {
                 name: "Internal",

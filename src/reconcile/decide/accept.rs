@@ -1,12 +1,12 @@
 //! The first question: may this config have what it asks for? And if not, what is taken away.
 
-use super::{Accepted, Case, Refusal, Step};
+use super::{Accepted, Case, DssAsk, Refusal, Step};
 use crate::{
     api::{AwsConfig, AwsRoleGrant, CredentialProvider, Reason, RoleArn, Scope, Session, Subject},
-    credentials::{Extras, PolicyError, Request, SessionRequest, Via, session_policy},
+    credentials::{ConnectionRequest, Extras, PolicyError, Request, SessionRequest, Via, session_policy},
     digest::Digest,
     reconcile::{
-        grants::{Ask, granted},
+        grants::{Ask, What, granted},
         observed::{Look, Observed, Target},
     },
 };
@@ -16,17 +16,17 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Case<'_> {
     pub(super) fn accept(&self) -> Result<Accepted, Refusal> {
         self.is_not_suspended()?;
-        match self.seen.config.spec.credential_provider {
+        self.namespace_is_known()?;
+        let dss = self.asks_of_dss()?;
+        let mut accepted = match self.seen.config.spec.credential_provider {
             CredentialProvider::Temporary => {
                 let role = self.names_a_role()?;
-                self.namespace_is_known()?;
                 self.generated_role_is_ours(&role)?;
-                self.may_use(&role)
+                self.may_use(&role)?
             }
             CredentialProvider::Default => {
                 let request = self.names_a_key()?;
-                self.namespace_is_known()?;
-                let granted = self.is_granted(None);
+                let granted = self.is_granted(What::Key);
                 match &granted {
                     // A key does not end by itself. So its owner's consent counts even where a missing grant is not
                     // believed yet.
@@ -35,14 +35,31 @@ impl Case<'_> {
                 }
                 let (grant, _) = granted?;
                 self.key_is_known(&request)?;
-                Ok(Self::accepted(grant, Request::Key(request)))
+                Self::accepted(grant, Request::Key(request))
             }
-        }
+            CredentialProvider::Connection => {
+                let request = self.names_a_connection(dss.as_ref())?;
+                let (grant, _) = self.is_granted(What::Connection)?;
+                Self::accepted(grant, Request::Connection(request))
+            }
+        };
+        self.api_key_is_offered()?;
+        accepted.dss = dss;
+        Ok(accepted)
+    }
+
+    fn names_a_connection(&self, dss: Option<&DssAsk>) -> Result<ConnectionRequest, Refusal> {
+        let spec = &self.seen.config.spec;
+        let (Some(connection), Some(dss)) = (spec.connection.clone(), dss) else {
+            return refuse(Reason::InvalidSpec, "credentialProvider connection needs spec.connection and spec.dss");
+        };
+        let project = spec.dss.as_ref().and_then(|dss| dss.project.clone());
+        Ok(ConnectionRequest { instance: dss.instance.clone(), connection, login: dss.login.clone(), project })
     }
 
     /// Whether the config may use this role as it now asks.
     pub(super) fn may_use(&self, role: &RoleArn) -> Result<Accepted, Refusal> {
-        let (grant, subject) = self.is_granted(Some(role))?;
+        let (grant, subject) = self.is_granted(What::Role(role.as_str()))?;
         let external_id = grant.spec.external_id.clone().unwrap_or_else(|| default_external_id(self.seen));
         let mut request = request(&self.seen.config, &subject, role, external_id)?;
         request.via = self.route(grant)?;
@@ -65,14 +82,14 @@ impl Case<'_> {
         cannot(Reason::Pending, message)
     }
 
-    fn is_granted(&self, role: Option<&RoleArn>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
+    fn is_granted(&self, what: What<'_>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
         let config = &self.seen.config;
         let Some(subject) = config.subject() else {
             return refuse(Reason::InvalidSpec, "spec.person is required in User mode");
         };
         let none = BTreeMap::new();
         let namespace_labels = self.seen.namespace_labels.as_ref().unwrap_or(&none);
-        match granted(&self.seen.grants, Ask { config, namespace_labels, subject: &subject, role }) {
+        match granted(&self.seen.grants, Ask { config, namespace_labels, subject: &subject, what }) {
             Ok(grant) => Ok((grant, subject)),
             // A process that has never seen a grant issues nothing, but takes nothing away either: an empty list is
             // what a restored or half-restored cluster shows, and what is live ends by itself.
@@ -89,7 +106,7 @@ impl Case<'_> {
             .with(grant.uid().unwrap_or_default())
             .with(grant.metadata.generation.unwrap_or_default().to_be_bytes())
             .short();
-        Accepted { grant: grant.name_any(), attempt, request }
+        Accepted { grant: grant.name_any(), attempt, request, dss: None }
     }
 
     fn route(&self, grant: &AwsRoleGrant) -> Result<Via, Refusal> {
@@ -214,7 +231,7 @@ pub(super) fn cannot<T>(reason: Reason, message: String) -> Result<T, Refusal> {
     Err(Refusal { reason, message, withdraws: false, look: None })
 }
 
-pub(super) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
+pub(in crate::reconcile) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { reason, message: message.into(), withdraws: true, look: None })
 }
 

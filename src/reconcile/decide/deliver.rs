@@ -29,7 +29,8 @@ impl Case<'_> {
         is_not_withdrawn(record)?;
         self.is_what_is_asked_for(record, accepted)?;
         self.is_not_due(record)?;
-        self.is_rendered_as_asked(ours, record)
+        self.is_rendered_as_asked(ours, record)?;
+        self.holds_the_api_key(ours, record, accepted)
     }
 
     fn target_is_ours(&self) -> Result<&Ours, Step> {
@@ -74,6 +75,9 @@ impl Case<'_> {
     }
 
     fn is_not_due(&self, record: &Record) -> Result<(), Step> {
+        if self.is_to_be_checked(record) {
+            return Err(Step::Issue(Why::Due));
+        }
         match renew_at(self.seen, record) {
             Some(at) if at <= self.now => Err(Step::Issue(Why::Due)),
             _ => Ok(()),
@@ -92,7 +96,7 @@ impl Case<'_> {
 
     /// Why a Secret does not look as asked for (formats, labels, annotations), whatever is in it; `None` if it does.
     pub(super) fn undressed(&self, ours: &Ours, record: &Record) -> Option<Why> {
-        let rendering = rendering(&self.seen.config);
+        let rendering = rendering(self.seen);
         if record.render_digest != rendering.digest() {
             return Some(Why::Changed);
         }

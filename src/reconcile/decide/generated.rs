@@ -58,7 +58,9 @@ impl Case<'_> {
     /// The generated ones that are to be deleted.
     pub(super) fn roles_to_prune(&self) -> Vec<Arc<AwsRole>> {
         let config = &self.seen.config;
-        if config.spec.role_retention == RoleRetention::Retain || self.seen.namespace_labels.is_none() {
+        let unknown = self.seen.namespace_labels.is_none()
+            || self.seen.asked_role.as_ref().is_err_and(|refusal| !refusal.withdraws);
+        if config.spec.role_retention == RoleRetention::Retain || unknown {
             return vec![];
         }
         let is_generated = |role: &&Arc<AwsRole>| {
@@ -78,14 +80,14 @@ fn is_as(role: &AwsRole, wanted: &AwsRole) -> bool {
 /// As it should be; `None` without a role, and while the namespace has not been seen.
 fn wanted_role(seen: &Observed) -> Option<AwsRole> {
     let config = &seen.config;
-    let role = config.spec.role_arn().ok().flatten()?;
+    let role = seen.asked_role.as_ref().ok()?.as_ref()?;
     seen.namespace_labels.as_ref()?;
     let spec = AwsRoleSpec {
         aws_config_ref: AwsConfigRef { name: config.name_any() },
         person: config.spec.person.clone(),
         role: role.to_string(),
     };
-    let mut wanted = AwsRole::new(&generated_role_name(config, &role), spec);
+    let mut wanted = AwsRole::new(&generated_role_name(config, role), spec);
     wanted.metadata.namespace = config.namespace();
     wanted.metadata.labels = Some(
         [

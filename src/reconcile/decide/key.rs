@@ -14,45 +14,13 @@ impl Case<'_> {
             .map_or_else(|| refuse(Reason::InvalidSpec, "credentialProvider default needs spec.keySecretRef"), Ok)
     }
 
-    /// Offering a Secret is its owner's consent, and taking the offer back ends it. Before anything is taken away the
-    /// Secret is looked for: a list may be shorter than the truth.
     pub(super) fn key_is_offered(&self, request: &KeyRequest) -> Result<(), Refusal> {
-        let name = &request.secret;
-        match &self.seen.source {
-            Source::NotShown => unknown_yet(Step::LookForSource, format!("Secret \"{name}\" is being looked for")),
-            Source::Absent => refuse(
-                Reason::KeySecretMissing,
-                format!(
-                    "Secret \"{name}\", which spec.keySecretRef names, does not exist; create it, with the label {}={}",
-                    names::SOURCE,
-                    names::SOURCE_OFFERED
-                ),
-            ),
-            Source::NotOffered => refuse(
-                Reason::SecretNotOffered,
-                format!(
-                    "Secret \"{name}\" exists and its owner does not offer it; who may label it can do so: kubectl label \
-                     secret {name} {}={}",
-                    names::SOURCE,
-                    names::SOURCE_OFFERED
-                ),
-            ),
-            Source::Offered { .. } => Ok(()),
-        }
+        is_offered(&self.seen.source, &request.secret, "spec.keySecretRef", Step::LookForSource)
     }
 
     /// Its data is read only for who may have it, and only if it was written since it was delivered.
     pub(super) fn key_is_known(&self, request: &KeyRequest) -> Result<(), Refusal> {
-        let name = &request.secret;
-        match &self.seen.source {
-            Source::Offered { key: SeenKey::Unknown, .. } => {
-                unknown_yet(Step::LookAtSource, format!("Secret \"{name}\" is being read"))
-            }
-            Source::Offered { key: SeenKey::Unreadable(why), .. } => {
-                refuse(Reason::KeySecretInvalid, format!("Secret \"{name}\" holds no AWS key: {why}"))
-            }
-            _ => Ok(()),
-        }
+        is_known(&self.seen.source, &request.secret, "AWS key", Step::LookAtSource)
     }
 
     /// What the Secret says of a credential that never expires, if it holds one.
@@ -72,4 +40,41 @@ impl Case<'_> {
 
 fn unknown_yet(look: Step, message: String) -> Result<(), Refusal> {
     Err(Refusal { reason: Reason::Pending, message, withdraws: false, look: Some(look) })
+}
+
+/// Offering a Secret is its owner's consent, and taking the offer back ends it. Before anything is taken away the Secret
+/// is looked for: a list may be shorter than the truth.
+pub(super) fn is_offered<K>(source: &Source<K>, name: &str, field: &str, look: Step) -> Result<(), Refusal> {
+    match source {
+        Source::NotShown => unknown_yet(look, format!("Secret \"{name}\" is being looked for")),
+        Source::Absent => refuse(
+            Reason::KeySecretMissing,
+            format!(
+                "Secret \"{name}\", which {field} names, does not exist; create it, with the label {}={}",
+                names::SOURCE,
+                names::SOURCE_OFFERED
+            ),
+        ),
+        Source::NotOffered => refuse(
+            Reason::SecretNotOffered,
+            format!(
+                "Secret \"{name}\" exists and its owner does not offer it; who may label it can do so: kubectl label \
+                 secret {name} {}={}",
+                names::SOURCE,
+                names::SOURCE_OFFERED
+            ),
+        ),
+        Source::Offered { .. } => Ok(()),
+    }
+}
+
+/// Whether what a Secret of a user's holds is known, and is what is looked for.
+pub(super) fn is_known<K>(source: &Source<K>, name: &str, what: &str, look: Step) -> Result<(), Refusal> {
+    match source {
+        Source::Offered { key: SeenKey::Unknown, .. } => unknown_yet(look, format!("Secret \"{name}\" is being read")),
+        Source::Offered { key: SeenKey::Unreadable(why), .. } => {
+            refuse(Reason::KeySecretInvalid, format!("Secret \"{name}\" holds no {what}: {why}"))
+        }
+        _ => Ok(()),
+    }
 }

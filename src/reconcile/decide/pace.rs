@@ -2,7 +2,7 @@
 
 use super::{Accepted, Case, Step, Why};
 use crate::{
-    api::Reason,
+    api::{ConditionType, Reason},
     reconcile::{observed::Target, schedule},
 };
 use jiff::Timestamp;
@@ -14,9 +14,10 @@ impl Case<'_> {
             Step::Issue(Why::First | Why::Drifted) | Step::Render(Why::Drifted) => self.after_repairs(step),
             other => other,
         };
-        match (&step, self.backing_off(accepted)) {
+        match (&step, self.backing_off(&accepted.attempt)) {
             (Step::Issue(_) | Step::LookForTarget, Some(until)) => {
-                self.expired().or_else(|| self.superseded(accepted)).unwrap_or(Step::Hold { until })
+                let over = self.expired().or_else(|| self.superseded(accepted)).or_else(|| self.denied());
+                over.unwrap_or(Step::Hold { until })
             }
             _ => step,
         }
@@ -38,15 +39,26 @@ impl Case<'_> {
         (!answers).then_some(Step::Withdraw { reason: Reason::Pending, message })
     }
 
-    fn backing_off(&self, accepted: &Accepted) -> Option<Timestamp> {
+    /// A key has no end: who may no longer read it in DSS has it no longer.
+    fn denied(&self) -> Option<Step> {
+        self.key_at_hand()?;
+        let conditions = self.seen.config.status.iter().flat_map(|status| &status.conditions);
+        let denied = conditions.into_iter().find(|condition| {
+            condition.type_ == ConditionType::RenewalFailing.as_str()
+                && condition.reason == Reason::DssConnectionDenied.as_str()
+        })?;
+        Some(Step::Withdraw { reason: Reason::DssConnectionDenied, message: denied.message.clone() })
+    }
+
+    /// Until when what failed is held back, if it was this attempt.
+    pub(super) fn backing_off(&self, attempt: &str) -> Option<Timestamp> {
         let passing = self.seen.remembered.passing.as_ref();
-        let passing =
-            passing.filter(|passing| passing.attempt == accepted.attempt).map(|passing| passing.next_attempt_at);
+        let passing = passing.filter(|passing| passing.attempt == attempt).map(|passing| passing.next_attempt_at);
         let status = self.seen.config.status.as_ref();
         let same_spec = |observed: Option<i64>| observed == self.seen.config.metadata.generation;
         let stored =
             status.filter(|status| same_spec(status.observed_generation)).and_then(|status| status.failure.as_ref());
-        let stored = stored.filter(|failure| failure.attempt == accepted.attempt).map(|failure| {
+        let stored = stored.filter(|failure| failure.attempt == attempt).map(|failure| {
             let Time(next) = failure.next_attempt_at;
             next
         });

@@ -13,7 +13,7 @@ use kube::ResourceExt as _;
 impl Case<'_> {
     pub(super) fn names_a_role(&self) -> Result<RoleArn, Refusal> {
         let spec = &self.seen.config.spec;
-        match (spec.role_arn(), &spec.active_role_ref) {
+        match (self.seen.asked_role.clone(), &spec.active_role_ref) {
             (Ok(Some(_)), Some(_)) => {
                 refuse(Reason::InvalidSpec, "spec.role and spec.activeRoleRef exclude each other")
             }
@@ -23,7 +23,7 @@ impl Case<'_> {
                 Reason::RolePending,
                 "no role is named yet; set spec.role to the ARN of an IAM role, or spec.activeRoleRef to an AwsRole",
             ),
-            (Err(error), _) => refuse(Reason::InvalidSpec, format!("spec.role: {error}")),
+            (Err(refusal), _) => Err(refusal),
         }
     }
 
@@ -106,7 +106,15 @@ impl Case<'_> {
                 None => former.filter(|former| former.name == named.name),
             };
         }
-        let role = config.spec.role_arn().ok().flatten()?;
-        Some(ActiveRole { name: generated_role_name(config, &role), role: role.to_string() })
+        let former = || config.status.as_ref().and_then(|status| status.active_role.clone());
+        match &self.seen.asked_role {
+            Ok(role) => {
+                let role = role.as_ref()?;
+                Some(ActiveRole { name: generated_role_name(config, role), role: role.to_string() })
+            }
+            // What is merely unknown changes nothing.
+            Err(refusal) if !refusal.withdraws => former(),
+            Err(_) => None,
+        }
     }
 }

@@ -8,10 +8,11 @@ use crate::{
     api::{AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, names},
     credentials::{Credentials, Issued},
     reconcile::{
+        dss::role_of,
         observed::{Look, Ours, Passing, Remembered, SeenRole, Source, Taken, Target, is_controlled_by, rendering},
         schedule,
     },
-    secret::{Record, desired, render},
+    secret::{ApiKeyRecord, Record, desired, render},
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -66,11 +67,16 @@ fn fresh() -> Observed {
         grants: vec![Arc::new(AwsRoleGrant::new("analysts", grant))],
         grants_seen: true,
         identity: None,
+        dss: None,
+        key_places: vec![],
+        asked_role: Ok(ROLE.parse().ok()),
         role: SeenRole::NotShown,
         other_roles: vec![],
         source: Source::NotShown,
+        api_key_source: Source::NotShown,
         target: Target::NotWatched,
         remembered: Remembered::default(),
+        started_at: issued_at(),
     }
 }
 
@@ -78,9 +84,10 @@ fn fresh() -> Observed {
 fn healthy() -> Observed {
     let mut seen = fresh();
     let accepted = decide(&seen, now()).accepted.unwrap();
-    let rendering = rendering(&seen.config);
-    let content = render(&rendering, &session().credentials, session().expires_at).unwrap();
-    let record = Record::of(&accepted.request, &session(), "alice", rendering.digest(), &content);
+    let rendering = rendering(&seen);
+    let content = render(&rendering, &session().credentials, session().expires_at, None).unwrap();
+    let none = ApiKeyRecord::default();
+    let record = Record::of(&accepted.request, &session(), "alice", rendering.digest(), none, &content);
     let secret = desired(&seen.config, &rendering, &record, content, None);
     seen.target =
         Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: Look::NotNeeded }));
@@ -90,6 +97,7 @@ fn healthy() -> Observed {
 
 fn config(seen: &mut Observed, change: impl FnOnce(&mut AwsConfig)) {
     change(Arc::make_mut(&mut seen.config));
+    seen.asked_role = role_of(&seen.config, seen.dss.as_ref());
 }
 
 fn grant(seen: &mut Observed, change: impl FnOnce(&mut AwsRoleGrant)) {
@@ -106,7 +114,7 @@ fn record(seen: &mut Observed) -> &mut Record {
 }
 
 fn taken(intact: bool, immutable: bool) -> Look {
-    Look::Taken(Taken { intact, immutable, credentials: Some(Arc::new(session().credentials)) })
+    Look::Taken(Taken { intact, immutable, credentials: Some(Arc::new(session().credentials)), api_key: None })
 }
 
 fn foreign(seen: &mut Observed) {
@@ -143,8 +151,8 @@ type Disturbance = fn(&mut Observed);
 /// In the order of the chain: a disturbance and what the check that meets it says.
 const QUESTIONS: [(&str, Disturbance, &str); 8] = [
     ("suspended", |seen| config(seen, |c| c.spec.suspend = true), "Suspended, withdraws"),
-    ("no role", |seen| config(seen, |c| c.spec.role = None), "RolePending, withdraws"),
     ("the namespace is unknown", |seen| seen.namespace_labels = None, "Pending, waits"),
+    ("no role", |seen| config(seen, |c| c.spec.role = None), "RolePending, withdraws"),
     ("a stranger's AwsRole", a_stranger_s_role, "RoleNotOfThisConfig, waits"),
     ("no person", |seen| config(seen, |c| c.spec.person = None), "InvalidSpec, withdraws"),
     ("no grant was ever seen", |seen| (seen.grants, seen.grants_seen) = (vec![], false), "NotGranted, waits"),
@@ -255,7 +263,7 @@ fn each_check_names_its_step() {
     config(&mut seen, |c| c.spec.region = Some("eu-west-2".into()));
     ours(&mut seen).content = taken(true, false);
     assert_eq!(step(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
-    ours(&mut seen).content = Look::Taken(Taken { intact: true, immutable: false, credentials: None });
+    ours(&mut seen).content = Look::Taken(Taken { intact: true, immutable: false, credentials: None, api_key: None });
     assert_eq!(step(&seen, now()), "Issue(Drifted)", "or by an issue, if there is nothing to render");
 }
 

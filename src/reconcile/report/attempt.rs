@@ -6,7 +6,8 @@ use crate::{
     clock::whole_seconds,
     credentials::Pace,
     reconcile::{
-        decide::{Accepted, Step},
+        decide::{KeyStep, Plan, Step, api_key_attempt},
+        memory::failed,
         observed::{Observed, Target},
         schedule,
     },
@@ -25,19 +26,18 @@ pub(super) fn current_record(seen: &Observed, done: &Done) -> Option<Record> {
 }
 
 /// A row of failures goes on while the same is tried for the same spec.
-pub(super) fn failure(
-    seen: &Observed,
-    accepted: &Accepted,
-    step: &Step,
-    done: &Done,
-    now: Timestamp,
-) -> Option<Failure> {
+pub(super) fn failure(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> Option<Failure> {
+    let accepted = plan.accepted.as_ref().ok()?;
+    let of_api_key = api_key_attempt(accepted);
     let before = seen.config.status.as_ref();
     let same_spec = before.is_some_and(|status| status.observed_generation == seen.config.metadata.generation);
     let known = before.and_then(|status| status.failure.clone());
-    let known = known.filter(|failure| same_spec && failure.attempt == accepted.attempt);
-    match (&done.issue_failed, step) {
-        (Some(error), _) if error.pace == Pace::Slow => {
+    let known = known.filter(|failure| same_spec && [&accepted.attempt, &of_api_key].contains(&&failure.attempt));
+    let failed = failed(plan, done);
+    let waits = |failure: &Failure| failure.attempt == of_api_key && matches!(plan.api_key, KeyStep::Hold { .. });
+    match (failed, &plan.step) {
+        (Some((error, attempt)), _) if error.pace == Pace::Slow => {
+            let known = known.filter(|failure| failure.attempt == attempt);
             let count = known.as_ref().map_or(0, |failure| failure.count).saturating_add(1);
             let now = whole_seconds(now);
             Some(Failure {
@@ -45,13 +45,14 @@ pub(super) fn failure(
                 since: known.map_or(Time(now), |failure| failure.since),
                 last_at: Time(now),
                 next_attempt_at: Time(now.saturating_add(schedule::slow_delay(count)).unwrap_or(now)),
-                attempt: accepted.attempt.clone(),
+                attempt,
             })
         }
         (Some(_), _) | (None, Step::Hold { .. } | Step::Withdraw { .. }) => known,
         // A reconcile that did not get as far as an attempt ends no failure either.
         (None, _) if done.call_failed.is_some() || holds_nothing(seen, done) => known,
-        _ => None,
+        // The credential is there, and the API key is still waited for.
+        _ => known.filter(waits),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     api::{ConditionType, Reason, condition, set_conditions},
     clock::whole_seconds,
     reconcile::{
-        decide::{Accepted, Plan, Step},
+        decide::{Accepted, KeyStep, Plan, Step},
         observed::{Observed, Target},
     },
     secret::Record,
@@ -36,7 +36,13 @@ pub(super) fn conditions(
     let live = record.filter(|record| record.is_live(now));
     let trouble = trouble(seen, plan, done, &before, record, now);
     let issued = match (live, &plan.accepted) {
-        (Some(record), Ok(accepted)) if answers(seen, done, accepted, record) => Ok(holds(seen, record)),
+        (Some(record), Ok(accepted)) if answers(seen, done, accepted, record) => {
+            if api_key_missing(seen, done, accepted, record) {
+                Err(holds_no_key(seen, record, trouble.clone()))
+            } else {
+                Ok(holds(seen, record))
+            }
+        }
         (Some(record), Ok(_)) => Err(holds_another(record, trouble.clone())),
         (Some(record), Err(_)) => Ok(holds(seen, record)),
         (None, Err(refusal)) => Err(Statement::new(refusal.reason, refusal.message.clone())),
@@ -65,6 +71,20 @@ pub(super) fn conditions(
 fn answers(seen: &Observed, done: &Done, accepted: &Accepted, record: &Record) -> bool {
     let current = seen.source.key().filter(|_| done.written.is_none()).map(Arc::as_ref);
     accepted.request.is_answered_by(&record.issue_digest, current)
+}
+
+/// Whether the Secret lacks the API key of DSS that is asked for.
+fn api_key_missing(seen: &Observed, done: &Done, accepted: &Accepted, record: &Record) -> bool {
+    let offered = seen.api_key_source.key().filter(|_| done.written.is_none()).map(Arc::as_ref);
+    accepted.dss.as_ref().is_some_and(|ask| !ask.is_answered_by(&record.api_key, offered))
+}
+
+fn holds_no_key(seen: &Observed, record: &Record, trouble: Option<Statement>) -> Statement {
+    let trouble = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "the API key of DSS is being obtained"));
+    let which = if record.api_key.key.is_empty() { "no API key of DSS" } else { "the former API key of DSS" };
+    let meanwhile = format!(". Until then {} and {which}", holds(seen, record).message);
+    let cause = trouble.message.split(". Until then Secret").next().unwrap_or_default();
+    Statement { message: format!("{cause}{meanwhile}"), reason: trouble.reason }
 }
 
 fn holds(seen: &Observed, record: &Record) -> Statement {
@@ -110,6 +130,9 @@ fn trouble(
     record: Option<&Record>,
     now: Timestamp,
 ) -> Option<Statement> {
+    if let (None, Some(error)) = (&done.issue_failed, &done.api_key_failed) {
+        return Some(Statement::new(error.reason, error.message.clone()));
+    }
     if let Some(error) = &done.issue_failed {
         let expired = record.filter(|record| record.is_withdrawn_for(Reason::Expired));
         return Some(match expired {
@@ -132,14 +155,7 @@ fn trouble(
             Some(Statement::new(*reason, format!("{message}{why}")))
         }
         // What was withdrawn while an attempt is held back: what failed stands in the way, and not the withdrawal.
-        Step::Withdraw { .. }
-            if plan
-                .accepted
-                .as_ref()
-                .is_ok_and(|accepted| failure(seen, accepted, &plan.step, done, now).is_some()) =>
-        {
-            previous_trouble(before)
-        }
+        Step::Withdraw { .. } if failure(seen, plan, done, now).is_some() => previous_trouble(before),
         Step::Withdraw { reason, message } => Some(Statement::new(*reason, still_usable(message.clone(), record, now))),
         Step::Hold { until } if current_record(seen, done).is_none() && seen.target != Target::NotWatched => {
             let again = format!("Secret \"{name}\" is changed or deleted by somebody else again and again");
@@ -156,6 +172,7 @@ fn trouble(
                 })
         }
         Step::Hold { .. } => previous_trouble(before),
+        _ if matches!(plan.api_key, KeyStep::Hold { .. }) => previous_trouble(before),
         _ => None,
     }
 }

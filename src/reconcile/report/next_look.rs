@@ -3,16 +3,19 @@
 use super::{
     Done,
     attempt::{current_record, failure},
+    status,
 };
 use crate::{
     api::Reason,
     reconcile::{
-        decide::{Accepted, Plan, RoleStep, Step, renew_at},
+        decide::{KeyStep, Plan, RoleStep, Step, check_at, is_look, renew_at},
+        memory::failed,
         observed::{Observed, Remembered},
         schedule,
     },
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// When to look at the object again, whatever else happens.
 #[must_use]
@@ -24,35 +27,51 @@ pub fn next_look(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembe
     if let RoleStep::Hold { until } = plan.role {
         return until;
     }
-    match (&plan.accepted, &plan.step) {
-        (_, Step::LookForTarget | Step::LookInside | Step::LookForRole | Step::LookForSource | Step::LookAtSource) => {
-            after(schedule::PENDING)
-        }
+    let until_next_key = of_api_keys(seen, plan, done, remembered, now).unwrap_or(Timestamp::MAX);
+    let at = match (&plan.accepted, &plan.step) {
+        (_, step) if is_look(step) => after(schedule::PENDING),
         (Err(refusal), _) if refusal.reason == Reason::Pending => after(schedule::PENDING),
         (Err(_), _) => or_expiry(after(schedule::RESYNC)),
         _ if done.blocked => after(schedule::FOREIGN_TARGET),
-        (Ok(accepted), _) if done.issue_failed.is_some() => {
-            or_expiry(next_attempt(seen, accepted, done, remembered, now))
-        }
+        (Ok(_), _) if done.issue_failed.is_some() => or_expiry(next_attempt(seen, plan, done, remembered, now)),
         (Ok(_), Step::Blocked { .. }) => after(schedule::FOREIGN_TARGET),
         (Ok(_), Step::Hold { until }) => or_expiry(*until),
         // Withdrawn for what has changed or for its age: what comes next is decided at once.
         (Ok(_), Step::Withdraw { .. }) => now,
         (Ok(_), _) => match record {
-            Some(record) => renew_at(seen, &record).unwrap_or_else(|| after(schedule::RESYNC)),
+            Some(record) => renew_at(seen, &record)
+                .or_else(|| check_at(seen, &record).map(|at| if at > now { at } else { after(schedule::PENDING) }))
+                .unwrap_or_else(|| after(schedule::RESYNC)),
             None => after(schedule::PENDING),
         },
-    }
+    };
+    at.min(until_next_key)
 }
 
-fn next_attempt(
+/// When an API key of DSS is tried for again, or goes.
+fn of_api_keys(
     seen: &Observed,
-    accepted: &Accepted,
+    plan: &Plan,
     done: &Done,
     remembered: &Remembered,
     now: Timestamp,
-) -> Timestamp {
-    let passing = remembered.passing.as_ref().filter(|passing| passing.attempt == accepted.attempt);
-    let slow = || failure(seen, accepted, &Step::Keep, done, now).map(|failure| failure.next_attempt_at.0);
+) -> Option<Timestamp> {
+    if done.tidy_failed.is_some() {
+        return now.saturating_add(schedule::slow_delay(1)).ok();
+    }
+    let again = match &plan.api_key {
+        KeyStep::Hold { until, .. } => Some(*until),
+        _ if done.api_key_failed.is_some() => Some(next_attempt(seen, plan, done, remembered, now)),
+        _ => None,
+    };
+    let told = status(seen, plan, done, now).dss;
+    let goes = told.iter().flat_map(|dss| &dss.keys).filter_map(|key| key.delete_at.as_ref()).map(|Time(at)| *at).min();
+    again.into_iter().chain(goes).min()
+}
+
+fn next_attempt(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembered, now: Timestamp) -> Timestamp {
+    let attempt = failed(plan, done).map(|(_, attempt)| attempt).unwrap_or_default();
+    let passing = remembered.passing.as_ref().filter(|passing| passing.attempt == attempt);
+    let slow = || failure(seen, plan, done, now).map(|failure| failure.next_attempt_at.0);
     passing.map(|passing| passing.next_attempt_at).or_else(slow).unwrap_or(now)
 }

@@ -4,6 +4,7 @@ use super::{
     Done,
     attempt::{current_record, failure},
     conditions::conditions,
+    dss::dss,
 };
 use crate::{
     api::{AwsConfigStatus, SourceStatus, TargetStatus},
@@ -31,7 +32,7 @@ pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsC
         external_id: match &plan.accepted {
             Ok(accepted) => match &accepted.request {
                 Request::Session(request) => Some(request.external_id.clone()),
-                Request::Key(_) => None,
+                Request::Key(_) | Request::Connection(_) => None,
             },
             Err(_) => plan.active_role.as_ref().map(|_| default_external_id(seen)),
         },
@@ -40,12 +41,13 @@ pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsC
             resource_version: known_version(seen, done, &before, record.as_ref()),
         }),
         source: source(seen, done, &before),
+        dss: dss(seen, plan, done, &before, record.as_ref(), now),
         access_key_id: live.map(|record| record.access_key_id.clone()),
         person: live.map(|record| record.person.clone()),
         issued_at: live.map(|record| Time(record.issued_at)),
         expires_at: live.and_then(|record| record.expires_at).map(Time),
         renew_at: live.filter(|_| plan.accepted.is_ok()).and_then(|record| renew_at(seen, record)).map(Time),
-        failure: plan.accepted.as_ref().ok().and_then(|accepted| failure(seen, accepted, &plan.step, done, now)),
+        failure: failure(seen, plan, done, now),
     }
 }
 

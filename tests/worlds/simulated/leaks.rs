@@ -103,8 +103,9 @@ fn debug_output_of_what_holds_a_session_shows_none() {
         extra_buckets: vec![],
         labels: std::collections::BTreeMap::new(),
         annotations: std::collections::BTreeMap::new(),
+        dss: None,
     };
-    let content = render(&rendering, &credentials, Some(expires_at)).unwrap();
+    let content = render(&rendering, &credentials, Some(expires_at), None).unwrap();
     let issued = Issued { credentials, issued_at: expires_at, expires_at: Some(expires_at) };
     for shown in [format!("{issued:?}"), format!("{:#?}", issued.credentials), format!("{content:?}")] {
         assert!(LEAK_MARKERS.iter().all(|marker| !shown.contains(marker)), "{shown}");

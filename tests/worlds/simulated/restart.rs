@@ -80,7 +80,7 @@ async fn what_changed_while_the_operator_was_away_is_done_once_it_is_back() {
 
 /// Kills the operator at its `k`th write from now, before or after its effect, and starts another. `None` if there
 /// was no such write within `patience`.
-async fn kill_at_write(world: &mut World, k: usize, after: bool, patience: Duration) -> Option<Request> {
+pub(super) async fn kill_at_write(world: &mut World, k: usize, after: bool, patience: Duration) -> Option<Request> {
     let begun = world.api.requests().last().map_or(0, |request| request.number);
     let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let fits =

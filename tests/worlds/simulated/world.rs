@@ -1,8 +1,10 @@
 //! An operator, an API server and an STS under one paused clock.
 
+use super::wire::InProcess;
 use crate::{
     doubles::{
         apiserver::{ApiServer, ResourceKind},
+        dss::Dss,
         sts::Sts,
         wire::{Clock, tokio_clock},
     },
@@ -13,8 +15,9 @@ use aws_smithy_async::{rt::sleep::TokioSleep, time::TimeSource};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use keyturn::{
-    api::{AwsConfig, AwsConfigStatus, AwsRole},
+    api::{AwsConfig, AwsConfigStatus, AwsRole, DssInstance},
     clock,
+    dss::Wire,
     operator::Operator,
     secret::Record,
 };
@@ -38,6 +41,8 @@ pub struct World {
     pub api: ApiServer,
     /// STS.
     pub sts: Sts,
+    /// A DSS, for those who use one.
+    pub dss: Dss,
     clock: Clock,
     node_clock_ahead: SignedDuration,
     operator: Option<Running>,
@@ -74,9 +79,12 @@ impl World {
             api.register(kind.with_status().custom().with_keyed_list("status.conditions", &["type"]));
         }
         api.register(ResourceKind::cluster("keyturn.dev/v1alpha1", "awsrolegrants", "AwsRoleGrant").custom());
+        let instances = ResourceKind::cluster("keyturn.dev/v1alpha1", "dssinstances", "DssInstance");
+        api.register(instances.with_status().custom().with_keyed_list("status.conditions", &["type"]));
         api.namespace(SCORING, &[("team", "ds")]);
         let sts = Sts::new(clock.clone());
-        Self { api, sts, clock, node_clock_ahead: SignedDuration::ZERO, operator: None }
+        let dss = Dss::new(clock.clone());
+        Self { api, sts, dss, clock, node_clock_ahead: SignedDuration::ZERO, operator: None }
     }
 
     /// The same with the grant [`analysts`] and a running operator.
@@ -133,7 +141,9 @@ impl World {
             .sleep_impl(TokioSleep::new())
             .time_source(SimulatedTime(self.clock.clone()))
             .http_client(self.sts.http_client());
+        let wire: Arc<dyn Wire> = Arc::new(InProcess(self.dss.router()));
         Operator {
+            connect: Arc::new(move |_| Ok(wire.clone())),
             client: self.api.client(),
             sts: aws_sdk_sts::Client::from_conf(config.build()),
             clock: clock::Clock::simulated(self.now() + self.node_clock_ahead),
@@ -205,6 +215,7 @@ impl World {
     pub fn count_from_here(&self) {
         self.api.clear_requests();
         self.sts.clear();
+        self.dss.clear();
     }
 
     /// How many objects were read one by one, which costs the API server more than a watch.
@@ -220,7 +231,7 @@ impl World {
     /// Everything of ours that there is, for a failed test.
     pub fn picture(&self) -> String {
         let mut picture = String::new();
-        for resource in ["awsconfigs", "awsroles", "awsrolegrants", "secrets", "events.events.k8s.io"] {
+        for resource in ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances", "secrets", "events.events.k8s.io"] {
             for mut object in self.api.list(resource) {
                 object["metadata"].as_object_mut().unwrap().remove("managedFields");
                 picture += &serde_json::to_string(&object).unwrap();
@@ -230,6 +241,10 @@ impl World {
         for request in self.api.requests().iter().filter(|request| !matches!(request.verb, "list" | "watch")) {
             let (at, verb, path) = (request.at, request.verb, &request.path);
             picture += &format!("API: {at} {verb} {path} {:?}\n", request.status);
+        }
+        for call in self.dss.calls() {
+            picture +=
+                &format!("DSS: {} {} {} {:?} {:?}\n", call.at, call.method, call.path, call.proxy_user, call.status);
         }
         for call in self.sts.calls() {
             picture += &format!("STS: {} {:?} {:?}\n", call.at, call.role_arn, call.outcome);
@@ -299,6 +314,17 @@ impl World {
     /// A config of [`SCORING`].
     pub fn config(&self, name: &str) -> Option<AwsConfig> {
         self.read("AwsConfig", SCORING, name)
+    }
+
+    /// An instance of DSS.
+    pub fn instance(&self, name: &str) -> Option<DssInstance> {
+        self.read("DssInstance", "", name)
+    }
+
+    /// What the status of every object of ours says.
+    pub fn picture_of_status(&self) -> String {
+        let all = ["awsconfigs", "awsroles", "dssinstances"].into_iter().flat_map(|resource| self.api.list(resource));
+        all.map(|object| object["status"].to_string()).collect()
     }
 
     /// Its status; empty while there is none.

@@ -31,11 +31,11 @@ fn fresh_key() -> Observed {
 /// The same, delivered.
 fn delivered() -> Observed {
     let mut seen = fresh_key();
-    let rendering = rendering(&seen.config);
+    let rendering = rendering(&seen);
     let issued = Issued { credentials: Credentials::clone(&key("one")), issued_at: issued_at(), expires_at: None };
-    let content = render(&rendering, &issued.credentials, None).unwrap();
+    let content = render(&rendering, &issued.credentials, None, None).unwrap();
     let request = Request::Key(key_request(&seen.config).unwrap());
-    let record = Record::of(&request, &issued, "alice", rendering.digest(), &content);
+    let record = Record::of(&request, &issued, "alice", rendering.digest(), ApiKeyRecord::default(), &content);
     let secret = desired(&seen.config, &rendering, &record, content, None);
     seen.target =
         Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: Look::NotNeeded }));
@@ -114,6 +114,7 @@ fn from_one_provider_to_the_other_is_one_step() {
     let mut to_session = delivered();
     let asked = fresh();
     (to_session.config, to_session.grants) = (asked.config, asked.grants);
+    to_session.asked_role = asked.asked_role;
     assert_eq!(step(&to_session, now()), "Issue(Changed)");
     failed(&mut to_session, now() + SignedDuration::from_mins(1), 1, None);
     assert_eq!(step(&to_session, now()), "Withdraw(Pending)", "a key never expires by itself");

@@ -111,8 +111,10 @@ fn what_a_role_says_of_itself_follows_from_its_config() {
     assert_eq!(said(&own_role(|r| r.spec.role = OTHER.into()), Some(&seen)), told(true, "NotGranted"));
     assert_eq!(said(&own_role(|r| r.spec.person = None), Some(&seen)), told(false, "RoleNotOfThisConfig"));
     assert_eq!(said(&own_role(|_| {}), None), told(false, "Pending"));
-    let stranger =
-        own_role(|r| r.metadata.name = Some(crate::reconcile::observed::role_name(&fresh().config).unwrap()));
+    let stranger = own_role(|r| {
+        r.metadata.name =
+            Some(crate::reconcile::observed::role_name(&fresh().config, ROLE.parse().ok().as_ref()).unwrap());
+    });
     assert_eq!(said(&stranger, Some(&fresh())), told(false, "Granted"), "under a generated name and not generated");
     let mut far = naming(healthy());
     far.identity = Some(Identity::new("arn:aws-cn:iam::123456789012:user/keyturn"));

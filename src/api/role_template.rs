@@ -1,0 +1,176 @@
+//! What `spec.role` may say instead of an ARN: text with DSS's own variables in it, filled in with what DSS's
+//! administrators noted about the person.
+
+use super::{InvalidRoleArn, RoleArn};
+use std::fmt;
+
+/// The pattern that the schema holds `spec.role` to: an ARN or a name, in which variables may stand. Variables are those
+/// that only administrators of DSS set; `${userProperty:…}`, which users edit themselves, is none of them.
+pub(super) const ROLE_PATTERN: &str =
+    r"^([A-Za-z0-9_+=,.@:/-]|\$\{adminProperty:[A-Za-z0-9_.-]{1,128}\}|\$\{dssUserLogin\})+$";
+
+/// A role with variables in it, such as `${adminProperty:associatedRole}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleTemplate {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Variable(Variable),
+}
+
+/// A variable, as DSS writes them ("Variables expansion" and "Per-user credentials" in DSS's reference documentation).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Variable {
+    /// `${adminProperty:NAME}`: an admin property of the user.
+    AdminProperty(String),
+    /// `${dssUserLogin}`: the user's login.
+    Login,
+}
+
+/// A text that is no role with variables.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} holds something that is no variable here; there are ${{adminProperty:NAME}} and ${{dssUserLogin}} (user properties, \
+     which users edit themselves, name no roles)"
+)]
+pub struct InvalidTemplate(String);
+
+/// Why a template that was filled in is no role.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRole {
+    /// It is neither an ARN nor a name.
+    #[error(transparent)]
+    Invalid(InvalidRoleArn),
+    /// It is a name only, and nobody says of which account.
+    #[error("{0:?} is the name of a role and not its ARN; awsAccountId of the DssInstance would complete it")]
+    NoAccount(String),
+}
+
+impl RoleTemplate {
+    /// Whether a role has variables in it.
+    #[must_use]
+    pub fn is_one(role: &str) -> bool {
+        role.contains('$')
+    }
+
+    /// Reads a role with variables.
+    ///
+    /// # Errors
+    /// If something in it looks like a variable and is none.
+    pub fn read(text: &str) -> Result<Self, InvalidTemplate> {
+        let invalid = || InvalidTemplate(text.chars().take(200).collect());
+        let (mut parts, mut rest) = (Vec::new(), text);
+        while let Some(at) = rest.find('$') {
+            let (before, from) = rest.split_at(at);
+            let (name, after) = from.strip_prefix("${").and_then(|from| from.split_once('}')).ok_or_else(invalid)?;
+            let variable = match name.strip_prefix("adminProperty:") {
+                Some(property) if !property.is_empty() => Variable::AdminProperty(property.to_owned()),
+                None if name == "dssUserLogin" => Variable::Login,
+                _ => return Err(invalid()),
+            };
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(Part::Variable(variable));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// Fills it in. `value` gives the value of a variable.
+    ///
+    /// # Errors
+    /// The first one that `value` fails with.
+    pub fn fill<E>(&self, value: impl Fn(&Variable) -> Result<String, E>) -> Result<String, E> {
+        let filled = self.parts.iter().map(|part| match part {
+            Part::Text(text) => Ok(text.clone()),
+            Part::Variable(variable) => value(variable),
+        });
+        filled.collect()
+    }
+}
+
+impl fmt::Display for RoleTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AdminProperty(name) => write!(f, "${{adminProperty:{name}}}"),
+            Self::Login => f.write_str("${dssUserLogin}"),
+        }
+    }
+}
+
+/// The role that a filled-in text names: an ARN as it is, or a name (with its path), which `account` and `partition`
+/// complete. DSS documents the name, and people write the ARN.
+///
+/// # Errors
+/// If it names no role.
+pub fn role_named(text: &str, partition: &str, account: Option<&str>) -> Result<RoleArn, NoRole> {
+    let text = text.trim();
+    if text.starts_with("arn:") || text.is_empty() {
+        return text.parse().map_err(NoRole::Invalid);
+    }
+    let name = text.strip_prefix('/').unwrap_or(text);
+    match account {
+        Some(account) => format!("arn:{partition}:iam::{account}:role/{name}").parse().map_err(NoRole::Invalid),
+        None => Err(NoRole::NoAccount(text.chars().take(200).collect())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(template: &str) -> String {
+        let template = RoleTemplate::read(template).unwrap();
+        let value = |variable: &Variable| match variable {
+            Variable::AdminProperty(name) => Ok(format!("<{name}>")),
+            Variable::Login => Ok::<_, ()>("alice".to_owned()),
+        };
+        template.fill(value).unwrap()
+    }
+
+    #[test]
+    fn variables_are_filled_in_wherever_they_stand() {
+        assert_eq!(filled("${adminProperty:associatedRole}"), "<associatedRole>");
+        assert_eq!(
+            filled("arn:aws:iam::123456789012:role/dss-${dssUserLogin}"),
+            "arn:aws:iam::123456789012:role/dss-alice"
+        );
+        assert_eq!(filled("${adminProperty:team}/${dssUserLogin}"), "<team>/alice");
+    }
+
+    #[test]
+    fn what_is_no_variable_here_is_refused() {
+        for text in
+            ["${userProperty:role}", "${", "$x", "${adminProperty:}", "${adminproperty:x}", "${dssUserLogin", "$${x}"]
+        {
+            assert!(RoleTemplate::read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_completed_and_an_arn_is_not() {
+        let named = |text, account| role_named(text, "aws-cn", account).map(|role| role.to_string());
+        let account = Some("123456789012");
+        assert_eq!(named("analyst", account).unwrap(), "arn:aws-cn:iam::123456789012:role/analyst");
+        assert_eq!(named("/team/analyst", account).unwrap(), "arn:aws-cn:iam::123456789012:role/team/analyst");
+        assert_eq!(named(" arn:aws:iam::210987654321:role/x\n", account).unwrap(), "arn:aws:iam::210987654321:role/x");
+        assert_eq!(named("analyst", None), Err(NoRole::NoAccount("analyst".to_owned())));
+        for text in ["", "a b", "role:x", "arn:aws:iam::123456789012:user/x", "x\nrole_arn = y"] {
+            assert!(matches!(named(text, account), Err(NoRole::Invalid(_))), "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The instances of DSS: looked at when they change and as often as `refresh` says.
+
+use super::Waker;
+use crate::{
+    api::DssInstance,
+    cluster::{CallError, Change},
+    reconcile::{InstanceContext, reconcile_instance},
+};
+use futures::{Stream, StreamExt as _, channel::mpsc::unbounded, stream};
+use kube::{
+    ResourceExt as _,
+    runtime::{
+        Controller,
+        controller::Action,
+        reflector::{ObjectRef, Store},
+    },
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+/// Never ends.
+pub(super) async fn run(
+    store: Store<DssInstance>,
+    changes: impl Stream<Item = Change<DssInstance>>,
+    wakers: Vec<Waker>,
+    context: InstanceContext,
+) {
+    let (wake, woken) = unbounded();
+    let mut known = HashMap::new();
+    // The receiver is there for as long as this is.
+    let one = |name: &str| drop(wake.unbounded_send(ObjectRef::<DssInstance>::new(name)));
+    let all = |known: &mut HashMap<String, Meaning>| {
+        *known = store.state().iter().map(|instance| (instance.name_any(), Meaning::of(instance))).collect();
+        for name in known.keys() {
+            one(name);
+        }
+        wakers.iter().for_each(Waker::all);
+    };
+    let following = changes.for_each(|change| {
+        match change {
+            Change::One(instance) => {
+                let name = instance.name_any();
+                let is_there = store.get(&ObjectRef::from_obj(&instance)).is_some();
+                let meaning = is_there.then(|| Meaning::of(&instance));
+                // What is written in status, by us, concerns nobody.
+                if known.get(&name) != meaning.as_ref() {
+                    match meaning {
+                        Some(meaning) => known.insert(name.clone(), meaning),
+                        None => known.remove(&name),
+                    };
+                    one(&name);
+                    for waker in &wakers {
+                        waker.users_changed(&name, None);
+                    }
+                    if !is_there {
+                        context.directory.forget(&name);
+                    }
+                }
+            }
+            Change::All => all(&mut known),
+        }
+        std::future::ready(())
+    });
+    let looks = Controller::for_stream(stream::pending(), store.clone())
+        .reconcile_on(woken)
+        .run(look, after_error, Arc::new(context.clone()))
+        .for_each(|_| std::future::ready(()));
+    futures::future::join(following, looks).await;
+}
+
+/// What of an instance concerns others.
+#[derive(PartialEq)]
+struct Meaning {
+    uid: Option<String>,
+    generation: Option<i64>,
+    is_going: bool,
+}
+
+impl Meaning {
+    fn of(instance: &DssInstance) -> Self {
+        Self {
+            uid: instance.uid(),
+            generation: instance.metadata.generation,
+            is_going: instance.metadata.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+async fn look(instance: Arc<DssInstance>, context: Arc<InstanceContext>) -> Result<Action, CallError> {
+    Box::pin(reconcile_instance(instance, &context)).await.map(Action::requeue)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
+fn after_error(instance: Arc<DssInstance>, error: &CallError, context: Arc<InstanceContext>) -> Action {
+    let wait = context.memory.call_failed(&instance.uid().unwrap_or_default());
+    tracing::warn!(name = instance.name_any(), %error, wait_ms = wait.as_millis(), "not finished; it will be tried again");
+    Action::requeue(Duration::try_from(wait).unwrap_or_default())
+}

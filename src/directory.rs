@@ -1,0 +1,344 @@
+//! What is known of every DSS: read once for all who use it, kept in memory, and lost without harm.
+//!
+//! One listing of users and one of API keys serve everybody until the next. What is created or deleted in between is
+//! entered here at once, so that no listing that began before makes it undone.
+
+use crate::dss::{Dss, DssError, InvalidTls, PersonalKey, Tls, User, Wire};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Makes the connection to a DSS: [`crate::dss::connect`], or a test's.
+pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send + Sync>;
+
+/// What is known of every DSS, by the name of its `DssInstance`. Clones share it.
+#[derive(Clone)]
+pub struct Directory {
+    connect: Connect,
+    listing: Arc<tokio::sync::Mutex<()>>,
+    instances: Arc<Mutex<HashMap<String, Known>>>,
+}
+
+#[derive(Default)]
+struct Known {
+    reach: Option<Reach>,
+    users: Option<Users>,
+    keys: Option<HashMap<String, PersonalKey>>,
+    /// What came and went since the last listing of keys began.
+    since: Vec<(String, Option<PersonalKey>)>,
+    trouble: Option<DssError>,
+}
+
+/// How a DSS is spoken to, and what that was made from.
+struct Reach {
+    dss: Dss,
+    url: String,
+    key: SecretString,
+    tls: Tls,
+}
+
+struct Users {
+    read_at: Timestamp,
+    listed: HashMap<String, Arc<User>>,
+    /// Asked for by name since they were missing from a list: there, or not.
+    asked: HashMap<String, Option<Arc<User>>>,
+}
+
+/// What is known of one login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeenUser {
+    /// Nothing: the users have not been read since the process started.
+    Unread,
+    /// The last listing does not show it, or not whole, and it has not been asked for by name.
+    Unlisted,
+    /// DSS says that there is no such user.
+    Missing,
+    /// There it is.
+    There(Arc<User>),
+}
+
+/// Why a DSS cannot be spoken to.
+#[derive(Debug, thiserror::Error)]
+pub enum NoReach {
+    /// The certificate authorities are none.
+    #[error(transparent)]
+    Tls(#[from] InvalidTls),
+    /// The URL is none, which the schema refuses.
+    #[error("url: {0}")]
+    Url(#[from] url::ParseError),
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Directory")
+    }
+}
+
+impl Directory {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(connect: Connect) -> Self {
+        Self { connect, listing: Arc::default(), instances: Arc::default() }
+    }
+
+    /// Speaks to this DSS with this key from now on. One that is spoken to so already keeps its connection.
+    ///
+    /// # Errors
+    /// If there can be no connection.
+    pub fn reach(&self, instance: &str, url: &str, key: &SecretString, tls: &Tls) -> Result<Dss, NoReach> {
+        let mut instances = self.lock();
+        let known = instances.entry(instance.to_owned()).or_default();
+        let same =
+            |reach: &&Reach| reach.url == url && reach.tls == *tls && reach.key.expose_secret() == key.expose_secret();
+        if let Some(reach) = known.reach.as_ref().filter(same) {
+            return Ok(reach.dss.clone());
+        }
+        let dss = Dss::new(url, key.clone(), (self.connect)(tls)?)?;
+        known.reach = Some(Reach { dss: dss.clone(), url: url.to_owned(), key: key.clone(), tls: tls.clone() });
+        Ok(dss)
+    }
+
+    /// The DSS, spoken to as its admin.
+    #[must_use]
+    pub fn dss(&self, instance: &str) -> Option<Dss> {
+        self.lock().get(instance)?.reach.as_ref().map(|reach| reach.dss.clone())
+    }
+
+    /// Forgets a DSS.
+    pub fn forget(&self, instance: &str) {
+        self.lock().remove(instance);
+    }
+
+    // ---- users ----
+
+    /// Learns a whole listing. Returns the logins of which something else is known now.
+    #[must_use = "whoever is concerned has to be told"]
+    pub fn learn_users(&self, instance: &str, read_at: Timestamp, users: Vec<User>) -> BTreeSet<String> {
+        let listed: HashMap<String, Arc<User>> =
+            users.into_iter().map(|user| (user.login.clone(), Arc::new(user))).collect();
+        let mut instances = self.lock();
+        let known = instances.entry(instance.to_owned()).or_default();
+        known.trouble = None;
+        let before = known.users.take();
+        let mut asked = HashMap::new();
+        let mut changed: BTreeSet<String> = BTreeSet::new();
+        if let Some(before) = before {
+            let was = |login: &String| before.listed.get(login).or_else(|| before.asked.get(login)?.as_ref());
+            changed
+                .extend(listed.iter().filter(|(login, user)| was(login) != Some(user)).map(|(login, _)| login.clone()));
+            changed.extend(before.listed.keys().filter(|login| !listed.contains_key(*login)).cloned());
+            // Whoever is gone is not asked for again; whoever is there and not listed may have gone since.
+            asked = before
+                .asked
+                .into_iter()
+                .filter(|(login, user)| user.is_none() && !listed.contains_key(login))
+                .collect();
+        } else {
+            changed.extend(listed.keys().cloned());
+        }
+        known.users = Some(Users { read_at, listed, asked });
+        changed
+    }
+
+    /// Learns of one login that was asked for by name.
+    pub fn learn_user(&self, instance: &str, login: &str, user: Option<User>) {
+        if let Some(users) = self.lock().get_mut(instance).and_then(|known| known.users.as_mut()) {
+            users.asked.insert(login.to_owned(), user.map(Arc::new));
+        }
+    }
+
+    /// What is known of a login.
+    #[must_use]
+    pub fn user(&self, instance: &str, login: &str) -> SeenUser {
+        let instances = self.lock();
+        let Some(users) = instances.get(instance).and_then(|known| known.users.as_ref()) else {
+            return SeenUser::Unread;
+        };
+        match (users.listed.get(login), users.asked.get(login)) {
+            (Some(user), _) if user.admin_properties.is_some() => SeenUser::There(user.clone()),
+            (_, Some(Some(user))) => SeenUser::There(user.clone()),
+            (None, Some(None)) => SeenUser::Missing,
+            _ => SeenUser::Unlisted,
+        }
+    }
+
+    /// When the users were listed, if they were since the process started.
+    #[must_use]
+    pub fn users_read_at(&self, instance: &str) -> Option<Timestamp> {
+        Some(self.lock().get(instance)?.users.as_ref()?.read_at)
+    }
+
+    /// Notes that a listing failed.
+    pub fn failed(&self, instance: &str, error: DssError) {
+        self.lock().entry(instance.to_owned()).or_default().trouble = Some(error);
+    }
+
+    /// Why the last listing failed, if it did.
+    #[must_use]
+    pub fn trouble(&self, instance: &str) -> Option<DssError> {
+        self.lock().get(instance)?.trouble.clone()
+    }
+
+    // ---- personal API keys that are ours ----
+
+    /// A listing of keys begins: what comes and goes from here on counts more than what it will show.
+    fn listing_keys(&self, instance: &str) {
+        self.lock().entry(instance.to_owned()).or_default().since.clear();
+    }
+
+    /// Learns a listing of the keys that are ours. Returns whether something else is known now.
+    fn learn_keys(&self, instance: &str, keys: Vec<PersonalKey>) -> bool {
+        let mut instances = self.lock();
+        let known = instances.entry(instance.to_owned()).or_default();
+        let mut keys: HashMap<String, PersonalKey> = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
+        for (id, change) in known.since.drain(..) {
+            match change {
+                Some(key) => keys.insert(id, key),
+                None => keys.remove(&id),
+            };
+        }
+        let changed = known.keys.as_ref() != Some(&keys);
+        known.keys = Some(keys);
+        changed
+    }
+
+    /// Enters a key that was just created.
+    pub fn created(&self, instance: &str, key: PersonalKey) {
+        self.note(instance, key.id.clone(), Some(key));
+    }
+
+    /// Strikes out a key that was just deleted.
+    pub fn deleted(&self, instance: &str, id: &str) {
+        self.note(instance, id.to_owned(), None);
+    }
+
+    /// The keys with this label, from the last listing or, if there is none, from one that is made now. Many who ask at
+    /// once wait for the same listing. Only keys whose label begins with `prefix` are kept.
+    ///
+    /// # Errors
+    /// If DSS does not list them.
+    pub async fn keys_or_list(
+        &self,
+        instance: &str,
+        dss: &Dss,
+        prefix: &str,
+        label: &str,
+    ) -> Result<Vec<PersonalKey>, DssError> {
+        let _alone = self.listing.lock().await;
+        if let Some(keys) = self.keys(instance, label) {
+            return Ok(keys);
+        }
+        self.list_keys(instance, dss, prefix).await?;
+        Ok(self.keys(instance, label).unwrap_or_default())
+    }
+
+    /// Lists the keys that are ours. Returns whether something else is known now.
+    ///
+    /// # Errors
+    /// If DSS does not list them.
+    pub async fn list_keys(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
+        self.listing_keys(instance);
+        let mut keys = dss.personal_keys().await?;
+        keys.retain(|key| key.label.starts_with(prefix));
+        Ok(self.learn_keys(instance, keys))
+    }
+
+    fn note(&self, instance: &str, id: String, change: Option<PersonalKey>) {
+        let mut instances = self.lock();
+        let known = instances.entry(instance.to_owned()).or_default();
+        known.since.push((id.clone(), change.clone()));
+        if let Some(keys) = known.keys.as_mut() {
+            match change {
+                Some(key) => keys.insert(id, key),
+                None => keys.remove(&id),
+            };
+        }
+    }
+
+    /// The keys with this label; `None` if the keys have not been listed since the process started.
+    #[must_use]
+    pub fn keys(&self, instance: &str, label: &str) -> Option<Vec<PersonalKey>> {
+        let instances = self.lock();
+        let keys = instances.get(instance)?.keys.as_ref()?;
+        let mut keys: Vec<PersonalKey> = keys.values().filter(|key| key.label == label).cloned().collect();
+        keys.sort_by(|one, other| one.id.cmp(&other.id));
+        Some(keys)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> Directory {
+        Directory::new(Arc::new(|_| Err(InvalidTls::CaBundle)))
+    }
+
+    fn user(login: &str, role: Option<&str>) -> User {
+        let properties = role.map(|role| [("role".to_owned(), role.to_owned())].into());
+        User { login: login.to_owned(), enabled: true, admin_properties: properties }
+    }
+
+    fn names(changed: &BTreeSet<String>) -> Vec<&str> {
+        changed.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_listing_tells_whom_something_changed_for() {
+        let known = directory();
+        let at = Timestamp::UNIX_EPOCH;
+        let listing = |role| vec![user("alice", Some(role)), user("bob", Some("b"))];
+        assert_eq!(names(&known.learn_users("d", at, listing("a"))), ["alice", "bob"], "the first is all new");
+        assert_eq!(names(&known.learn_users("d", at, listing("a"))), [""; 0]);
+        assert_eq!(names(&known.learn_users("d", at, listing("other"))), ["alice"]);
+        assert_eq!(names(&known.learn_users("d", at, vec![user("bob", Some("b"))])), ["alice"], "who is missing now");
+    }
+
+    #[test]
+    fn who_is_missing_is_asked_for_once_by_name() {
+        let known = directory();
+        assert_eq!(known.user("d", "alice"), SeenUser::Unread);
+        let list = |users| known.learn_users("d", Timestamp::UNIX_EPOCH, users);
+        list(vec![user("bob", None)]);
+        assert_eq!(known.user("d", "alice"), SeenUser::Unlisted);
+        assert_eq!(known.user("d", "bob"), SeenUser::Unlisted, "a listing without properties does not show enough");
+
+        known.learn_user("d", "alice", None);
+        known.learn_user("d", "bob", Some(user("bob", Some("b"))));
+        assert_eq!(known.user("d", "alice"), SeenUser::Missing);
+        assert!(matches!(known.user("d", "bob"), SeenUser::There(_)));
+
+        list(vec![]);
+        assert_eq!(known.user("d", "alice"), SeenUser::Missing, "once is enough");
+        assert_eq!(known.user("d", "bob"), SeenUser::Unlisted, "who was there may have gone");
+        list(vec![user("alice", Some("a"))]);
+        assert!(matches!(known.user("d", "alice"), SeenUser::There(_)), "a listing shows who has come");
+        list(vec![]);
+        assert_eq!(known.user("d", "alice"), SeenUser::Unlisted);
+    }
+
+    #[test]
+    fn keys_are_known_as_they_come_and_go() {
+        let known = directory();
+        let key = |id: &str, label: &str| PersonalKey { id: id.into(), user: "alice".into(), label: label.into() };
+        known.listing_keys("d");
+        known.created("d", key("0", "ours"));
+        assert_eq!(known.keys("d", "ours"), None, "not listed yet: there may be others");
+        assert!(known.learn_keys("d", vec![key("1", "ours")]), "the listing began before");
+        assert_eq!(known.keys("d", "ours").unwrap().len(), 2);
+        assert!(!known.learn_keys("d", vec![key("1", "ours"), key("0", "ours")]));
+        known.listing_keys("d");
+        known.learn_keys("d", vec![key("1", "ours"), key("2", "theirs")]);
+        known.created("d", key("3", "ours"));
+        known.deleted("d", "1");
+        assert_eq!(known.keys("d", "ours"), Some(vec![key("3", "ours")]));
+    }
+}

@@ -1,0 +1,121 @@
+//! Obtains the API key of DSS that goes into the Secret, and has DSS say whose it is.
+//!
+//! Before a key is created, finalizers say where it may be: on the config, so that its deletion takes the key along, and
+//! on the instance. Whatever happens then, the key is found again by its label.
+
+use super::not_spoken_to;
+use crate::{
+    api::{AwsConfig, DssInstance, Reason, names},
+    cluster::CallError,
+    credentials::{IssueError, Pace},
+    dss::{Dss, PersonalKey},
+    reconcile::{
+        Context,
+        decide::{Accepted, DssAsk, KeyStep},
+        dss::key_label,
+        observed::{HeldKey, Observed},
+        report::Done,
+    },
+};
+use kube::ResourceExt as _;
+use secrecy::SecretString;
+
+/// The key, or why there is none; `call_failed` if that is the API server's doing.
+pub(super) async fn obtain(context: &Context, seen: &Observed, accepted: &Accepted, step: &KeyStep) -> Done {
+    let with = |api_key: Option<HeldKey>| Done { api_key, ..Done::default() };
+    let Some(ask) = &accepted.dss else { return Done::default() };
+    match step {
+        KeyStep::None => Done::default(),
+        KeyStep::Keep(held) => with(Some(held.clone())),
+        KeyStep::Hold { former, .. } => with(former.clone()),
+        KeyStep::Deliver { offered, former } => match proven(context, ask, &offered.key).await {
+            Ok(()) => with(Some(offered.clone())),
+            Err(error) => {
+                // Whose owner put another's key there does not go on with the former one.
+                let api_key = former.clone().filter(|_| error.reason != Reason::DssUserMismatch);
+                Done { api_key, api_key_failed: Some(error), ..Done::default() }
+            }
+        },
+        KeyStep::Create { former } => create(context, seen, ask, former.as_ref()).await,
+    }
+}
+
+async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option<&HeldKey>) -> Done {
+    let without = |error| Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() };
+    let Some(dss) = context.directory.dss(&ask.instance) else { return without(not_spoken_to(&ask.instance)) };
+    if let Err(error) = announce(context, seen, &ask.instance).await {
+        return Done { call_failed: Some(error), ..Done::default() };
+    }
+    match created(context, seen, ask, &dss).await {
+        Ok(held) => Done { api_key: Some(held), ..Done::default() },
+        Err(error) => without(error),
+    }
+}
+
+async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) -> Result<HeldKey, IssueError> {
+    let config = &seen.config;
+    let label = key_label(&context.cluster_name, config);
+    let description = format!(
+        "Created by keyturn for AwsConfig {} in namespace {} of cluster {}, which deletes it. Do not edit.",
+        config.name_any(),
+        config.namespace().unwrap_or_default(),
+        context.cluster_name
+    );
+    let created = dss.create_personal_key(&ask.login, &label, &description).await;
+    let created = created.map_err(|error| IssueError::of_dss(&error))?;
+    let entry = PersonalKey { id: created.id.clone(), user: ask.login.clone(), label };
+    context.directory.created(&ask.instance, entry);
+    tracing::info!(
+        instance = ask.instance,
+        login = ask.login,
+        id = created.id,
+        "a personal API key was created in DSS"
+    );
+    if let Err(error) = proven(context, ask, &created.key).await {
+        // Not this person's, or not proven to be: it is of no use to anybody.
+        if dss.delete_personal_key(&created.id, &ask.login).await.is_ok() {
+            context.directory.deleted(&ask.instance, &created.id);
+        }
+        return Err(error);
+    }
+    Ok(HeldKey { record: ask.record(created.id, &created.key), key: created.key })
+}
+
+/// Has DSS say whose key it is.
+async fn proven(context: &Context, ask: &DssAsk, key: &SecretString) -> Result<(), IssueError> {
+    let dss = context.directory.dss(&ask.instance).ok_or_else(|| not_spoken_to(&ask.instance))?;
+    let info = dss.with_key(key.clone()).auth_info().await.map_err(|error| IssueError::of_dss(&error))?;
+    if info.login() == Some(ask.login.as_str()) {
+        return Ok(());
+    }
+    let whose = info.login().map_or("nobody's".to_owned(), |login| format!("\"{login}\"'s"));
+    let message = format!(
+        "DssInstance \"{}\" says that the API key is {whose}, and it has to be \"{}\"'s; it is not delivered",
+        ask.instance, ask.login
+    );
+    Err(IssueError { reason: Reason::DssUserMismatch, pace: Pace::Slow, message })
+}
+
+/// The config's finalizer first: whoever takes the instance's away looks at the configs.
+async fn announce(context: &Context, seen: &Observed, instance: &str) -> Result<(), CallError> {
+    let finalizer = format!("{}{instance}", names::DSS_FINALIZER);
+    let config: &AwsConfig = &seen.config;
+    if !config.finalizers().contains(&finalizer) {
+        let mut finalizers = config.finalizers().to_vec();
+        finalizers.push(finalizer);
+        let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
+        let write = context.calls.finalizers(config, &finalizers);
+        context.views.configs.ahead().write(&namespace, &name, write).await?;
+    }
+    let found: Option<std::sync::Arc<DssInstance>> = context.views.instances.get("", instance);
+    let Some(found) = found.filter(|found| !found.finalizers().iter().any(is_ours)) else { return Ok(()) };
+    let mut finalizers = found.finalizers().to_vec();
+    finalizers.push(names::DSS_INSTANCE_FINALIZER.to_owned());
+    let write = context.calls.finalizers(found.as_ref(), &finalizers);
+    context.views.instances.ahead().write("", instance, write).await?;
+    Ok(())
+}
+
+fn is_ours(finalizer: &String) -> bool {
+    finalizer == names::DSS_INSTANCE_FINALIZER
+}

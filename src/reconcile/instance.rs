@@ -1,0 +1,268 @@
+//! What happens each time that a `DssInstance` is looked at: its admin key, its users and the API keys of ours are read
+//! again, for all who use it at once, and whoever is concerned is woken.
+
+use super::{Memory, Views, dss::key_label_prefix, schedule, until};
+use crate::{
+    api::{
+        ConditionType, DssInstance, DssInstanceStatus, Reason, condition, names, same_ignoring_times, set_conditions,
+    },
+    clock::{Clock, whole_seconds},
+    cluster::{CallError, Calls, Watched},
+    directory::Directory,
+    dss::{Dss, DssError, Kind, Tls},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// Wakes the configs that use an instance: those with one of these logins, or all.
+pub type WakeUsers = Arc<dyn Fn(&str, Option<&BTreeSet<String>>) + Send + Sync>;
+
+/// Everything that the look at an instance works with. One for all scopes.
+#[derive(Clone)]
+pub struct InstanceContext {
+    /// Half of every label.
+    pub cluster_name: Arc<str>,
+    /// The only source of time.
+    pub clock: Clock,
+    /// What we ask of the API server.
+    pub calls: Calls,
+    /// All instances.
+    pub instances: Watched<DssInstance>,
+    /// The views of every scope.
+    pub views: Arc<[Views]>,
+    /// What is known of every DSS.
+    pub directory: Directory,
+    /// What this process remembers.
+    pub memory: Arc<Memory>,
+    /// Whom to tell.
+    pub wake: WakeUsers,
+}
+
+/// What came of a reading.
+struct Reading {
+    version: Option<String>,
+    reachable: Result<(), Statement>,
+    authorized: Result<(), Statement>,
+    users_read_at: Option<Timestamp>,
+}
+
+#[derive(Clone)]
+struct Statement(Reason, String);
+
+/// How often an instance that is being deleted looks whether its API keys are gone.
+const FAREWELL: SignedDuration = SignedDuration::from_secs(5);
+
+/// Looks at an instance. Returns when to look again.
+///
+/// # Errors
+/// If the API server refused or did not answer a call.
+#[tracing::instrument(name = "instance", skip_all, fields(name = instance.name_any()))]
+pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceContext) -> Result<Duration, CallError> {
+    let name = instance.name_any();
+    for views in context.views.iter() {
+        if !views.whole().await {
+            return Ok(super::views::MOMENT);
+        }
+    }
+    let Some(instance) = context.instances.get("", &name) else {
+        context.directory.forget(&name);
+        return Ok(until(context.clock.now(), None));
+    };
+    let has_keys = || context.views.iter().any(|views| views.has_keys_in(&name));
+    let has_finalizer = instance.finalizers().iter().any(|finalizer| finalizer == names::DSS_INSTANCE_FINALIZER);
+    let now = context.clock.now();
+    if let Some(Time(since)) = &instance.metadata.deletion_timestamp {
+        return farewell(context, &instance, has_finalizer, has_keys(), now.duration_since(*since)).await;
+    }
+    let reading = read(context, &instance, has_finalizer || has_keys()).await?;
+    let now = context.clock.now();
+    let fine = reading.reachable.is_ok() && reading.authorized.is_ok();
+    report(context, &instance, reading, now).await?;
+    // The finalizer is there while there may be a key; the configs' own say whether there may.
+    if has_finalizer && !has_keys() {
+        free(context, &instance).await?;
+    }
+    let uid = instance.uid().unwrap_or_default();
+    let refresh = instance.spec.refresh.length().unwrap_or(schedule::RESYNC);
+    let wait = if fine {
+        context.memory.call_succeeded(&uid);
+        refresh
+    } else {
+        context.memory.call_failed(&uid).min(refresh)
+    };
+    Ok(until(now, now.saturating_add(wait).ok()))
+}
+
+async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> Result<Reading, CallError> {
+    let name = instance.name_any();
+    let mut reading = Reading { version: None, reachable: Ok(()), authorized: Ok(()), users_read_at: None };
+    let dss = match reach(context, instance).await? {
+        Ok(dss) => dss,
+        Err(statement) => {
+            reading.reachable = Err(Statement(Reason::Pending, "it has not been tried".to_owned()));
+            reading.authorized = Err(statement);
+            return Ok(reading);
+        }
+    };
+    let had_trouble = context.directory.trouble(&name).is_some();
+    let answered = async {
+        // Some releases have no such route. Whoever says so is there.
+        match dss.version().await {
+            Ok(version) => reading.version = version,
+            Err(error) if error.kind.passes() || error.kind == Kind::Unauthenticated => return Err(error),
+            Err(_) => {}
+        }
+        let began = context.clock.now();
+        let users = dss.users().await?;
+        tracing::debug!(users = users.len(), "read the users of DSS");
+        let changed = context.directory.learn_users(&name, began, users);
+        reading.users_read_at = Some(began);
+        let other_keys = if keys {
+            context.directory.list_keys(&name, &dss, &key_label_prefix(&context.cluster_name)).await?
+        } else {
+            false
+        };
+        if had_trouble || other_keys {
+            (context.wake)(&name, None);
+        } else if !changed.is_empty() {
+            (context.wake)(&name, Some(&changed));
+        }
+        Ok(())
+    };
+    if let Err(error) = answered.await {
+        judge(&mut reading, &error);
+        context.directory.failed(&name, error);
+        if !had_trouble {
+            (context.wake)(&name, None);
+        }
+    }
+    Ok(reading)
+}
+
+/// The DSS, spoken to with the admin key as it is now.
+async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Result<Dss, Statement>, CallError> {
+    let spec = &instance.spec;
+    let named = &spec.api_key_secret_ref;
+    let secret = context.calls.secret(&named.namespace, &named.name).await?;
+    let denied = |what: String| Ok(Err(Statement(Reason::DssDenied, what)));
+    let Some(secret) = secret else {
+        return denied(format!(
+            "Secret \"{}/{}\", which apiKeySecretRef names, does not exist",
+            named.namespace, named.name
+        ));
+    };
+    let key = match super::observe::read_api_key(&super::observe::data(secret), &named.key) {
+        Ok(key) => key,
+        Err(why) => return denied(format!("Secret \"{}/{}\" holds no admin key: {why}", named.namespace, named.name)),
+    };
+    let tls = Tls { ca_bundle: spec.ca_bundle.clone(), insecure_skip_verify: spec.insecure_skip_verify };
+    let reached = context.directory.reach(&instance.name_any(), &spec.url, &key, &tls);
+    Ok(reached.map_err(|error| Statement(Reason::InvalidSpec, error.to_string())))
+}
+
+fn judge(reading: &mut Reading, error: &DssError) {
+    let statement = |reason, what: &str| Err(Statement(reason, format!("{what}{error}")));
+    if error.kind.passes() {
+        reading.reachable = statement(Reason::DssUnreachable, "");
+        reading.authorized = statement(Reason::DssUnreachable, "not known: ");
+    } else if error.kind == Kind::Unauthenticated {
+        reading.authorized =
+            statement(Reason::DssDenied, "DSS does not know the admin key; put a valid one into its Secret: ");
+    } else {
+        let what =
+            "the admin key lacks a right; it has to be a global API key with admin rights, or an administrator's: ";
+        reading.authorized = statement(Reason::DssDenied, what);
+    }
+}
+
+async fn report(
+    context: &InstanceContext,
+    instance: &DssInstance,
+    reading: Reading,
+    now: Timestamp,
+) -> Result<(), CallError> {
+    let before = instance.status.clone().unwrap_or_default();
+    let make = |type_: ConditionType, outcome: &Result<(), Statement>, fine: &str| {
+        let generation = instance.metadata.generation;
+        match outcome {
+            Ok(()) => condition(type_, true, Reason::Granted.as_str(), fine, generation, now),
+            Err(Statement(reason, message)) => condition(type_, false, reason.as_str(), message, generation, now),
+        }
+    };
+    let reachable = make(ConditionType::Reachable, &reading.reachable, "DSS answers");
+    let authorized = make(ConditionType::Authorized, &reading.authorized, "the admin key may read users and API keys");
+    // Who cannot be reached says nothing about rights: what was last true stays.
+    let known = before.conditions.iter().find(|condition| condition.type_ == authorized.type_);
+    let authorized = match (&reading.reachable, known) {
+        (Err(Statement(Reason::DssUnreachable, _)), Some(known)) => known.clone(),
+        _ => authorized,
+    };
+    let told = before.users_read_at.as_ref().map(|Time(at)| *at);
+    let after = DssInstanceStatus {
+        observed_generation: instance.metadata.generation,
+        conditions: set_conditions(&before.conditions, vec![reachable, authorized]),
+        version: reading.version.or_else(|| before.version.clone()),
+        users_read_at: reading
+            .users_read_at
+            .filter(|at| is_news(instance, told, *at))
+            .or(told)
+            .map(whole_seconds)
+            .map(Time),
+    };
+    let same = same_ignoring_times(&before.conditions, &after.conditions)
+        && before.version == after.version
+        && before.users_read_at == after.users_read_at
+        && before.observed_generation == after.observed_generation;
+    if same {
+        return Ok(());
+    }
+    for condition in after.conditions.iter().filter(|condition| condition.status == "False") {
+        tracing::warn!(condition = condition.type_, reason = condition.reason, "{}", condition.message);
+    }
+    let name = instance.name_any();
+    let write = context.calls.instance_status(&name, &after);
+    context.instances.ahead().write("", &name, write).await?;
+    Ok(())
+}
+
+/// A time alone is no reason to write status: it is told to within a twentieth of `maxStale`.
+fn is_news(instance: &DssInstance, told: Option<Timestamp>, at: Timestamp) -> bool {
+    let most = instance.spec.max_stale.length().unwrap_or_default() / 20;
+    told.is_none_or(|told| at.duration_since(told) >= most)
+}
+
+/// An instance that is being deleted stays until the API keys that were created in it are deleted; not for ever.
+async fn farewell(
+    context: &InstanceContext,
+    instance: &DssInstance,
+    has_finalizer: bool,
+    has_keys: bool,
+    waited: SignedDuration,
+) -> Result<Duration, CallError> {
+    let now = context.clock.now();
+    if has_finalizer {
+        if has_keys && waited <= schedule::GIVE_UP {
+            (context.wake)(&instance.name_any(), None);
+            return Ok(until(now, now.saturating_add(FAREWELL).ok()));
+        }
+        if has_keys {
+            let prefix = key_label_prefix(&context.cluster_name);
+            tracing::error!(
+                prefix,
+                "API keys whose label begins so may be left in this DSS: they could not be deleted in time"
+            );
+        }
+        free(context, instance).await?;
+    }
+    Ok(until(now, None))
+}
+
+async fn free(context: &InstanceContext, instance: &DssInstance) -> Result<(), CallError> {
+    let stays = |finalizer: &&String| *finalizer != names::DSS_INSTANCE_FINALIZER;
+    let finalizers: Vec<String> = instance.finalizers().iter().filter(stays).cloned().collect();
+    let write = context.calls.finalizers(instance, &finalizers);
+    context.instances.ahead().write("", &instance.name_any(), write).await?;
+    Ok(())
+}

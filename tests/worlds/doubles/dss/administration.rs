@@ -1,0 +1,149 @@
+//! The test as the instance's administrator, who does by hand what takes effect at once.
+
+use super::key::{GlobalKey, Wanted};
+use super::user::User;
+use super::{ADMIN_KEY_ID, Connection, Dss, PersonalKey, Sessions};
+
+/// Users. Those that are spoken of have to exist.
+impl Dss {
+    /// Adds a user. Members of [`super::ADMINISTRATORS`] are administrators.
+    pub fn add_user(&self, login: &str, groups: &[&str]) {
+        let user = User::new(login, groups, (self.clock)());
+        self.lock().users.insert(login.to_owned(), user);
+    }
+
+    /// Removes a user. The user's keys stay in the lists but are nobody's: they open nothing.
+    /// (Whether a real DSS drops them is not known; a user who is added again has them back here.)
+    pub fn remove_user(&self, login: &str) {
+        self.lock().users.remove(login).expect("a user of this login");
+    }
+
+    /// Removes a user and adds the same under another login, without keys: DSS cannot rename.
+    pub fn rename_user(&self, from: &str, to: &str) {
+        let mut state = self.lock();
+        let mut user = state.users.remove(from).expect("a user of this login");
+        to.clone_into(&mut user.login);
+        state.users.insert(to.to_owned(), user);
+    }
+
+    /// Lets a user in, or not: then nobody may act as that user either.
+    pub fn set_enabled(&self, login: &str, enabled: bool) {
+        self.change(login, |user| user.enabled = enabled);
+    }
+
+    /// Puts a user into these groups and no others.
+    pub fn set_groups(&self, login: &str, groups: &[&str]) {
+        self.change(login, |user| user.groups = groups.iter().map(|&group| group.to_owned()).collect());
+    }
+
+    /// Sets or takes away a property that only administrators see and change.
+    pub fn set_admin_property(&self, login: &str, name: &str, value: Option<&str>) {
+        self.change(login, |user| match value {
+            Some(value) => drop(user.admin_properties.insert(name.to_owned(), value.to_owned())),
+            None => drop(user.admin_properties.remove(name)),
+        });
+    }
+
+    /// Sets or takes away a property that users change themselves.
+    pub fn set_user_property(&self, login: &str, name: &str, value: Option<&str>) {
+        self.change(login, |user| match value {
+            Some(value) => drop(user.own_properties.insert(name.to_owned(), value.to_owned())),
+            None => drop(user.own_properties.remove(name)),
+        });
+    }
+
+    fn change(&self, login: &str, change: impl FnOnce(&mut User)) {
+        change(self.lock().users.get_mut(login).expect("a user of this login"));
+    }
+}
+
+/// Keys.
+impl Dss {
+    /// The administrator's key has this value from now on; the one before is unknown.
+    pub fn rotate_admin_key(&self, value: &str) {
+        self.change_admin_key(|key| value.clone_into(&mut key.value));
+    }
+
+    /// The administrator's key stays known, but is no administrator's any more.
+    pub fn revoke_admin_right(&self) {
+        self.change_admin_key(|key| key.admin = false);
+    }
+
+    /// The administrator's key is one again.
+    pub fn restore_admin_right(&self) {
+        self.change_admin_key(|key| key.admin = true);
+    }
+
+    fn change_admin_key(&self, change: impl FnOnce(&mut GlobalKey)) {
+        let mut state = self.lock();
+        let mut keys = state.global_keys.iter_mut();
+        change(keys.find(|key| key.id == ADMIN_KEY_ID).expect("it is never taken away"));
+    }
+
+    /// Adds a global key that is no administrator's, with the rights of these groups.
+    pub fn add_global_key(&self, id: &str, value: &str, groups: &[&str]) {
+        let groups = groups.iter().map(|&group| group.to_owned()).collect();
+        let key = GlobalKey { id: id.to_owned(), value: value.to_owned(), groups, admin: false };
+        self.lock().global_keys.push(key);
+    }
+
+    /// The personal keys that there are, in the order of creation.
+    pub fn personal_keys(&self) -> Vec<PersonalKey> {
+        self.lock().personal_keys.clone()
+    }
+
+    /// How many personal keys were ever created, by whomever.
+    pub fn keys_ever(&self) -> usize {
+        self.lock().keys_ever
+    }
+
+    /// Creates a personal key as its user would, on DSS' own pages.
+    pub fn add_personal_key(&self, user: &str, label: &str) -> PersonalKey {
+        let wanted = Wanted { user: user.to_owned(), label: label.to_owned(), description: String::new() };
+        self.create_key(wanted, user)
+    }
+
+    /// Deletes a personal key. If there is none, nothing happens.
+    pub fn delete_personal_key(&self, id: &str) {
+        self.lock().personal_keys.retain(|key| key.id != id);
+    }
+}
+
+/// Connections, the sessions behind them, and the instance.
+impl Dss {
+    /// Adds a connection, or replaces the one of this name.
+    pub fn add_connection(&self, name: &str, connection: Connection) {
+        self.lock().connections.insert(name.to_owned(), connection);
+    }
+
+    /// Removes a connection.
+    pub fn remove_connection(&self, name: &str) {
+        self.lock().connections.remove(name);
+    }
+
+    /// Where the sessions of AssumeRole connections come from, from now on.
+    pub fn set_sessions(&self, sessions: Sessions) {
+        self.lock().sessions = sessions;
+    }
+
+    /// Whether the credential of an AssumeRole connection says when it ends (RFC 3339, in
+    /// `expiration`). Off by default: a real DSS is not known to.
+    pub fn tells_expiration(&self, tells: bool) {
+        self.lock().tells_expiration = tells;
+    }
+
+    /// Whether the same role for the same user is the same session each time. Off by default.
+    pub fn caches_sessions(&self, caches: bool) {
+        self.lock().caches_sessions = caches;
+    }
+
+    /// Forgets the sessions that were cached.
+    pub fn forget_sessions(&self) {
+        self.lock().cached.clear();
+    }
+
+    /// The version that the instance says it is.
+    pub fn set_version(&self, version: &str) {
+        version.clone_into(&mut self.lock().version);
+    }
+}

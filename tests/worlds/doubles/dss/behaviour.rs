@@ -1,0 +1,109 @@
+//! How DSS, or what stands in front of it, behaves when it does not simply answer.
+//!
+//! DSS usually sits behind a proxy and a single sign-on. Those answer in HTML and with redirects
+//! where a client expects JSON, which is what most of these are about.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{self, Refusal};
+use super::caller::presented_key;
+use crate::doubles::rules::Effect;
+use crate::doubles::wire::ConnectionLost;
+
+/// What happens to a call. The last three only colour the answer; the rest are the answer. Unless
+/// it says otherwise, nothing of what was asked for is carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// 500 with an error of DSS.
+    ServerError,
+    /// Any error of DSS.
+    Error {
+        /// The HTTP status.
+        status: u16,
+        /// The Java class of the exception.
+        error_type: String,
+        /// The message.
+        message: String,
+    },
+    /// 401 whose message repeats the key that was sent: what must not be passed on as it is.
+    EchoedKey,
+    /// 502 with the HTML page of a proxy in between.
+    BadGateway,
+    /// 503 with the HTML page that is shown while DSS restarts.
+    Maintenance,
+    /// 200 with an HTML login page instead of JSON.
+    LoginPage,
+    /// 302 to the login page of another host.
+    RedirectToLogin,
+    /// 302 to this URL.
+    RedirectTo(String),
+    /// 429 with `Retry-After`.
+    TooManyRequests {
+        /// `Retry-After`.
+        retry_after_seconds: u64,
+    },
+    /// The connection breaks before the call reaches DSS.
+    ConnectionFailure,
+    /// There is never an answer.
+    Hang,
+    /// The call is carried out and answered, but so many blanks come before the JSON; the length
+    /// is not announced. A client that reads to the end finds a right answer.
+    HugeBody(usize),
+    /// The call is carried out; of the answer's body only the first half arrives.
+    Garbled,
+    /// The call is carried out, and then the connection breaks: a key is created and nobody knows.
+    AnswerLost,
+    /// The answer comes that much later; until then the call is not carried out.
+    Latency(Duration),
+    /// These logins are not in the list of users, though they exist.
+    UsersMissingFromListing(Vec<String>),
+    /// Lists (of users, of keys) are empty, whatever there is. Other calls use up a turn, too.
+    EmptyListing,
+}
+
+impl Effect for Behaviour {
+    fn is_the_answer(&self) -> bool {
+        !matches!(self, Self::Latency(_) | Self::UsersMissingFromListing(_) | Self::EmptyListing)
+    }
+}
+
+impl Behaviour {
+    /// The answer in place of DSS' own, for the behaviours that carry nothing out. Not for `Hang`.
+    pub(super) fn instead(&self, headers: &HeaderMap) -> Option<Response> {
+        Some(match self {
+            Self::ServerError => {
+                let message = "Internal error (by a test)";
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "java.lang.RuntimeException", message).into_response()
+            }
+            Self::Error { status, error_type, message } => {
+                let status = StatusCode::from_u16(*status).expect("an HTTP status");
+                Refusal::new(status, error_type, message).into_response()
+            }
+            Self::EchoedKey => {
+                let key = presented_key(headers).unwrap_or_default();
+                Refusal::unauthenticated(format!("Invalid API key: {key}")).into_response()
+            }
+            Self::BadGateway => answer::page(StatusCode::BAD_GATEWAY, "502 Bad Gateway"),
+            Self::Maintenance => answer::page(StatusCode::SERVICE_UNAVAILABLE, "DSS is restarting"),
+            Self::LoginPage => answer::login_page(),
+            Self::RedirectToLogin => answer::redirect("https://sso.example.test/login?from=dss"),
+            Self::RedirectTo(url) => answer::redirect(url),
+            Self::TooManyRequests { retry_after_seconds } => answer::too_many_requests(*retry_after_seconds),
+            Self::ConnectionFailure => ConnectionLost::answer(),
+            _ => return None,
+        })
+    }
+
+    /// What becomes of DSS' own answer, for the behaviours that carry the call out.
+    pub(super) async fn spoil(&self, answer: Response) -> Response {
+        match self {
+            Self::HugeBody(bytes) => answer::behind_blanks(answer, *bytes),
+            Self::Garbled => answer::cut_in_half(answer).await,
+            Self::AnswerLost => ConnectionLost::answer(),
+            _ => answer,
+        }
+    }
+}

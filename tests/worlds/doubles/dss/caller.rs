@@ -1,0 +1,167 @@
+//! Who asks: whose key it is, as whom it acts, and what that one may do.
+//!
+//! A personal key is its user, with exactly that user's rights. A global key is nobody in
+//! particular, with rights of its own; an administrator's may say `X-DKU-ProxyUser` and *is* then
+//! that user, with that user's rights and no more.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::answer::Refusal;
+use super::user::User;
+use super::{ADMINISTRATORS, Dss, State};
+
+/// The header that names whom to act as.
+pub(super) const PROXY_USER: &str = "x-dku-proxyuser";
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    source: &'static str,
+    key_id: String,
+    user: Option<User>,
+    groups: Vec<String>,
+    admin: bool,
+}
+
+impl Caller {
+    /// A user, by a personal key or because an administrator acts as that user.
+    fn user(source: &'static str, key_id: &str, user: &User) -> Self {
+        Self {
+            source,
+            key_id: key_id.to_owned(),
+            groups: user.groups.clone(),
+            admin: user.groups.iter().any(|group| group == ADMINISTRATORS),
+            user: Some(user.clone()),
+        }
+    }
+
+    /// The login for a user, the key's ID for a global key.
+    pub(super) fn identifier(&self) -> &str {
+        self.user.as_ref().map_or(&self.key_id, |user| &user.login)
+    }
+
+    /// The user, if there is one.
+    pub(super) fn person(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
+    /// The user, or a refusal: a global key by itself is no user.
+    pub(super) fn require_person(&self) -> Result<&User, Refusal> {
+        self.person().ok_or_else(|| Refusal::denied("This call needs a user: a global API key is none"))
+    }
+
+    pub(super) fn is_admin(&self) -> bool {
+        self.admin
+    }
+
+    pub(super) fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().any(|own| own == group)
+    }
+
+    /// What `GET /auth/info` says of this caller.
+    pub(super) fn info(&self, with_secrets: bool) -> Value {
+        let mut info = json!({
+            "authSource": self.source,
+            "via": [],
+            "authIdentifier": self.identifier(),
+            "groups": self.groups,
+        });
+        if let Some(user) = &self.user {
+            info["userProfile"] = json!(user.profile);
+            info["associatedDSSUser"] = json!(user.login);
+            info["userForImpersonation"] = json!(user.login);
+            if with_secrets {
+                info["secrets"] = user.secrets_as_told();
+            }
+        }
+        info
+    }
+}
+
+impl FromRequestParts<Dss> for Caller {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, dss: &Dss) -> Result<Self, Refusal> {
+        dss.lock().caller(&parts.headers)
+    }
+}
+
+/// Who asks, being an administrator.
+pub(super) struct Admin(pub(super) Caller);
+
+impl FromRequestParts<Dss> for Admin {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, dss: &Dss) -> Result<Self, Refusal> {
+        let caller = Caller::from_request_parts(parts, dss).await?;
+        if !caller.admin {
+            return Err(Refusal::denied("Action forbidden, you are not admin"));
+        }
+        Ok(Self(caller))
+    }
+}
+
+impl State {
+    /// The ID of the key with this value.
+    pub(super) fn key_id(&self, value: &str) -> Option<String> {
+        let global = self.global_keys.iter().find(|key| key.value == value).map(|key| &key.id);
+        let personal = self.personal_keys.iter().find(|key| key.key == value).map(|key| &key.id);
+        global.or(personal).cloned()
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+        let by_key = presented_key(headers).and_then(|key| self.caller_by_key(&key));
+        let caller = by_key.ok_or_else(|| Refusal::unauthenticated("Invalid API key"))?;
+        let Some(login) = headers.get(PROXY_USER) else {
+            return Ok(caller);
+        };
+        if !caller.admin {
+            return Err(Refusal::denied("Action forbidden: only an admin may act as another user"));
+        }
+        let login = String::from_utf8_lossy(login.as_bytes());
+        let user = self.users.get(login.as_ref());
+        let user = user.ok_or_else(|| Refusal::not_found(format!("User not found: {login}")))?;
+        if !user.enabled {
+            return Err(Refusal::denied(format!("User is disabled: {login}")));
+        }
+        // That DSS says so of an impersonated user is an assumption; nothing but the words depends on it.
+        Ok(Caller::user("CONFIGURABLE_API_KEY", &caller.key_id, user))
+    }
+
+    fn caller_by_key(&self, value: &str) -> Option<Caller> {
+        if let Some(key) = self.global_keys.iter().find(|key| key.value == value) {
+            return Some(Caller {
+                source: "CONFIGURABLE_API_KEY",
+                key_id: key.id.clone(),
+                user: None,
+                groups: key.groups.clone(),
+                admin: key.admin,
+            });
+        }
+        let key = self.personal_keys.iter().find(|key| key.key == value)?;
+        let user = self.users.get(&key.user).filter(|user| user.enabled)?;
+        Some(Caller::user("PERSONAL_API_KEY", &key.id, user))
+    }
+}
+
+/// The key that a request shows: as a user's name, as a password without a name, or as a bearer token.
+pub(super) fn presented_key(headers: &HeaderMap) -> Option<String> {
+    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = authorization.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(BASE64_STANDARD.decode(rest).ok()?).ok()?;
+    match pair.split_once(':')? {
+        (key, "") | ("", key) => Some(key.to_owned()),
+        _ => None,
+    }
+}

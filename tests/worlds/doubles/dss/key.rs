@@ -1,0 +1,181 @@
+//! API keys: global ones, which only a test makes, and the personal ones of users with their routes.
+//!
+//! Keys are stored hashed, as on a new installation of DSS: the value is in the answer to the
+//! creation and nowhere else. Everything about a key follows from its number.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::Refusal;
+use super::caller::{Admin, Caller};
+use super::http::Colours;
+use super::{ADMIN_KEY, ADMIN_KEY_ID, Dss, KEY_MARKER};
+
+/// A key that belongs to no user.
+#[derive(Clone, Debug)]
+pub(super) struct GlobalKey {
+    pub(super) id: String,
+    pub(super) value: String,
+    pub(super) groups: Vec<String>,
+    pub(super) admin: bool,
+}
+
+impl GlobalKey {
+    /// The administrator's.
+    pub(super) fn administrators() -> Self {
+        Self { id: ADMIN_KEY_ID.to_owned(), value: ADMIN_KEY.to_owned(), groups: Vec::new(), admin: true }
+    }
+}
+
+/// A key of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonalKey {
+    /// What it is deleted by. No secret.
+    pub id: String,
+    /// The login.
+    pub user: String,
+    /// A line of text.
+    pub label: String,
+    /// More text.
+    pub description: String,
+    /// The value: who has it is the user. Contains [`KEY_MARKER`].
+    pub key: String,
+    /// When it was created, by the test's clock.
+    pub created_at: Timestamp,
+    /// Who created it: a login, or the ID of a global key.
+    pub created_by: String,
+}
+
+impl PersonalKey {
+    fn without_value(&self) -> Value {
+        json!({
+            "id": self.id,
+            "user": self.user,
+            "label": self.label,
+            "description": self.description,
+            "createdOn": self.created_at.as_millisecond(),
+            "createdBy": self.created_by,
+        })
+    }
+
+    fn with_value(&self) -> Value {
+        let mut shown = self.without_value();
+        shown["key"] = json!(self.key);
+        shown
+    }
+}
+
+/// What a caller says of a key that it wants, or wants changed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    pub(super) user: String,
+    pub(super) label: String,
+    pub(super) description: String,
+}
+
+impl Wanted {
+    fn read(body: &[u8]) -> Result<Self, Refusal> {
+        serde_json::from_slice(body).map_err(Refusal::not_json)
+    }
+}
+
+impl Dss {
+    pub(super) fn create_key(&self, wanted: Wanted, created_by: &str) -> PersonalKey {
+        let mut state = self.lock();
+        state.keys_ever += 1;
+        let number = state.keys_ever;
+        let key = PersonalKey {
+            id: format!("personal-{number:0>4}"),
+            user: wanted.user,
+            label: wanted.label,
+            description: wanted.description,
+            key: format!("dkuaps-{KEY_MARKER}-{number:0>4}"),
+            created_at: (self.clock)(),
+            created_by: created_by.to_owned(),
+        };
+        state.personal_keys.push(key.clone());
+        key
+    }
+
+    /// The key, if the caller may have to do with it: its user, or an administrator.
+    fn key_for(&self, caller: &Caller, id: &str) -> Result<PersonalKey, Refusal> {
+        let key = self.lock().personal_keys.iter().find(|key| key.id == id).cloned();
+        let key = key.ok_or_else(|| Refusal::not_found(format!("API key not found: {id}")))?;
+        let own = caller.person().is_some_and(|user| user.login == key.user);
+        if !own && !caller.is_admin() {
+            return Err(Refusal::denied("Action forbidden: not your API key"));
+        }
+        Ok(key)
+    }
+}
+
+pub(super) fn routes() -> Router<Dss> {
+    Router::new()
+        .route("/personal-api-keys", get(list_own).post(create_own))
+        .route("/personal-api-keys/", get(list_own).post(create_own))
+        .route("/personal-api-keys/{id}", get(read).put(write).delete(delete))
+        .route("/admin/personal-api-keys", get(list_all).post(create_for_user))
+        .route("/admin/personal-api-keys/", get(list_all).post(create_for_user))
+}
+
+type Answer = Result<Json<Value>, Refusal>;
+
+async fn list_own(State(dss): State<Dss>, caller: Caller, colours: Colours) -> Answer {
+    let login = &caller.require_person()?.login;
+    let state = dss.lock();
+    let own = state.personal_keys.iter().filter(|key| !colours.empty && key.user == *login);
+    Ok(Json(own.map(PersonalKey::without_value).collect()))
+}
+
+async fn list_all(State(dss): State<Dss>, _: Admin, colours: Colours) -> Json<Value> {
+    let state = dss.lock();
+    let all = state.personal_keys.iter().filter(|_| !colours.empty);
+    Json(all.map(PersonalKey::without_value).collect())
+}
+
+async fn create_own(State(dss): State<Dss>, caller: Caller, body: Bytes) -> Answer {
+    let login = &caller.require_person()?.login;
+    let wanted = Wanted { user: login.clone(), ..Wanted::read(&body)? };
+    Ok(Json(dss.create_key(wanted, login).with_value()))
+}
+
+/// For a user who exists. That a disabled one gets a key (which does not work yet) is an assumption.
+async fn create_for_user(State(dss): State<Dss>, Admin(caller): Admin, body: Bytes) -> Answer {
+    let wanted = Wanted::read(&body)?;
+    if !dss.lock().users.contains_key(&wanted.user) {
+        return Err(Refusal::not_found(format!("User not found: {}", wanted.user)));
+    }
+    Ok(Json(dss.create_key(wanted, caller.identifier()).with_value()))
+}
+
+async fn read(State(dss): State<Dss>, caller: Caller, Path(id): Path<String>) -> Answer {
+    Ok(Json(dss.key_for(&caller, &id)?.without_value()))
+}
+
+async fn write(
+    State(dss): State<Dss>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    dss.key_for(&caller, &id)?;
+    let wanted = Wanted::read(&body)?;
+    if let Some(key) = dss.lock().personal_keys.iter_mut().find(|key| key.id == id) {
+        key.label = wanted.label;
+        key.description = wanted.description;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn delete(State(dss): State<Dss>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
+    dss.key_for(&caller, &id)?;
+    dss.delete_personal_key(&id);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,104 @@
+//! Who gets in, as whom, and what that one may do.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::json;
+
+use super::{Asking, ROLE, acting_as, admin, dss, own_key, with_key};
+use crate::doubles::dss::{ADMIN_KEY, ADMIN_KEY_ID, ADMINISTRATORS, NOBODY};
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_shown_in_three_ways_under_two_bases() {
+    let dss = dss();
+    let shown = |text: String| BASE64_STANDARD.encode(text);
+    let ways = [
+        format!("Basic {}", shown(format!("{ADMIN_KEY}:"))),
+        format!("Basic {}", shown(format!(":{ADMIN_KEY}"))),
+        format!("Bearer {ADMIN_KEY}"),
+    ];
+    for authorization in ways {
+        for base in ["/dip/publicapi", "/public/api"] {
+            let asking = Asking { authorization: authorization.clone(), ..admin(&dss) };
+            let answer = asking.send("GET", &format!("{base}/auth/info?withSecrets=False"), None).await.unwrap();
+            assert_eq!(answer.json()["authIdentifier"], ADMIN_KEY_ID, "{authorization} {base}");
+        }
+    }
+    let user_and_password =
+        Asking { authorization: format!("Basic {}", shown(format!("alice:{ADMIN_KEY}"))), ..admin(&dss) };
+    assert_eq!(user_and_password.get("/auth/info").await.error().0, 401);
+    assert_eq!(with_key(&dss, "wrong").get("/auth/info").await.error(), (401, "Invalid API key".to_owned()));
+    assert_eq!(with_key(&dss, "").get("/auth/info").await.error().0, 401);
+    assert_eq!(dss.calls().last().unwrap().caller, NOBODY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_personal_key_is_its_user_and_a_global_key_is_none() {
+    let dss = dss();
+    let alice = own_key(&dss, "alice").get("/auth/info?withSecrets=True").await.json();
+    let expected = json!({
+        "authSource": "PERSONAL_API_KEY", "via": [], "authIdentifier": "alice", "groups": ["analysts"],
+        "userProfile": "DESIGNER", "associatedDSSUser": "alice", "userForImpersonation": "alice", "secrets": [],
+    });
+    assert_eq!(alice, expected);
+    let global = admin(&dss).get("/auth/info").await.json();
+    assert_eq!(global["authIdentifier"], ADMIN_KEY_ID);
+    assert!(global.get("associatedDSSUser").is_none() && global.get("secrets").is_none());
+    let acting = acting_as(&dss, "alice").get("/auth/info").await.json();
+    assert_eq!((&acting["authIdentifier"], &acting["associatedDSSUser"]), (&json!("alice"), &json!("alice")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_an_admin_acts_as_somebody_else_and_only_as_somebody_who_may_log_in() {
+    let dss = dss();
+    dss.add_global_key("reader", "reader-key", &["analysts"]);
+    for asking in [own_key(&dss, "bob"), with_key(&dss, "reader-key")] {
+        let asking = Asking { proxy_user: Some("alice"), ..asking };
+        assert_eq!(asking.get("/auth/info").await.error().0, 403);
+    }
+    assert_eq!(acting_as(&dss, "nobody").get("/auth/info").await.error().0, 404);
+    dss.set_enabled("alice", false);
+    assert_eq!(acting_as(&dss, "alice").get("/auth/info").await.error().0, 403);
+    dss.set_enabled("alice", true);
+    assert_eq!(acting_as(&dss, "alice").get("/auth/info").await.status, 200);
+    // Whoever acts as a user has that user's rights and no more.
+    assert_eq!(acting_as(&dss, "alice").get("/admin/users/").await.error().0, 403);
+    dss.set_groups("alice", &[ADMINISTRATORS]);
+    assert_eq!(acting_as(&dss, "alice").get("/admin/users/").await.status, 200);
+    assert_eq!(dss.calls().last().unwrap().proxy_user.as_deref(), Some("alice"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_key_of_a_user_who_is_disabled_removed_or_renamed_opens_nothing() {
+    let dss = dss();
+    let (alice, bob) = (own_key(&dss, "alice"), own_key(&dss, "bob"));
+    dss.set_enabled("alice", false);
+    assert_eq!(alice.get("/auth/info").await.error().0, 401);
+    dss.set_enabled("alice", true);
+    assert_eq!(alice.get("/auth/info").await.status, 200);
+    dss.remove_user("bob");
+    assert_eq!(bob.get("/auth/info").await.error().0, 401);
+    dss.rename_user("alice", "alicia");
+    assert_eq!(alice.get("/auth/info").await.error().0, 401);
+    assert_eq!(acting_as(&dss, "alicia").get("/personal-api-keys/").await.json(), json!([]));
+    let alicia = admin(&dss).get("/admin/users/alicia").await.json();
+    assert_eq!(alicia["adminProperties"]["associatedRole"], ROLE);
+    let callers: Vec<String> = dss.calls().into_iter().map(|call| call.caller).collect();
+    assert_eq!(callers[0], dss.personal_keys()[0].id, "the log knows the key all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_admin_key_is_rotated_and_loses_its_right() {
+    let dss = dss();
+    dss.rotate_admin_key("another");
+    assert_eq!(admin(&dss).get("/admin/users/").await.error().0, 401);
+    assert_eq!(with_key(&dss, "another").get("/admin/users/").await.status, 200);
+    dss.revoke_admin_right();
+    let another = with_key(&dss, "another");
+    assert_eq!(another.get("/auth/info").await.status, 200);
+    for path in ["/admin/users/", "/admin/users/alice", "/admin/personal-api-keys/"] {
+        assert_eq!(another.get(path).await.error().0, 403, "{path}");
+    }
+    assert_eq!(Asking { proxy_user: Some("alice"), ..another }.get("/auth/info").await.error().0, 403);
+    dss.restore_admin_right();
+    assert_eq!(with_key(&dss, "another").get("/admin/users/").await.status, 200);
+}

@@ -1,0 +1,244 @@
+//! The API key of DSS in the Secret.
+
+use super::*;
+use crate::{
+    doubles::{dss::Behaviour, rules::Times},
+    fixtures::{instance, personal_key},
+};
+use keyturn::api::{ApiKey, Format};
+use serde_json::Value;
+
+async fn alice_with_key() -> World {
+    world_with(&[("alice", Box::new(personal_key))]).await
+}
+
+fn key(world: &World) -> String {
+    world.value("alice", "DKU_API_KEY")
+}
+
+fn finalizers(world: &World) -> Vec<String> {
+    world.config("alice").and_then(|config| config.metadata.finalizers).unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_personal_key_is_the_person_s_and_stands_in_every_format() {
+    let world = world_with(&[(
+        "alice",
+        Box::new(|spec| {
+            personal_key(spec);
+            spec.target.get_or_insert_default().formats = Some(vec![Format::Env, Format::Files, Format::Dataiku]);
+        }),
+    )])
+    .await;
+    assert_eq!(owner_of(&world, &key(&world)).as_deref(), Some("alice"));
+    assert_eq!(world.value("alice", "DKU_DSS_URL"), URL);
+    assert_eq!(world.value("alice", "DKU_CURRENT_PROJECT_KEY"), "FRAUD");
+    let file: Value = serde_json::from_str(&world.value("alice", "dataiku-config.json")).unwrap();
+    assert_eq!(file["dss_instances"][file["default_instance"].as_str().unwrap()]["api_key"], key(&world));
+    let aws: Value = serde_json::from_str(&world.value("alice", "aws-credential.json")).unwrap();
+    assert_eq!(aws["sessionToken"], world.value("alice", "AWS_SESSION_TOKEN"));
+    let told = world.status("alice").dss.unwrap();
+    assert_eq!((told.whoami.as_deref(), told.keys.len()), (Some("alice"), 1));
+    assert_eq!(told.keys[0].id, world.dss.personal_keys()[0].id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_carries_it_along_and_asks_dss_nothing() {
+    let mut world = alice_with_key().await;
+    let before = key(&world);
+    world.pass_until_due("alice").await;
+    assert!(world.holds_a_valid_session("alice"));
+    assert_eq!((key(&world), world.reads() - of_admin_key(&world)), (before.clone(), 0));
+    assert_eq!((world.dss.keys_ever(), world.sts.count()), (1, 1));
+
+    // A process that remembers nothing reads it once.
+    world.kill().await;
+    world.start();
+    world.settle().await;
+    world.count_from_here();
+    world.pass_until_due("alice").await;
+    assert_eq!((key(&world), world.dss.keys_ever(), world.sts.count()), (before, 1, 1));
+    assert_eq!(world.reads() - of_admin_key(&world), 1);
+}
+
+/// Reads of the admin key's Secret, of which there is one for each refresh.
+fn of_admin_key(world: &World) -> usize {
+    world.api.count_where(|request| request.verb == "get" && request.path.contains("dss-admin"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_created_only_once_the_credential_is_granted_and_deleted_when_that_is_withdrawn() {
+    let world = alice_with_key().await;
+    for (what, disturb, restore) in [
+        (
+            "suspended",
+            Box::new(|world: &World| world.change("alice", |spec| spec.suspend = true)) as Box<dyn Fn(&World)>,
+            Box::new(|world: &World| world.change("alice", |spec| spec.suspend = false)) as Box<dyn Fn(&World)>,
+        ),
+        (
+            "no grant",
+            Box::new(|world: &World| world.change_grant("analysts", |grant| grant.persons = vec!["bob".to_owned()])),
+            Box::new(|world: &World| world.change_grant("analysts", |grant| grant.persons = vec!["*".to_owned()])),
+        ),
+        (
+            "no allowance",
+            Box::new(|world: &World| world.apply(&instance("design", URL, |spec| spec.allow.clear()))),
+            Box::new(|world: &World| world.apply(&design(URL))),
+        ),
+    ] {
+        disturb(&world);
+        world.at_once(what, |world| world.is_withdrawn("alice") && world.dss.personal_keys().is_empty()).await;
+        assert_eq!(key(&world), "WITHDRAWN", "{what}");
+        world.settle().await;
+        assert!(finalizers(&world).is_empty(), "{what}: {:?}", finalizers(&world));
+        restore(&world);
+        world.until("it is ready again", |world| world.is_ready("alice")).await;
+        assert_eq!(owner_of(&world, &key(&world)).as_deref(), Some("alice"), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_goes_when_it_is_no_longer_asked_for_and_with_the_config() {
+    let world = alice_with_key().await;
+    world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key = ApiKey::None);
+    world.until("it is gone", |world| world.dss.personal_keys().is_empty() && key(world).is_empty()).await;
+    assert_eq!((world.sts.count(), world.is_ready("alice")), (0, true), "the credential stays as it is");
+    world.settle().await;
+    assert!(finalizers(&world).is_empty());
+
+    world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key = ApiKey::Personal);
+    world.until("there is one again", |world| owner_of(world, &key(world)).is_some()).await;
+    assert_eq!(world.sts.count(), 0);
+    world.settle().await;
+    world.api.delete("AwsConfig", "scoring", "alice");
+    world.until("all of it is gone", |world| world.config("alice").is_none()).await;
+    assert!(world.dss.personal_keys().is_empty() && world.secret("alice").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_person_gets_another_key_and_the_former_one_goes_first() {
+    let world = alice_with_key().await;
+    let former = key(&world);
+    world.change("alice", |spec| spec.person = Some("bob".to_owned()));
+    world.until("it is bob's", |world| owner_of(world, &key(world)).as_deref() == Some("bob")).await;
+    assert!(owner_of(&world, &former).is_none(), "alice's is deleted");
+    assert_eq!(world.dss.personal_keys().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_is_asked_for_leaves_the_former_key_a_day() {
+    let world = alice_with_key().await;
+    let former = key(&world);
+    world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key_rotation = Some("2026-01".to_owned()));
+    world.until("it is another", |world| key(world) != former).await;
+    world.settle().await;
+    assert_eq!((world.sts.count(), world.is_ready("alice")), (0, true));
+    assert_eq!(world.dss.personal_keys().len(), 2, "a client keeps the key that it was built with");
+    let told = world.status("alice").dss.unwrap().keys;
+    assert_eq!(told.len(), 2);
+    world.pass(Duration::from_hours(23)).await;
+    assert_eq!(world.dss.personal_keys().len(), 2);
+    world.pass(Duration::from_hours(2)).await;
+    assert_eq!(world.dss.personal_keys().len(), 1);
+    assert_eq!(owner_of(&world, &key(&world)).as_deref(), Some("alice"));
+    world.settle().await;
+    assert_eq!(world.status("alice").dss.unwrap().keys.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_somebody_deleted_in_dss_is_replaced() {
+    let world = alice_with_key().await;
+    let former = key(&world);
+    world.pass(REFRESH).await;
+    world.dss.delete_personal_key(&world.status("alice").dss.unwrap().keys[0].id);
+    world.pass(REFRESH).await;
+    assert_ne!(key(&world), former);
+    assert_eq!(owner_of(&world, &key(&world)).as_deref(), Some("alice"));
+    assert!(world.is_ready("alice"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dss_down_holds_back_the_key_and_neither_credential_nor_renewal() {
+    let mut world = world();
+    world.start();
+    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.dss.behave_if(Times::UntilCleared, |call| call.path.contains("personal-api-keys"), Behaviour::BadGateway);
+    world.apply(&config("alice", personal_key));
+    world.until("the credential is there", |world| world.holds_a_valid_session("alice")).await;
+    assert_eq!(world.ready("alice"), "False/DssUnreachable");
+    let (_, _, message) = world.condition("alice", "Ready").unwrap();
+    assert!(message.contains("POST /admin/personal-api-keys/") && message.contains("no API key"), "{message}");
+    assert_eq!(key(&world), "");
+    world.dss.behave_well();
+    world.until("all of it is there", |world| world.is_ready("alice")).await;
+    assert_eq!((owner_of(&world, &key(&world)).as_deref(), world.sts.count()), (Some("alice"), 1));
+
+    let delivered = key(&world);
+    world.dss.always(Behaviour::ConnectionFailure);
+    world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key_rotation = Some("2".to_owned()));
+    world.pass(Duration::from_hours(8)).await;
+    assert!(world.holds_a_valid_session("alice"), "renewals go on");
+    assert_eq!(key(&world), delivered, "the former key stays until there is another");
+    assert_eq!(world.ready("alice"), "False/DssUnreachable");
+    world.dss.behave_well();
+    world.until("it is rotated", |world| world.is_ready("alice") && key(world) != delivered).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_a_user_offers_is_delivered_only_if_it_is_that_login_s() {
+    let mut world = world();
+    let alices = world.dss.add_personal_key("alice", "mine").key;
+    let bobs = world.dss.add_personal_key("bob", "mine").key;
+    put_api_key(&world, &bobs);
+    world.start();
+    world.apply(&config("alice", |spec| {
+        personal_key(spec);
+        let dss = spec.dss.as_mut().unwrap();
+        dss.api_key = ApiKey::None;
+        dss.api_key_secret_ref = serde_json::from_value(json!({"name": "my-key"})).unwrap();
+    }));
+    world.until("it is refused", |world| world.ready("alice") == "False/DssUserMismatch").await;
+    let (_, _, message) = world.condition("alice", "Ready").unwrap();
+    assert!(message.contains("\"bob\"'s") && message.contains("\"alice\"'s"), "{message}");
+    assert!(key(&world).is_empty() && world.holds_a_valid_session("alice"));
+
+    put_api_key(&world, &alices);
+    world.until("it is delivered", |world| world.is_ready("alice")).await;
+    assert_eq!((key(&world), world.sts.count()), (alices.clone(), 1));
+    assert_eq!(world.status("alice").dss.unwrap().whoami.as_deref(), Some("alice"));
+    world.settle().await;
+    world.count_from_here();
+    world.pass_until_due("alice").await;
+    assert_eq!(key(&world), alices);
+    assert_eq!(world.dss.count_where(|call| call.path == "/auth/info"), 0);
+
+    put_api_key(&world, &bobs);
+    world.until("it is refused again", |world| world.ready("alice") == "False/DssUserMismatch").await;
+    assert!(!world.value("alice", "dataiku-config.json").contains(&bobs));
+    world.api.edit("Secret", "scoring", "my-key", |secret| secret["metadata"]["labels"] = json!({}));
+    world.until("it is taken back", |world| world.ready("alice") == "False/SecretNotOffered").await;
+    assert!(world.is_withdrawn("alice"));
+    assert_eq!(world.dss.personal_keys().len(), 2, "users' own keys are never deleted");
+}
+
+fn put_api_key(world: &World, key: &str) {
+    use k8s_openapi::ByteString;
+    let data = json!({"apiKey": ByteString(format!("{key}\n").into_bytes())});
+    if world.api.get("Secret", "scoring", "my-key").is_some() {
+        world.api.edit("Secret", "scoring", "my-key", |secret| secret["data"] = data);
+    } else {
+        let metadata = json!({"name": "my-key", "namespace": "scoring", "labels": {"keyturn.dev/source": "true"}});
+        world.api.put(json!({"apiVersion": "v1", "kind": "Secret", "data": data, "metadata": metadata}));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_url_or_project_is_written_anew_without_sts_and_with_the_same_key() {
+    let world = alice_with_key().await;
+    let before = key(&world);
+    world.apply(&instance("design", "https://other.test", |spec| spec.insecure_skip_verify = true));
+    world.until("it is written", |world| world.value("alice", "DKU_DSS_URL") == "https://other.test").await;
+    let file: Value = serde_json::from_str(&world.value("alice", "dataiku-config.json")).unwrap();
+    assert_eq!(file["dss_instances"]["default"]["no_check_certificate"], true);
+    assert_eq!((key(&world), world.sts.count(), world.dss.keys_ever()), (before, 0, 1));
+}

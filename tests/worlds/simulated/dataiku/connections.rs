@@ -1,0 +1,167 @@
+//! Provider `connection`: the credential of a DSS connection, read as the person.
+
+use super::*;
+use crate::{
+    doubles::{
+        dss::{Behaviour, Connection},
+        rules::Times,
+    },
+    fixtures::from_connection,
+};
+
+fn s3() -> Connection {
+    Connection::assume_role("${adminProperty:associatedRole}").readable_by(&["analysts"])
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_what_get_aws_credential_gives_that_very_person() {
+    let mut world = world();
+    world.dss.add_connection("s3", s3());
+    world.dss.set_admin_property("bob", "associatedRole", Some("ds-bob"));
+    world.start();
+    for name in ["alice", "bob"] {
+        world.apply(&config(name, from_connection("s3")));
+        world.until("it is ready", |world| world.is_ready(name)).await;
+        let (by, given) = world.dss.handed_out().pop().unwrap();
+        assert_eq!(by.session_name, name);
+        assert_eq!(world.value(name, "AWS_ACCESS_KEY_ID"), given.access_key);
+        assert_eq!(world.value(name, "AWS_SESSION_TOKEN"), given.session_token.unwrap());
+    }
+    assert_eq!(world.sts.count(), 0, "DSS assumes the role");
+    let call = world.dss.calls().into_iter().find(|call| call.path == "/connections/s3/info").unwrap();
+    assert_eq!(call.proxy_user.as_deref(), Some("alice"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_without_an_end_is_taken_to_live_a_quarter_of_an_hour_and_renewed_before() {
+    let mut world = world();
+    world.dss.add_connection("s3", s3());
+    world.start();
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    let record = world.record("alice").unwrap();
+    assert_eq!(record.expires_at.unwrap().duration_since(record.issued_at).as_mins(), 15);
+    world.settle().await;
+    world.count_from_here();
+    world.pass_until_due("alice").await;
+    assert_ne!(world.record("alice").unwrap().access_key_id, record.access_key_id);
+    assert_eq!(world.dss.count_where(|call| call.path.starts_with("/connections/")), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_handed_out_again_is_older_than_it_looks() {
+    let mut world = world();
+    world.dss.add_connection("s3", s3());
+    world.dss.caches_sessions(true);
+    world.start();
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    let first = world.record("alice").unwrap();
+    world.pass_until_due("alice").await;
+    let again = world.record("alice").unwrap();
+    assert_eq!(again.access_key_id, first.access_key_id);
+    assert_eq!(again.expires_at.unwrap().duration_since(again.issued_at).as_secs(), 15 * 60 / 4);
+    world.dss.forget_sessions();
+    world.pass_until_due("alice").await;
+    let next = world.record("alice").unwrap();
+    assert_ne!(next.access_key_id, first.access_key_id);
+    assert_eq!(next.expires_at.unwrap().duration_since(next.issued_at).as_mins(), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_dss_tells_is_kept_to() {
+    let mut world = world();
+    world.dss.add_connection("s3", s3());
+    world.dss.tells_expiration(true);
+    world.start();
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    let (_, given) = world.dss.handed_out().pop().unwrap();
+    assert_eq!(world.record("alice").unwrap().expires_at, given.expiration);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_key_is_looked_at_each_refresh_written_only_when_it_changes_and_goes_when_it_is_denied() {
+    let mut world = world();
+    let key = |id| Connection::key_pair(id, "LeakedSecretOfTheConnection0123456789ab").readable_by(&["analysts"]);
+    world.dss.add_connection("s3", key("AKIAIOSFODNN7EXAMPLE"));
+    world.start();
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    assert!(world.status("alice").expires_at.is_none());
+    world.settle().await;
+    world.count_from_here();
+    world.pass(Duration::from_hours(1)).await;
+    let asked = world.dss.count_where(|call| call.path.starts_with("/connections/"));
+    assert!((6..=12).contains(&asked), "{asked} times an hour");
+    assert_eq!(world.api.writes().iter().filter(|write| write.resource != "dssinstances").count(), 0);
+
+    world.dss.add_connection("s3", key("AKIAI44QH8DHBEXAMPLE"));
+    world.pass(REFRESH * 2).await;
+    assert_eq!(world.value("alice", "AWS_ACCESS_KEY_ID"), "AKIAI44QH8DHBEXAMPLE");
+
+    world.dss.always(Behaviour::Maintenance);
+    world.pass(Duration::from_hours(5)).await;
+    assert!(world.is_ready("alice"), "DSS down takes nothing away");
+    world.dss.behave_well();
+    world.dss.set_groups("alice", &[]);
+    world.pass(Duration::from_mins(20)).await;
+    assert_eq!(world.ready("alice"), "False/DssConnectionDenied");
+    assert!(world.is_withdrawn("alice"), "a key has no end, so who may not read it any more has it no longer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_way_to_be_refused_has_its_sentence() {
+    let table = [
+        ("closed", "\"Details readable by\""),
+        ("empty", "resolves to no AWS credential"),
+        ("sql", "is of type PostgreSQL"),
+        ("nowhere", "has no connection \"nowhere\""),
+    ];
+    let mut world = world();
+    world.dss.add_connection("closed", Connection::assume_role("ds-analyst").readable_by(&["others"]));
+    world.dss.add_connection("empty", Connection::without_credential().readable_by(&["analysts"]));
+    world.dss.add_connection("sql", Connection::other("PostgreSQL").readable_by(&["analysts"]));
+    world.start();
+    for (connection, words) in table {
+        let name = format!("alice-{connection}");
+        let mut asks = config(&name, from_connection(connection));
+        asks.spec.person = Some("alice".to_owned());
+        world.apply(&asks);
+        world.until("it is refused", |world| world.ready(&name) == "False/DssConnectionDenied").await;
+        let (_, _, message) = world.condition(&name, "Ready").unwrap();
+        assert!(message.contains(words) && message.contains(&format!("\"{connection}\"")), "{message}");
+        assert!(world.secret(&name).is_none(), "a Secret that never held a credential is not created");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_needs_a_grant_that_lists_connection() {
+    let world = world_with(&[]).await;
+    world.dss.add_connection("s3", s3());
+    world.change_grant("from-dss", |grant| grant.providers = vec![CredentialProvider::Default]);
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is refused", |world| world.ready("alice") == "False/NotGranted").await;
+    assert_eq!(world.dss.handed_out().len(), 0);
+    world.change_grant("from-dss", |grant| grant.providers = vec![CredentialProvider::Connection]);
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    world.change_grant("from-dss", |grant| grant.persons = vec!["bob".to_owned()]);
+    world.until("it is withdrawn", |world| world.is_withdrawn("alice")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_fails_takes_nothing_away_before_the_end() {
+    let world = world_with(&[]).await;
+    world.dss.add_connection("s3", s3());
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    world.dss.behave_if(Times::UntilCleared, |call| call.path.starts_with("/connections/"), Behaviour::ServerError);
+    world.pass_until_due("alice").await;
+    world.pass(Duration::from_secs(60)).await;
+    assert!(world.is_ready("alice"));
+    assert_eq!(world.condition("alice", "RenewalFailing").unwrap().1, "DssUnreachable");
+    world.pass(Duration::from_mins(15)).await;
+    assert_eq!(world.ready("alice"), "False/Expired");
+    world.dss.behave_well();
+    world.until("it is ready again", |world| world.is_ready("alice")).await;
+}

@@ -1,0 +1,107 @@
+//! What an instance says of itself, and what becomes of the admin key.
+
+use super::*;
+use crate::{
+    doubles::dss::Behaviour,
+    fixtures::{instance, role_from_dss},
+};
+
+const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
+
+#[tokio::test(start_paused = true)]
+async fn it_says_its_version_and_that_it_is_reachable_and_authorized() {
+    let mut world = world();
+    world.dss.set_version("14.2.2");
+    world.start();
+    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    assert_eq!(instance_says(&world, "Reachable").0, "True");
+    assert_eq!(world.instance("design").unwrap().status.unwrap().version.as_deref(), Some("14.2.2"));
+    world.settle().await;
+    world.count_from_here();
+    world.pass(Duration::from_hours(1)).await;
+    assert!(world.api.writes().is_empty(), "nothing new, nothing written");
+    world.pass(Duration::from_hours(1)).await;
+    assert_eq!(world.api.writes().len(), 1, "when users were read, to within a twentieth of maxStale");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failure_says_which_route_failed_and_what_is_missing() {
+    let table: [(Behaviour, &str, &str, &str); 6] = [
+        (Behaviour::BadGateway, "Reachable", "DssUnreachable", "GET /instance-info at https://dss.test"),
+        (Behaviour::LoginPage, "Reachable", "DssUnreachable", "a web page"),
+        (Behaviour::RedirectToLogin, "Reachable", "DssUnreachable", "redirects"),
+        (Behaviour::Hang, "Reachable", "DssUnreachable", "no answer within 30 s"),
+        (Behaviour::HugeBody(65 << 20), "Reachable", "DssUnreachable", "longer than"),
+        (Behaviour::EchoedKey, "Authorized", "DssDenied", "put a valid one into its Secret"),
+    ];
+    for (behaviour, condition, reason, words) in table {
+        let mut world = world();
+        world.dss.always(behaviour.clone());
+        world.start();
+        world.until("it is said", |world| instance_says(world, condition).0 == "False").await;
+        let (_, told, message) = instance_says(&world, condition);
+        assert_eq!(told, reason, "{behaviour:?}: {message}");
+        assert!(message.contains(words) && !world.picture_of_status().contains(ADMIN_KEY), "{behaviour:?}: {message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_without_rights_is_said_and_one_that_is_replaced_is_used_within_a_minute() {
+    let mut world = world();
+    world.dss.revoke_admin_right();
+    world.start();
+    world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
+    world.until("it is said", |world| instance_says(world, "Authorized").1 == "DssDenied").await;
+    let (_, _, message) = instance_says(&world, "Authorized");
+    assert!(message.contains("GET /admin/users/") && message.contains("admin rights"), "{message}");
+    assert_eq!(instance_says(&world, "Reachable").0, "True");
+    assert!(world.ready("alice").starts_with("False/"), "{}", world.ready("alice"));
+
+    world.dss.restore_admin_right();
+    world.dss.rotate_admin_key("another-admin-key-0123");
+    put_admin_key(&world, "another-admin-key-0123");
+    world.pass(Duration::from_mins(2)).await;
+    assert!(world.is_ready("alice"), "{}", world.picture());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_secret_for_the_admin_key_the_instance_says_so() {
+    let mut world = world();
+    world.apply(&instance("design", URL, |spec| spec.api_key_secret_ref.name = "elsewhere".to_owned()));
+    world.start();
+    world.until("it is said", |world| instance_says(world, "Authorized").0 == "False").await;
+    assert!(instance_says(&world, "Authorized").2.contains("keyturn-system/elsewhere"));
+    assert_eq!(world.dss.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_instance_may_come_last_and_one_that_goes_withdraws() {
+    let mut world = World::empty();
+    world.apply(&analysts());
+    world.api.namespace(OPERATORS, &[]);
+    put_admin_key(&world, ADMIN_KEY);
+    world.dss.add_user("alice", &[]);
+    world.dss.set_admin_property("alice", "associatedRole", Some("ds-analyst"));
+    world.start();
+    world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
+    world.until("it waits", |world| world.ready("alice") == "False/DssInstanceMissing").await;
+    world.apply(&design(URL));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    world.api.delete("DssInstance", "", "design");
+    world.until("it is withdrawn", |world| world.ready("alice") == "False/DssInstanceMissing").await;
+    assert!(world.is_withdrawn("alice"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_sees_no_instance_at_all_takes_nothing_away() {
+    let mut world = world();
+    world.start();
+    world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    world.kill().await;
+    world.api.delete("DssInstance", "", "design");
+    world.start();
+    world.pass(Duration::from_mins(5)).await;
+    assert!(world.holds_a_valid_session("alice"), "an empty list is what a half-restored cluster shows");
+    assert_eq!(world.ready("alice"), "False/DssInstanceMissing");
+}

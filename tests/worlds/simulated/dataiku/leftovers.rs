@@ -1,0 +1,196 @@
+//! No key is left behind, wherever the operator is killed, and none is deleted that is not ours.
+
+use super::*;
+use crate::{
+    doubles::{
+        dss::{Behaviour, Call},
+        rules::Times,
+    },
+    fixtures::personal_key,
+    simulated::restart::kill_at_write,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn asks_for_key() -> Vec<(&'static str, Box<dyn Fn(&mut AwsConfigSpec)>)> {
+    vec![("alice", Box::new(personal_key))]
+}
+
+/// The keys in DSS that somebody other than a user made.
+fn ours(world: &World) -> Vec<String> {
+    let keys = world.dss.personal_keys().into_iter().filter(|key| key.label.starts_with("keyturn "));
+    keys.map(|key| key.key).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_after_the_key_was_created_leaves_one_key() {
+    let mut world = world();
+    world.start();
+    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.dss.behave_if(Times::N(3), |call| call.method == "POST", Behaviour::AnswerLost);
+    world.apply(&config("alice", personal_key));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    assert_eq!(world.dss.keys_ever(), 4);
+    world.pass(REFRESH).await;
+    assert_eq!(ours(&world), [world.value("alice", "DKU_API_KEY")]);
+}
+
+/// A world in which nothing of alice's has happened yet.
+async fn before_alice() -> World {
+    let mut world = world();
+    world.start();
+    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.settle().await;
+    world
+}
+
+/// A world in which alice's config is about to go, and others have keys that look nearly like hers.
+async fn before_deletion() -> World {
+    let world = world_with(&asks_for_key()).await;
+    world.dss.add_personal_key("alice", "alice's own");
+    world.dss.add_personal_key("bob", "keyturn other/scoring/alice 123");
+    world
+}
+
+/// Kills the operator at its `k`th call to DSS from now, before or after its effect, and starts another. Whether there
+/// was such a call.
+async fn kill_at_call(world: &mut World, k: usize, after: bool) -> bool {
+    let seen = AtomicUsize::new(0);
+    let fits = move |call: &Call| call.path != "/instance-info" && seen.fetch_add(1, Ordering::Relaxed) + 1 == k;
+    let fault = if after { Behaviour::AnswerLost } else { Behaviour::Hang };
+    world.dss.behave_if(Times::Once, fits, fault);
+    let count = || world.dss.count_where(|call| call.path != "/instance-info");
+    let begun = count();
+    let mut reached = false;
+    for _ in 0..100 {
+        reached = reached || count() >= begun + k;
+        if reached {
+            break;
+        }
+        world.pass(Duration::from_millis(10)).await;
+    }
+    world.kill().await;
+    world.dss.behave_well();
+    world.start();
+    reached
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_write_or_call_of_a_first_issue_it_ends_with_one_key_which_is_delivered() {
+    for after in [false, true] {
+        let mut cases = 0;
+        for at_call in [false, true] {
+            for k in 1..20 {
+                let mut world = before_alice().await;
+                world.apply(&config("alice", personal_key));
+                let reached = if at_call {
+                    kill_at_call(&mut world, k, after).await
+                } else {
+                    kill_at_write(&mut world, k, after, Duration::from_mins(1)).await.is_some()
+                };
+                if !reached {
+                    break;
+                }
+                world.until("it is ready", |world| world.is_ready("alice")).await;
+                world.pass(REFRESH * 2).await;
+                assert_eq!(
+                    ours(&world),
+                    [world.value("alice", "DKU_API_KEY")],
+                    "killed at {k}, call: {at_call}, after: {after}"
+                );
+                assert!(world.is_ready("alice"));
+                cases += 1;
+            }
+        }
+        assert!(cases >= 10, "{cases}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_write_or_call_of_a_deletion_it_leaves_no_key_and_touches_nobody_else_s() {
+    for after in [false, true] {
+        let mut cases = 0;
+        for at_call in [false, true] {
+            for k in 1..20 {
+                let mut world = before_deletion().await;
+                world.api.delete("AwsConfig", "scoring", "alice");
+                let reached = if at_call {
+                    kill_at_call(&mut world, k, after).await
+                } else {
+                    kill_at_write(&mut world, k, after, Duration::from_mins(1)).await.is_some()
+                };
+                if !reached {
+                    break;
+                }
+                world.until("it is gone", |world| world.config("alice").is_none()).await;
+                assert_eq!(world.dss.personal_keys().len(), 2, "killed at {k}, call: {at_call}, after: {after}");
+                assert!(world.secret("alice").is_none());
+                cases += 1;
+            }
+        }
+        assert!(cases >= 3, "{cases}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_that_goes_while_dss_is_down_waits_an_hour_and_says_what_it_leaves() {
+    let world = world_with(&asks_for_key()).await;
+    world.dss.always(Behaviour::Maintenance);
+    world.api.delete("AwsConfig", "scoring", "alice");
+    world.until("its Secret is gone at once", |world| world.secret("alice").is_none()).await;
+    world.pass(Duration::from_mins(55)).await;
+    assert!(world.config("alice").is_some(), "it waits");
+    world.until("it is given up", |world| world.config("alice").is_none()).await;
+    let events = world.api.list("events.events.k8s.io");
+    let notes: Vec<String> = events.iter().filter_map(|event| event["note"].as_str().map(str::to_owned)).collect();
+    assert!(
+        notes.iter().any(|note| note.contains("keyturn prod/scoring/alice") && note.contains("\"design\"")),
+        "{notes:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_that_goes_while_dss_is_down_for_a_while_takes_its_key_along_later() {
+    let world = world_with(&asks_for_key()).await;
+    world.dss.always(Behaviour::Maintenance);
+    world.api.delete("AwsConfig", "scoring", "alice");
+    world.pass(Duration::from_mins(20)).await;
+    world.dss.behave_well();
+    world.until("it is gone", |world| world.config("alice").is_none()).await;
+    assert!(ours(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_goes_takes_the_keys_in_it_along() {
+    let world = world_with(&asks_for_key()).await;
+    let finalizers = |world: &World| world.instance("design").and_then(|found| found.metadata.finalizers);
+    assert_eq!(finalizers(&world).unwrap(), ["keyturn.dev/dss-keys"]);
+    world.api.delete("DssInstance", "", "design");
+    world.until("it is gone", |world| world.instance("design").is_none()).await;
+    assert!(ours(&world).is_empty());
+    assert_eq!(world.ready("alice"), "False/DssInstanceMissing");
+    assert!(world.config("alice").unwrap().metadata.finalizers.unwrap_or_default().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_instance_s_finalizer_is_there_only_while_there_is_a_key() {
+    let world = world_with(&asks_for_key()).await;
+    world.api.delete("AwsConfig", "scoring", "alice");
+    world.until("it is gone", |world| world.config("alice").is_none()).await;
+    world.pass(REFRESH).await;
+    assert!(world.instance("design").unwrap().metadata.finalizers.unwrap_or_default().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_cannot_be_deleted_at_a_withdrawal_is_deleted_later() {
+    let world = world_with(&asks_for_key()).await;
+    world.dss.behave_if(Times::UntilCleared, |call| call.method == "DELETE", Behaviour::ServerError);
+    world.change("alice", |spec| spec.suspend = true);
+    world.until("it is withdrawn", |world| world.is_withdrawn("alice")).await;
+    world.pass(Duration::from_mins(10)).await;
+    assert_eq!(ours(&world).len(), 1);
+    assert_eq!(world.status("alice").dss.unwrap().keys.len(), 1, "it is told what is left");
+    world.dss.behave_well();
+    world.until("it is deleted", |world| ours(world).is_empty()).await;
+    world.settle().await;
+    assert!(world.status("alice").dss.is_none());
+}
