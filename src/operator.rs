@@ -95,6 +95,7 @@ impl Operator {
         let metrics = Metrics::new();
         let memory = Arc::new(Memory::default());
         let (shared, shared_writers) = Shared::new();
+        let all = self.namespaces.is_empty();
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
         let scopes: Vec<Scope> = scopes.into_iter().map(|namespace| Scope::new(namespace, &shared)).collect();
@@ -112,6 +113,7 @@ impl Operator {
             views: views.clone(),
             directory: directory.clone(),
             memory: memory.clone(),
+            all,
             wake: Arc::new(move |instance, logins| {
                 for waker in &to_wake {
                     waker.users_changed(instance, logins);

@@ -2,7 +2,7 @@
 
 use super::{
     AwsConfigStatus, DssClient, Format, RoleArn, RoleTemplate, Session, SessionDuration, Subject, Target, names,
-    role_template::ROLE_PATTERN, subject::PERSON_PATTERN,
+    subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
@@ -49,7 +49,6 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
     validation = Rule::new("self.credentialProvider == 'connection' || !has(self.connection)").message("connection belongs to credentialProvider connection"),
     validation = Rule::new("!has(self.dss) || (self.dss.apiKey == 'None' && !has(self.dss.apiKeySecretRef)) || !has(self.target) || !has(self.target.formats) || 'Env' in self.target.formats || 'Files' in self.target.formats").message("an API key of DSS needs one of the formats Env and Files to stand in"),
     validation = Rule::new("!has(self.role) || !self.role.contains('${') || has(self.dss)").message("role with variables needs dss: they are filled in from that DSS"),
-    validation = Rule::new("!has(self.role) || self.role.contains('${') || self.role.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$')").message("role must be the ARN of an IAM role (arn:<partition>:iam::<12-digit account>:role/<path and name>), or hold ${adminProperty:NAME} or ${dssUserLogin}"),
     validation = Rule::new("!has(self.role) || !has(self.activeRoleRef)").message("role and activeRoleRef exclude each other: role creates and activates an AwsRole, activeRoleRef names an existing one"),
     validation = Rule::new("!has(self.session) || self.session.scope != 'Buckets' || has(self.defaultBucket)").message("session.scope Buckets needs defaultBucket"),
     validation = Rule::new("!has(self.renewBefore) || !self.renewBefore.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || duration(self.renewBefore) < (has(self.session) && has(self.session.duration) && self.session.duration.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') ? duration(self.session.duration) : duration('1h'))").message("renewBefore must be shorter than session.duration (default 1h)")
@@ -73,7 +72,9 @@ pub struct AwsConfigSpec {
     /// The ARN of the IAM role. The operator creates and activates an AwsRole for it. Without role and activeRoleRef the operator waits (reason RolePending).
     /// With dss it may be what an administrator of that DSS noted about the person: `${adminProperty:associatedRole}` or any other admin property, and `${dssUserLogin}`; what comes out has to be granted like any other role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = ROLE_PATTERN))]
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new("self.contains('${') || self.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$')").message("must be the ARN of an IAM role, arn:aws:iam::<12-digit account>:role/<path and name>; or, with spec.dss, hold ${adminProperty:NAME} or ${dssUserLogin}"))]
+    #[x_kube(validation = Rule::new("!self.contains('${') || self.matches('^([A-Za-z0-9_+=,.@:/-]|[$][{]adminProperty:[A-Za-z0-9_.-]{1,128}[}]|[$][{]dssUserLogin[}])+$')").message("holds something that is no variable here: there are ${adminProperty:NAME} and ${dssUserLogin}; user properties, which users edit themselves, name no roles"))]
     pub role: Option<String>,
 
     /// Instead of role: an existing AwsRole of this AwsConfig to be used.

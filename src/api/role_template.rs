@@ -4,11 +4,6 @@
 use super::{InvalidRoleArn, RoleArn};
 use std::fmt;
 
-/// The pattern that the schema holds `spec.role` to: an ARN or a name, in which variables may stand. Variables are those
-/// that only administrators of DSS set; `${userProperty:…}`, which users edit themselves, is none of them.
-pub(super) const ROLE_PATTERN: &str =
-    r"^([A-Za-z0-9_+=,.@:/-]|\$\{adminProperty:[A-Za-z0-9_.-]{1,128}\}|\$\{dssUserLogin\})+$";
-
 /// A role with variables in it, such as `${adminProperty:associatedRole}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleTemplate {

@@ -36,6 +36,8 @@ pub enum Failed {
     AlreadyExists,
     /// 409: another object, or another version, than we thought.
     Conflict,
+    /// 403.
+    Forbidden,
     /// 422.
     Invalid,
     /// Anything else.
@@ -283,6 +285,7 @@ fn explain(tried: String, error: &kube::Error) -> CallError {
     let (why, failed) = match error {
         kube::Error::Api(status) => {
             let failed = match (status.code, status.reason.as_str()) {
+                (403, _) => Failed::Forbidden,
                 (404, _) => Failed::NotFound,
                 (409, "AlreadyExists") => Failed::AlreadyExists,
                 (409, _) => Failed::Conflict,

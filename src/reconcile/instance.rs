@@ -7,7 +7,7 @@ use crate::{
         ConditionType, DssInstance, DssInstanceStatus, Reason, condition, names, same_ignoring_times, set_conditions,
     },
     clock::{Clock, whole_seconds},
-    cluster::{CallError, Calls, Watched},
+    cluster::{CallError, Calls, Failed, Watched},
     directory::Directory,
     dss::{Dss, DssError, Kind, Tls},
 };
@@ -36,6 +36,9 @@ pub struct InstanceContext {
     pub directory: Directory,
     /// What this process remembers.
     pub memory: Arc<Memory>,
+    /// Whether every instance is of interest. Who serves some namespaces only has to do with those that are used there:
+    /// others may be another release's.
+    pub all: bool,
     /// Whom to tell.
     pub wake: WakeUsers,
 }
@@ -51,8 +54,8 @@ struct Reading {
 #[derive(Clone)]
 struct Statement(Reason, String);
 
-/// How often an instance that is being deleted looks whether its API keys are gone.
-const FAREWELL: SignedDuration = SignedDuration::from_secs(5);
+/// How often it is looked whether an instance is used by now, or, if it is being deleted, no longer. Costs no call.
+const GLANCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// Looks at an instance. Returns when to look again.
 ///
@@ -73,6 +76,10 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
     let has_keys = || context.views.iter().any(|views| views.has_keys_in(&name));
     let has_finalizer = instance.finalizers().iter().any(|finalizer| finalizer == names::DSS_INSTANCE_FINALIZER);
     let now = context.clock.now();
+    if !context.all && !has_finalizer && !context.views.iter().any(|views| views.is_used(&name)) {
+        context.directory.forget(&name);
+        return Ok(until(now, now.saturating_add(GLANCE).ok()));
+    }
     if let Some(Time(since)) = &instance.metadata.deletion_timestamp {
         return farewell(context, &instance, has_finalizer, has_keys(), now.duration_since(*since)).await;
     }
@@ -145,8 +152,15 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
 async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Result<Dss, Statement>, CallError> {
     let spec = &instance.spec;
     let named = &spec.api_key_secret_ref;
-    let secret = context.calls.secret(&named.namespace, &named.name).await?;
     let denied = |what: String| Ok(Err(Statement(Reason::DssDenied, what)));
+    let secret = match context.calls.secret(&named.namespace, &named.name).await {
+        Err(error) if error.failed == Failed::Forbidden => {
+            return denied(format!(
+                "{error}; where keyturn serves some namespaces only, dss.adminKeySecrets of its chart names the Secrets that it may read"
+            ));
+        }
+        secret => secret?,
+    };
     let Some(secret) = secret else {
         return denied(format!(
             "Secret \"{}/{}\", which apiKeySecretRef names, does not exist",
@@ -245,7 +259,7 @@ async fn farewell(
     if has_finalizer {
         if has_keys && waited <= schedule::GIVE_UP {
             (context.wake)(&instance.name_any(), None);
-            return Ok(until(now, now.saturating_add(FAREWELL).ok()));
+            return Ok(until(now, now.saturating_add(GLANCE).ok()));
         }
         if has_keys {
             let prefix = key_label_prefix(&context.cluster_name);

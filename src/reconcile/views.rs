@@ -158,6 +158,12 @@ impl Views {
         self.configs.find(&uses(instance))
     }
 
+    /// Whether a config uses this DSS, or may have keys in it.
+    #[must_use]
+    pub fn is_used(&self, instance: &str) -> bool {
+        !self.configs_using(instance).is_empty()
+    }
+
     /// Whether there may be keys of a config in this DSS.
     #[must_use]
     pub fn has_keys_in(&self, instance: &str) -> bool {

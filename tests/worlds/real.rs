@@ -5,14 +5,17 @@
 //! them, and `cargo test -- --include-ignored real::story` one of them. Each has a namespace, an AWS account, an
 //! installed release and an operator of its own, so they run alone, twice, and beside each other.
 
+mod aws_admin;
 mod bad_input;
+mod dataiku;
+mod dss;
 mod ground;
 mod iam;
 mod install;
+mod operator_policies;
 mod people;
 mod person_policy;
 mod rotation;
-mod secret_policy;
 mod start;
 mod story;
 mod upgrade;

@@ -58,6 +58,8 @@ pub struct Programs {
     pub helm: PathBuf,
     /// The AWS CLI.
     pub aws: Option<PathBuf>,
+    /// Python, with boto3 and Dataiku's client.
+    pub python: Option<PathBuf>,
 }
 
 /// The AWS.

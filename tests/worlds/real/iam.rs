@@ -1,6 +1,7 @@
 //! People and roles where the API server and IAM decide: scopes, tags, namespaces, routes, keys, hand-overs.
 
 use super::{
+    aws_admin::{role_for, trusts_operator},
     ground::{Ground, eventually, run, run_with_input},
     install::Install,
 };
@@ -210,55 +211,4 @@ async fn a_config_that_is_handed_over_takes_the_credential_from_the_one_and_give
     let events = install.events("alice").await;
     let until = alices.expires_at.unwrap().to_string();
     assert!(events.iter().any(|event| event.contains("was \"alice\"'s") && event.contains(&until)), "{events:?}");
-}
-
-// ---- IAM, as its administrator --------------------------------------------------------------------------------------
-
-/// Lets the operator's user assume a role on behalf of the namespace.
-fn trusts_operator(install: &Install<'_>, actions: &[&str]) -> Value {
-    let operator = format!("arn:aws:iam::{}:user/keyturn", install.account);
-    json!({"Effect": "Allow", "Principal": {"AWS": operator}, "Action": actions,
-        "Condition": {"StringEquals": {"sts:ExternalId": format!("{}/{}", install.cluster, install.namespace)}}})
-}
-
-struct Role {
-    account: String,
-    name: String,
-    trust: Value,
-}
-
-fn role_for(account: &str, name: &str, trust: &Value) -> Role {
-    Role { account: account.to_owned(), name: name.to_owned(), trust: trust.clone() }
-}
-
-impl Role {
-    /// Creates the role with these statements as its policy.
-    fn allows(&self, install: &Install<'_>, statements: &Value) {
-        let policy = |statements: &Value| json!({"Version": "2012-10-17", "Statement": statements}).to_string();
-        let (trust, policy) = (policy(&self.trust), policy(statements));
-        for arguments in [
-            [
-                "iam",
-                "create-role",
-                "--role-name",
-                &self.name,
-                "--assume-role-policy-document",
-                &trust,
-                "--output",
-                "json",
-            ],
-            [
-                "iam",
-                "put-role-policy",
-                "--role-name",
-                &self.name,
-                "--policy-name=test",
-                "--policy-document",
-                &policy,
-                "--output=json",
-            ],
-        ] {
-            run(&mut install.aws_as_root(&self.account, &arguments));
-        }
-    }
 }

@@ -22,7 +22,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
 };
 
@@ -90,6 +90,7 @@ impl<'a> Install<'a> {
             .args(["--set", &format!("fullnameOverride=keyturn-{id}")]);
         if scoped {
             helm.args(["--set", &format!("watchNamespaces={{{namespace}}}")]);
+            helm.args(["--set", "dss.adminKeySecrets={dss-admin}"]);
         }
         run(&mut helm);
         Self { ground, admin, system, namespace, cluster, account, aws, dir }
@@ -260,27 +261,38 @@ impl<'a> Install<'a> {
             .collect()
     }
 
-    /// Runs the real AWS CLI as a pod would that mounts this config's Secret: with its files and nothing else. The
-    /// `config` file names the fixed mount path, which is replaced by a folder of the test's.
+    /// Runs the real AWS CLI as a pod would that mounts this config's Secret: with its files and nothing else.
     pub async fn aws(&self, config: &str, arguments: &[&str]) -> (bool, String) {
+        let mount = self.mount(config).await;
+        let mut command = self.in_pod(self.ground.at.bin.aws.as_ref().unwrap(), &mount);
+        let output = command.args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), text)
+    }
+
+    /// A folder with this config's Secret as the kubelet would mount it. The `config` file names the fixed mount path,
+    /// which is replaced by that of the folder.
+    pub async fn mount(&self, config: &str) -> PathBuf {
         let mount = self.dir.join(format!("mount-{}", number()));
         fs::create_dir_all(&mount).unwrap();
         for (key, value) in self.values(config).await {
             let value = value.replace(keyturn::api::names::MOUNT_PATH, mount.to_str().unwrap());
             fs::write(mount.join(key), value).unwrap();
         }
-        let output = Command::new(self.ground.at.bin.aws.as_ref().unwrap())
-            .args(arguments)
+        mount
+    }
+
+    /// A program as it would run in a pod that mounts a Secret there.
+    pub fn in_pod(&self, program: &Path, mount: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", &self.dir)
             .env("AWS_CONFIG_FILE", mount.join("config"))
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_ENDPOINT_URL", &self.ground.at.aws.as_ref().unwrap().endpoint)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        (output.status.success(), text)
+            .env("AWS_ENDPOINT_URL", &self.ground.at.aws.as_ref().unwrap().endpoint);
+        command
     }
 
     /// The AWS CLI as the root of an account: its number is an access key of its own in ministack.

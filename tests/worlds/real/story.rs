@@ -2,16 +2,17 @@
 //! the API server, IAM, S3 and the AWS CLI. At its end the API server's audit log says which rights the operator used.
 
 use super::{
+    dss::DssServer,
     ground::{Audited, Ground, eventually, kinds, within},
     install::{Install, labels},
     people::People,
 };
-use crate::fixtures::{aws_role, uses};
+use crate::fixtures::{aws_role, personal_key, uses};
 use k8s_openapi::{
     ByteString,
     api::{core::v1::Secret, rbac::v1::ClusterRole},
 };
-use keyturn::api::{Ceilings, Format, RoleRetention, Target};
+use keyturn::api::{AwsConfigSpec, Ceilings, DssInstance, Format, RoleRetention, Target};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
@@ -36,6 +37,7 @@ async fn the_main_job_from_apply_to_deletion_with_exactly_the_rights_of_the_char
     a_secret_of_ours_is_put_right_within_a_second(&install).await;
     an_aws_role_that_was_edited_is_restored(&install).await;
     a_user_s_own_role_is_used_and_its_deletion_takes_the_credential(&install).await;
+    an_api_key_of_dss_comes_and_goes(&install).await;
     a_foreign_secret_is_never_touched(&install).await;
     a_withdrawn_grant_takes_the_credential_away(&install).await;
     let operator = a_restart_over_healthy_objects_costs_nothing(&install, operator).await;
@@ -230,6 +232,29 @@ async fn a_user_s_own_role_is_used_and_its_deletion_takes_the_credential(install
     assert_eq!(install.values("alice").await["AWS_ACCESS_KEY_ID"], "WITHDRAWN");
     install.apply_config("alice", |_| {}).await;
     install.until_ready_is("alice", "True/Issued").await;
+}
+
+async fn an_api_key_of_dss_comes_and_goes(install: &Install<'_>) {
+    let server = DssServer::start(install).await;
+    server.dss.add_user("dora", &[]);
+    let dss = |spec: &mut AwsConfigSpec| {
+        personal_key(spec);
+        spec.dss.as_mut().unwrap().instance.clone_from(&server.instance);
+    };
+    install.apply_config("dora", dss).await;
+    install.until_ready_is("dora", "True/Issued").await;
+    let keys = server.dss.personal_keys();
+    assert_eq!((keys.len(), install.values("dora").await["DKU_API_KEY"].as_str()), (1, keys[0].key.as_str()));
+    let instances: Api<DssInstance> = Api::all(install.admin.clone());
+    // It waits for the key in it, and the config is told.
+    instances.delete(&server.instance, &DeleteParams::default()).await.unwrap();
+    install.until_ready_is("dora", "False/DssInstanceMissing").await;
+    eventually("the key and the instance are gone", async || {
+        let left = (server.dss.personal_keys().len(), instances.get_opt(&server.instance).await.unwrap().is_some());
+        if left == (0, false) { Ok(()) } else { Err(left) }
+    })
+    .await;
+    install.configs().delete("dora", &DeleteParams::default()).await.unwrap();
 }
 
 async fn a_foreign_secret_is_never_touched(install: &Install<'_>) {

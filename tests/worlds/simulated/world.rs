@@ -115,8 +115,12 @@ impl World {
 
     /// Starts an operator.
     pub fn start(&mut self) {
+        self.start_as(self.operator());
+    }
+
+    /// Starts this operator.
+    pub fn start_as(&mut self, operator: Operator) {
         assert!(self.operator.is_none(), "one operator at a time");
-        let operator = self.operator();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             operator.check().await.expect("the operator starts");

@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::{
-    doubles::dss::Behaviour,
+    doubles::{
+        apiserver::{Fault, Request},
+        dss::Behaviour,
+        rules::Times,
+    },
     fixtures::{instance, role_from_dss},
 };
 
@@ -104,4 +108,20 @@ async fn an_operator_that_sees_no_instance_at_all_takes_nothing_away() {
     world.pass(Duration::from_mins(5)).await;
     assert!(world.holds_a_valid_session("alice"), "an empty list is what a half-restored cluster shows");
     assert_eq!(world.ready("alice"), "False/DssInstanceMissing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_serves_some_namespaces_only_leaves_instances_alone_that_nobody_uses_there() {
+    let mut world = world();
+    let admin_key = |request: &Request| request.verb == "get" && request.path.contains("dss-admin");
+    world.api.fault(Times::UntilCleared, admin_key, Fault::forbidden());
+    let operator = keyturn::operator::Operator { namespaces: vec!["scoring".to_owned()], ..world.operator() };
+    world.start_as(operator);
+    world.pass(Duration::from_mins(30)).await;
+    assert_eq!((world.dss.count(), world.api.writes().len(), world.reads()), (0, 0, 0), "it may be another release's");
+
+    world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
+    world.until("it is tried", |world| instance_says(world, "Authorized").1 == "DssDenied").await;
+    let (_, _, message) = instance_says(&world, "Authorized");
+    assert!(message.contains("keyturn-system/dss-admin") && message.contains("dss.adminKeySecrets"), "{message}");
 }

@@ -1,10 +1,11 @@
-//! What the operator may write of Secrets: the API server lets its ServiceAccount touch none but those of `AwsConfig`s,
-//! whoever holds its token.
+//! What the operator may write, whoever holds its token: the API server lets its ServiceAccount touch no Secrets but those
+//! of `AwsConfig`s, and no spec.
 
-use super::{ground::eventually, install::Install};
+use super::{dss::DssServer, ground::eventually, install::Install};
 use k8s_openapi::api::core::v1::Secret;
+use keyturn::api::{AwsConfig, DssInstance};
 use kube::{
-    Api, Error,
+    Api, Client, Error,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -35,10 +36,7 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
 #[ignore = "needs the ground: make test"]
 async fn who_holds_the_operator_s_token_can_write_no_secret_but_those_of_aws_configs_and_make_no_token() {
     let install = Install::scoped().await;
-    let groups =
-        ["system:serviceaccounts", &format!("system:serviceaccounts:{}", install.system), "system:authenticated"];
-    let client = install.ground.client_as(&install.user(), &groups).await;
-    let operator: Api<Secret> = Api::namespaced(client, &install.namespace);
+    let operator: Api<Secret> = Api::namespaced(holder_of_its_token(&install).await, &install.namespace);
     let bare = secret("bare", json!({}));
     eventually("the policy is in force", async || {
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
@@ -71,4 +69,38 @@ async fn who_holds_the_operator_s_token_can_write_no_secret_but_those_of_aws_con
     // Everybody else does as before.
     install.secrets().patch("theirs", &PatchParams::default(), &change).await.unwrap();
     install.secrets().delete("theirs", &DeleteParams::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn who_holds_the_operator_s_token_can_write_no_spec() {
+    let install = Install::scoped().await;
+    let server = DssServer::start(&install).await;
+    install.apply_config("alice", |_| {}).await;
+    let client = holder_of_its_token(&install).await;
+    let configs: Api<AwsConfig> = Api::namespaced(client.clone(), &install.namespace);
+    let instances: Api<DssInstance> = Api::all(client);
+    let change = PatchParams::default();
+    let hand_over = Patch::Merge(json!({"spec": {"person": "mallory"}}));
+    eventually("the policy is in force", async || {
+        let dry_run = PatchParams { dry_run: true, ..PatchParams::default() };
+        configs.patch("alice", &dry_run, &hand_over).await.map_or_else(|_| Ok(()), |patched| Err(patched.spec.person))
+    })
+    .await;
+
+    let words = "keyturn writes no spec";
+    assert!(refusal(configs.patch("alice", &change, &hand_over).await).contains(words));
+    let elsewhere = Patch::Merge(json!({"spec": {"url": "http://elsewhere.example"}}));
+    assert!(refusal(instances.patch(&server.instance, &change, &elsewhere).await).contains(words));
+    for finalizers in [json!(["keyturn.dev/dss.x"]), json!([])] {
+        let finalizers = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+        configs.patch("alice", &change, &finalizers).await.expect("a finalizer is no spec");
+    }
+    assert_eq!(install.configs().get("alice").await.unwrap().spec.person.as_deref(), Some("alice"));
+}
+
+async fn holder_of_its_token(install: &Install<'_>) -> Client {
+    let groups =
+        ["system:serviceaccounts", &format!("system:serviceaccounts:{}", install.system), "system:authenticated"];
+    install.ground.client_as(&install.user(), &groups).await
 }

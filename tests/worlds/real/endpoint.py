@@ -1,0 +1,61 @@
+"""What the code of an API endpoint does, with the real clients of Dataiku and AWS and with nothing but what the Secret
+holds. Prints what it saw, in JSON.
+
+    endpoint.py MOUNT CONNECTION BUCKET...
+"""
+import json
+import os
+import sys
+
+import boto3
+import botocore.exceptions
+import dataikuapi
+
+mount, connection, *buckets = sys.argv[1:]
+
+
+def listed(session):
+    """For each bucket the keys in it, or the code of the error."""
+    seen = {}
+    for bucket in buckets:
+        try:
+            answer = session.client("s3", region_name="eu-west-1").list_objects_v2(Bucket=bucket)
+            seen[bucket] = [item["Key"] for item in answer.get("Contents", [])]
+        except botocore.exceptions.ClientError as error:
+            seen[bucket] = error.response["Error"]["Code"]
+    return seen
+
+
+def session_of(credential):
+    """As Dataiku documents it."""
+    return boto3.Session(
+        aws_access_key_id=credential["accessKey"],
+        aws_secret_access_key=credential["secretKey"],
+        aws_session_token=credential.get("sessionToken"),
+    )
+
+
+def read(name):
+    with open(os.path.join(mount, name)) as file:
+        return json.load(file)
+
+
+saw = {}
+if os.path.exists(os.path.join(mount, "dataiku-config.json")):
+    config = read("dataiku-config.json")
+    instance = config["dss_instances"][config["default_instance"]]
+    client = dataikuapi.DSSClient(
+        instance["url"], instance["api_key"], no_check_certificate=instance["no_check_certificate"])
+    saw["who"] = client.get_auth_info()
+    if connection != "-":
+        # The pattern that Dataiku documents.
+        saw["documented"] = listed(session_of(client.get_connection(connection).get_info().get_aws_credential()))
+if "DKU_API_KEY" in os.environ:
+    client = dataikuapi.DSSClient(os.environ["DKU_DSS_URL"], os.environ["DKU_API_KEY"])
+    saw["who_by_variables"] = client.get_auth_info()["associatedDSSUser"]
+if os.path.exists(os.path.join(mount, "aws-credential.json")):
+    # Its replacement for code that has the dict in hand.
+    saw["dict"] = listed(session_of(read("aws-credential.json")))
+# Its replacement: AWS_CONFIG_FILE, and nothing in the code.
+saw["mounted"] = listed(boto3.Session())
+print(json.dumps(saw))
