@@ -27,5 +27,6 @@ mod architecture;
 mod doubles;
 mod fixtures;
 mod generated;
+mod over_tls;
 mod real;
 mod simulated;

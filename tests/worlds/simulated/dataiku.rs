@@ -20,7 +20,7 @@ const URL: &str = "https://dss.test";
 const REFRESH: Duration = Duration::from_secs(5 * 60 + 5);
 
 /// A world whose DSS knows alice and bob, each with the name of a role in an admin property; no operator yet.
-fn world() -> World {
+pub(super) fn world() -> World {
     let world = World::empty();
     world.apply(&analysts());
     world.apply(&grant("from-dss", |grant| {
@@ -51,7 +51,7 @@ async fn world_with(configs: &[(&str, Box<dyn Fn(&mut AwsConfigSpec)>)]) -> Worl
 }
 
 /// The Secret in which the operator finds its admin key.
-fn put_admin_key(world: &World, key: &str) {
+pub(super) fn put_admin_key(world: &World, key: &str) {
     use k8s_openapi::ByteString;
     let data = json!({"apiKey": ByteString(key.as_bytes().to_vec())});
     if world.api.get("Secret", OPERATORS, "dss-admin").is_some() {

@@ -1,13 +1,14 @@
 //! Leaks: through everything that happens, no secret key and no session token is anywhere but in the Secret.
 
-use super::{log::Log, world::World};
+use super::{dataiku, log::Log, world::World};
 use crate::{
     doubles::{
         apiserver::{Fault, Request},
+        dss::{self, ADMIN_KEY, ADMIN_KEY_MARKER, Connection, KEY_MARKER},
         rules::Times,
         sts::{Behaviour, LEAK_MARKERS},
     },
-    fixtures::{SCORING, alice, config, delivers_key, grant, role},
+    fixtures::{SCORING, alice, config, delivers_key, from_connection, grant, personal_key, role},
 };
 use keyturn::api::CredentialProvider;
 use std::time::Duration;
@@ -58,8 +59,61 @@ async fn nothing_but_the_secret_ever_holds_a_secret() {
     let world = an_eventful_life().await;
     let log = log.end();
     assert!(log.contains("TRACE") && log.contains("decided"), "everything was logged: {} bytes", log.len());
+    holds_none_of(&world, log, &LEAK_MARKERS);
+    let token = world.value("bob", "AWS_SESSION_TOKEN");
+    assert!(LEAK_MARKERS.iter().any(|marker| token.contains(marker)), "the markers are what is looked for");
+}
+
+/// A life with DSS in it: keys created, refused, echoed in errors, deleted; connections; an admin key that is replaced.
+async fn a_life_with_dss() -> World {
+    let mut world = dataiku::world();
+    world.dss.add_connection("s3", Connection::assume_role("ds-analyst").readable_by(&["analysts"]));
+    world.start();
+    world.apply(&config("alice", personal_key));
+    world.apply(&config("bob", from_connection("s3")));
+    world.until("both are ready", |world| world.is_ready("alice") && world.is_ready("bob")).await;
+    for behaviour in [dss::Behaviour::EchoedKey, dss::Behaviour::Garbled, dss::Behaviour::ServerError] {
+        world.dss.always(behaviour);
+        world.change("alice", |spec| {
+            let dss = spec.dss.as_mut().unwrap();
+            dss.api_key_rotation = Some(format!("{}x", dss.api_key_rotation.clone().unwrap_or_default()));
+        });
+        world.pass(Duration::from_mins(20)).await;
+        world.dss.behave_well();
+        world.pass(Duration::from_mins(20)).await;
+    }
+    world.until("it is rotated", |world| world.is_ready("alice")).await;
+    world.dss.rotate_admin_key(&format!("{ADMIN_KEY}-other"));
+    world.pass(Duration::from_mins(10)).await;
+    dataiku::put_admin_key(&world, &format!("{ADMIN_KEY}-other"));
+    world.pass(Duration::from_mins(10)).await;
+    world.change("bob", |spec| spec.suspend = true);
+    world.pass(Duration::from_mins(10)).await;
+    assert!(world.is_ready("alice") && world.is_withdrawn("bob"), "{}", world.picture());
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_but_the_secret_ever_holds_an_api_key_and_nothing_of_a_user_s_the_admin_key() {
+    let log = Log::listen();
+    let world = a_life_with_dss().await;
+    let key = world.value("alice", "DKU_API_KEY");
+    assert!(key.contains(KEY_MARKER), "the marker is what is looked for: {key}");
+    for secret in world.api.list("secrets").iter().filter(|secret| secret["metadata"]["namespace"] == SCORING) {
+        let data: std::collections::BTreeMap<String, k8s_openapi::ByteString> =
+            serde_json::from_value(secret["data"].clone()).unwrap();
+        for (name, value) in data {
+            let text = String::from_utf8_lossy(&value.0).into_owned();
+            assert!(!text.contains(ADMIN_KEY_MARKER), "{name} of {}", secret["metadata"]["name"]);
+        }
+    }
+    holds_none_of(&world, log.end(), &[KEY_MARKER, ADMIN_KEY_MARKER, LEAK_MARKERS[0], LEAK_MARKERS[1]]);
+}
+
+/// No secret is anywhere but in the data of Secrets.
+fn holds_none_of(world: &World, log: String, markers: &[&str]) {
     let mut places = vec![("the log", log)];
-    for resource in ["awsconfigs", "awsroles", "awsrolegrants", "events.events.k8s.io"] {
+    for resource in ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances", "events.events.k8s.io"] {
         places.push((resource, serde_json::to_string(&world.api.list(resource)).unwrap()));
     }
     for request in world.api.requests() {
@@ -72,7 +126,7 @@ async fn nothing_but_the_secret_ever_holds_a_secret() {
         places.push(("a Secret's metadata", secret["metadata"].to_string()));
     }
     for (place, text) in places {
-        for marker in LEAK_MARKERS {
+        for marker in markers {
             if let Some(at) = text.find(marker) {
                 panic!("{place}: ...{}...", &text[at.saturating_sub(300)..at]);
             }
@@ -80,8 +134,6 @@ async fn nothing_but_the_secret_ever_holds_a_secret() {
             assert!(!text.contains(encoded.as_str().unwrap()), "{place}: in base64");
         }
     }
-    let token = world.value("bob", "AWS_SESSION_TOKEN");
-    assert!(LEAK_MARKERS.iter().any(|marker| token.contains(marker)), "the markers are what is looked for");
 }
 
 #[test]

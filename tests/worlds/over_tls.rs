@@ -1,0 +1,109 @@
+//! The client of DSS over real sockets: whom it trusts, whom it sends the admin key, and how much it reads.
+
+use crate::doubles::{
+    dss::{ADMIN_KEY, Behaviour, Dss as Double},
+    wire::tokio_clock,
+};
+use keyturn::dss::{Dss, DssError, Kind, Tls, connect};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, pki_types::PrivateKeyDer},
+};
+
+/// A certificate authority and a server that it vouches for.
+struct Vouched {
+    ca: String,
+    server: ServerConfig,
+}
+
+fn vouched() -> Vouched {
+    let mut authority = CertificateParams::new(vec![]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let server = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let server = server.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
+    Vouched { ca: authority.pem(), server }
+}
+
+/// TLS in front of a server that speaks none.
+async fn in_front_of(plain: SocketAddr, server: ServerConfig) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut secure) = acceptor.accept(stream).await else { return };
+                let mut onward = TcpStream::connect(plain).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut secure, &mut onward).await;
+            });
+        }
+    });
+    port
+}
+
+fn client(url: &str, tls: &Tls) -> Dss {
+    Dss::new(url, ADMIN_KEY.into(), connect(tls).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_the_bundle_vouches_for_is_spoken_to() {
+    let double = Double::new(tokio_clock("2026-01-01T00:00:00Z".parse().unwrap()));
+    double.add_user("alice", &[]);
+    let plain = double.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let Vouched { ca, server } = vouched();
+    let url = format!("https://localhost:{}", in_front_of(plain.addr(), server).await);
+
+    let trusting = Tls { ca_bundle: Some(ca), insecure_skip_verify: false };
+    assert_eq!(client(&url, &trusting).users().await.unwrap().len(), 1);
+    let careless = Tls { ca_bundle: None, insecure_skip_verify: true };
+    assert_eq!(client(&url, &careless).users().await.unwrap().len(), 1);
+
+    double.clear();
+    for stranger in [Tls::default(), Tls { ca_bundle: Some(vouched().ca), insecure_skip_verify: false }] {
+        let error = client(&url, &stranger).users().await.unwrap_err();
+        assert_eq!(error.kind, Kind::Unreachable, "{error}");
+        assert!(error.to_string().to_lowercase().contains("certificate"), "it says why: {error}");
+    }
+    assert_eq!(double.count(), 0, "nobody else saw the key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_to_another_host_is_not_followed() {
+    let [asked, elsewhere] = [0, 1].map(|_| Double::new(tokio_clock("2026-01-01T00:00:00Z".parse().unwrap())));
+    let (listening, other) = (
+        asked.serve(([127, 0, 0, 1], 0).into()).await.unwrap(),
+        elsewhere.serve(([127, 0, 0, 1], 0).into()).await.unwrap(),
+    );
+    asked.once(Behaviour::RedirectTo(format!("{}/public/api/admin/users/", other.url())));
+    let error = client(&listening.url(), &Tls::default()).users().await.unwrap_err();
+    assert_eq!((error.kind, elsewhere.count()), (Kind::Unreadable, 0), "{error}");
+    assert!(error.to_string().contains(&other.url()), "it says where to: {error}");
+
+    asked.once(Behaviour::RedirectTo(format!("{}/public/api/admin/users/", listening.url())));
+    assert!(client(&listening.url(), &Tls::default()).users().await.is_ok(), "on the same host it is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let double = Double::new(tokio_clock("2026-01-01T00:00:00Z".parse().unwrap()));
+    let listening = double.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    double.once(Behaviour::HugeBody(8 << 20));
+    let error: DssError = client(&listening.url(), &Tls::default()).auth_info().await.unwrap_err();
+    assert!(error.to_string().contains("longer than 1024 KiB"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_listens_the_reason_is_said() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = client(&format!("http://{free}"), &Tls::default()).version().await.unwrap_err();
+    assert!(error.kind == Kind::Unreachable && error.to_string().contains("refused"), "{error}");
+}
