@@ -4,7 +4,7 @@
 //! entered here at once, so that no listing that began before makes it undone.
 
 use crate::dss::{Dss, DssError, InvalidTls, PersonalKey, Tls, User, Wire};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,7 +19,6 @@ pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send 
 #[derive(Clone)]
 pub struct Directory {
     connect: Connect,
-    listing: Arc<tokio::sync::Mutex<()>>,
     instances: Arc<Mutex<HashMap<String, Known>>>,
 }
 
@@ -28,6 +27,8 @@ struct Known {
     reach: Option<Reach>,
     users: Option<Users>,
     keys: Option<HashMap<String, PersonalKey>>,
+    /// Held while the keys are listed, so that who asks at the same time waits for the same listing.
+    listing: Arc<tokio::sync::Mutex<()>>,
     /// What came and went since the last listing of keys began.
     since: Vec<(String, Option<PersonalKey>)>,
     trouble: Option<DssError>,
@@ -45,8 +46,17 @@ struct Users {
     read_at: Timestamp,
     listed: HashMap<String, Arc<User>>,
     /// Asked for by name since they were missing from a list: there, or not.
-    asked: HashMap<String, Option<Arc<User>>>,
+    asked: HashMap<String, Asked>,
 }
+
+/// What DSS answered when a user was asked for by name.
+struct Asked {
+    at: Timestamp,
+    user: Option<Arc<User>>,
+}
+
+/// How long it is believed that there is no such user, without asking again. A listing that shows them counts at once.
+const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is known of one login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +92,7 @@ impl Directory {
     /// Nothing known yet.
     #[must_use]
     pub fn new(connect: Connect) -> Self {
-        Self { connect, listing: Arc::default(), instances: Arc::default() }
+        Self { connect, instances: Arc::default() }
     }
 
     /// Speaks to this DSS with this key from now on. One that is spoken to so already keeps its connection.
@@ -127,16 +137,17 @@ impl Directory {
         let mut asked = HashMap::new();
         let mut changed: BTreeSet<String> = BTreeSet::new();
         if let Some(before) = before {
-            let was = |login: &String| before.listed.get(login).or_else(|| before.asked.get(login)?.as_ref());
-            changed
-                .extend(listed.iter().filter(|(login, user)| was(login) != Some(user)).map(|(login, _)| login.clone()));
+            let was = |login: &String| before.listed.get(login).or_else(|| before.asked.get(login)?.user.as_ref());
+            // Of whom a listing shows too little, something else may be true now.
+            let differs =
+                |login: &String, user: &Arc<User>| user.admin_properties.is_none() || was(login) != Some(user);
+            changed.extend(listed.iter().filter(|(login, user)| differs(login, user)).map(|(login, _)| login.clone()));
             changed.extend(before.listed.keys().filter(|login| !listed.contains_key(*login)).cloned());
-            // Whoever is gone is not asked for again; whoever is there and not listed may have gone since.
-            asked = before
-                .asked
-                .into_iter()
-                .filter(|(login, user)| user.is_none() && !listed.contains_key(login))
-                .collect();
+            // Whoever is gone is not asked for again soon; whoever is there and not listed may have gone since.
+            asked = before.asked;
+            asked.retain(|login, asked| {
+                asked.user.is_none() && !listed.contains_key(login) && read_at.duration_since(asked.at) < BELIEVED
+            });
         } else {
             changed.extend(listed.keys().cloned());
         }
@@ -145,9 +156,9 @@ impl Directory {
     }
 
     /// Learns of one login that was asked for by name.
-    pub fn learn_user(&self, instance: &str, login: &str, user: Option<User>) {
+    pub fn learn_user(&self, instance: &str, login: &str, at: Timestamp, user: Option<User>) {
         if let Some(users) = self.lock().get_mut(instance).and_then(|known| known.users.as_mut()) {
-            users.asked.insert(login.to_owned(), user.map(Arc::new));
+            users.asked.insert(login.to_owned(), Asked { at, user: user.map(Arc::new) });
         }
     }
 
@@ -158,7 +169,7 @@ impl Directory {
         let Some(users) = instances.get(instance).and_then(|known| known.users.as_ref()) else {
             return SeenUser::Unread;
         };
-        match (users.listed.get(login), users.asked.get(login)) {
+        match (users.listed.get(login), users.asked.get(login).map(|asked| asked.user.as_ref())) {
             (Some(user), _) if user.admin_properties.is_some() => SeenUser::There(user.clone()),
             (_, Some(Some(user))) => SeenUser::There(user.clone()),
             (None, Some(None)) => SeenUser::Missing,
@@ -175,6 +186,14 @@ impl Directory {
     /// Notes that a listing failed.
     pub fn failed(&self, instance: &str, error: DssError) {
         self.lock().entry(instance.to_owned()).or_default().trouble = Some(error);
+    }
+
+    /// Speaks to this DSS no longer: there is no key to do it with.
+    pub fn lose(&self, instance: &str, why: DssError) {
+        let mut instances = self.lock();
+        let known = instances.entry(instance.to_owned()).or_default();
+        known.reach = None;
+        known.trouble = Some(why);
     }
 
     /// Why the last listing failed, if it did.
@@ -228,7 +247,8 @@ impl Directory {
         prefix: &str,
         label: &str,
     ) -> Result<Vec<PersonalKey>, DssError> {
-        let _alone = self.listing.lock().await;
+        let alone = self.alone(instance);
+        let _alone = alone.lock().await;
         if let Some(keys) = self.keys(instance, label) {
             return Ok(keys);
         }
@@ -236,11 +256,21 @@ impl Directory {
         Ok(self.keys(instance, label).unwrap_or_default())
     }
 
-    /// Lists the keys that are ours. Returns whether something else is known now.
+    /// Lists the keys that are ours, whatever is known of them. Returns whether something else is known now.
     ///
     /// # Errors
     /// If DSS does not list them.
-    pub async fn list_keys(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
+    pub async fn list_keys_anew(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
+        let alone = self.alone(instance);
+        let _alone = alone.lock().await;
+        self.list_keys(instance, dss, prefix).await
+    }
+
+    fn alone(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
+        self.lock().entry(instance.to_owned()).or_default().listing.clone()
+    }
+
+    async fn list_keys(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
         self.listing_keys(instance);
         let mut keys = dss.personal_keys().await?;
         keys.retain(|key| key.label.starts_with(prefix));
@@ -311,13 +341,16 @@ mod tests {
         assert_eq!(known.user("d", "alice"), SeenUser::Unlisted);
         assert_eq!(known.user("d", "bob"), SeenUser::Unlisted, "a listing without properties does not show enough");
 
-        known.learn_user("d", "alice", None);
-        known.learn_user("d", "bob", Some(user("bob", Some("b"))));
+        known.learn_user("d", "alice", Timestamp::UNIX_EPOCH, None);
+        known.learn_user("d", "bob", Timestamp::UNIX_EPOCH, Some(user("bob", Some("b"))));
         assert_eq!(known.user("d", "alice"), SeenUser::Missing);
         assert!(matches!(known.user("d", "bob"), SeenUser::There(_)));
 
         list(vec![]);
         assert_eq!(known.user("d", "alice"), SeenUser::Missing, "once is enough");
+        let later = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(61);
+        assert_eq!(names(&known.learn_users("d", later, vec![user("bob", None)])), ["bob"], "it shows too little");
+        assert_eq!(known.user("d", "alice"), SeenUser::Unlisted, "for an hour");
         assert_eq!(known.user("d", "bob"), SeenUser::Unlisted, "who was there may have gone");
         list(vec![user("alice", Some("a"))]);
         assert!(matches!(known.user("d", "alice"), SeenUser::There(_)), "a listing shows who has come");

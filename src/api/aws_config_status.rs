@@ -70,7 +70,7 @@ pub struct DssStatus {
     /// The person's login in DSS.
     pub login: String,
 
-    /// Whose the API key in the Secret is, as DSS itself says of it (`get_auth_info()`). Absent without one.
+    /// Whose the API key in the Secret is, as DSS itself said of it (`get_auth_info()`) before it was delivered. Absent without one.
     pub whoami: Option<String>,
 
     /// What the role with variables stood for when it was last read from DSS: used while DSS cannot be reached.

@@ -34,11 +34,12 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("self.url.startsWith('https://') || (!has(self.caBundle) && !self.insecureSkipVerify)").message("caBundle and insecureSkipVerify are for https URLs")
 )]
 pub struct DssInstanceSpec {
-    /// Where DSS is: the URL that its users type, without a trailing slash. The Secrets hold it as it is here. With http the admin key travels in the clear.
+    /// Where DSS is: the URL that its users type, without a trailing slash. The Secrets hold it as it is here. With http the admin key travels in the clear. Immutable.
     #[schemars(
         length(max = 512),
         regex(pattern = r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$")
     )]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("url is immutable: another DSS is another DssInstance, since API keys that were created in this one are deleted through it"))]
     pub url: String,
 
     /// The Secret that holds an API key of DSS with admin rights. It never leaves the operator.

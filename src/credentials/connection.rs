@@ -49,6 +49,11 @@ impl ConnectionRequest {
         let assumed = if repeated { lifetime / 4 } else { lifetime };
         let expires_at = match (&credential.session_token, credential.expiration) {
             (None, _) => None,
+            (Some(_), Some(told)) if told <= issued_at => {
+                let message =
+                    format!("DSS hands out a session of connection \"{}\" that ended at {told}", self.connection);
+                return Err(IssueError { reason: Reason::DssUnreachable, pace: Pace::Fast, message });
+            }
             (Some(_), Some(told)) => Some(whole_seconds(told)),
             (Some(_), None) => Some(issued_at.saturating_add(assumed).unwrap_or(issued_at)),
         };

@@ -15,7 +15,8 @@ use url::Url;
 const TIMEOUT_SECONDS: u64 = 30;
 /// How often a call that changes nothing, or only once, is tried again.
 const RETRIES: usize = 2;
-/// The longest `Retry-After` that a call waits for; a longer one is the caller's to keep to.
+/// The longest `Retry-After` that a call waits for. A longer one ends it: whoever asked comes again no sooner than in
+/// some seconds, and ever later.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How much of an answer is read, in bytes.
 const ANSWER: usize = 1 << 20;
@@ -181,7 +182,8 @@ impl<'a> Call<'a> {
         let message = [said.error_type, Some(message)].into_iter().flatten().filter(|part| !part.is_empty());
         let message: Vec<String> = message.collect();
         // What an error quotes may be what was sent.
-        let message = message.join(": ").replace(self.dss.key.expose_secret(), "…");
+        let key = self.dss.key.expose_secret();
+        let message = message.join(": ").replace(key, "…").replace(&encoded(key), "…");
         let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
         format!("HTTP {}, {}", status.as_u16(), line.trim().trim_end_matches('.'))
     }
@@ -209,8 +211,12 @@ fn origin(url: &Url) -> String {
 }
 
 fn http_auth_basic(key: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("Basic {}", encoded(key))).ok()
+}
+
+fn encoded(key: &str) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
-    HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{key}:")))).ok()
+    STANDARD.encode(format!("{key}:"))
 }
 
 /// Only its form in seconds (RFC 9110, 10.2.3): a date would need a clock.

@@ -112,7 +112,7 @@ async fn who_asks_to_be_left_alone_for_long_is() {
 #[tokio::test(start_paused = true)]
 async fn each_answer_has_its_kind_and_a_sentence_that_names_the_route() {
     let denied = r#"{"errorType": "java.lang.SecurityException", "message": "not an admin"}"#;
-    let echo = format!(r#"{{"message": "bad key {KEY}\nsecond line"}}"#);
+    let echo = format!(r#"{{"message": "bad key {KEY}\nsecond line YWRtaW4ta2V5LTAxMjM0NTY3ODk6"}}"#);
     let table = [
         (answer(401, &[], r#"{"message": "Invalid API key"}"#), Kind::Unauthenticated, "Invalid API key"),
         (answer(403, &[], denied), Kind::Denied, "java.lang.SecurityException: not an admin"),
@@ -132,7 +132,14 @@ async fn each_answer_has_its_kind_and_a_sentence_that_names_the_route() {
         let said = error.to_string();
         assert_eq!(error.kind, kind, "{said}");
         assert!(said.starts_with("GET /auth/info at https://dss.example.com:11200: "), "{said}");
-        assert!(said.contains(words) && !said.contains(KEY) && !said.contains('\n') && said.len() < 500, "{said}");
+        assert!(
+            said.contains(words)
+                && !said.contains(KEY)
+                && !said.contains("YWRtaW4")
+                && !said.contains('\n')
+                && said.len() < 500,
+            "{said}"
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Subject, Variable, role_named},
     directory::SeenUser,
-    dss::{PersonalKey, User},
+    dss::{DssError, PersonalKey, User},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,7 +29,7 @@ pub struct SeenDss {
     /// Whether what is known of users is younger than `maxStale`.
     pub fresh: bool,
     /// Why users could not be read last, if they could not.
-    pub trouble: Option<String>,
+    pub trouble: Option<DssError>,
 }
 
 /// A DSS in which, by a finalizer's word, there may be personal API keys of a config.
@@ -164,7 +164,10 @@ fn remembered(config: &AwsConfig, instance: &DssInstance, login: &str, template:
 fn unread(dss: &SeenDss, instance: &DssInstance) -> Refusal {
     let name = instance.name_any();
     let (reason, message) = match &dss.trouble {
-        Some(why) => (Reason::DssUnreachable, format!("the users of DssInstance \"{name}\" cannot be read: {why}")),
+        Some(why) => {
+            let reason = if why.kind.passes() { Reason::DssUnreachable } else { Reason::DssDenied };
+            (reason, format!("the users of DssInstance \"{name}\" cannot be read: {why}"))
+        }
         None => (Reason::Pending, format!("the users of DssInstance \"{name}\" are being read")),
     };
     Refusal { reason, message, withdraws: false, look: None }

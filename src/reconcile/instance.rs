@@ -81,7 +81,12 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
         return Ok(until(now, now.saturating_add(GLANCE).ok()));
     }
     if let Some(Time(since)) = &instance.metadata.deletion_timestamp {
-        return farewell(context, &instance, has_finalizer, has_keys(), now.duration_since(*since)).await;
+        let waited = now.duration_since(*since);
+        if context.directory.dss(&name).is_none() && has_finalizer {
+            // A process that has just started has to be able to delete the keys, too.
+            let _ = reach(context, &instance).await?;
+        }
+        return farewell(context, &instance, has_finalizer, has_keys(), waited).await;
     }
     let reading = read(context, &instance, has_finalizer || has_keys()).await?;
     let now = context.clock.now();
@@ -108,6 +113,8 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
     let dss = match reach(context, instance).await? {
         Ok(dss) => dss,
         Err(statement) => {
+            // Without its key it is no longer spoken to: who takes the key away means that.
+            context.directory.lose(&name, DssError::not_spoken_to(&name));
             reading.reachable = Err(Statement(Reason::Pending, "it has not been tried".to_owned()));
             reading.authorized = Err(statement);
             return Ok(reading);
@@ -127,7 +134,7 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
         let changed = context.directory.learn_users(&name, began, users);
         reading.users_read_at = Some(began);
         let other_keys = if keys {
-            context.directory.list_keys(&name, &dss, &key_label_prefix(&context.cluster_name)).await?
+            context.directory.list_keys_anew(&name, &dss, &key_label_prefix(&context.cluster_name)).await?
         } else {
             false
         };

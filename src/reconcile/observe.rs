@@ -93,7 +93,7 @@ fn seen_dss(
         fresh: instance
             .as_ref()
             .is_some_and(|instance| is_fresh(instance, context.directory.users_read_at(named), now)),
-        trouble: context.directory.trouble(named).map(|error| error.to_string()),
+        trouble: context.directory.trouble(named),
         instances_seen: views.instances.has_shown_any(),
         instance,
         login,
@@ -199,12 +199,12 @@ pub(super) async fn look_for_user(context: &Context, seen: &mut Observed) {
     let Some(client) = context.directory.dss(&instance) else { return };
     match client.user(login).await {
         Ok(user) => {
-            context.directory.learn_user(&instance, login, user);
+            context.directory.learn_user(&instance, login, context.clock.now(), user);
             dss.user = context.directory.user(&instance, login);
         }
         Err(error) => {
             dss.user = SeenUser::Unread;
-            dss.trouble = Some(error.to_string());
+            dss.trouble = Some(error);
         }
     }
     seen.asked_role = role_of(&seen.config, seen.dss.as_ref());

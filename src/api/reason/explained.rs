@@ -30,13 +30,13 @@ impl Reason {
             },
             Self::Granted => Explained {
                 name: "Granted",
-                conditions: &[Accepted, Usable],
-                cause: "A grant allows all of the request. The message names it.",
+                conditions: &[Accepted, Usable, Reachable, Authorized],
+                cause: "A grant allows all of the request; the message names it. On a DssInstance: it is so.",
                 remedy: "Nothing.",
             },
             Self::Pending => Explained {
                 name: "Pending",
-                conditions: &[Accepted, Issued, Usable],
+                conditions: &[Accepted, Issued, Usable, Reachable],
                 cause: "Something is not there yet: the namespace has not been seen, a Secret is being read, a \
                      credential is being issued. On an AwsRole: the AwsConfig that it names does not exist.",
                 remedy: "Wait some seconds; if it stays, look at what the message names. For an AwsRole, create the \
@@ -95,7 +95,7 @@ impl Reason {
             },
             Self::InvalidSpec => Explained {
                 name: "InvalidSpec",
-                conditions: &[Accepted, Issued, RenewalFailing, Usable],
+                conditions: &[Accepted, Issued, RenewalFailing, Usable, Authorized],
                 cause: "The spec holds something that the schema could not refuse: a `session.policy` that is no IAM \
                      policy, or a role of another AWS partition than keyturn's identity.",
                 remedy: "Correct the field that the message names.",
@@ -190,11 +190,11 @@ impl Reason {
                 name: "DssInstanceMissing",
                 conditions: &[Accepted],
                 cause: "There is no DssInstance of the name in `spec.dss.instance`, or it is being deleted.",
-                remedy: "Compare with `kubectl get dssinstances`. A cluster admin creates one.",
+                remedy: "A cluster admin: compare with `kubectl get dssinstances`, and create it.",
             },
             Self::DssUnreachable => Explained {
                 name: "DssUnreachable",
-                conditions: &[Accepted, Issued, RenewalFailing, Usable, Reachable, Authorized],
+                conditions: &[Accepted, Issued, RenewalFailing, Reachable, Authorized],
                 cause: "DSS cannot be reached, does not answer in time, or something else answers at its URL, such as a \
                         proxy or a login page. The message names the route. Nothing is taken away for it.",
                 remedy: "Wait: it is tried again. If it stays, a cluster admin checks `url` and `caBundle` of the \
@@ -202,14 +202,14 @@ impl Reason {
             },
             Self::DssDenied => Explained {
                 name: "DssDenied",
-                conditions: &[Issued, RenewalFailing, Authorized],
+                conditions: &[Accepted, Issued, RenewalFailing, Authorized],
                 cause: "DSS does not accept keyturn's admin key, or refuses it what the message names.",
                 remedy: "A cluster admin: put an API key of DSS with admin rights into the Secret that \
                          `apiKeySecretRef` of the DssInstance names.",
             },
             Self::DssUserMissing => Explained {
                 name: "DssUserMissing",
-                conditions: &[Accepted, Usable],
+                conditions: &[Accepted],
                 cause: "DSS has no user of the login that the person has there, or the user is disabled.",
                 remedy: "A DSS admin: create or enable the user. A cluster admin: check `login` of the DssInstance, which \
                          maps persons to logins.",

@@ -7,8 +7,8 @@ mod rules;
 
 use super::world::World;
 use crate::fixtures::SCORING;
-use history::{History, NAMES, key_of, somebody_s_secret};
-use keyturn::api::{AwsConfig, RoleRetention};
+use history::{History, NAMES, dss::keys_of, key_of, somebody_s_secret};
+use keyturn::api::{ApiKey, AwsConfig, RoleRetention};
 use rules::{Due, due, is_generated, subject};
 
 /// What holds at rest, whatever has happened.
@@ -28,14 +28,43 @@ fn assert_right(history: &History) {
             continue;
         }
         match world.config(name) {
-            Some(config) => assert_has_its_due(world, name, &config),
-            None => assert_eq!(secret, None, "{name} is gone and so is its Secret"),
+            Some(config) => assert_has_its_due(history, name, &config),
+            None => {
+                assert_eq!(secret, None, "{name} is gone and so is its Secret");
+                assert!(keys_of(world, name).is_empty(), "{name} is gone and its API key is not");
+            }
         }
+    }
+    let own = world.dss.personal_keys().into_iter().filter(|key| key.label == "their own").count();
+    assert_eq!(own, 5, "users' own API keys are never deleted");
+}
+
+/// The API key is the person's own and the only one of its config, but for those that a rotation or a repair replaced.
+fn assert_has_its_api_key(world: &World, history: &History, name: &str, config: &AwsConfig, due: &Due) {
+    let keys = keys_of(world, name);
+    let asked = config.spec.dss.as_ref().is_some_and(|dss| dss.api_key == ApiKey::Personal);
+    let login = history.dss.login(config).filter(|_| asked && *due != Due::Nothing);
+    let Some(login) = login else {
+        assert!(keys.is_empty(), "{name} has API keys that it may not have: {keys:?}");
+        return;
+    };
+    let delivered = world.value(name, "DKU_API_KEY");
+    let current = keys.iter().find(|key| key.key == delivered);
+    assert_eq!(current.map(|key| &key.user), Some(&login), "{name}: {keys:?}");
+    let told = world.status(name).dss.unwrap();
+    assert_eq!(told.whoami.as_ref(), Some(&login), "{name}");
+    for key in keys.iter().filter(|key| key.key != delivered) {
+        let until = told.keys.iter().find(|told| told.id == key.id).and_then(|told| told.delete_at.as_ref());
+        assert!(
+            until.is_some_and(|until| until.0 > world.now()) && key.user == login,
+            "{name}: a key nobody knows: {key:?}"
+        );
     }
 }
 
-fn assert_has_its_due(world: &World, name: &str, config: &AwsConfig) {
-    let due = due(world, config);
+fn assert_has_its_due(history: &History, name: &str, config: &AwsConfig) {
+    let world = &history.world;
+    let due = due(world, &history.dss, config);
     let key = world.value(name, "AWS_ACCESS_KEY_ID");
     match &due {
         Due::Session { name: session_name, role } => {
@@ -59,6 +88,7 @@ fn assert_has_its_due(world: &World, name: &str, config: &AwsConfig) {
         assert_eq!(world.status(name).access_key_id, Some(key), "{name}");
         assert_eq!(world.record(name).unwrap().person, subject(config), "everybody can tell whose it is");
     }
+    assert_has_its_api_key(world, history, name, config, &due);
     assert_roles_tell_the_truth(world, name, config, &due);
 }
 

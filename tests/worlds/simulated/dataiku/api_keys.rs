@@ -233,12 +233,15 @@ fn put_api_key(world: &World, key: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_url_or_project_is_written_anew_without_sts_and_with_the_same_key() {
+async fn another_project_or_setting_of_the_instance_is_written_anew_without_sts_and_with_the_same_key() {
     let world = alice_with_key().await;
     let before = key(&world);
-    world.apply(&instance("design", "https://other.test", |spec| spec.insecure_skip_verify = true));
-    world.until("it is written", |world| world.value("alice", "DKU_DSS_URL") == "https://other.test").await;
-    let file: Value = serde_json::from_str(&world.value("alice", "dataiku-config.json")).unwrap();
-    assert_eq!(file["dss_instances"]["default"]["no_check_certificate"], true);
+    world.apply(&instance("design", URL, |spec| spec.insecure_skip_verify = true));
+    world.change("alice", |spec| spec.dss.as_mut().unwrap().project = Some("OTHER".to_owned()));
+    let config = |world: &World| serde_json::from_str::<Value>(&world.value("alice", "dataiku-config.json")).unwrap();
+    world
+        .until("it is written", |world| config(world)["dss_instances"]["default"]["no_check_certificate"] == true)
+        .await;
+    world.until("so is the project", |world| world.value("alice", "DKU_CURRENT_PROJECT_KEY") == "OTHER").await;
     assert_eq!((key(&world), world.sts.count(), world.dss.keys_ever()), (before, 0, 1));
 }

@@ -4,10 +4,10 @@ use super::*;
 use crate::{
     doubles::{
         apiserver::{Fault, Request},
-        dss::Behaviour,
+        dss::{Behaviour, Connection},
         rules::Times,
     },
-    fixtures::{instance, role_from_dss},
+    fixtures::{from_connection, instance, role_from_dss},
 };
 
 const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
@@ -59,7 +59,7 @@ async fn a_key_without_rights_is_said_and_one_that_is_replaced_is_used_within_a_
     let (_, _, message) = instance_says(&world, "Authorized");
     assert!(message.contains("GET /admin/users/") && message.contains("admin rights"), "{message}");
     assert_eq!(instance_says(&world, "Reachable").0, "True");
-    assert!(world.ready("alice").starts_with("False/"), "{}", world.ready("alice"));
+    assert_eq!(world.ready("alice"), "False/DssDenied");
 
     world.dss.restore_admin_right();
     world.dss.rotate_admin_key("another-admin-key-0123");
@@ -76,6 +76,25 @@ async fn without_a_secret_for_the_admin_key_the_instance_says_so() {
     world.until("it is said", |world| instance_says(world, "Authorized").0 == "False").await;
     assert!(instance_says(&world, "Authorized").2.contains("keyturn-system/elsewhere"));
     assert_eq!(world.dss.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_admin_key_a_dss_is_no_longer_spoken_to_and_nothing_is_taken_away() {
+    let mut world = world();
+    world.dss.add_connection("s3", Connection::assume_role("ds-analyst").readable_by(&["analysts"]));
+    world.start();
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    world.api.delete("Secret", OPERATORS, "dss-admin");
+    world.until("it is said", |world| instance_says(world, "Authorized").1 == "DssDenied").await;
+    world.settle().await;
+    world.count_from_here();
+    world.pass_until_due("alice").await;
+    assert_eq!(world.dss.count(), 0, "with which key?");
+    assert!(world.is_ready("alice"));
+    assert_eq!(world.condition("alice", "RenewalFailing").unwrap().1, "DssUnreachable");
+    put_admin_key(&world, ADMIN_KEY);
+    world.until("it is renewed", |world| world.condition("alice", "RenewalFailing").is_none()).await;
 }
 
 #[tokio::test(start_paused = true)]

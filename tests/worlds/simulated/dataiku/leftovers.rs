@@ -172,6 +172,17 @@ async fn an_instance_that_goes_takes_the_keys_in_it_along() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operator_that_starts_while_an_instance_is_going_still_deletes_the_keys_in_it() {
+    let mut world = world_with(&asks_for_key()).await;
+    world.kill().await;
+    world.api.delete("DssInstance", "", "design");
+    assert!(world.instance("design").is_some(), "it waits");
+    world.start();
+    world.until("it is gone", |world| world.instance("design").is_none()).await;
+    assert!(ours(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_instance_s_finalizer_is_there_only_while_there_is_a_key() {
     let world = world_with(&asks_for_key()).await;
     world.api.delete("AwsConfig", "scoring", "alice");

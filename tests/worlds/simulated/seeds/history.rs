@@ -1,5 +1,7 @@
 //! One history: what users, admins and misfortune do, one step after the other.
 
+pub mod dss;
+
 use super::{
     dice::Dice,
     rules::{allows, leads_through},
@@ -23,7 +25,7 @@ use std::{
 
 /// The configs, and the persons whom they are for at first.
 pub const NAMES: [&str; 3] = ["alice", "bob", "carol"];
-const ROLES: [&str; 2] = ["ds-analyst", "ds-lead"];
+pub const ROLES: [&str; 2] = ["ds-analyst", "ds-lead"];
 const KEYS: [&str; 2] = ["AKIAIOSFODNN7EXAMPLE", "AKIAOTHEROTHEROTHER1"];
 
 /// How long a change may go unseen: a moment, on its way through the watch.
@@ -38,6 +40,8 @@ pub struct History {
     /// What happened, in words.
     pub told: Vec<String>,
     running: bool,
+    /// DSS as its admins think that it is.
+    pub dss: dss::Model,
     /// Calls to STS that no grant allowed when they came, nor a moment before.
     pub unlawful: Arc<Mutex<Vec<String>>>,
     /// The grants as they were until then.
@@ -81,13 +85,14 @@ impl History {
             false
         };
         world.sts.behave_if(Times::UntilCleared, watch, Behaviour::AccessDenied);
-        Self { world, dice: Dice(seed), told: Vec::new(), running: false, unlawful, former, unseen }
+        let dss = dss::found(&world);
+        Self { world, dice: Dice(seed), told: Vec::new(), running: false, dss, unlawful, former, unseen }
     }
 
     /// Whatever comes next.
     pub async fn step(&mut self) {
         self.former.lock().unwrap().push((self.world.now(), self.world.api.list("awsrolegrants")));
-        let told = match self.dice.below(10) {
+        let told = match self.dice.below(11) {
             0..=2 => self.a_user_s_config(),
             3 => self.a_user_s_role(),
             4 => self.a_user_s_key(),
@@ -95,6 +100,7 @@ impl History {
             6 => self.somebody_s_hand(),
             7 => self.misfortune(),
             8 => self.the_operator().await,
+            9 => self.an_admin_of_dss(),
             _ => {
                 let seconds = self.dice.one_of(&[1, 1, 5, 60, 900, 5000]);
                 self.world.pass(Duration::from_secs(seconds)).await;
@@ -113,7 +119,8 @@ impl History {
             world.apply(&config(name, |spec| spec.role = Some(arn)));
             return format!("{name} is applied");
         }
-        match self.dice.below(12) {
+        match self.dice.below(15) {
+            12..=13 => self.a_wish_of_dss(name),
             0..=1 => {
                 world.change(name, |spec| {
                     spec.credential_provider = CredentialProvider::Temporary;
@@ -275,6 +282,9 @@ impl History {
     }
 
     fn misfortune(&mut self) -> String {
+        if self.dice.below(5) == 0 {
+            return self.trouble_in_dss();
+        }
         let world = &self.world;
         match self.dice.below(4) {
             0 => {
@@ -325,6 +335,7 @@ impl History {
     pub async fn come_to_rest(&mut self) {
         self.world.api.behave_well();
         self.world.sts.behave_well();
+        self.world.dss.behave_well();
         self.take_time();
         if !self.running {
             self.world.start();

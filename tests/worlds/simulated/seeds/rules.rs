@@ -1,6 +1,7 @@
 //! The rules, written anew from the contract so that they do not share the operator's mistakes: what each config may
 //! have, given the objects as they stand.
 
+use super::history::dss::{FROM_PROPERTY, Model};
 use crate::{fixtures::SCORING, simulated::world::World};
 use keyturn::api::{AwsConfig, AwsRole, AwsRoleGrantSpec, CredentialProvider, Mode};
 use serde_json::Value;
@@ -25,10 +26,11 @@ pub fn subject(config: &AwsConfig) -> String {
 }
 
 /// What a config should have now.
-pub fn due(world: &World, config: &AwsConfig) -> Due {
+pub fn due(world: &World, dss: &Model, config: &AwsConfig) -> Due {
     let spec = &config.spec;
     let name = config.metadata.name.clone().unwrap();
-    if spec.suspend {
+    let login = dss.login(config);
+    if spec.suspend || (spec.dss.is_some() && login.is_none()) {
         return Due::Nothing;
     }
     let grants = world.api.list("awsrolegrants");
@@ -40,6 +42,7 @@ pub fn due(world: &World, config: &AwsConfig) -> Due {
         return id.filter(|_| allowed).map_or(Due::Nothing, |id| Due::Key { id });
     }
     let role = match &spec.active_role_ref {
+        None if spec.role.as_deref() == Some(FROM_PROPERTY) => login.and_then(|login| dss.role(&login)),
         None => spec.role.clone(),
         Some(named) => {
             world.roles().iter().find(|role| role.metadata.name.as_deref() == Some(&named.name)).and_then(|role| {

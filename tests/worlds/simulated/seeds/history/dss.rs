@@ -1,0 +1,170 @@
+//! DSS in a history: its admins, its users, its failures, and what cluster admins allow of it.
+
+use super::{History, NAMES, ROLES};
+use crate::{
+    doubles::{
+        dss::{ADMIN_KEY, Behaviour},
+        rules::Times,
+    },
+    fixtures::{CLUSTER, OPERATORS, SCORING, design, instance, personal_key, role, role_from_dss},
+    simulated::{dataiku::put_admin_key, world::World},
+};
+use keyturn::api::{ApiKey, AwsConfig, CredentialProvider, Mode};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// What `spec.role` says to have it from DSS.
+pub const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
+const LOGINS: [&str; 5] = ["alice", "bob", "carol", "dave", "svc"];
+const URL: &str = "https://dss.test";
+
+/// DSS as those who change it think that it is.
+#[derive(Debug, Default)]
+pub struct Model {
+    /// The roles in the admin property.
+    roles: BTreeMap<String, Option<String>>,
+    disabled: BTreeSet<String>,
+    /// Whom the instance allows: everybody whose name begins so, and the namespace or not.
+    persons: String,
+    system: bool,
+}
+
+impl Model {
+    /// The login that a config may use now.
+    pub fn login(&self, config: &AwsConfig) -> Option<String> {
+        let allowed = match (config.spec.mode, config.spec.person.as_deref()) {
+            (Mode::System, _) => self.system.then(|| "svc".to_owned()),
+            (Mode::User, person) => person.filter(|person| person.starts_with(&self.persons)).map(str::to_owned),
+        };
+        allowed.filter(|login| self.roles.contains_key(login) && !self.disabled.contains(login))
+    }
+
+    /// The role that DSS knows for a login.
+    pub fn role(&self, login: &str) -> Option<String> {
+        self.roles.get(login)?.as_deref().map(role)
+    }
+}
+
+/// An instance, its admin key and its users.
+pub(super) fn found(world: &World) -> Model {
+    world.api.namespace(OPERATORS, &[]);
+    put_admin_key(world, ADMIN_KEY);
+    world.apply(&design(URL));
+    let mut model = Model::default();
+    for login in LOGINS {
+        world.dss.add_user(login, &[]);
+        world.dss.set_admin_property(login, "associatedRole", Some("ds-analyst"));
+        world.dss.add_personal_key(login, "their own");
+        model.roles.insert(login.to_owned(), Some("ds-analyst".to_owned()));
+    }
+    model
+}
+
+/// The labels of the keys that were created for configs and are still there.
+pub fn keys_of(world: &World, config: &str) -> Vec<crate::doubles::dss::PersonalKey> {
+    let begins = format!("keyturn {CLUSTER}/{SCORING}/{config} ");
+    world.dss.personal_keys().into_iter().filter(|key| key.label.starts_with(&begins)).collect()
+}
+
+impl History {
+    /// A config asks for something of DSS, or no longer.
+    pub(super) fn a_wish_of_dss(&mut self, name: &str) -> String {
+        match self.dice.below(5) {
+            0 | 1 => {
+                self.world.change(name, |spec| {
+                    spec.credential_provider = CredentialProvider::Temporary;
+                    (spec.active_role_ref, spec.key_secret_ref) = (None, None);
+                    let dss = spec.dss.clone();
+                    role_from_dss(FROM_PROPERTY)(spec);
+                    spec.dss = dss.or(spec.dss.take());
+                });
+                format!("{name} takes its role from DSS")
+            }
+            2 => {
+                self.world.change(name, |spec| match &mut spec.dss {
+                    Some(dss) if dss.api_key == ApiKey::Personal => {
+                        let before = dss.api_key_rotation.clone().unwrap_or_default();
+                        dss.api_key_rotation = Some(format!("{}x", &before[..before.len().min(20)]));
+                    }
+                    _ => personal_key(spec),
+                });
+                format!("{name} asks for an API key, or for another")
+            }
+            3 => {
+                self.world.change(name, |spec| match &mut spec.dss {
+                    Some(dss) => (dss.api_key, dss.api_key_rotation) = (ApiKey::None, None),
+                    None => personal_key(spec),
+                });
+                format!("{name} asks for an API key, or for none")
+            }
+            _ => {
+                let from_dss = |config: AwsConfig| config.spec.role.is_some_and(|role| role.contains('$'));
+                if self.world.config(name).is_some_and(from_dss) {
+                    return "nothing".to_owned();
+                }
+                self.world.change(name, |spec| spec.dss = None);
+                format!("{name} asks nothing of DSS")
+            }
+        }
+    }
+
+    /// An admin of DSS, or of the cluster, changes what DSS gives to whom.
+    pub(super) fn an_admin_of_dss(&mut self) -> String {
+        let login = self.dice.one_of(&LOGINS);
+        match self.dice.below(5) {
+            0 | 1 => {
+                let name = self.dice.one_of(&[Some(ROLES[0]), Some(ROLES[1]), Some("admin"), None]);
+                if let Some(known) = self.dss.roles.get_mut(login) {
+                    *known = name.map(str::to_owned);
+                    self.world.dss.set_admin_property(login, "associatedRole", name);
+                }
+                format!("{login}'s role is {name:?} in DSS")
+            }
+            2 => {
+                let enable = self.dice.below(2) == 0;
+                self.world.dss.set_enabled(login, enable);
+                if enable {
+                    self.dss.disabled.remove(login);
+                } else {
+                    self.dss.disabled.insert(login.to_owned());
+                }
+                format!("{login} is enabled in DSS: {enable}")
+            }
+            3 => {
+                (self.dss.persons, self.dss.system) =
+                    (self.dice.one_of(&["", "", "a", "b"]).to_owned(), self.dice.below(2) == 0);
+                let (persons, system) = (format!("{}*", self.dss.persons), self.dss.system);
+                self.world.apply(&instance("design", URL, |spec| {
+                    spec.allow[0].persons = vec![persons.clone()];
+                    let shared = json!({"namespaces": {"names": [SCORING]}, "systemLogin": "svc"});
+                    spec.allow.extend(system.then(|| serde_json::from_value(shared).unwrap()));
+                }));
+                format!("the instance allows {persons}, system: {system}")
+            }
+            _ => {
+                let name = self.dice.one_of(&NAMES);
+                let Some(key) = keys_of(&self.world, name).pop() else { return "nothing".to_owned() };
+                self.world.dss.delete_personal_key(&key.id);
+                format!("an API key of {name}'s is deleted in DSS")
+            }
+        }
+    }
+
+    /// DSS fails for some calls, or for some time.
+    pub(super) fn trouble_in_dss(&mut self) -> String {
+        let troubles = [
+            Behaviour::BadGateway,
+            Behaviour::AnswerLost,
+            Behaviour::ConnectionFailure,
+            Behaviour::EmptyListing,
+            Behaviour::Latency(Duration::from_secs(2)),
+        ];
+        let trouble = troubles[self.dice.below(troubles.len())].clone();
+        let told = format!("DSS: {trouble:?}");
+        self.world.dss.behave(Times::N(1 + self.dice.below(6)), trouble);
+        told
+    }
+}
