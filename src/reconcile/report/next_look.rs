@@ -66,6 +66,8 @@ fn of_api_keys(
     };
     let told = status(seen, plan, done, now).dss;
     let goes = told.iter().flat_map(|dss| &dss.keys).filter_map(|key| key.delete_at.as_ref()).map(|Time(at)| *at).min();
+    // One whose time has come and that is there still is tried for again, and not all the time.
+    let goes = goes.map(|at| if at > now { at } else { now.saturating_add(schedule::slow_delay(1)).unwrap_or(at) });
     again.into_iter().chain(goes).min()
 }
 

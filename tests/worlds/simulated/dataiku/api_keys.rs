@@ -146,6 +146,23 @@ async fn a_rotation_that_is_asked_for_leaves_the_former_key_a_day() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replaced_key_that_somebody_deleted_before_its_time_is_forgotten() {
+    let world = alice_with_key().await;
+    world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key_rotation = Some("2".to_owned()));
+    world.until("it is rotated", |world| world.dss.personal_keys().len() == 2 && world.is_ready("alice")).await;
+    world.settle().await;
+    let former = world.status("alice").dss.unwrap().keys.pop().unwrap();
+    assert!(former.delete_at.is_some());
+    world.dss.delete_personal_key(&former.id);
+    world.pass(Duration::from_hours(1)).await;
+    assert_eq!(world.status("alice").dss.unwrap().keys.len(), 1);
+    world.count_from_here();
+    world.pass(Duration::from_hours(25)).await;
+    let looks = world.dss.count_where(|call| call.path.contains("personal-api-keys"));
+    assert!(looks <= 25 * 12 + 1, "one listing for each refresh: {looks}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_that_somebody_deleted_in_dss_is_replaced() {
     let world = alice_with_key().await;
     let former = key(&world);
