@@ -230,6 +230,13 @@ impl Directory {
         self.note(instance, key.id.clone(), Some(key));
     }
 
+    /// Forgets which keys there are: there may be one more.
+    pub fn unsure_of_keys(&self, instance: &str) {
+        if let Some(known) = self.lock().get_mut(instance) {
+            known.keys = None;
+        }
+    }
+
     /// Strikes out a key that was just deleted.
     pub fn deleted(&self, instance: &str, id: &str) {
         self.note(instance, id.to_owned(), None);

@@ -149,7 +149,7 @@ async fn render_again(context: &Context, seen: &Observed, accepted: &Accepted, k
     let Some((record, credentials)) = readable(&seen.target) else { return Done::default() };
     let obtained = api_key::obtain(context, seen, accepted, key).await;
     let nothing_new = in_hand(&obtained).0 == record.api_key;
-    if obtained.call_failed.is_some() || (why == Why::ApiKey && obtained.api_key_failed.is_some() && nothing_new) {
+    if obtained.call_failed.is_some() || (why == Why::ApiKey && nothing_new) {
         return obtained;
     }
     let rendering = rendering(seen);

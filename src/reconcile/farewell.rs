@@ -35,7 +35,7 @@ pub(super) async fn farewell(context: &Context, config: &AwsConfig) -> Result<Du
     let (mut free, mut trouble) = (vec![], None);
     for instance in config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER)) {
         let exists = context.views.instances.get("", instance).is_some();
-        let place = Tidy { instance: instance.to_owned(), exists, stay: vec![] };
+        let place = Tidy { instance: instance.to_owned(), exists, stay: vec![], leave: true };
         match delete_keys(context, config, &place, &[], &mut vec![]).await {
             Ok(()) => free.push(instance.to_owned()),
             Err(error) if given_up => {

@@ -43,6 +43,21 @@ pub(super) async fn obtain(context: &Context, seen: &Observed, accepted: &Accept
 async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option<&HeldKey>) -> Done {
     let without = |error| Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() };
     let Some(dss) = context.directory.dss(&ask.instance) else { return without(not_spoken_to(&ask.instance)) };
+    let mut former = former;
+    if let Some(held) = former.filter(|held| ask.is_answered_by(&held.record, None)) {
+        match proven(context, ask, &held.key).await {
+            Ok(()) => {
+                let label = key_label(&context.cluster_name, &seen.config);
+                let entry = PersonalKey { id: held.record.key.clone(), user: ask.login.clone(), label };
+                context.directory.created(&ask.instance, entry);
+                return Done { api_key: Some(held.clone()), ..Done::default() };
+            }
+            // DSS does not know it: nobody can do anything with it any more.
+            Err(error) if error.reason == Reason::DssDenied => former = None,
+            Err(error) => return Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() },
+        }
+    }
+    let without = |error| Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() };
     if let Err(error) = announce(context, seen, &ask.instance).await {
         return Done { call_failed: Some(error), ..Done::default() };
     }
@@ -62,7 +77,11 @@ async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) ->
         context.cluster_name
     );
     let created = dss.create_personal_key(&ask.login, &label, &description).await;
-    let created = created.map_err(|error| IssueError::of_dss(&error))?;
+    let created = created.map_err(|error| {
+        // It may have been created all the same: what is known of keys is not all of them any more.
+        context.directory.unsure_of_keys(&ask.instance);
+        IssueError::of_dss(&error)
+    })?;
     let entry = PersonalKey { id: created.id.clone(), user: ask.login.clone(), label };
     context.directory.created(&ask.instance, entry);
     tracing::info!(

@@ -19,7 +19,7 @@ pub(super) async fn tidy(context: &Context, seen: &Observed, plan: &[Tidy], done
         let mut stay = place.stay.clone();
         stay.extend(done.api_key.as_ref().map(|held| held.record.key.clone()));
         match delete_keys(context, &seen.config, place, &stay, &mut done.deleted).await {
-            Ok(()) if stay.is_empty() => free.push(place.instance.clone()),
+            Ok(()) if place.leave => free.push(place.instance.clone()),
             Ok(()) => {}
             Err(error) => {
                 tracing::warn!(instance = place.instance, %error, "API keys could not be deleted in DSS; it will be tried again");
@@ -63,7 +63,15 @@ pub(in crate::reconcile) async fn delete_keys(
         return Ok(());
     };
     let prefix = key_label_prefix(&context.cluster_name);
-    let keys: Vec<PersonalKey> = context.directory.keys_or_list(&place.instance, dss, &prefix, &label).await?;
+    let mut keys: Vec<PersonalKey> = context.directory.keys_or_list(&place.instance, dss, &prefix, &label).await?;
+    // A list may be shorter than the truth. What status names, which only we write, is ours as well.
+    let told =
+        config.status.as_ref().and_then(|status| status.dss.as_ref()).filter(|dss| dss.instance == place.instance);
+    for told in told.iter().flat_map(|dss| &dss.keys) {
+        if !keys.iter().any(|key| key.id == told.id) {
+            keys.push(PersonalKey { id: told.id.clone(), user: told.login.clone(), label: label.clone() });
+        }
+    }
     for key in keys.into_iter().filter(|key| !stay.contains(&key.id)) {
         dss.delete_personal_key(&key.id, &key.user).await?;
         context.directory.deleted(&place.instance, &key.id);

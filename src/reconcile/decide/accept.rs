@@ -254,6 +254,8 @@ impl Case<'_> {
             return look.clone();
         }
         let ours = match &self.seen.target {
+            // Without our label it would be forgotten, and still be there when more is known.
+            Target::NotWatched if !refusal.withdraws && self.claims_a_secret() => return Step::LookForTarget,
             _ if !refusal.withdraws => return self.over_anyway().unwrap_or(Step::Keep),
             Target::Ours(ours) => ours,
             // Somebody may have taken our label off. A Secret that never held a credential is not looked for.

@@ -98,7 +98,8 @@ pub enum KeyStep {
     None,
     /// This one.
     Keep(HeldKey),
-    /// One that is to be created; if that fails, the former one of the same login.
+    /// One that is to be created; if that fails, the former one of the same login. Where that one is what is asked for, it
+    /// is missing from a list only, and is taken if DSS still knows it.
     Create {
         /// The former one.
         former: Option<HeldKey>,
@@ -207,12 +208,12 @@ impl Case<'_> {
 
     fn with_personal_key(&self, ask: &DssAsk, step: Step, until: Option<Timestamp>) -> (Step, KeyStep) {
         let held = self.held(ask);
-        if let Some(held) = held.clone().filter(|held| ask.is_answered_by(&held.record, None)) {
+        let is_good = |held: &HeldKey| ask.is_answered_by(&held.record, None) && !self.is_gone(ask, &held.record);
+        if let Some(held) = held.clone().filter(is_good) {
             return (step, KeyStep::Keep(held));
         }
         let record = self.record().filter(|record| record.withdrawn.is_none());
-        let stands_there =
-            record.is_some_and(|record| ask.is_whose(&record.api_key) && !self.is_gone(ask, &record.api_key));
+        let stands_there = record.is_some_and(|record| ask.is_whose(&record.api_key));
         let unread = matches!(&self.seen.target, Target::Ours(ours) if !matches!(ours.content, Look::Taken(_)));
         match until {
             _ if held.is_none() && stands_there && unread => (Step::LookInside, KeyStep::None),
@@ -233,7 +234,7 @@ impl Case<'_> {
         } else {
             None
         };
-        let is_good = |held: &HeldKey| ask.is_whose(&held.record) && !self.is_gone(ask, &held.record);
+        let is_good = |held: &HeldKey| ask.is_whose(&held.record);
         [remembered, read]
             .into_iter()
             .flatten()

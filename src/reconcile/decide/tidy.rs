@@ -1,8 +1,8 @@
 //! Which API keys of DSS go. A key is ours by its label, which holds the config's UID; whatever is ours and is not to
 //! stay is deleted, known to status or not: so a key that a crash left behind is found, and nobody else's is touched.
 
-use super::{Accepted, Case, KeyAsk, Refusal, Step};
-use crate::api::DssKey;
+use super::{Accepted, Case, DssAsk, KeyAsk, Refusal, Step};
+use crate::api::{DssKey, DssStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// What is to be tidied up in one DSS, once the Secret is as planned.
@@ -12,41 +12,43 @@ pub struct Tidy {
     pub instance: String,
     /// Whether there is such an instance: without one nothing can be deleted.
     pub exists: bool,
-    /// The IDs of the keys that stay. If none does, the finalizer goes too.
+    /// The IDs of the keys that stay.
     pub stay: Vec<String>,
+    /// Whether no key is wanted there any more: then the finalizer goes too.
+    pub leave: bool,
 }
 
 impl Case<'_> {
     pub(super) fn tidy(&self, accepted: &Result<Accepted, Refusal>, step: &Step) -> Vec<Tidy> {
         let places = self.seen.key_places.iter();
         let tidy = places.filter_map(|place| {
-            let stay = match accepted {
+            let (stay, leave) = match accepted {
                 // What is merely unknown takes nothing away.
                 Err(refusal) if !refusal.withdraws => return None,
-                Err(_) => vec![],
-                Ok(accepted) => self.staying(accepted, step, &place.instance),
+                Err(_) => (vec![], true),
+                Ok(accepted) => match wanted(accepted, step, &place.instance) {
+                    Some(ask) => (self.staying(ask), false),
+                    None => (vec![], true),
+                },
             };
-            let undue = |keys: &Vec<crate::dss::PersonalKey>| keys.iter().any(|key| !stay.contains(&key.id));
             // A config that has a key needs no look at the list before it is shown anyway.
-            let needed = !place.exists || stay.is_empty() || place.keys.as_ref().is_some_and(undue);
-            needed.then(|| Tidy { instance: place.instance.clone(), exists: place.exists, stay })
+            let listed = place.keys.iter().flatten().map(|key| &key.id);
+            let told = self.told().filter(|dss| dss.instance == place.instance);
+            let told = told.iter().flat_map(|dss| &dss.keys).map(|key| &key.id);
+            let needed = !place.exists || leave || listed.chain(told).any(|id| !stay.contains(id));
+            needed.then(|| Tidy { instance: place.instance.clone(), exists: place.exists, stay, leave })
         });
         if is_look(step) { vec![] } else { tidy.collect() }
     }
 
     /// The key in the Secret, and those that a rotation replaced a short time ago.
-    fn staying(&self, accepted: &Accepted, step: &Step, instance: &str) -> Vec<String> {
-        let ask = accepted.dss.as_ref().filter(|ask| ask.instance == instance);
-        let Some(ask) = ask.filter(|ask| matches!(ask.api_key, KeyAsk::Personal { .. })) else { return vec![] };
-        if matches!(step, Step::Withdraw { .. }) {
-            return vec![];
-        }
+    fn staying(&self, ask: &DssAsk) -> Vec<String> {
         let record = self.record();
         if record.is_some_and(|record| record.withdrawn.is_some()) {
             return self.unwritten(ask);
         }
         let in_secret = record.filter(|record| ask.is_whose(&record.api_key)).map(|record| record.api_key.key.clone());
-        let told = self.seen.config.status.as_ref().and_then(|status| status.dss.as_ref());
+        let told = self.told();
         let told = told.iter().flat_map(|dss| &dss.keys).filter(|key| key.login == ask.login && !self.is_over(key));
         let told = told.map(|key| key.id.clone());
         let mut stay: Vec<String> = in_secret.into_iter().chain(told).chain(self.unwritten(ask)).collect();
@@ -55,8 +57,12 @@ impl Case<'_> {
         stay
     }
 
+    fn told(&self) -> Option<&DssStatus> {
+        self.seen.config.status.as_ref()?.dss.as_ref()
+    }
+
     /// One that was created and could not be written yet.
-    fn unwritten(&self, ask: &super::DssAsk) -> Vec<String> {
+    fn unwritten(&self, ask: &DssAsk) -> Vec<String> {
         let held = self.seen.remembered.api_key.iter();
         held.filter(|held| ask.is_answered_by(&held.record, None)).map(|held| held.record.key.clone()).collect()
     }
@@ -64,6 +70,12 @@ impl Case<'_> {
     fn is_over(&self, key: &DssKey) -> bool {
         key.delete_at.as_ref().is_some_and(|Time(at)| *at <= self.now)
     }
+}
+
+/// What is asked of this instance, if a key of ours is. One that is about to be withdrawn is not.
+fn wanted<'a>(accepted: &'a Accepted, step: &Step, instance: &str) -> Option<&'a DssAsk> {
+    let ask = accepted.dss.as_ref().filter(|ask| ask.instance == instance && !matches!(step, Step::Withdraw { .. }))?;
+    matches!(ask.api_key, KeyAsk::Personal { .. }).then_some(ask)
 }
 
 /// Whether a step only asks for more to be known.

@@ -71,13 +71,8 @@ fn keys(
         delete_at: None,
     });
     let is_current = |key: &DssKey| current.as_ref().is_some_and(|current| current.id == key.id);
-    let listed = |key: &DssKey| {
-        let places = seen.key_places.iter().filter_map(|place| place.keys.as_ref());
-        places.flatten().any(|listed| listed.id == key.id)
-    };
-    // Where every place has been listed, what is not there is gone, whoever deleted it.
-    let all_listed = seen.key_places.iter().all(|place| place.keys.is_some());
-    let gone = |key: &DssKey| done.deleted.contains(&key.id) || (all_listed && !listed(key));
+    // Only DSS's own word at its deletion strikes a key out: a list may be shorter than the truth.
+    let gone = |key: &DssKey| done.deleted.contains(&key.id) || seen.key_places.is_empty();
     let others = before.keys.iter().filter(|key| !is_current(key) && !gone(key)).map(|key| {
         let replaced = ask.is_some_and(|ask| ask.login == key.login && ask.instance == before.instance);
         let wait = if replaced { schedule::KEY_OVERLAP } else { jiff::SignedDuration::ZERO };

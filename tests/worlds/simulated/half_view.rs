@@ -6,14 +6,14 @@ use crate::{
         apiserver::{Fault, Request},
         rules::Times,
     },
-    fixtures::{SCORING, alice, analysts, config},
+    fixtures::{SCORING, alice, analysts, config, grant},
 };
 use std::time::Duration;
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
 
 /// What the operator lists and watches.
-const VIEWS: [&str; 5] = ["awsconfigs", "awsroles", "awsrolegrants", "secrets", "namespaces"];
+const VIEWS: [&str; 6] = ["awsconfigs", "awsroles", "awsrolegrants", "secrets", "namespaces", "dssinstances"];
 
 fn person(n: usize) -> String {
     format!("person-{n}")
@@ -130,6 +130,19 @@ async fn credentials_whose_last_grant_went_while_the_operator_was_away_end_by_th
     world.pass(Duration::from_secs(3601)).await;
     assert!((0..10).all(|n| world.is_withdrawn(&person(n))), "{}", world.picture());
     assert_eq!(world.sts.count(), 0, "and none was issued");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_whose_label_went_meanwhile_too_is_not_forgotten() {
+    let mut world = ten_at_rest().await;
+    world.api.delete("AwsRoleGrant", "", "analysts");
+    let secret = format!("{}-aws", person(3));
+    world.api.edit("Secret", SCORING, &secret, |secret| secret["metadata"]["labels"] = serde_json::json!({}));
+    world.start();
+    world.pass(Duration::from_secs(60)).await;
+    assert!(world.status(&person(3)).access_key_id.is_some(), "status goes on to tell of it");
+    world.apply(&grant("of-others", |grant| grant.persons = vec!["others".to_owned()]));
+    world.until("it is withdrawn", |world| world.is_withdrawn(&person(3))).await;
 }
 
 #[tokio::test(start_paused = true)]

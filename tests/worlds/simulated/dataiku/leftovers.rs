@@ -75,6 +75,21 @@ async fn kill_at_call(world: &mut World, k: usize, after: bool) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_and_a_wish_that_is_dropped_leave_no_key() {
+    let mut world = before_alice().await;
+    world.apply(&config("bob", personal_key));
+    world.until("it is ready", |world| world.is_ready("bob")).await;
+    world.pass(REFRESH).await;
+    world.dss.behave_if(Times::Once, |call| call.method == "POST", Behaviour::AnswerLost);
+    world.apply(&config("alice", personal_key));
+    world.until("a key was created", |world| world.dss.keys_ever() == 2).await;
+    world.change("alice", |spec| spec.suspend = true);
+    world.pass(Duration::from_mins(1)).await;
+    assert_eq!(ours(&world), [world.value("bob", "DKU_API_KEY")]);
+    world.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn killed_at_any_write_or_call_of_a_first_issue_it_ends_with_one_key_which_is_delivered() {
     for after in [false, true] {
         let mut cases = 0;

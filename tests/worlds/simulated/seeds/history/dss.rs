@@ -71,7 +71,11 @@ pub fn keys_of(world: &World, config: &str) -> Vec<crate::doubles::dss::Personal
 
 impl History {
     /// A config asks for something of DSS, or no longer.
-    pub(super) fn a_wish_of_dss(&mut self, name: &str) -> String {
+    pub(super) fn a_wish_of_dss(&mut self) -> String {
+        let name = self.dice.one_of(&NAMES);
+        if self.world.config(name).is_none() {
+            return "nothing".to_owned();
+        }
         match self.dice.below(5) {
             0 | 1 => {
                 self.world.change(name, |spec| {
