@@ -114,6 +114,7 @@ impl Operator {
             directory: directory.clone(),
             memory: memory.clone(),
             all,
+            started_at: self.clock.now(),
             wake: Arc::new(move |instance, logins| {
                 for waker in &to_wake {
                     waker.users_changed(instance, logins);

@@ -195,3 +195,6 @@ fn filled(template: &RoleTemplate, instance: &DssInstance, user: &User) -> Resul
     });
     role.or_else(|message| refuse(Reason::DssPropertyMissing, message))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,11 +27,9 @@ pub(super) fn going(context: &Context, config: &AwsConfig) -> Option<Arc<AwsConf
 pub(super) async fn farewell(context: &Context, config: &AwsConfig) -> Result<Duration, CallError> {
     delete_secret(context, config).await?;
     let now = context.clock.now();
-    let given_up = config
-        .metadata
-        .deletion_timestamp
-        .as_ref()
-        .is_some_and(|Time(since)| now.duration_since(*since) > schedule::GIVE_UP);
+    // Who was not there all the time tries for as long as if it had just begun.
+    let since = |Time(since): &Time| now.duration_since((*since).max(context.started_at));
+    let given_up = config.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(at) > schedule::GIVE_UP);
     let (mut free, mut trouble) = (vec![], None);
     for instance in config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER)) {
         let exists = context.views.instances.get("", instance).is_some();

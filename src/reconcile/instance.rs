@@ -36,6 +36,8 @@ pub struct InstanceContext {
     pub directory: Directory,
     /// What this process remembers.
     pub memory: Arc<Memory>,
+    /// When this process started.
+    pub started_at: Timestamp,
     /// Whether every instance is of interest. Who serves some namespaces only has to do with those that are used there:
     /// others may be another release's.
     pub all: bool,
@@ -81,7 +83,7 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
         return Ok(until(now, now.saturating_add(GLANCE).ok()));
     }
     if let Some(Time(since)) = &instance.metadata.deletion_timestamp {
-        let waited = now.duration_since(*since);
+        let waited = now.duration_since((*since).max(context.started_at));
         if context.directory.dss(&name).is_none() && has_finalizer {
             // A process that has just started has to be able to delete the keys, too.
             let _ = reach(context, &instance).await?;

@@ -27,12 +27,11 @@ fn assert_right(history: &History) {
             assert!(!ready.starts_with("True"), "{name} is {ready} with a foreign Secret");
             continue;
         }
-        match world.config(name) {
-            Some(config) => assert_has_its_due(history, name, &config),
-            None => {
-                assert_eq!(secret, None, "{name} is gone and so is its Secret");
-                assert!(keys_of(world, name).is_empty(), "{name} is gone and its API key is not");
-            }
+        if let Some(config) = world.config(name) {
+            assert_has_its_due(history, name, &config);
+        } else {
+            assert_eq!(secret, None, "{name} is gone and so is its Secret");
+            assert!(keys_of(world, name).is_empty(), "{name} is gone and its API key is not");
         }
     }
     let own = world.dss.personal_keys().into_iter().filter(|key| key.label == "their own").count();

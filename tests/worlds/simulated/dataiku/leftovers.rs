@@ -164,6 +164,17 @@ async fn a_config_that_goes_while_dss_is_down_waits_an_hour_and_says_what_it_lea
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_config_that_went_long_before_the_operator_starts_takes_its_key_along() {
+    let mut world = world_with(&asks_for_key()).await;
+    world.kill().await;
+    world.api.delete("AwsConfig", "scoring", "alice");
+    world.pass(Duration::from_hours(5)).await;
+    world.start();
+    world.until("it is gone", |world| world.config("alice").is_none()).await;
+    assert!(ours(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_config_that_goes_while_dss_is_down_for_a_while_takes_its_key_along_later() {
     let world = world_with(&asks_for_key()).await;
     world.dss.always(Behaviour::Maintenance);

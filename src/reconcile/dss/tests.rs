@@ -1,0 +1,175 @@
+//! Whom an instance allows what, and what a role stands for, as tables.
+
+use super::*;
+use crate::api::AwsConfigSpec;
+use serde_json::{Value, json};
+
+const PROPERTY: &str = "${adminProperty:associatedRole}";
+const ANALYST: &str = "arn:aws:iam::123456789012:role/analyst";
+
+fn instance(change: impl FnOnce(&mut Value)) -> Arc<DssInstance> {
+    let mut spec = json!({
+        "url": "https://dss.example.com", "apiKeySecretRef": {"namespace": "keyturn-system", "name": "dss-admin"},
+        "awsAccountId": "123456789012", "allow": [{"namespaces": {"names": ["scoring"]}, "persons": ["*"]}],
+    });
+    change(&mut spec);
+    Arc::new(DssInstance::new("design", serde_json::from_value(spec).unwrap()))
+}
+
+fn config(role: &str) -> AwsConfig {
+    let spec = json!({"person": "alice", "role": role, "dss": {"instance": "design"}});
+    let mut config = AwsConfig::new("alice", serde_json::from_value::<AwsConfigSpec>(spec).unwrap());
+    config.metadata.namespace = Some("scoring".to_owned());
+    config
+}
+
+/// alice, whom DSS knows as an analyst.
+fn seen() -> SeenDss {
+    let properties = [("associatedRole".to_owned(), "analyst".to_owned())].into();
+    let user = User { login: "alice".to_owned(), enabled: true, admin_properties: Some(properties) };
+    SeenDss {
+        instance: Some(instance(|_| {})),
+        instances_seen: true,
+        login: Some("alice".to_owned()),
+        user: SeenUser::There(Arc::new(user)),
+        fresh: true,
+        trouble: None,
+    }
+}
+
+fn user(change: impl FnOnce(&mut User)) -> SeenUser {
+    let SeenUser::There(user) = seen().user else { panic!("she is there") };
+    let mut user = User::clone(&user);
+    change(&mut user);
+    SeenUser::There(Arc::new(user))
+}
+
+/// The role, or the reason and whether it takes away what there is.
+fn verdict(config: &AwsConfig, seen: &SeenDss) -> String {
+    match role_of(config, Some(seen)) {
+        Ok(role) => role.map(|role| role.to_string()).unwrap_or_default(),
+        Err(Refusal { look: Some(look), .. }) => format!("{look:?}"),
+        Err(refusal) => format!("{} {}", refusal.reason, if refusal.withdraws { "withdraws" } else { "waits" }),
+    }
+}
+
+#[test]
+fn one_entry_has_to_allow_both_namespace_and_person() {
+    let allow = |allow: Value| instance(|spec| spec["allow"] = allow);
+    let names = |namespace: &str, persons: &[&str]| json!({"namespaces": {"names": [namespace]}, "persons": persons});
+    let labelled = json!({"namespaces": {"selector": {"matchLabels": {"team": "ds"}}}, "persons": ["a*"]});
+    let shared = json!({"namespaces": {"names": ["scoring"]}, "systemLogin": "svc"});
+    let (alice, system) = (Subject::person("alice"), Subject::namespace("scoring"));
+    for (what, allow, alices, systems) in [
+        ("nobody by default", allow(json!([])), None, None),
+        ("this person here", allow(json!([names("scoring", &["alice"])])), Some("alice"), None),
+        ("elsewhere", allow(json!([names("other", &["*"])])), None, None),
+        ("somebody else", allow(json!([names("scoring", &["bob"])])), None, None),
+        ("no entry has both", allow(json!([names("scoring", &["bob"]), names("other", &["alice"])])), None, None),
+        ("by label", allow(json!([labelled])), Some("alice"), None),
+        ("everybody is no namespace", allow(json!([names("scoring", &["*"])])), Some("alice"), None),
+        ("the namespace", allow(json!([shared])), None, Some("svc")),
+    ] {
+        let labels = BTreeMap::from([("team".to_owned(), "ds".to_owned())]);
+        let login = |subject| allowed_login(&allow, "scoring", &labels, subject);
+        assert_eq!((login(&alice).as_deref(), login(&system).as_deref()), (alices, systems), "{what}");
+    }
+    let mapped = instance(|spec| spec["login"] = json!("corp\\${person}@x"));
+    let login = allowed_login(&mapped, "scoring", &BTreeMap::new(), &alice);
+    assert_eq!(login.as_deref(), Some("corp\\alice@x"));
+}
+
+#[test]
+fn each_state_of_knowledge_has_its_verdict() {
+    let without = |name: &'static str| user(move |user| drop(user.admin_properties.as_mut().unwrap().remove(name)));
+    let holds = |value: &'static str| {
+        user(move |user| drop(user.admin_properties.as_mut().unwrap().insert("associatedRole".into(), value.into())))
+    };
+    let mut denied = DssError::not_spoken_to("design");
+    denied.kind = crate::dss::Kind::Denied;
+    let unread = SeenDss { user: SeenUser::Unread, ..seen() };
+    for (what, seen, expected) in [
+        ("she is there", seen(), ANALYST),
+        ("no instance", SeenDss { instance: None, ..seen() }, "DssInstanceMissing withdraws"),
+        ("none was ever seen", SeenDss { instance: None, instances_seen: false, ..seen() }, "DssInstanceMissing waits"),
+        ("not allowed", SeenDss { login: None, ..seen() }, "NotGranted withdraws"),
+        ("missing", SeenDss { user: SeenUser::Missing, ..seen() }, "DssUserMissing withdraws"),
+        ("disabled", SeenDss { user: user(|user| user.enabled = false), ..seen() }, "DssUserMissing withdraws"),
+        ("not listed", SeenDss { user: SeenUser::Unlisted, ..seen() }, "LookForUser"),
+        ("nothing read yet", unread.clone(), "Pending waits"),
+        (
+            "unreachable",
+            SeenDss { trouble: Some(DssError::not_spoken_to("design")), ..unread.clone() },
+            "DssUnreachable waits",
+        ),
+        ("the admin key is refused", SeenDss { trouble: Some(denied), ..unread }, "DssDenied waits"),
+        ("known for too long", SeenDss { fresh: false, ..seen() }, "Pending waits"),
+        ("no property", SeenDss { user: without("associatedRole"), ..seen() }, "DssPropertyMissing withdraws"),
+        ("an empty one", SeenDss { user: holds(" "), ..seen() }, "DssPropertyMissing withdraws"),
+        ("no role", SeenDss { user: holds("a b"), ..seen() }, "DssPropertyMissing withdraws"),
+        (
+            "an ARN",
+            SeenDss { user: holds("arn:aws:iam::210987654321:role/x"), ..seen() },
+            "arn:aws:iam::210987654321:role/x",
+        ),
+    ] {
+        assert_eq!(verdict(&config(PROPERTY), &seen), expected, "{what}");
+    }
+    let going = Arc::new({
+        let mut going = DssInstance::clone(&instance(|_| {}));
+        going.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        going
+    });
+    let going = SeenDss { instance: Some(going), ..seen() };
+    assert_eq!(verdict(&config(PROPERTY), &going), "DssInstanceMissing withdraws");
+    assert_eq!(verdict(&config(ANALYST), &going), ANALYST, "a fixed ARN is no question to DSS");
+    assert_eq!(
+        verdict(&config("arn:aws:iam::123456789012:role/x-${dssUserLogin}"), &seen()),
+        "arn:aws:iam::123456789012:role/x-alice"
+    );
+}
+
+#[test]
+fn what_was_read_last_is_remembered_for_the_same_question_only() {
+    let unread = SeenDss { user: SeenUser::Unread, ..seen() };
+    let told = json!({"conditions": [], "dss": {"instance": "design", "login": "alice",
+        "resolvedRole": {"from": PROPERTY, "role": ANALYST}}});
+    let remembers = |role: &str, change: &dyn Fn(&mut Value)| {
+        let (mut config, mut told) = (config(role), told.clone());
+        change(&mut told);
+        config.status = serde_json::from_value(told).unwrap();
+        config
+    };
+    let same = remembers(PROPERTY, &|_| {});
+    assert_eq!(verdict(&same, &unread), ANALYST);
+    assert_eq!(verdict(&same, &SeenDss { fresh: false, ..unread.clone() }), "Pending waits", "not for ever");
+    for other in [
+        remembers("${adminProperty:other}", &|_| {}),
+        remembers(PROPERTY, &|told| told["dss"]["login"] = json!("bob")),
+        remembers(PROPERTY, &|told| told["dss"]["instance"] = json!("other")),
+    ] {
+        assert_eq!(verdict(&other, &unread), "Pending waits");
+    }
+}
+
+#[test]
+fn what_was_read_is_fresh_for_max_stale_across_processes() {
+    let at = |hour: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hour);
+    let mut told = DssInstance::clone(&instance(|spec| spec["maxStale"] = json!("2h")));
+    assert!(!is_fresh(&told, None, at(0)), "nothing was ever read");
+    assert!(is_fresh(&told, Some(at(0)), at(2)) && !is_fresh(&told, Some(at(0)), at(3)));
+    told.status.get_or_insert_default().users_read_at = Some(Time(at(5)));
+    assert!(is_fresh(&told, None, at(7)), "by a process before");
+    assert!(is_fresh(&told, Some(at(6)), at(8)) && !is_fresh(&told, Some(at(0)), at(8)));
+}
+
+#[test]
+fn a_label_tells_one_config_from_every_other() {
+    let mut alice = config(ANALYST);
+    alice.metadata.uid = Some("uid-1".to_owned());
+    let label = key_label("prod", &alice);
+    assert_eq!(label, "keyturn prod/scoring/alice uid-1");
+    assert!(label.starts_with(&key_label_prefix("prod")) && !label.starts_with(&key_label_prefix("pro")));
+    alice.metadata.uid = Some("uid-2".to_owned());
+    assert_ne!(key_label("prod", &alice), label, "one that was created anew under the same name");
+}
