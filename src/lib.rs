@@ -41,7 +41,7 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `reconcile::{decide, dss, grants,
-//!   observed, report, schedule}` hold no client, read no clock and no environment, and draw no random number.
+//!   observed, report, schedule, step}` hold no client, read no clock and no environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
 //! * Fail closed on authority, open on renewal: without a grant there is no credential, and a valid credential is not

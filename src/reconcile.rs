@@ -22,6 +22,7 @@ pub mod observed;
 mod report;
 mod role;
 pub mod schedule;
+pub mod step;
 pub mod views;
 
 pub use instance::{InstanceContext, WakeUsers, reconcile_instance};

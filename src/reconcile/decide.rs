@@ -21,17 +21,17 @@ mod tidy;
 mod usable;
 
 pub use accept::default_external_id;
-pub(super) use accept::refuse;
 pub use api_key::{DssAsk, KeyAsk, KeyStep, api_key_attempt, check_at};
 pub use deliver::renew_at;
 pub use generated::RoleStep;
 pub use tidy::Tidy;
-pub(super) use tidy::is_look;
 pub use usable::role_status;
+
+pub use super::step::{Refusal, Step, Why};
 
 use super::observed::Observed;
 use crate::{
-    api::{ActiveRole, AwsRole, Reason},
+    api::{ActiveRole, AwsRole},
     credentials::Request,
 };
 use jiff::Timestamp;
@@ -68,80 +68,6 @@ pub struct Accepted {
     /// A digest of the request and of the grant as it stands: a failure holds back this attempt only, so that
     /// changing either tries again at once.
     pub attempt: String,
-}
-
-/// Why a config may not have what it asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
-    /// For the conditions.
-    pub reason: Reason,
-    /// For the person who reads them.
-    pub message: String,
-    /// Whether what it has is taken away. Not so where something is merely unknown.
-    pub withdraws: bool,
-    /// What has to be looked at before that is certain.
-    pub look: Option<Step>,
-}
-
-/// What is to be done about the Secret.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Read the Secret's metadata, then decide again.
-    LookForTarget,
-    /// Read the Secret, then decide again.
-    LookInside,
-    /// Read the `AwsRole` that is named and not shown, then decide again.
-    LookForRole,
-    /// Read the metadata of the Secret that the key is in and that is not shown, then decide again.
-    LookForSource,
-    /// Read the Secret that the key is in, which its owner offers, then decide again.
-    LookAtSource,
-    /// Ask DSS for the person's user by name, then decide again.
-    LookForUser,
-    /// Read the metadata of the Secret that the API key of DSS is in and that is not shown, then decide again.
-    LookForApiKey,
-    /// Read the Secret that the API key of DSS is in, which its owner offers, then decide again.
-    LookAtApiKey,
-    /// Nothing.
-    Keep,
-    /// Nothing before `until`: an attempt failed.
-    Hold {
-        /// When it is time.
-        until: Timestamp,
-    },
-    /// Nothing may be done: the Secret is somebody else's.
-    Blocked {
-        /// Who else it belongs to, in words.
-        owner: String,
-    },
-    /// Obtain a new credential and write it.
-    Issue(Why),
-    /// Write the credential that is there in the form that is asked for.
-    Render(Why),
-    /// Take the credential out of the Secret.
-    Withdraw {
-        /// Why.
-        reason: Reason,
-        /// For the person.
-        message: String,
-    },
-}
-
-/// Why a credential is obtained or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// There is none yet.
-    First,
-    /// The one that there was has been withdrawn.
-    Restored,
-    /// Something else is asked for now.
-    Changed,
-    /// Somebody edited or deleted the Secret.
-    Drifted,
-    /// It is time.
-    Due,
-    /// Another API key of DSS is asked for.
-    ApiKey,
 }
 
 /// Decides. Looks are answered by gathering more and deciding again.

@@ -2,8 +2,8 @@
 //! with variables stands for. Pure.
 
 use super::{
-    decide::{Refusal, Step, refuse},
     grants,
+    step::{Refusal, Step, refuse},
 };
 use crate::{
     api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Subject, Variable, role_named},

@@ -2,11 +2,11 @@
 
 use super::{
     Context,
-    decide::Refusal,
     dss::{KeyPlace, SeenDss, allowed_login, is_fresh, key_label, role_of},
     observed::{
         Look, Observed, Ours, SeenKey, SeenRole, Source, Taken, Target, is_controlled_by, key_request, role_name,
     },
+    step::Refusal,
 };
 use crate::{
     api::{AwsConfig, AwsRole, RoleArn, names},

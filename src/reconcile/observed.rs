@@ -1,8 +1,8 @@
 //! What a decision is made on: values only, gathered by `observe` and by tests.
 
 use super::{
-    decide::Refusal,
     dss::{KeyPlace, SeenDss},
+    step::Refusal,
 };
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, DssInstance, RoleArn, Subject},

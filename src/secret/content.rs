@@ -144,12 +144,12 @@ pub fn render_withdrawn(rendering: &Rendering, reason: Reason) -> Result<Content
     assemble(rendering, &values, &process, &format!("sh -c 'echo {WITHDRAWN} by keyturn: {reason} >&2; exit 1'"))
 }
 
-pub(super) struct Values<'a> {
-    pub(super) access_key_id: &'a str,
-    pub(super) secret_access_key: &'a str,
-    pub(super) session_token: Option<&'a str>,
+struct Values<'a> {
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    session_token: Option<&'a str>,
     expiration: Option<&'a str>,
-    pub(super) api_key: Option<&'a str>,
+    api_key: Option<&'a str>,
 }
 
 fn assemble(
@@ -173,7 +173,7 @@ fn assemble(
                     ("AWS_DEFAULT_BUCKET", rendering.default_bucket.as_deref()),
                     ("AWS_EXTRA_BUCKETS", buckets.as_deref()),
                 ];
-                let of_dss = rendering.dss.iter().flat_map(|dss| dss.variables(values));
+                let of_dss = rendering.dss.iter().flat_map(|dss| dss.variables(values.api_key));
                 for (name, value) in variables.into_iter().chain(of_dss) {
                     if let Some(value) = value {
                         data.insert(name.to_owned(), value.as_bytes().to_vec());
@@ -193,10 +193,12 @@ fn assemble(
                 data.insert("config".to_owned(), ini::default_profile(&config)?);
                 data.insert("credentials".to_owned(), ini::default_profile(&keys)?);
                 data.insert("credential-process.json".to_owned(), process.to_vec());
-                data.extend(rendering.dss.iter().flat_map(|dss| dss.files(values)));
+                data.extend(rendering.dss.iter().flat_map(|dss| dss.files(values.api_key)));
             }
             Format::Dataiku => {
-                data.insert(dataiku::AWS_CREDENTIAL.to_owned(), dataiku::aws_credential(values));
+                let Values { access_key_id, secret_access_key, session_token, .. } = *values;
+                let dict = dataiku::aws_credential(access_key_id, secret_access_key, session_token);
+                data.insert(dataiku::AWS_CREDENTIAL.to_owned(), dict);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What code written for Dataiku DSS reads: the variables and the file that configure its client, and the dict of
 //! `get_aws_credential()`.
 
-use super::{WITHDRAWN, content::Values};
+use super::WITHDRAWN;
 use crate::digest::Digest;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -60,17 +60,13 @@ impl DssRendering {
         digest.part([u8::from(self.no_check_certificate), u8::from(self.with_key)]);
     }
 
-    pub(super) fn variables<'a>(&'a self, values: &Values<'a>) -> [(&'static str, Option<&'a str>); 3] {
-        [
-            ("DKU_DSS_URL", Some(&self.url)),
-            (API_KEY, values.api_key),
-            ("DKU_CURRENT_PROJECT_KEY", self.project.as_deref()),
-        ]
+    pub(super) fn variables<'a>(&'a self, api_key: Option<&'a str>) -> [(&'static str, Option<&'a str>); 3] {
+        [("DKU_DSS_URL", Some(&self.url)), (API_KEY, api_key), ("DKU_CURRENT_PROJECT_KEY", self.project.as_deref())]
     }
 
-    pub(super) fn files(&self, values: &Values<'_>) -> BTreeMap<String, Vec<u8>> {
+    pub(super) fn files(&self, api_key: Option<&str>) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
-        if let Some(api_key) = values.api_key {
+        if let Some(api_key) = api_key {
             let instance = Instance {
                 url: self.url.clone(),
                 api_key: api_key.to_owned(),
@@ -88,11 +84,11 @@ impl DssRendering {
     }
 }
 
-pub(super) fn aws_credential(values: &Values<'_>) -> Vec<u8> {
+pub(super) fn aws_credential(access_key: &str, secret_key: &str, session_token: Option<&str>) -> Vec<u8> {
     let credential = AwsCredential {
-        access_key: values.access_key_id.to_owned(),
-        secret_key: values.secret_access_key.to_owned(),
-        session_token: values.session_token.map(str::to_owned),
+        access_key: access_key.to_owned(),
+        secret_key: secret_key.to_owned(),
+        session_token: session_token.map(str::to_owned),
     };
     serde_json::to_vec_pretty(&credential).unwrap_or_default()
 }

@@ -129,6 +129,7 @@ fn pure_modules_hold_no_client_and_read_neither_clock_nor_environment() {
         "reconcile/observed",
         "reconcile/report",
         "reconcile/schedule",
+        "reconcile/step",
     ];
     let impure = [
         "kube::Client",

@@ -8,6 +8,7 @@ use crate::{
     reconcile::{
         grants::{Ask, What, granted},
         observed::{Look, Observed, Target},
+        step::{cannot, refuse},
     },
 };
 use kube::ResourceExt as _;
@@ -225,15 +226,6 @@ const LONGEST_CHAINED: i32 = 3600;
 const LONGEST_SESSION_NAME: usize = 64;
 /// How many hex digits of a digest tell two names with the same beginning apart.
 const SHORTENED: usize = 12;
-
-/// A refusal that is no question of authority: what is live stays until it expires.
-pub(super) fn cannot<T>(reason: Reason, message: String) -> Result<T, Refusal> {
-    Err(Refusal { reason, message, withdraws: false, look: None })
-}
-
-pub(in crate::reconcile) fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { reason, message: message.into(), withdraws: true, look: None })
-}
 
 impl Case<'_> {
     /// What goes whether or not there is more to be known: what has expired, and what is another person's.

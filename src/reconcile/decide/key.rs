@@ -1,10 +1,13 @@
 //! The key of provider `default`: whether its owner offers it, and when it has to be read.
 
-use super::{Accepted, Case, Refusal, Step, accept::refuse};
+use super::{Accepted, Case, Refusal, Step};
 use crate::{
     api::{Reason, names},
     credentials::{KeyRequest, Request},
-    reconcile::observed::{SeenKey, Source, Target, key_request},
+    reconcile::{
+        observed::{SeenKey, Source, Target, key_request},
+        step::refuse,
+    },
     secret::Record,
 };
 

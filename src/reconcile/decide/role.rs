@@ -1,12 +1,12 @@
 //! Which role the config asks for: that of `spec.role`, or that of the `AwsRole` which `spec.activeRoleRef` names.
 
-use super::{
-    Case, Refusal, Step,
-    accept::{cannot, refuse},
-};
+use super::{Case, Refusal, Step};
 use crate::{
     api::{ActiveRole, ActiveRoleRef, AwsRole, Reason, RoleArn, Subject},
-    reconcile::observed::{SeenRole, Target, generated_role_name, is_controlled_by},
+    reconcile::{
+        observed::{SeenRole, Target, generated_role_name, is_controlled_by},
+        step::{cannot, refuse},
+    },
 };
 use kube::ResourceExt as _;
 

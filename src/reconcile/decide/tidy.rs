@@ -2,7 +2,10 @@
 //! stay is deleted, known to status or not: so a key that a crash left behind is found, and nobody else's is touched.
 
 use super::{Accepted, Case, DssAsk, KeyAsk, Refusal, Step};
-use crate::api::{DssKey, DssStatus};
+use crate::{
+    api::{DssKey, DssStatus},
+    reconcile::step::is_look,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// What is to be tidied up in one DSS, once the Secret is as planned.
@@ -76,19 +79,4 @@ impl Case<'_> {
 fn wanted<'a>(accepted: &'a Accepted, step: &Step, instance: &str) -> Option<&'a DssAsk> {
     let ask = accepted.dss.as_ref().filter(|ask| ask.instance == instance && !matches!(step, Step::Withdraw { .. }))?;
     matches!(ask.api_key, KeyAsk::Personal { .. }).then_some(ask)
-}
-
-/// Whether a step only asks for more to be known.
-pub(in crate::reconcile) fn is_look(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::LookForTarget
-            | Step::LookInside
-            | Step::LookForRole
-            | Step::LookForSource
-            | Step::LookAtSource
-            | Step::LookForUser
-            | Step::LookForApiKey
-            | Step::LookAtApiKey
-    )
 }

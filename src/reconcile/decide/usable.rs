@@ -1,9 +1,12 @@
 //! What an `AwsRole` says of itself: whether it is the one in use, and whether its config could use it.
 
-use super::{Case, Refusal, accept::refuse};
+use super::{Case, Refusal};
 use crate::{
     api::{AwsRole, AwsRoleStatus, ConditionType, Reason, condition, set_conditions},
-    reconcile::observed::{Observed, is_controlled_by},
+    reconcile::{
+        observed::{Observed, is_controlled_by},
+        step::refuse,
+    },
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;

@@ -8,10 +8,11 @@ use super::{
 use crate::{
     api::Reason,
     reconcile::{
-        decide::{KeyStep, Plan, RoleStep, Step, check_at, is_look, renew_at},
+        decide::{KeyStep, Plan, RoleStep, Step, check_at, renew_at},
         memory::failed,
         observed::{Observed, Remembered},
         schedule,
+        step::is_look,
     },
 };
 use jiff::{SignedDuration, Timestamp};

@@ -74,6 +74,14 @@ async fn kill_at_call(world: &mut World, k: usize, after: bool) -> bool {
     reached
 }
 
+/// Kills the operator at its `k`th call to DSS, or write to the API server, from now. Whether there was one.
+async fn kill_at(world: &mut World, at_call: bool, k: usize, after: bool) -> bool {
+    if at_call {
+        return kill_at_call(world, k, after).await;
+    }
+    kill_at_write(world, k, after, Duration::from_mins(1)).await.is_some()
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost_and_a_wish_that_is_dropped_leave_no_key() {
     let mut world = before_alice().await;
@@ -97,12 +105,7 @@ async fn killed_at_any_write_or_call_of_a_first_issue_it_ends_with_one_key_which
             for k in 1..20 {
                 let mut world = before_alice().await;
                 world.apply(&config("alice", personal_key));
-                let reached = if at_call {
-                    kill_at_call(&mut world, k, after).await
-                } else {
-                    kill_at_write(&mut world, k, after, Duration::from_mins(1)).await.is_some()
-                };
-                if !reached {
+                if !kill_at(&mut world, at_call, k, after).await {
                     break;
                 }
                 world.until("it is ready", |world| world.is_ready("alice")).await;
@@ -128,12 +131,7 @@ async fn killed_at_any_write_or_call_of_a_deletion_it_leaves_no_key_and_touches_
             for k in 1..20 {
                 let mut world = before_deletion().await;
                 world.api.delete("AwsConfig", "scoring", "alice");
-                let reached = if at_call {
-                    kill_at_call(&mut world, k, after).await
-                } else {
-                    kill_at_write(&mut world, k, after, Duration::from_mins(1)).await.is_some()
-                };
-                if !reached {
+                if !kill_at(&mut world, at_call, k, after).await {
                     break;
                 }
                 world.until("it is gone", |world| world.config("alice").is_none()).await;
