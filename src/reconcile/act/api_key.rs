@@ -43,6 +43,9 @@ pub(super) async fn obtain(context: &Context, seen: &Observed, accepted: &Accept
 async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option<&HeldKey>) -> Done {
     let without = |error| Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() };
     let Some(dss) = context.directory.dss(&ask.instance) else { return without(not_spoken_to(&ask.instance)) };
+    if let Err(error) = announce(context, seen, &ask.instance).await {
+        return Done { call_failed: Some(error), ..Done::default() };
+    }
     let mut former = former;
     if let Some(held) = former.filter(|held| ask.is_answered_by(&held.record, None)) {
         match proven(context, ask, &held.key).await {
@@ -58,9 +61,6 @@ async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option
         }
     }
     let without = |error| Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() };
-    if let Err(error) = announce(context, seen, &ask.instance).await {
-        return Done { call_failed: Some(error), ..Done::default() };
-    }
     match created(context, seen, ask, &dss).await {
         Ok(held) => Done { api_key: Some(held), ..Done::default() },
         Err(error) => without(error),

@@ -158,13 +158,15 @@ impl Case<'_> {
         }
     }
 
-    /// Whether DSS, which lists the keys that are ours, does not list this one.
+    /// Whether DSS, which lists the keys that are ours, does not list this one, or nothing says any more that there is one:
+    /// the finalizer comes before every key and goes after it.
     fn is_gone(&self, ask: &DssAsk, record: &ApiKeyRecord) -> bool {
-        let personal = matches!(ask.api_key, KeyAsk::Personal { .. });
-        let place = self.seen.key_places.iter().find(|place| place.instance == ask.instance);
-        let listed = place.and_then(|place| place.keys.as_ref());
+        if record.key.is_empty() || !matches!(ask.api_key, KeyAsk::Personal { .. }) {
+            return false;
+        }
+        let Some(place) = self.seen.key_places.iter().find(|place| place.instance == ask.instance) else { return true };
         let there = |key: &crate::dss::PersonalKey| key.id == record.key && key.user == ask.login;
-        personal && !record.key.is_empty() && listed.is_some_and(|keys| !keys.iter().any(there))
+        place.keys.as_ref().is_some_and(|keys| !keys.iter().any(there))
     }
 
     /// The step, with the API key that goes along. A look comes first if the key that is to stay is not at hand.

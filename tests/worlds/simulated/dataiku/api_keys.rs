@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    doubles::{dss::Behaviour, rules::Times},
+    doubles::{apiserver::Fault, dss::Behaviour, rules::Times},
     fixtures::{instance, personal_key},
 };
 use keyturn::api::{ApiKey, Format};
@@ -113,6 +113,29 @@ async fn it_goes_when_it_is_no_longer_asked_for_and_with_the_config() {
     world.api.delete("AwsConfig", "scoring", "alice");
     world.until("all of it is gone", |world| world.config("alice").is_none()).await;
     assert!(world.dss.personal_keys().is_empty() && world.secret("alice").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_went_is_not_delivered_again_when_one_is_asked_for_again() {
+    let world = alice_with_key().await;
+    let former = key(&world);
+    world.api.fault(Times::Once, |request| request.is("patch", "secrets"), Fault::LoseAnswer);
+    world.change("alice", |spec| spec.dss = None);
+    world.until("it is gone", |world| world.dss.personal_keys().is_empty()).await;
+    world.settle().await;
+    world.change("alice", personal_key);
+    world.until("there is another", |world| owner_of(world, &key(world)).is_some()).await;
+    assert_ne!(key(&world), former);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_that_somebody_took_away_is_put_back_and_the_key_stays() {
+    let world = alice_with_key().await;
+    let before = key(&world);
+    world.api.edit("AwsConfig", "scoring", "alice", |config| config["metadata"]["finalizers"] = json!([]));
+    world.until("it is back", |world| finalizers(world) == ["keyturn.dev/dss.design"]).await;
+    world.settle().await;
+    assert_eq!((key(&world), world.dss.keys_ever(), world.sts.count()), (before, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
