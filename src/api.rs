@@ -39,7 +39,7 @@ pub use aws_role_grant::{
 };
 pub use condition::{ConditionType, condition, same_ignoring_times, set_conditions};
 pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
-pub use dss_instance::{AdminKeySecretRef, Allowance, DssInstance, DssInstanceSpec, DssInstanceStatus};
+pub use dss_instance::{AdminKeySecretRef, Allowance, AuthScheme, DssInstance, DssInstanceSpec, DssInstanceStatus};
 pub use duration::{InvalidDuration, SessionDuration};
 pub use reason::Reason;
 pub use role_arn::{InvalidRoleArn, RoleArn};

@@ -3,7 +3,7 @@
 //! One listing of users and one of API keys serve everybody until the next. What is created or deleted in between is
 //! entered here at once, so that no listing that began before makes it undone.
 
-use crate::dss::{Dss, DssError, InvalidTls, PersonalKey, Tls, User, Wire};
+use crate::dss::{Dss, DssError, InvalidTls, PersonalKey, Scheme, Tls, User, Wire};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
@@ -39,6 +39,7 @@ struct Reach {
     dss: Dss,
     url: String,
     key: SecretString,
+    scheme: Scheme,
     tls: Tls,
 }
 
@@ -99,16 +100,27 @@ impl Directory {
     ///
     /// # Errors
     /// If there can be no connection.
-    pub fn reach(&self, instance: &str, url: &str, key: &SecretString, tls: &Tls) -> Result<Dss, NoReach> {
+    pub fn reach(
+        &self,
+        instance: &str,
+        url: &str,
+        key: &SecretString,
+        scheme: Scheme,
+        tls: &Tls,
+    ) -> Result<Dss, NoReach> {
         let mut instances = self.lock();
         let known = instances.entry(instance.to_owned()).or_default();
-        let same =
-            |reach: &&Reach| reach.url == url && reach.tls == *tls && reach.key.expose_secret() == key.expose_secret();
+        let same = |reach: &&Reach| {
+            reach.url == url
+                && reach.scheme == scheme
+                && reach.tls == *tls
+                && reach.key.expose_secret() == key.expose_secret()
+        };
         if let Some(reach) = known.reach.as_ref().filter(same) {
             return Ok(reach.dss.clone());
         }
-        let dss = Dss::new(url, key.clone(), (self.connect)(tls)?)?;
-        known.reach = Some(Reach { dss: dss.clone(), url: url.to_owned(), key: key.clone(), tls: tls.clone() });
+        let dss = Dss::new(url, key.clone(), scheme, (self.connect)(tls)?)?;
+        known.reach = Some(Reach { dss: dss.clone(), url: url.to_owned(), key: key.clone(), scheme, tls: tls.clone() });
         Ok(dss)
     }
 

@@ -28,22 +28,33 @@ use serde_json::json;
 use std::sync::Arc;
 use url::Url;
 
+/// How an API key is sent ("Authentication" in DSS's REST API documentation): both are the key, in another header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// As the user name of Basic authentication, as Dataiku's own clients send it. Every release takes it so.
+    #[default]
+    Basic,
+    /// As a Bearer token, for a proxy in between that keeps Basic authentication for itself. Later releases take it.
+    Bearer,
+}
+
 /// A DSS, and who speaks to it. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Dss {
     wire: Arc<dyn Wire>,
     base: Url,
     key: SecretString,
+    scheme: Scheme,
     as_user: Option<String>,
 }
 
 impl Dss {
-    /// The DSS at `url` (no trailing slash), spoken to with the API key `key`.
+    /// The DSS at `url` (no trailing slash), spoken to with the API key `key`, which is sent by `scheme`.
     ///
     /// # Errors
     /// If it is no URL.
-    pub fn new(url: &str, key: SecretString, wire: Arc<dyn Wire>) -> Result<Self, url::ParseError> {
-        Ok(Self { wire, base: Url::parse(url)?, key, as_user: None })
+    pub fn new(url: &str, key: SecretString, scheme: Scheme, wire: Arc<dyn Wire>) -> Result<Self, url::ParseError> {
+        Ok(Self { wire, base: Url::parse(url)?, key, scheme, as_user: None })
     }
 
     /// The same DSS, spoken to as this user (`X-DKU-ProxyUser`; the key has to be an admin's). What the Python client

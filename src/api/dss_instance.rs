@@ -45,6 +45,10 @@ pub struct DssInstanceSpec {
     /// The Secret that holds an API key of DSS with admin rights. It never leaves the operator.
     pub api_key_secret_ref: AdminKeySecretRef,
 
+    /// How API keys are sent. Basic: as the user name, as Dataiku's clients do. Bearer: as a token, where a proxy before DSS keeps Basic authentication for itself.
+    #[serde(default)]
+    pub auth_scheme: AuthScheme,
+
     /// Certificate authorities in PEM to trust instead of the system's. In the Secrets as dss-ca.crt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 65536))]
@@ -87,6 +91,16 @@ pub struct DssInstanceSpec {
     #[serde(default = "a_quarter")]
     #[x_kube(validation = Rule::new("!self.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || (duration(self) >= duration('15m') && duration(self) <= duration('12h'))").message("sessionLifetime must be from 15m to 12h"))]
     pub session_lifetime: SessionDuration,
+}
+
+/// How API keys are sent to a DSS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AuthScheme {
+    /// As the user name of Basic authentication.
+    #[default]
+    Basic,
+    /// As a Bearer token.
+    Bearer,
 }
 
 /// A key of the data of a Secret of any namespace.

@@ -1,7 +1,7 @@
 //! One call: how it is sent, how its answer is read, when it is tried again.
 
 use super::{
-    Dss, DssError, Kind,
+    Dss, DssError, Kind, Scheme,
     wire::{Lost, Received},
 };
 use backon::{ExponentialBuilder, Retryable as _};
@@ -126,16 +126,19 @@ impl<'a> Call<'a> {
         self.understand(answer)
     }
 
-    /// The key goes as the user name of Basic authentication, as Dataiku's own clients send it: every release takes it
-    /// so, `Bearer` only later ones.
     fn request(&self) -> Result<Request<String>, DssError> {
         let broken = || self.error(Kind::Refused, "the request cannot be written".to_owned());
-        let mut basic = http_auth_basic(self.dss.key.expose_secret()).ok_or_else(broken)?;
-        basic.set_sensitive(true);
+        let key = self.dss.key.expose_secret();
+        let authorization = match self.dss.scheme {
+            Scheme::Basic => format!("Basic {}", encoded(key)),
+            Scheme::Bearer => format!("Bearer {key}"),
+        };
+        let mut authorization = HeaderValue::from_str(&authorization).map_err(|_| broken())?;
+        authorization.set_sensitive(true);
         let mut request = Request::builder()
             .method(self.method.clone())
             .uri(self.url.as_str())
-            .header(header::AUTHORIZATION, basic)
+            .header(header::AUTHORIZATION, authorization)
             .header(header::ACCEPT, "application/json");
         if let Some(login) = &self.dss.as_user {
             request = request.header(PROXY_USER, login);
@@ -208,10 +211,6 @@ impl<'a> Call<'a> {
 /// Where a URL leads, without whatever else may be in it.
 fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-fn http_auth_basic(key: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("Basic {}", encoded(key))).ok()
 }
 
 fn encoded(key: &str) -> String {

@@ -41,7 +41,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Received,
 
 fn dss(answers: Vec<Result<Received, Lost>>) -> (Dss, Arc<Script>) {
     let script = Arc::new(Script { answers: Mutex::new(answers.into()), ..Script::default() });
-    (Dss::new("https://dss.example.com:11200/base", KEY.into(), script.clone()).unwrap(), script)
+    (Dss::new("https://dss.example.com:11200/base", KEY.into(), Scheme::Basic, script.clone()).unwrap(), script)
 }
 
 impl Script {
@@ -84,6 +84,16 @@ async fn each_call_goes_to_its_route_with_the_key_as_the_user_name() {
     assert_eq!(header(0, "authorization"), Some("Basic YWRtaW4ta2V5LTAxMjM0NTY3ODk6"));
     assert_eq!((header(3, "x-dku-proxyuser"), header(2, "x-dku-proxyuser")), (Some("alice"), None));
     assert_eq!(sent[4].1.body(), r#"{"description":"why","label":"label","user":"alice"}"#);
+}
+
+#[tokio::test]
+async fn where_it_is_asked_for_the_key_goes_as_a_bearer_token() {
+    let script = Arc::new(Script { answers: Mutex::new([answer(200, &[], "[]")].into()), ..Script::default() });
+    let dss = Dss::new("https://dss.example.com", KEY.into(), Scheme::Bearer, script.clone()).unwrap();
+    dss.users().await.unwrap();
+    let sent = script.sent.lock().unwrap();
+    assert_eq!(sent[0].1.headers()["authorization"], format!("Bearer {KEY}"));
+    assert!(sent[0].1.headers()["authorization"].is_sensitive());
 }
 
 #[tokio::test(start_paused = true)]

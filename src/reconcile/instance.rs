@@ -4,12 +4,13 @@
 use super::{Memory, Views, dss::key_label_prefix, schedule, until};
 use crate::{
     api::{
-        ConditionType, DssInstance, DssInstanceStatus, Reason, condition, names, same_ignoring_times, set_conditions,
+        AuthScheme, ConditionType, DssInstance, DssInstanceStatus, Reason, condition, names, same_ignoring_times,
+        set_conditions,
     },
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched},
     directory::Directory,
-    dss::{Dss, DssError, Kind, Tls},
+    dss::{Dss, DssError, Kind, Scheme, Tls},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -181,7 +182,11 @@ async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Resu
         Err(why) => return denied(format!("Secret \"{}/{}\" holds no admin key: {why}", named.namespace, named.name)),
     };
     let tls = Tls { ca_bundle: spec.ca_bundle.clone(), insecure_skip_verify: spec.insecure_skip_verify };
-    let reached = context.directory.reach(&instance.name_any(), &spec.url, &key, &tls);
+    let scheme = match spec.auth_scheme {
+        AuthScheme::Basic => Scheme::Basic,
+        AuthScheme::Bearer => Scheme::Bearer,
+    };
+    let reached = context.directory.reach(&instance.name_any(), &spec.url, &key, scheme, &tls);
     Ok(reached.map_err(|error| Statement(Reason::InvalidSpec, error.to_string())))
 }
 

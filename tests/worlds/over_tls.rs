@@ -4,7 +4,7 @@ use crate::doubles::{
     dss::{ADMIN_KEY, Behaviour, Dss as Double},
     wire::tokio_clock,
 };
-use keyturn::dss::{Dss, DssError, Kind, Tls, connect};
+use keyturn::dss::{Dss, DssError, Kind, Scheme, Tls, connect};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::{TcpListener, TcpStream};
@@ -51,7 +51,7 @@ async fn in_front_of(plain: SocketAddr, server: ServerConfig) -> u16 {
 }
 
 fn client(url: &str, tls: &Tls) -> Dss {
-    Dss::new(url, ADMIN_KEY.into(), connect(tls).unwrap()).unwrap()
+    Dss::new(url, ADMIN_KEY.into(), Scheme::default(), connect(tls).unwrap()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

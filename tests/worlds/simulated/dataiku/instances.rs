@@ -9,6 +9,7 @@ use crate::{
     },
     fixtures::{from_connection, instance, role_from_dss},
 };
+use keyturn::api::AuthScheme;
 
 const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
 
@@ -26,6 +27,17 @@ async fn it_says_its_version_and_that_it_is_reachable_and_authorized() {
     assert!(world.api.writes().is_empty(), "nothing new, nothing written");
     world.pass(Duration::from_hours(1)).await;
     assert_eq!(world.api.writes().len(), 1, "when users were read, to within a twentieth of maxStale");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_sent_as_the_instance_says() {
+    for (scheme, header) in [(AuthScheme::Basic, "Basic"), (AuthScheme::Bearer, "Bearer")] {
+        let mut world = world();
+        world.apply(&instance("design", URL, |spec| spec.auth_scheme = scheme));
+        world.start();
+        world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+        assert!(world.dss.calls().iter().all(|call| call.scheme.as_deref() == Some(header)), "{header}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
