@@ -7,7 +7,7 @@ use crate::dss::{Dss, DssError, InvalidTls, PersonalKey, Scheme, Tls, User, Wire
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -26,12 +26,32 @@ pub struct Directory {
 struct Known {
     reach: Option<Reach>,
     users: Option<Users>,
-    keys: Option<HashMap<String, PersonalKey>>,
+    /// By label and ID: each config looks for those with its own label.
+    keys: Option<BTreeMap<(String, String), PersonalKey>>,
     /// Held while the keys are listed, so that who asks at the same time waits for the same listing.
     listing: Arc<tokio::sync::Mutex<()>>,
     /// What came and went since the last listing of keys began.
-    since: Vec<(String, Option<PersonalKey>)>,
+    since: Vec<Change>,
     trouble: Option<DssError>,
+}
+
+/// A key that came, or went.
+enum Change {
+    Created(PersonalKey),
+    Deleted(PersonalKey),
+}
+
+impl Change {
+    fn enter(&self, keys: &mut BTreeMap<(String, String), PersonalKey>) {
+        match self {
+            Self::Created(key) => drop(keys.insert(place_of(key), key.clone())),
+            Self::Deleted(key) => drop(keys.remove(&place_of(key))),
+        }
+    }
+}
+
+fn place_of(key: &PersonalKey) -> (String, String) {
+    (key.label.clone(), key.id.clone())
 }
 
 /// How a DSS is spoken to, and what that was made from.
@@ -225,12 +245,9 @@ impl Directory {
     fn learn_keys(&self, instance: &str, keys: Vec<PersonalKey>) -> bool {
         let mut instances = self.lock();
         let known = instances.entry(instance.to_owned()).or_default();
-        let mut keys: HashMap<String, PersonalKey> = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
-        for (id, change) in known.since.drain(..) {
-            match change {
-                Some(key) => keys.insert(id, key),
-                None => keys.remove(&id),
-            };
+        let mut keys = keys.into_iter().map(|key| (place_of(&key), key)).collect();
+        for change in known.since.drain(..) {
+            change.enter(&mut keys);
         }
         let changed = known.keys.as_ref() != Some(&keys);
         known.keys = Some(keys);
@@ -239,7 +256,7 @@ impl Directory {
 
     /// Enters a key that was just created.
     pub fn created(&self, instance: &str, key: PersonalKey) {
-        self.note(instance, key.id.clone(), Some(key));
+        self.note(instance, Change::Created(key));
     }
 
     /// Forgets which keys there are: there may be one more.
@@ -250,8 +267,8 @@ impl Directory {
     }
 
     /// Strikes out a key that was just deleted.
-    pub fn deleted(&self, instance: &str, id: &str) {
-        self.note(instance, id.to_owned(), None);
+    pub fn deleted(&self, instance: &str, key: PersonalKey) {
+        self.note(instance, Change::Deleted(key));
     }
 
     /// The keys with this label, from the last listing or, if there is none, from one that is made now. Many who ask at
@@ -285,7 +302,9 @@ impl Directory {
         self.list_keys(instance, dss, prefix).await
     }
 
-    fn alone(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
+    /// Held by whoever does something for all who use this DSS.
+    #[must_use]
+    pub fn alone(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
         self.lock().entry(instance.to_owned()).or_default().listing.clone()
     }
 
@@ -296,16 +315,13 @@ impl Directory {
         Ok(self.learn_keys(instance, keys))
     }
 
-    fn note(&self, instance: &str, id: String, change: Option<PersonalKey>) {
+    fn note(&self, instance: &str, change: Change) {
         let mut instances = self.lock();
         let known = instances.entry(instance.to_owned()).or_default();
-        known.since.push((id.clone(), change.clone()));
         if let Some(keys) = known.keys.as_mut() {
-            match change {
-                Some(key) => keys.insert(id, key),
-                None => keys.remove(&id),
-            };
+            change.enter(keys);
         }
+        known.since.push(change);
     }
 
     /// The keys with this label; `None` if the keys have not been listed since the process started.
@@ -313,8 +329,9 @@ impl Directory {
     pub fn keys(&self, instance: &str, label: &str) -> Option<Vec<PersonalKey>> {
         let instances = self.lock();
         let keys = instances.get(instance)?.keys.as_ref()?;
-        let mut keys: Vec<PersonalKey> = keys.values().filter(|key| key.label == label).cloned().collect();
-        keys.sort_by(|one, other| one.id.cmp(&other.id));
+        let from = (label.to_owned(), String::new());
+        let with_label = keys.range(from..).take_while(|((its, _), _)| its == label);
+        let keys = with_label.map(|(_, key)| key.clone()).collect();
         Some(keys)
     }
 
@@ -390,7 +407,7 @@ mod tests {
         known.listing_keys("d");
         known.learn_keys("d", vec![key("1", "ours"), key("2", "theirs")]);
         known.created("d", key("3", "ours"));
-        known.deleted("d", "1");
+        known.deleted("d", key("1", "ours"));
         assert_eq!(known.keys("d", "ours"), Some(vec![key("3", "ours")]));
     }
 }

@@ -83,7 +83,7 @@ async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) ->
         IssueError::of_dss(&error)
     })?;
     let entry = PersonalKey { id: created.id.clone(), user: ask.login.clone(), label };
-    context.directory.created(&ask.instance, entry);
+    context.directory.created(&ask.instance, entry.clone());
     tracing::info!(
         instance = ask.instance,
         login = ask.login,
@@ -93,7 +93,7 @@ async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) ->
     if let Err(error) = proven(context, ask, &created.key).await {
         // Not this person's, or not proven to be: it is of no use to anybody.
         if dss.delete_personal_key(&created.id, &ask.login).await.is_ok() {
-            context.directory.deleted(&ask.instance, &created.id);
+            context.directory.deleted(&ask.instance, entry);
         }
         return Err(error);
     }
@@ -126,6 +126,9 @@ async fn announce(context: &Context, seen: &Observed, instance: &str) -> Result<
         let write = context.calls.finalizers(config, &finalizers);
         context.views.configs.ahead().write(&namespace, &name, write).await?;
     }
+    // Of many who want the same at once one does it.
+    let alone = context.directory.alone(instance);
+    let _alone = alone.lock().await;
     let found: Option<std::sync::Arc<DssInstance>> = context.views.instances.get("", instance);
     let Some(found) = found.filter(|found| !found.finalizers().iter().any(is_ours)) else { return Ok(()) };
     let mut finalizers = found.finalizers().to_vec();

@@ -74,14 +74,14 @@ pub(in crate::reconcile) async fn delete_keys(
     }
     for key in keys.into_iter().filter(|key| !stay.contains(&key.id)) {
         dss.delete_personal_key(&key.id, &key.user).await?;
-        context.directory.deleted(&place.instance, &key.id);
         tracing::info!(
             instance = place.instance,
             login = key.user,
             id = key.id,
             "a personal API key was deleted in DSS"
         );
-        deleted.push(key.id);
+        deleted.push(key.id.clone());
+        context.directory.deleted(&place.instance, key);
     }
     Ok(())
 }

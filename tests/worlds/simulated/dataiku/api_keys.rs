@@ -43,6 +43,26 @@ async fn a_personal_key_is_the_person_s_and_stands_in_every_format() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_hundred_at_once_get_one_key_each_for_one_call_to_sts_each() {
+    let mut world = world();
+    let names: Vec<String> = (0..200).map(|n| format!("user-{n}")).collect();
+    for name in &names {
+        world.dss.add_user(name, &[]);
+        world.apply(&config(name, personal_key));
+    }
+    world.start();
+    world.until("all are ready", |world| names.iter().all(|name| world.is_ready(name))).await;
+    world.pass(REFRESH).await;
+    assert_eq!((world.dss.keys_ever(), world.dss.personal_keys().len(), world.sts.count()), (200, 200, 200));
+    let conflicts = world.api.count_where(|request| request.is_write() && request.status == Some(409));
+    assert_eq!(conflicts, 0, "nobody writes the instance's finalizer over somebody else's");
+    for path in ["/admin/users/", "/admin/personal-api-keys/"] {
+        let listings = world.dss.count_where(|call| call.method == "GET" && call.path == path);
+        assert!(listings <= 3, "{path}: {listings} listings");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_renewal_carries_it_along_and_asks_dss_nothing() {
     let mut world = alice_with_key().await;
     let before = key(&world);
