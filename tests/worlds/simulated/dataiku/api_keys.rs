@@ -169,6 +169,24 @@ async fn another_person_gets_another_key_and_the_former_one_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_goes_with_its_login() {
+    for go in [
+        (|world: &World| world.dss.remove_user("alice")) as fn(&World),
+        |world| world.dss.rename_user("alice", "alice2"),
+        |world| world.dss.set_enabled("alice", false),
+    ] {
+        let world = alice_with_key().await;
+        world.dss.add_personal_key("bob", "mine");
+        go(&world);
+        world.pass(REFRESH).await;
+        assert_eq!(world.ready("alice"), "False/DssUserMissing");
+        assert!(world.is_withdrawn("alice") && key(&world) == "WITHDRAWN");
+        let left: Vec<String> = world.dss.personal_keys().into_iter().map(|key| key.user).collect();
+        assert_eq!(left, ["bob"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rotation_that_is_asked_for_leaves_the_former_key_a_day() {
     let world = alice_with_key().await;
     let former = key(&world);
