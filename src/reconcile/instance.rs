@@ -79,8 +79,7 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
     let has_keys = || context.views.iter().any(|views| views.has_keys_in(&name));
     let has_finalizer = instance.finalizers().iter().any(|finalizer| finalizer == names::DSS_INSTANCE_FINALIZER);
     let now = context.clock.now();
-    if !context.all && !has_finalizer && !context.views.iter().any(|views| views.is_used(&name)) {
-        context.directory.forget(&name);
+    if !is_ours(context, &instance, has_finalizer, now) {
         return Ok(until(now, now.saturating_add(GLANCE).ok()));
     }
     if let Some(Time(since)) = &instance.metadata.deletion_timestamp {
@@ -108,6 +107,18 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
         context.memory.call_failed(&uid).min(refresh)
     };
     Ok(until(now, now.saturating_add(wait).ok()))
+}
+
+/// Whether an instance is any business of this operator's. One that serves some namespaces only leaves alone what nobody
+/// uses there: the finalizer on it may be another release's. It sees to what it has spoken to until no key is left; and
+/// to one that is being deleted and that nobody saw to for so long.
+fn is_ours(context: &InstanceContext, instance: &DssInstance, has_finalizer: bool, now: Timestamp) -> bool {
+    let name = instance.name_any();
+    let used = || context.views.iter().any(|views| views.is_used(&name));
+    let spoken_to = || context.directory.dss(&name).is_some();
+    let going = instance.metadata.deletion_timestamp.as_ref();
+    let left = || going.is_some_and(|Time(since)| now.duration_since(*since) > schedule::GIVE_UP);
+    context.all || used() || (has_finalizer && (spoken_to() || left()))
 }
 
 async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> Result<Reading, CallError> {

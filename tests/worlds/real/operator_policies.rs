@@ -90,8 +90,8 @@ async fn who_holds_the_operator_s_token_can_write_no_spec() {
 
     let words = "keyturn writes no spec";
     assert!(refusal(configs.patch("alice", &change, &hand_over).await).contains(words));
-    let elsewhere = Patch::Merge(json!({"spec": {"url": "http://elsewhere.example"}}));
-    assert!(refusal(instances.patch(&server.instance, &change, &elsewhere).await).contains(words));
+    let as_others = Patch::Merge(json!({"spec": {"login": "admin-${person}"}}));
+    assert!(refusal(instances.patch(&server.instance, &change, &as_others).await).contains(words));
     for finalizers in [json!(["keyturn.dev/dss.x"]), json!([])] {
         let finalizers = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
         configs.patch("alice", &change, &finalizers).await.expect("a finalizer is no spec");

@@ -146,6 +146,8 @@ async fn who_serves_some_namespaces_only_leaves_instances_alone_that_nobody_uses
     let mut world = world();
     let admin_key = |request: &Request| request.verb == "get" && request.path.contains("dss-admin");
     world.api.fault(Times::UntilCleared, admin_key, Fault::forbidden());
+    let ours = json!(["keyturn.dev/dss-keys"]);
+    world.api.edit("DssInstance", "", "design", |instance| instance["metadata"]["finalizers"] = ours.clone());
     let operator = keyturn::operator::Operator { namespaces: vec!["scoring".to_owned()], ..world.operator() };
     world.start_as(operator);
     world.pass(Duration::from_mins(30)).await;
