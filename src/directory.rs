@@ -30,6 +30,8 @@ struct Known {
     keys: Option<BTreeMap<(String, String), PersonalKey>>,
     /// Held while the keys are listed, so that who asks at the same time waits for the same listing.
     listing: Arc<tokio::sync::Mutex<()>>,
+    /// Something else was learnt of keys, and only one of those whom it concerns knows.
+    untold: bool,
     /// What came and went since the last listing of keys began.
     since: Vec<Change>,
     trouble: Option<DssError>,
@@ -288,7 +290,10 @@ impl Directory {
         if let Some(keys) = self.keys(instance, label) {
             return Ok(keys);
         }
-        self.list_keys(instance, dss, prefix).await?;
+        if self.list_keys(instance, dss, prefix).await? {
+            // Whom else that concerns is told with the next listing of all.
+            self.lock().entry(instance.to_owned()).or_default().untold = true;
+        }
         Ok(self.keys(instance, label).unwrap_or_default())
     }
 
@@ -299,7 +304,9 @@ impl Directory {
     pub async fn list_keys_anew(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
         let alone = self.alone(instance);
         let _alone = alone.lock().await;
-        self.list_keys(instance, dss, prefix).await
+        let changed = self.list_keys(instance, dss, prefix).await?;
+        let untold = self.lock().get_mut(instance).is_some_and(|known| std::mem::take(&mut known.untold));
+        Ok(changed || untold)
     }
 
     /// Held by whoever does something for all who use this DSS.

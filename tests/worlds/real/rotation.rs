@@ -33,6 +33,13 @@ async fn each_rotation_is_one_call_to_sts_and_two_writes_as_the_api_server_count
     install.apply_grant(|_| {}).await;
     install.apply_config("alice", |_| {}).await;
     install.until_ready_is("alice", "True/Issued").await;
+    // The last that is written at a first issue, besides Events.
+    eventually("her AwsRole says that it is usable, and so does the audit log", async || {
+        let asked = install.ground.audit(&install.user());
+        let told = asked.iter().any(|request| request.resource == "awsroles/status");
+        if told { Ok(()) } else { Err(asked.len()) }
+    })
+    .await;
     let (asked, issued) = (install.ground.audit(&install.user()).len(), sts.count());
 
     let rotations = 5;

@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::{
-    doubles::{apiserver::Fault, dss::Behaviour, rules::Times},
+    doubles::{
+        apiserver::Fault,
+        dss::{Behaviour, PersonalKey},
+        rules::Times,
+    },
     fixtures::{instance, personal_key},
 };
 use keyturn::api::{ApiKey, Format};
@@ -184,6 +188,18 @@ async fn it_goes_with_its_login() {
         let left: Vec<String> = world.dss.personal_keys().into_iter().map(|key| key.user).collect();
         assert_eq!(left, ["bob"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_was_made_for_one_is_told_to_all_whom_it_concerns() {
+    let world = world_with(&[("alice", Box::new(personal_key)), ("bob", Box::new(personal_key))]).await;
+    let of_alice = |key: &PersonalKey| key.user == "alice";
+    let id = world.dss.personal_keys().into_iter().find(of_alice).unwrap().id;
+    world.dss.delete_personal_key(&id);
+    world.change("bob", |spec| spec.suspend = true);
+    world.until("the keys are listed for bob", |world| world.dss.personal_keys().is_empty()).await;
+    world.pass(REFRESH).await;
+    assert_eq!(owner_of(&world, &key(&world)).as_deref(), Some("alice"));
 }
 
 #[tokio::test(start_paused = true)]
