@@ -78,21 +78,23 @@ impl<'a> Call<'a> {
     /// Sends it and reads the answer.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, DssError> {
         let answer = self.send().await?;
-        serde_json::from_slice(answer.body())
-            // The parser's own words may quote the answer.
-            .map_err(|_| self.error(Kind::Unreadable, self.no_json(answer.status(), &answer)))
+        self.read(&answer)
     }
 
     /// The same for something that may not be there. An empty answer, as to a deletion, is as good as none.
     pub(super) async fn json_if_there<T: DeserializeOwned>(self) -> Result<Option<T>, DssError> {
         match self.send().await {
             Ok(answer) if answer.body().is_empty() => Ok(None),
-            Ok(answer) => serde_json::from_slice(answer.body())
-                .map(Some)
-                .map_err(|_| self.error(Kind::Unreadable, self.no_json(answer.status(), &answer))),
+            Ok(answer) => self.read(&answer).map(Some),
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: &Received) -> Result<T, DssError> {
+        serde_json::from_slice(answer.body())
+            // The parser's own words may quote the answer.
+            .map_err(|_| self.error(Kind::Unreadable, self.no_json(answer.status(), answer)))
     }
 
     async fn send(&self) -> Result<Received, DssError> {

@@ -104,8 +104,11 @@ async fn obtain(context: &Context, seen: &Observed, request: &Request) -> Result
                 instance.and_then(|instance| instance.spec.session_lifetime.length().ok()).unwrap_or_default();
             let client =
                 context.directory.dss(&connection.instance).ok_or_else(|| not_spoken_to(&connection.instance))?;
-            let former = if let Target::Ours(ours) = &seen.target { ours.record.as_ref() } else { None };
-            let former = former.filter(|record| record.withdrawn.is_none()).map(|record| record.access_key_id.as_str());
+            let former = seen
+                .target
+                .record()
+                .filter(|record| record.withdrawn.is_none())
+                .map(|record| record.access_key_id.as_str());
             connection.obtain(&client, lifetime, former, || context.clock.now()).await.map(Some)
         }
         Request::Key(_) => Ok(seen.source.key().map(|key| Issued {
@@ -118,8 +121,7 @@ async fn obtain(context: &Context, seen: &Observed, request: &Request) -> Result
 
 /// A key without an end that is the one in the Secret: there is nothing to write.
 fn is_there_already(seen: &Observed, request: &Request, issued: &Issued) -> bool {
-    let Target::Ours(ours) = &seen.target else { return false };
-    let digest = ours.record.as_ref().map(|record| record.issue_digest.as_str());
+    let digest = seen.target.record().map(|record| record.issue_digest.as_str());
     issued.expires_at.is_none() && digest == Some(request.issue_digest(&issued.credentials).as_str())
 }
 

@@ -8,9 +8,10 @@ use super::{
     decide::Tidy,
     observed::is_controlled_by,
     schedule, until,
+    views::key_places,
 };
 use crate::{
-    api::{AwsConfig, Reason, names},
+    api::{AwsConfig, Reason},
     cluster::{CallError, Failed, Preconditions},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 /// The config as it is now, if it is being deleted and a finalizer of ours is on it.
 pub(super) fn going(context: &Context, config: &AwsConfig) -> Option<Arc<AwsConfig>> {
     let current = context.views.configs.get(&config.namespace().unwrap_or_default(), &config.name_any())?;
-    let waits = current.finalizers().iter().any(|finalizer| finalizer.starts_with(names::DSS_FINALIZER));
+    let waits = key_places(&current).next().is_some();
     (current.metadata.deletion_timestamp.is_some() && waits).then_some(current)
 }
 
@@ -31,7 +32,7 @@ pub(super) async fn farewell(context: &Context, config: &AwsConfig) -> Result<Du
     let since = |Time(since): &Time| now.duration_since((*since).max(context.started_at));
     let given_up = config.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(at) > schedule::GIVE_UP);
     let (mut free, mut trouble) = (vec![], None);
-    for instance in config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER)) {
+    for instance in key_places(config) {
         let exists = context.views.instances.get("", instance).is_some();
         let place = Tidy { instance: instance.to_owned(), exists, stay: vec![], leave: true };
         match delete_keys(context, config, &place, &[], &mut vec![]).await {

@@ -7,6 +7,7 @@ use super::{
         Look, Observed, Ours, SeenKey, SeenRole, Source, Taken, Target, is_controlled_by, key_request, role_name,
     },
     step::Refusal,
+    views,
 };
 use crate::{
     api::{AwsConfig, AwsRole, RoleArn, names},
@@ -103,14 +104,13 @@ fn seen_dss(
 
 /// Where the finalizers say that there may be keys.
 fn key_places(context: &Context, config: &AwsConfig) -> Vec<KeyPlace> {
-    let named = config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER));
     let label = key_label(&context.cluster_name, config);
     let place = |instance: &str| KeyPlace {
         instance: instance.to_owned(),
         exists: context.views.instances.get("", instance).is_some(),
         keys: context.directory.keys(instance, &label),
     };
-    named.map(place).collect()
+    views::key_places(config).map(place).collect()
 }
 
 /// Whose the Secret is and what its annotations say. Its content needs no look while its version is one that we know.
@@ -145,8 +145,7 @@ fn shown_api_key_source(
     known: Option<&str>,
 ) -> Source<SecretString> {
     let Some(named) = api_key_secret(config) else { return Source::NotShown };
-    let record = if let Target::Ours(ours) = target { ours.record.as_ref() } else { None };
-    let delivered = record.and_then(|record| record.api_key.key.strip_prefix(&format!("{named}@")));
+    let delivered = target.record().and_then(|record| record.api_key.key.strip_prefix(&format!("{named}@")));
     shown_source(context, config, named, [delivered, known])
 }
 

@@ -133,6 +133,17 @@ pub enum Target {
     Ours(Box<Ours>),
 }
 
+impl Target {
+    /// What a Secret of ours says of itself.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Ours(ours) => ours.record.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 /// A Secret of ours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ours {

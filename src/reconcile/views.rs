@@ -72,7 +72,7 @@ fn uses(instance: &str) -> String {
 }
 
 /// The instances in which, by its finalizers' word, there may be keys of a config.
-fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
+pub(super) fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
     config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER))
 }
 

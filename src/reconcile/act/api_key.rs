@@ -32,8 +32,8 @@ pub(super) async fn obtain(context: &Context, seen: &Observed, accepted: &Accept
             Ok(()) => with(Some(offered.clone())),
             Err(error) => {
                 // Whose owner put another's key there does not go on with the former one.
-                let api_key = former.clone().filter(|_| error.reason != Reason::DssUserMismatch);
-                Done { api_key, api_key_failed: Some(error), ..Done::default() }
+                let api_key = former.as_ref().filter(|_| error.reason != Reason::DssUserMismatch);
+                failed(api_key, error)
             }
         },
         KeyStep::Create { former } => create(context, seen, ask, former.as_ref()).await,
@@ -41,8 +41,7 @@ pub(super) async fn obtain(context: &Context, seen: &Observed, accepted: &Accept
 }
 
 async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option<&HeldKey>) -> Done {
-    let without = |error| Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() };
-    let Some(dss) = context.directory.dss(&ask.instance) else { return without(not_spoken_to(&ask.instance)) };
+    let Some(dss) = context.directory.dss(&ask.instance) else { return failed(former, not_spoken_to(&ask.instance)) };
     if let Err(error) = announce(context, seen, &ask.instance).await {
         return Done { call_failed: Some(error), ..Done::default() };
     }
@@ -57,14 +56,17 @@ async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option
             }
             // DSS does not know it: nobody can do anything with it any more.
             Err(error) if error.reason == Reason::DssDenied => former = None,
-            Err(error) => return Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() },
+            Err(error) => return failed(former, error),
         }
     }
-    let without = |error| Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() };
     match created(context, seen, ask, &dss).await {
         Ok(held) => Done { api_key: Some(held), ..Done::default() },
-        Err(error) => without(error),
+        Err(error) => failed(former, error),
     }
+}
+
+fn failed(former: Option<&HeldKey>, error: IssueError) -> Done {
+    Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() }
 }
 
 async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) -> Result<HeldKey, IssueError> {

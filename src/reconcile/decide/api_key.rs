@@ -245,8 +245,7 @@ impl Case<'_> {
     }
 
     pub(super) fn record(&self) -> Option<&Record> {
-        let Target::Ours(ours) = &self.seen.target else { return None };
-        ours.record.as_ref()
+        self.seen.target.record()
     }
 
     /// A key without an end that DSS gives is asked for again from time to time: it may be another one now, or denied.

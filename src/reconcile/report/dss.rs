@@ -2,7 +2,7 @@
 
 use super::Done;
 use crate::{
-    api::{AskedRole, AwsConfigStatus, DssKey, DssStatus, ResolvedRole},
+    api::{AskedRole, DssKey, DssStatus, ResolvedRole},
     clock::whole_seconds,
     reconcile::{
         decide::{DssAsk, KeyAsk, Plan},
@@ -18,11 +18,11 @@ pub(super) fn dss(
     seen: &Observed,
     plan: &Plan,
     done: &Done,
-    before: &AwsConfigStatus,
+    before: Option<DssStatus>,
     record: Option<&Record>,
     now: Timestamp,
 ) -> Option<DssStatus> {
-    let before = before.dss.clone().unwrap_or_default();
+    let before = before.unwrap_or_default();
     let ask = plan.accepted.as_ref().ok().and_then(|accepted| accepted.dss.as_ref());
     let unknown = plan.accepted.as_ref().is_err_and(|refusal| !refusal.withdraws);
     let (instance, login) = match ask {

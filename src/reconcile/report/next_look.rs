@@ -3,7 +3,7 @@
 use super::{
     Done,
     attempt::{current_record, failure},
-    status,
+    dss::dss,
 };
 use crate::{
     api::Reason,
@@ -14,6 +14,7 @@ use crate::{
         schedule,
         step::is_look,
     },
+    secret::Record,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -28,7 +29,7 @@ pub fn next_look(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembe
     if let RoleStep::Hold { until } = plan.role {
         return until;
     }
-    let until_next_key = of_api_keys(seen, plan, done, remembered, now).unwrap_or(Timestamp::MAX);
+    let until_next_key = of_api_keys(seen, plan, done, record.as_ref(), remembered, now).unwrap_or(Timestamp::MAX);
     let at = match (&plan.accepted, &plan.step) {
         (_, step) if is_look(step) => after(schedule::PENDING),
         (Err(refusal), _) if refusal.reason == Reason::Pending => after(schedule::PENDING),
@@ -54,6 +55,7 @@ fn of_api_keys(
     seen: &Observed,
     plan: &Plan,
     done: &Done,
+    record: Option<&Record>,
     remembered: &Remembered,
     now: Timestamp,
 ) -> Option<Timestamp> {
@@ -65,7 +67,8 @@ fn of_api_keys(
         _ if done.api_key_failed.is_some() => Some(next_attempt(seen, plan, done, remembered, now)),
         _ => None,
     };
-    let told = status(seen, plan, done, now).dss;
+    let before = seen.config.status.as_ref().and_then(|status| status.dss.clone());
+    let told = dss(seen, plan, done, before, record, now);
     let goes = told.iter().flat_map(|dss| &dss.keys).filter_map(|key| key.delete_at.as_ref()).map(|Time(at)| *at).min();
     // One whose time has come and that is there still is tried for again, and not all the time.
     let goes = goes.map(|at| if at > now { at } else { now.saturating_add(schedule::slow_delay(1)).unwrap_or(at) });

@@ -41,7 +41,7 @@ pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsC
             resource_version: known_version(seen, done, &before, record.as_ref()),
         }),
         source: source(seen, done, &before),
-        dss: dss(seen, plan, done, &before, record.as_ref(), now),
+        dss: dss(seen, plan, done, before.dss, record.as_ref(), now),
         access_key_id: live.map(|record| record.access_key_id.clone()),
         person: live.map(|record| record.person.clone()),
         issued_at: live.map(|record| Time(record.issued_at)),
