@@ -3,7 +3,7 @@
 
 use super::{
     dss::{DssServer, endpoint},
-    ground::eventually,
+    ground::{eventually, within},
     install::Install,
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
 use keyturn::api::{AwsConfigSpec, CredentialProvider, Format};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
 
@@ -57,7 +58,8 @@ async fn the_role_comes_from_the_admin_property_and_follows_it(install: &Install
     install.until_ready_is("bob", "True/Issued").await;
     assert_eq!(install.record("bob").await.unwrap().role, install.role("ds-analyst"));
     server.dss.set_admin_property("bob", "associatedRole", Some(&install.role("ds-other")));
-    eventually("the session is of the other role", async || {
+    // The list of users is read again each minute, which is the shortest `refresh` there is.
+    within(Duration::from_secs(150), "the session is of the other role", async || {
         let role = install.record("bob").await.unwrap().role;
         if role == install.role("ds-other") { Ok(()) } else { Err(role) }
     })
