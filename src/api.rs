@@ -18,6 +18,8 @@ mod condition;
 mod dss;
 mod dss_instance;
 mod duration;
+mod inject;
+mod label_selector;
 pub mod names;
 mod reason;
 mod role_arn;
@@ -34,13 +36,13 @@ pub use aws_config_status::{
     ActiveRole, AwsConfigStatus, DssKey, DssStatus, Failure, ResolvedRole, SourceStatus, TargetStatus,
 };
 pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
-pub use aws_role_grant::{
-    AwsRoleGrant, AwsRoleGrantSpec, Ceilings, LabelRequirement, LabelSelector, Namespaces, Operator, TagPatterns,
-};
+pub use aws_role_grant::{AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, TagPatterns};
 pub use condition::{ConditionType, condition, same_ignoring_times, set_conditions};
 pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
 pub use dss_instance::{AdminKeySecretRef, Allowance, AuthScheme, DssInstance, DssInstanceSpec, DssInstanceStatus};
 pub use duration::{InvalidDuration, SessionDuration};
+pub use inject::Inject;
+pub use label_selector::{LabelRequirement, LabelSelector, Operator};
 pub use reason::Reason;
 pub use role_arn::{InvalidRoleArn, RoleArn};
 pub use role_template::{NoRole, RoleTemplate, Variable, role_named};

@@ -59,6 +59,23 @@ pub struct Run {
     #[arg(long, env = "HOSTNAME", default_value = "keyturn", hide = true)]
     pub instance: String,
 
+    /// Where the webhook that injects pods is served, e.g. 0.0.0.0:9443. Default: there is none.
+    #[arg(long, env = "KEYTURN_WEBHOOK_ADDR", requires = "webhook_secret")]
+    pub webhook_addr: Option<SocketAddr>,
+
+    /// The Secret that holds the webhook's certificate, as namespace/name. It has to exist; all replicas follow it.
+    #[arg(long, env = "KEYTURN_WEBHOOK_SECRET", value_parser = namespace_and_name)]
+    pub webhook_secret: Option<(String, String)>,
+
+    /// The `MutatingWebhookConfiguration` into which the authority of a certificate of the operator's own is written.
+    /// Default: somebody else makes the certificate, e.g. cert-manager.
+    #[arg(long, env = "KEYTURN_WEBHOOK_CONFIGURATION", requires = "webhook_names")]
+    pub webhook_configuration: Option<String>,
+
+    /// The DNS names and addresses that such a certificate is for, comma separated.
+    #[arg(long, env = "KEYTURN_WEBHOOK_NAMES", value_delimiter = ',')]
+    pub webhook_names: Vec<String>,
+
     /// A PEM file of certificate authorities to trust, besides the system's, when calling AWS.
     #[arg(long, env = "AWS_CA_BUNDLE")]
     pub aws_ca_bundle: Option<PathBuf>,
@@ -85,6 +102,13 @@ fn namespace(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+fn namespace_and_name(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((in_namespace, name)) if !name.is_empty() => Ok((namespace(in_namespace)?, name.to_owned())),
+        _ => Err("namespace/name".to_owned()),
+    }
+}
+
 /// The one line that says what is wrong with a command line.
 #[must_use]
 pub fn one_line(error: &clap::Error) -> String {
@@ -105,12 +129,14 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 6] = [
+        let table: [(&[&str], &[&str]); 8] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
             (&["run", "--cluster-name", "a", "--admin-addr", "nowhere"], &["--admin-addr", "nowhere"]),
             (&["run", "--cluster-name", "a", "--log-format", "xml"], &["--log-format", "xml"]),
+            (&["run", "--cluster-name", "a", "--webhook-addr", "[::]:9443"], &["--webhook-secret"]),
+            (&["run", "--cluster-name", "a", "--webhook-secret", "tls"], &["--webhook-secret", "namespace/name"]),
             (&["run", "--cluster-name", "a", "--watch-namespaces", "ok,Not_Ok"], &["--watch-namespaces", "Not_Ok"]),
         ];
         for (arguments, named) in table {

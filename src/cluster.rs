@@ -7,9 +7,11 @@
 mod ahead;
 mod calls;
 mod index;
+mod serving;
 mod watched;
 
 pub use ahead::Ahead;
 pub use calls::{CallError, Calls, Failed, Preconditions};
 pub use index::Index;
+pub use serving::changes_of;
 pub use watched::{Change, Health, Watched, follow};

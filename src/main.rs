@@ -7,7 +7,7 @@ use keyturn::{
     clock::Clock,
     credentials::base,
     dss,
-    operator::Operator,
+    operator::{Operator, WebhookSettings},
     reference, telemetry,
 };
 use std::{
@@ -61,6 +61,17 @@ fn crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The webhook's port is taken at the start, so that one that is not free is said at once.
+fn webhook(run: &Run) -> Result<Option<WebhookSettings>, Box<dyn Error>> {
+    let (Some(address), Some((namespace, secret))) = (run.webhook_addr, run.webhook_secret.clone()) else {
+        return Ok(None);
+    };
+    let listener = std::net::TcpListener::bind(address)
+        .map_err(|error| format!("--webhook-addr: cannot listen on {address}: {error}"))?;
+    let own = run.webhook_configuration.clone().map(|configuration| (configuration, run.webhook_names.clone()));
+    Ok(Some(WebhookSettings { listener, namespace, secret, own }))
+}
+
 #[tokio::main]
 async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     telemetry::start(run.log_format, &run.log);
@@ -74,6 +85,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(Duration::from_secs(330));
     config.reset_reader_on_write = true;
+    let webhook = webhook(&run)?;
     let operator = Operator {
         client: kube::Client::try_from(config)?,
         sts: base::sts_client(run.aws_ca_bundle.as_deref()).await?,
@@ -82,6 +94,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         cluster_name: run.cluster_name,
         namespaces: run.watch_namespaces,
         instance: run.instance,
+        webhook,
     };
     operator.check().await?;
     let listener = tokio::net::TcpListener::bind(run.admin_addr)

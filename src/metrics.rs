@@ -10,7 +10,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// The metrics of the process. Clones share them.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub struct Metrics {
     drift_repairs: Counter,
     credentials: Family<StateLabels, Gauge>,
     remaining_min: Gauge,
+    reviews: Family<ReviewLabels, Counter>,
+    review_seconds: Histogram,
 }
 
 impl fmt::Debug for Metrics {
@@ -56,6 +58,11 @@ struct StateLabels {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReviewLabels {
+    outcome: &'static str,
+}
+
 /// How many configs are in which state at a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct States {
@@ -87,6 +94,8 @@ impl Metrics {
         let drift_repairs = Counter::default();
         let credentials = Family::<StateLabels, Gauge>::default();
         let remaining_min = Gauge::default();
+        let reviews = Family::<ReviewLabels, Counter>::default();
+        let review_seconds = Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0]);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("issues", "Attempts to issue a credential", issues.clone());
         registry.register("issue_duration_seconds", "How long STS took, in seconds", issue_seconds.clone());
@@ -102,6 +111,12 @@ impl Metrics {
             "The least time that is left of any credential, in seconds",
             remaining_min.clone(),
         );
+        registry.register("admission_reviews", "Reviews of pods that the webhook answered", reviews.clone());
+        registry.register(
+            "admission_review_duration_seconds",
+            "How long the webhook took to answer, in seconds",
+            review_seconds.clone(),
+        );
         registry.register("build", "The release that is running", build);
         Self {
             registry: Arc::new(registry),
@@ -111,6 +126,8 @@ impl Metrics {
             drift_repairs,
             credentials,
             remaining_min,
+            reviews,
+            review_seconds,
         }
     }
 
@@ -142,6 +159,12 @@ impl Metrics {
     fn issue(&self, provider: CredentialProvider, outcome: &'static str, reason: Reason) {
         let labels = IssueLabels { provider: provider.as_str(), outcome, reason: ReasonLabel(reason) };
         self.issues.get_or_create(&labels).inc();
+    }
+
+    /// The webhook answered a review of a pod.
+    pub fn reviewed(&self, outcome: &'static str, took: Duration) {
+        self.reviews.get_or_create(&ReviewLabels { outcome }).inc();
+        self.review_seconds.observe(took.as_secs_f64());
     }
 
     /// A Secret was put right.

@@ -1,7 +1,12 @@
 //! The operator, assembled: what `keyturn run` starts, and what tests start over another wire and another clock.
 
+mod webhook;
+
+pub use webhook::WebhookSettings;
+
 use crate::{
     api,
+    certificate::keep,
     clock::{Clock, http_date},
     cluster::Calls,
     controller::{Scope, Shared, Waker},
@@ -35,6 +40,8 @@ pub struct Operator {
     pub namespaces: Vec<String>,
     /// Who reports Events: the pod's name.
     pub instance: String,
+    /// How the webhook is served, if it is.
+    pub webhook: Option<WebhookSettings>,
 }
 
 /// Why the operator does not start.
@@ -98,8 +105,14 @@ impl Operator {
         let all = self.namespaces.is_empty();
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
+        let served = scopes.clone();
         let scopes: Vec<Scope> = scopes.into_iter().map(|namespace| Scope::new(namespace, &shared)).collect();
         let views: Arc<[Views]> = scopes.iter().map(Scope::views).collect();
+        let kept = self.webhook.as_ref().and_then(WebhookSettings::kept);
+        let webhook = self.webhook.map(|webhook| {
+            let configs = webhook::configs_of(served.into_iter().zip(views.iter().cloned()).collect());
+            webhook.serve(self.client.clone(), configs, metrics.clone())
+        });
         let wakers: Vec<Waker> = scopes.iter().map(Scope::waker).collect();
         let shutdown = shutdown.shared();
 
@@ -122,7 +135,8 @@ impl Operator {
             }),
         };
         let watching = tokio::spawn(shared.run(self.client.clone(), shared_writers, wakers.clone(), instance_context));
-        let admin = Admin { views, metrics: metrics.clone(), clock: self.clock.clone() };
+        let certificate = webhook.as_ref().map(|webhook| webhook.followed.clone());
+        let admin = Admin { views, certificate, metrics: metrics.clone(), clock: self.clock.clone() };
         let router = server::router(admin.clone());
         let serving = tokio::spawn(async move {
             if let Some(listener) = listener
@@ -135,7 +149,13 @@ impl Operator {
 
         let sts = Sts::new(self.sts.clone(), self.clock.clone(), metrics.sts_answered());
         let identifying = tokio::spawn(identify(sts.clone(), wakers));
-        let _end_with_us = [watching, serving, complaining, identifying].map(AbortOnDrop);
+        let keeping = kept.map(|kept| keep(kept, self.client.clone(), self.clock.clone()));
+        let keeping = tokio::spawn(async move {
+            if let Some(keeping) = keeping {
+                keeping.await;
+            }
+        });
+        let _end_with_us = [watching, serving, complaining, identifying, keeping].map(AbortOnDrop);
 
         let controllers = scopes.into_iter().map(|scope| {
             let context = Context {
@@ -152,7 +172,14 @@ impl Operator {
             };
             scope.run(self.client.clone(), context, shutdown.clone())
         });
-        future::join_all(controllers).await;
+        let looks = future::join_all(controllers);
+        let webhook = async {
+            shutdown.clone().await;
+            if let Some(webhook) = webhook {
+                webhook.end().await;
+            }
+        };
+        future::join(looks, webhook).await;
     }
 }
 

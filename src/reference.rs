@@ -8,7 +8,7 @@ mod text;
 
 use crate::api::{
     self, ConditionType, Format, Present, Reason, SECRET_KEYS,
-    names::{ANNOTATIONS, LABELS, MOUNT_PATH, Name},
+    names::{ANNOTATIONS, LABELS, MOUNT_PATH, Name, POD_NAMES},
 };
 use fields::{Field, Rule, fields_of, fields_of_a_condition, rules_of};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -61,17 +61,23 @@ On the Secret. They are the truth about what was issued; status repeats them.
 
 ";
 
+const PODS: &str = "\
+## Pods
+
+";
+
 /// The whole page, in Markdown.
 #[must_use]
 pub fn markdown() -> String {
     let crds = api::crds();
     let kinds: Vec<String> = crds.iter().map(|crd| link(&crd.spec.names.kind)).collect();
-    let sections = ["Conditions", "Reasons", "Secret", "Labels", "Annotations"].map(link);
+    let sections = ["Conditions", "Reasons", "Secret", "Labels", "Annotations", "Pods"].map(link);
     let contents = format!("* {}\n* {}\n\n", kinds.join(" · "), sections.join(" · "));
     let mut page = [INTRODUCTION.to_owned(), contents].concat();
     page.extend(crds.iter().map(resource));
     page.extend([conditions(&crds), reasons(), secret()]);
     page.extend([LABELS_ARE, &names("label", LABELS), ANNOTATIONS_ARE, &names("annotation", ANNOTATIONS)]);
+    page.extend([PODS, &names("label or annotation", POD_NAMES)]);
     format!("{}\n", page.trim_end())
 }
 

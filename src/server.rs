@@ -2,6 +2,7 @@
 
 use crate::{
     api::ConditionType,
+    certificate::Followed,
     clock::Clock,
     metrics::{Metrics, States},
     reconcile::Views,
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub struct Admin {
     /// The views of every scope.
     pub views: Arc<[Views]>,
+    /// The certificate of the webhook, if there is a webhook.
+    pub certificate: Option<Followed>,
     /// What was counted.
     pub metrics: Metrics,
     /// The clock.
@@ -35,9 +38,11 @@ pub fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// Ready once everything has been listed: until then nothing is issued or withdrawn.
+/// Ready once everything has been listed: until then nothing is issued or withdrawn. And once the webhook has a
+/// certificate: only a replica that is ready is asked by the API server.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     let mut missing: Vec<String> = admin.views.iter().flat_map(Views::missing).collect();
+    missing.extend(admin.certificate.as_ref().and_then(Followed::missing));
     missing.sort_unstable();
     missing.dedup();
     if missing.is_empty() {

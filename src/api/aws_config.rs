@@ -1,8 +1,8 @@
 //! `AwsConfig`: a person asks for the credentials of a role, and says how they should be delivered.
 
 use super::{
-    AwsConfigStatus, DssClient, Format, RoleArn, RoleTemplate, Session, SessionDuration, Subject, Target, names,
-    subject::PERSON_PATTERN,
+    AwsConfigStatus, DssClient, Format, Inject, RoleArn, RoleTemplate, Session, SessionDuration, Subject, Target,
+    names, subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
@@ -125,6 +125,10 @@ pub struct AwsConfigSpec {
     /// The Secret that the credential is written into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+
+    /// Pods of this namespace that get the Secret mounted without asking. Writing it takes the right to create pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inject: Option<Inject>,
 
     /// true: the credential is withdrawn until it is false again.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! `AwsRoleGrant`: which namespaces may use which IAM roles, as whom. Only cluster admins write it.
 
-use super::{CredentialProvider, SessionDuration, role_arn::ROLE_ARN_PATTERN};
+use super::{CredentialProvider, LabelSelector, SessionDuration, role_arn::ROLE_ARN_PATTERN};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -132,54 +132,6 @@ pub struct Namespaces {
     /// Labels of the namespace. An empty selector matches every namespace. Whoever may write these labels decides who may use the roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
-}
-
-/// A label selector, as everywhere in Kubernetes, with bounds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LabelSelector {
-    /// Labels that must all be there with these values.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32), with = "BTreeMap<String, LabelValue>")]
-    pub match_labels: BTreeMap<String, String>,
-
-    /// Requirements that must all be met.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub match_expressions: Vec<LabelRequirement>,
-}
-
-/// The value of a label, as the schema bounds it.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-#[expect(dead_code, reason = "for the schema only")]
-struct LabelValue(#[schemars(length(max = 63))] String);
-
-/// One requirement on a label.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LabelRequirement {
-    /// The label's key.
-    #[schemars(length(min = 1, max = 317))]
-    pub key: String,
-    /// How the label's value relates to `values`.
-    pub operator: Operator,
-    /// Values; for In and NotIn at least one, for Exists and DoesNotExist none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 63)))]
-    pub values: Vec<String>,
-}
-
-/// How a label's value relates to the values of a requirement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Operator {
-    /// The label is there with one of the values.
-    In,
-    /// The label is not there with one of the values.
-    NotIn,
-    /// The label is there.
-    Exists,
-    /// The label is not there.
-    DoesNotExist,
 }
 
 /// Limits of a grant.

@@ -74,6 +74,19 @@ names! { ANNOTATIONS: "The annotations of the Secret, in the order in which they
     WITHDRAWN = "keyturn.dev/withdrawn";
 }
 
+names! { POD_NAMES: "The annotations and labels of pods, in the order in which they are documented."
+    /// Annotation on a pod, written by its author: the name of the AwsConfig of the same namespace whose Secret it gets
+    /// mounted.
+    POD_AWS_CONFIG = "keyturn.dev/aws-config";
+    /// Annotation on a pod, written by keyturn: the name of the AwsConfig whose Secret was mounted into it.
+    POD_INJECTED = "keyturn.dev/injected";
+    /// Label on a pod or on a namespace: `false` keeps keyturn's hands off it.
+    INJECT = "keyturn.dev/inject";
+}
+
+/// The value of [`INJECT`] that keeps keyturn's hands off.
+pub const INJECT_OFF: &str = "false";
+
 /// What the finalizer on an `AwsConfig` begins with; the name of a `DssInstance` follows. While it is there, there may be
 /// personal API keys of that config in that DSS.
 pub const DSS_FINALIZER: &str = "keyturn.dev/dss.";

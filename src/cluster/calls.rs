@@ -245,12 +245,16 @@ impl Calls {
         bounded(|| format!("create Event {namespace}/{}", event.name_any()), call).await.map(|_| ())
     }
 
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     fn secrets(&self, namespace: &str) -> Api<Secret> {
         Api::namespaced(self.client.clone(), namespace)
     }
 }
 
-fn apply() -> PatchParams {
+pub(super) fn apply() -> PatchParams {
     PatchParams::apply(names::MANAGER).force()
 }
 
@@ -266,7 +270,7 @@ fn stripped<K: Resource>(result: Result<K, CallError>) -> Result<K, CallError> {
     })
 }
 
-async fn bounded<T>(
+pub(super) async fn bounded<T>(
     tried: impl Fn() -> String,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, CallError> {

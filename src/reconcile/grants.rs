@@ -1,8 +1,6 @@
 //! Whether a grant allows a request: pure, deny by default. One grant has to allow all of it.
 
-use crate::api::{
-    AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, LabelSelector, Namespaces, Operator, Scope, Session, Subject,
-};
+use crate::api::{AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, Namespaces, Scope, Session, Subject};
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -111,7 +109,7 @@ pub fn is_about_namespace(grant: &AwsRoleGrant, namespace: &str, labels: &BTreeM
 /// Whether a namespace is among these, by name or by label.
 pub(super) fn selects(namespaces: &Namespaces, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
     namespaces.names.iter().any(|name| name == namespace)
-        || namespaces.selector.as_ref().is_some_and(|selector| matches(selector, labels))
+        || namespaces.selector.as_ref().is_some_and(|selector| selector.matches(labels))
 }
 
 /// A pattern of persons covers no namespace, however wide it is, and the other way round.
@@ -203,21 +201,6 @@ fn undue_bucket(ceilings: &Ceilings, config: &AwsConfig) -> Option<String> {
 fn source_identity_missing(ceilings: &Ceilings, session: &Session) -> Option<String> {
     (ceilings.require_source_identity && !session.source_identity)
         .then(|| "ceilings.requireSourceIdentity asks for session.sourceIdentity".to_owned())
-}
-
-fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let label_matches = |(key, value): (&String, &String)| labels.get(key) == Some(value);
-    selector.match_labels.iter().all(label_matches)
-        && selector.match_expressions.iter().all(|requirement| {
-            let value = labels.get(&requirement.key);
-            let listed = value.is_some_and(|value| requirement.values.contains(value));
-            match requirement.operator {
-                Operator::In => listed,
-                Operator::NotIn => !listed,
-                Operator::Exists => value.is_some(),
-                Operator::DoesNotExist => value.is_none(),
-            }
-        })
 }
 
 #[cfg(test)]

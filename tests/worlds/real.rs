@@ -11,6 +11,7 @@ mod dataiku;
 mod dss;
 mod ground;
 mod iam;
+mod injection;
 mod install;
 mod operator_policies;
 mod people;

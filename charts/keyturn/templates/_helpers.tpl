@@ -59,18 +59,32 @@ value of this chart, so it is refused here.
 {{- with .Values.aws.stsEndpoint }}
 {{- $env = append $env (dict "name" "AWS_ENDPOINT_URL_STS" "value" .) }}
 {{- end }}
+{{- if .Values.webhook.enabled }}
+{{- $name := include "keyturn.fullname" . }}
+{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_ADDR" "value" "0.0.0.0:9443") }}
+{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_SECRET" "value" (printf "%s/%s-webhook" .Release.Namespace $name)) }}
+{{- if ne .Values.webhook.certificate.source "CertManager" }}
+{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_CONFIGURATION" "value" $name) }}
+{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_NAMES" "value" (include "keyturn.webhookNames" . | fromYamlArray | join ",")) }}
+{{- end }}
+{{- end }}
 {{- $names := list "KEYTURN_WATCH_NAMESPACES" }}
 {{- range $env }}
 {{- $names = append $names .name }}
 {{- end }}
 {{- range .Values.extraEnv }}
 {{- if has .name $names }}
-{{- fail (printf "extraEnv: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, logFormat, logLevel and aws in values.yaml" .name) }}
+{{- fail (printf "extraEnv: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, logFormat, logLevel, webhook and aws in values.yaml" .name) }}
 {{- end }}
 {{- $names = append $names .name }}
 {{- $env = append $env . }}
 {{- end }}
 {{- toYaml $env }}
+{{- end }}
+
+{{- /* The names by which the API server calls the webhook, as a YAML list. */}}
+{{- define "keyturn.webhookNames" -}}
+- {{ include "keyturn.fullname" . }}-webhook.{{ .Release.Namespace }}.svc
 {{- end }}
 
 {{- /* What keyturn does inside a namespace: the rules of the ClusterRole, or of one Role per watched namespace. */}}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::{AwsRoleGrantSpec, Ceilings, LabelRequirement, Namespaces, TagPatterns};
+use crate::api::{LabelSelector, Operator};
 use serde_json::{Value, json};
 
 fn grant(name: &str, change: impl FnOnce(&mut AwsRoleGrantSpec)) -> Arc<AwsRoleGrant> {

@@ -1,5 +1,5 @@
 //! One installed release and the operator of it, run as a process with exactly what the chart gives its pod:
-//! ServiceAccount, rights, arguments and environment. Only the address of the admin server and AWS are ours.
+//! ServiceAccount, rights, arguments and environment. Only the addresses of its servers and AWS are ours.
 
 use super::ground::{Ground, PATIENCE, eventually, number, run};
 use crate::fixtures::{self, role_of};
@@ -136,8 +136,10 @@ impl<'a> Install<'a> {
         let container = &pod.containers[0];
         let chart_environment =
             container.env.iter().flatten().filter_map(|env| Some((env.name.clone(), env.value.clone()?)));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let admin = format!("127.0.0.1:{port}");
+        let chart_environment: BTreeMap<String, String> = chart_environment.collect();
+        let [port, webhook] = free_ports();
+        let (admin, webhook) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{webhook}"));
+        let names = chart_environment.get("KEYTURN_WEBHOOK_NAMES").cloned().unwrap_or_default();
         let log = self.dir.join(format!("operator-{port}.log"));
         let child = Command::new(env!("CARGO_BIN_EXE_keyturn"))
             .args(container.args.iter().flatten())
@@ -145,13 +147,15 @@ impl<'a> Install<'a> {
             .envs(chart_environment)
             .env("KUBECONFIG", self.service_account_kubeconfig())
             .env("KEYTURN_ADMIN_ADDR", &admin)
+            .env("KEYTURN_WEBHOOK_ADDR", &webhook)
+            .env("KEYTURN_WEBHOOK_NAMES", format!("{names},127.0.0.1"))
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("HOME", &self.dir)
             .envs(environment.iter().copied())
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        Operator { child, admin, log }
+        Operator { child, admin, webhook, log }
     }
 
     fn service_account_kubeconfig(&self) -> PathBuf {
@@ -331,11 +335,19 @@ pub fn labels(labels: &[(&str, Option<&str>)]) -> Patch<serde_json::Value> {
     Patch::Merge(json!({"metadata": {"labels": labels}}))
 }
 
+/// Two that are free now.
+fn free_ports() -> [u16; 2] {
+    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    taken.map(|listener| listener.local_addr().unwrap().port())
+}
+
 /// A running operator. Killed when dropped.
 pub struct Operator {
     pub child: Child,
     /// Where its admin server listens.
     pub admin: String,
+    /// Where its webhook listens.
+    pub webhook: String,
     /// Its log.
     pub log: PathBuf,
 }

@@ -67,6 +67,18 @@ impl<'a> People<'a> {
     pub async fn may_use(&self, kind: &str, subject: &str, persons: &[&str], namespace: &str) {
         let name = format!("use-{}", number());
         let rules = json!([{"apiGroups": ["keyturn.dev"], "resources": ["persons"], "resourceNames": persons, "verbs": ["use"]}]);
+        self.bind(&name, &rules, kind, subject, namespace).await;
+        let (user, groups) = if kind == "Group" { ("anyone", vec![subject.to_owned()]) } else { (subject, vec![]) };
+        self.until_may_use(user, &groups, persons[0], namespace, true).await;
+    }
+
+    /// An admin lets a user create pods in the namespace.
+    pub async fn may_create_pods(&self, user: &str) {
+        let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]);
+        self.bind(&format!("pods-{}", number()), &rules, "User", user, &self.install.namespace).await;
+    }
+
+    async fn bind(&self, name: &str, rules: &Value, kind: &str, subject: &str, namespace: &str) {
         self.create::<Role>(namespace, json!({"metadata": {"name": name}, "rules": rules})).await;
         let binding = json!({
             "metadata": {"name": name},
@@ -74,8 +86,6 @@ impl<'a> People<'a> {
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": subject}],
         });
         self.create::<RoleBinding>(namespace, binding).await;
-        let (user, groups) = if kind == "Group" { ("anyone", vec![subject.to_owned()]) } else { (subject, vec![]) };
-        self.until_may_use(user, &groups, persons[0], namespace, true).await;
     }
 
     /// Waits until a user may, or may not, use a person.

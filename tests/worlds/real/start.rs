@@ -154,6 +154,15 @@ async fn the_chart_renders_what_the_api_server_accepts_and_refuses_values_that_i
         let (ok, said) = run_with_input(&mut apply, &rendered);
         assert!(ok, "{values}: {said}");
     }
+    let mut template = ground.helm();
+    template.args(["template", "keyturn", "charts/keyturn", "-f", "charts/keyturn/ci/cert-manager-values.yaml"]);
+    let rendered = super::ground::run(&mut template);
+    for (made, what) in
+        [(true, "kind: Certificate"), (true, "cert-manager.io/inject-ca-from"), (false, "kind: Secret\n")]
+    {
+        assert_eq!(rendered.contains(what), made, "{what}");
+    }
+    assert!(!rendered.contains("KEYTURN_WEBHOOK_CONFIGURATION"), "the authority is cert-manager's to publish");
     for (set, named) in [
         ("clusterName=a,replicaCount=2", "replicaCount"),
         ("aws.region=eu-west-1", "clusterName"),

@@ -364,9 +364,12 @@ async fn the_rights_of_the_chart_are_those_that_were_used(install: &Install<'_>)
         .map(|request| format!("{} {}.{}", request.verb, request.resource, request.group))
         .collect();
     let roles: Api<ClusterRole> = Api::all(install.admin.clone());
-    let role = roles.get(&install.fullname()).await.unwrap();
+    let mut rules = Vec::new();
+    for role in [install.fullname(), format!("{}-webhook", install.fullname())] {
+        rules.extend(roles.get(&role).await.unwrap().rules.unwrap_or_default());
+    }
     let mut granted = BTreeSet::new();
-    for rule in role.rules.unwrap_or_default() {
+    for rule in rules {
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
                 granted.extend(rule.verbs.iter().map(|verb| format!("{verb} {resource}.{group}")));

@@ -154,6 +154,7 @@ impl World {
             cluster_name: CLUSTER.to_owned(),
             namespaces: vec![],
             instance: "keyturn-0".to_owned(),
+            webhook: None,
         }
     }
 

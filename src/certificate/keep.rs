@@ -1,0 +1,115 @@
+//! The leader's part: a certificate in the Secret, its authority in the webhook configuration.
+
+use super::{NoCertificate, Seen, Step, bundled, decide, make};
+use crate::{
+    clock::Clock,
+    cluster::{CallError, Calls, changes_of},
+};
+use futures::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
+use kube::{Api, Client};
+use std::{collections::BTreeMap, time::Duration};
+
+/// How long API servers are given to see an authority before a certificate of its is served: they watch the
+/// configuration, so this is seconds more than it takes.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+/// How long until the next look after a failure.
+const AGAIN: SignedDuration = SignedDuration::from_secs(15);
+/// The longest time between two looks: a day.
+const RARELY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The namespace of the Secret.
+    pub namespace: String,
+    /// The name of the Secret, which exists.
+    pub secret: String,
+    /// The name of the `MutatingWebhookConfiguration`.
+    pub configuration: String,
+    /// The names and addresses by which the API server calls the webhook.
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NotKept {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the webhook's certificate: {0}")]
+    Certificate(#[from] NoCertificate),
+    #[error("there is no {0}: the chart installs it (webhook.enabled=true)")]
+    Gone(String),
+}
+
+/// Keeps it, for ever: looks whenever the Secret or the configuration changes, and when something is due.
+pub async fn keep(kept: Kept, client: Client, clock: Clock) {
+    let calls = Calls::new(client.clone());
+    let secrets = changes_of(Api::<Secret>::namespaced(client.clone(), &kept.namespace), &kept.secret);
+    let configurations = changes_of(Api::<MutatingWebhookConfiguration>::all(client), &kept.configuration);
+    let mut changes = std::pin::pin!(stream::select(secrets.map(|_| ()), configurations.map(|_| ())));
+    loop {
+        let wait = match kept.look(&calls, &clock).await {
+            Ok(until) => until.duration_since(clock.now()).clamp(SignedDuration::from_secs(1), RARELY),
+            Err(error) => {
+                tracing::warn!(%error, "pods may not be injected; it will be tried again");
+                AGAIN
+            }
+        };
+        let wait = Duration::try_from(wait).unwrap_or_default();
+        let _ = tokio::time::timeout(wait, changes.next()).await;
+    }
+}
+
+impl Kept {
+    /// Does what is due, until nothing is; says when something will be.
+    async fn look(&self, calls: &Calls, clock: &Clock) -> Result<Timestamp, NotKept> {
+        loop {
+            let secret = calls.secret(&self.namespace, &self.secret).await?;
+            let secret = secret.ok_or_else(|| NotKept::Gone(format!("Secret {}/{}", self.namespace, self.secret)))?;
+            let configuration = calls.webhook_configuration(&self.configuration).await?;
+            let configuration = configuration
+                .ok_or_else(|| NotKept::Gone(format!("MutatingWebhookConfiguration {}", self.configuration)))?;
+            let data: BTreeMap<String, Vec<u8>> =
+                secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect();
+            let seen = Seen::read(&data).ok();
+            let now = clock.now();
+            match decide(seen.as_ref(), &self.names, &published(&configuration), now) {
+                Step::Wait(until) => return Ok(until),
+                Step::Make => {
+                    let made = make(&self.names, now)?;
+                    calls.apply_data(&secret, made.data()).await?;
+                    calls.publish_authority(&configuration, made.authority.as_bytes()).await?;
+                    tracing::info!(names = self.names.join(","), "made a certificate for the webhook");
+                }
+                Step::Publish => {
+                    let authority = data.get(super::AUTHORITY).map(Vec::as_slice).unwrap_or_default();
+                    calls.publish_authority(&configuration, authority).await?;
+                    tracing::info!(
+                        configuration = self.configuration,
+                        "published the authority of the webhook's certificate"
+                    );
+                }
+                Step::Replace => {
+                    let made = make(&self.names, now)?;
+                    let before = data.get(super::AUTHORITY).map(Vec::as_slice).unwrap_or_default();
+                    let both = [before, made.authority.as_bytes()].concat();
+                    calls.publish_authority(&configuration, &both).await?;
+                    tokio::time::sleep(SEEN_WITHIN).await;
+                    calls.apply_data(&secret, made.data()).await?;
+                    tracing::info!(names = self.names.join(","), "replaced the webhook's certificate");
+                }
+            }
+        }
+    }
+}
+
+/// The authorities that every webhook of the configuration has.
+fn published(configuration: &MutatingWebhookConfiguration) -> Vec<Vec<u8>> {
+    let mut bundles =
+        configuration.webhooks.iter().flatten().map(|webhook| {
+            webhook.client_config.ca_bundle.as_ref().map(|bundle| bundled(&bundle.0)).unwrap_or_default()
+        });
+    let first = bundles.next().unwrap_or_default();
+    if bundles.all(|bundle| bundle == first) { first } else { vec![] }
+}

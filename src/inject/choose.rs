@@ -1,0 +1,145 @@
+//! Whose Secret a pod gets. Pure.
+//!
+//! The rule: the annotation names it; else the first `AwsConfig` by name whose `inject.podSelector` matches. The label
+//! `keyturn.dev/inject: "false"` on the pod wins over both.
+
+use crate::api::{
+    AwsConfig, Format,
+    names::{INJECT, INJECT_OFF, POD_AWS_CONFIG, default_target},
+};
+use kube::ResourceExt as _;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The annotation that the kubelet puts on the API server's image of a static pod, which may name no Secret
+/// ("Create static Pods" in the Kubernetes documentation).
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// What a pod gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The name of the `AwsConfig`.
+    pub config: String,
+    /// The name of its Secret.
+    pub secret: String,
+    /// Whether the Secret holds the `config` file.
+    pub files: bool,
+}
+
+/// What a pod gets, if anything, and what its author should know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub wanted: Option<Wanted>,
+    pub warnings: Vec<String>,
+}
+
+/// The choice for a pod with these labels and annotations, among the configs of its namespace.
+pub(super) fn choose(
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+    configs: &[Arc<AwsConfig>],
+) -> Choice {
+    let named = annotations.get(POD_AWS_CONFIG).map(String::as_str);
+    if labels.get(INJECT).is_some_and(|value| value == INJECT_OFF) {
+        let warnings = named.map(|named| format!("the label {INJECT} keeps AwsConfig \"{named}\" out of this pod"));
+        return Choice { wanted: None, warnings: warnings.into_iter().collect() };
+    }
+    if annotations.contains_key(MIRROR) {
+        return Choice::default();
+    }
+    let selecting = selecting(labels, configs);
+    match named {
+        Some(named) => by_name(named, &selecting, configs),
+        None => by_selector(&selecting),
+    }
+}
+
+/// The configs whose selector matches, by name.
+fn selecting<'a>(labels: &BTreeMap<String, String>, configs: &'a [Arc<AwsConfig>]) -> Vec<&'a AwsConfig> {
+    let selects = |config: &&AwsConfig| {
+        let selector = config.spec.inject.as_ref().map(|inject| &inject.pod_selector);
+        selector.is_some_and(|selector| !selector.is_empty() && selector.matches(labels))
+            && config.metadata.deletion_timestamp.is_none()
+    };
+    let mut found: Vec<&AwsConfig> = configs.iter().map(Arc::as_ref).filter(selects).collect();
+    found.sort_by_key(|config| config.name_any());
+    found
+}
+
+fn by_name(named: &str, selecting: &[&AwsConfig], configs: &[Arc<AwsConfig>]) -> Choice {
+    if !is_a_name(named) {
+        let warning = format!("the annotation {POD_AWS_CONFIG} holds no name of an AwsConfig: nothing is mounted");
+        return Choice { wanted: None, warnings: vec![warning] };
+    }
+    let mut warnings = Vec::new();
+    let others: Vec<String> = selecting.iter().map(|config| config.name_any()).filter(|name| name != named).collect();
+    if !others.is_empty() {
+        warnings.push(format!(
+            "the annotation {POD_AWS_CONFIG} wins: AwsConfig \"{named}\" is mounted, and not {}, whose podSelector matches",
+            list(&others)
+        ));
+    }
+    let seen = configs.iter().find(|config| config.name_any() == named);
+    let wanted = if let Some(config) = seen {
+        warnings.extend(not_ready(config));
+        wanted(config)
+    } else {
+        // It may have been applied a moment ago, in the same file as the pod. The pod says whose credential it wants,
+        // so it had better wait for that one's Secret than start without.
+        warnings.push(format!(
+            "there is no AwsConfig \"{named}\" in this namespace yet: the pod waits for its Secret \"{}\"",
+            default_target(named)
+        ));
+        Wanted { config: named.to_owned(), secret: default_target(named), files: true }
+    };
+    Choice { wanted: Some(wanted), warnings }
+}
+
+fn by_selector(selecting: &[&AwsConfig]) -> Choice {
+    let Some((first, others)) = selecting.split_first() else { return Choice::default() };
+    let mut warnings = Vec::new();
+    if !others.is_empty() {
+        let others: Vec<String> = others.iter().map(|config| config.name_any()).collect();
+        warnings.push(format!(
+            "several podSelectors match: AwsConfig \"{}\", the first by name, is mounted, and not {}; the annotation \
+             {POD_AWS_CONFIG} chooses another",
+            first.name_any(),
+            list(&others)
+        ));
+    }
+    warnings.extend(not_ready(first));
+    Choice { wanted: Some(wanted(first)), warnings }
+}
+
+fn wanted(config: &AwsConfig) -> Wanted {
+    let files = config.spec.formats().contains(&Format::Files);
+    Wanted { config: config.name_any(), secret: config.target_name(), files }
+}
+
+/// What its author should know of a config that has no credential now.
+fn not_ready(config: &AwsConfig) -> Option<String> {
+    let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    let reason = match ready {
+        Some(condition) if condition.status == "True" => return None,
+        Some(condition) => condition.reason.as_str(),
+        None => "Pending",
+    };
+    Some(format!(
+        "AwsConfig \"{}\" has no credential now ({reason}): until it has, calls to AWS fail",
+        config.name_any()
+    ))
+}
+
+/// What a name of an object may be (RFC 1123 subdomain); it goes into the name of a Secret.
+fn is_a_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 59 && text.chars().all(allowed) && ends(text.chars().next()) && ends(text.chars().last())
+}
+
+/// At most three names, quoted, and how many more.
+fn list(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(3).map(|name| format!("\"{name}\"")).collect();
+    let more = names.len().saturating_sub(3);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}

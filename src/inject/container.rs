@@ -1,0 +1,134 @@
+//! What one container gets: the mount, and variables that are not there yet. Pure.
+
+use super::choose::Wanted;
+use crate::api::names::MOUNT_PATH;
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
+
+/// Empty: in a cluster with IAM roles for service accounts, Amazon's webhook gives every pod a web identity token, and
+/// SDKs prefer that to `credential_process`. They read an empty name as none; and that webhook leaves it alone.
+const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
+const CONFIG_FILE: &str = "AWS_CONFIG_FILE";
+
+/// Variables that are taken from the Secret when the container starts, as far as it holds them. Of each group either all
+/// are ours or none: a region that tools disagree about is worse than none, and an API key must not go to another DSS.
+const FROM_SECRET: [&[&str]; 4] = [
+    &["AWS_REGION", "AWS_DEFAULT_REGION"],
+    &["AWS_DEFAULT_BUCKET"],
+    &["AWS_EXTRA_BUCKETS"],
+    &["DKU_DSS_URL", "DKU_API_KEY", "DKU_CURRENT_PROJECT_KEY"],
+];
+
+/// Variables by which an author leads SDKs to another credential than that of the mounted `config` file ("Standardized
+/// credential providers" in the AWS SDKs and Tools Reference Guide).
+const LEAD_ELSEWHERE: [&str; 7] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CREDENTIAL_FILE",
+    CONFIG_FILE,
+    WEB_IDENTITY,
+];
+
+/// A container of any kind, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Container<'a> {
+    pub name: &'a str,
+    pub env: &'a [EnvVar],
+    pub mounts: &'a [VolumeMount],
+}
+
+/// What is added to a container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Addition {
+    pub mount: Option<VolumeMount>,
+    pub env: Vec<EnvVar>,
+    pub warning: Option<String>,
+}
+
+/// What is added to a container that gets the Secret in this volume.
+pub(super) fn addition(container: &Container<'_>, wanted: &Wanted, volume: &str) -> Addition {
+    let mounted = container.mounts.iter().find(|mount| is_at_or_below(&mount.mount_path));
+    let ours = |mount: &VolumeMount| {
+        let whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
+        mount.name == volume && whole && normal(&mount.mount_path) == normal(MOUNT_PATH)
+    };
+    if let Some(other) = mounted.filter(|mount| !ours(mount)) {
+        let warning = format!(
+            "container \"{}\" mounts something else at {}: it gets nothing of AwsConfig \"{}\"",
+            container.name, other.mount_path, wanted.config
+        );
+        return Addition { warning: Some(warning), ..Addition::default() };
+    }
+    let mount = mounted.is_none().then(|| VolumeMount {
+        name: volume.to_owned(),
+        mount_path: MOUNT_PATH.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    });
+    Addition { mount, env: variables(container.env, wanted), warning: own_way(container, wanted) }
+}
+
+fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
+    let is_set = |name: &str| set.iter().any(|variable| variable.name == name);
+    let mut added = Vec::new();
+    if wanted.files && !is_set(CONFIG_FILE) {
+        added.push(literal(CONFIG_FILE, format!("{MOUNT_PATH}/config")));
+    }
+    if wanted.files && !is_set(WEB_IDENTITY) {
+        added.push(literal(WEB_IDENTITY, String::new()));
+    }
+    // A group that was injected before is whole, so it is left alone like one of the author's.
+    for group in FROM_SECRET.into_iter().filter(|group| !group.iter().any(|name| is_set(name))) {
+        added.extend(group.iter().map(|name| from_secret(name, &wanted.secret)));
+    }
+    added
+}
+
+/// What its author set, and SDKs prefer.
+fn own_way(container: &Container<'_>, wanted: &Wanted) -> Option<String> {
+    if !wanted.files {
+        return None;
+    }
+    let ours = |variable: &EnvVar| match variable.name.as_str() {
+        CONFIG_FILE => variable.value.as_deref().is_some_and(|path| normal(path) == format!("{MOUNT_PATH}/config")),
+        WEB_IDENTITY => variable.value.as_deref().unwrap_or_default().is_empty() && variable.value_from.is_none(),
+        _ => false,
+    };
+    let leads = |variable: &&EnvVar| LEAD_ELSEWHERE.contains(&variable.name.as_str()) && !ours(variable);
+    let names: Vec<&str> = container.env.iter().filter(leads).map(|variable| variable.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "container \"{}\" sets {} itself: SDKs follow that and may not use AwsConfig \"{}\"",
+            container.name,
+            names.join(", "),
+            wanted.config
+        )
+    })
+}
+
+fn literal(name: &str, value: String) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
+}
+
+fn from_secret(name: &str, secret: &str) -> EnvVar {
+    let key = SecretKeySelector { name: secret.to_owned(), key: name.to_owned(), optional: Some(true) };
+    let source = EnvVarSource { secret_key_ref: Some(key), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
+}
+
+/// Whether a mount would hide ours, or stand in it. In most images `/var/run` is a link to `/run`.
+fn is_at_or_below(path: &str) -> bool {
+    let (path, ours) = (normal(path), normal(MOUNT_PATH));
+    path.strip_prefix(&ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || path.strip_prefix(&ours.replacen("/var", "", 1)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A path without doubled or trailing slashes and without `.`.
+fn normal(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+    parts.fold(String::new(), |path, part| path + "/" + part)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+use super::*;
+
+fn wanted() -> Wanted {
+    Wanted { config: "alice".into(), secret: "alice-aws".into(), files: true }
+}
+
+fn env(pairs: &[(&str, &str)]) -> Vec<EnvVar> {
+    pairs.iter().map(|(name, value)| literal(name, (*value).to_owned())).collect()
+}
+
+fn mount(name: &str, path: &str) -> VolumeMount {
+    VolumeMount { name: name.into(), mount_path: path.into(), ..VolumeMount::default() }
+}
+
+fn added(env: &[EnvVar], mounts: &[VolumeMount]) -> Addition {
+    addition(&Container { name: "app", env, mounts }, &wanted(), "keyturn")
+}
+
+fn names(addition: &Addition) -> Vec<&str> {
+    addition.env.iter().map(|variable| variable.name.as_str()).collect()
+}
+
+#[test]
+fn a_plain_container_gets_the_mount_and_every_variable_and_no_key() {
+    let addition = added(&[], &[]);
+    let mount = addition.mount.as_ref().unwrap();
+    assert_eq!((mount.mount_path.as_str(), mount.read_only, &mount.sub_path), (MOUNT_PATH, Some(true), &None));
+    assert_eq!(
+        names(&addition),
+        [
+            "AWS_CONFIG_FILE",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+            "AWS_DEFAULT_BUCKET",
+            "AWS_EXTRA_BUCKETS",
+            "DKU_DSS_URL",
+            "DKU_API_KEY",
+            "DKU_CURRENT_PROJECT_KEY"
+        ]
+    );
+    assert_eq!(addition.env[0].value.as_deref(), Some("/var/run/secrets/keyturn/config"));
+    assert_eq!(addition.env[1].value.as_deref(), Some(""), "no web identity");
+    for variable in &addition.env[2..] {
+        let from = variable.value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap();
+        assert_eq!((from.name.as_str(), &from.key, from.optional), ("alice-aws", &variable.name, Some(true)));
+    }
+    assert_eq!(addition.warning, None);
+}
+
+#[test]
+fn what_the_author_set_stays_and_takes_its_group_along() {
+    let added = added(&env(&[("AWS_DEFAULT_REGION", "eu-north-1"), ("DKU_DSS_URL", "https://other")]), &[]);
+    let names = names(&added);
+    assert!(!names.contains(&"AWS_REGION"), "two regions would be worse than one: {names:?}");
+    assert!(!names.contains(&"DKU_API_KEY"), "the key must not go to another DSS: {names:?}");
+    assert!(names.contains(&"AWS_DEFAULT_BUCKET"), "{names:?}");
+    assert_eq!(added.warning, None);
+}
+
+#[test]
+fn what_leads_sdks_elsewhere_is_said() {
+    let set = env(&[("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"), ("HOME", "/")]);
+    let warning = added(&set, &[]).warning.unwrap();
+    for part in ["\"app\"", "AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE", "\"alice\""] {
+        assert!(warning.contains(part), "{warning}");
+    }
+    assert!(!warning.contains("AKIA"), "{warning}");
+    let ours = env(&[("AWS_CONFIG_FILE", "/var/run/secrets/keyturn//config"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "")]);
+    assert_eq!(added(&ours, &[]).warning, None);
+}
+
+#[test]
+fn a_path_that_is_taken_leaves_the_container_as_it_is_and_is_said() {
+    for path in [
+        "/var/run/secrets/keyturn",
+        "/var/run/secrets/keyturn/",
+        "/var//run/secrets/keyturn/config",
+        "/run/secrets/keyturn",
+    ] {
+        let addition = added(&[], &[mount("mine", path)]);
+        assert_eq!((addition.mount.is_none(), addition.env.len()), (true, 0), "{path}");
+        let warning = addition.warning.unwrap();
+        assert!(warning.contains("\"app\"") && warning.contains(path), "{warning}");
+    }
+    for path in ["/var/run/secrets", "/var/run/secrets/keyturn-other", "/"] {
+        assert!(added(&[], &[mount("mine", path)]).mount.is_some(), "{path}");
+    }
+    let part = VolumeMount { sub_path: Some("config".into()), ..mount("keyturn", MOUNT_PATH) };
+    assert!(added(&[], &[part]).warning.is_some(), "a part of the Secret is not the Secret: it would never change");
+}
+
+#[test]
+fn who_mounted_the_secret_there_already_gets_the_variables() {
+    let addition = added(&[], &[mount("keyturn", "/var/run/secrets/keyturn/")]);
+    assert_eq!((addition.mount.is_none(), addition.env.len(), addition.warning), (true, 9, None));
+}

@@ -1,0 +1,260 @@
+use super::*;
+use crate::api::AwsConfigSpec;
+use json_patch::patch;
+use proptest::prelude::*;
+use serde_json::from_value;
+
+fn config(name: &str, selects: Option<(&str, &str)>) -> Arc<AwsConfig> {
+    let mut spec = json!({"person": name});
+    if let Some((key, value)) = selects {
+        spec["inject"] = json!({"podSelector": {"matchLabels": {key: value}}});
+    }
+    let mut config = AwsConfig::new(name, from_value::<AwsConfigSpec>(spec).unwrap());
+    let ready = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "Issued", "message": "", "lastTransitionTime": "2026-11-22T00:00:00Z"}]});
+    config.status = Some(from_value(ready).unwrap());
+    Arc::new(config)
+}
+
+fn pod(metadata: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {
+        "initContainers": [{"name": "first"}],
+        "containers": [{"name": "app", "env": [{"name": "A", "value": "b"}]}, {"name": "side"}],
+    }})
+}
+
+fn annotated(config: &str) -> Value {
+    pod(&json!({"name": "p", "annotations": {"keyturn.dev/aws-config": config}}))
+}
+
+fn injected(pod: &Value, configs: &[Arc<AwsConfig>]) -> (Value, Injection) {
+    let injection = new_pod(&from_value(pod.clone()).unwrap(), configs);
+    let mut after = pod.clone();
+    patch(&mut after, &injection.patch).unwrap();
+    (after, injection)
+}
+
+#[test]
+fn a_pod_that_names_a_config_gets_its_secret_in_every_container() {
+    let (after, injection) = injected(&annotated("alice"), &[config("alice", None), config("bob", None)]);
+    assert_eq!(after["spec"]["volumes"], json!([{"name": "keyturn", "secret": {"secretName": "alice-aws"}}]));
+    for container in ["/spec/initContainers/0", "/spec/containers/0", "/spec/containers/1"] {
+        let container = after.pointer(container).unwrap();
+        let mount = json!([{"name": "keyturn", "mountPath": "/var/run/secrets/keyturn", "readOnly": true}]);
+        assert_eq!(container["volumeMounts"], mount);
+        let variables = container["env"].as_array().unwrap();
+        assert!(variables.iter().any(|it| it["name"] == "AWS_CONFIG_FILE"), "{container}");
+    }
+    assert_eq!(after["metadata"]["annotations"]["keyturn.dev/injected"], "alice");
+    assert_eq!((injection.config.as_deref(), injection.warnings.len()), (Some("alice"), 0));
+}
+
+#[test]
+fn a_pod_that_a_selector_matches_gets_it_too_and_no_other_does() {
+    let configs = [config("alice", Some(("app", "scorer"))), config("bob", None)];
+    let (after, _) = injected(&pod(&json!({"name": "p", "labels": {"app": "scorer"}})), &configs);
+    assert_eq!(after["metadata"]["annotations"], json!({"keyturn.dev/injected": "alice"}));
+    let other = pod(&json!({"name": "p", "labels": {"app": "web"}}));
+    assert_eq!(injected(&other, &configs), (other.clone(), Injection::default()));
+}
+
+#[test]
+fn an_annotation_wins_over_a_selector_the_first_name_over_others_and_the_label_over_all() {
+    let both = [config("bob", Some(("app", "x"))), config("alice", Some(("app", "x")))];
+    let labels = json!({"app": "x"});
+    let (_, injection) = injected(&pod(&json!({"labels": labels})), &both);
+    assert_eq!(injection.config.as_deref(), Some("alice"));
+    assert!(
+        injection.warnings[0].contains("\"alice\", the first by name") && injection.warnings[0].contains("\"bob\"")
+    );
+
+    let named = pod(&json!({"labels": labels, "annotations": {"keyturn.dev/aws-config": "bob"}}));
+    let (_, injection) = injected(&named, &both);
+    assert_eq!(injection.config.as_deref(), Some("bob"));
+    assert!(injection.warnings[0].contains("wins") && injection.warnings[0].contains("not \"alice\""));
+
+    let labels = json!({"app": "x", "keyturn.dev/inject": "false"});
+    let off = pod(&json!({"labels": labels, "annotations": {"keyturn.dev/aws-config": "bob"}}));
+    let (after, injection) = injected(&off, &both);
+    assert_eq!((after, injection.config), (off, None));
+    assert!(injection.warnings[0].contains("keeps AwsConfig \"bob\" out"), "{:?}", injection.warnings);
+}
+
+#[test]
+fn a_config_that_is_not_there_yet_is_waited_for_under_its_default_name() {
+    let (after, injection) = injected(&annotated("carol"), &[]);
+    assert_eq!(after["spec"]["volumes"][0]["secret"], json!({"secretName": "carol-aws"}), "and not optional");
+    assert!(
+        injection.warnings[0].contains("no AwsConfig \"carol\"") && injection.warnings[0].contains("\"carol-aws\"")
+    );
+    for odd in ["", "Carol", "a/b", "-a", &"a".repeat(60)] {
+        let (after, injection) = injected(&annotated(odd), &[]);
+        assert_eq!(after, annotated(odd));
+        assert!(injection.warnings[0].contains("no name"), "{:?}", injection.warnings);
+    }
+}
+
+#[test]
+fn a_config_without_a_credential_or_without_files_is_said() {
+    let mut denied = AwsConfig::clone(&config("alice", None));
+    let condition = &mut denied.status.as_mut().unwrap().conditions[0];
+    (condition.status, condition.reason) = ("False".into(), "NotGranted".into());
+    denied.spec.target = from_value(json!({"formats": ["Env"]})).unwrap();
+    let (after, injection) = injected(&annotated("alice"), &[Arc::new(denied)]);
+    assert!(injection.warnings[0].contains("NotGranted"), "{:?}", injection.warnings);
+    assert!(injection.warnings[1].contains("no format Files"), "{:?}", injection.warnings);
+    assert!(!after.to_string().contains("AWS_CONFIG_FILE"), "{after}");
+}
+
+#[test]
+fn a_volume_of_the_author_s_is_used_if_it_is_the_whole_secret_and_its_name_is_never_taken() {
+    let mut own = annotated("alice");
+    own["spec"]["volumes"] = json!([{"name": "mine", "secret": {"secretName": "alice-aws"}}]);
+    let (after, _) = injected(&own, &[config("alice", None)]);
+    assert_eq!(after["spec"]["volumes"], own["spec"]["volumes"]);
+    assert_eq!(after["spec"]["containers"][1]["volumeMounts"][0]["name"], "mine");
+
+    let part = json!({"secretName": "alice-aws", "items": [{"key": "config", "path": "c"}]});
+    own["spec"]["volumes"] = json!([{"name": "keyturn", "secret": part}, {"name": "keyturn-2", "emptyDir": {}}]);
+    let (after, _) = injected(&own, &[config("alice", None)]);
+    assert_eq!(after["spec"]["volumes"][2]["name"], "keyturn-3");
+}
+
+#[test]
+fn the_image_of_a_static_pod_is_left_alone_since_it_may_name_no_secret() {
+    let annotations = json!({"keyturn.dev/aws-config": "alice", "kubernetes.io/config.mirror": "x"});
+    let mirror = pod(&json!({"annotations": annotations}));
+    assert_eq!(injected(&mirror, &[config("alice", None)]), (mirror.clone(), Injection::default()));
+}
+
+#[test]
+fn a_container_for_debugging_gets_what_the_pod_has_and_those_before_it_are_left_alone() {
+    let (before, _) = injected(&annotated("alice"), &[config("alice", None)]);
+    let mut with_one = before.clone();
+    with_one["spec"]["ephemeralContainers"] = json!([{"name": "debug-1"}]);
+    let mut with_two = with_one.clone();
+    with_two["spec"]["ephemeralContainers"] = json!([{"name": "debug-1"}, {"name": "debug-2"}]);
+    let read = |value: &Value| from_value::<Pod>(value.clone()).unwrap();
+    let injection = ephemeral_containers(&read(&with_two), Some(&read(&with_one)));
+    patch(&mut with_two, &injection.patch).unwrap();
+    let containers = &with_two["spec"]["ephemeralContainers"];
+    assert_eq!(containers[0], json!({"name": "debug-1"}));
+    assert_eq!(containers[1]["volumeMounts"], before["spec"]["containers"][0]["volumeMounts"]);
+    assert_eq!(containers[1]["env"], before["spec"]["containers"][1]["env"]);
+
+    let mut plain = pod(&json!({"name": "p"}));
+    plain["spec"]["ephemeralContainers"] = json!([{"name": "debug"}]);
+    assert_eq!(ephemeral_containers(&read(&plain), None), Injection::default(), "its volumes are fixed");
+}
+
+prop_compose! {
+    fn a_variable()(name in prop::sample::select(vec![
+        "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "DKU_DSS_URL", "DKU_API_KEY", "PATH",
+        "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_DEFAULT_BUCKET",
+    ]), value in prop::option::of("[a-z/$()]{0,8}")) -> (String, Value) {
+        let variable = value.map_or_else(|| json!({"name": name}), |value| json!({"name": name, "value": value}));
+        (name.to_owned(), variable)
+    }
+}
+
+fn some<T>(list: &[T]) -> Value
+where
+    T: Serialize,
+{
+    if list.is_empty() { Value::Null } else { json!(list) }
+}
+
+prop_compose! {
+    fn a_container(volumes: Vec<String>)(
+        env in prop::collection::btree_map(".{0}", Just(()), 0..1).prop_flat_map(|_| prop::collection::vec(a_variable(), 0..5)),
+        mounts in prop::collection::btree_map(prop::sample::select(vec![
+            "/data", "/var/run/secrets/keyturn", "/var/run/secrets", "/run/secrets/keyturn/config", "/var/run/secrets/keyturn/"
+        ]), prop::sample::select([volumes, vec!["token".to_owned()]].concat()), 0..3),
+        extra in any::<bool>(),
+    ) -> Value {
+        let mut seen = BTreeSet::new();
+        let env: Vec<Value> = env.into_iter().filter(|(name, _)| seen.insert(name.clone())).map(|(_, it)| it).collect();
+        let mounts: Vec<Value> = mounts.into_iter().map(|(path, name)| json!({"name": name, "mountPath": path})).collect();
+        let mut container = json!({"name": "c", "image": "i"});
+        for (key, list) in [("env", some(&env)), ("volumeMounts", some(&mounts))] {
+            if !list.is_null() {
+                container[key] = list;
+            }
+        }
+        if extra {
+            container["aFieldOfAnotherRelease"] = json!({"kept": true});
+        }
+        container
+    }
+}
+
+prop_compose! {
+    fn a_pod()(volumes in prop::collection::btree_map(
+        prop::sample::select(vec!["keyturn".to_owned(), "keyturn-2".to_owned(), "mine".to_owned()]),
+        prop::sample::select(vec![
+            json!({"emptyDir": {}}), json!({"secret": {"secretName": "alice-aws"}}), json!({"secret": {"secretName": "bob-aws"}}),
+            json!({"secret": {"secretName": "alice-aws", "items": [{"key": "config", "path": "config"}]}}),
+        ]), 0..4))(
+        containers in prop::collection::vec(a_container(volumes.keys().cloned().collect()), 1..4),
+        init in prop::collection::vec(a_container(volumes.keys().cloned().collect()), 0..3),
+        volumes in Just(volumes),
+        labels in prop::collection::btree_map("app|keyturn.dev/inject", "x|false|true", 0..3),
+        annotations in prop::option::of(prop::collection::btree_map("keyturn.dev/aws-config|keyturn.dev/injected|other", "alice|bob|carol|-", 0..4)),
+    ) -> Value {
+        let volumes = volumes.iter().map(|(name, source)| { let mut it = source.clone(); it["name"] = json!(name); it });
+        let volumes: Vec<Value> = volumes.chain([json!({"name": "token", "projected": {}})]).collect();
+        let mut pod = json!({"metadata": {"labels": labels}, "spec": {"containers": containers, "volumes": volumes}});
+        if let Some(annotations) = annotations {
+            pod["metadata"]["annotations"] = json!(annotations);
+        }
+        if !init.is_empty() {
+            pod["spec"]["initContainers"] = json!(init);
+        }
+        pod
+    }
+}
+
+/// Everything of `before` is in `after`, where it was: maps may have gained keys, lists ends.
+fn is_kept(before: &Value, after: &Value) -> bool {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            before.iter().all(|(key, value)| after.get(key).is_some_and(|other| is_kept(value, other)))
+        }
+        (Value::Array(before), Value::Array(after)) => {
+            before.len() <= after.len() && before.iter().zip(after).all(|(value, other)| is_kept(value, other))
+        }
+        (before, after) => before == after,
+    }
+}
+
+fn all<'a>(list: &'a Value, key: &'a str) -> Vec<&'a str> {
+    list.as_array().into_iter().flatten().filter_map(|element| element[key].as_str()).collect()
+}
+
+fn each_once(values: &[&str]) -> bool {
+    values.iter().collect::<BTreeSet<_>>().len() == values.len()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn any_pod_keeps_what_it_has_stays_valid_and_is_injected_once(pod in a_pod()) {
+        let configs = [config("alice", Some(("app", "x"))), config("bob", Some(("app", "x")))];
+        let (after, injection) = injected(&pod, &configs);
+        prop_assert!(is_kept(&pod, &after), "{pod}\n{after}");
+        let volumes = all(&after["spec"]["volumes"], "name");
+        prop_assert!(each_once(&volumes), "{after}");
+        for kind in ["containers", "initContainers"] {
+            for container in after["spec"][kind].as_array().into_iter().flatten() {
+                prop_assert!(each_once(&all(&container["env"], "name")), "{container}");
+                prop_assert!(each_once(&all(&container["volumeMounts"], "mountPath")), "{container}");
+                prop_assert!(all(&container["volumeMounts"], "name").iter().all(|name| volumes.contains(name)), "{after}");
+            }
+        }
+        let (again, second) = injected(&after, &configs);
+        prop_assert_eq!(&again, &after);
+        prop_assert!(second.patch.0.is_empty(), "{:?}", second.patch);
+        if pod["metadata"]["labels"]["keyturn.dev/inject"] == "false" {
+            prop_assert!(injection.patch.0.is_empty());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn nothing_there() -> ConfigsOf {
+    Arc::new(|_| Some(vec![]))
+}
+
+fn review_of(pod: &Value) -> Value {
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "namespace": "scoring", "operation": "CREATE", "userInfo": {"username": "alice"}, "object": pod, "dryRun": true,
+    }})
+}
+
+fn annotated() -> Value {
+    json!({"metadata": {"annotations": {"keyturn.dev/aws-config": "alice"}}, "spec": {"containers": [{"name": "app"}]}})
+}
+
+fn answered(review: &Value) -> (Value, Outcome) {
+    let (body, outcome) = answer(review.to_string().as_bytes(), &nothing_there()).unwrap();
+    (serde_json::from_slice(&body).unwrap(), outcome)
+}
+
+#[test]
+fn a_pod_that_asks_is_allowed_with_a_patch_and_the_request_s_uid() {
+    let (answer, outcome) = answered(&review_of(&annotated()));
+    assert_eq!(outcome, Outcome::Injected);
+    let response = &answer["response"];
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(
+        (&response["uid"], &response["allowed"]),
+        (&json!("705ab4f5-6393-11e8-b7cc-42010a800002"), &json!(true))
+    );
+    assert_eq!(response["patchType"], "JSONPatch");
+    assert!(response["warnings"][0].as_str().unwrap().starts_with("keyturn: there is no AwsConfig \"alice\""));
+}
+
+#[test]
+fn what_asks_for_nothing_is_allowed_as_it_is() {
+    let mut reviews = vec![review_of(&json!({"metadata": {}, "spec": {"containers": []}})), review_of(&annotated())];
+    reviews[1]["request"]["resource"]["resource"] = json!("deployments");
+    let mut deleted = review_of(&Value::Null);
+    deleted["request"]["operation"] = json!("DELETE");
+    reviews.push(deleted);
+    for review in reviews {
+        let (answer, outcome) = answered(&review);
+        assert_eq!((outcome, &answer["response"]["allowed"]), (Outcome::Untouched, &json!(true)));
+        assert_eq!(answer["response"].get("patch"), None);
+    }
+}
+
+#[test]
+fn before_the_configs_are_listed_there_is_no_answer() {
+    let not_yet: ConfigsOf = Arc::new(|_| None);
+    let refused = answer(review_of(&annotated()).to_string().as_bytes(), &not_yet).unwrap_err();
+    assert_eq!(refused, NoAnswer::NotReady);
+}
+
+#[test]
+fn what_is_no_review_is_refused_without_its_words() {
+    let mut odd = review_of(&annotated());
+    odd["request"]["object"]["spec"]["containers"][0]["env"] = json!("hunter2");
+    for body in [b"".to_vec(), b"{}".to_vec(), b"hunter2".to_vec(), odd.to_string().into_bytes()] {
+        let error = answer(&body, &nothing_there()).unwrap_err().to_string();
+        assert!(error.starts_with("not an AdmissionReview of a Pod") && !error.contains("hunter2"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn warnings_are_short_and_few() {
+    let containers: Vec<Value> = (0..40)
+        .map(|n| json!({"name": format!("c{n}-{}", "x".repeat(60)), "env": [{"name": "AWS_PROFILE", "value": "x"}]}))
+        .collect();
+    let mut pod = annotated();
+    pod["spec"]["containers"] = json!(containers);
+    pod["metadata"]["annotations"]["keyturn.dev/aws-config"] = json!("a".repeat(59));
+    let (answer, _) = answered(&review_of(&pod));
+    let warnings = answer["response"]["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), WARNINGS);
+    assert!(warnings.iter().all(|warning| warning.as_str().unwrap().chars().count() <= WARNING_LIMIT));
+}
+
+/// Any JSON, often with the names that a review has.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        prop::sample::select(vec!["CREATE", "UPDATE", "pods", "alice", "", "ephemeralcontainers"])
+            .prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+    ];
+    let names = prop::sample::select(vec![
+        "request",
+        "uid",
+        "kind",
+        "resource",
+        "object",
+        "oldObject",
+        "spec",
+        "metadata",
+        "containers",
+        "env",
+        "name",
+        "annotations",
+        "keyturn.dev/aws-config",
+        "operation",
+        "volumes",
+        "subResource",
+        "apiVersion",
+        "group",
+    ]);
+    leaf.prop_recursive(6, 64, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(names.clone(), inner, 0..8)
+                .prop_map(|map| map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_answered_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(answer(&bytes, &nothing_there()).is_err());
+    }
+
+    #[test]
+    fn a_review_with_anything_in_the_place_of_any_part_is_answered_or_refused(
+        odd in any_json(),
+        place in prop::sample::select(vec!["/request", "/request/object", "/request/object/spec", "/request/object/metadata",
+            "/request/object/spec/containers", "/request/object/spec/containers/0", "/request/operation", "/kind"]),
+    ) {
+        let mut review = review_of(&annotated());
+        *review.pointer_mut(place).unwrap() = odd;
+        let body = review.to_string();
+        if let Ok((answer, _)) = answer(body.as_bytes(), &nothing_there()) {
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use super::*;
+use crate::metrics::States;
+use axum::http::Request;
+use futures::stream;
+use tower::ServiceExt as _;
+
+fn webhook() -> Webhook {
+    Webhook::new(Arc::new(|_| None), Metrics::new())
+}
+
+async fn answered(webhook: &Webhook, content_type: &str, length: Option<usize>, body: Body) -> StatusCode {
+    let mut request = Request::post(PATH).header(header::CONTENT_TYPE, content_type);
+    if let Some(length) = length {
+        request = request.header(header::CONTENT_LENGTH, length);
+    }
+    webhook.clone().router().oneshot(request.body(body).unwrap()).await.unwrap().status()
+}
+
+/// A body of which nothing ever comes.
+fn never() -> Body {
+    Body::from_stream(stream::pending::<Result<Bytes, io::Error>>())
+}
+
+#[tokio::test]
+async fn each_way_to_send_something_else_has_its_status() {
+    let webhook = webhook();
+    let json = "Application/JSON; charset=utf-8";
+    for (content_type, length, body, status) in [
+        ("text/plain", None, Body::from("{}"), 415),
+        (json, None, Body::from("{}"), 400),
+        (json, Some(BODY_LIMIT + 1), never(), 413),
+        (json, None, Body::from(vec![b' '; BODY_LIMIT + 1]), 413),
+    ] {
+        assert_eq!(answered(&webhook, content_type, length, body).await, status, "{content_type} {length:?}");
+    }
+    let metrics = webhook.metrics.encode(States::default()).unwrap();
+    assert!(metrics.contains("admission_reviews_total{outcome=\"malformed\"} 4"), "{metrics}");
+    assert_eq!(webhook.room.available_permits(), HELD / 1024, "what was held is given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_bodies_are_not_waited_for_and_hold_a_bounded_room() {
+    let webhook = webhook();
+    let began = Instant::now();
+    let slow: Vec<_> = (0..HELD / BODY_LIMIT + 3)
+        .map(|_| {
+            let webhook = webhook.clone();
+            tokio::spawn(async move { answered(&webhook, "application/json", Some(BODY_LIMIT), never()).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(webhook.room.available_permits(), 0, "the rest wait without holding a byte");
+    for slow in slow {
+        assert_eq!(slow.await.unwrap(), 408);
+    }
+    assert!(began.elapsed() < PATIENCE + Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(answered(&webhook, "application/json", None, Body::from("{}")).await, 400, "and it goes on");
+}

@@ -1,0 +1,90 @@
+//! The webhook of a replica: every replica serves it, the leader keeps its certificate.
+
+use crate::{
+    certificate::{Followed, Kept, follow},
+    inject::{
+        ConfigsOf,
+        server::{Webhook, end},
+    },
+    metrics::Metrics,
+    reconcile::Views,
+};
+use axum_server::Handle;
+use kube::Client;
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+/// How long a replica that is ending still answers: Services go on sending to it until all have heard of its end.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How the webhook is served.
+#[derive(Debug)]
+pub struct WebhookSettings {
+    /// Where.
+    pub listener: TcpListener,
+    /// The namespace of the Secret that holds the certificate.
+    pub namespace: String,
+    /// The name of that Secret.
+    pub secret: String,
+    /// The `MutatingWebhookConfiguration` and the names in it by which the webhook is called, if the certificate is of
+    /// the operator's making.
+    pub own: Option<(String, Vec<String>)>,
+}
+
+/// A webhook that is being served.
+pub(super) struct Served {
+    /// What it waits for.
+    pub followed: Followed,
+    /// Serves it; does not end by itself.
+    pub serving: tokio::task::JoinHandle<()>,
+    handle: Handle<SocketAddr>,
+}
+
+impl WebhookSettings {
+    /// What the leader keeps.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        let (configuration, names) = self.own.clone()?;
+        Some(Kept { namespace: self.namespace.clone(), secret: self.secret.clone(), configuration, names })
+    }
+
+    /// Begins to serve, as soon as there is a certificate.
+    pub(super) fn serve(self, client: Client, configs: ConfigsOf, metrics: Metrics) -> Served {
+        let (followed, following) = follow(client, &self.namespace, &self.secret);
+        let handle = Handle::new();
+        let (webhook, mut certificate, ending) = (Webhook::new(configs, metrics), followed.clone(), handle.clone());
+        let serving = async move {
+            if let Some(tls) = certificate.tls().await
+                && let Err(error) = webhook.serve(self.listener, tls, ending).await
+            {
+                tracing::error!(%error, "the webhook ended");
+            }
+        };
+        let serving = tokio::spawn(async move {
+            tokio::select! {
+                () = following => {}
+                () = serving => {}
+            }
+        });
+        Served { followed, serving, handle }
+    }
+}
+
+impl Served {
+    /// Answers a moment longer, and ends.
+    pub(super) async fn end(self) {
+        tokio::time::sleep(LINGER).await;
+        end(&self.handle);
+        let _ = self.serving.await;
+    }
+}
+
+/// The configs of a namespace that this operator serves; those of another are none of its business.
+pub(super) fn configs_of(scopes: Vec<(Option<String>, Views)>) -> ConfigsOf {
+    std::sync::Arc::new(move |namespace| {
+        let serves = |scope: &&(Option<String>, Views)| scope.0.as_deref().is_none_or(|served| served == namespace);
+        let Some((_, views)) = scopes.iter().find(serves) else { return Some(vec![]) };
+        views.configs.health().missing().is_none().then(|| views.configs_in(namespace))
+    })
+}

@@ -1,0 +1,309 @@
+//! Pods that ask for a credential, as a real API server sends them to the webhook. There is no node here: what is looked
+//! at is the pod that the API server stored.
+
+use super::{
+    ground::{eventually, run_with_input, within},
+    install::{Install, Operator},
+    people::{People, refusal},
+};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Pod};
+use keyturn::{
+    api::AwsConfigSpec,
+    certificate::bundled,
+    inject::server::{BODY_LIMIT, PATH},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, from_value, json};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_pod_gets_the_secret_of_the_config_that_it_names_or_that_selects_it() {
+    let install = Install::scoped().await;
+    let operator = serving(&install).await;
+    install.apply_grant(|_| {}).await;
+    install.apply_config("alice", |_| {}).await;
+    install.apply_config("scorer", selecting("scorer")).await;
+    for name in ["alice", "scorer"] {
+        install.until_ready_is(name, "True/Issued").await;
+    }
+
+    let named = pod("named", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}}));
+    assert_eq!(create(&install, &named).await, "pod/named created\n", "and no warning");
+    let selected = pod("selected", &json!({"labels": {"app": "scorer"}}));
+    create(&install, &selected).await;
+    create(&install, &pod("other", &json!({"labels": {"app": "web"}}))).await;
+    let off = json!({"labels": {"app": "scorer", "keyturn.dev/inject": "false"}});
+    create(&install, &pod("off", &off)).await;
+    for (pod, secret) in
+        [("named", Some("alice-aws")), ("selected", Some("scorer-aws")), ("other", None), ("off", None)]
+    {
+        assert_eq!(mounted(&get(&install, pod).await).as_deref(), secret, "{pod}");
+    }
+    let stored = get(&install, "named").await;
+    for container in ["initContainers", "containers"] {
+        let container = &json!(stored)["spec"][container][0];
+        assert_eq!(variable(container, "AWS_CONFIG_FILE")["value"], "/var/run/secrets/keyturn/config");
+        assert_eq!(variable(container, "AWS_REGION")["valueFrom"]["secretKeyRef"]["name"], "alice-aws");
+    }
+
+    let both = json!({"labels": {"app": "scorer"}, "annotations": {"keyturn.dev/aws-config": "alice"}});
+    let warned = create(&install, &pod("both", &both)).await;
+    assert!(warned.contains("Warning: keyturn: the annotation") && warned.contains("not \"scorer\""), "{warned}");
+    let early = create(&install, &pod("early", &json!({"annotations": {"keyturn.dev/aws-config": "carol"}}))).await;
+    assert!(
+        early.contains("no AwsConfig \"carol\"") && early.contains("waits for its Secret \"carol-aws\""),
+        "{early}"
+    );
+
+    a_container_for_debugging_gets_it_too(&install).await;
+    the_pods_of_a_deployment_get_it(&install).await;
+    assert!(operator.stop().await.success());
+    a_dead_keyturn_stops_no_pod(&install).await;
+}
+
+async fn a_container_for_debugging_gets_it_too(install: &Install<'_>) {
+    let debug = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "none"}]}});
+    let (parameters, patch) = (PatchParams::default(), Patch::Strategic(debug));
+    pods(install).patch_ephemeral_containers("named", &parameters, &patch).await.unwrap();
+    let container = json!(get(install, "named").await)["spec"]["ephemeralContainers"][0].clone();
+    assert_eq!(container["volumeMounts"][0]["mountPath"], "/var/run/secrets/keyturn", "{container}");
+    assert_eq!(variable(&container, "AWS_CONFIG_FILE")["value"], "/var/run/secrets/keyturn/config");
+}
+
+async fn the_pods_of_a_deployment_get_it(install: &Install<'_>) {
+    let labels = json!({"app": "scorer", "of": "deployment"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "none"}]}});
+    let spec = json!({"replicas": 2, "selector": {"matchLabels": labels}, "template": template});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec});
+    create(install, &deployment).await;
+    eventually("both pods have it", async || {
+        let list = ListParams::default().labels("of=deployment");
+        let found = pods(install).list(&list).await.map_err(|error| error.to_string())?.items;
+        let mounted: Vec<_> = found.iter().map(mounted).collect();
+        if mounted == vec![Some("scorer-aws".to_owned()); 2] { Ok(()) } else { Err(format!("{mounted:?}")) }
+    })
+    .await;
+}
+
+async fn a_dead_keyturn_stops_no_pod(install: &Install<'_>) {
+    create(install, &pod("late", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}}))).await;
+    assert_eq!(mounted(&get(install, "late").await), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn two_hundred_pods_at_once_are_all_injected_while_others_send_nonsense() {
+    let install = Install::scoped().await;
+    let operator = serving(&install).await;
+    install.apply_grant(|_| {}).await;
+    install.apply_config("scorer", selecting("scorer")).await;
+    install.until_ready_is("scorer", "True/Issued").await;
+
+    let before = reviews(&operator, "injected").await;
+    let nonsense = send_nonsense(operator.webhook.clone());
+    let api = pods(&install);
+    let creating: FuturesUnordered<_> = (0..200)
+        .map(|number| {
+            let api = api.clone();
+            async move {
+                let pod = pod(&format!("p{number}"), &json!({"labels": {"app": "scorer"}}));
+                api.create(&PostParams::default(), &from_value(pod).unwrap()).await.unwrap()
+            }
+        })
+        .collect();
+    let created: Vec<Pod> = creating.collect().await;
+    let missed = created.iter().filter(|pod| mounted(pod).as_deref() != Some("scorer-aws")).count();
+    assert_eq!((created.len(), missed), (200, 0));
+    nonsense.await;
+
+    let after = [reviews(&operator, "injected").await, reviews(&operator, "malformed").await];
+    assert_eq!(after, [before + 200, 4]);
+    assert!(operator.stop().await.success(), "it runs on, and ends when it is asked to");
+}
+
+/// How many reviews ended so, as the metrics say.
+async fn reviews(operator: &Operator, outcome: &str) -> u64 {
+    let metrics = operator.get("metrics").await.unwrap();
+    let name = format!("keyturn_admission_reviews_total{{outcome=\"{outcome}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
+}
+
+/// Each is refused with its own status and costs nobody else anything.
+async fn send_nonsense(address: String) {
+    let client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
+    let url = format!("https://{address}{PATH}");
+    let post =
+        |content_type: &str, body: Vec<u8>| client.post(&url).header("content-type", content_type).body(body).send();
+    assert_eq!(post("application/json", b"{]".to_vec()).await.unwrap().status(), 400);
+    assert_eq!(post("application/json", b"{\"request\": 1}".to_vec()).await.unwrap().status(), 400);
+    assert_eq!(post("text/plain", b"{}".to_vec()).await.unwrap().status(), 415);
+    // Its connection may be closed while it still writes.
+    assert!(post("application/json", vec![b'a'; BODY_LIMIT + 1]).await.map_or(true, |answer| answer.status() == 413));
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 405);
+    // No TLS at all, and a connection that says nothing: both are ended by the webhook.
+    for words in [&b"GET / HTTP/1.1\r\n\r\n"[..], b""] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        stream.write_all(words).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(15), stream.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "a silent client is not waited for");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn its_certificate_comes_back_whatever_becomes_of_it() {
+    let install = Install::scoped().await;
+    let operator = serving(&install).await;
+    install.apply_config("scorer", selecting("scorer")).await;
+    let authority = async || {
+        let configurations: Api<MutatingWebhookConfiguration> = Api::all(install.admin.clone());
+        let configuration = configurations.get(&install.fullname()).await.unwrap();
+        let bundle = configuration.webhooks.unwrap()[0].client_config.ca_bundle.clone();
+        bundle.map(|bundle| bundled(&bundle.0)).unwrap_or_default()
+    };
+    let first = authority().await;
+
+    // Somebody applies the configuration without it.
+    let gone = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
+    patch_configuration(&install, &gone).await;
+    eventually("the authority is published again", async || {
+        let published = authority().await;
+        if published == first { Ok(()) } else { Err(published.len()) }
+    })
+    .await;
+
+    // The Secret loses its data.
+    let secret = format!("{}-webhook", install.fullname());
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(install.admin.clone(), &install.system);
+    let (parameters, empty) = (PatchParams::default(), Patch::Merge(json!({"data": null})));
+    secrets.patch(&secret, &parameters, &empty).await.unwrap();
+    eventually("another certificate is there", async || {
+        let published = authority().await;
+        if published.len() == 1 && published != first { Ok(()) } else { Err(published.len()) }
+    })
+    .await;
+    eventually("and the API server believes it", async || {
+        let name = format!("p{}", super::ground::number());
+        create(&install, &pod(&name, &json!({"labels": {"app": "scorer"}}))).await;
+        mounted(&get(&install, &name).await).ok_or("not injected")
+    })
+    .await;
+    let log = operator.log();
+    assert!(!log.contains("PRIVATE KEY"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn who_writes_a_selector_needs_the_right_to_create_pods() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let alice = people.person("alice").await;
+    let refused = alice.creates_with("alice", "alice", selecting("scorer")).await;
+    let said = refusal(refused).message;
+    assert!(said.contains("inject.podSelector") && said.contains("\"create\" on pods"), "{said}");
+
+    people.may_create_pods("alice").await;
+    eventually("she may now", async || {
+        alice.creates_with("alice", "alice", selecting("scorer")).await.map_err(|error| error.to_string())
+    })
+    .await;
+    let bob = people.person("bob").await;
+    people.may_use("User", "bob", &["alice"], &install.namespace).await;
+    bob.edits("alice", json!({"region": "eu-west-3"})).await.expect("what is there already is no change");
+    let wider = json!({"inject": {"podSelector": {"matchLabels": {"app": "another"}}}});
+    let said = refusal(bob.edits("alice", wider).await).message;
+    assert!(said.contains("inject.podSelector"), "{said}");
+
+    let nothing = json!({"inject": {"podSelector": {"matchLabels": null}}});
+    let said = refusal(alice.edits("alice", nothing).await).message;
+    assert!(said.contains("must not be empty"), "{said}");
+}
+
+fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
+    let inject = from_value(json!({"podSelector": {"matchLabels": {"app": app}}})).unwrap();
+    move |spec| spec.inject = Some(inject)
+}
+
+/// An operator whose webhook the API server reaches: there is no network for Services here, so the configuration is
+/// given its address.
+async fn serving(install: &Install<'_>) -> Operator {
+    let operator = install.start().await;
+    let url = format!("https://{}{PATH}", operator.webhook);
+    let path = "/webhooks/0/clientConfig";
+    patch_configuration(
+        install,
+        &json!([{"op": "remove", "path": format!("{path}/service")}, {"op": "add", "path": format!("{path}/url"), "value": url}]),
+    )
+    .await;
+    within(Duration::from_secs(30), "pods are sent to the webhook", async || {
+        let name = format!("probe-{}", super::ground::number());
+        let probe = pod(&name, &json!({"annotations": {"keyturn.dev/aws-config": "nobody"}}));
+        // At first the namespace has no ServiceAccount yet, and then the webhook no authority.
+        let (created, said) = try_create(install, &probe).await;
+        if created { mounted(&get(install, &name).await).ok_or(said) } else { Err(said) }
+    })
+    .await;
+    operator
+}
+
+async fn patch_configuration(install: &Install<'_>, operations: &Value) {
+    let configurations: Api<MutatingWebhookConfiguration> = Api::all(install.admin.clone());
+    let patch: Patch<()> = Patch::Json(from_value(operations.clone()).unwrap());
+    configurations.patch(&install.fullname(), &PatchParams::default(), &patch).await.unwrap();
+}
+
+fn pod(name: &str, metadata: &Value) -> Value {
+    let mut metadata = metadata.clone();
+    metadata["name"] = json!(name);
+    let (init, app) = (json!([{"name": "first", "image": "none"}]), json!([{"name": "app", "image": "none"}]));
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"initContainers": init, "containers": app}})
+}
+
+/// What a user who creates it sees.
+async fn create(install: &Install<'_>, object: &Value) -> String {
+    let (ok, said) = try_create(install, object).await;
+    assert!(ok, "{said}");
+    said
+}
+
+async fn try_create(install: &Install<'_>, object: &Value) -> (bool, String) {
+    let mut command = install.ground.kubectl();
+    command.args(["create", "-n", &install.namespace, "-f", "-"]);
+    let object = object.to_string();
+    tokio::task::spawn_blocking(move || run_with_input(&mut command, &object)).await.unwrap()
+}
+
+fn pods(install: &Install<'_>) -> Api<Pod> {
+    Api::namespaced(install.admin.clone(), &install.namespace)
+}
+
+async fn get(install: &Install<'_>, name: &str) -> Pod {
+    pods(install).get(name).await.unwrap()
+}
+
+/// The Secret that every container of the pod has at the mount path.
+fn mounted(pod: &Pod) -> Option<String> {
+    let spec = pod.spec.as_ref().unwrap();
+    let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let volumes: BTreeSet<Option<&str>> = containers
+        .map(|container| {
+            let mut mounts = container.volume_mounts.iter().flatten();
+            Some(mounts.find(|mount| mount.mount_path == "/var/run/secrets/keyturn")?.name.as_str())
+        })
+        .collect();
+    assert_eq!(volumes.len(), 1, "each container or none: {}", pod.name_any());
+    let volume = volumes.into_iter().next().flatten()?;
+    let volume = spec.volumes.iter().flatten().find(|other| other.name == volume).unwrap();
+    volume.secret.as_ref().unwrap().secret_name.clone()
+}
+
+fn variable<'a>(container: &'a Value, name: &str) -> &'a Value {
+    let variables = container["env"].as_array().unwrap_or_else(|| panic!("{container}"));
+    variables.iter().find(|variable| variable["name"] == name).unwrap_or_else(|| panic!("no {name}: {container}"))
+}
