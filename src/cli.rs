@@ -76,6 +76,18 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_WEBHOOK_NAMES", value_delimiter = ',')]
     pub webhook_names: Vec<String>,
 
+    /// Let one of several replicas lead, by a Lease: the others watch, and take over when it ends. Default: this is the only one.
+    #[arg(long, env = "KEYTURN_LEADER_ELECTION", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub leader_election: bool,
+
+    /// The namespace of the Lease. Default: that of the pod's ServiceAccount, or of the current context.
+    #[arg(long, env = "KEYTURN_LEASE_NAMESPACE", value_parser = namespace)]
+    pub lease_namespace: Option<String>,
+
+    /// The name of the Lease.
+    #[arg(long, env = "KEYTURN_LEASE_NAME", default_value = "keyturn")]
+    pub lease_name: String,
+
     /// A PEM file of certificate authorities to trust, besides the system's, when calling AWS.
     #[arg(long, env = "AWS_CA_BUNDLE")]
     pub aws_ca_bundle: Option<PathBuf>,
@@ -129,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 8] = [
+        let table: [(&[&str], &[&str]); 10] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
@@ -137,6 +149,8 @@ mod tests {
             (&["run", "--cluster-name", "a", "--log-format", "xml"], &["--log-format", "xml"]),
             (&["run", "--cluster-name", "a", "--webhook-addr", "[::]:9443"], &["--webhook-secret"]),
             (&["run", "--cluster-name", "a", "--webhook-secret", "tls"], &["--webhook-secret", "namespace/name"]),
+            (&["run", "--cluster-name", "a", "--leader-election=maybe"], &["--leader-election", "maybe"]),
+            (&["run", "--cluster-name", "a", "--lease-namespace", "Not_Ok"], &["--lease-namespace", "Not_Ok"]),
             (&["run", "--cluster-name", "a", "--watch-namespaces", "ok,Not_Ok"], &["--watch-namespaces", "Not_Ok"]),
         ];
         for (arguments, named) in table {
@@ -153,5 +167,16 @@ mod tests {
         let Command::Run(run) = cli.command else { panic!("not run") };
         assert_eq!((run.cluster_name.as_str(), run.watch_namespaces.len()), ("prod", 2));
         assert!(run.admin_addr.is_ipv6());
+    }
+
+    #[test]
+    fn whoever_says_nothing_of_replicas_is_the_only_one() {
+        for (arguments, expected) in
+            [(&[][..], false), (&["--leader-election"], true), (&["--leader-election=false"], false)]
+        {
+            let cli = parse(&[&["run", "--cluster-name", "prod"], arguments].concat()).unwrap();
+            let Command::Run(run) = cli.command else { panic!("not run") };
+            assert_eq!((run.leader_election, run.lease_name.as_str()), (expected, "keyturn"), "{arguments:?}");
+        }
     }
 }

@@ -3,20 +3,23 @@
 //! `kube`'s controllers keep the queues (an object is never looked at twice at once, and only the newest wish to look
 //! counts); what is in this room only says what changed and whom it concerns. A look at a healthy object is a decision
 //! in memory and costs no call.
+//!
+//! Watching and looking are apart: every replica watches, and only the one that leads looks.
 
 mod instances;
 mod shared;
 mod waker;
 
+pub use instances::InstanceLooks;
 pub use shared::{Shared, SharedWriters};
 pub use waker::Waker;
 
 use crate::{
     api::{AwsConfig, AwsRole, names},
     cluster::{CallError, Change, follow},
-    reconcile::{Context, Views, reconcile, reconcile_role, views::Writers},
+    reconcile::{Context, Memory, Views, reconcile, reconcile_role, views::Writers},
 };
-use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, stream};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     runtime::{
@@ -64,42 +67,67 @@ impl Scope {
         self.waker.clone()
     }
 
-    /// Runs until `shutdown`, then finishes what is being done.
-    pub async fn run(
-        self,
-        client: Client,
-        context: Context,
-        shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static,
-    ) {
+    /// What keeps the views up to date and wakes whom a change concerns, which never ends; and the looks at who is woken.
+    pub fn begin(self, client: Client, memory: Arc<Memory>) -> (impl Future<Output = ()> + Send + 'static, Looks) {
         let Self { api_namespace, views, writers, waker, configs, roles } = self;
-        let all = watcher::Config::default;
-        let ours = all().labels(names::AWS_CONFIG_LABEL);
-        let offered = all().labels(&format!("{}={}", names::SOURCE, names::SOURCE_OFFERED));
-        let namespace = api_namespace.as_deref();
-        let config_changes =
-            follow(scoped(&client, namespace), all(), &views.configs, writers.configs, drop_annotations);
-        let role_changes = follow(scoped(&client, namespace), all(), &views.roles, writers.roles, drop_annotations);
-        let secret_changes = follow(scoped(&client, namespace), ours, &views.secrets, writers.secrets, |_| {});
-        let source_changes =
-            follow(scoped(&client, namespace), offered, &views.sources, writers.sources, drop_annotations);
-        let memory = context.memory.clone();
-        let changes = futures::future::join4(
-            each_change(config_changes, &waker, |config: &AwsConfig| {
-                if views.configs.store().get(&ObjectRef::from_obj(config)).is_none() {
-                    memory.forget(&config.uid().unwrap_or_default());
-                }
-                waker.config_changed(config);
-            }),
-            each_change(role_changes, &waker, |role: &AwsRole| waker.role_changed(role)),
-            each_change(secret_changes, &waker, |secret| waker.secret_changed(secret)),
-            each_change(source_changes, &waker, |secret| waker.source_changed(secret)),
-        );
+        let looks = Looks { views: views.clone(), configs, roles };
+        let watching = async move {
+            let all = watcher::Config::default;
+            let ours = all().labels(names::AWS_CONFIG_LABEL);
+            let offered = all().labels(&format!("{}={}", names::SOURCE, names::SOURCE_OFFERED));
+            let namespace = api_namespace.as_deref();
+            let config_changes =
+                follow(scoped(&client, namespace), all(), &views.configs, writers.configs, drop_annotations);
+            let role_changes = follow(scoped(&client, namespace), all(), &views.roles, writers.roles, drop_annotations);
+            let secret_changes = follow(scoped(&client, namespace), ours, &views.secrets, writers.secrets, |_| {});
+            let source_changes =
+                follow(scoped(&client, namespace), offered, &views.sources, writers.sources, drop_annotations);
+            Box::pin(futures::future::join4(
+                each_change(config_changes, &waker, |config: &AwsConfig| {
+                    if views.configs.store().get(&ObjectRef::from_obj(config)).is_none() {
+                        memory.forget(&config.uid().unwrap_or_default());
+                    }
+                    waker.config_changed(config);
+                }),
+                each_change(role_changes, &waker, |role: &AwsRole| waker.role_changed(role)),
+                each_change(secret_changes, &waker, |secret| waker.secret_changed(secret)),
+                each_change(source_changes, &waker, |secret| waker.source_changed(secret)),
+            ))
+            .await;
+        };
+        (watching, looks)
+    }
+}
+
+/// The looks at the configs and roles of one scope.
+pub struct Looks {
+    views: Views,
+    configs: Woken<AwsConfig>,
+    roles: Woken<AwsRole>,
+}
+
+impl Looks {
+    /// What these look at.
+    #[must_use]
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// Looks at nothing and forgets who is woken. Never ends. Whoever begins to look has everything listed anew, which
+    /// wakes everybody.
+    pub async fn rest(&mut self) {
+        futures::future::join(self.configs.forget(), self.roles.forget()).await;
+    }
+
+    /// Looks until `shutdown`, then finishes what is being done.
+    pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
+        let Self { views, configs, roles } = self;
         let context = Arc::new(context);
-        let looks = futures::future::join(
+        futures::future::join(
             looks(views.configs.store().clone(), configs, shutdown.clone(), look, context.clone()),
             looks(views.roles.store().clone(), roles, shutdown, look_at_role, context),
-        );
-        futures::future::select(looks.boxed(), changes.boxed()).await;
+        )
+        .await;
     }
 }
 

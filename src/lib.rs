@@ -29,11 +29,12 @@
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
 //! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `digest`, `directory`, `dss`, `metrics`, `secret` |
-//! | [`controller`] | which object is looked at when | `api`, `cluster`, `reconcile` |
-//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `reconcile` |
-//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `directory`, `inject`, `metrics`, `reconcile`, `server` |
+//! | [`controller`] | which object is looked at when | `api`, `cluster`, `directory`, `reconcile` |
+//! | [`leader`] | which replica leads: who holds the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`inject`] | INJECT: what is added to pods, and the webhook that does it | `api`, `metrics` |
+//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `reconcile` |
+//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `directory`, `inject`, `leader`, `metrics`, `reconcile`, `server` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `telemetry` |
@@ -43,9 +44,11 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `inject::{choose, container, pod,
-//!   review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}` hold no client, read no clock and no environment, and draw no random number.
+//!   review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}` hold no client, read no clock and no
+//!   environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
+//! * Every replica watches; only the one that leads looks at objects, calls STS or DSS, and writes.
 //! * Fail closed on authority, open on renewal: without a grant there is no credential, and a valid credential is not
 //!   taken away because its renewal failed.
 //! * A secret is never in a log, an Event, a status, a metric, an error or a `Debug` output.
@@ -61,6 +64,7 @@ pub mod digest;
 pub mod directory;
 pub mod dss;
 pub mod inject;
+pub mod leader;
 pub mod metrics;
 pub mod operator;
 pub mod reconcile;

@@ -7,6 +7,7 @@ use keyturn::{
     clock::Clock,
     credentials::base,
     dss,
+    leader::LeaseName,
     operator::{Operator, WebhookSettings},
     reference, telemetry,
 };
@@ -86,6 +87,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     config.read_timeout = Some(Duration::from_secs(330));
     config.reset_reader_on_write = true;
     let webhook = webhook(&run)?;
+    let namespace = run.lease_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let operator = Operator {
         client: kube::Client::try_from(config)?,
         sts: base::sts_client(run.aws_ca_bundle.as_deref()).await?,
@@ -95,6 +97,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         namespaces: run.watch_namespaces,
         instance: run.instance,
         webhook,
+        lease: run.leader_election.then_some(LeaseName { namespace, name: run.lease_name }),
     };
     operator.check().await?;
     let listener = tokio::net::TcpListener::bind(run.admin_addr)
@@ -107,13 +110,18 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     });
     tokio::pin!(running);
     tokio::select! {
-        () = &mut running => return Err("the operator ended by itself".into()),
+        ended = &mut running => {
+            ended?;
+            return Err("the operator ended by itself".into());
+        }
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
     }
     tracing::info!("stopping: what is in flight is finished first");
     let _ = stop.send(());
-    if tokio::time::timeout(GRACE, running).await.is_err() {
+    if let Ok(ended) = tokio::time::timeout(GRACE, running).await {
+        ended?;
+    } else {
         tracing::warn!("something in flight did not finish in time; its next look will be after the restart");
     }
     tracing::info!("stopped");

@@ -24,6 +24,7 @@ pub struct Metrics {
     remaining_min: Gauge,
     reviews: Family<ReviewLabels, Counter>,
     review_seconds: Histogram,
+    leader: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -96,6 +97,7 @@ impl Metrics {
         let remaining_min = Gauge::default();
         let reviews = Family::<ReviewLabels, Counter>::default();
         let review_seconds = Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0]);
+        let leader = Gauge::default();
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("issues", "Attempts to issue a credential", issues.clone());
         registry.register("issue_duration_seconds", "How long STS took, in seconds", issue_seconds.clone());
@@ -117,6 +119,7 @@ impl Metrics {
             "How long the webhook took to answer, in seconds",
             review_seconds.clone(),
         );
+        registry.register("leader", "Whether this replica leads: 1 or 0", leader.clone());
         registry.register("build", "The release that is running", build);
         Self {
             registry: Arc::new(registry),
@@ -128,6 +131,7 @@ impl Metrics {
             remaining_min,
             reviews,
             review_seconds,
+            leader,
         }
     }
 
@@ -165,6 +169,11 @@ impl Metrics {
     pub fn reviewed(&self, outcome: &'static str, took: Duration) {
         self.reviews.get_or_create(&ReviewLabels { outcome }).inc();
         self.review_seconds.observe(took.as_secs_f64());
+    }
+
+    /// This replica leads.
+    pub fn leads(&self) {
+        self.leader.set(1);
     }
 
     /// A Secret was put right.

@@ -1,25 +1,26 @@
 //! The operator, assembled: what `keyturn run` starts, and what tests start over another wire and another clock.
 
 mod webhook;
+mod work;
 
 pub use webhook::WebhookSettings;
 
 use crate::{
     api,
-    certificate::keep,
     clock::{Clock, http_date},
-    cluster::Calls,
     controller::{Scope, Shared, Waker},
     credentials::Sts,
     directory::{Connect, Directory},
+    leader::{LeaseName, Lost},
     metrics::Metrics,
-    reconcile::{Context, InstanceContext, Memory, Views, schedule},
+    reconcile::{Memory, Views},
     server::{self, Admin},
 };
 use futures::{FutureExt as _, future};
 use kube::{Client, CustomResourceExt as _};
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
+use work::Work;
 
 /// How often an operator says that it waits for a list.
 const COMPLAINTS: Duration = Duration::from_secs(30);
@@ -40,6 +41,8 @@ pub struct Operator {
     pub namespaces: Vec<String>,
     /// Who reports Events: the pod's name.
     pub instance: String,
+    /// The lease that makes one of several replicas the leader; none, if this is the only one.
+    pub lease: Option<LeaseName>,
     /// How the webhook is served, if it is.
     pub webhook: Option<WebhookSettings>,
 }
@@ -68,15 +71,7 @@ impl Operator {
     /// If it is not so, with what to do.
     pub async fn check(&self) -> Result<(), StartError> {
         let path = format!("/apis/{}/{}", api::names::GROUP, api::names::VERSION);
-        let request = http::Request::get(&path).body(kube::client::Body::empty());
-        let request = request.map_err(|error| StartError::Unreachable(error.to_string()))?;
-        let asked_at = self.clock.now();
-        let answer = self.client.send(request).await.map_err(|error| StartError::Unreachable(error.to_string()))?;
-        let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
-        if let Some(date) = date {
-            self.clock.learn(date, self.clock.now().duration_since(asked_at));
-        }
-        match answer.status().as_u16() {
+        match ask_the_time(&self.client, &self.clock, &path).await? {
             200 => {}
             404 => return Err(StartError::NoDefinitions(path)),
             status => return Err(StartError::Refused(status, path)),
@@ -98,10 +93,17 @@ impl Operator {
     }
 
     /// Runs until `shutdown`, then finishes what is in flight. The admin server listens on `listener`, if there is one.
-    pub async fn run(self, listener: Option<TcpListener>, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
+    ///
+    /// # Errors
+    /// If this replica led and may not lead any more.
+    pub async fn run(
+        self,
+        listener: Option<TcpListener>,
+        shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+    ) -> Result<(), Lost> {
         let metrics = Metrics::new();
         let memory = Arc::new(Memory::default());
-        let (shared, shared_writers) = Shared::new();
+        let (shared, shared_writers, instance_looks) = Shared::new();
         let all = self.namespaces.is_empty();
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
@@ -117,86 +119,69 @@ impl Operator {
         let shutdown = shutdown.shared();
 
         let directory = Directory::new(self.connect);
-        let to_wake = wakers.clone();
-        let instance_context = InstanceContext {
-            cluster_name: self.cluster_name.as_str().into(),
-            clock: self.clock.clone(),
-            calls: Calls::new(self.client.clone()),
-            instances: shared.instances.clone(),
-            views: views.clone(),
-            directory: directory.clone(),
-            memory: memory.clone(),
-            all,
-            started_at: self.clock.now(),
-            wake: Arc::new(move |instance, logins| {
-                for waker in &to_wake {
-                    waker.users_changed(instance, logins);
-                }
-            }),
-        };
-        let watching = tokio::spawn(shared.run(self.client.clone(), shared_writers, wakers.clone(), instance_context));
+        let instances = shared.instances.clone();
+        let shared = shared.watch(self.client.clone(), shared_writers, wakers.clone(), directory.clone());
+        let mut ours = vec![tokio::spawn(shared)];
+        let mut looks = Vec::new();
+        for scope in scopes {
+            let (watching, looking) = scope.begin(self.client.clone(), memory.clone());
+            ours.push(tokio::spawn(watching));
+            looks.push(looking);
+        }
         let certificate = webhook.as_ref().map(|webhook| webhook.followed.clone());
-        let admin = Admin { views, certificate, metrics: metrics.clone(), clock: self.clock.clone() };
-        let router = server::router(admin.clone());
-        let serving = tokio::spawn(async move {
+        let admin = Admin { views: views.clone(), certificate, metrics: metrics.clone(), clock: self.clock.clone() };
+        let router = server::router(admin);
+        ours.push(tokio::spawn(async move {
             if let Some(listener) = listener
                 && let Err(error) = axum::serve(listener, router).await
             {
                 tracing::error!(%error, "the admin server ended");
             }
-        });
-        let complaining = tokio::spawn(complain(admin.views.clone()));
+        }));
+        ours.push(tokio::spawn(complain(views.clone())));
+        let _end_with_us: Vec<AbortOnDrop> = ours.into_iter().map(AbortOnDrop).collect();
 
         let sts = Sts::new(self.sts.clone(), self.clock.clone(), metrics.sts_answered());
-        let identifying = tokio::spawn(identify(sts.clone(), wakers));
-        let keeping = kept.map(|kept| keep(kept, self.client.clone(), self.clock.clone()));
-        let keeping = tokio::spawn(async move {
-            if let Some(keeping) = keeping {
-                keeping.await;
-            }
-        });
-        let _end_with_us = [watching, serving, complaining, identifying, keeping].map(AbortOnDrop);
-
-        let controllers = scopes.into_iter().map(|scope| {
-            let context = Context {
-                cluster_name: self.cluster_name.as_str().into(),
-                clock: self.clock.clone(),
-                calls: Calls::new(self.client.clone()),
-                views: scope.views(),
-                sts: sts.clone(),
-                directory: directory.clone(),
-                started_at: self.clock.now(),
-                memory: memory.clone(),
-                metrics: metrics.clone(),
-                instance: self.instance.as_str().into(),
-            };
-            scope.run(self.client.clone(), context, shutdown.clone())
-        });
-        let looks = future::join_all(controllers);
-        let webhook = async {
-            shutdown.clone().await;
-            if let Some(webhook) = webhook {
-                webhook.end().await;
-            }
+        let work = Work {
+            client: self.client,
+            clock: self.clock,
+            cluster_name: self.cluster_name.into(),
+            instance: self.instance.into(),
+            all,
+            sts,
+            directory,
+            memory,
+            metrics,
+            views,
+            wakers,
+            instances,
+            looks,
+            instance_looks,
+            kept,
         };
-        future::join(looks, webhook).await;
+        let leading = work.lead(self.lease, shutdown.clone());
+        let Some(webhook) = webhook else { return leading.await };
+        // A replica that lost its lease ends at once; one that is asked to end goes on answering for a moment.
+        let webhook = async {
+            shutdown.await;
+            webhook.end().await;
+            Ok(())
+        };
+        future::try_join(leading, webhook).await.map(|_| ())
     }
 }
 
-/// Finds out who the operator is in AWS, whenever STS can be reached. Until then STS itself refuses what it would.
-async fn identify(sts: Sts, wakers: Vec<Waker>) {
-    for attempt in 1.. {
-        match sts.identify().await {
-            Ok(identity) => {
-                tracing::info!(arn = identity.arn(), "the operator's identity in AWS");
-                wakers.iter().for_each(Waker::all);
-                return;
-            }
-            Err(error) => tracing::warn!(error, "STS does not say who the operator is in AWS; it will be asked again"),
-        }
-        let wait = schedule::fast_delay("identity", attempt);
-        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+/// Asks the API server for anything and learns its time from the answer; the answer's status.
+async fn ask_the_time(client: &Client, clock: &Clock, path: &str) -> Result<u16, StartError> {
+    let request = http::Request::get(path).body(kube::client::Body::empty());
+    let request = request.map_err(|error| StartError::Unreachable(error.to_string()))?;
+    let asked_at = clock.now();
+    let answer = client.send(request).await.map_err(|error| StartError::Unreachable(error.to_string()))?;
+    let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
+    if let Some(date) = date {
+        clock.learn(date, clock.now().duration_since(asked_at));
     }
+    Ok(answer.status().as_u16())
 }
 
 /// Says what is missing for as long as something is: an operator that waits must not do so in silence.

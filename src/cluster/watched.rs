@@ -2,7 +2,7 @@
 //! on top, and whether it can be trusted to be complete.
 
 use super::{Ahead, Index};
-use futures::{Stream, StreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use kube::{
     Api, Resource, ResourceExt as _,
     runtime::{
@@ -17,7 +17,7 @@ use std::{
     hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::sync::watch;
@@ -32,6 +32,7 @@ where
     index: Arc<Index<K>>,
     health: Health,
     shown: Arc<AtomicBool>,
+    lists: Lists,
 }
 
 impl<K> Clone for Watched<K>
@@ -46,6 +47,7 @@ where
             index: self.index.clone(),
             health: self.health.clone(),
             shown: self.shown.clone(),
+            lists: self.lists.clone(),
         }
     }
 }
@@ -65,6 +67,7 @@ where
             index: Arc::new(Index::new(keys_of)),
             health: Health::new(what),
             shown: Arc::default(),
+            lists: Lists::default(),
         };
         (watched, writer)
     }
@@ -109,6 +112,29 @@ where
     pub fn health(&self) -> &Health {
         &self.health
     }
+
+    /// Has everything listed anew, from now on; ends when it has been. What is shown then is no older than this call,
+    /// however late the watch was, or dead without anybody having noticed.
+    pub fn list_anew(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut number = 0;
+        self.lists.asked.send_modify(|asked| {
+            *asked += 1;
+            number = *asked;
+        });
+        let mut done = self.lists.done.subscribe();
+        async move {
+            // The sender lives as long as whoever follows.
+            let _ = done.wait_for(|done| *done >= number).await;
+        }
+    }
+}
+
+/// How often a new list was asked for.
+#[derive(Clone, Debug, Default)]
+struct Lists {
+    asked: Arc<watch::Sender<u64>>,
+    /// The list that is shown began after it had been asked for so often.
+    done: Arc<watch::Sender<u64>>,
 }
 
 /// Whether everything of one kind has been listed.
@@ -195,9 +221,17 @@ pub fn follow<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let Watched { ahead, index, health, shown, .. } = watched.clone();
+    let Watched { ahead, index, health, shown, lists, .. } = watched.clone();
+    let (asked, begun) = (lists.asked.clone(), Arc::new(AtomicU64::new(0)));
+    let begins = begun.clone();
     // A watch that is forbidden is not waited for but begun anew, because only a new list proves that it is complete.
     let watching = move || {
+        let mut asked = asked.subscribe();
+        let number = *asked.borrow_and_update();
+        begins.store(number, Ordering::Relaxed);
+        let anew = async move {
+            let _ = asked.wait_for(|asked| *asked > number).await;
+        };
         watcher(api.clone(), config.clone())
             .default_backoff()
             .flat_map(|event| {
@@ -206,6 +240,7 @@ where
             })
             .take_while(|event| std::future::ready(event.is_some()))
             .filter_map(std::future::ready)
+            .take_until(anew.boxed())
     };
     stream::repeat_with(watching)
         .flatten()
@@ -220,6 +255,9 @@ where
             if let Ok(event) = &event {
                 index.saw(event);
                 ahead.saw(event);
+                if matches!(event, Event::InitDone) {
+                    lists.done.send_replace(begun.load(Ordering::Relaxed));
+                }
                 if !matches!(event, Event::Init | Event::InitDone) {
                     shown.store(true, Ordering::Relaxed);
                 }

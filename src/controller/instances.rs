@@ -4,9 +4,14 @@ use super::Waker;
 use crate::{
     api::DssInstance,
     cluster::{CallError, Change},
+    directory::Directory,
     reconcile::{InstanceContext, reconcile_instance},
 };
-use futures::{Stream, StreamExt as _, channel::mpsc::unbounded, stream};
+use futures::{
+    Stream, StreamExt as _,
+    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    stream,
+};
 use kube::{
     ResourceExt as _,
     runtime::{
@@ -17,16 +22,43 @@ use kube::{
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-/// Never ends.
-pub(super) async fn run(
+/// The looks at instances.
+pub struct InstanceLooks {
+    store: Store<DssInstance>,
+    woken: UnboundedReceiver<ObjectRef<DssInstance>>,
+}
+
+impl InstanceLooks {
+    pub(super) fn new(store: Store<DssInstance>) -> (Self, UnboundedSender<ObjectRef<DssInstance>>) {
+        let (wake, woken) = unbounded();
+        (Self { store, woken }, wake)
+    }
+
+    /// Looks at nothing and forgets who is woken. Never ends.
+    pub async fn rest(&mut self) {
+        (&mut self.woken).for_each(|_| std::future::ready(())).await;
+    }
+
+    /// Looks. Never ends.
+    pub async fn run(self, context: InstanceContext) {
+        Controller::for_stream(stream::pending(), self.store)
+            .reconcile_on(self.woken)
+            .run(look, after_error, Arc::new(context))
+            .for_each(|_| std::future::ready(()))
+            .await;
+    }
+}
+
+/// Wakes whom a change concerns. Never ends.
+pub(super) async fn follow_changes(
     store: Store<DssInstance>,
     changes: impl Stream<Item = Change<DssInstance>>,
+    wake: UnboundedSender<ObjectRef<DssInstance>>,
     wakers: Vec<Waker>,
-    context: InstanceContext,
+    directory: Directory,
 ) {
-    let (wake, woken) = unbounded();
     let mut known = HashMap::new();
-    // The receiver is there for as long as this is.
+    // The receiver is gone only when nobody will look any more.
     let one = |name: &str| drop(wake.unbounded_send(ObjectRef::<DssInstance>::new(name)));
     let all = |known: &mut HashMap<String, Meaning>| {
         *known = store.state().iter().map(|instance| (instance.name_any(), Meaning::of(instance))).collect();
@@ -35,36 +67,33 @@ pub(super) async fn run(
         }
         wakers.iter().for_each(Waker::all);
     };
-    let following = changes.for_each(|change| {
-        match change {
-            Change::One(instance) => {
-                let name = instance.name_any();
-                let is_there = store.get(&ObjectRef::from_obj(&instance)).is_some();
-                let meaning = is_there.then(|| Meaning::of(&instance));
-                // What is written in status, by us, concerns nobody.
-                if known.get(&name) != meaning.as_ref() {
-                    match meaning {
-                        Some(meaning) => known.insert(name.clone(), meaning),
-                        None => known.remove(&name),
-                    };
-                    one(&name);
-                    for waker in &wakers {
-                        waker.users_changed(&name, None);
-                    }
-                    if !is_there {
-                        context.directory.forget(&name);
+    changes
+        .for_each(|change| {
+            match change {
+                Change::One(instance) => {
+                    let name = instance.name_any();
+                    let is_there = store.get(&ObjectRef::from_obj(&instance)).is_some();
+                    let meaning = is_there.then(|| Meaning::of(&instance));
+                    // What is written in status, by us, concerns nobody.
+                    if known.get(&name) != meaning.as_ref() {
+                        match meaning {
+                            Some(meaning) => known.insert(name.clone(), meaning),
+                            None => known.remove(&name),
+                        };
+                        one(&name);
+                        for waker in &wakers {
+                            waker.users_changed(&name, None);
+                        }
+                        if !is_there {
+                            directory.forget(&name);
+                        }
                     }
                 }
+                Change::All => all(&mut known),
             }
-            Change::All => all(&mut known),
-        }
-        std::future::ready(())
-    });
-    let looks = Controller::for_stream(stream::pending(), store.clone())
-        .reconcile_on(woken)
-        .run(look, after_error, Arc::new(context.clone()))
-        .for_each(|_| std::future::ready(()));
-    futures::future::join(following, looks).await;
+            std::future::ready(())
+        })
+        .await;
 }
 
 /// What of an instance concerns others.

@@ -1,17 +1,21 @@
 //! The views that all scopes share: grants and namespaces.
 
-use super::{Waker, drop_annotations, instances};
+use super::{InstanceLooks, Waker, drop_annotations, instances};
 use crate::{
     api::{AwsRoleGrant, DssInstance},
     cluster::{Change, Watched, follow},
-    reconcile::{InstanceContext, views},
+    directory::Directory,
+    reconcile::views,
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, channel::mpsc::UnboundedSender};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
     core::PartialObjectMeta,
-    runtime::{reflector::store::Writer, watcher},
+    runtime::{
+        reflector::{ObjectRef, store::Writer},
+        watcher,
+    },
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,22 +34,28 @@ pub struct SharedWriters {
     grants: Writer<AwsRoleGrant>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
     instances: Writer<DssInstance>,
+    wake_instance: UnboundedSender<ObjectRef<DssInstance>>,
 }
 
 impl Shared {
     /// Nothing seen yet.
     #[must_use]
-    pub fn new() -> (Self, SharedWriters) {
+    pub fn new() -> (Self, SharedWriters, InstanceLooks) {
         let (grants, grants_writer) = views::grants();
         let (namespaces, namespaces_writer) = views::namespaces();
         let (instances, instances_writer) = views::instances();
-        let writers =
-            SharedWriters { grants: grants_writer, namespaces: namespaces_writer, instances: instances_writer };
-        (Self { grants, namespaces, instances }, writers)
+        let (looks, wake_instance) = InstanceLooks::new(instances.store().clone());
+        let writers = SharedWriters {
+            grants: grants_writer,
+            namespaces: namespaces_writer,
+            instances: instances_writer,
+            wake_instance,
+        };
+        (Self { grants, namespaces, instances }, writers, looks)
     }
 
-    /// Keeps the shared views up to date, wakes whom a change concerns, and looks at the instances of DSS. Never ends.
-    pub async fn run(self, client: Client, writers: SharedWriters, wakers: Vec<Waker>, context: InstanceContext) {
+    /// Keeps the shared views up to date and wakes whom a change concerns. Never ends.
+    pub async fn watch(self, client: Client, writers: SharedWriters, wakers: Vec<Waker>, directory: Directory) {
         let all = watcher::Config::default;
         let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants, |_| {});
         let namespaces =
@@ -80,8 +90,9 @@ impl Shared {
             }
             std::future::ready(())
         });
-        let instances = Box::pin(instances::run(self.instances.store().clone(), instances, wakers.clone(), context));
-        futures::future::join3(grants, namespaces, instances).await;
+        let store = self.instances.store().clone();
+        let instances = instances::follow_changes(store, instances, writers.wake_instance, wakers.clone(), directory);
+        Box::pin(futures::future::join3(grants, namespaces, instances)).await;
     }
 }
 

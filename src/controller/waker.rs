@@ -7,7 +7,11 @@ use crate::{
         grants::{self, What},
     },
 };
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::{
+    StreamExt as _,
+    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    stream,
+};
 use kube::{Resource, ResourceExt as _, runtime::reflector::ObjectRef};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -34,6 +38,14 @@ impl<K: Resource<DynamicType = ()>> Clone for Queue<K> {
 pub(super) struct Woken<K: Resource<DynamicType = ()>> {
     pub(super) one: UnboundedReceiver<ObjectRef<K>>,
     pub(super) every: UnboundedReceiver<()>,
+}
+
+impl<K: Resource<DynamicType = ()>> Woken<K> {
+    /// Forgets whoever is woken. Never ends.
+    pub(super) async fn forget(&mut self) {
+        let (one, every) = ((&mut self.one).map(drop), &mut self.every);
+        stream::select(one, every).for_each(std::future::ready).await;
+    }
 }
 
 fn queue<K: Resource<DynamicType = ()>>() -> (Queue<K>, Woken<K>) {

@@ -4,6 +4,7 @@ use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
     cluster::{Health, Watched},
 };
+use futures::{FutureExt as _, future::join_all};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::reflector::store::Writer};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -186,6 +187,20 @@ impl Views {
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         self.health().into_iter().filter_map(Health::missing).collect()
+    }
+
+    /// Has everything listed anew, from now on; ends when it has been.
+    pub fn list_anew(&self) -> impl Future<Output = ()> + Send + 'static {
+        let lists = [
+            self.configs.list_anew().boxed(),
+            self.roles.list_anew().boxed(),
+            self.secrets.list_anew().boxed(),
+            self.sources.list_anew().boxed(),
+            self.grants.list_anew().boxed(),
+            self.namespaces.list_anew().boxed(),
+            self.instances.list_anew().boxed(),
+        ];
+        join_all(lists).map(|_| ())
     }
 
     /// Waits a moment for every view to be whole, and says whether it is.

@@ -12,6 +12,7 @@ mod log;
 mod main_job;
 mod persons;
 mod renewal;
+mod replicas;
 mod restart;
 mod roles;
 mod secret_watch;

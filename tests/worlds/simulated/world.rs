@@ -124,11 +124,10 @@ impl World {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             operator.check().await.expect("the operator starts");
-            operator
-                .run(None, async move {
-                    let _ = stopped.await;
-                })
-                .await;
+            let ended = operator.run(None, async move {
+                let _ = stopped.await;
+            });
+            ended.await.expect("it is the only one");
         });
         self.operator = Some(Running { task, stop });
     }
@@ -155,6 +154,7 @@ impl World {
             namespaces: vec![],
             instance: "keyturn-0".to_owned(),
             webhook: None,
+            lease: None,
         }
     }
 

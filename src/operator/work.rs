@@ -1,0 +1,146 @@
+//! What only the replica that leads does: it looks at objects, calls STS and DSS, and writes.
+
+use super::{AbortOnDrop, ask_the_time};
+use crate::{
+    api::{DssInstance, names},
+    certificate::{Kept, keep},
+    clock::Clock,
+    cluster::{Calls, Watched},
+    controller::{InstanceLooks, Looks, Waker},
+    credentials::Sts,
+    directory::Directory,
+    leader::{Candidate, LeaseName, Lost},
+    metrics::Metrics,
+    reconcile::{Context, InstanceContext, Memory, Views, schedule},
+};
+use futures::future::{self, Either};
+use kube::Client;
+use std::{pin::pin, sync::Arc, time::Duration};
+
+/// How long a new leader waits for the API server to tell the time.
+const THE_TIME: Duration = Duration::from_secs(5);
+
+/// All that the leader works with.
+pub(super) struct Work {
+    pub(super) client: Client,
+    pub(super) clock: Clock,
+    pub(super) cluster_name: Arc<str>,
+    pub(super) instance: Arc<str>,
+    pub(super) all: bool,
+    pub(super) sts: Sts,
+    pub(super) directory: Directory,
+    pub(super) memory: Arc<Memory>,
+    pub(super) metrics: Metrics,
+    pub(super) views: Arc<[Views]>,
+    pub(super) wakers: Vec<Waker>,
+    pub(super) instances: Watched<DssInstance>,
+    pub(super) looks: Vec<Looks>,
+    pub(super) instance_looks: InstanceLooks,
+    /// The certificate of the webhook, if it is of our making.
+    pub(super) kept: Option<Kept>,
+}
+
+impl Work {
+    /// Works until `shutdown`, then finishes what is in flight; if there is a lease, for as long as it is ours.
+    pub(super) async fn lead(
+        mut self,
+        lease: Option<LeaseName>,
+        shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static,
+    ) -> Result<(), Lost> {
+        let Some(lease) = lease else {
+            self.metrics.leads();
+            self.run(shutdown).await;
+            return Ok(());
+        };
+        let candidate = Candidate::new(self.client.clone(), lease, &self.instance, self.clock.clone());
+        let standing = pin!(candidate.stand(shutdown.clone()));
+        let won = match future::select(standing, pin!(self.rest())).await {
+            Either::Left((won, _)) => won,
+            Either::Right(_) => None,
+        };
+        let Some(mut leadership) = won else { return Ok(()) };
+        self.metrics.leads();
+        let work = async {
+            let caught_up = future::select(Box::pin(shutdown.clone()), Box::pin(self.catch_up()));
+            let is_stopped = matches!(caught_up.await, Either::Left(_));
+            if !is_stopped {
+                self.run(shutdown).await;
+            }
+        };
+        leadership.during(work).await.inspect_err(|lost| tracing::error!("{lost}"))?;
+        leadership.release().await;
+        Ok(())
+    }
+
+    async fn rest(&mut self) {
+        let looks = future::join_all(self.looks.iter_mut().map(Looks::rest));
+        future::join(looks, self.instance_looks.rest()).await;
+    }
+
+    /// What the former leader saw and wrote last may not have been shown to us: then a session that it has just written
+    /// would be asked for again, and one that a grant has just allowed be taken away. A list that begins now shows it.
+    async fn catch_up(&self) {
+        let path = format!("/apis/{}/{}", names::GROUP, names::VERSION);
+        let time = tokio::time::timeout(THE_TIME, ask_the_time(&self.client, &self.clock, &path));
+        let lists: Vec<_> = self.views.iter().map(Views::list_anew).collect();
+        let _ = future::join(time, future::join_all(lists)).await;
+        tracing::info!("everything is listed anew; decisions begin");
+    }
+
+    async fn run(self, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
+        let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.wakers.clone())));
+        let keep = |kept| AbortOnDrop(tokio::spawn(keep(kept, self.client.clone(), self.clock.clone())));
+        let _keeping = self.kept.map(keep);
+        let to_wake = self.wakers.clone();
+        let instance_context = InstanceContext {
+            cluster_name: self.cluster_name.clone(),
+            clock: self.clock.clone(),
+            calls: Calls::new(self.client.clone()),
+            instances: self.instances,
+            views: self.views,
+            directory: self.directory.clone(),
+            memory: self.memory.clone(),
+            all: self.all,
+            started_at: self.clock.now(),
+            wake: Arc::new(move |instance, logins| {
+                for waker in &to_wake {
+                    waker.users_changed(instance, logins);
+                }
+            }),
+        };
+        let looks = self.looks.into_iter().map(|looks| {
+            let context = Context {
+                cluster_name: self.cluster_name.clone(),
+                clock: self.clock.clone(),
+                calls: Calls::new(self.client.clone()),
+                views: looks.views().clone(),
+                sts: self.sts.clone(),
+                directory: self.directory.clone(),
+                started_at: self.clock.now(),
+                memory: self.memory.clone(),
+                metrics: self.metrics.clone(),
+                instance: self.instance.clone(),
+            };
+            looks.run(context, shutdown.clone())
+        });
+        let instances = Box::pin(self.instance_looks.run(instance_context));
+        // Looks at instances are not waited for: a DSS may be slow, and what they read is read again.
+        future::select(instances, future::join_all(looks)).await;
+    }
+}
+
+/// Finds out who the operator is in AWS, whenever STS can be reached. Until then STS itself refuses what it would.
+async fn identify(sts: Sts, wakers: Vec<Waker>) {
+    for attempt in 1.. {
+        match sts.identify().await {
+            Ok(identity) => {
+                tracing::info!(arn = identity.arn(), "the operator's identity in AWS");
+                wakers.iter().for_each(Waker::all);
+                return;
+            }
+            Err(error) => tracing::warn!(error, "STS does not say who the operator is in AWS; it will be asked again"),
+        }
+        let wait = schedule::fast_delay("identity", attempt);
+        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+    }
+}

@@ -1,0 +1,302 @@
+//! Two replicas: one leads, the other takes over, and nobody can tell from the bill.
+
+use super::world::{Cost, World};
+use crate::{
+    doubles::{
+        apiserver::{Fault, Request},
+        rules::Times,
+    },
+    fixtures::{alice, analysts, config},
+};
+use jiff::{SignedDuration, Timestamp};
+use keyturn::{
+    leader::{LeaseName, Lost},
+    operator::Operator,
+};
+use std::time::Duration;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const SYSTEM: &str = "keyturn-system";
+
+struct Replica {
+    name: &'static str,
+    task: JoinHandle<Result<(), Lost>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Replica {
+    /// Starts a replica whose requests bear its name.
+    fn start(world: &World, name: &'static str) -> Self {
+        let lease = LeaseName { namespace: SYSTEM.to_owned(), name: "keyturn".to_owned() };
+        let operator = Operator {
+            client: world.api.client_as(name),
+            instance: name.to_owned(),
+            lease: Some(lease),
+            ..world.operator()
+        };
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            operator.check().await.expect("the operator starts");
+            let shutdown = async move {
+                let _ = stopped.await;
+            };
+            operator.run(None, shutdown).await
+        });
+        Self { name, task, stop: Some(stop) }
+    }
+
+    async fn stop(mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        self.task.await.unwrap().expect("it ends because it was told to");
+    }
+
+    async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    fn leads(&self, world: &World) -> bool {
+        holder(world).starts_with(self.name)
+    }
+}
+
+/// Who holds the lease; empty if nobody does.
+fn holder(world: &World) -> String {
+    let lease = world.api.get("leases", SYSTEM, "keyturn").unwrap_or_default();
+    lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A world with these configs, issued by "first", while "second" stands by; nothing counted yet.
+async fn two(names: &[&str]) -> (World, Replica, Replica) {
+    let world = World::empty();
+    world.api.namespace(SYSTEM, &[]);
+    world.apply(&analysts());
+    let first = Replica::start(&world, "first");
+    world.until("the first leads", |world| first.leads(world)).await;
+    let second = Replica::start(&world, "second");
+    for name in names {
+        world.apply(&config(name, |_| {}));
+    }
+    world.until("all are ready", |world| names.iter().all(|name| world.is_ready(name))).await;
+    world.settle().await;
+    world.count_from_here();
+    (world, first, second)
+}
+
+/// What it has cost, the lease apart.
+fn cost(world: &World) -> Cost {
+    let of = |fits: fn(&Request) -> bool| {
+        world.api.count_where(move |request| request.resource != "leases" && fits(request))
+    };
+    Cost {
+        sts: world.sts.count(),
+        reads: of(|request| request.verb == "get" && !request.resource.is_empty()),
+        writes: of(Request::is_write),
+    }
+}
+
+/// When each write of a replica, the lease apart, was sent.
+fn writes_of(world: &World, replica: &str) -> Vec<Timestamp> {
+    let is_its = |request: &Request| {
+        request.is_write() && request.resource != "leases" && request.user_agent.as_deref() == Some(replica)
+    };
+    world.api.requests().iter().filter(|request| is_its(request)).map(|request| request.at).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_replicas_one_issues_and_the_other_only_watches() {
+    let world = World::empty();
+    world.api.namespace(SYSTEM, &[]);
+    world.apply(&analysts());
+    let replicas = [Replica::start(&world, "first"), Replica::start(&world, "second")];
+    let names: Vec<String> = (0..20).map(|n| format!("person-{n}")).collect();
+    for name in &names {
+        world.apply(&config(name, |_| {}));
+    }
+    world.until("all are ready", |world| names.iter().all(|name| world.is_ready(name))).await;
+    world.pass(10 * MINUTE).await;
+    assert_eq!(world.sts.count(), 20);
+    let [leader, other] = if replicas[0].leads(&world) { ["first", "second"] } else { ["second", "first"] };
+    assert!(!writes_of(&world, leader).is_empty() && writes_of(&world, other).is_empty());
+    let beside_the_lease = |request: &Request| {
+        request.user_agent.as_deref() == Some(other) && !request.resource.is_empty() && request.resource != "leases"
+    };
+    let verbs: Vec<&str> = world.api.requests().iter().filter(|r| beside_the_lease(r)).map(|r| r.verb).collect();
+    assert!(!verbs.is_empty() && verbs.iter().all(|verb| matches!(*verb, "list" | "watch")), "{verbs:?}");
+    let to_the_lease = |request: &Request| request.user_agent.as_deref() == Some(other) && request.resource == "leases";
+    assert!(world.api.requests().iter().filter(|r| to_the_lease(r)).all(|r| r.verb == "get" || r.status == Some(409)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_leader_is_followed_within_the_lease_at_no_cost() {
+    let (world, first, second) = two(&["alice", "bob", "carol"]).await;
+    first.kill().await;
+    world.pass(13 * SECOND).await;
+    assert!(!second.leads(&world), "not before the lease has run out");
+    world.pass(5 * SECOND).await;
+    assert!(second.leads(&world));
+    world.pass(5 * MINUTE).await;
+    assert_eq!(cost(&world), Cost::NOTHING, "{}", world.picture());
+    world.apply(&config("dora", |_| {}));
+    world.at_once("the second issues", |world| world.is_ready("dora")).await;
+    assert_eq!(world.sts.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_told_to_stop_hands_over_at_once_and_at_no_cost() {
+    let (world, first, second) = two(&["alice", "bob"]).await;
+    first.stop().await;
+    assert_eq!(holder(&world), "", "it is released");
+    world.pass(2 * SECOND).await;
+    assert!(second.leads(&world));
+    world.apply(&config("carol", |_| {}));
+    world.at_once("the second issues", |world| world.is_ready("carol")).await;
+    world.pass(5 * MINUTE).await;
+    assert_eq!(world.sts.count(), 1, "carol's: {}", world.picture());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stops_finishes_what_is_in_flight_before_anybody_else_leads() {
+    let (world, first, second) = two(&[]).await;
+    let hold = world.api.hold(|request| request.is("patch", "secrets"));
+    world.apply(&alice());
+    world.until("the session is being written", |_| hold.waiting() == 1).await;
+    let stopping = tokio::spawn(first.stop());
+    world.pass(6 * SECOND).await;
+    assert!(holder(&world).starts_with("first") && !stopping.is_finished(), "it is not released before");
+    hold.release();
+    stopping.await.unwrap();
+    world.pass(2 * SECOND).await;
+    assert!(second.leads(&world));
+    world.pass(MINUTE).await;
+    assert!(world.is_ready("alice") && world.holds_a_valid_session("alice"));
+    assert_eq!(world.sts.count(), 1, "{}", world.picture());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_cannot_renew_the_lease_ends_before_another_leads() {
+    let faults =
+        [Fault::status(500), Fault::forbidden(), Fault::RefuseConnection, Fault::Hang, Fault::Delay(20 * SECOND)];
+    for fault in faults {
+        let case = format!("{fault:?}");
+        let (world, first, second) = two(&["alice"]).await;
+        let begun = world.now();
+        let is_first = |request: &Request| request.user_agent.as_deref() == Some("first");
+        world.api.fault(Times::UntilCleared, move |request| is_first(request) && request.resource == "leases", fault);
+        // There is always something to write.
+        for n in 0..40 {
+            world.apply(&config(&format!("person-{n}"), |_| {}));
+            world.pass(SECOND).await;
+        }
+        assert!(first.task.is_finished(), "{case}");
+        let lost = first.task.await.unwrap().unwrap_err();
+        assert!(lost.to_string().contains("could not be renewed within 10 s"), "{case}: {lost}");
+        let last = *writes_of(&world, "first").last().unwrap();
+        let next = writes_of(&world, "second")[0];
+        assert!(last.duration_since(begun) <= SignedDuration::from_secs(11), "{case}: {last}");
+        assert!(next.duration_since(last) >= SignedDuration::from_secs(4), "{case}: {last} and {next}");
+        world.until("all are ready", |world| (0..40).all(|n| world.is_ready(&format!("person-{n}")))).await;
+        assert!(second.leads(&world) && world.sts.count() == 40, "{case}: {} calls", world.sts.count());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_lease_somebody_took_ends_and_says_who() {
+    let (world, first, _second) = two(&["alice"]).await;
+    world.api.edit("leases", SYSTEM, "keyturn", |lease| lease["spec"]["holderIdentity"] = "somebody".into());
+    world.pass(3 * SECOND).await;
+    let lost = first.task.await.unwrap().unwrap_err();
+    assert!(lost.to_string().contains("somebody holds it now"), "{lost}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_somebody_deletes_or_edits_stays_its_holder_s() {
+    let (world, first, second) = two(&["alice"]).await;
+    let before = holder(&world);
+    for n in 0..20 {
+        world.api.edit("leases", SYSTEM, "keyturn", |lease| {
+            lease["metadata"]["labels"] = serde_json::json!({"n": n.to_string()});
+        });
+        world.pass(SECOND).await;
+        world.api.delete("leases", SYSTEM, "keyturn");
+        world.pass(3 * SECOND).await;
+        assert_eq!(holder(&world), before);
+    }
+    assert!(!first.task.is_finished() && !second.task.is_finished());
+    assert_eq!(cost(&world), Cost::NOTHING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_failure_of_the_api_server_costs_no_lease() {
+    let (world, first, second) = two(&["alice"]).await;
+    for fault in [Fault::status(503), Fault::LoseAnswer, Fault::RefuseConnection] {
+        let rule = world.api.fault(Times::UntilCleared, |request| request.resource == "leases", fault);
+        world.pass(6 * SECOND).await;
+        world.api.forgive(rule);
+        world.pass(5 * SECOND).await;
+        assert!(first.leads(&world) && !first.task.is_finished() && !second.task.is_finished());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewals_go_on_across_every_takeover() {
+    let names: Vec<String> = (0..10).map(|n| format!("person-{n}")).collect();
+    let listed: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (world, mut leads, mut stands) = two(&listed).await;
+    for n in 0..24 {
+        world.pass(10 * MINUTE).await;
+        // A rolling upgrade on odd turns, a crash on even ones.
+        if n % 2 == 0 {
+            leads.kill().await;
+        } else {
+            leads.stop().await;
+        }
+        world.pass(20 * SECOND).await;
+        assert!(stands.leads(&world));
+        (leads, stands) = (stands, Replica::start(&world, if n % 2 == 0 { "even" } else { "odd" }));
+        assert!(names.iter().all(|name| world.holds_a_valid_session(name)));
+    }
+    // Four hours and eight minutes: each hour's session is renewed after 33 to 42 minutes.
+    let calls = world.sts.count();
+    assert!((50..=75).contains(&calls), "{calls} calls");
+}
+
+// ---- Late watches ---------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_the_next_leader_has_not_been_shown_is_not_made_twice() {
+    for gracefully in [true, false] {
+        let (world, first, second) = two(&["alice"]).await;
+        // Whoever stands by is shown nothing any more.
+        for resource in ["secrets", "awsconfigs", "awsroles"] {
+            world.api.lag(resource, 60 * MINUTE);
+        }
+        world.pass_until_due("alice").await;
+        world.until("it is renewed", |world| world.sts.count() == 1).await;
+        world.settle().await;
+        if gracefully {
+            first.stop().await;
+        } else {
+            first.kill().await;
+        }
+        world.until("the second leads", |world| second.leads(world)).await;
+        world.pass(5 * MINUTE).await;
+        assert_eq!(world.sts.count(), 1, "{}", world.picture());
+        assert!(writes_of(&world, "second").is_empty(), "{}", world.picture());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_late_watch_has_not_shown_is_known_to_the_next_leader() {
+    let (world, first, second) = two(&["alice"]).await;
+    for resource in ["awsrolegrants", "awsconfigs", "namespaces", "secrets"] {
+        world.api.lag(resource, 60 * MINUTE);
+    }
+    world.change_grant("analysts", |grant| grant.persons = vec!["bob".into()]);
+    world.apply(&config("bob", |_| {}));
+    first.stop().await;
+    world.until("the second leads", |world| second.leads(world)).await;
+    world.at_once("both are as they should be", |world| world.is_ready("bob") && world.is_withdrawn("alice")).await;
+}
