@@ -1,7 +1,7 @@
 //! The control plane (`tests/cluster/ground`) with the chart installed by Helm.
 
 use crate::Result;
-use k8s_openapi::api::{apps::v1::Deployment, authentication::v1::TokenRequest};
+use k8s_openapi::api::{apps::v1::Deployment, authentication::v1::TokenRequest, core::v1::EnvVar};
 use kube::{
     Api, Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -102,7 +102,17 @@ impl Ground {
         let deployment = Api::<Deployment>::namespaced(self.client.clone(), NAMESPACE).get(RELEASE).await?;
         let pod = deployment.spec.and_then(|spec| spec.template.spec).ok_or("the Deployment has no pod")?;
         let variables = pod.containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
-        Ok(variables.map(|variable| (variable.name, variable.value.unwrap_or_default())).collect())
+        // What the kubelet would put in.
+        let field = |variable: &EnvVar| {
+            let field = variable.value_from.as_ref()?.field_ref.as_ref()?;
+            Some(if field.field_path == "metadata.namespace" { NAMESPACE } else { RELEASE }.to_owned())
+        };
+        let value = |variable: &EnvVar| match variable.name.as_str() {
+            // One process, killed and started again: what is measured is its work and not the wait for the lease.
+            "KEYTURN_LEADER_ELECTION" => "false".to_owned(),
+            _ => variable.value.clone().or_else(|| field(variable)).unwrap_or_default(),
+        };
+        Ok(variables.map(|variable| (variable.name.clone(), value(&variable))).collect())
     }
 
     /// A kubeconfig with the token of the chart's ServiceAccount.

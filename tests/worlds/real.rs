@@ -16,6 +16,7 @@ mod install;
 mod operator_policies;
 mod people;
 mod person_policy;
+mod replicas;
 mod rotation;
 mod start;
 mod story;

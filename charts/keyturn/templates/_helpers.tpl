@@ -51,6 +51,12 @@ value of this chart, so it is refused here.
 {{- with .Values.watchNamespaces }}
 {{- $env = append $env (dict "name" "KEYTURN_WATCH_NAMESPACES" "value" (join "," .)) }}
 {{- end }}
+{{- $field := dict "fieldRef" (dict "fieldPath" "metadata.name") }}
+{{- $env = append $env (dict "name" "HOSTNAME" "valueFrom" $field) }}
+{{- $env = append $env (dict "name" "KEYTURN_LEADER_ELECTION" "value" "true") }}
+{{- $env = append $env (dict "name" "KEYTURN_LEASE_NAME" "value" (include "keyturn.fullname" .)) }}
+{{- $field := dict "fieldRef" (dict "fieldPath" "metadata.namespace") }}
+{{- $env = append $env (dict "name" "KEYTURN_LEASE_NAMESPACE" "valueFrom" $field) }}
 {{- $env = append $env (dict "name" "KEYTURN_LOG_FORMAT" "value" .Values.logFormat) }}
 {{- $env = append $env (dict "name" "RUST_LOG" "value" .Values.logLevel) }}
 {{- with .Values.aws.region }}

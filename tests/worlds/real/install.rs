@@ -5,7 +5,7 @@ use super::ground::{Ground, PATIENCE, eventually, number, run};
 use crate::fixtures::{self, role_of};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Namespace, Secret},
+    core::v1::{EnvVar, Namespace, Secret},
     events::v1::Event,
 };
 use keyturn::{
@@ -134,11 +134,17 @@ impl<'a> Install<'a> {
         let pod = deployment.spec.unwrap().template.spec.unwrap();
         assert_eq!(pod.service_account_name.as_deref(), Some(self.fullname().as_str()));
         let container = &pod.containers[0];
-        let chart_environment =
-            container.env.iter().flatten().filter_map(|env| Some((env.name.clone(), env.value.clone()?)));
-        let chart_environment: BTreeMap<String, String> = chart_environment.collect();
         let [port, webhook] = free_ports();
         let (admin, webhook) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{webhook}"));
+        // What the kubelet would put in.
+        let pod_name = format!("{}-{port}", self.fullname());
+        let field = |env: &EnvVar| {
+            let field = env.value_from.as_ref()?.field_ref.as_ref()?;
+            Some(if field.field_path == "metadata.namespace" { &self.system } else { &pod_name }.clone())
+        };
+        let value = |env: &EnvVar| env.value.clone().or_else(|| field(env));
+        let chart_environment = container.env.iter().flatten().filter_map(|env| Some((env.name.clone(), value(env)?)));
+        let chart_environment: BTreeMap<String, String> = chart_environment.collect();
         let names = chart_environment.get("KEYTURN_WEBHOOK_NAMES").cloned().unwrap_or_default();
         let log = self.dir.join(format!("operator-{port}.log"));
         let child = Command::new(env!("CARGO_BIN_EXE_keyturn"))

@@ -164,7 +164,8 @@ async fn the_chart_renders_what_the_api_server_accepts_and_refuses_values_that_i
     }
     assert!(!rendered.contains("KEYTURN_WEBHOOK_CONFIGURATION"), "the authority is cert-manager's to publish");
     for (set, named) in [
-        ("clusterName=a,replicaCount=2", "replicaCount"),
+        ("clusterName=a,replicaCount=0", "replicaCount"),
+        ("clusterName=a,replicas=2", "replicas"),
         ("aws.region=eu-west-1", "clusterName"),
         ("clusterName=a/b", "clusterName"),
     ] {

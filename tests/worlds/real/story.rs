@@ -10,7 +10,10 @@ use super::{
 use crate::fixtures::{aws_role, personal_key, uses};
 use k8s_openapi::{
     ByteString,
-    api::{core::v1::Secret, rbac::v1::ClusterRole},
+    api::{
+        core::v1::Secret,
+        rbac::v1::{ClusterRole, Role},
+    },
 };
 use keyturn::api::{AwsConfigSpec, Ceilings, DssInstance, Format, RoleRetention, Target};
 use kube::{
@@ -366,10 +369,12 @@ async fn the_rights_of_the_chart_are_those_that_were_used(install: &Install<'_>)
     let roles: Api<ClusterRole> = Api::all(install.admin.clone());
     let mut rules = Vec::new();
     for role in [install.fullname(), format!("{}-webhook", install.fullname())] {
-        rules.extend(roles.get(&role).await.unwrap().rules.unwrap_or_default());
+        rules.extend(roles.get(&role).await.unwrap().rules);
     }
+    let roles: Api<Role> = Api::namespaced(install.admin.clone(), &install.system);
+    rules.extend(roles.get(&format!("{}-leader", install.fullname())).await.unwrap().rules);
     let mut granted = BTreeSet::new();
-    for rule in rules {
+    for rule in rules.into_iter().flatten() {
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
                 granted.extend(rule.verbs.iter().map(|verb| format!("{verb} {resource}.{group}")));
