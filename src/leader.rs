@@ -117,11 +117,12 @@ impl Candidate {
     /// Waits until this replica leads; `None` if `shutdown` comes first.
     pub async fn stand(mut self, shutdown: impl Future<Output = ()>) -> Option<Leadership> {
         let mut shutdown = pin!(shutdown.fuse());
-        let mut said = None;
+        let mut said: Option<Result<String, String>> = None;
         loop {
             let saying = match self.attempt().await {
                 Ok(Claim::Ours(sent_at)) => {
-                    tracing::info!(lease = %self.lease, identity = self.identity, "this replica leads");
+                    let former = said.as_ref().and_then(|said| said.as_deref().ok());
+                    tracing::info!(lease = %self.lease, identity = self.identity, former, "this replica leads");
                     return Some(Leadership::begin(self, sent_at));
                 }
                 Ok(Claim::Others(holder)) => Ok(holder),
