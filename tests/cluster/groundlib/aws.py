@@ -19,18 +19,19 @@ from .processes import Children, free_port, wait_for
 class Aws:
     """One ministack, with everything it writes inside `home`."""
 
-    def __init__(self, home: Path, children: Children) -> None:
+    def __init__(self, home: Path, children: Children, address: str = "127.0.0.1") -> None:
         self._home = home
         self._children = children
+        self._address = address
         self._port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self._port}"
+        self.endpoint = f"http://{address}:{self._port}"
 
     def start(self) -> None:
         """Start it; `wait` says when it answers."""
         temporary = self._home / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         self._children.start("ministack", [str(pytools.tool("python")), "-m", "ministack"], cwd=self._home, env={
-            **without_aws_settings(), "AUTH": "true", "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(self._port),
+            **without_aws_settings(), "AUTH": "true", "BIND_HOST": self._address, "GATEWAY_PORT": str(self._port),
             "TMPDIR": str(temporary), "STATE_DIR": str(self._home / "state"), "PYTHONUNBUFFERED": "1",
             # It would listen on fixed ports for these, and two runs would meet.
             "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0",

@@ -18,12 +18,12 @@ RUNNING = CACHE / "running"
 LOCK = CACHE / ".running.lock"
 
 
-def start(crds: list[Path]) -> int:
-    """Start it unless it runs, and print how to reach it."""
-    run.prepare(with_aws=True)
+def start(plan: run.Plan, options: list[str]) -> int:
+    """Start it unless it runs, and print how to reach it; `options` are those of `up`."""
+    run.prepare(plan)
     with locked(LOCK, "starting or stopping the cluster"):
         if run.holder(RUNNING) is None:
-            _launch(crds)
+            _launch(options)
         print(_how_to_reach(RUNNING / "ground.json"))
     return 0
 
@@ -40,12 +40,12 @@ def stop() -> int:
     return 0
 
 
-def _launch(crds: list[Path]) -> None:
+def _launch(options: list[str]) -> None:
     RUNNING.mkdir(parents=True, exist_ok=True)
     log = RUNNING / "launcher.log"
     with open(log, "wb") as err:
         launcher = subprocess.Popen([sys.executable, str(HERE / "ground"), "up", "--dir", str(RUNNING),
-                                     *(f"--crds={path}" for path in crds)],
+                                     *options],
                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, text=True,
                                     start_new_session=True)
     assert launcher.stdout is not None

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import aws, background, gobuild, pytools, run
+from . import aws, background, gobuild, images, isolation, node, pytools, run
+from .run import Plan
 from .workspace import GroundError
 
 
@@ -15,18 +16,12 @@ def main() -> int:
     try:
         if sys.argv[1:2] == ["aws-account"]:
             return aws.account(sys.argv[2:])
-        options = _parser().parse_args()
-        if options.command == "build":
-            gobuild.build(options.name or gobuild.DEFAULT)
-            if not options.name:
-                pytools.install()
-            return 0
-        if options.command == "up":
-            return run.up(options.dir, with_kubernetes=not options.no_kubernetes, with_aws=not options.no_aws,
-                          until_eof=options.until_eof, crds=options.crds)
-        if options.command == "start":
-            return background.start(options.crds)
-        return background.stop()
+        # These two are how `up --node` calls itself.
+        if sys.argv[1:2] == ["inside"]:
+            return run.inside(Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5])
+        if sys.argv[1:2] == ["bury"]:
+            return isolation.bury(Path(sys.argv[2]), int(sys.argv[3]))
+        return _run(_parser().parse_args())
     except GroundError as error:
         print(f"ground: {error}", file=sys.stderr)
         return 1
@@ -34,14 +29,56 @@ def main() -> int:
         return 130
 
 
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "build":
+        if options.name:
+            gobuild.build(options.name)
+        else:
+            run.prepare(Plan(node=options.node))
+        return 0
+    if options.command == "up":
+        if options.node and options.no_kubernetes:
+            raise GroundError("a node without Kubernetes is none")
+        return run.up(options.dir, _plan(options), options.until_eof)
+    if options.command == "start":
+        return background.start(_plan(options), _again(options))
+    if options.command == "stop":
+        return background.stop()
+    if options.command == "node-check":
+        missing = node.missing()
+        print(missing or "this machine can run a node")
+        return 1 if missing else 0
+    if options.command == "image":
+        images.operator(options.binary_dir, options.tag, options.out)
+        return 0
+    node.load(options.dir or background.RUNNING, options.archive)
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    starting = vars(options)
+    return Plan(kubernetes=not starting.get("no_kubernetes"), aws=not starting.get("no_aws"),
+                crds=tuple(str(path.resolve()) for path in options.crds), node=options.node,
+                patient_kubelet=options.kubelet_defaults, node_role=options.node_role)
+
+
+def _again(options: argparse.Namespace) -> list[str]:
+    """The options of `start`, for `up`."""
+    flags = {"--node": options.node, "--kubelet-defaults": options.kubelet_defaults, "--node-role": options.node_role}
+    return [*(f"--crds={path}" for path in options.crds), *(flag for flag, given in flags.items() if given)]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ground", description="A real Kubernetes control plane and an AWS, "
-                                     "on this machine, from pinned packages.", allow_abbrev=False)
+                                     "on this machine, from pinned packages; with a node, if it may be root.",
+                                     allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="build what is missing, and only that")
-    build.add_argument("name", nargs="*", metavar="NAME", help=f"of {', '.join(gobuild.PROGRAMS)}; "
-                       f"default: {', '.join(gobuild.DEFAULT)} and the Python tools")
+    what = build.add_mutually_exclusive_group()
+    what.add_argument("name", nargs="*", default=[], metavar="NAME", help=f"of {', '.join(gobuild.PROGRAMS)}; "
+                      f"default: {', '.join(gobuild.DEFAULT)} and the Python tools")
+    what.add_argument("--node", action="store_true", help="the default and what a node needs, with the tests' images")
 
     up = commands.add_parser("up", help="start in the foreground; print 'ready FILE'; stop by Ctrl-C or SIGTERM")
     up.add_argument("--dir", type=Path, required=True, help="where everything of this run is kept")
@@ -56,6 +93,21 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--crds", type=Path, action="append", default=[], metavar="PATH",
                              help="a file or folder of CRDs, installed early enough for the garbage collector "
                              "to know them from the start; may be repeated")
+        command.add_argument("--node", action="store_true", help="with a node, so that pods run (Linux, root, some "
+                             "packages)")
+        command.add_argument("--kubelet-defaults", action="store_true", help="the kubelet's own settings: a changed "
+                             "Secret takes up to a minute and a half to reach its pod, instead of seconds")
+        command.add_argument("--node-role", action="store_true", help="a metadata endpoint offers all pods a role of "
+                             "the node")
     commands.add_parser("stop", help="stop what `start` started and remove all of it")
+
+    commands.add_parser("node-check", help="say whether this machine can run a node, or what is missing")
+    image = commands.add_parser("image", help="make the operator's image of a static program and the Dockerfile")
+    image.add_argument("--binary-dir", type=Path, required=True, metavar="DIR", help="where `keyturn` is")
+    image.add_argument("--tag", default="localhost/keyturn:dev", help="default: %(default)s")
+    image.add_argument("--out", type=Path, required=True, metavar="FILE", help="an OCI archive")
+    load = commands.add_parser("load", help="give the images of an archive to a running ground's node")
+    load.add_argument("archive", type=Path, metavar="FILE")
+    load.add_argument("--dir", type=Path, help="of `up`; default: the one that `start` started")
     commands.add_parser("aws-account", help="set up an AWS account: user, roles, buckets (--help)")
     return parser

@@ -22,17 +22,24 @@ from .workspace import HERE, GroundError, write_json, write_private
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 ADMIN, MANAGER = "admin", "system:kube-controller-manager"
+LOOPBACK = "127.0.0.1"
 
 
 class ControlPlane:
-    """A Kubernetes API that behaves, without nodes: pods are stored and never run."""
+    """A Kubernetes API that behaves. By itself it has no nodes: pods are stored and never run.
 
-    def __init__(self, home: Path, children: Children) -> None:
+    With an address that others reach it serves nodes, too: `users` are their components, each with its group."""
+
+    def __init__(self, home: Path, children: Children, address: str = LOOPBACK,
+                 users: dict[str, str] | None = None) -> None:
         self._home = home
         self._children = children
+        self._address = address
         self._port = free_port()
-        self._tokens = {user: secrets.token_hex(16) for user in (ADMIN, MANAGER)}
-        self.server = f"https://127.0.0.1:{self._port}"
+        self._groups = {ADMIN: "system:masters", MANAGER: "", **(users or {})}
+        self._tokens = {user: secrets.token_hex(16) for user in self._groups}
+        self.server = f"https://{address}:{self._port}"
+        self.kubelet_client_ca = home / "kubelet-client.crt"
         self.ca_file = home / "apiserver" / "apiserver.crt"
         self.kubeconfig = home / "kubeconfig"
         self.audit_log = home / "audit.log"
@@ -44,14 +51,14 @@ class ControlPlane:
     def wait(self, crds: list[Path]) -> str:
         """Return the server's version once namespaces get their service accounts: then all three parts work."""
         wait_for("kube-apiserver's certificate", self.ca_file.is_file, self._children)
-        wait_for("kube-apiserver to be ready", lambda: self._get("/readyz"), self._children)
-        self._write_kubeconfig(self.kubeconfig, ADMIN)
+        wait_for("kube-apiserver to be ready", lambda: self.get("/readyz"), self._children)
+        self.write_kubeconfig(self.kubeconfig, ADMIN)
         for path in crds:
             self._install(path)
         self._start_controller_manager()
         wait_for("kube-controller-manager to make the default service account",
-                 lambda: self._get("/api/v1/namespaces/default/serviceaccounts/default"), self._children)
-        version: dict[str, str] = json.loads(self._get("/version") or b"{}")
+                 lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"), self._children)
+        version: dict[str, str] = json.loads(self.get("/version") or b"{}")
         return version["gitVersion"]
 
     def _start_etcd(self) -> str:
@@ -67,13 +74,12 @@ class ControlPlane:
     def _start_apiserver(self, etcd: str) -> None:
         key = self._service_account_key()
         tokens = write_private(self._home / "tokens.csv", "".join(
-            f'{token},{user},{user}{",system:masters" if user == ADMIN else ""}\n'
+            f'{token},{user},{user}{"," * bool(self._groups[user])}{self._groups[user]}\n'
             for user, token in self._tokens.items()))
         self._children.start("kube-apiserver", [
             str(path_of("kube-apiserver")), f"--etcd-servers={etcd}",
-            "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={self._port}",
-            # Nobody can use an endpoint on a loopback address, and the API server's own validation refuses it.
-            "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.43.0.0/16", "--allow-privileged",
+            f"--bind-address={self._address}", f"--advertise-address={self._address}", f"--secure-port={self._port}",
+            "--service-cluster-ip-range=10.43.0.0/16", "--allow-privileged", *self._about_nodes(),
             f"--cert-dir={self.ca_file.parent}", f"--token-auth-file={tokens}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={key}", f"--service-account-key-file={key}",
@@ -83,9 +89,19 @@ class ControlPlane:
             "--audit-log-maxsize=10000",  # megabytes: a log that rotates cannot be counted
         ])
 
+    def _about_nodes(self) -> list[str]:
+        if self._address == LOOPBACK:
+            # Nobody can use an endpoint on a loopback address, and the API server's own validation refuses it.
+            return ["--endpoint-reconciler-type=none"]
+        key = self.kubelet_client_ca.with_suffix(".key")
+        _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+                 "-subj", "/O=system:masters/CN=kube-apiserver", "-keyout", str(key), "-out", str(self.kubelet_client_ca))
+        return [f"--kubelet-client-certificate={self.kubelet_client_ca}", f"--kubelet-client-key={key}",
+                "--kubelet-preferred-address-types=InternalIP"]
+
     def _start_controller_manager(self) -> None:
         kubeconfig = self._home / "kube-controller-manager.kubeconfig"
-        self._write_kubeconfig(kubeconfig, MANAGER)
+        self.write_kubeconfig(kubeconfig, MANAGER)
         self._children.start("kube-controller-manager", [
             str(path_of("kube-controller-manager")), f"--kubeconfig={kubeconfig}",
             "--use-service-account-credentials", f"--service-account-private-key-file={self._service_account_key()}",
@@ -105,8 +121,8 @@ class ControlPlane:
 
     def _crds_are_served(self) -> bool:
         """As seen by whoever asks for all kinds there are: that list is a little behind each CRD's own status."""
-        listed = json.loads(self._get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions") or b"{}")
-        kinds = self._get("/apis", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList") or b"{}"
+        listed = json.loads(self.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions") or b"{}")
+        kinds = self.get("/apis", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList") or b"{}"
         served = {(group["metadata"]["name"], resource["resource"]) for group in json.loads(kinds).get("items", [])
                   for version in group["versions"] for resource in version.get("resources", [])}
         return {(crd["spec"]["group"], crd["spec"]["names"]["plural"]) for crd in listed["items"]} <= served
@@ -114,22 +130,19 @@ class ControlPlane:
     def _service_account_key(self) -> Path:
         key = self._home / "service-accounts.key"
         if not key.is_file():
-            try:
-                subprocess.run(["openssl", "ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out", str(key)],
-                               check=True, capture_output=True)
-            except (OSError, subprocess.CalledProcessError) as error:
-                raise GroundError(f"openssl is needed to make the key that signs service accounts: {error}") from error
+            _openssl("ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out", str(key))
         return key
 
-    def _write_kubeconfig(self, path: Path, user: str) -> None:
-        write_json(path, {
+    def write_kubeconfig(self, path: Path, user: str) -> Path:
+        """What lets one of the users in."""
+        return write_json(path, {
             "apiVersion": "v1", "kind": "Config", "current-context": "ground",
             "clusters": [{"name": "ground",
                           "cluster": {"server": self.server, "certificate-authority": str(self.ca_file)}}],
             "users": [{"name": user, "user": {"token": self._tokens[user]}}],
             "contexts": [{"name": "ground", "context": {"cluster": "ground", "user": user}}]})
 
-    def _get(self, path: str, accept: str = "application/json") -> bytes | None:
+    def get(self, path: str, accept: str = "application/json") -> bytes | None:
         """The body of a 200, or nothing: what is not there yet is looked for again."""
         request = urllib.request.Request(self.server + path)
         request.add_header("Authorization", f"Bearer {self._tokens[ADMIN]}")
@@ -143,3 +156,10 @@ class ControlPlane:
                 return body
         except urllib.error.HTTPError:
             return None
+
+
+def _openssl(*args: str) -> None:
+    try:
+        subprocess.run(["openssl", *args], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise GroundError(f"openssl is needed to make the cluster's own keys: {error}") from error

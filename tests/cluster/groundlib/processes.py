@@ -46,7 +46,7 @@ class Children:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: list[str], env: dict[str, str] | None = None,
-              cwd: Path | None = None) -> None:
+              cwd: Path | None = None, umask: int = -1) -> None:
         """Start a child in a process group of its own. Only to be called in the main thread: the kernel's
         death signal is sent when the *thread* that forked ends."""
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ class Children:
         with open(self._log(name), "wb") as log:
             self._running[name] = subprocess.Popen(
                 command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, preexec_fn=lambda: _die_with(parent))
+                start_new_session=True, umask=umask, preexec_fn=lambda: die_with(parent))
 
     def pids(self) -> dict[str, int]:
         """Names and process ids, as ground.json shows them."""
@@ -102,7 +102,8 @@ def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
         pass
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
+    """For a child before its exec: the kernel kills it when its parent ends, even by SIGKILL."""
     if _LIBC is not None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it died before prctl could see it

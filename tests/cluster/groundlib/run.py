@@ -7,6 +7,7 @@ closing its standard input, which the kernel does even for a parent that was kil
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -16,17 +17,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import gobuild, pytools
+from . import gobuild, images, isolation, node, pytools
 from .aws import Aws
-from .controlplane import PROGRAMS, ControlPlane
+from .controlplane import LOOPBACK, PROGRAMS, ControlPlane
+from .inside import Network, furnish
+from .metadata import Metadata
+from .node import Node
 from .processes import ChildDied, Children
 from .workspace import GroundError, say, write_json
 
 # What one run leaves in its directory and the next one in the same directory must not find.
 REMAINS = ("etcd", "apiserver", "aws", "kubectl", "logs", "audit.log", "kubeconfig", "tokens.csv",
-           "kube-controller-manager.kubeconfig", "service-accounts.key", "ground.json")
+           "kube-controller-manager.kubeconfig", "service-accounts.key", "kubelet-client.crt", "kubelet-client.key",
+           "node", "ground.json")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -34,35 +39,66 @@ class Stop(BaseException):
     """Somebody wants the ground to end. Not an error, and not to be caught by code that handles errors."""
 
 
-def prepare(with_kubernetes: bool = True, with_aws: bool = True) -> None:
+class Plan(NamedTuple):
+    """What is wanted."""
+
+    kubernetes: bool = True
+    aws: bool = True
+    crds: tuple[str, ...] = ()
+    node: bool = False
+    # With the kubelet's own settings instead of those that let a changed Secret reach its pod in seconds.
+    patient_kubelet: bool = False
+    # With the metadata endpoint that gives every pod the node's own AWS role.
+    node_role: bool = False
+
+
+def prepare(plan: Plan) -> None:
     """Build and install whatever is missing."""
-    gobuild.build([*(PROGRAMS if with_kubernetes else ()), "kubectl", "helm"])
-    if with_aws:
+    gobuild.build([*(PROGRAMS if plan.kubernetes else ()), "kubectl", "helm",
+                   *((*node.PROGRAMS, *images.PROGRAMS) if plan.node else ())])
+    if plan.aws or plan.node:
         pytools.install()
+    if plan.node:
+        images.prepare()
 
 
-def up(home: Path, with_kubernetes: bool, with_aws: bool, until_eof: bool, crds: list[Path]) -> int:
+def up(home: Path, plan: Plan, until_eof: bool) -> int:
     """Start everything, say so, and stay until told to stop."""
     home = home.resolve()
-    for number in ENDING:
-        signal.signal(number, _stop)
+    _stop_when_told()
     if until_eof:
         threading.Thread(target=_stop_at_eof, daemon=True).start()
     try:
-        prepare(with_kubernetes, with_aws)
+        missing = node.missing() if plan.node else None
+        if missing:
+            raise GroundError(missing)
+        prepare(plan)
         os.umask(0o077)  # what follows writes tokens and keys
         home.mkdir(parents=True, exist_ok=True)
-        with _claimed(home):
-            _live(home, with_kubernetes, with_aws, crds)
+        with _claimed(home) as claim:
+            if plan.node:
+                return isolation.enclose(home, claim, json.dumps(plan._asdict()))
+            _live(home, plan, None)
     except Stop:
         pass
     return 0
 
 
-def _live(home: Path, with_kubernetes: bool, with_aws: bool, crds: list[Path]) -> None:
+def inside(home: Path, outside: int, group: str, plan: str) -> int:
+    """The same as the first process in the namespaces that `isolation` made."""
+    _stop_when_told()
+    try:
+        _clear(home)
+        _live(home, Plan(**json.loads(plan)), furnish(home, outside, group))
+    except Stop:
+        pass
+    return 0
+
+
+def _live(home: Path, plan: Plan, network: Network | None) -> None:
     children = Children(home / "logs")
     try:
-        _start(home, with_kubernetes, with_aws, crds, children)
+        _start(home, plan, network, children)
         print(f"ready {home / 'ground.json'}", flush=True)
         children.wait_for_a_death()
     finally:
@@ -86,7 +122,7 @@ def holder(home: Path) -> int | None:
 
 
 @contextmanager
-def _claimed(home: Path) -> Iterator[None]:
+def _claimed(home: Path) -> Iterator[int]:
     """One ground per directory: the lock lasts exactly as long as the process that holds it."""
     with open(home / "ground.lock", "a+") as lock:
         try:
@@ -95,45 +131,73 @@ def _claimed(home: Path) -> Iterator[None]:
             raise GroundError(f"process {holder(home)} is using {home}") from None
         lock.truncate(0)
         print(os.getpid(), file=lock, flush=True)
-        yield
+        yield lock.fileno()
 
 
-def _start(home: Path, with_kubernetes: bool, with_aws: bool, crds: list[Path], children: Children) -> None:
+def _start(home: Path, plan: Plan, network: Network | None, children: Children) -> None:
     for attempt in (1, 2, 3):
         try:
-            return _start_once(home, with_kubernetes, with_aws, crds, children)
+            return _start_once(home, plan, network, children)
         except ChildDied as death:
             if attempt == 3 or not death.port_was_taken():
                 raise
             say("a port was taken by another program meanwhile; trying others")
             children.stop()
+            _clear(home)
 
 
-def _start_once(home: Path, with_kubernetes: bool, with_aws: bool, crds: list[Path], children: Children) -> None:
+def _start_once(home: Path, plan: Plan, network: Network | None, children: Children) -> None:
     begun = time.monotonic()
+    if network is None:
+        _clear(home)
+    address = network.node if network else LOOPBACK
+    aws = Aws(home / "aws", children, address) if plan.aws else None
+    if aws:
+        aws.start()
+    started: list[str] = []
+    told: dict[str, Any] = {}
+    if plan.kubernetes:
+        started, told = _start_kubernetes(home, plan, network, children)
+    if aws:
+        aws.wait()
+        started.append("an AWS")
+    say(f"{' and '.join(started)} ready in {time.monotonic() - begun:.1f} s")
+    write_json(home / "ground.json", {**told, **_description(aws, children)})
+
+
+def _start_kubernetes(home: Path, plan: Plan, network: Network | None,
+                      children: Children) -> tuple[list[str], dict[str, Any]]:
+    """What was started, and what ground.json says of it."""
+    address, users = (network.node, node.USERS) if network else (LOOPBACK, {})
+    kubernetes = ControlPlane(home, children, address, users)
+    kubernetes.start()
+    ours = Node(home / "node", children, network, images.NAMES["pause"], plan.patient_kubelet) if network else None
+    if ours:
+        ours.begin(images.ARCHIVE)
+    version = kubernetes.wait([Path(path) for path in plan.crds])
+    started = [f"Kubernetes {version}"]
+    told: dict[str, Any] = {
+        "kubeconfig": str(kubernetes.kubeconfig), "server": kubernetes.server, "caFile": str(kubernetes.ca_file),
+        "auditLog": str(kubernetes.audit_log), "serverVersion": version}
+    if ours and network:
+        ours.start(kubernetes)
+        metadata = Metadata(home, children) if plan.node_role else None
+        if metadata:
+            metadata.start()
+        ours.wait(kubernetes)
+        started.append("a node")
+        told["node"] = {"name": node.NAME, "address": network.node, "host": network.host, "images": images.NAMES,
+                        **({"metadata": metadata.told()} if metadata else {})}
+    return started, told
+
+
+def _clear(home: Path) -> None:
     for name in REMAINS:
         path = home / name
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    aws = Aws(home / "aws", children) if with_aws else None
-    if aws:
-        aws.start()
-    kubernetes = ControlPlane(home, children) if with_kubernetes else None
-    started: list[str] = []
-    told: dict[str, Any] = {}
-    if kubernetes:
-        kubernetes.start()
-        version = kubernetes.wait(crds)
-        started.append(f"Kubernetes {version}")
-        told = {"kubeconfig": str(kubernetes.kubeconfig), "server": kubernetes.server,
-                "caFile": str(kubernetes.ca_file), "auditLog": str(kubernetes.audit_log), "serverVersion": version}
-    if aws:
-        aws.wait()
-        started.append("an AWS")
-    say(f"{' and '.join(started)} ready in {time.monotonic() - begun:.1f} s")
-    write_json(home / "ground.json", {**told, **_description(aws, children)})
 
 
 def _description(aws: Aws | None, children: Children) -> dict[str, Any]:
@@ -144,6 +208,11 @@ def _description(aws: Aws | None, children: Children) -> dict[str, Any]:
         bin_.update({name: str(pytools.tool(name)) for name in ("aws", "python")})
         told["aws"] = {"endpoint": aws.endpoint}
     return told
+
+
+def _stop_when_told() -> None:
+    for number in ENDING:
+        signal.signal(number, _stop)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
