@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from . import gobuild, pytools
+from . import containerd, gobuild, pytools
 from .oci import Blob, Image, Layer, name_archive, write_archive
 from .pyimage import python_layer, tools_layer
 from .workspace import CACHE, REPO, GroundError, digest, locked, say, stamped
 
-ARCHIVE = CACHE / "images" / "tests.oci.tar"
+UNPACKED = CACHE / "images" / "containerd"
 PROGRAMS = ("pause", "cat", "sdk-go")
 # As ground.json has them.
 NAMES = {"pause": "localhost/keyturn-test/pause:dev", "python": "localhost/keyturn-test/python:dev",
@@ -26,19 +25,23 @@ PATH = "PATH=/usr/local/bin:/usr/bin:/bin"
 
 
 def prepare() -> None:
-    """Make the archive, unless it is there already; the programs and the virtual environment are."""
+    """Make and unpack them, unless that was done already; the programs and the virtual environment are there."""
     here = Path(__file__).parent
-    value = digest(*(here / name for name in ("images.py", "pyimage.py", "oci.py")),
+    version = subprocess.run(["containerd", "--version"], capture_output=True, text=True).stdout
+    value = digest(*(here / name for name in ("images.py", "pyimage.py", "oci.py", "containerd.py")), version,
                    *(gobuild.path_of(name) for name in PROGRAMS), pytools.VENV / ".stamp")
-    stamp = ARCHIVE.with_suffix(".stamp")
-    if ARCHIVE.is_file() and stamped(stamp, value):
+    stamp = UNPACKED.with_suffix(".stamp")
+    if stamped(stamp, value):
         return
-    with locked(ARCHIVE.with_suffix(".lock"), "making the images"):
-        if ARCHIVE.is_file() and stamped(stamp, value):
+    with locked(UNPACKED.with_suffix(".lock"), "making the images"):
+        if stamped(stamp, value):
             return
         begun = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=ARCHIVE.parent) as draft:
-            write_archive(ARCHIVE, _images(Path(draft)))
+        stamp.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=UNPACKED.parent) as draft:
+            archive = Path(draft, "images.oci.tar")
+            write_archive(archive, _images(Path(draft)))
+            containerd.unpack(archive, UNPACKED)
         stamp.write_text(value)
         say(f"  {'images of the tests':<24} {time.monotonic() - begun:6.1f} s")
 
@@ -47,8 +50,8 @@ def operator(binary_dir: Path, tag: str, out: Path) -> None:
     """The operator's own image from the project's Dockerfile, with a program that is built already on an empty base."""
     if not (binary_dir / "keyturn").is_file():
         raise GroundError(f"there is no keyturn in {binary_dir}")
-    if "statically linked" not in _said(["ldd", str(binary_dir / "keyturn")]) and "not a dynamic" not in _said(
-            ["ldd", str(binary_dir / "keyturn")]):
+    said = subprocess.run(["ldd", str(binary_dir / "keyturn")], capture_output=True, text=True)
+    if not any(words in said.stdout + said.stderr for words in ("statically linked", "not a dynamic executable")):
         raise GroundError(f"{binary_dir / 'keyturn'} is not static: build it with RUSTFLAGS='-C target-feature=+crt-static'")
     name = tag if "/" in tag else f"localhost/{tag}"
     with tempfile.TemporaryDirectory() as place:
@@ -61,17 +64,12 @@ def operator(binary_dir: Path, tag: str, out: Path) -> None:
                          "--build-context", f"build={context}", "--file", str(REPO / "Dockerfile"), "--tag", name,
                          # Nothing of the source is copied.
                          str(context)],
-                        [*buildah, "push", "--quiet", name, f"oci:{place}/image"]):
+                        [*buildah, "push", "--quiet", "--disable-compression", name, f"oci:{place}/image"]):
             done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
             if done.returncode:
                 raise GroundError(f"{' '.join(command[7:9])} failed: {done.stdout}{done.stderr}")
         name_archive(Path(place, "image"), name, out)
     print(name)
-
-
-def _said(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout + done.stderr
 
 
 def _images(draft: Path) -> list[Image]:

@@ -20,7 +20,7 @@ from . import cgroups
 from .workspace import REPO, GroundError
 
 CLONE_NEWCGROUP = 0x02000000
-MS_NOSUID_NODEV_NOEXEC, MS_BIND, MS_REC = 14, 4096, 16384
+MS_RDONLY, MS_NOSUID_NODEV_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 14, 32, 4096, 16384
 # For tests of network devices: nobody routes to it. Two addresses for each ground.
 RANGE = ipaddress.IPv4Network("198.18.0.0/15")
 # A kubelet sets these in the kernel for the whole machine, unless it finds them so.
@@ -55,7 +55,7 @@ def overlay_works(directory: Path) -> bool:
     for place in places:
         place.mkdir(parents=True, exist_ok=True)
     try:
-        _mount("overlay", places[3], "overlay", options=f"lowerdir={places[0]},upperdir={places[1]},workdir={places[2]}")
+        mount("overlay", places[3], "overlay", options=f"lowerdir={places[0]},upperdir={places[1]},workdir={places[2]}")
     except OSError:
         return False
     _LIBC.umount2(os.fsencode(places[3]), 0)
@@ -65,14 +65,14 @@ def overlay_works(directory: Path) -> bool:
 def _remount_sys() -> None:
     """/sys of this network namespace, with the control groups as this cgroup namespace sees them."""
     known = cgroups.hierarchies()
-    _mount("sysfs", Path("/sys"), "sysfs", MS_NOSUID_NODEV_NOEXEC)
+    mount("sysfs", Path("/sys"), "sysfs", MS_NOSUID_NODEV_NOEXEC)
     if any(hierarchy.version == 1 for hierarchy in known):
-        _mount("tmpfs", Path("/sys/fs/cgroup"), "tmpfs", options="mode=755")
+        mount("tmpfs", Path("/sys/fs/cgroup"), "tmpfs", options="mode=755")
     for hierarchy in known:
         if not hierarchy.at.is_dir():
             hierarchy.at.mkdir(parents=True)
         kind = "cgroup" if hierarchy.version == 1 else "cgroup2"
-        _mount(kind, hierarchy.at, kind, MS_NOSUID_NODEV_NOEXEC, hierarchy.controllers)
+        mount(kind, hierarchy.at, kind, MS_NOSUID_NODEV_NOEXEC, hierarchy.controllers)
     if len(known) == 1 and known[0].version == 2:
         cgroups.make_room(known[0])
 
@@ -80,10 +80,10 @@ def _remount_sys() -> None:
 def _empty(place: Path, keep: list[Path]) -> None:
     """A directory of the ground's own in place of the machine's; what is needed from below it stays visible."""
     kept = [(path, os.open(path, os.O_PATH)) for path in keep if place in path.resolve().parents]
-    _mount("tmpfs", place, "tmpfs", options="mode=755")
+    mount("tmpfs", place, "tmpfs", options="mode=755")
     for path, opened in kept:
         path.mkdir(parents=True, exist_ok=True)
-        _mount(f"/proc/self/fd/{opened}", path, "", MS_BIND | MS_REC)
+        mount(f"/proc/self/fd/{opened}", path, "", MS_BIND | MS_REC)
         os.close(opened)
 
 
@@ -92,7 +92,7 @@ def _pretend_tunables(directory: Path) -> None:
         pretended = directory / name.replace("/", ".")
         pretended.parent.mkdir(parents=True, exist_ok=True)
         pretended.write_text(f"{value}\n")
-        _mount(str(pretended), Path("/proc/sys", name), "", MS_BIND)
+        mount(str(pretended), Path("/proc/sys", name), "", MS_BIND)
 
 
 def _connect(outside: int) -> Network:
@@ -135,7 +135,14 @@ def _ip(*args: str, through: tuple[str, ...] = (), outside: int | None = None, c
     return None if done.returncode else done.stdout
 
 
-def _mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
+def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "") -> None:
+    """mount(2); whatever is mounted goes with the namespaces."""
     if _LIBC.mount(source.encode(), os.fsencode(target), kind.encode(), flags, options.encode()):
         error = ctypes.get_errno()
         raise OSError(error, f"mounting {kind or source}: {os.strerror(error)}", str(target))
+
+
+def show(source: Path, target: Path) -> None:
+    """The same file or directory at another place, where nobody can change it."""
+    mount(str(source), target, "", MS_BIND)
+    mount("", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY)

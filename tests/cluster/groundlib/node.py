@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from .workspace import GroundError, write_json
 
 PROGRAMS = ("kube-scheduler", "kubelet", "kube-proxy")
 SYSTEM_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "iptables", "nft", "ip", "nsenter",
-                   "unshare", "openssl")
+                   "unshare", "openssl", "buildah")
 PACKAGES = "containerd runc containernetworking-plugins buildah iptables nftables conntrack iproute2 util-linux"
 NAME = "ground"
 SCHEDULER, PROXY, KUBELET = "system:kube-scheduler", "system:kube-proxy", f"system:node:{NAME}"
@@ -56,16 +55,14 @@ class Node:
         self._network = network
         self._patient = patient
         self._containerd = Containerd(home, children, sandbox)
-        self._import: Future[None] | None = None
 
-    def begin(self, archive: Path) -> None:
-        """Start containerd, and give it these images while the API server starts."""
-        self._containerd.start()
-        self._containerd.wait()
-        self._import = ThreadPoolExecutor().submit(self._containerd.load, archive)
+    def begin(self, images: Path) -> None:
+        """Start what does not want an API server."""
+        self._containerd.start(images)
 
     def start(self, kubernetes: ControlPlane) -> None:
         """Start what wants an API server."""
+        self._containerd.wait()
         config = {user: kubernetes.write_kubeconfig(self._home / f"{user.split(':')[1]}.kubeconfig", user)
                   for user in USERS}
         self._children.start("kube-scheduler", [
@@ -84,10 +81,8 @@ class Node:
         self._children.start("kube-proxy", [str(path_of("kube-proxy")), f"--config={proxy}"])
 
     def wait(self, kubernetes: ControlPlane) -> None:
-        """Return when pods can be placed here and their images are there."""
+        """Return when pods can be placed here."""
         wait_for("the node to be ready", lambda: _is_ready(kubernetes.get(f"/api/v1/nodes/{NAME}")), self._children)
-        if self._import:
-            self._import.result()
 
     def _kubelet(self, client_ca: Path) -> dict[str, Any]:
         quick = {"configMapAndSecretChangeDetectionStrategy": "Watch", "syncFrequency": "2s"}

@@ -139,11 +139,11 @@ def _start(home: Path, plan: Plan, network: Network | None, children: Children) 
         try:
             return _start_once(home, plan, network, children)
         except ChildDied as death:
-            if attempt == 3 or not death.port_was_taken():
+            # With a node nobody else has ports here.
+            if network or attempt == 3 or not death.port_was_taken():
                 raise
             say("a port was taken by another program meanwhile; trying others")
             children.stop()
-            _clear(home)
 
 
 def _start_once(home: Path, plan: Plan, network: Network | None, children: Children) -> None:
@@ -173,7 +173,7 @@ def _start_kubernetes(home: Path, plan: Plan, network: Network | None,
     kubernetes.start()
     ours = Node(home / "node", children, network, images.NAMES["pause"], plan.patient_kubelet) if network else None
     if ours:
-        ours.begin(images.ARCHIVE)
+        ours.begin(images.UNPACKED)
     version = kubernetes.wait([Path(path) for path in plan.crds])
     started = [f"Kubernetes {version}"]
     told: dict[str, Any] = {
