@@ -3,7 +3,8 @@
 #   docker build -t keyturn .
 #
 # A program that was built outside goes in by naming its directory in place of the stage "build", which is then
-# not run; the base can be named too:
+# not run; the base can be named too (one without CA certificates, as `scratch`, wants them mounted at /etc/ssl/certs:
+# the program ends at once if it finds none):
 #
 #   docker build -t keyturn --build-context build=target/x86_64-unknown-linux-gnu/release --build-arg BASE=scratch .
 

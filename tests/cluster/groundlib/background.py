@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from . import run
 from .workspace import CACHE, HERE, GroundError, locked, say
@@ -24,7 +25,10 @@ def start(plan: run.Plan, options: list[str]) -> int:
     with locked(LOCK, "starting or stopping the cluster"):
         if run.holder(RUNNING) is None:
             _launch(options)
-        print(_how_to_reach(RUNNING / "ground.json"))
+        told = json.loads((RUNNING / "ground.json").read_text())
+        if plan.node and "node" not in told:
+            raise GroundError("a cluster without a node is running; end it first: ground stop")
+        print(_how_to_reach(told))
     return 0
 
 
@@ -64,8 +68,11 @@ def _wait_until_gone(launcher: int) -> None:
         time.sleep(0.05)
 
 
-def _how_to_reach(ground: Path) -> str:
-    told = json.loads(ground.read_text())
+def _how_to_reach(told: dict[str, Any]) -> str:
+    pods = "" if "node" not in told else f"""
+Pods run, from images that are here (imagePullPolicy: Never): {', '.join(told['node']['images'].values())}.
+To add one: tests/cluster/ground image, tests/cluster/ground load. Pods reach this machine as {told['node']['host']}.
+"""
     return f"""\
 Kubernetes {told['serverVersion']} is running. To use it:
 
@@ -76,5 +83,5 @@ AWS (ministack), where the access key id of twelve digits is that account's root
 
   export AWS_ENDPOINT_URL={told['aws']['endpoint']} AWS_DEFAULT_REGION=us-east-1
   AWS_ACCESS_KEY_ID=123456789012 AWS_SECRET_ACCESS_KEY=any {told['bin']['aws']} s3 ls
-
+{pods}
 To stop it: make cluster-down"""

@@ -41,8 +41,11 @@ def hierarchies() -> list[Hierarchy]:
 
 def enter(name: str) -> None:
     """Put this process, and so all that it will start, into the group of this name."""
-    for hierarchy in hierarchies():
+    known = hierarchies()
+    for hierarchy in known:
         group = hierarchy.at / name
+        if len(known) == 1 and hierarchy.version == 2:
+            _hand_down(hierarchy.at)
         while True:
             group.mkdir(exist_ok=True)
             try:
@@ -61,8 +64,7 @@ def make_room(root: Hierarchy) -> None:
     for pid in (root.at / "cgroup.procs").read_text().split():
         if pid != "0":  # not of this pid namespace
             (inner / "cgroup.procs").write_text(pid)
-    for controller in (root.at / "cgroup.controllers").read_text().split():
-        (root.at / "cgroup.subtree_control").write_text(f"+{controller}")
+    _hand_down(root.at)
 
 
 def abandoned() -> list[Path]:
@@ -87,6 +89,15 @@ def _lived_in(group: Path) -> bool:
         except OSError:
             pass  # it was removed meanwhile
     return False
+
+
+def _hand_down(group: Path) -> None:
+    """What version 2 can limit here can be limited below, too. A kubelet says what it misses."""
+    for controller in (group / "cgroup.controllers").read_text().split():
+        try:
+            (group / "cgroup.subtree_control").write_text(f"+{controller}")
+        except OSError:
+            pass
 
 
 def _allow_processors(group: Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import aws, background, gobuild, images, isolation, node, pytools, run
+from . import aws, background, gobuild, images, isolation, node, run
 from .run import Plan
 from .workspace import GroundError
 
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
                              "the node")
     commands.add_parser("stop", help="stop what `start` started and remove all of it")
 
-    commands.add_parser("node-check", help="say whether this machine can run a node, or what is missing")
+    commands.add_parser("node-check", help="say whether this machine can run a node, or what is missing (then 1)")
     image = commands.add_parser("image", help="make the operator's image of a static program and the Dockerfile")
     image.add_argument("--binary-dir", type=Path, required=True, metavar="DIR", help="where `keyturn` is")
     image.add_argument("--tag", default="localhost/keyturn:dev", help="default: %(default)s")

@@ -74,8 +74,7 @@ SystemdCgroup = false
 
 
 def unpack(archive: Path, root: Path) -> None:
-    """Import and unpack an archive into a directory that is there to be adopted."""
-    shutil.rmtree(root, ignore_errors=True)
+    """Import and unpack an archive into a new directory that is there to be adopted."""
     with tempfile.TemporaryDirectory() as place:
         children, socket = Children(Path(place, "logs")), Path(place, "socket")
         config = write_private(Path(place, "config.toml"), f"""\

@@ -95,7 +95,8 @@ class ControlPlane:
             return ["--endpoint-reconciler-type=none"]
         key = self.kubelet_client_ca.with_suffix(".key")
         _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
-                 "-subj", "/O=system:masters/CN=kube-apiserver", "-keyout", str(key), "-out", str(self.kubelet_client_ca))
+                 "-subj", "/O=system:masters/CN=kube-apiserver", "-keyout", str(key),
+                 "-out", str(self.kubelet_client_ca))
         return [f"--kubelet-client-certificate={self.kubelet_client_ca}", f"--kubelet-client-key={key}",
                 "--kubelet-preferred-address-types=InternalIP"]
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,62 +16,95 @@ from pathlib import Path
 from . import containerd, gobuild, pytools
 from .oci import Blob, Image, Layer, name_archive, write_archive
 from .pyimage import python_layer, tools_layer
-from .workspace import CACHE, REPO, GroundError, digest, locked, say, stamped
+from .workspace import CACHE, REPO, GroundError, digest, locked, say
 
-UNPACKED = CACHE / "images" / "containerd"
 PROGRAMS = ("pause", "cat", "sdk-go")
 # As ground.json has them.
 NAMES = {"pause": "localhost/keyturn-test/pause:dev", "python": "localhost/keyturn-test/python:dev",
          "pythonOnly": "localhost/keyturn-test/python-only:dev", "sdkGo": "localhost/keyturn-test/sdk-go:dev"}
+# Where a Debian has them.
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 PATH = "PATH=/usr/local/bin:/usr/bin:/bin"
 
 
-def prepare() -> None:
-    """Make and unpack them, unless that was done already; the programs and the virtual environment are there."""
+def prepare() -> Path:
+    """Make and unpack them, unless that was done already; the directory. The programs and the virtual environment
+    that they are made from are there."""
     here = Path(__file__).parent
     version = subprocess.run(["containerd", "--version"], capture_output=True, text=True).stdout
     value = digest(*(here / name for name in ("images.py", "pyimage.py", "oci.py", "containerd.py")), version,
                    *(gobuild.path_of(name) for name in PROGRAMS), pytools.VENV / ".stamp")
-    stamp = UNPACKED.with_suffix(".stamp")
-    if stamped(stamp, value):
-        return
-    with locked(UNPACKED.with_suffix(".lock"), "making the images"):
-        if stamped(stamp, value):
-            return
-        begun = time.monotonic()
-        stamp.unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(dir=UNPACKED.parent) as draft:
-            archive = Path(draft, "images.oci.tar")
-            write_archive(archive, _images(Path(draft)))
-            containerd.unpack(archive, UNPACKED)
-        stamp.write_text(value)
-        say(f"  {'images of the tests':<24} {time.monotonic() - begun:6.1f} s")
+    unpacked = CACHE / "images" / value[:16]
+    if unpacked.is_dir():
+        return unpacked
+    with locked(CACHE / "images" / ".lock", "making the images"):
+        if not unpacked.is_dir():
+            begun = time.monotonic()
+            with tempfile.TemporaryDirectory(dir=unpacked.parent, prefix=".making-") as draft:
+                archive, root = Path(draft, "images.oci.tar"), Path(draft, "unpacked")
+                write_archive(archive, _images(Path(draft)))
+                containerd.unpack(archive, root)
+                os.replace(root, unpacked)
+            say(f"  {'images of the tests':<24} {time.monotonic() - begun:6.1f} s")
+            _remove_older(unpacked)
+    return unpacked
+
+
+def use(unpacked: Path) -> None:
+    """Keep this directory from being removed for as long as this process lives."""
+    opened = os.open(unpacked, os.O_RDONLY)
+    fcntl.flock(opened, fcntl.LOCK_SH)
+
+
+def _remove_older(unpacked: Path) -> None:
+    for other in unpacked.parent.iterdir():
+        if other == unpacked or not other.is_dir():
+            continue
+        opened = os.open(other, os.O_RDONLY)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(other)
+        except BlockingIOError:
+            pass  # a running ground shows it to its pods
+        finally:
+            os.close(opened)
 
 
 def operator(binary_dir: Path, tag: str, out: Path) -> None:
-    """The operator's own image from the project's Dockerfile, with a program that is built already on an empty base."""
+    """The operator's own image from the project's Dockerfile, with a program that is built already. In place of the
+    Dockerfile's base there is one with this machine's CA certificates, without which the operator does not start."""
     if not (binary_dir / "keyturn").is_file():
         raise GroundError(f"there is no keyturn in {binary_dir}")
     said = subprocess.run(["ldd", str(binary_dir / "keyturn")], capture_output=True, text=True)
     if not any(words in said.stdout + said.stderr for words in ("statically linked", "not a dynamic executable")):
-        raise GroundError(f"{binary_dir / 'keyturn'} is not static: build it with RUSTFLAGS='-C target-feature=+crt-static'")
+        raise GroundError(f"{binary_dir / 'keyturn'} is not static: build it with "
+                          "RUSTFLAGS='-C target-feature=+crt-static'")
+    if not AUTHORITIES.is_file():
+        raise GroundError(f"there are no CA certificates at {AUTHORITIES} (Debian: apt-get install ca-certificates)")
     name = tag if "/" in tag else f"localhost/{tag}"
     with tempfile.TemporaryDirectory() as place:
         # The directory may hold a whole build, and all of it would be copied.
         context = Path(place, "build")
         context.mkdir()
         shutil.copy2(binary_dir / "keyturn", context)
-        buildah = ["buildah", "--storage-driver", "vfs", "--root", f"{place}/root", "--runroot", f"{place}/run"]
-        for command in ([*buildah, "bud", "--isolation", "chroot", "--quiet", "--build-arg", "BASE=scratch",
-                         "--build-context", f"build={context}", "--file", str(REPO / "Dockerfile"), "--tag", name,
-                         # Nothing of the source is copied.
-                         str(context)],
-                        [*buildah, "push", "--quiet", "--disable-compression", name, f"oci:{place}/image"]):
-            done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            if done.returncode:
-                raise GroundError(f"{' '.join(command[7:9])} failed: {done.stdout}{done.stderr}")
+        base = Layer(Path(place, "base.tar"))
+        base.file("/etc/ssl/certs/ca-certificates.crt", AUTHORITIES)
+        base.directory("/tmp", 0o1777)
+        write_archive(Path(place, "base"), [Image("localhost/base:dev", [base.done()], {})])
+        # The context is that directory, too: nothing of the source is copied.
+        _buildah(place, "bud", "--isolation", "chroot", "--file", str(REPO / "Dockerfile"), "--tag", name,
+                 "--build-arg", f"BASE=oci-archive:{place}/base", "--build-context", f"build={context}", str(context))
+        _buildah(place, "push", name, f"oci:{place}/image")
         name_archive(Path(place, "image"), name, out)
     print(name)
+
+
+def _buildah(place: str, command: str, *args: str) -> None:
+    """Everything that it keeps stays in this place."""
+    done = subprocess.run(["buildah", "--storage-driver", "vfs", "--root", f"{place}/root", "--runroot", f"{place}/run",
+                           command, "--quiet", *args], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise GroundError(f"buildah {command} failed: {done.stdout}{done.stderr}")
 
 
 def _images(draft: Path) -> list[Image]:

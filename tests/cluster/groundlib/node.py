@@ -23,7 +23,8 @@ from .workspace import GroundError, write_json
 PROGRAMS = ("kube-scheduler", "kubelet", "kube-proxy")
 SYSTEM_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "iptables", "nft", "ip", "nsenter",
                    "unshare", "openssl", "buildah")
-PACKAGES = "containerd runc containernetworking-plugins buildah iptables nftables conntrack iproute2 util-linux"
+PACKAGES = ("containerd runc containernetworking-plugins buildah iptables nftables conntrack iproute2 util-linux "
+            "openssl ca-certificates")
 NAME = "ground"
 SCHEDULER, PROXY, KUBELET = "system:kube-scheduler", "system:kube-proxy", f"system:node:{NAME}"
 # Who they are; the rights of each are Kubernetes' own.

@@ -50,16 +50,20 @@ class Plan(NamedTuple):
     patient_kubelet: bool = False
     # With the metadata endpoint that gives every pod the node's own AWS role.
     node_role: bool = False
+    # Where the images of the tests are, once they are made.
+    images: str = ""
 
 
-def prepare(plan: Plan) -> None:
-    """Build and install whatever is missing."""
+def prepare(plan: Plan) -> Plan:
+    """Build and install whatever is missing; the plan with what is known afterwards."""
+    missing = node.missing() if plan.node else None
+    if missing:
+        raise GroundError(missing)
     gobuild.build([*(PROGRAMS if plan.kubernetes else ()), "kubectl", "helm",
                    *((*node.PROGRAMS, *images.PROGRAMS) if plan.node else ())])
     if plan.aws or plan.node:
         pytools.install()
-    if plan.node:
-        images.prepare()
+    return plan._replace(images=str(images.prepare())) if plan.node else plan
 
 
 def up(home: Path, plan: Plan, until_eof: bool) -> int:
@@ -69,14 +73,12 @@ def up(home: Path, plan: Plan, until_eof: bool) -> int:
     if until_eof:
         threading.Thread(target=_stop_at_eof, daemon=True).start()
     try:
-        missing = node.missing() if plan.node else None
-        if missing:
-            raise GroundError(missing)
-        prepare(plan)
+        plan = prepare(plan)
         os.umask(0o077)  # what follows writes tokens and keys
         home.mkdir(parents=True, exist_ok=True)
         with _claimed(home) as claim:
             if plan.node:
+                images.use(Path(plan.images))
                 return isolation.enclose(home, claim, json.dumps(plan._asdict()))
             _live(home, plan, None)
     except Stop:
@@ -89,7 +91,11 @@ def inside(home: Path, outside: int, group: str, plan: str) -> int:
     _stop_when_told()
     try:
         _clear(home)
-        _live(home, Plan(**json.loads(plan)), furnish(home, outside, group))
+        try:
+            network = furnish(home, outside, group)
+        except OSError as error:
+            raise GroundError(f"no room for a node on this machine: {error}") from error
+        _live(home, Plan(**json.loads(plan)), network)
     except Stop:
         pass
     return 0
@@ -173,7 +179,7 @@ def _start_kubernetes(home: Path, plan: Plan, network: Network | None,
     kubernetes.start()
     ours = Node(home / "node", children, network, images.NAMES["pause"], plan.patient_kubelet) if network else None
     if ours:
-        ours.begin(images.UNPACKED)
+        ours.begin(Path(plan.images))
     version = kubernetes.wait([Path(path) for path in plan.crds])
     started = [f"Kubernetes {version}"]
     told: dict[str, Any] = {
