@@ -23,6 +23,7 @@ from .workspace import HERE, GroundError, write_json, write_private
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 ADMIN, MANAGER = "admin", "system:kube-controller-manager"
 LOOPBACK = "127.0.0.1"
+SERVICES = "10.43.0.0/16"
 
 
 class ControlPlane:
@@ -79,7 +80,7 @@ class ControlPlane:
         self._children.start("kube-apiserver", [
             str(path_of("kube-apiserver")), f"--etcd-servers={etcd}",
             f"--bind-address={self._address}", f"--advertise-address={self._address}", f"--secure-port={self._port}",
-            "--service-cluster-ip-range=10.43.0.0/16", "--allow-privileged", *self._about_nodes(),
+            f"--service-cluster-ip-range={SERVICES}", "--allow-privileged", *self._about_nodes(),
             f"--cert-dir={self.ca_file.parent}", f"--token-auth-file={tokens}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={key}", f"--service-account-key-file={key}",

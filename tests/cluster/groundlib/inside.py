@@ -36,8 +36,9 @@ class Network(NamedTuple):
     host: str
 
 
-def furnish(home: Path, outside: int, group: str) -> Network:
-    """Everything that has to be there before the first program; `outside` is the machine's network namespace."""
+def furnish(home: Path, outside: int, group: str, services: str) -> Network:
+    """Everything that has to be there before the first program. `outside` is the machine's network namespace,
+    `services` the range of the addresses that kube-proxy replaces."""
     cgroups.enter(group)
     if _LIBC.unshare(CLONE_NEWCGROUP):
         raise GroundError(f"no cgroup namespace: {os.strerror(ctypes.get_errno())}")
@@ -46,7 +47,11 @@ def furnish(home: Path, outside: int, group: str) -> Network:
     for place in (Path("/run"), Path("/var/lib"), Path("/var/log")):
         _empty(place, keep)
     _pretend_tunables(home / "node" / "tunables")
-    return _connect(outside)
+    network = _connect(outside)
+    # A packet needs a route before kube-proxy sees it. All else ends here, at once and not by a time-out.
+    _ip("route", "add", services, "via", network.host)
+    _ip("route", "add", "unreachable", "default")
+    return network
 
 
 def overlay_works(directory: Path) -> bool:
@@ -114,7 +119,6 @@ def _connect(outside: int) -> Network:
         _ip("link", "set", "lo", "up")
         _ip("address", "add", f"{node}/30", "dev", "eth0")
         _ip("link", "set", "eth0", "up")
-        _ip("route", "add", "default", "via", host)
         return Network(node, host)
     raise GroundError(f"no free subnet in {RANGE}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -179,6 +180,16 @@ class Pods(unittest.TestCase):
         said = self.logs("it", bool)
         self.assertEqual(said.strip(), self.node["metadata"]["accessKeyId"])
         self.assertIn("PUT /latest/api/token 200", Path(self.node["metadata"]["log"]).read_text())
+
+    def test_pods_reach_the_test_and_nothing_beyond_it(self) -> None:
+        with socket.create_server((self.node["host"], 0)) as server:
+            reach = ("import socket, sys\nfor address in sys.argv[1:]:\n  try:\n"
+                     "    socket.create_connection((address, int(%d)), 5); print('reached')\n"
+                     "  except OSError as error: print(error.strerror)" % server.getsockname()[1])
+            self.pod("it", "pythonOnly", "-c", reach, self.node["host"], "198.51.100.1", command=["python3"])
+            said = self.logs("it", lambda log: log.count("\n") == 2)
+        self.assertEqual(said.splitlines()[0], "reached")
+        self.assertEqual(said.splitlines()[1], "No route to host")
 
     def test_an_image_of_the_dockerfile_is_loaded(self) -> None:
         with tempfile.TemporaryDirectory() as place:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from . import gobuild, images, isolation, node, pytools
 from .aws import Aws
-from .controlplane import LOOPBACK, PROGRAMS, ControlPlane
+from .controlplane import LOOPBACK, PROGRAMS, SERVICES, ControlPlane
 from .inside import Network, furnish
 from .metadata import Metadata
 from .node import Node
@@ -92,7 +92,7 @@ def inside(home: Path, outside: int, group: str, plan: str) -> int:
     try:
         _clear(home)
         try:
-            network = furnish(home, outside, group)
+            network = furnish(home, outside, group, SERVICES)
         except OSError as error:
             raise GroundError(f"no room for a node on this machine: {error}") from error
         _live(home, Plan(**json.loads(plan)), network)
