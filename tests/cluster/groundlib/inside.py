@@ -47,7 +47,7 @@ def furnish(home: Path, outside: int, group: str, services: str) -> Network:
     for place in (Path("/run"), Path("/var/lib"), Path("/var/log")):
         _empty(place, keep)
     _pretend_tunables(home / "node" / "tunables")
-    network = _connect(outside)
+    network = _connect(outside, group)
     # A packet needs a route before kube-proxy sees it. All else ends here, at once and not by a time-out.
     _ip("route", "add", services, "via", network.host)
     _ip("route", "add", "unreachable", "default")
@@ -100,8 +100,9 @@ def _pretend_tunables(directory: Path) -> None:
         mount(str(pretended), Path("/proc/sys", name), "", MS_BIND)
 
 
-def _connect(outside: int) -> Network:
-    """A pair of interfaces, one on each side. The name of the machine's one claims the subnet."""
+def _connect(outside: int, group: str) -> Network:
+    """A pair of interfaces, one on each side. The name of the machine's one claims the subnet, and its alias says whose
+    it is."""
     taken = _taken(outside)
     subnets = RANGE.num_addresses // 4
     for index in random.SystemRandom().sample(range(subnets), 100):
@@ -115,7 +116,7 @@ def _connect(outside: int) -> Network:
             continue
         on_the_machine = ("nsenter", f"--net=/proc/self/fd/{outside}")
         _ip("address", "add", f"{host}/30", "dev", name, through=on_the_machine, outside=outside)
-        _ip("link", "set", name, "up", through=on_the_machine, outside=outside)
+        _ip("link", "set", name, "alias", group, "up", through=on_the_machine, outside=outside)
         _ip("link", "set", "lo", "up")
         _ip("address", "add", f"{node}/30", "dev", "eth0")
         _ip("link", "set", "eth0", "up")

@@ -5,8 +5,8 @@ started them. In namespaces of its own (network, mounts, processes, IPC, control
 that with the namespaces' first process, even when the launcher is killed by SIGKILL: then this process dies of
 it, too. Two grounds with nodes do not see each other, and no setting of the machine is changed.
 
-What outlives its processes are control groups and files. A small process on the outside, the undertaker, waits for
-the launcher's end, however that comes, and removes them.
+What outlives its processes are control groups, files, and for minutes a network in which a connection was open. A
+small process on the outside, the undertaker, waits for the launcher's end, however that comes, and removes them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Callable
 
 from . import cgroups
 from .processes import die_with
@@ -33,6 +34,7 @@ def enclose(home: Path, claim: int, plan: str) -> int:
     of the directory: it stays taken until the undertaker is done with it."""
     for group in cgroups.abandoned():
         cgroups.remove(group)
+    _disconnect(lambda owner: owner.startswith(cgroups.PREFIX) and not Path("/proc", owner.rpartition("-")[2]).exists())
     undertaker = _undertaker(home, claim)
     parent = os.getpid()
     outside = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -72,8 +74,17 @@ def bury(home: Path, launcher: int) -> int:
         if not left or time.monotonic() > deadline:
             break
         time.sleep(0.02)
+    _disconnect(lambda owner: owner == name)
     shutil.rmtree(home / "node", ignore_errors=True)
     return 1 if left else 0
+
+
+def _disconnect(is_gone: Callable[[str], bool]) -> None:
+    """Remove the machine's end of the pairs whose owners are gone; the other end goes with it."""
+    listed = subprocess.run(["ip", "-json", "link", "show"], capture_output=True, text=True).stdout
+    for link in json.loads(listed or "[]"):
+        if is_gone(link.get("ifalias", "")):
+            subprocess.run(["ip", "link", "delete", link["ifname"]], capture_output=True)
 
 
 def _undertaker(home: Path, claim: int) -> subprocess.Popen[bytes]:

@@ -216,7 +216,10 @@ class NodeLife(unittest.TestCase):
         one, other = self.start("--no-aws"), self.start("--no-aws")
         self.assertNotEqual(one.told["node"]["address"], other.told["node"]["address"])
         for ground in (one, other):
-            self.pod(ground, "it")
+            # A connection that nobody closes keeps a network alive, when all else is gone.
+            self.pod(ground, "it", image="pythonOnly", command=["python3", "-c", (
+                "import os, socket, time; it = socket.create_connection((os.environ['KUBERNETES_SERVICE_HOST'], 443)); "
+                "time.sleep(1000)")])
         self.assertEqual(settings, _settings_of_the_machine())
 
         before = _remains(one)
@@ -247,10 +250,11 @@ class NodeLife(unittest.TestCase):
             self.assertEqual(up.returncode, 1)
             self.assertTrue(up.stderr.startswith("ground: a node needs containerd"), up.stderr)
 
-    def pod(self, ground: Running, name: str) -> None:
+    def pod(self, ground: Running, name: str, image: str = "pause", **container: Any) -> None:
         ground.kubectl("create", "-f", "-", given={
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [
-                {"name": "it", "image": ground.told["node"]["images"]["pause"], "imagePullPolicy": "Never"}]}})
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [{
+                "name": "it", "image": ground.told["node"]["images"][image], "imagePullPolicy": "Never",
+                **container}]}})
         eventually("the pod running", lambda: ground.get("pod", name)["status"]["phase"] == "Running", seconds=60)
 
 
