@@ -127,7 +127,8 @@ pub fn render(
 /// The same keys without any value of a session. SDKs must fail with it rather than fall back to the node's role: the
 /// variables read [`WITHDRAWN`], which AWS refuses, and `credential_process` fails and prints `reason`. A pod that
 /// read its `config` before keeps running the old command, so what that prints must be no credential either: without
-/// an access key, SDKs report a broken process provider and ask again at the next call.
+/// an access key, SDKs report a broken process provider and ask again at the next call. The version is the one field that
+/// botocore quotes ("Unsupported version '…' for credential process"), so the reason stands there.
 ///
 /// # Errors
 /// If a value cannot stand in an AWS configuration file; nothing is rendered then.
@@ -139,7 +140,7 @@ pub fn render_withdrawn(rendering: &Rendering, reason: Reason) -> Result<Content
         expiration: Some(WITHDRAWN),
         api_key: rendering.dss.as_ref().is_some_and(|dss| dss.with_key).then_some(WITHDRAWN),
     };
-    let process = serde_json::json!({"Version": 1, "Error": format!("{WITHDRAWN} by keyturn: {reason}")});
+    let process = serde_json::json!({"Version": format!("{WITHDRAWN} by keyturn: {reason}")});
     let process = serde_json::to_vec_pretty(&process).unwrap_or_default();
     assemble(rendering, &values, &process, &format!("sh -c 'echo {WITHDRAWN} by keyturn: {reason} >&2; exit 1'"))
 }

@@ -1,4 +1,4 @@
-//! Doubles of the servers that keyturn talks to: the Kubernetes API server, AWS STS and Dataiku DSS.
+//! Doubles of the servers that keyturn talks to: the Kubernetes API server, AWS STS and S3, and Dataiku DSS.
 //!
 //! They fake the wire and not the types: the real `kube` client, the real AWS SDK and an HTTP
 //! client talk to them, so that what the operator sends and how it reads an answer is tested too.
@@ -21,5 +21,6 @@
 pub mod apiserver;
 pub mod dss;
 pub mod rules;
+pub mod s3;
 pub mod sts;
 pub mod wire;

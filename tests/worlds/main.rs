@@ -1,11 +1,12 @@
-//! One test binary, two worlds.
+//! One test binary, three worlds.
 //!
 //! * [`simulated`]: the whole operator over an in-process API server and an STS double, under a paused clock. One
 //!   history in milliseconds; faults, races and crash points on demand.
 //! * [`real`]: the operator's binary as a process, with the chart's ServiceAccount and RBAC, on a real control plane
 //!   and a real AWS API (`tests/cluster`).
+//! * [`node`]: the operator's image, installed by the chart, and pods under a kubelet.
 //!
-//! Both speak the vocabulary of [`fixtures`]. Beside them: what has to agree with the code ([`architecture`],
+//! All speak the vocabulary of [`fixtures`]. Beside them: what has to agree with the code ([`architecture`],
 //! [`generated`]).
 
 #![allow(
@@ -27,6 +28,7 @@ mod architecture;
 mod doubles;
 mod fixtures;
 mod generated;
+mod node;
 mod over_tls;
 mod real;
 mod simulated;

@@ -109,10 +109,12 @@ def _buildah(place: str, command: str, *args: str) -> None:
 
 def _images(draft: Path) -> list[Image]:
     python, tools = python_layer(draft / "python.tar"), tools_layer(draft / "tools.tar")
+    with_shell = Layer(draft / "with-shell.tar")
+    with_shell.file("/usr/bin/sdk-go", gobuild.path_of("sdk-go"), 0o755)
     start_python = {"Env": [PATH, "PYTHONUNBUFFERED=1"], "Cmd": ["python3"]}
     return [
         Image(NAMES["pause"], [_programs(draft, "pause")], {"Entrypoint": ["/pause"]}),
-        Image(NAMES["python"], [python, tools], start_python),
+        Image(NAMES["python"], [python, tools, with_shell.done()], start_python),
         Image(NAMES["pythonOnly"], [python], start_python),
         Image(NAMES["sdkGo"], [_programs(draft, "sdk-go", "cat")], {"Env": [PATH], "Entrypoint": ["/usr/bin/sdk-go"]}),
     ]

@@ -3,7 +3,7 @@
 
 use super::{
     aws_admin::role_for,
-    ground::{eventually, run},
+    ground::{eventually, real_time, run},
     install::Install,
 };
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
     },
     fixtures::instance,
 };
-use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use keyturn::api::{DssInstance, DssInstanceSpec};
 use kube::{
@@ -152,9 +151,4 @@ pub async fn endpoint(install: &Install<'_>, config: &str, variables: &[(&str, S
     command.args(&install.aws.buckets).envs(variables.iter().map(|(name, value)| (name, value)));
     let said = tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
     serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the real world has real time")]
-fn real_time() -> Timestamp {
-    Timestamp::now()
 }

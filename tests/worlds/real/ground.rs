@@ -47,6 +47,39 @@ pub struct Reached {
     pub bin: Programs,
     /// Absent without an AWS.
     pub aws: Option<Aws>,
+    /// Absent without a node.
+    pub node: Option<Node>,
+}
+
+/// The node.
+#[derive(Debug, Deserialize)]
+pub struct Node {
+    /// Where pods reach this process.
+    pub host: String,
+    /// What pods can be made of.
+    pub images: Images,
+    /// What plays the node's own role.
+    pub metadata: Metadata,
+}
+
+/// The names of images (`tests/cluster`).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Images {
+    /// Python with boto3, Dataiku's client and the AWS CLI; `sh` and `cat`.
+    pub python: String,
+    /// The same without `sh` and `cat`.
+    pub python_only: String,
+    /// A program with the AWS SDK for Go; `cat`.
+    pub sdk_go: String,
+}
+
+/// The credentials of the node, for all who ask.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// By this key a call is known that fell back to them.
+    pub access_key_id: String,
 }
 
 /// Where the programs are.
@@ -99,6 +132,11 @@ impl Ground {
     /// One without our resources and without an AWS.
     pub fn bare() -> Self {
         Self::start(&["--no-aws"])
+    }
+
+    /// One with a node, on which pods run; the node has a role of its own.
+    pub fn with_node() -> Self {
+        Self::start(&["--crds", "crds", "--node", "--node-role"])
     }
 
     fn start(options: &[&str]) -> Self {
@@ -232,6 +270,12 @@ struct AuditObject {
 #[derive(Deserialize)]
 struct AuditStatus {
     code: u16,
+}
+
+/// The time.
+#[expect(clippy::disallowed_methods, reason = "the real world has real time")]
+pub fn real_time() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Runs a command that has to succeed; its standard output.

@@ -55,15 +55,20 @@ pub struct AwsAccount {
 impl<'a> Install<'a> {
     /// A release that serves one namespace of its own on the shared ground.
     pub async fn scoped() -> Install<'static> {
-        Install::new(Ground::shared(), true).await
+        Install::new(Ground::shared(), true, &[]).await
+    }
+
+    /// The same on a ground of the test's choice, with more values.
+    pub async fn of_some_namespaces(ground: &'a Ground, values: &[&str]) -> Self {
+        Self::new(ground, true, values).await
     }
 
     /// A release that serves all namespaces of `ground`, with the chart's defaults.
     pub async fn cluster_wide(ground: &'a Ground) -> Self {
-        Self::new(ground, false).await
+        Self::new(ground, false, &[]).await
     }
 
-    async fn new(ground: &'a Ground, scoped: bool) -> Self {
+    async fn new(ground: &'a Ground, scoped: bool, values: &[&str]) -> Self {
         let id = format!("t{}-{}", std::process::id(), number());
         let account = format!("{:06}{:06}", std::process::id() % 1_000_000, number());
         let (system, namespace, cluster) = (format!("keyturn-{id}"), format!("scoring-{id}"), format!("cluster-{id}"));
@@ -91,6 +96,9 @@ impl<'a> Install<'a> {
         if scoped {
             helm.args(["--set", &format!("watchNamespaces={{{namespace}}}")]);
             helm.args(["--set", "dss.adminKeySecrets={dss-admin}"]);
+        }
+        for value in values {
+            helm.args(["--set", value]);
         }
         run(&mut helm);
         Self { ground, admin, system, namespace, cluster, account, aws, dir }

@@ -1,0 +1,97 @@
+//! A double of S3 that knows which sessions the double of STS handed out: it lists any bucket for whoever shows one that
+//! has not expired, and says what S3 says to everybody else. It does not verify signatures; a session's token has to be its
+//! own.
+
+use super::{
+    sts::Sts,
+    wire::{self, Clock, Listening},
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use jiff::SignedDuration;
+use std::{
+    collections::BTreeSet,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+/// A call that S3 got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Which bucket was listed.
+    pub bucket: String,
+    /// Whose key signed the call.
+    pub access_key_id: String,
+    /// The code of the error, if it was refused.
+    pub refused: Option<&'static str>,
+}
+
+/// S3. Clones are the same S3.
+#[derive(Clone)]
+pub struct S3 {
+    sts: Sts,
+    clock: Clock,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+impl S3 {
+    /// An S3 for the sessions of this STS.
+    pub fn new(sts: Sts, clock: Clock) -> Self {
+        Self { sts, clock, calls: Arc::default() }
+    }
+
+    /// Listens on TCP until the returned value is dropped. Port 0 takes a free one.
+    pub async fn serve(&self, addr: SocketAddr) -> io::Result<Listening> {
+        let router = Router::new().route("/{bucket}", get(list)).with_state(self.clone());
+        wire::serve(router, addr).await
+    }
+
+    /// The calls for a bucket, in the order of arrival.
+    pub fn calls(&self, bucket: &str) -> Vec<Call> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|call| call.bucket == bucket).cloned().collect()
+    }
+
+    /// The keys by which a bucket was listed.
+    pub fn keys(&self, bucket: &str) -> BTreeSet<String> {
+        let listed = self.calls(bucket).into_iter().filter(|call| call.refused.is_none());
+        listed.map(|call| call.access_key_id).collect()
+    }
+
+    fn check(&self, access_key_id: &str, token: &str) -> Option<&'static str> {
+        let Some(session) = self.sts.session(access_key_id) else { return Some("InvalidAccessKeyId") };
+        if session.session_token != token {
+            return Some("InvalidToken");
+        }
+        // A call that was signed in time is not refused because it travelled.
+        ((self.clock)() >= session.expiration + SignedDuration::from_secs(1)).then_some("ExpiredToken")
+    }
+}
+
+async fn list(State(s3): State<S3>, Path(bucket): Path<String>, headers: HeaderMap) -> Response {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let signed = text(header::AUTHORIZATION.as_str());
+    let access_key_id = signed.split_once("Credential=").and_then(|(_, rest)| rest.split_once('/'));
+    let access_key_id = access_key_id.map(|(key, _)| key.to_owned()).unwrap_or_default();
+    let refused = s3.check(&access_key_id, text("x-amz-security-token"));
+    s3.calls.lock().unwrap().push(Call { bucket: bucket.clone(), access_key_id, refused });
+    let (status, xml) = match refused {
+        None => (
+            StatusCode::OK,
+            format!(
+                "<ListBucketResult><Name>{bucket}</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>"
+            ),
+        ),
+        Some(code) => {
+            let status = if code == "InvalidAccessKeyId" { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+            (status, format!("<Error><Code>{code}</Code><Message>The provided token is no good.</Message></Error>"))
+        }
+    };
+    (status, [(header::CONTENT_TYPE, "application/xml")], xml).into_response()
+}

@@ -1,0 +1,59 @@
+//! Pods that list a bucket of their own name again and again, and what they said of it.
+
+use super::release::Release;
+use crate::real::ground::within;
+use serde::Deserialize;
+use std::time::Duration;
+
+const LOOP: &str = include_str!("loop.py");
+
+/// What a workload said of one call.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Said {
+    pub ok: bool,
+    #[serde(default)]
+    pub error: String,
+}
+
+/// The command of a pod that lists the bucket `name` by boto3.
+pub fn boto3(name: &str) -> [&str; 5] {
+    ["python3", "-c", LOOP, "boto3", name]
+}
+
+/// The same by the AWS CLI, which begins anew for each call.
+pub fn cli(name: &str) -> [&str; 5] {
+    ["python3", "-c", LOOP, "cli", name]
+}
+
+/// The same by the AWS SDK for Go.
+pub fn go(name: &str) -> [&str; 5] {
+    ["/usr/bin/sdk-go", "-bucket", name, "-every", "500ms"]
+}
+
+impl Release {
+    /// What a workload said so far.
+    pub fn said(&self, pod: &str) -> Vec<Said> {
+        self.log(pod).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits until a workload has listed its bucket with this many keys.
+    pub async fn until_it_has_used(&self, pod: &str, keys: usize, limit: Duration) {
+        within(limit, &format!("{pod} has used {keys} keys"), async || {
+            let used = self.s3.keys(pod).len();
+            if used >= keys { Ok(()) } else { Err(format!("{used}; {}", self.describe(pod).await)) }
+        })
+        .await;
+    }
+
+    /// Waits until a workload's last call went like this.
+    pub async fn until_it_says(&self, pod: &str, limit: Duration, wanted: impl Fn(&Said) -> bool) -> Said {
+        within(limit, &format!("{pod} says it"), async || {
+            let said = self.said(pod);
+            match said.last() {
+                Some(last) if wanted(last) => Ok(last.clone()),
+                last => Err(format!("{last:?}; {}", self.describe(pod).await)),
+            }
+        })
+        .await
+    }
+}

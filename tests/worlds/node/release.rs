@@ -1,0 +1,198 @@
+//! A release as people have it: `helm install` of the chart with the image of the Dockerfile. Its AWS are the doubles of
+//! STS and S3, in the test's own process, because sessions have to expire within a test.
+
+use crate::{
+    doubles::{
+        s3::S3,
+        sts::{Behaviour, Sts},
+        wire::Listening,
+    },
+    real::{
+        ground::{Ground, Node, eventually, real_time, run, run_with_input},
+        install::Install,
+    },
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{Api, ResourceExt, api::ListParams};
+use serde_json::{Value, json};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{Arc, OnceLock},
+};
+
+/// A release whose operator runs in pods.
+pub struct Release {
+    pub install: Install<'static>,
+    pub sts: Sts,
+    pub s3: S3,
+    /// Where pods reach S3.
+    pub s3_url: String,
+    _listening: [Listening; 2],
+}
+
+/// The cluster that the tests of this run share, with the operator's image in it.
+fn ground() -> &'static Ground {
+    static SHARED: OnceLock<Ground> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let image = operator_image();
+        let ground = Ground::with_node();
+        let dir = ground.at.kubeconfig.parent().unwrap();
+        run(tool().arg("load").arg(image).arg("--dir").arg(dir));
+        ground
+    })
+}
+
+fn tool() -> Command {
+    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/ground"))
+}
+
+/// The image of the Dockerfile, with a static program from a debug build: the one of a release takes minutes more.
+fn operator_image() -> &'static Path {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    run(Command::new(root.join("tests/cluster/operator-image")).current_dir(root));
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.cache/cluster/keyturn.oci.tar"))
+}
+
+impl Release {
+    /// Installed, with all replicas available. Sessions of its STS live this long, in seconds.
+    pub async fn with_sessions_of(seconds: i64, values: &[&str]) -> Self {
+        let ground = tokio::task::spawn_blocking(ground).await.unwrap();
+        let sts = Sts::new(Arc::new(real_time));
+        sts.always(Behaviour::Lifetime(seconds));
+        let s3 = S3::new(sts.clone(), Arc::new(real_time));
+        let anywhere = || ([0, 0, 0, 0], 0).into();
+        let listening = [sts.serve(anywhere()).await.unwrap(), s3.serve(anywhere()).await.unwrap()];
+        let [sts_url, s3_url] =
+            [&listening[0], &listening[1]].map(|it| format!("http://{}:{}", node(ground).host, it.addr().port()));
+        let own = [
+            format!("aws.stsEndpoint={sts_url}"),
+            "image.repository=localhost/keyturn".to_owned(),
+            "image.tag=dev".to_owned(),
+            "image.pullPolicy=Never".to_owned(),
+            "extraEnv[0].name=AWS_ACCESS_KEY_ID".to_owned(),
+            "extraEnv[0].value=AKIABASE".to_owned(),
+            "extraEnv[1].name=AWS_SECRET_ACCESS_KEY".to_owned(),
+            "extraEnv[1].value=base".to_owned(),
+        ];
+        let values: Vec<&str> = own.iter().map(String::as_str).chain(values.iter().copied()).collect();
+        let install = Install::of_some_namespaces(ground, &values).await;
+        let release = Self { install, sts, s3, s3_url, _listening: listening };
+        release.until_available().await;
+        release.until_pods_are_injected().await;
+        release
+    }
+
+    /// How the node is reached, and what images it has.
+    pub fn node(&self) -> &'static Node {
+        node(self.install.ground)
+    }
+
+    /// Waits until every replica of the operator is available, and none of a former revision is left.
+    pub async fn until_available(&self) {
+        let deployments: Api<Deployment> = Api::namespaced(self.install.admin.clone(), &self.install.system);
+        eventually("the operator is available", async || {
+            let deployment = deployments.get(&self.install.fullname()).await.map_err(|error| error.to_string())?;
+            let (wanted, status) = (deployment.spec.unwrap().replicas, deployment.status.unwrap_or_default());
+            let is_seen = status.observed_generation == deployment.metadata.generation;
+            let all = [status.replicas, status.updated_replicas, status.available_replicas];
+            if is_seen && all.map(|count| count.unwrap_or(0)) == [wanted.unwrap(); 3] {
+                return Ok(());
+            }
+            Err(format!("{status:?}\n{}", self.operator_log()))
+        })
+        .await;
+    }
+
+    /// Waits until the API server reaches the webhook through its Service, which the kubelet and kube-proxy first have to
+    /// learn of. Nothing is created.
+    pub async fn until_pods_are_injected(&self) {
+        eventually("pods are injected", async || {
+            let said = self.probe();
+            if said.contains("AWS_CONFIG_FILE") { Ok(()) } else { Err(said) }
+        })
+        .await;
+    }
+
+    /// A pod as it would be stored now.
+    pub fn probe(&self) -> String {
+        let probe = self.pod("probe", "none", &[]);
+        let mut command = self.install.ground.kubectl();
+        command.args(["-n", &self.install.namespace, "create", "--dry-run=server", "-o", "json", "-f", "-"]);
+        tokio::task::block_in_place(|| run_with_input(&mut command, &probe.to_string())).1
+    }
+
+    /// The pods of the operator.
+    pub async fn operator_pods(&self) -> Vec<Pod> {
+        let pods: Api<Pod> = Api::namespaced(self.install.admin.clone(), &self.install.system);
+        pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await.unwrap().items
+    }
+
+    /// The last that the operator's pods said.
+    pub fn operator_log(&self) -> String {
+        let label = "app.kubernetes.io/component=operator";
+        self.kubectl(&self.install.system, &["logs", "-l", label, "--prefix", "--tail=20"]).1
+    }
+
+    /// kubectl in a namespace: whether it succeeded, and what it said.
+    pub fn kubectl(&self, namespace: &str, arguments: &[&str]) -> (bool, String) {
+        let mut command = self.install.ground.kubectl();
+        command.args(["-n", namespace]).args(arguments);
+        tokio::task::block_in_place(|| run_with_input(&mut command, ""))
+    }
+
+    /// Creates an object in the users' namespace, as they do.
+    pub fn create(&self, object: &Value) {
+        let mut command = self.install.ground.kubectl();
+        command.args(["-n", &self.install.namespace, "create", "-f", "-"]);
+        let (ok, said) = tokio::task::block_in_place(|| run_with_input(&mut command, &object.to_string()));
+        assert!(ok, "{said}");
+    }
+
+    /// A pod of one container, which reaches S3 and asks for no credential.
+    pub fn plain_pod(&self, name: &str, image: &str, command: &[&str]) -> Value {
+        let env = json!([{"name": "AWS_ENDPOINT_URL", "value": self.s3_url}]);
+        let container =
+            json!({"name": "app", "image": image, "imagePullPolicy": "Never", "command": command, "env": env});
+        let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [container]});
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec})
+    }
+
+    /// The same, which asks for alice's.
+    pub fn pod(&self, name: &str, image: &str, command: &[&str]) -> Value {
+        let mut pod = self.plain_pod(name, image, command);
+        pod["metadata"]["annotations"] = json!({"keyturn.dev/aws-config": "alice"});
+        pod
+    }
+
+    /// What a pod wrote.
+    pub fn log(&self, pod: &str) -> String {
+        self.kubectl(&self.install.namespace, &["logs", pod]).1
+    }
+
+    /// A pod as it is now, for a message.
+    pub async fn describe(&self, pod: &str) -> String {
+        let pods: Api<Pod> = Api::namespaced(self.install.admin.clone(), &self.install.namespace);
+        let status = pods.get_opt(pod).await.unwrap().and_then(|pod| pod.status);
+        let last = self.kubectl(&self.install.namespace, &["logs", pod, "--tail=3"]).1;
+        format!("{}\n{last}", serde_json::to_string(&status).unwrap())
+    }
+
+    /// The name of the pod that leads.
+    pub async fn leader(&self) -> String {
+        let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
+            Api::namespaced(self.install.admin.clone(), &self.install.system);
+        eventually("somebody leads", async || {
+            let lease = leases.list(&ListParams::default()).await.unwrap().items.pop().ok_or("no lease")?;
+            let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+            let pods = self.operator_pods().await;
+            let pod = pods.iter().map(ResourceExt::name_any).find(|name| holder.starts_with(name.as_str()));
+            pod.ok_or("nobody")
+        })
+        .await
+    }
+}
+
+fn node(ground: &Ground) -> &Node {
+    ground.at.node.as_ref().expect("a ground with a node")
+}

@@ -1,0 +1,85 @@
+//! What this is all for: a pod that runs across rotations and never sees an expired credential; and how each SDK does.
+
+use super::{
+    loops::{self, Said},
+    release::Release,
+};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long sessions live here, in seconds. The kubelet looks every two seconds.
+const LIFETIME: i64 = 40;
+/// Six keys are five rotations.
+const KEYS: usize = 6;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a node: make test"]
+async fn pods_run_across_five_rotations_and_the_docs_say_which_sdks_do() {
+    let release = Release::with_sessions_of(LIFETIME, &[]).await;
+    release.install.apply_grant(|_| {}).await;
+    release.install.apply_config("alice", |_| {}).await;
+    release.install.until_ready_is("alice", "True/Issued").await;
+
+    let images = &release.node().images;
+    release.create(&release.pod("boto3", &images.python, &loops::boto3("boto3")));
+    release.create(&release.pod("cli", &images.python, &loops::cli("cli")));
+    release.create(&release.pod("sdk-go", &images.python, &loops::go("sdk-go")));
+    release.create(&release.pod("go-no-shell", &images.sdk_go, &loops::go("go-no-shell")));
+    release.create(&release.pod("no-cat", &images.python_only, &loops::boto3("no-cat")));
+    let mut keys_file = release.pod("keys-file", &images.python_only, &loops::boto3("keys-file"));
+    let at = json!({"name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/var/run/secrets/keyturn/credentials"});
+    keys_file["spec"]["containers"][0]["env"].as_array_mut().unwrap().push(at);
+    release.create(&keys_file);
+    let mut by_variables = release.plain_pod("variables", &images.python, &loops::boto3("variables"));
+    let variables = by_variables["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"] {
+        variables.push(json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "alice-aws", "key": name}}}));
+    }
+    release.create(&by_variables);
+
+    for pod in ["boto3", "cli", "sdk-go"] {
+        release.until_it_has_used(pod, KEYS, Duration::from_secs(400)).await;
+    }
+    let rows = [
+        ("boto3 (Python), one client", "`sh`, `cat`", "boto3"),
+        ("AWS CLI, a process for each call", "`sh`, `cat`", "cli"),
+        ("AWS SDK for Go v2, one client", "`sh`, `cat`", "sdk-go"),
+        ("AWS SDK for Go v2, one client", "`cat`, no `sh`", "go-no-shell"),
+        ("boto3, one client", "neither", "no-cat"),
+        ("boto3, one client, `AWS_SHARED_CREDENTIALS_FILE`", "any", "keys-file"),
+        ("boto3, one client, variables from the Secret", "any", "variables"),
+    ];
+    let row = |(sdk, image, pod)| format!("| {sdk} | {image} | {} |", what_became_of(&release.said(pod)));
+    let table = rows.map(row).join("\n");
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pods.md")).unwrap();
+    assert!(
+        docs.contains(&table),
+        "docs/pods.md says something else than was seen:\n{table}\n{}",
+        release.operator_log()
+    );
+    for pod in ["boto3", "cli", "sdk-go"] {
+        let refused = release.s3.calls(pod).into_iter().find(|call| call.refused.is_some());
+        assert_eq!(refused, None, "{pod}");
+    }
+}
+
+/// How a workload fared over all rotations.
+fn what_became_of(said: &[Said]) -> String {
+    let Some(first) = said.iter().find(|said| !said.ok) else {
+        return "follows every renewal: no call failed".to_owned();
+    };
+    let code = [
+        "ExpiredToken",
+        "CredentialRetrievalError",
+        "executable file not found",
+        "FileNotFoundError",
+        "NoCredentialsError",
+    ];
+    let code = code.into_iter().find(|code| first.error.contains(code)).unwrap_or(&first.error);
+    let (well, after) = said.split_at(said.iter().position(|said| !said.ok).unwrap_or_default());
+    assert!(after.iter().all(|said| !said.ok), "it works, and does not, and works: {said:?}");
+    match well {
+        [] => format!("gets no credential, and takes no other: `{code}`"),
+        _ => format!("works until the session that it started with ends: `{code}`"),
+    }
+}

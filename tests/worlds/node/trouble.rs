@@ -1,0 +1,110 @@
+//! What running pods see when something is taken away: the operator for a while, a grant, a pod of the operator's.
+
+use super::{loops, release::Release};
+use crate::real::{
+    ground::{eventually, run},
+    install::Install,
+};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long a session of these tests lives, in seconds.
+const LIFETIME: i64 = 40;
+const SOON: Duration = Duration::from_secs(90);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a node: make test"]
+async fn a_running_pod_loses_what_is_withdrawn_is_told_why_and_takes_no_other_identity() {
+    let release = Release::with_sessions_of(LIFETIME, &[]).await;
+    let install = &release.install;
+    alice_runs(&release).await;
+
+    suspend(install, true).await;
+    let said = release.until_it_says("app", SOON, |said| !said.ok).await;
+    assert!(said.error.contains("WITHDRAWN by keyturn: Suspended"), "{}", said.error);
+    let (_, fresh) = release.kubectl(&install.namespace, &["exec", "app", "--", "aws", "s3", "ls", "s3://app"]);
+    assert!(fresh.contains("WITHDRAWN by keyturn: Suspended"), "{fresh}");
+    suspend(install, false).await;
+    release.until_it_says("app", SOON, |said| said.ok).await;
+
+    install.grants().delete(&install.namespace, &kube::api::DeleteParams::default()).await.unwrap();
+    let said = release.until_it_says("app", SOON, |said| !said.ok).await;
+    assert!(said.error.contains("WITHDRAWN by keyturn: NotGranted"), "{}", said.error);
+    install.apply_grant(|_| {}).await;
+    release.until_it_says("app", SOON, |said| said.ok).await;
+
+    let node_s = &release.node().metadata.access_key_id;
+    let fell_back = release.s3.calls("app").into_iter().find(|call| call.access_key_id == *node_s);
+    assert_eq!(fell_back, None, "the node's own role was there for the taking");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a node: make test"]
+async fn pods_outlive_an_operator_that_is_away_until_their_session_ends_and_recover_by_themselves() {
+    let release = Release::with_sessions_of(LIFETIME, &[]).await;
+    alice_runs(&release).await;
+    let scale = |replicas: &str| {
+        let deployment = format!("deployment/{}", release.install.fullname());
+        let (ok, said) = release.kubectl(&release.install.system, &["scale", &deployment, replicas]);
+        assert!(ok, "{said}");
+    };
+    scale("--replicas=0");
+    let used = release.s3.keys("app").len();
+    let said = release.until_it_says("app", SOON, |said| !said.ok).await;
+    assert!(said.error.contains("expired"), "it worked until its session ended: {}", said.error);
+    assert!(release.s3.keys("app").len() <= used + 1);
+    scale("--replicas=2");
+    release.until_it_says("app", SOON, |said| said.ok).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a node: make test"]
+async fn an_upgrade_and_a_killed_leader_miss_no_pod_and_cost_no_session() {
+    let release = Release::with_sessions_of(3_600, &[]).await;
+    let install = &release.install;
+    alice_runs(&release).await;
+    assert_eq!(release.sts.count(), 1);
+
+    let first = release.leader().await;
+    let mut helm = install.ground.helm();
+    helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &install.system, "--reuse-values"]);
+    helm.args(["--set", "podAnnotations.revision=two", "--wait=watcher"]);
+    let upgrading = tokio::task::spawn_blocking(move || run(&mut helm));
+    let mut probes = 0;
+    while !upgrading.is_finished() {
+        let said = release.probe();
+        assert!(said.contains("AWS_CONFIG_FILE"), "a pod was missed: {said}");
+        probes += 1;
+    }
+    upgrading.await.unwrap();
+    assert!(probes > 3, "{probes} pods during the upgrade");
+    release.until_available().await;
+    let second = release.leader().await;
+    assert_ne!(first, second);
+
+    let (ok, said) = release.kubectl(&install.system, &["delete", "pod", &second, "--grace-period=0", "--force"]);
+    assert!(ok, "{said}");
+    eventually("another leads", async || {
+        let leader = release.leader().await;
+        if leader == second { Err(leader) } else { Ok(()) }
+    })
+    .await;
+    install.apply_config("bob", |_| {}).await;
+    install.until_ready_is("bob", "True/Issued").await;
+    assert_eq!(release.sts.count(), 2, "alice's session is still the first");
+}
+
+/// alice has a credential, and a pod `app` that uses it.
+async fn alice_runs(release: &Release) {
+    release.install.apply_grant(|_| {}).await;
+    release.install.apply_config("alice", |_| {}).await;
+    release.install.until_ready_is("alice", "True/Issued").await;
+    release.create(&release.pod("app", &release.node().images.python, &loops::boto3("app")));
+    release.until_it_has_used("app", 1, SOON).await;
+}
+
+async fn suspend(install: &Install<'_>, suspend: bool) {
+    let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+    install.configs().patch("alice", &PatchParams::default(), &patch).await.unwrap();
+}
