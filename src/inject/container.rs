@@ -41,6 +41,8 @@ pub(super) struct Container<'a> {
 /// What is added to a container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Addition {
+    /// Whether the container has the Secret then, by our doing or by its author's.
+    pub given: bool,
     pub mount: Option<VolumeMount>,
     pub env: Vec<EnvVar>,
     pub warning: Option<String>,
@@ -66,7 +68,7 @@ pub(super) fn addition(container: &Container<'_>, wanted: &Wanted, volume: &str)
         read_only: Some(true),
         ..VolumeMount::default()
     });
-    Addition { mount, env: variables(container.env, wanted), warning: own_way(container, wanted) }
+    Addition { given: true, mount, env: variables(container.env, wanted), warning: own_way(container, wanted) }
 }
 
 fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {

@@ -25,6 +25,8 @@ const VOLUME: &str = "keyturn";
 pub(super) struct Injection {
     /// The config whose Secret the pod gets, if any.
     pub config: Option<String>,
+    /// Whether a container has the Secret then, by our doing or by its author's.
+    pub given: bool,
     /// What is added; empty if nothing is.
     pub patch: Patch,
     /// What its author should know.
@@ -59,15 +61,14 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
             draft.container(kind, index, Container { name: &it.name, env, mounts }, &wanted, &volume);
         }
     }
-    if !draft.operations.is_empty() {
-        if there.is_none() {
-            draft.append(&["spec", "volumes"], volumes.is_empty(), vec![secret_volume(&volume, &wanted.secret)]);
-        }
-        if !annotations.contains_key(POD_INJECTED) {
-            draft.mark(&wanted.config, metadata.annotations.is_none());
-        }
+    if !draft.operations.is_empty() && there.is_none() {
+        draft.append(&["spec", "volumes"], volumes.is_empty(), vec![secret_volume(&volume, &wanted.secret)]);
     }
-    Injection { config: Some(wanted.config), patch: Patch(draft.operations), warnings: draft.warnings }
+    // Also where its author had added all of it: who bears no mark is looked for as one that was missed.
+    if draft.given && !annotations.contains_key(POD_INJECTED) {
+        draft.mark(&wanted.config, metadata.annotations.is_none());
+    }
+    draft.injection(wanted.config)
 }
 
 /// What is added to the containers with which a running pod is debugged. Its volumes are fixed, so only a pod that got
@@ -80,7 +81,7 @@ pub(super) fn ephemeral_containers(pod: &Pod, before: Option<&Pod>) -> Injection
         let (env, mounts) = (it.env.as_deref().unwrap_or_default(), it.volume_mounts.as_deref().unwrap_or_default());
         draft.container("ephemeralContainers", index, Container { name: &it.name, env, mounts }, &wanted, volume);
     }
-    Injection { config: Some(wanted.config), patch: Patch(draft.operations), warnings: draft.warnings }
+    draft.injection(wanted.config)
 }
 
 fn ephemeral(pod: &Pod) -> &[EphemeralContainer] {
@@ -121,13 +122,15 @@ fn secret_volume(name: &str, secret: &str) -> Volume {
 /// A patch in the making.
 #[derive(Default)]
 struct Draft {
+    given: bool,
     operations: Vec<PatchOperation>,
     warnings: Vec<String>,
 }
 
 impl Draft {
     fn container(&mut self, kind: &str, index: usize, of: Container<'_>, wanted: &Wanted, volume: &str) {
-        let Addition { mount, env, warning } = addition(&of, wanted, volume);
+        let Addition { given, mount, env, warning } = addition(&of, wanted, volume);
+        self.given |= given;
         self.warnings.extend(warning);
         let index = index.to_string();
         let at = |list: &'static str| ["spec", kind, &index, list].map(str::to_owned);
@@ -154,6 +157,11 @@ impl Draft {
             return self.add(PointerBuf::from_tokens(["metadata", "annotations"]), json!({POD_INJECTED: config}));
         }
         self.add(PointerBuf::from_tokens(["metadata", "annotations", POD_INJECTED]), json!(config));
+    }
+
+    fn injection(self, config: String) -> Injection {
+        let (patch, warnings) = (Patch(self.operations), self.warnings);
+        Injection { config: Some(config), given: self.given, patch, warnings }
     }
 
     fn add(&mut self, path: PointerBuf, value: Value) {

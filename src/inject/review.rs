@@ -59,7 +59,7 @@ pub(super) fn answer(body: &[u8], configs: &ConfigsOf) -> Result<(Vec<u8>, Outco
     let injection = injection(&request, configs)?;
     let outcome = match (&injection.config, injection.patch.0.is_empty()) {
         (_, false) => Outcome::Injected,
-        (Some(_), true) if !injection.warnings.is_empty() => Outcome::Declined,
+        (Some(_), true) if !injection.given && !injection.warnings.is_empty() => Outcome::Declined,
         _ => Outcome::Untouched,
     };
     let mut response = AdmissionResponse::from(&request);

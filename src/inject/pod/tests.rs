@@ -120,6 +120,24 @@ fn a_volume_of_the_author_s_is_used_if_it_is_the_whole_secret_and_its_name_is_ne
 }
 
 #[test]
+fn who_has_all_of_it_by_hand_is_marked_and_who_has_no_room_for_it_is_not() {
+    let configs = [config("alice", None)];
+    let (mut by_hand, _) = injected(&annotated("alice"), &configs);
+    by_hand["metadata"]["annotations"] = json!({"keyturn.dev/aws-config": "alice"});
+    let (after, injection) = injected(&by_hand, &configs);
+    assert_eq!(after["metadata"]["annotations"]["keyturn.dev/injected"], "alice");
+    assert_eq!((after["spec"].clone(), injection.given), (by_hand["spec"].clone(), true));
+
+    let mut no_room = annotated("alice");
+    no_room["spec"] = json!({"containers": [{"name": "app", "volumeMounts": [
+        {"name": "mine", "mountPath": "/var/run/secrets/keyturn"}
+    ]}], "volumes": [{"name": "mine", "emptyDir": {}}]});
+    let (after, injection) = injected(&no_room, &configs);
+    assert_eq!((after, injection.given), (no_room, false));
+    assert!(injection.warnings[0].contains("mounts something else"), "{:?}", injection.warnings);
+}
+
+#[test]
 fn the_image_of_a_static_pod_is_left_alone_since_it_may_name_no_secret() {
     let annotations = json!({"keyturn.dev/aws-config": "alice", "kubernetes.io/config.mirror": "x"});
     let mirror = pod(&json!({"annotations": annotations}));
