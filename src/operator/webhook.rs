@@ -1,5 +1,6 @@
 //! The webhook of a replica: every replica serves it, the leader keeps its certificate.
 
+use super::AbortOnDrop;
 use crate::{
     certificate::{Followed, Kept, follow},
     inject::{
@@ -38,7 +39,7 @@ pub(super) struct Served {
     /// What it waits for.
     pub followed: Followed,
     /// Serves it; does not end by itself.
-    pub serving: tokio::task::JoinHandle<()>,
+    serving: AbortOnDrop,
     handle: Handle<SocketAddr>,
 }
 
@@ -61,22 +62,26 @@ impl WebhookSettings {
                 tracing::error!(%error, "the webhook ended");
             }
         };
-        let serving = tokio::spawn(async move {
+        let serving = AbortOnDrop(tokio::spawn(async move {
             tokio::select! {
                 () = following => {}
                 () = serving => {}
             }
-        });
+        }));
         Served { followed, serving, handle }
     }
 }
 
 impl Served {
     /// Answers a moment longer, and ends.
-    pub(super) async fn end(self) {
+    pub(super) async fn end(mut self) {
+        // Nobody is answered before there is a certificate, and one may never come.
+        if self.followed.missing().is_some() {
+            return;
+        }
         tokio::time::sleep(LINGER).await;
         end(&self.handle);
-        let _ = self.serving.await;
+        let _ = (&mut self.serving.0).await;
     }
 }
 
