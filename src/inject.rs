@@ -7,6 +7,8 @@
 //!                 bounds      values    Secret     mark     variables     (all but the server: pure)
 //! ```
 //!
+//! Who asked and bears no mark was [`Missed`]: the leader looks for such pods from time to time.
+//!
 //! What holds for every pod: nothing of it is removed or changed, only added to; what its author set wins, and is said
 //! where it keeps the person's credential from being used; injecting twice is injecting once.
 //!
@@ -15,9 +17,12 @@
 
 mod choose;
 mod container;
+mod missed;
 mod pod;
 mod review;
 pub mod server;
+
+pub use missed::{Count, Missed, is_looked_at};
 
 use crate::api::AwsConfig;
 use std::sync::Arc;

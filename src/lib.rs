@@ -28,7 +28,7 @@
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
-//! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `digest`, `directory`, `dss`, `metrics`, `secret` |
+//! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `digest`, `directory`, `dss`, `inject`, `metrics`, `secret` |
 //! | [`controller`] | which object is looked at when | `api`, `cluster`, `directory`, `reconcile` |
 //! | [`leader`] | which replica leads: who holds the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
@@ -43,8 +43,8 @@
 //!
 //! # What holds everywhere
 //!
-//! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `inject::{choose, container, pod,
-//!   review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}` hold no client, read no clock and no
+//! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `inject::{choose, container, missed,
+//!   pod, review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}` hold no client, read no clock and no
 //!   environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.

@@ -24,6 +24,7 @@ pub struct Metrics {
     remaining_min: Gauge,
     reviews: Family<ReviewLabels, Counter>,
     review_seconds: Histogram,
+    pods_missed: Gauge,
     leader: Gauge,
 }
 
@@ -97,6 +98,7 @@ impl Metrics {
         let remaining_min = Gauge::default();
         let reviews = Family::<ReviewLabels, Counter>::default();
         let review_seconds = Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0]);
+        let pods_missed = Gauge::default();
         let leader = Gauge::default();
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("issues", "Attempts to issue a credential", issues.clone());
@@ -119,6 +121,11 @@ impl Metrics {
             "How long the webhook took to answer, in seconds",
             review_seconds.clone(),
         );
+        registry.register(
+            "pods_missed",
+            "Pods that ask for a Secret and have not got it, as the leader last saw",
+            pods_missed.clone(),
+        );
         registry.register("leader", "Whether this replica leads: 1 or 0", leader.clone());
         registry.register("build", "The release that is running", build);
         Self {
@@ -131,6 +138,7 @@ impl Metrics {
             remaining_min,
             reviews,
             review_seconds,
+            pods_missed,
             leader,
         }
     }
@@ -169,6 +177,11 @@ impl Metrics {
     pub fn reviewed(&self, outcome: &'static str, took: Duration) {
         self.reviews.get_or_create(&ReviewLabels { outcome }).inc();
         self.review_seconds.observe(took.as_secs_f64());
+    }
+
+    /// So many pods ask for a Secret and have not got it.
+    pub fn pods_missed(&self, count: usize) {
+        self.pods_missed.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// This replica leads.

@@ -1,5 +1,6 @@
 //! The operator, assembled: what `keyturn run` starts, and what tests start over another wire and another clock.
 
+mod sweep;
 mod webhook;
 mod work;
 
@@ -102,7 +103,7 @@ impl Operator {
         shutdown: impl Future<Output = ()> + Send + Sync + 'static,
     ) -> Result<(), Lost> {
         let metrics = Metrics::new();
-        let memory = Arc::new(Memory::default());
+        let memory = Arc::new(if self.webhook.is_some() { Memory::default() } else { Memory::without_webhook() });
         let (shared, shared_writers, instance_looks) = Shared::new();
         let all = self.namespaces.is_empty();
         let scopes: Vec<Option<String>> =
@@ -111,6 +112,7 @@ impl Operator {
         let scopes: Vec<Scope> = scopes.into_iter().map(|namespace| Scope::new(namespace, &shared)).collect();
         let views: Arc<[Views]> = scopes.iter().map(Scope::views).collect();
         let kept = self.webhook.as_ref().and_then(WebhookSettings::kept);
+        let webhook_namespace = self.webhook.as_ref().map(|webhook| webhook.namespace.clone());
         let webhook = self.webhook.map(|webhook| {
             let configs = webhook::configs_of(served.into_iter().zip(views.iter().cloned()).collect());
             webhook.serve(self.client.clone(), configs, metrics.clone())
@@ -158,6 +160,7 @@ impl Operator {
             looks,
             instance_looks,
             kept,
+            webhook_namespace,
         };
         let leading = work.lead(self.lease, shutdown.clone());
         let Some(webhook) = webhook else { return leading.await };

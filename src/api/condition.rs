@@ -14,6 +14,8 @@ pub enum ConditionType {
     Ready,
     /// Renewal fails while the credential is still valid. Present only while it is so.
     RenewalFailing,
+    /// Pods asked for the Secret and have not got it. Present only while there are such pods.
+    PodsMissed,
     /// An `AwsRole`: its config could use it as it now asks.
     Usable,
     /// A `DssInstance`: it answers.
@@ -24,11 +26,12 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order in which they stand in status.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,
         Self::RenewalFailing,
+        Self::PodsMissed,
         Self::Usable,
         Self::Reachable,
         Self::Authorized,
@@ -42,6 +45,7 @@ impl ConditionType {
             Self::Issued => "Issued",
             Self::Ready => "Ready",
             Self::RenewalFailing => "RenewalFailing",
+            Self::PodsMissed => "PodsMissed",
             Self::Usable => "Usable",
             Self::Reachable => "Reachable",
             Self::Authorized => "Authorized",
@@ -60,6 +64,9 @@ impl ConditionType {
             Self::RenewalFailing => {
                 "Renewal fails while the credential is still valid, so pods still work. Present only while it is so."
             }
+            Self::PodsMissed => {
+                "Pods ask for the Secret and have not got it mounted; the message names them. Present only while it is so."
+            }
             Self::Usable => {
                 "The AwsConfig that this AwsRole names could use it as it now asks, whether or not it does (`status.active`)."
             }
@@ -74,7 +81,7 @@ impl ConditionType {
     #[must_use]
     pub fn kind(self) -> &'static str {
         match self {
-            Self::Accepted | Self::Issued | Self::Ready | Self::RenewalFailing => "AwsConfig",
+            Self::Accepted | Self::Issued | Self::Ready | Self::RenewalFailing | Self::PodsMissed => "AwsConfig",
             Self::Usable => "AwsRole",
             Self::Reachable | Self::Authorized => "DssInstance",
         }
@@ -152,6 +159,7 @@ mod tests {
                 | ConditionType::Issued
                 | ConditionType::Ready
                 | ConditionType::RenewalFailing
+                | ConditionType::PodsMissed
                 | ConditionType::Usable
                 | ConditionType::Reachable
                 | ConditionType::Authorized => ConditionType::Authorized,

@@ -72,13 +72,15 @@ pub enum Reason {
     DssConnectionDenied,
     /// DSS says that the API key is somebody else's.
     DssUserMismatch,
+    /// Pods ask for the Secret of an `AwsConfig` and have not got it mounted.
+    NotInjected,
     /// An error that has no better name.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of the list above.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -110,6 +112,7 @@ impl Reason {
         Self::DssPropertyMissing,
         Self::DssConnectionDenied,
         Self::DssUserMismatch,
+        Self::NotInjected,
         Self::Internal,
     ];
 
@@ -186,6 +189,7 @@ mod tests {
                 | Reason::DssPropertyMissing
                 | Reason::DssConnectionDenied
                 | Reason::DssUserMismatch
+                | Reason::NotInjected
                 | Reason::Internal => Reason::Internal,
             };
             assert_eq!((reason as usize, Reason::ALL.len()), (at, last as usize + 1));

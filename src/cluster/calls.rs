@@ -1,11 +1,14 @@
 //! What we ask of the API server: few calls, each bounded in time, each failing with one line that names the object.
 
 use crate::api::{AwsConfig, AwsRole, DssInstance, names};
-use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
+use k8s_openapi::api::{
+    core::v1::{Pod, Secret},
+    events::v1::Event,
+};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
-    core::PartialObjectMeta,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    core::{ObjectList, PartialObjectMeta},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, time::Duration};
@@ -14,6 +17,10 @@ pub use kube::api::Preconditions;
 
 /// How long the API server may take, in seconds, with the client's own retries of 429 and 503.
 const TIMEOUT_SECONDS: u64 = 15;
+/// How many pods come at once.
+const PAGE: u32 = 500;
+/// Their phase is no metadata, but the API server can tell them by it.
+const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
@@ -231,6 +238,22 @@ impl Calls {
         let parameters = merge();
         let call = api.patch_status(name, &parameters, &patch);
         stripped(bounded(|| format!("write status of DssInstance {name}"), call).await)
+    }
+
+    /// The metadata of the pods of a namespace that have not finished, page by page: what follows the page that ended
+    /// with the token `after`.
+    ///
+    /// # Errors
+    /// If the call fails.
+    pub async fn unfinished_pods(
+        &self,
+        namespace: &str,
+        after: Option<&str>,
+    ) -> Result<ObjectList<PartialObjectMeta<Pod>>, CallError> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let mut parameters = ListParams::default().fields(UNFINISHED).limit(PAGE);
+        parameters.continue_token = after.map(str::to_owned);
+        bounded(|| format!("list pods of {namespace}"), api.list_metadata(&parameters)).await
     }
 
     /// Creates an Event.

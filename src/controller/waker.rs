@@ -109,6 +109,11 @@ impl Waker {
         }
     }
 
+    /// Other pods than before asked for the Secret of a config and have not got it.
+    pub fn pods_looked_at(&self, namespace: &str, config: &str) {
+        self.configs.one(namespace, config);
+    }
+
     pub(super) fn namespace_changed(&self, namespace: &str) {
         for config in self.views.configs_in(namespace) {
             self.config_changed(&config);

@@ -1,6 +1,6 @@
 //! What only the replica that leads does: it looks at objects, calls STS and DSS, and writes.
 
-use super::{AbortOnDrop, ask_the_time};
+use super::{AbortOnDrop, ask_the_time, sweep::Sweep};
 use crate::{
     api::{DssInstance, names},
     certificate::{Kept, keep},
@@ -38,6 +38,8 @@ pub(super) struct Work {
     pub(super) instance_looks: InstanceLooks,
     /// The certificate of the webhook, if it is of our making.
     pub(super) kept: Option<Kept>,
+    /// The namespace of the webhook, if there is one.
+    pub(super) webhook_namespace: Option<String>,
 }
 
 impl Work {
@@ -91,6 +93,17 @@ impl Work {
         let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.wakers.clone())));
         let keep = |kept| AbortOnDrop(tokio::spawn(keep(kept, self.client.clone(), self.clock.clone())));
         let _keeping = self.kept.map(keep);
+        let _sweeping = self.webhook_namespace.map(|own| {
+            let sweep = Sweep {
+                calls: Calls::new(self.client.clone()),
+                views: self.views.clone(),
+                wakers: self.wakers.clone(),
+                memory: self.memory.clone(),
+                metrics: self.metrics.clone(),
+                own,
+            };
+            AbortOnDrop(tokio::spawn(sweep.run()))
+        });
         let to_wake = self.wakers.clone();
         let instance_context = InstanceContext {
             cluster_name: self.cluster_name.clone(),

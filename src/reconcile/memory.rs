@@ -7,7 +7,10 @@ use super::{
     report::Done,
     schedule,
 };
-use crate::credentials::{IssueError, Issued, Pace, Request};
+use crate::{
+    credentials::{IssueError, Issued, Pace, Request},
+    inject::Missed,
+};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use std::{
@@ -21,6 +24,7 @@ pub struct Memory {
     objects: Mutex<HashMap<String, Remembered>>,
     unwritten: Mutex<HashMap<String, Unwritten>>,
     failed_calls: Mutex<HashMap<String, i32>>,
+    without_webhook: bool,
 }
 
 /// A session that STS issued and the API server did not take. It is written at the next attempt rather than asked for again.
@@ -31,10 +35,29 @@ struct Unwritten {
 }
 
 impl Memory {
+    /// The memory of an operator that has no webhook: no pod is missed, whatever a former one has told.
+    #[must_use]
+    pub fn without_webhook() -> Self {
+        Self { without_webhook: true, ..Self::default() }
+    }
+
     /// What is remembered of the object with this UID.
     #[must_use]
     pub fn recall(&self, uid: &str) -> Remembered {
-        self.objects().get(uid).cloned().unwrap_or_default()
+        let mut remembered = self.objects().get(uid).cloned().unwrap_or_default();
+        if self.without_webhook {
+            remembered.missed = Some(Missed::default());
+        }
+        remembered
+    }
+
+    /// Learns which pods asked for the Secret of this object and have not got it. Says whether that is new.
+    pub fn learn_missed(&self, uid: &str, missed: Missed) -> bool {
+        let mut objects = self.objects();
+        let known = &mut objects.entry(uid.to_owned()).or_default().missed;
+        let is_new = known.as_ref() != Some(&missed);
+        *known = Some(missed);
+        is_new
     }
 
     /// Forgets an object that is gone.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, DssInstance, RoleArn, Subject},
     credentials::{Credentials, Identity, KeyRequest},
+    inject::Missed,
     secret::{ApiKeyRecord, DssRendering, Record, Rendering},
 };
 use jiff::Timestamp;
@@ -213,6 +214,8 @@ pub struct Remembered {
     pub repairs: i32,
     /// When the last of them was.
     pub repaired_at: Option<Timestamp>,
+    /// The pods that asked for the Secret and have not got it; `None` until this process has looked for them.
+    pub missed: Option<Missed>,
 }
 
 /// An API key of DSS, at hand.

@@ -5,6 +5,7 @@ mod conditions;
 mod dss;
 mod news;
 mod next_look;
+mod pods;
 mod status;
 
 pub use news::{News, news};

@@ -123,6 +123,7 @@ fn pure_modules_hold_no_client_and_read_neither_clock_nor_environment() {
         "api",
         "inject/choose",
         "inject/container",
+        "inject/missed",
         "inject/pod",
         "inject/review",
         "reference",

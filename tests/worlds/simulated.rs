@@ -11,6 +11,7 @@ mod leaks;
 mod log;
 mod main_job;
 mod persons;
+mod pods;
 mod renewal;
 mod replicas;
 mod restart;

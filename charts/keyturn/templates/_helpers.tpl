@@ -114,6 +114,12 @@ value of this chart, so it is refused here.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if .Values.webhook.enabled }}
+# Metadata only, of namespaces with AwsConfigs: who asked for a Secret and has not got it.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+{{- end }}
 {{- if .Values.personPolicy.enabled }}
 # It writes AwsRoles for every person. The person policy asks for this right; no request does.
 - apiGroups: [keyturn.dev]

@@ -1,7 +1,7 @@
 //! What each reason means to the person who reads it: the one table of names, causes and remedies.
 
 use super::Reason;
-use crate::api::ConditionType::{self, Accepted, Authorized, Issued, Reachable, RenewalFailing, Usable};
+use crate::api::ConditionType::{self, Accepted, Authorized, Issued, PodsMissed, Reachable, RenewalFailing, Usable};
 
 /// A reason, in the reader's words. The texts are Markdown.
 pub(super) struct Explained {
@@ -236,6 +236,14 @@ impl Reason {
                 cause: "Asked whose the API key is, DSS names somebody else. The key is not delivered.",
                 remedy: "For `spec.dss.apiKeySecretRef`: put a key of the login that the message names there. For a personal \
                          one, report it to the admins of DSS.",
+            },
+            Self::NotInjected => Explained {
+                name: "NotInjected",
+                conditions: &[PodsMissed],
+                cause: "Pods ask for the Secret and have not got it: the webhook was not reached when they were created, they \
+                        are older than this AwsConfig or its selector, or they mount something else there.",
+                remedy: "Delete the pods, or roll their workload: `kubectl rollout restart deployment/NAME`. If new ones are \
+                         missed, too, a cluster admin looks at keyturn's log and at `webhook` of the chart.",
             },
             Self::Internal => Explained {
                 name: "Internal",

@@ -3,6 +3,7 @@
 use super::{
     Done, Statement,
     attempt::{current_record, failure},
+    pods::pods_missed,
 };
 use crate::{
     api::{ConditionType, Reason, condition, set_conditions},
@@ -64,6 +65,7 @@ pub(super) fn conditions(
     if let (Ok(_), Ok(_), Some(trouble)) = (&accepted, &issued, &trouble) {
         wanted.push(make(ConditionType::RenewalFailing, true, trouble));
     }
+    wanted.extend(pods_missed(seen, &before, now));
     set_conditions(&before, wanted)
 }
 

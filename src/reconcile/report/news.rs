@@ -30,7 +30,7 @@ pub struct News {
 }
 
 /// What is worth an Event: the first issue and every unusual one, a withdrawal, the beginning and the end of a
-/// failure. A routine renewal is no news.
+/// failure, and that pods begin to be missed. A routine renewal is no news.
 #[must_use]
 pub fn news(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus, after: &AwsConfigStatus) -> Vec<News> {
     let find = |status: &AwsConfigStatus, type_: ConditionType| {
@@ -47,6 +47,10 @@ pub fn news(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus,
             seen.config.target_name()
         );
         news.push(News { warning: true, reason: Reason::Drifted.to_string(), action: "Repair", note });
+    }
+    let missed = (find(before, ConditionType::PodsMissed), find(after, ConditionType::PodsMissed));
+    if let (None, Some(missed)) = missed {
+        news.push(News { warning: true, reason: missed.reason, action: "Inject", note: missed.message });
     }
     let Some(ready) = ready else { return news };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");

@@ -8,7 +8,7 @@ use crate::{
         sts::Sts,
         wire::{Clock, tokio_clock},
     },
-    fixtures::{CLUSTER, SCORING, analysts},
+    fixtures::{CLUSTER, OPERATORS, SCORING, analysts},
 };
 use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig};
 use aws_smithy_async::{rt::sleep::TokioSleep, time::TimeSource};
@@ -18,7 +18,7 @@ use keyturn::{
     api::{AwsConfig, AwsConfigStatus, AwsRole, DssInstance},
     clock,
     dss::Wire,
-    operator::Operator,
+    operator::{Operator, WebhookSettings},
     secret::Record,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -116,6 +116,14 @@ impl World {
     /// Starts an operator.
     pub fn start(&mut self) {
         self.start_as(self.operator());
+    }
+
+    /// Starts an operator with a webhook, which looks for pods that were missed. It never answers: no certificate comes.
+    pub fn start_with_webhook(&mut self) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (namespace, secret) = (OPERATORS.to_owned(), "keyturn-webhook".to_owned());
+        let webhook = Some(WebhookSettings { listener, namespace, secret, own: None });
+        self.start_as(Operator { webhook, ..self.operator() });
     }
 
     /// Starts this operator.

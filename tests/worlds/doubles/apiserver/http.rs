@@ -145,7 +145,10 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
         "list" => {
             let selector = selector();
             let wanted = |object: &Value| !hides_objects && selector.matches(object);
-            Ok(Json(list(api, target, only_metadata, wanted)).into_response())
+            // The end of a page is a place in the list: unlike the real one's, it does not keep what was there.
+            let from = asks("continue").parse().unwrap_or(0);
+            let limit = asks("limit").parse().ok().filter(|limit| *limit > 0);
+            Ok(Json(list(api, target, only_metadata, wanted, from, limit)).into_response())
         }
         "watch" => {
             let watching = Watching {
@@ -169,11 +172,19 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
     }
 }
 
-fn list(api: &ApiServer, target: &Target, only_metadata: bool, wanted: impl Fn(&Value) -> bool) -> Value {
+fn list(
+    api: &ApiServer,
+    target: &Target,
+    only_metadata: bool,
+    wanted: impl Fn(&Value) -> bool,
+    from: usize,
+    limit: Option<usize>,
+) -> Value {
     let state = api.lock();
     let kind = &target.kind;
-    let objects = state.store.list(&kind.id()).filter(|object| wanted(object));
-    let items: Vec<Value> = objects
+    let mut objects = state.store.list(&kind.id()).filter(|object| wanted(object)).skip(from);
+    let page = objects.by_ref().take(limit.unwrap_or(usize::MAX));
+    let items: Vec<Value> = page
         .map(|object| {
             if only_metadata {
                 return metadata_of(object);
@@ -191,10 +202,16 @@ fn list(api: &ApiServer, target: &Target, only_metadata: bool, wanted: impl Fn(&
     } else {
         (kind.api_version(), format!("{}List", kind.kind))
     };
+    let mut metadata = json!({ "resourceVersion": state.store.version().to_string() });
+    let left = objects.count();
+    if left > 0 {
+        metadata["continue"] = json!((from + items.len()).to_string());
+        metadata["remainingItemCount"] = json!(left);
+    }
     json!({
         "apiVersion": api_version,
         "kind": kind,
-        "metadata": { "resourceVersion": state.store.version().to_string() },
+        "metadata": metadata,
         "items": items,
     })
 }

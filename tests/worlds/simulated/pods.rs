@@ -1,0 +1,178 @@
+//! Pods that asked for a credential while keyturn was not reached: they are found and named, and nothing is said twice.
+
+use super::world::World;
+use crate::{
+    doubles::{apiserver::Fault, rules::Times},
+    fixtures::{SCORING, alice, analysts, config},
+};
+use keyturn::api::AwsConfigSpec;
+use serde_json::{from_value, json};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A world whose operator has a webhook and these configs, at rest.
+async fn world(configs: &[keyturn::api::AwsConfig]) -> World {
+    let mut world = World::empty();
+    world.apply(&analysts());
+    for config in configs {
+        world.apply(config);
+    }
+    world.start_with_webhook();
+    let names: Vec<String> = configs.iter().filter_map(|config| config.metadata.name.clone()).collect();
+    world.until("all are ready", |world| names.iter().all(|name| world.is_ready(name))).await;
+    world
+}
+
+/// As the API server stores a pod that names `config` and that the webhook was not asked about.
+fn missed(world: &World, name: &str, config: &str) {
+    let metadata = json!({"name": name, "namespace": SCORING, "annotations": {"keyturn.dev/aws-config": config}});
+    world.api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}));
+}
+
+fn told(world: &World, name: &str) -> Option<String> {
+    world.condition(name, "PodsMissed").map(|(status, reason, message)| format!("{status}/{reason}: {message}"))
+}
+
+fn is_told(world: &World, name: &str, pods: &str) -> bool {
+    told(world, name).is_some_and(|told| told.starts_with("True/NotInjected: ") && told.contains(pods))
+}
+
+fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
+    let inject = from_value(json!({"podSelector": {"matchLabels": {"app": app}}})).unwrap();
+    move |spec| spec.inject = Some(inject)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missed_pod_is_named_once_and_forgotten_when_it_is_gone() {
+    let world = world(&[alice()]).await;
+    world.pass(10 * SECOND).await;
+    missed(&world, "late", "alice");
+    world.until("it is named", |world| is_told(world, "alice", "1 pod asks")).await;
+    assert!(is_told(&world, "alice", "\"late\"") && world.is_ready("alice"), "{:?}", told(&world, "alice"));
+    world.count_from_here();
+    world.pass(16 * MINUTE).await;
+    let events = world.event_reasons();
+    assert_eq!(events.iter().filter(|reason| *reason == "NotInjected").count(), 1, "{events:?}");
+    assert!(world.api.writes().is_empty(), "{}", world.picture());
+    assert_eq!(world.api.count("list", "pods"), 3, "every five minutes");
+
+    world.api.delete("Pod", SCORING, "late");
+    world.until("nothing is said any more", |world| told(world, "alice").is_none()).await;
+    assert!(world.is_ready("alice"));
+    assert_eq!(world.events().len(), events.len(), "its end is no news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_neither_drops_nor_repeats_what_was_told() {
+    let mut world = world(&[alice()]).await;
+    missed(&world, "late", "alice");
+    world.until("it is named", |world| is_told(world, "alice", "late")).await;
+    for how in ["stopped", "killed"] {
+        if how == "stopped" {
+            world.stop().await;
+        } else {
+            world.kill().await;
+        }
+        world.count_from_here();
+        world.start_with_webhook();
+        world.pass(MINUTE).await;
+        assert!(world.api.count("list", "pods") > 0, "{how}");
+        assert!(world.api.writes().is_empty(), "{how}: {}", world.picture());
+    }
+    world.stop().await;
+    world.api.delete("Pod", SCORING, "late");
+    world.start_with_webhook();
+    world.until("nothing is said any more", |world| told(world, "alice").is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_webhook_no_pod_is_listed_and_none_is_missed() {
+    let mut world = world(&[alice()]).await;
+    missed(&world, "late", "alice");
+    world.until("it is named", |world| is_told(world, "alice", "late")).await;
+    world.stop().await;
+    world.count_from_here();
+    world.start();
+    world.until("nothing is said any more", |world| told(world, "alice").is_none()).await;
+    world.pass(16 * MINUTE).await;
+    assert_eq!(world.api.count("list", "pods"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_namespaces_with_configs_that_the_webhook_is_asked_about_are_listed() {
+    let world = world(&[alice()]).await;
+    world.api.namespace("other", &[]);
+    world.api.namespace("off", &[("keyturn.dev/inject", "false")]);
+    world.apply(&crate::fixtures::config_in("off", "alice", |_| {}));
+    world.pass(16 * MINUTE).await;
+    let lists = world.api.requests().into_iter().filter(|request| request.is("list", "pods"));
+    let lists: Vec<_> = lists.collect();
+    assert!(!lists.is_empty() && lists.iter().all(|list| list.namespace == SCORING), "{lists:?}");
+    assert!(lists.iter().all(|list| list.accept.contains("as=PartialObjectMetadataList")), "{lists:?}");
+    assert_eq!(world.api.count("watch", "pods"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_taken_from_the_webhook_is_told_of_no_pods() {
+    let world = world(&[alice()]).await;
+    missed(&world, "late", "alice");
+    world.until("it is named", |world| is_told(world, "alice", "late")).await;
+    world.api.edit("Namespace", "", SCORING, |namespace| {
+        namespace["metadata"]["labels"]["keyturn.dev/inject"] = json!("false");
+    });
+    world.until("nothing is said any more", |world| told(world, "alice").is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_selector_that_pods_are_older_than_is_told_of_them_within_a_minute() {
+    let world = world(&[alice(), config("bob", |_| {})]).await;
+    let metadata = json!({"name": "old", "namespace": SCORING, "labels": {"app": "scorer"}});
+    world.api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}));
+    world.pass(MINUTE).await;
+    assert_eq!(told(&world, "alice"), None);
+    world.change("alice", selecting("scorer"));
+    world.pass(MINUTE).await;
+    assert!(is_told(&world, "alice", "\"old\""), "{}", world.picture());
+    assert_eq!(told(&world, "bob"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_pods_on_several_pages_five_are_named_and_those_that_have_finished_are_not_counted() {
+    let world = world(&[alice()]).await;
+    for number in 0..1200 {
+        missed(&world, &format!("p-{number:04}"), "alice");
+    }
+    for (name, phase) in [("a-done", "Succeeded"), ("a-lost", "Failed")] {
+        missed(&world, name, "alice");
+        world.api.edit("Pod", SCORING, name, |pod| pod["status"] = json!({"phase": phase}));
+    }
+    world.until("they are named", |world| is_told(world, "alice", "1200 pods ask")).await;
+    let told = told(&world, "alice").unwrap();
+    assert!(told.contains("\"p-0000\"") && told.contains("\"p-0004\" and 1195 more. "), "{told}");
+    assert!(!told.contains("a-done"), "{told}");
+    assert_eq!(world.api.count("list", "pods"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_in_the_middle_changes_nothing_and_is_tried_again() {
+    let world = world(&[alice()]).await;
+    for number in 0..600 {
+        missed(&world, &format!("p-{number:04}"), "alice");
+    }
+    world.until("they are named", |world| is_told(world, "alice", "600 pods")).await;
+    for number in 0..10 {
+        world.api.delete("Pod", SCORING, &format!("p-{number:04}"));
+    }
+    world.count_from_here();
+    let second_page = |request: &crate::doubles::apiserver::Request| {
+        request.is("list", "pods") && request.query.contains_key("continue")
+    };
+    world.api.fault(Times::Once, second_page, Fault::status(500));
+    world.until("a list has failed", |world| world.api.count("list", "pods") == 2).await;
+    world.settle().await;
+    assert!(is_told(&world, "alice", "600 pods") && world.api.writes().is_empty());
+    world.pass(MINUTE).await;
+    assert!(is_told(&world, "alice", "590 pods"), "{:?}", told(&world, "alice"));
+}
