@@ -15,7 +15,7 @@ use keyturn::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, from_value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -65,6 +65,8 @@ async fn a_pod_gets_the_secret_of_the_config_that_it_names_or_that_selects_it() 
     the_pods_of_a_deployment_get_it(&install).await;
     assert!(operator.stop().await.success());
     a_dead_keyturn_stops_no_pod(&install).await;
+    let operator = install.start().await;
+    the_pod_that_was_missed_is_named_until_it_is_gone(&install, &operator).await;
 }
 
 async fn a_container_for_debugging_gets_it_too(install: &Install<'_>) {
@@ -94,6 +96,33 @@ async fn the_pods_of_a_deployment_get_it(install: &Install<'_>) {
 async fn a_dead_keyturn_stops_no_pod(install: &Install<'_>) {
     create(install, &pod("late", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}}))).await;
     assert_eq!(mounted(&get(install, "late").await), None);
+}
+
+async fn the_pod_that_was_missed_is_named_until_it_is_gone(install: &Install<'_>, operator: &Operator) {
+    let told = async |name: &str| {
+        let conditions = install.configs().get(name).await.unwrap().status.unwrap().conditions;
+        let told = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).cloned();
+        assert_eq!(told("Ready").unwrap().status, "True", "{name}");
+        told("PodsMissed").map(|missed| format!("{}/{}: {}", missed.status, missed.reason, missed.message))
+    };
+    let seen = eventually("alice's config names it", async || told("alice").await.ok_or("nothing is told")).await;
+    assert!(seen.starts_with("True/NotInjected: 1 pod asks for the Secret and has not got it: \"late\". "), "{seen}");
+    assert_eq!(told("scorer").await, None, "all of its pods have it");
+    eventually("so does an Event, and the metric counts it", async || {
+        let (events, metrics) = (install.events("alice").await, operator.get("metrics").await?);
+        let events = events.iter().filter(|event| event.starts_with("NotInjected: 1 pod")).count();
+        if events == 1 && metrics.contains("keyturn_pods_missed 1\n") { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+
+    pods(install).delete("late", &DeleteParams::default().grace_period(0)).await.unwrap();
+    // Another selector has the namespace looked at before its five minutes are over.
+    install.apply_config("scorer", selecting("scorer-2")).await;
+    within(Duration::from_secs(60), "nothing is told any more", async || match told("alice").await {
+        None => Ok(()),
+        Some(told) => Err(told),
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

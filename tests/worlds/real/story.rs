@@ -44,6 +44,7 @@ async fn the_main_job_from_apply_to_deletion_with_exactly_the_rights_of_the_char
     a_foreign_secret_is_never_touched(&install).await;
     a_withdrawn_grant_takes_the_credential_away(&install).await;
     let operator = a_restart_over_healthy_objects_costs_nothing(&install, operator).await;
+    pods_were_looked_for(&install).await;
     deleting_the_config_takes_everything_of_it(&install).await;
 
     let metrics = operator.get("metrics").await.unwrap();
@@ -331,6 +332,15 @@ async fn a_restart_over_healthy_objects_costs_nothing(
     assert_eq!(install.events("alice").await, events);
     assert_eq!(install.configs().get("alice").await.unwrap(), config);
     operator
+}
+
+async fn pods_were_looked_for(install: &Install<'_>) {
+    eventually("the pods of her namespace were listed", async || {
+        let requests = install.ground.audit(&install.user());
+        let listed = requests.iter().any(|request| request.verb == "list" && request.resource == "pods");
+        if listed { Ok(()) } else { Err(requests.len()) }
+    })
+    .await;
 }
 
 async fn deleting_the_config_takes_everything_of_it(install: &Install<'_>) {
