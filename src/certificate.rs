@@ -1,9 +1,9 @@
 //! The webhook's TLS: a certificate that is made, published and replaced without anybody's help.
 //!
 //! A certificate is signed by an authority of its own, whose key is forgotten at once: nothing else can ever be signed by
-//! it. Certificate and key stand in a Secret that all replicas follow ([`follow`]); the authority stands in the webhook
-//! configuration, where the API server looks it up. The leader keeps both ([`keep`]), and what it does next is decided
-//! purely ([`decide`]). Where cert-manager makes the certificate there is nothing to keep, and the rest is the same.
+//! it. Certificate and key stand in a Secret that all replicas follow ([`follow()`]); the authority stands in the webhook
+//! configuration, where the API server looks it up. The leader keeps both ([`keep()`]), and what it does next is decided
+//! purely ([`decide()`]). Where cert-manager makes the certificate there is nothing to keep, and the rest is the same.
 //!
 //! A new certificate comes in three steps, so that there is no moment at which the API server trusts none of those in
 //! use: its authority is published beside the old one, then it goes into the Secret, then the old authority goes. A
