@@ -132,9 +132,11 @@ fn not_ready(config: &AwsConfig) -> Option<String> {
 
 /// What a name of an object may be (RFC 1123 subdomain); it goes into the name of a Secret.
 fn is_a_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
-    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= 59 && text.chars().all(allowed) && ends(text.chars().next()) && ends(text.chars().last())
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_label = |label: &str| {
+        label.starts_with(allowed) && label.ends_with(allowed) && label.chars().all(|c| allowed(c) || c == '-')
+    };
+    text.len() <= 59 && text.split('.').all(is_label)
 }
 
 /// At most three names, quoted, and how many more.

@@ -64,8 +64,9 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
     if !draft.operations.is_empty() && there.is_none() {
         draft.append(&["spec", "volumes"], volumes.is_empty(), vec![secret_volume(&volume, &wanted.secret)]);
     }
-    // Also where its author had added all of it: who bears no mark is looked for as one that was missed.
-    if draft.given && !annotations.contains_key(POD_INJECTED) {
+    // Also where its author had added all of it: who bears no mark is looked for as one that was missed. A mark that came
+    // with a copy of another pod is put right.
+    if draft.given && annotations.get(POD_INJECTED) != Some(&wanted.config) {
         draft.mark(&wanted.config, metadata.annotations.is_none());
     }
     draft.injection(wanted.config)

@@ -91,8 +91,14 @@ impl Work {
 
     async fn run(self, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.wakers.clone())));
-        let keep = |kept| AbortOnDrop(tokio::spawn(keep(kept, self.client.clone(), self.clock.clone())));
-        let _keeping = self.kept.map(keep);
+        // Not a task of its own: what writes is polled by who minds the lease's deadline.
+        let (client, clock) = (self.client.clone(), self.clock.clone());
+        let keeping = async move {
+            match self.kept {
+                Some(kept) => keep(kept, client, clock).await,
+                None => future::pending().await,
+            }
+        };
         let _sweeping = self.webhook_namespace.map(|own| {
             let sweep = Sweep {
                 calls: Calls::new(self.client.clone()),
@@ -137,8 +143,10 @@ impl Work {
             looks.run(context, shutdown.clone())
         });
         let instances = Box::pin(self.instance_looks.run(instance_context));
-        // Looks at instances are not waited for: a DSS may be slow, and what they read is read again.
-        future::select(instances, future::join_all(looks)).await;
+        // Looks at instances are not waited for: a DSS may be slow, and what they read is read again. Nor is the
+        // certificate, which goes on from any state.
+        let for_ever = future::join(instances, Box::pin(keeping));
+        future::select(for_ever, future::join_all(looks)).await;
     }
 }
 

@@ -86,7 +86,7 @@ fn a_config_that_is_not_there_yet_is_waited_for_under_its_default_name() {
     assert!(
         injection.warnings[0].contains("no AwsConfig \"carol\"") && injection.warnings[0].contains("\"carol-aws\"")
     );
-    for odd in ["", "Carol", "a/b", "-a", &"a".repeat(60)] {
+    for odd in ["", "Carol", "a/b", "-a", "a..b", &"a".repeat(60)] {
         let (after, injection) = injected(&annotated(odd), &[]);
         assert_eq!(after, annotated(odd));
         assert!(injection.warnings[0].contains("no name"), "{:?}", injection.warnings);
@@ -135,6 +135,13 @@ fn who_has_all_of_it_by_hand_is_marked_and_who_has_no_room_for_it_is_not() {
     let (after, injection) = injected(&no_room, &configs);
     assert_eq!((after, injection.given), (no_room, false));
     assert!(injection.warnings[0].contains("mounts something else"), "{:?}", injection.warnings);
+}
+
+#[test]
+fn a_mark_that_came_with_a_copy_of_another_pod_is_put_right() {
+    let annotations = json!({"keyturn.dev/aws-config": "alice", "keyturn.dev/injected": "bob"});
+    let (after, _) = injected(&pod(&json!({"annotations": annotations})), &[config("alice", None)]);
+    assert_eq!(after["metadata"]["annotations"]["keyturn.dev/injected"], "alice");
 }
 
 #[test]
@@ -235,7 +242,9 @@ prop_compose! {
 fn is_kept(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
-            before.iter().all(|(key, value)| after.get(key).is_some_and(|other| is_kept(value, other)))
+            // The mark is keyturn's own.
+            let others = before.iter().filter(|(key, _)| *key != POD_INJECTED);
+            others.into_iter().all(|(key, value)| after.get(key).is_some_and(|other| is_kept(value, other)))
         }
         (Value::Array(before), Value::Array(after)) => {
             before.len() <= after.len() && before.iter().zip(after).all(|(value, other)| is_kept(value, other))

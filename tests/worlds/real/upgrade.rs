@@ -1,7 +1,7 @@
 //! Upgrades: the definitions change and every object stays as it was.
 
 use super::{
-    ground::{Ground, run},
+    ground::{Ground, eventually, run},
     install::Install,
 };
 use kube::{ResourceExt as _, api::ListParams};
@@ -81,5 +81,17 @@ async fn an_upgrade_of_the_definitions_keeps_every_object_and_is_no_reason_to_is
         before.uid(),
         "without the chart they are kept, too"
     );
+    assert!(install.record("alice").await.is_some(), "and so are their Secrets");
     assert!(operator.stop().await.success());
+
+    // crds.keep=false: all of it goes.
+    let mut helm = ground.helm();
+    helm.args(["install", "definitions", "charts/keyturn", "--namespace", "definitions", "--take-ownership"]);
+    helm.args(["--set", "clusterName=x,aws.region=eu-west-1,fullnameOverride=definitions,crds.keep=false"]);
+    run(&mut helm);
+    run(ground.helm().args(["uninstall", "definitions", "--namespace", "definitions"]));
+    eventually("the Secret went with its AwsConfig", async || {
+        if install.secret("alice").await.is_none() { Ok(()) } else { Err("it is there") }
+    })
+    .await;
 }
