@@ -8,7 +8,7 @@
 mod aws_admin;
 mod bad_input;
 mod dataiku;
-mod dss;
+pub mod dss;
 pub mod ground;
 mod iam;
 mod injection;

@@ -6,7 +6,7 @@ use crate::real::{
     install::Install,
 };
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long a session of these tests lives, in seconds.
@@ -32,6 +32,13 @@ async fn a_running_pod_loses_what_is_withdrawn_is_told_why_and_takes_no_other_id
     let said = release.until_it_says("app", SOON, |said| !said.ok).await;
     assert!(said.error.contains("WITHDRAWN by keyturn: NotGranted"), "{}", said.error);
     install.apply_grant(|_| {}).await;
+    release.until_it_says("app", SOON, |said| said.ok).await;
+
+    install.apply_grant(|spec| spec.persons = vec!["alice".to_owned()]).await;
+    becomes(install, "mallory").await;
+    let said = release.until_it_says("app", SOON, |said| !said.ok).await;
+    assert!(said.error.contains("WITHDRAWN by keyturn: NotGranted"), "{}", said.error);
+    becomes(install, "alice").await;
     release.until_it_says("app", SOON, |said| said.ok).await;
 
     let node_s = &release.node().metadata.access_key_id;
@@ -105,6 +112,14 @@ async fn alice_runs(release: &Release) {
 }
 
 async fn suspend(install: &Install<'_>, suspend: bool) {
-    let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+    edit(install, &json!({"suspend": suspend})).await;
+}
+
+async fn becomes(install: &Install<'_>, person: &str) {
+    edit(install, &json!({"person": person})).await;
+}
+
+async fn edit(install: &Install<'_>, spec: &Value) {
+    let patch = Patch::Merge(json!({"spec": spec}));
     install.configs().patch("alice", &PatchParams::default(), &patch).await.unwrap();
 }

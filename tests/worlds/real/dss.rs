@@ -35,10 +35,15 @@ pub struct DssServer {
 impl DssServer {
     /// One that allows everybody in the release's namespace, and knows alice and bob.
     pub async fn start(install: &Install<'_>) -> Self {
+        Self::reached_at(install, "127.0.0.1").await
+    }
+
+    /// The same, for an operator and pods that reach this process by another address.
+    pub async fn reached_at(install: &Install<'_>, host: &str) -> Self {
         let dss = Dss::new(Arc::new(real_time));
-        let listening = dss.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let server =
-            Self { dss, instance: format!("dss-{}", install.account), url: listening.url(), _listening: listening };
+        let listening = dss.serve(([0, 0, 0, 0], 0).into()).await.unwrap();
+        let url = format!("http://{host}:{}", listening.addr().port());
+        let server = Self { dss, instance: format!("dss-{}", install.account), url, _listening: listening };
         for login in ["alice", "bob"] {
             server.dss.add_user(login, &["analysts"]);
             server.dss.set_admin_property(login, "associatedRole", Some("ds-analyst"));
