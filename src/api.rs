@@ -22,6 +22,7 @@ mod inject;
 mod label_selector;
 pub mod names;
 mod reason;
+mod restart;
 mod role_arn;
 mod role_template;
 mod secret_key;
@@ -33,7 +34,7 @@ pub use aws_config::{
     ActiveRoleRef, AskedRole, AwsConfig, AwsConfigSpec, CredentialProvider, KeySecretRef, Mode, RoleRetention,
 };
 pub use aws_config_status::{
-    ActiveRole, AwsConfigStatus, DssKey, DssStatus, Failure, ResolvedRole, SourceStatus, TargetStatus,
+    ActiveRole, AwsConfigStatus, DssKey, DssStatus, Failure, Former, ResolvedRole, SourceStatus, TargetStatus,
 };
 pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
 pub use aws_role_grant::{AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, TagPatterns};
@@ -44,6 +45,7 @@ pub use duration::{InvalidDuration, SessionDuration};
 pub use inject::Inject;
 pub use label_selector::{LabelRequirement, LabelSelector, Operator};
 pub use reason::Reason;
+pub use restart::{RESTARTED_AT, Restart, WorkloadKind};
 pub use role_arn::{InvalidRoleArn, RoleArn};
 pub use role_template::{NoRole, RoleTemplate, Variable, role_named};
 pub use secret_key::{Present, SECRET_KEYS, SecretKey};

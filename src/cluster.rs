@@ -9,6 +9,7 @@ mod calls;
 mod index;
 mod serving;
 mod watched;
+mod workloads;
 
 pub use ahead::Ahead;
 pub use calls::{CallError, Calls, Failed, Preconditions};

@@ -7,6 +7,7 @@
 //! Watching and looking are apart: every replica watches, and only the one that leads looks.
 
 mod instances;
+mod restarts;
 mod shared;
 mod waker;
 
@@ -29,6 +30,7 @@ use kube::{
         watcher,
     },
 };
+use restarts::SeenNamespace;
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, sync::Arc, time::Duration};
 use waker::Woken;
@@ -44,6 +46,7 @@ pub struct Scope {
     waker: Waker,
     configs: Woken<AwsConfig>,
     roles: Woken<AwsRole>,
+    restarts: Woken<SeenNamespace>,
 }
 
 impl Scope {
@@ -51,8 +54,8 @@ impl Scope {
     #[must_use]
     pub fn new(namespace: Option<String>, shared: &Shared) -> Self {
         let (views, writers) = Views::new(shared.grants.clone(), shared.namespaces.clone(), shared.instances.clone());
-        let (waker, configs, roles) = Waker::new(views.clone());
-        Self { api_namespace: namespace, views, writers, waker, configs, roles }
+        let (waker, configs, roles, restarts) = Waker::new(views.clone());
+        Self { api_namespace: namespace, views, writers, waker, configs, roles, restarts }
     }
 
     /// What this scope sees.
@@ -69,8 +72,8 @@ impl Scope {
 
     /// What keeps the views up to date and wakes whom a change concerns, which never ends; and the looks at who is woken.
     pub fn begin(self, client: Client, memory: Arc<Memory>) -> (impl Future<Output = ()> + Send + 'static, Looks) {
-        let Self { api_namespace, views, writers, waker, configs, roles } = self;
-        let looks = Looks { views: views.clone(), configs, roles };
+        let Self { api_namespace, views, writers, waker, configs, roles, restarts } = self;
+        let looks = Looks { views: views.clone(), waker: waker.clone(), configs, roles, restarts };
         let watching = async move {
             let all = watcher::Config::default;
             let ours = all().labels(names::AWS_CONFIG_LABEL);
@@ -99,11 +102,13 @@ impl Scope {
     }
 }
 
-/// The looks at the configs and roles of one scope.
+/// The looks at the configs and roles of one scope, and at workloads that are to be restarted.
 pub struct Looks {
     views: Views,
+    waker: Waker,
     configs: Woken<AwsConfig>,
     roles: Woken<AwsRole>,
+    restarts: Woken<SeenNamespace>,
 }
 
 impl Looks {
@@ -116,16 +121,17 @@ impl Looks {
     /// Looks at nothing and forgets who is woken. Never ends. Whoever begins to look has everything listed anew, which
     /// wakes everybody.
     pub async fn rest(&mut self) {
-        futures::future::join(self.configs.forget(), self.roles.forget()).await;
+        futures::future::join3(self.configs.forget(), self.roles.forget(), self.restarts.forget()).await;
     }
 
     /// Looks until `shutdown`, then finishes what is being done.
     pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
-        let Self { views, configs, roles } = self;
+        let Self { views, waker, configs, roles, restarts } = self;
         let context = Arc::new(context);
-        futures::future::join(
+        futures::future::join3(
             looks(views.configs.store().clone(), configs, shutdown.clone(), look, context.clone()),
-            looks(views.roles.store().clone(), roles, shutdown, look_at_role, context),
+            looks(views.roles.store().clone(), roles, shutdown.clone(), look_at_role, context.clone()),
+            restarts::looks(restarts, waker, context, shutdown),
         )
         .await;
     }

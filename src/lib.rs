@@ -29,7 +29,8 @@
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
 //! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `digest`, `directory`, `dss`, `inject`, `metrics`, `secret` |
-//! | [`controller`] | which object is looked at when | `api`, `cluster`, `directory`, `reconcile` |
+//! | [`restart`] | RESTART: workloads that read only their environment, rolled after a renewal | `api`, `clock`, `cluster`, `reconcile` |
+//! | [`controller`] | which object is looked at when | `api`, `cluster`, `directory`, `reconcile`, `restart` |
 //! | [`leader`] | which replica leads: who holds the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`inject`] | INJECT: what is added to pods, and the webhook that does it | `api`, `metrics` |
@@ -44,7 +45,8 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `inject::{choose, container, missed,
-//!   pod, review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}` hold no client, read no clock and no
+//!   pod, review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}`, `restart::{decide, workload}` hold no
+//!   client, read no clock and no
 //!   environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
@@ -69,6 +71,7 @@ pub mod metrics;
 pub mod operator;
 pub mod reconcile;
 pub mod reference;
+pub mod restart;
 pub mod secret;
 pub mod server;
 pub mod telemetry;

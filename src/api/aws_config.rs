@@ -1,8 +1,8 @@
 //! `AwsConfig`: a person asks for the credentials of a role, and says how they should be delivered.
 
 use super::{
-    AwsConfigStatus, DssClient, Format, Inject, RoleArn, RoleTemplate, Session, SessionDuration, Subject, Target,
-    names, subject::PERSON_PATTERN,
+    AwsConfigStatus, DssClient, Format, Inject, Restart, RoleArn, RoleTemplate, Session, SessionDuration, Subject,
+    Target, names, subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
@@ -129,6 +129,12 @@ pub struct AwsConfigSpec {
     /// Pods of this namespace that get the Secret mounted without asking. Writing it takes the right to create pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inject: Option<Inject>,
+
+    /// Workloads of this namespace that read the credential from their environment, which is never read again: they are restarted after each renewal,
+    /// one at a time. The chart's restart.namespaces has to give keyturn the right, and writing it takes the right to patch these workloads. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    pub restart: Vec<Restart>,
 
     /// true: the credential is withdrawn until it is false again.
     #[serde(default)]

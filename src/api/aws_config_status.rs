@@ -12,7 +12,7 @@ pub struct AwsConfigStatus {
     /// The generation of the spec that this status is about.
     pub observed_generation: Option<i64>,
 
-    /// Accepted (spec, references and grant are in order), Issued (a valid credential is in the Secret), Ready (both), RenewalFailing (only while it is so).
+    /// Accepted (spec, references and grant are in order), Issued (a valid credential is in the Secret), Ready (both), RenewalFailing and RestartFailing (only while it is so).
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -47,8 +47,21 @@ pub struct AwsConfigStatus {
     /// When the credential will be renewed. Absent for a key, and while the request is not accepted.
     pub renew_at: Option<Time>,
 
+    /// The credential that this one replaced, or that was there last. Programs that took it from their environment have it until they are restarted (spec.restart).
+    pub former: Option<Former>,
+
     /// Present while issuing fails for a reason that somebody has to mend.
     pub failure: Option<Failure>,
+}
+
+/// A credential that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Former {
+    /// When it was issued.
+    pub issued_at: Time,
+    /// When it expires. Absent for a key, which does not.
+    pub expires_at: Option<Time>,
 }
 
 /// The `AwsRole` in use.

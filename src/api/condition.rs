@@ -16,6 +16,8 @@ pub enum ConditionType {
     RenewalFailing,
     /// Pods asked for the Secret and have not got it. Present only while there are such pods.
     PodsMissed,
+    /// A workload that should be restarted is not. Present only while it is so.
+    RestartFailing,
     /// An `AwsRole`: its config could use it as it now asks.
     Usable,
     /// A `DssInstance`: it answers.
@@ -26,12 +28,13 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order in which they stand in status.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,
         Self::RenewalFailing,
         Self::PodsMissed,
+        Self::RestartFailing,
         Self::Usable,
         Self::Reachable,
         Self::Authorized,
@@ -46,6 +49,7 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::RenewalFailing => "RenewalFailing",
             Self::PodsMissed => "PodsMissed",
+            Self::RestartFailing => "RestartFailing",
             Self::Usable => "Usable",
             Self::Reachable => "Reachable",
             Self::Authorized => "Authorized",
@@ -67,6 +71,9 @@ impl ConditionType {
             Self::PodsMissed => {
                 "Pods ask for the Secret and have not got it mounted; the message names them. Present only while it is so."
             }
+            Self::RestartFailing => {
+                "A workload of `spec.restart` cannot be restarted, so that its environment holds a credential that ends. Present only while it is so; `Ready` does not depend on it."
+            }
             Self::Usable => {
                 "The AwsConfig that this AwsRole names could use it as it now asks, whether or not it does (`status.active`)."
             }
@@ -81,7 +88,12 @@ impl ConditionType {
     #[must_use]
     pub fn kind(self) -> &'static str {
         match self {
-            Self::Accepted | Self::Issued | Self::Ready | Self::RenewalFailing | Self::PodsMissed => "AwsConfig",
+            Self::Accepted
+            | Self::Issued
+            | Self::Ready
+            | Self::RenewalFailing
+            | Self::PodsMissed
+            | Self::RestartFailing => "AwsConfig",
             Self::Usable => "AwsRole",
             Self::Reachable | Self::Authorized => "DssInstance",
         }
@@ -160,6 +172,7 @@ mod tests {
                 | ConditionType::Ready
                 | ConditionType::RenewalFailing
                 | ConditionType::PodsMissed
+                | ConditionType::RestartFailing
                 | ConditionType::Usable
                 | ConditionType::Reachable
                 | ConditionType::Authorized => ConditionType::Authorized,

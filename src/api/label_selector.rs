@@ -42,6 +42,47 @@ impl LabelSelector {
                 }
             })
     }
+
+    /// The same as a query, for the API server to select by.
+    ///
+    /// # Errors
+    /// With a sentence if it is none that the API server would take.
+    pub fn query(&self) -> Result<String, String> {
+        let mut parts = Vec::new();
+        for (label, value) in &self.match_labels {
+            parts.push(format!("{}={}", key(label)?, plain(value)?));
+        }
+        for LabelRequirement { key: label, operator, values } in &self.match_expressions {
+            let label = key(label)?;
+            let values = values.iter().map(|value| plain(value)).collect::<Result<Vec<_>, _>>()?.join(",");
+            parts.push(match operator {
+                Operator::In | Operator::NotIn if values.is_empty() => {
+                    return Err(format!("the label selector names no values for \"{label}\""));
+                }
+                Operator::In => format!("{label} in ({values})"),
+                Operator::NotIn => format!("{label} notin ({values})"),
+                Operator::Exists => label.to_owned(),
+                Operator::DoesNotExist => format!("!{label}"),
+            });
+        }
+        Ok(parts.join(","))
+    }
+}
+
+/// A label's key, if it is one: at most one slash, and words.
+fn key(label: &str) -> Result<&str, String> {
+    let (prefix, name) = label.split_once('/').unwrap_or(("x", label));
+    if is_word(prefix) && is_word(name) { Ok(label) } else { Err(format!("\"{label}\" is no key of a label")) }
+}
+
+/// A label's value, if it is one.
+fn plain(value: &str) -> Result<&str, String> {
+    if value.is_empty() || is_word(value) { Ok(value) } else { Err(format!("\"{value}\" is no value of a label")) }
+}
+
+fn is_word(text: &str) -> bool {
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    text.starts_with(ends) && text.ends_with(ends) && text.chars().all(|c| ends(c) || "-_.".contains(c))
 }
 
 /// The value of a label, as the schema bounds it.
@@ -75,4 +116,39 @@ pub enum Operator {
     Exists,
     /// The label is not there.
     DoesNotExist,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_selector_is_a_query_of_the_api_server_s() {
+        let selector: LabelSelector = serde_json::from_value(json!({
+            "matchLabels": {"dataiku.com/dku-apideployer-service-id": "fraud", "empty": ""},
+            "matchExpressions": [
+                {"key": "a", "operator": "In", "values": ["x", "y"]}, {"key": "b", "operator": "NotIn", "values": ["z"]},
+                {"key": "c", "operator": "Exists"}, {"key": "d", "operator": "DoesNotExist"},
+            ],
+        }))
+        .unwrap();
+        let query = "dataiku.com/dku-apideployer-service-id=fraud,empty=,a in (x,y),b notin (z),c,!d";
+        assert_eq!(selector.query().as_deref(), Ok(query));
+    }
+
+    #[test]
+    fn what_is_no_label_gets_into_no_query() {
+        let labels = |labels: serde_json::Value| serde_json::from_value(json!({"matchLabels": labels})).unwrap();
+        for selector in [
+            labels(json!({"a": "x,b=y"})),
+            labels(json!({"a=b,c": "x"})),
+            labels(json!({"a/b/c": "x"})),
+            labels(json!({"a": "-"})),
+            serde_json::from_value(json!({"matchExpressions": [{"key": "a", "operator": "In"}]})).unwrap(),
+        ] {
+            let selector: LabelSelector = selector;
+            assert!(selector.query().is_err(), "{selector:?}");
+        }
+    }
 }

@@ -74,13 +74,21 @@ pub enum Reason {
     DssUserMismatch,
     /// Pods ask for the Secret of an `AwsConfig` and have not got it mounted.
     NotInjected,
+    /// A workload of `spec.restart` is being restarted. Of Events only.
+    Restarted,
+    /// A workload of `spec.restart` does not exist.
+    WorkloadMissing,
+    /// keyturn may not restart a workload of `spec.restart`.
+    RestartDenied,
+    /// A workload of `spec.restart` is paused, restarts by hand only, or does not finish.
+    RestartBlocked,
     /// An error that has no better name.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of the list above.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 37] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -113,6 +121,10 @@ impl Reason {
         Self::DssConnectionDenied,
         Self::DssUserMismatch,
         Self::NotInjected,
+        Self::Restarted,
+        Self::WorkloadMissing,
+        Self::RestartDenied,
+        Self::RestartBlocked,
         Self::Internal,
     ];
 
@@ -190,6 +202,10 @@ mod tests {
                 | Reason::DssConnectionDenied
                 | Reason::DssUserMismatch
                 | Reason::NotInjected
+                | Reason::Restarted
+                | Reason::WorkloadMissing
+                | Reason::RestartDenied
+                | Reason::RestartBlocked
                 | Reason::Internal => Reason::Internal,
             };
             assert_eq!((reason as usize, Reason::ALL.len()), (at, last as usize + 1));

@@ -281,7 +281,7 @@ pub(super) fn apply() -> PatchParams {
     PatchParams::apply(names::MANAGER).force()
 }
 
-fn merge() -> PatchParams {
+pub(super) fn merge() -> PatchParams {
     PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
 }
 

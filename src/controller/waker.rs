@@ -1,5 +1,6 @@
 //! Whom a change concerns.
 
+use super::restarts::SeenNamespace;
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
     reconcile::{
@@ -21,6 +22,7 @@ pub struct Waker {
     views: Views,
     configs: Queue<AwsConfig>,
     roles: Queue<AwsRole>,
+    restarts: Queue<SeenNamespace>,
 }
 
 struct Queue<K: Resource<DynamicType = ()>> {
@@ -56,7 +58,11 @@ fn queue<K: Resource<DynamicType = ()>>() -> (Queue<K>, Woken<K>) {
 impl<K: Resource<DynamicType = ()>> Queue<K> {
     // The receiver is gone only when the scope is: then there is nothing to wake.
     fn one(&self, namespace: &str, name: &str) {
-        let _ = self.one.unbounded_send(ObjectRef::new(name).within(namespace));
+        self.wake(ObjectRef::new(name).within(namespace));
+    }
+
+    fn wake(&self, object: ObjectRef<K>) {
+        let _ = self.one.unbounded_send(object);
     }
 
     fn all(&self) {
@@ -65,15 +71,22 @@ impl<K: Resource<DynamicType = ()>> Queue<K> {
 }
 
 impl Waker {
-    pub(super) fn new(views: Views) -> (Self, Woken<AwsConfig>, Woken<AwsRole>) {
+    pub(super) fn new(views: Views) -> (Self, Woken<AwsConfig>, Woken<AwsRole>, Woken<SeenNamespace>) {
         let ((configs, woken_configs), (roles, woken_roles)) = (queue(), queue());
-        (Self { views, configs, roles }, woken_configs, woken_roles)
+        let (restarts, woken_restarts) = queue();
+        (Self { views, configs, roles, restarts }, woken_configs, woken_roles, woken_restarts)
     }
 
     /// Everybody: everything of some kind was listed anew.
     pub fn all(&self) {
         self.configs.all();
         self.roles.all();
+        self.restarts.all();
+    }
+
+    /// Something else is known of a config's workloads.
+    pub(super) fn config_told(&self, config: &AwsConfig) {
+        self.configs.one(&config.namespace().unwrap_or_default(), &config.name_any());
     }
 
     /// A config's own roles say whether they are its active one and usable.
@@ -82,6 +95,9 @@ impl Waker {
         self.configs.one(&namespace, &name);
         for role in self.views.roles_of(&namespace, &name) {
             self.roles.one(&namespace, &role.name_any());
+        }
+        if !config.spec.restart.is_empty() {
+            self.restarts.wake(ObjectRef::new(&namespace));
         }
     }
 

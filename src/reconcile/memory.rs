@@ -3,7 +3,7 @@
 use super::{
     decide::{Accepted, api_key_attempt},
     decide::{KeyStep, Plan, RoleStep, Step, Why},
-    observed::{HeldKey, Look, Observed, Passing, Remembered, SeenKey, Source, Target},
+    observed::{HeldKey, Look, Observed, Passing, Remembered, SeenKey, Source, Target, Trouble},
     report::Done,
     schedule,
 };
@@ -73,6 +73,11 @@ impl Memory {
         let count = failed.entry(uid.to_owned()).or_default();
         *count = count.saturating_add(1);
         schedule::fast_delay(uid, *count)
+    }
+
+    /// Remembers what stands in the way of restarting an object's workloads.
+    pub fn restarts_are(&self, uid: &str, restarts: Result<(), Trouble>) {
+        self.objects().entry(uid.to_owned()).or_default().restarts = Some(restarts);
     }
 
     pub(super) fn call_succeeded(&self, uid: &str) {

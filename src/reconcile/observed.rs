@@ -5,7 +5,7 @@ use super::{
     step::Refusal,
 };
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, DssInstance, RoleArn, Subject},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, DssInstance, Reason, RoleArn, Subject},
     credentials::{Credentials, Identity, KeyRequest},
     inject::Missed,
     secret::{ApiKeyRecord, DssRendering, Record, Rendering},
@@ -216,6 +216,25 @@ pub struct Remembered {
     pub repaired_at: Option<Timestamp>,
     /// The pods that asked for the Secret and have not got it; `None` until this process has looked for them.
     pub missed: Option<Missed>,
+    /// What stands in the way of restarting its workloads, if anything does; `None` until they have been looked at.
+    pub restarts: Option<Result<(), Trouble>>,
+}
+
+/// What stands in the way of something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// For the conditions.
+    pub reason: Reason,
+    /// For the person who reads them.
+    pub message: String,
+}
+
+impl Trouble {
+    /// This one.
+    #[must_use]
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
 }
 
 /// An API key of DSS, at hand.

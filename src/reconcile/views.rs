@@ -89,6 +89,10 @@ fn feeds(namespace: &str, secret: &str) -> String {
     format!("source {namespace}/{secret}")
 }
 
+fn restarts(namespace: &str) -> String {
+    format!("restarts {namespace}")
+}
+
 fn of_config(namespace: &str, config: &str) -> String {
     format!("config {namespace}/{config}")
 }
@@ -109,7 +113,8 @@ impl Views {
             let sources = key.into_iter().chain(api_key).map(|source| feeds(&namespace, source));
             let instances: BTreeSet<&str> = key_places(config).chain(dss.map(|dss| dss.instance.as_str())).collect();
             let both = [named(&namespace), wanted(&namespace, &config.target_name())];
-            both.into_iter().chain(sources).chain(instances.into_iter().map(uses)).collect()
+            let restarts = (!config.spec.restart.is_empty()).then(|| restarts(&namespace));
+            both.into_iter().chain(sources).chain(instances.into_iter().map(uses)).chain(restarts).collect()
         });
         let (roles, roles_writer) = Watched::new("awsroles.keyturn.dev", |role: &AwsRole| {
             vec![of_config(&role.namespace().unwrap_or_default(), &role.spec.aws_config_ref.name)]
@@ -139,6 +144,12 @@ impl Views {
     #[must_use]
     pub fn configs_wanting(&self, namespace: &str, secret: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&wanted(namespace, secret))
+    }
+
+    /// The configs of a namespace that have workloads restarted.
+    #[must_use]
+    pub fn configs_restarting(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&restarts(namespace))
     }
 
     /// The roles that name this config as theirs, whoever wrote them.

@@ -135,6 +135,8 @@ fn pure_modules_hold_no_client_and_read_neither_clock_nor_environment() {
         "reconcile/report",
         "reconcile/schedule",
         "reconcile/step",
+        "restart/decide",
+        "restart/workload",
     ];
     let impure = [
         "kube::Client",

@@ -1,7 +1,9 @@
 //! What each reason means to the person who reads it: the one table of names, causes and remedies.
 
 use super::Reason;
-use crate::api::ConditionType::{self, Accepted, Authorized, Issued, PodsMissed, Reachable, RenewalFailing, Usable};
+use crate::api::ConditionType::{
+    self, Accepted, Authorized, Issued, PodsMissed, Reachable, RenewalFailing, RestartFailing, Usable,
+};
 
 /// A reason, in the reader's words. The texts are Markdown.
 pub(super) struct Explained {
@@ -95,9 +97,9 @@ impl Reason {
             },
             Self::InvalidSpec => Explained {
                 name: "InvalidSpec",
-                conditions: &[Accepted, Issued, RenewalFailing, Usable, Authorized],
+                conditions: &[Accepted, Issued, RenewalFailing, RestartFailing, Usable, Authorized],
                 cause: "The spec holds something that the schema could not refuse: a `session.policy` that is no IAM \
-                     policy, or a role of another AWS partition than keyturn's identity.",
+                     policy, a selector of `restart` that is none, or a role of another AWS partition than keyturn's identity.",
                 remedy: "Correct the field that the message names.",
             },
             Self::ForeignTarget => Explained {
@@ -244,6 +246,32 @@ impl Reason {
                         are older than this AwsConfig or its selector, or they mount something else there.",
                 remedy: "Delete the pods, or roll their workload: `kubectl rollout restart deployment/NAME`. If new ones are \
                          missed, too, a cluster admin looks at keyturn's log and at `webhook` of the chart.",
+            },
+            Self::Restarted => Explained {
+                name: "Restarted",
+                conditions: &[],
+                cause: "A workload of `spec.restart` is being restarted: its environment held an earlier credential.",
+                remedy: "Nothing.",
+            },
+            Self::WorkloadMissing => Explained {
+                name: "WorkloadMissing",
+                conditions: &[RestartFailing],
+                cause: "There is no workload of the kind and name, or with the labels, that `spec.restart` names.",
+                remedy: "Create it, or correct `spec.restart`. It is looked for again within 10 minutes.",
+            },
+            Self::RestartDenied => Explained {
+                name: "RestartDenied",
+                conditions: &[RestartFailing],
+                cause: "The API server does not let keyturn read or patch the workload; the message quotes it.",
+                remedy: "A cluster admin: add the namespace to `restart.namespaces` of the chart, which gives the right \
+                     there. Or take the workload out of `spec.restart`.",
+            },
+            Self::RestartBlocked => Explained {
+                name: "RestartBlocked",
+                conditions: &[RestartFailing],
+                cause: "The workload is paused, has the update strategy `OnDelete`, or its rollout does not finish; the \
+                     message says which. keyturn does not interfere.",
+                remedy: "Resume it, mend its rollout, or delete its pods yourself.",
             },
             Self::Internal => Explained {
                 name: "Internal",

@@ -66,7 +66,22 @@ pub(super) fn conditions(
         wanted.push(make(ConditionType::RenewalFailing, true, trouble));
     }
     wanted.extend(pods_missed(seen, &before, now));
+    if let Some(trouble) = restarts(seen, &before) {
+        wanted.push(make(ConditionType::RestartFailing, true, &trouble));
+    }
     set_conditions(&before, wanted)
+}
+
+/// What stands in the way of restarting workloads; until they have been looked at, what was last said of them.
+fn restarts(seen: &Observed, before: &[Condition]) -> Option<Statement> {
+    if seen.config.spec.restart.is_empty() {
+        return None;
+    }
+    if let Some(restarts) = &seen.remembered.restarts {
+        return restarts.as_ref().err().map(|trouble| Statement::new(trouble.reason, trouble.message.clone()));
+    }
+    let said = before.iter().find(|condition| condition.type_ == ConditionType::RestartFailing.as_str());
+    said.map(|said| Statement { reason: said.reason.clone(), message: said.message.clone() })
 }
 
 /// Whether what the Secret holds is what is asked for.

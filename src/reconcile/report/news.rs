@@ -52,6 +52,12 @@ pub fn news(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus,
     if let (None, Some(missed)) = missed {
         news.push(News { warning: true, reason: missed.reason, action: "Inject", note: missed.message });
     }
+    let restarts = (find(before, ConditionType::RestartFailing), find(after, ConditionType::RestartFailing));
+    if let (said, Some(failing)) = restarts
+        && said.is_none_or(|said| (said.reason, said.message) != (failing.reason.clone(), failing.message.clone()))
+    {
+        news.push(News { warning: true, reason: failing.reason, action: "Restart", note: failing.message });
+    }
     let Some(ready) = ready else { return news };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");
     if ready.status == "True" {

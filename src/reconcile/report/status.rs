@@ -7,7 +7,7 @@ use super::{
     dss::dss,
 };
 use crate::{
-    api::{AwsConfigStatus, SourceStatus, TargetStatus},
+    api::{AwsConfigStatus, Former, SourceStatus, TargetStatus},
     credentials::Request,
     reconcile::{
         decide::{Plan, default_external_id, renew_at},
@@ -24,6 +24,7 @@ pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsC
     let before = seen.config.status.clone().unwrap_or_default();
     let record = current_record(seen, done);
     let live = record.as_ref().filter(|record| record.is_live(now));
+    let former = former(&before, live);
     let generation = seen.config.metadata.generation;
     AwsConfigStatus {
         observed_generation: generation,
@@ -46,8 +47,25 @@ pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsC
         person: live.map(|record| record.person.clone()),
         issued_at: live.map(|record| Time(record.issued_at)),
         expires_at: live.and_then(|record| record.expires_at).map(Time),
+        former,
         renew_at: live.filter(|_| plan.accepted.is_ok()).and_then(|record| renew_at(seen, record)).map(Time),
         failure: failure(seen, plan, done, now),
+    }
+}
+
+/// What a program may still have in its environment: the credential that was there before this one.
+fn former(before: &AwsConfigStatus, live: Option<&Record>) -> Option<Former> {
+    // Two may be issued within one second, so that their time alone does not tell them apart.
+    let is_same = |issued_at: &Time| {
+        live.is_some_and(|record| {
+            record.issued_at == issued_at.0 && before.access_key_id.as_ref() == Some(&record.access_key_id)
+        })
+    };
+    match &before.issued_at {
+        Some(issued_at) if !is_same(issued_at) => {
+            Some(Former { issued_at: issued_at.clone(), expires_at: before.expires_at.clone() })
+        }
+        _ => before.former.clone(),
     }
 }
 

@@ -1,0 +1,66 @@
+//! The namespaces whose configs have workloads restarted: looked at when one of these changes, and when something is due.
+
+use super::{Waker, waker::Woken};
+use crate::{
+    cluster::CallError,
+    reconcile::Context,
+    restart::{self, Finished},
+};
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    ResourceExt as _,
+    core::PartialObjectMeta,
+    runtime::{
+        Controller,
+        controller::{self, Action},
+    },
+};
+use std::{sync::Arc, time::Duration};
+
+/// How many namespaces are looked at at the same time.
+const CONCURRENCY: u16 = 16;
+
+/// A namespace, as it is watched.
+pub(super) type SeenNamespace = PartialObjectMeta<Namespace>;
+
+struct RestartContext {
+    context: Arc<Context>,
+    finished: Finished,
+    waker: Waker,
+}
+
+/// Looks at whichever namespace is woken, or has asked to be looked at again, until `shutdown`. A namespace is never
+/// looked at twice at once, so that no two of its workloads are restarted at once.
+pub(super) async fn looks(
+    woken: Woken<SeenNamespace>,
+    waker: Waker,
+    context: Arc<Context>,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let store = context.views.namespaces.store().clone();
+    let context = Arc::new(RestartContext { context, finished: Finished::default(), waker });
+    Controller::for_stream(stream::pending(), store)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(woken.one)
+        .reconcile_all_on(woken.every)
+        .graceful_shutdown_on(shutdown)
+        .run(look, after_error, context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+async fn look(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
+    let wake = |config: &crate::api::AwsConfig| context.waker.config_told(config);
+    let name = namespace.name_any();
+    let next = Box::pin(restart::look(&name, &context.context, &context.finished, wake));
+    Ok(next.await?.map_or_else(Action::await_change, Action::requeue))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
+fn after_error(namespace: Arc<SeenNamespace>, error: &CallError, context: Arc<RestartContext>) -> Action {
+    let wait = context.context.memory.call_failed(&namespace.uid().unwrap_or_default());
+    let name = namespace.name_any();
+    tracing::warn!(namespace = name, %error, wait_ms = wait.as_millis(), "not restarted; it will be tried again");
+    Action::requeue(Duration::try_from(wait).unwrap_or_default())
+}
