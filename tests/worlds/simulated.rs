@@ -16,6 +16,7 @@ mod renewal;
 mod replicas;
 mod restart;
 mod roles;
+mod rollouts;
 mod secret_watch;
 mod seeds;
 mod sessions;

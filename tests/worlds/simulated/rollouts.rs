@@ -1,0 +1,309 @@
+//! `spec.restart`: workloads that read only their environment are rolled after a renewal, within a budget, and not otherwise.
+
+use super::world::{Cost, World};
+use crate::{
+    doubles::{
+        apiserver::{Fault, ResourceKind},
+        rules::Times,
+    },
+    fixtures::{SCORING, alice, config, role},
+};
+use jiff::{SignedDuration, Timestamp};
+use keyturn::api::{AwsConfig, AwsConfigSpec};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+// ---- The namespace and its Deployments ------------------------------------------------------------------------------
+
+fn restarts(name: &str) -> AwsConfig {
+    config(name, restarting(&json!([{"kind": "Deployment", "name": name}])))
+}
+
+fn restarting(workloads: &Value) -> impl FnOnce(&mut AwsConfigSpec) {
+    let restart = serde_json::from_value(workloads.clone()).unwrap();
+    move |spec| spec.restart = restart
+}
+
+/// A Deployment of two replicas, which has long been at rest.
+fn deploy(world: &World, name: &str, labels: &Value) {
+    world.api.put(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "namespace": SCORING, "labels": labels},
+        "spec": {"replicas": 2, "selector": {}, "template": {"metadata": {"labels": {"app": name}}}},
+    }));
+    finish(world, name);
+}
+
+/// The Deployment controller's part: every pod is of the present template.
+fn finish(world: &World, name: &str) {
+    world.api.edit("Deployment", SCORING, name, |deployment| {
+        deployment["status"] = json!({"observedGeneration": deployment["metadata"]["generation"],
+            "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2});
+    });
+}
+
+fn restarted_at(world: &World, name: &str) -> Option<Timestamp> {
+    let deployment = world.api.get("Deployment", SCORING, name)?;
+    deployment["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT].as_str()?.parse().ok()
+}
+
+fn rolls(world: &World) -> usize {
+    world.api.count("patch", "deployments")
+}
+
+/// A world in which these have their first credential and their Deployments are at rest.
+async fn world_of(configs: &[AwsConfig]) -> World {
+    let mut world = World::empty();
+    world.api.register(ResourceKind::namespaced("apps/v1", "deployments", "Deployment").custom());
+    world.apply(&crate::fixtures::analysts());
+    for config in configs {
+        deploy(&world, config.metadata.name.as_deref().unwrap(), &json!({"app": "scorer"}));
+        world.apply(config);
+    }
+    world.pass(MINUTE).await;
+    world.start();
+    for config in configs {
+        world.until("all are ready", |world| world.is_ready(config.metadata.name.as_deref().unwrap())).await;
+    }
+    world.settle().await;
+    world.count_from_here();
+    world
+}
+
+/// The credential of a config is replaced.
+async fn renewed(world: &World, name: &str) {
+    let before = world.record(name).unwrap().issued_at;
+    world.pass_until_due(name).await;
+    world.until("it is renewed", |world| world.record(name).unwrap().issued_at > before).await;
+}
+
+async fn rolled(world: &World, name: &str) {
+    let issued_at = world.record(name).unwrap().issued_at;
+    world.until("it is rolled", |world| restarted_at(world, name).is_some_and(|at| at >= issued_at)).await;
+}
+
+fn said(world: &World, name: &str) -> Option<(String, String)> {
+    world.condition(name, "RestartFailing").map(|(_, reason, message)| (reason, message))
+}
+
+// ---- When -----------------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_is_rolled_once_after_each_renewal_and_not_at_the_first_issue() {
+    let world = world_of(&[restarts("alice")]).await;
+    world.pass(20 * MINUTE).await;
+    assert_eq!(world.cost(), Cost::NOTHING, "not at the first issue: {}", world.picture());
+
+    for renewal in 1..=3 {
+        let former_ends = world.record("alice").unwrap().expires_at.unwrap();
+        renewed(&world, "alice").await;
+        rolled(&world, "alice").await;
+        let (issued_at, at) = (world.record("alice").unwrap().issued_at, restarted_at(&world, "alice").unwrap());
+        assert!(at >= issued_at + SignedDuration::from_secs(30) && at < former_ends, "{at}");
+        finish(&world, "alice");
+        world.pass(10 * MINUTE).await;
+        assert_eq!((rolls(&world), world.sts.count()), (renewal, renewal), "{}", world.picture());
+    }
+    assert_eq!(world.event_reasons(), ["Issued", "Restarted", "Restarted", "Restarted"]);
+    assert_eq!(said(&world, "alice"), None);
+    // A renewal is one call and two writes, as ever; a roll the patch and an Event.
+    assert_eq!(world.api.writes().len(), 3 * (2 + 2), "{}", world.picture());
+    // One read to decide, and some to see the end of it.
+    let reads = world.api.count("get", "deployments");
+    assert!((6..=12).contains(&reads), "{reads} reads: {}", world.picture());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_rolled_it_after_the_renewal_it_is_not_rolled_again() {
+    let world = world_of(&[restarts("alice")]).await;
+    renewed(&world, "alice").await;
+    // The spread is over after half a minute and what is left of a tenth of the lifetime.
+    let issued_at = world.record("alice").unwrap().issued_at;
+    world.api.edit("Deployment", SCORING, "alice", |deployment| {
+        let by_hand = (issued_at + SignedDuration::from_secs(30)).to_string();
+        deployment["spec"]["template"]["metadata"]["annotations"] = json!({RESTARTED_AT: by_hand});
+    });
+    finish(&world, "alice");
+    world.pass(15 * MINUTE).await;
+    assert_eq!(rolls(&world), 0, "{}", world.picture());
+    assert_eq!(world.api.count("get", "deployments"), 1, "one look shows it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_operator_rolls_nothing_again_and_sees_the_end_of_what_the_former_began() {
+    let mut world = world_of(&[restarts("alice"), restarts("bob")]).await;
+    renewed(&world, "alice").await;
+    renewed(&world, "bob").await;
+    world.until("one is rolled", |world| rolls(world) == 1).await;
+    world.kill().await;
+    world.start();
+    world.pass(2 * MINUTE).await;
+    assert_eq!(rolls(&world), 1, "the other waits for the one that is under way: {}", world.picture());
+    let first = if restarted_at(&world, "alice").is_some() { "alice" } else { "bob" };
+    finish(&world, first);
+    world.until("then the other", |world| rolls(world) == 2).await;
+    for name in ["alice", "bob"] {
+        finish(&world, name);
+    }
+    world.pass(2 * MINUTE).await;
+    world.stop().await;
+    world.count_from_here();
+    world.start();
+    world.pass(2 * MINUTE).await;
+    assert_eq!((rolls(&world), world.sts.count(), world.api.writes().len()), (0, 0, 0), "{}", world.picture());
+    assert_eq!(world.api.count("get", "deployments"), 2, "one look at each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_of_a_namespace_are_rolled_one_after_the_other() {
+    let world = world_of(&[restarts("alice"), restarts("bob")]).await;
+    let another = |spec: &mut AwsConfigSpec| spec.role = Some(role("ds-lead"));
+    world.change("alice", another);
+    world.change("bob", another);
+    world.until("one is rolled", |world| rolls(world) == 1).await;
+    let (first, second) = if restarted_at(&world, "alice").is_some() { ("alice", "bob") } else { ("bob", "alice") };
+    world.pass(6 * MINUTE).await;
+    assert_eq!(rolls(&world), 1, "it has not finished: {}", world.picture());
+    finish(&world, first);
+    rolled(&world, second).await;
+    assert_eq!(rolls(&world), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_is_replaced_within_the_second_of_its_issue_is_a_former_one() {
+    let mut world = World::empty();
+    world.api.register(ResourceKind::namespaced("apps/v1", "deployments", "Deployment").custom());
+    deploy(&world, "alice", &json!({}));
+    world.apply(&crate::fixtures::analysts());
+    world.apply(&restarts("alice"));
+    world.start();
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    let first = world.record("alice").unwrap().issued_at;
+    world.change("alice", |spec| spec.role = Some(role("ds-lead")));
+    world.until("it is issued again", |world| world.sts.count() == 2).await;
+    assert_eq!(world.record("alice").unwrap().issued_at, first, "the same second");
+    rolled(&world, "alice").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_workloads_of_a_selector_are_rolled_one_after_the_other() {
+    let chosen = json!([{"kind": "Deployment", "selector": {"matchLabels": {"of": "fraud"}}}]);
+    let world = world_of(&[config("alice", restarting(&chosen))]).await;
+    for name in ["fraud-1", "fraud-2"] {
+        deploy(&world, name, &json!({"of": "fraud"}));
+    }
+    renewed(&world, "alice").await;
+    for roll in 1..=2 {
+        world.until("one is rolled", |world| rolls(world) == roll).await;
+        for name in ["fraud-1", "fraud-2"] {
+            finish(&world, name);
+        }
+    }
+    world.pass(10 * MINUTE).await;
+    assert_eq!(rolls(&world), 2);
+    assert!(restarted_at(&world, "alice").is_none() && restarted_at(&world, "fraud-1").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_restarts_nothing_costs_no_read_of_workloads() {
+    let world = world_of(&[alice()]).await;
+    for _ in 0..3 {
+        renewed(&world, "alice").await;
+    }
+    assert_eq!(world.api.count("*", "deployments"), 0);
+    assert_eq!(world.cost(), Cost { sts: 3, reads: 0, writes: 6 }, "{}", world.picture());
+}
+
+// ---- When it cannot be ----------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_paused_is_said_once_left_alone_and_rolled_when_it_goes_on() {
+    let world = world_of(&[restarts("alice")]).await;
+    world.api.edit("Deployment", SCORING, "alice", |deployment| deployment["spec"]["paused"] = json!(true));
+    renewed(&world, "alice").await;
+    world.until("it is said", |world| said(world, "alice").is_some()).await;
+    let (reason, message) = said(&world, "alice").unwrap();
+    assert_eq!(
+        (reason.as_str(), message.as_str()),
+        ("RestartBlocked", "Deployment \"alice\" is paused, and its pods have an earlier credential")
+    );
+    world.pass(15 * MINUTE).await;
+    assert_eq!(world.event_reasons(), ["Issued", "RestartBlocked"], "once");
+    assert_eq!((rolls(&world), world.ready("alice").as_str()), (0, "True/Issued"));
+
+    world.api.edit("Deployment", SCORING, "alice", |deployment| deployment["spec"]["paused"] = json!(false));
+    finish(&world, "alice");
+    rolled(&world, "alice").await;
+    finish(&world, "alice");
+    world.until("and that is over", |world| said(world, "alice").is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_somebody_rolls_out_is_waited_for() {
+    let world = world_of(&[restarts("alice")]).await;
+    renewed(&world, "alice").await;
+    world.api.edit("Deployment", SCORING, "alice", |deployment| deployment["status"]["updatedReplicas"] = json!(1));
+    world.pass(9 * MINUTE).await;
+    assert_eq!((rolls(&world), said(&world, "alice")), (0, None), "{}", world.picture());
+    finish(&world, "alice");
+    rolled(&world, "alice").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_missing_is_said_once_with_the_chart_s_value_and_used_when_it_is_there() {
+    let world = world_of(&[restarts("alice")]).await;
+    for verb in ["get", "patch"] {
+        let denied = world.api.fault_on(Times::UntilCleared, verb, "deployments", Fault::forbidden());
+        renewed(&world, "alice").await;
+        world.until("it is said", |world| said(world, "alice").is_some()).await;
+        let (reason, message) = said(&world, "alice").unwrap();
+        assert!(reason == "RestartDenied" && message.contains("restart.namespaces"), "{message}");
+        let told = world.events().len();
+        world.pass(5 * MINUTE).await;
+        assert_eq!(world.events().len(), told, "once");
+        world.api.forgive(denied);
+        rolled(&world, "alice").await;
+        finish(&world, "alice");
+        world.until("and that is over", |world| said(world, "alice").is_none()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_missing_is_said_once_and_one_that_is_created_later_needs_nothing() {
+    let mut world = world_of(&[restarts("alice")]).await;
+    world.api.delete("Deployment", SCORING, "alice");
+    renewed(&world, "alice").await;
+    world.until("it is said", |world| said(world, "alice").is_some()).await;
+    assert_eq!(
+        said(&world, "alice").unwrap(),
+        ("WorkloadMissing".to_owned(), "there is no Deployment \"alice\"".to_owned())
+    );
+    let told = world.events().len();
+    world.stop().await;
+    world.start();
+    world.pass(5 * MINUTE).await;
+    assert_eq!(world.events().len(), told, "once, whoever leads: {}", world.picture());
+
+    deploy(&world, "alice", &json!({}));
+    world.until("that is over", |world| said(world, "alice").is_none()).await;
+    assert_eq!(rolls(&world), 0, "it started with the present credential");
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_changes_it_between_the_look_and_the_patch_is_not_fought() {
+    let world = world_of(&[restarts("alice")]).await;
+    let theirs = Fault::before(|api| {
+        api.edit("Deployment", SCORING, "alice", |deployment| deployment["spec"]["replicas"] = json!(3));
+    });
+    world.api.fault_on(Times::Once, "patch", "deployments", theirs);
+    renewed(&world, "alice").await;
+    world.until("it was tried", |world| rolls(world) == 1).await;
+    assert_eq!(restarted_at(&world, "alice"), None, "another version than was seen");
+    world.api.edit("Deployment", SCORING, "alice", |deployment| deployment["spec"]["replicas"] = json!(2));
+    finish(&world, "alice");
+    rolled(&world, "alice").await;
+    assert_eq!(rolls(&world), 2);
+}
