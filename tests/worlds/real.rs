@@ -17,6 +17,7 @@ mod operator_policies;
 mod people;
 mod person_policy;
 mod replicas;
+mod restart;
 mod rotation;
 mod start;
 mod story;

@@ -99,7 +99,8 @@ async fn who_holds_the_operator_s_token_can_write_no_spec() {
     assert_eq!(install.configs().get("alice").await.unwrap().spec.person.as_deref(), Some("alice"));
 }
 
-async fn holder_of_its_token(install: &Install<'_>) -> Client {
+/// Somebody who has the token of its ServiceAccount.
+pub async fn holder_of_its_token(install: &Install<'_>) -> Client {
     let groups =
         ["system:serviceaccounts", &format!("system:serviceaccounts:{}", install.system), "system:authenticated"];
     install.ground.client_as(&install.user(), &groups).await

@@ -78,6 +78,13 @@ impl<'a> People<'a> {
         self.bind(&format!("pods-{}", number()), &rules, "User", user, &self.install.namespace).await;
     }
 
+    /// An admin lets a user patch these workloads of the namespace.
+    pub async fn may_patch(&self, user: &str, resource: &str, names: &[String]) {
+        let rules =
+            json!([{"apiGroups": ["apps"], "resources": [resource], "resourceNames": names, "verbs": ["patch"]}]);
+        self.bind(&format!("workloads-{}", number()), &rules, "User", user, &self.install.namespace).await;
+    }
+
     async fn bind(&self, name: &str, rules: &Value, kind: &str, subject: &str, namespace: &str) {
         self.create::<Role>(namespace, json!({"metadata": {"name": name}, "rules": rules})).await;
         let binding = json!({

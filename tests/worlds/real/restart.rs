@@ -1,0 +1,213 @@
+//! `spec.restart` on a real control plane: the rights that the chart gives, who may ask for it, and how little the
+//! operator's token may do with them. No pod runs here, so a Deployment of no replicas has finished as soon as its
+//! controller has seen it.
+
+use super::{
+    ground::{eventually, run, within},
+    install::{Install, Operator},
+    operator_policies::holder_of_its_token,
+    people::{People, refusal},
+};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use keyturn::api::AwsConfigSpec;
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, from_value, json};
+use std::time::Duration;
+
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+/// Half a minute, a tenth of the shortest lifetime, and a moment more.
+const SPREAD: Duration = Duration::from_secs(150);
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_workload_is_rolled_after_a_new_issue_with_the_rights_that_the_chart_gives_and_said_without_them() {
+    let install = Install::scoped().await;
+    deploy(&install, "scorer").await;
+    let operator = install.start().await;
+    install.apply_grant(|_| {}).await;
+    install.apply_config("alice", restarting(&json!([{"kind": "Deployment", "name": "scorer"}]), "16m")).await;
+    install.until_ready_is("alice", "True/Issued").await;
+
+    issued_anew(&install, "15m").await;
+    let denied = said(&install, &operator).await;
+    assert!(denied.starts_with("RestartDenied: ") && denied.contains("restart.namespaces"), "{denied}");
+    assert_eq!(restarted_at(&install, "scorer").await, None);
+    let ready = install.until_ready_is("alice", "True/Issued").await;
+    assert!(ready.status.unwrap().former.is_some(), "Ready does not depend on it");
+
+    may_restart(&install);
+    // A change of the config wakes it.
+    install
+        .configs()
+        .patch("alice", &PatchParams::default(), &Patch::Merge(json!({"spec": {"region": "eu-west-3"}})))
+        .await
+        .unwrap();
+    within(SPREAD, "it is rolled", async || restarted_at(&install, "scorer").await.ok_or("not yet")).await;
+    eventually("and nothing is in its way", async || condition(&install).await.map_or(Ok(()), Err)).await;
+    let events = install.events("alice").await;
+    let of = |reason: &str| events.iter().filter(|event| event.starts_with(reason)).count();
+    assert_eq!((of("RestartDenied: "), of("Restarted: ")), (1, 1), "{events:#?}");
+    assert!(operator.stop().await.success());
+
+    let mut asked = install.ground.audit(&install.user());
+    asked.retain(|request| request.resource == "deployments");
+    let patches = asked.iter().filter(|request| request.verb == "patch").count();
+    assert_eq!(patches, 1, "{asked:#?}");
+    assert!(asked.iter().all(|request| ["get", "patch"].contains(&request.verb.as_str())), "{asked:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn who_holds_the_operator_s_token_can_change_nothing_of_a_workload_but_when_it_was_restarted() {
+    let install = Install::scoped().await;
+    may_restart(&install);
+    deploy(&install, "scorer").await;
+    let client = holder_of_its_token(&install).await;
+    let operator: Api<Deployment> = Api::namespaced(client.clone(), &install.namespace);
+    let (for_good, dry_run) = (PatchParams::default(), PatchParams { dry_run: true, ..PatchParams::default() });
+    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "evil"}]}}}});
+    eventually("the policy is in force", async || {
+        operator.patch("scorer", &dry_run, &Patch::Strategic(image.clone())).await.map_or_else(
+            |error| if error.to_string().contains("keyturn changes nothing") { Ok(()) } else { Err(error.to_string()) },
+            |_| Err("it was let through".to_owned()),
+        )
+    })
+    .await;
+
+    let restart = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: "2026-01-01T00:00:00Z"}}}}});
+    for attempt in [
+        json!({"spec": {"replicas": 3}}),
+        json!({"spec": {"paused": true}}),
+        json!({"spec": {"minReadySeconds": 5}}),
+        json!({"spec": {"template": {"metadata": {"annotations": {"other": "x"}}}}}),
+        json!({"spec": {"template": {"metadata": {"annotations": {"theirs": null}}}}}),
+        json!({"spec": {"template": {"metadata": {"labels": {"more": "x"}}}}}),
+        json!({"spec": {"template": {"spec": {"serviceAccountName": "admin"}}}}),
+        json!({"spec": {"template": {"spec": {"hostNetwork": true}}}}),
+        json!({"metadata": {"labels": {"more": "x"}}}),
+        json!({"metadata": {"annotations": {"more": "x"}}}),
+        json!({"metadata": {"finalizers": ["example.com/hold"]}}),
+    ] {
+        let said = refusal(operator.patch("scorer", &for_good, &Patch::Merge(attempt.clone())).await).message;
+        assert!(said.contains("keyturn changes nothing"), "{attempt}: {said}");
+    }
+    operator.patch("scorer", &for_good, &Patch::Merge(restart.clone())).await.unwrap();
+    assert_eq!(restarted_at(&install, "scorer").await.as_deref(), Some("2026-01-01T00:00:00Z"));
+
+    // The same for the others: their first restart is let through, another image is not.
+    let template = template();
+    let selector = json!({"matchLabels": {"app": "scorer"}});
+    let sets: Api<StatefulSet> = Api::namespaced(install.admin.clone(), &install.namespace);
+    let set = json!({"metadata": {"name": "set"}, "spec": {"serviceName": "x", "replicas": 0, "selector": selector, "template": template}});
+    sets.create(&PostParams::default(), &from_value(set).unwrap()).await.unwrap();
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &install.namespace);
+    sets.patch("set", &for_good, &Patch::Merge(restart.clone())).await.unwrap();
+    refusal(sets.patch("set", &for_good, &Patch::Strategic(image.clone())).await);
+    let everywhere: Api<DaemonSet> = Api::namespaced(install.admin.clone(), &install.namespace);
+    let set = json!({"metadata": {"name": "set"}, "spec": {"selector": selector, "template": template}});
+    everywhere.create(&PostParams::default(), &from_value(set).unwrap()).await.unwrap();
+    let everywhere: Api<DaemonSet> = Api::namespaced(client, &install.namespace);
+    everywhere.patch("set", &for_good, &Patch::Merge(restart)).await.unwrap();
+    refusal(everywhere.patch("set", &for_good, &Patch::Strategic(image)).await);
+    // Everybody else does as before.
+    let admin: Api<Deployment> = Api::namespaced(install.admin.clone(), &install.namespace);
+    admin.patch("scorer", &for_good, &Patch::Merge(json!({"spec": {"paused": true}}))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn who_asks_for_a_restart_needs_the_right_to_patch_each_of_the_workloads() {
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let (alice, bob) = (people.person("alice").await, people.person("bob").await);
+    let all = |count: usize| {
+        (0..count).map(|n| json!({"kind": "Deployment", "name": format!("scorer-{n}")})).collect::<Vec<_>>()
+    };
+    people.may_patch("alice", "deployments", &(0..8).map(|n| format!("scorer-{n}")).collect::<Vec<_>>()).await;
+
+    eventually("alice may patch them", async || {
+        alice.creates_with("eight", "alice", restarting(&json!(all(8)), "1h")).await.map(|_| ())
+    })
+    .await;
+    for (restart, missing) in [
+        (json!([{"kind": "Deployment", "name": "other"}]), "restart[0]"),
+        (json!([{"kind": "StatefulSet", "name": "scorer-0"}]), "statefulsets.apps \"scorer-0\""),
+        (json!([{"kind": "Deployment", "selector": {"matchLabels": {"app": "scorer"}}}]), "all of them"),
+    ] {
+        let said = refusal(alice.creates_with("more", "alice", restarting(&restart, "1h")).await).message;
+        assert!(said.contains("the verb \"patch\" on") && said.contains(missing), "{said}");
+    }
+    let mut last = all(7);
+    last.push(json!({"kind": "DaemonSet", "name": "scorer-7"}));
+    let said = refusal(alice.edits("eight", json!({"restart": last})).await).message;
+    assert!(said.contains("restart[7]") && said.contains("daemonsets.apps \"scorer-7\""), "{said}");
+
+    let said = refusal(bob.creates_with("bob", "bob", restarting(&json!(all(1)), "1h")).await).message;
+    assert!(said.contains("user \"bob\" may not write restart[0]"), "{said}");
+    // What stands there already is no request: who lost the right may still change the rest, and take it away.
+    people.may_use("User", "bob", &["alice"], &install.namespace).await;
+    bob.edits("eight", json!({"region": "eu-west-3"})).await.unwrap();
+    bob.edits("eight", json!({"restart": all(8)[2..]})).await.unwrap();
+    let empty = json!([{"kind": "Deployment", "selector": {}}]);
+    let said = refusal(alice.edits("eight", json!({"restart": empty})).await).message;
+    assert!(said.contains("restart.selector must not be empty"), "{said}");
+    let both = json!([{"kind": "Deployment", "name": "x", "selector": {"matchLabels": {"a": "b"}}}]);
+    let said = refusal(alice.edits("eight", json!({"restart": both})).await).message;
+    assert!(said.contains("exactly one of name and selector"), "{said}");
+}
+
+// ---- the words ------------------------------------------------------------------------------------------------------
+
+fn restarting(workloads: &Value, duration: &str) -> impl FnOnce(&mut AwsConfigSpec) {
+    let (restart, session) = (from_value(workloads.clone()).unwrap(), json!({"duration": duration}));
+    move |spec| (spec.restart, spec.session) = (restart, from_value(session).unwrap())
+}
+
+/// An admin gives the right by the chart.
+fn may_restart(install: &Install<'_>) {
+    let mut helm = install.ground.helm();
+    helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &install.system, "--reuse-values"]);
+    run(helm.args(["--set", &format!("restart.namespaces={{{}}}", install.namespace)]));
+}
+
+async fn deploy(install: &Install<'_>, name: &str) {
+    let deployments: Api<Deployment> = Api::namespaced(install.admin.clone(), &install.namespace);
+    let spec = json!({"replicas": 0, "selector": {"matchLabels": {"app": "scorer"}}, "template": template()});
+    let deployment = json!({"metadata": {"name": name}, "spec": spec});
+    deployments.create(&PostParams::default(), &from_value(deployment).unwrap()).await.unwrap();
+}
+
+fn template() -> Value {
+    json!({"metadata": {"labels": {"app": "scorer"}, "annotations": {"theirs": "x"}},
+        "spec": {"containers": [{"name": "app", "image": "none"}]}})
+}
+
+async fn restarted_at(install: &Install<'_>, name: &str) -> Option<String> {
+    let deployments: Api<Deployment> = Api::namespaced(install.admin.clone(), &install.namespace);
+    let metadata = deployments.get(name).await.unwrap().spec?.template.metadata?;
+    metadata.annotations?.get(RESTARTED_AT).cloned()
+}
+
+async fn issued_anew(install: &Install<'_>, duration: &str) {
+    let before = install.record("alice").await.unwrap().access_key_id;
+    let longer = Patch::Merge(json!({"spec": {"session": {"duration": duration}}}));
+    install.configs().patch("alice", &PatchParams::default(), &longer).await.unwrap();
+    eventually("it is issued anew", async || {
+        let now = install.record("alice").await.unwrap().access_key_id;
+        if now == before { Err(now) } else { Ok(()) }
+    })
+    .await;
+}
+
+async fn condition(install: &Install<'_>) -> Option<String> {
+    let status = install.configs().get("alice").await.unwrap().status.unwrap_or_default();
+    let failing = status.conditions.into_iter().find(|condition| condition.type_ == "RestartFailing");
+    failing.map(|failing| format!("{}: {}", failing.reason, failing.message))
+}
+
+async fn said(install: &Install<'_>, operator: &Operator) -> String {
+    within(SPREAD, "it is said", async || condition(install).await.ok_or_else(|| operator.log())).await
+}
