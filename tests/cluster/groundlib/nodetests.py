@@ -275,7 +275,9 @@ def _remains(ground: Running) -> dict[str, list[str]]:
     addresses = json.loads(run(["ip", "-json", "address"]).stdout)
     interfaces = [each["ifname"] for each in addresses
                   if told["node"]["host"] in [address["local"] for address in each["addr_info"] if "local" in address]]
-    groups = [str(group) for group in Path("/sys/fs/cgroup").rglob(f"keyturn-ground-{told['pids']['launcher']}")]
+    # Not rglob, which fails when a group of another ground goes while it looks.
+    wanted = f"keyturn-ground-{told['pids']['launcher']}"
+    groups = [place for place, _, _ in os.walk("/sys/fs/cgroup") if Path(place).name == wanted]
     started = [name for name, pid in told["pids"].items() if alive(pid)]
     # Shims and pods have no name in ground.json, but their files below its directory.
     others = [process.name for process in Path("/proc").glob("[0-9]*") if _mentions(process, ground.home.name)]

@@ -143,7 +143,8 @@ async fn the_chart_renders_what_the_api_server_accepts_and_refuses_values_that_i
             "--namespace",
             "default",
             "--set",
-            "watchNamespaces=null",
+            // There is no such namespace here.
+            "watchNamespaces=null,restart.namespaces=null",
             "-f",
             values,
         ]);
