@@ -12,7 +12,7 @@ mod watched;
 mod workloads;
 
 pub use ahead::Ahead;
-pub use calls::{CallError, Calls, Failed, Preconditions};
+pub use calls::{CallError, Calls, Failed, Preconditions, data_of};
 pub use index::Index;
 pub use serving::changes_of;
 pub use watched::{Change, Health, Watched, follow};

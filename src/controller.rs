@@ -128,9 +128,10 @@ impl Looks {
     pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let Self { views, waker, configs, roles, restarts } = self;
         let context = Arc::new(context);
+        let (configs, roles) = ((views.configs.store().clone(), configs), (views.roles.store().clone(), roles));
         futures::future::join3(
-            looks(views.configs.store().clone(), configs, shutdown.clone(), look, context.clone()),
-            looks(views.roles.store().clone(), roles, shutdown.clone(), look_at_role, context.clone()),
+            looks(configs, CONCURRENCY, shutdown.clone(), look, after_error, context.clone()),
+            looks(roles, CONCURRENCY, shutdown.clone(), look_at_role, after_error, context.clone()),
             restarts::looks(restarts, waker, context, shutdown),
         )
         .await;
@@ -142,19 +143,21 @@ fn drop_annotations<K: Resource>(object: &mut K) {
     object.annotations_mut().clear();
 }
 
-/// Looks at whichever object is woken, or has asked to be looked at again, until `shutdown`.
-async fn looks<K, Look>(
-    store: Store<K>,
-    woken: Woken<K>,
+/// Looks at whichever object is woken, or has asked to be looked at again, until `shutdown`; at no more than
+/// `concurrency` at the same time, and at none twice at once.
+async fn looks<K, C, Look>(
+    (store, woken): (Store<K>, Woken<K>),
+    concurrency: u16,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
-    look: impl FnMut(Arc<K>, Arc<Context>) -> Look,
-    context: Arc<Context>,
+    look: impl FnMut(Arc<K>, Arc<C>) -> Look,
+    after_error: impl Fn(Arc<K>, &CallError, Arc<C>) -> Action + Send + Sync + 'static,
+    context: Arc<C>,
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     Look: Future<Output = Result<Action, CallError>> + Send + 'static,
 {
     Controller::for_stream(stream::pending(), store)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .with_config(controller::Config::default().concurrency(concurrency))
         .reconcile_on(woken.one)
         .reconcile_all_on(woken.every)
         .graceful_shutdown_on(shutdown)

@@ -22,6 +22,7 @@ mod pod;
 mod review;
 pub mod server;
 
+pub use choose::quoted;
 pub use missed::{Count, Missed, is_looked_at};
 
 use crate::api::AwsConfig;

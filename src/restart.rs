@@ -8,7 +8,7 @@ pub mod decide;
 pub mod workload;
 
 use crate::{
-    api::{AwsConfig, ConditionType, RESTARTED_AT, Reason, Restart, WorkloadKind},
+    api::{AwsConfig, ConditionType, RESTARTED_AT, Reason, Restart, WorkloadKind, said},
     clock::whole_seconds,
     cluster::{CallError, Failed},
     reconcile::{Context, News, Trouble},
@@ -162,8 +162,8 @@ fn denied(error: &CallError) -> String {
 /// Lets a config tell how its workloads stand, if that is news.
 fn tell(context: &Context, config: &AwsConfig, standing: &Standing, wake: &impl Fn(&AwsConfig)) {
     let trouble = if let Standing::Blocked(trouble) = standing { Some(trouble.clone()) } else { None };
-    let conditions = config.status.iter().flat_map(|status| &status.conditions);
-    let said = conditions.into_iter().find(|condition| condition.type_ == ConditionType::RestartFailing.as_str());
+    let status = config.status.as_ref();
+    let said = status.and_then(|status| said(&status.conditions, ConditionType::RestartFailing));
     let said = said.map(|said| (said.reason.as_str(), said.message.as_str()));
     let is_news = said != trouble.as_ref().map(|trouble| (trouble.reason.as_str(), trouble.message.as_str()));
     context.memory.restarts_are(&config.uid().unwrap_or_default(), trouble.map_or(Ok(()), Err));

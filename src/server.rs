@@ -1,7 +1,7 @@
 //! The admin server: `/livez`, `/readyz`, `/metrics`.
 
 use crate::{
-    api::ConditionType,
+    api::{ConditionType, said},
     certificate::Followed,
     clock::Clock,
     metrics::{Metrics, States},
@@ -69,9 +69,8 @@ fn states(admin: &Admin) -> States {
             states.not_ready += 1;
             continue;
         };
-        let is = |type_: ConditionType| {
-            status.conditions.iter().any(|condition| condition.type_ == type_.as_str() && condition.status == "True")
-        };
+        let is =
+            |type_: ConditionType| said(&status.conditions, type_).is_some_and(|condition| condition.status == "True");
         match (is(ConditionType::Ready), is(ConditionType::RenewalFailing)) {
             (true, false) => states.ready += 1,
             (true, true) => states.renewal_failing += 1,

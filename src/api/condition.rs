@@ -100,6 +100,12 @@ impl ConditionType {
     }
 }
 
+/// The condition of this type, if it is said.
+#[must_use]
+pub fn said(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_.as_str())
+}
+
 /// A condition as of `now`; [`set_conditions`] gives it its true `lastTransitionTime`.
 #[must_use]
 pub fn condition(

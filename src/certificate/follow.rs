@@ -1,7 +1,7 @@
 //! The certificate in use: whatever the Secret holds now.
 
 use super::{NoCertificate, serving};
-use crate::cluster::changes_of;
+use crate::cluster::{changes_of, data_of};
 use axum_server::tls_rustls::RustlsConfig;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
@@ -40,9 +40,7 @@ pub fn follow(client: Client, namespace: &str, name: &str) -> (Followed, impl Fu
     let following = async move {
         let mut changes = std::pin::pin!(changes);
         while let Some(found) = changes.next().await {
-            let data = found.and_then(|found| found.data).unwrap_or_default();
-            let data = data.into_iter().map(|(key, value)| (key, value.0)).collect();
-            match configuration(&data) {
+            match configuration(&found.map(data_of).unwrap_or_default()) {
                 Ok(tls) => {
                     sender.send_modify(|used| match used {
                         Some(used) => used.reload_from_config(tls),

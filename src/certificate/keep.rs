@@ -3,13 +3,13 @@
 use super::{NoCertificate, Seen, Step, bundled, decide, make};
 use crate::{
     clock::Clock,
-    cluster::{CallError, Calls, changes_of},
+    cluster::{CallError, Calls, changes_of, data_of},
 };
 use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
 use kube::{Api, Client};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 /// How long API servers are given to see an authority before a certificate of its is served: they watch the
 /// configuration, so this is seconds more than it takes.
@@ -70,8 +70,7 @@ impl Kept {
             let configuration = calls.webhook_configuration(&self.configuration).await?;
             let configuration = configuration
                 .ok_or_else(|| NotKept::Gone(format!("MutatingWebhookConfiguration {}", self.configuration)))?;
-            let data: BTreeMap<String, Vec<u8>> =
-                secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect();
+            let data = data_of(secret.clone());
             let seen = Seen::read(&data).ok();
             let now = clock.now();
             match decide(seen.as_ref(), &self.names, &published(&configuration), now) {

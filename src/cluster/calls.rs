@@ -11,7 +11,7 @@ use kube::{
     core::{ObjectList, PartialObjectMeta},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Debug, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 pub use kube::api::Preconditions;
 
@@ -49,6 +49,12 @@ pub enum Failed {
     Invalid,
     /// Anything else.
     Otherwise,
+}
+
+/// The data of a Secret.
+#[must_use]
+pub fn data_of(secret: Secret) -> BTreeMap<String, Vec<u8>> {
+    secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
 }
 
 /// The calls. Cheap to clone.

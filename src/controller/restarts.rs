@@ -6,16 +6,8 @@ use crate::{
     reconcile::Context,
     restart::{self, Finished},
 };
-use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    ResourceExt as _,
-    core::PartialObjectMeta,
-    runtime::{
-        Controller,
-        controller::{self, Action},
-    },
-};
+use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::controller::Action};
 use std::{sync::Arc, time::Duration};
 
 /// How many namespaces are looked at at the same time.
@@ -40,14 +32,7 @@ pub(super) async fn looks(
 ) {
     let store = context.views.namespaces.store().clone();
     let context = Arc::new(RestartContext { context, finished: Finished::default(), waker });
-    Controller::for_stream(stream::pending(), store)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .reconcile_on(woken.one)
-        .reconcile_all_on(woken.every)
-        .graceful_shutdown_on(shutdown)
-        .run(look, after_error, context)
-        .for_each(|_| std::future::ready(()))
-        .await;
+    super::looks((store, woken), CONCURRENCY, shutdown, look, after_error, context).await;
 }
 
 async fn look(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {

@@ -4,8 +4,9 @@
 //! `keyturn.dev/inject: "false"` on the pod wins over both.
 
 use crate::api::{
-    AwsConfig, Format,
+    AwsConfig, ConditionType, Format, Reason,
     names::{INJECT, INJECT_OFF, POD_AWS_CONFIG, default_target},
+    said,
 };
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
@@ -118,11 +119,10 @@ fn wanted(config: &AwsConfig) -> Wanted {
 /// What its author should know of a config that has no credential now.
 fn not_ready(config: &AwsConfig) -> Option<String> {
     let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-    let reason = match ready {
+    let reason = match said(conditions, ConditionType::Ready) {
         Some(condition) if condition.status == "True" => return None,
         Some(condition) => condition.reason.as_str(),
-        None => "Pending",
+        None => Reason::Pending.as_str(),
     };
     Some(format!(
         "AwsConfig \"{}\" has no credential now ({reason}): until it has, calls to AWS fail",
@@ -141,7 +141,13 @@ fn is_a_name(text: &str) -> bool {
 
 /// At most three names, quoted, and how many more.
 fn list(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(3).map(|name| format!("\"{name}\"")).collect();
-    let more = names.len().saturating_sub(3);
+    quoted(names.iter().take(3), names.len())
+}
+
+/// Names, quoted, and how many there are besides of `count` in all.
+#[must_use]
+pub fn quoted<'a>(names: impl IntoIterator<Item = &'a String>, count: usize) -> String {
+    let shown: Vec<String> = names.into_iter().map(|name| format!("\"{name}\"")).collect();
+    let more = count.saturating_sub(shown.len());
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector, Volume
 /// Empty: in a cluster with IAM roles for service accounts, Amazon's webhook gives every pod a web identity token, and
 /// SDKs prefer that to `credential_process`. They read an empty name as none; and that webhook leaves it alone.
 const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-const CONFIG_FILE: &str = "AWS_CONFIG_FILE";
+pub(super) const CONFIG_FILE: &str = "AWS_CONFIG_FILE";
 
 /// Variables that are taken from the Secret when the container starts, as far as it holds them. Of each group either all
 /// are ours or none: a region that tools disagree about is worse than none, and an API key must not go to another DSS.

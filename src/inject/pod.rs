@@ -2,7 +2,7 @@
 
 use super::{
     choose::{Wanted, choose},
-    container::{Addition, Container, addition},
+    container::{Addition, CONFIG_FILE, Container, addition},
 };
 use crate::api::{
     AwsConfig,
@@ -98,7 +98,7 @@ fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str)> {
     let volume = mounts.find(|mount| mount.mount_path == MOUNT_PATH)?.name.as_str();
     let named = spec.volumes.iter().flatten().find(|it| it.name == volume)?;
     let secret = named.secret.as_ref()?.secret_name.clone()?;
-    let led = |it: &EnvVar| it.name == "AWS_CONFIG_FILE";
+    let led = |it: &EnvVar| it.name == CONFIG_FILE;
     let files = containers().any(|it| it.env.iter().flatten().any(led));
     Some((Wanted { config, secret, files }, volume))
 }

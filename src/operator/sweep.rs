@@ -5,7 +5,7 @@
 //! page by page, and only metadata is asked for.
 
 use crate::{
-    api::{AwsConfig, ConditionType, Inject},
+    api::{AwsConfig, ConditionType, Inject, said},
     cluster::{CallError, Calls},
     controller::Waker,
     inject::{Count, is_looked_at},
@@ -136,8 +136,7 @@ impl Sweep {
 }
 
 fn tells_of_pods(config: &AwsConfig) -> bool {
-    let mut conditions = config.status.iter().flat_map(|status| &status.conditions);
-    conditions.any(|condition| condition.type_ == ConditionType::PodsMissed.as_str())
+    config.status.as_ref().is_some_and(|status| said(&status.conditions, ConditionType::PodsMissed).is_some())
 }
 
 fn by_namespace(views: &Views) -> BTreeMap<String, Vec<Arc<AwsConfig>>> {

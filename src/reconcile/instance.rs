@@ -8,7 +8,7 @@ use crate::{
         set_conditions,
     },
     clock::{Clock, whole_seconds},
-    cluster::{CallError, Calls, Failed, Watched},
+    cluster::{CallError, Calls, Failed, Watched, data_of},
     directory::Directory,
     dss::{Dss, DssError, Kind, Scheme, Tls},
 };
@@ -188,7 +188,7 @@ async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Resu
             named.namespace, named.name
         ));
     };
-    let key = match super::observe::read_api_key(&super::observe::data(secret), &named.key) {
+    let key = match super::observe::read_api_key(&data_of(secret), &named.key) {
         Ok(key) => key,
         Err(why) => return denied(format!("Secret \"{}/{}\" holds no admin key: {why}", named.namespace, named.name)),
     };

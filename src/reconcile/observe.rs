@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{AwsConfig, AwsRole, RoleArn, names},
-    cluster::CallError,
+    cluster::{CallError, data_of},
     directory::SeenUser,
     secret::{Record, api_key_in, credentials_in, is_intact},
 };
@@ -238,7 +238,7 @@ async fn read_source<K>(
         Some(secret) if !is_offered(&secret.metadata) => Source::NotOffered,
         Some(secret) => {
             let version = secret.resource_version();
-            let key = read(&data(secret)).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
+            let key = read(&data_of(secret)).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
             Source::Offered { version, key }
         }
     })
@@ -295,13 +295,9 @@ pub(super) async fn look_inside(context: &Context, seen: &mut Observed) -> Resul
     Ok(())
 }
 
-pub(super) fn data(secret: Secret) -> BTreeMap<String, Vec<u8>> {
-    secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
-}
-
 fn taken(record: Option<&Record>, secret: Secret) -> Taken {
     let immutable = secret.immutable == Some(true);
-    let data = data(secret);
+    let data = data_of(secret);
     Taken {
         intact: record.is_some_and(|record| is_intact(record, &data)),
         immutable,

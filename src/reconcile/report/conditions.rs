@@ -6,7 +6,7 @@ use super::{
     pods::pods_missed,
 };
 use crate::{
-    api::{ConditionType, Reason, condition, set_conditions},
+    api::{ConditionType, Reason, condition, said, set_conditions},
     clock::whole_seconds,
     reconcile::{
         decide::{Accepted, KeyStep, Plan, Step},
@@ -80,8 +80,8 @@ fn restarts(seen: &Observed, before: &[Condition]) -> Option<Statement> {
     if let Some(restarts) = &seen.remembered.restarts {
         return restarts.as_ref().err().map(|trouble| Statement::new(trouble.reason, trouble.message.clone()));
     }
-    let said = before.iter().find(|condition| condition.type_ == ConditionType::RestartFailing.as_str());
-    said.map(|said| Statement { reason: said.reason.clone(), message: said.message.clone() })
+    said(before, ConditionType::RestartFailing)
+        .map(|said| Statement { reason: said.reason.clone(), message: said.message.clone() })
 }
 
 /// Whether what the Secret holds is what is asked for.

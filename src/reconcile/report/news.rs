@@ -2,7 +2,7 @@
 
 use super::Done;
 use crate::{
-    api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, names},
+    api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, names, said},
     reconcile::{
         decide::{Plan, Step, Why},
         observed::Observed,
@@ -33,9 +33,7 @@ pub struct News {
 /// failure, and that pods begin to be missed. A routine renewal is no news.
 #[must_use]
 pub fn news(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus, after: &AwsConfigStatus) -> Vec<News> {
-    let find = |status: &AwsConfigStatus, type_: ConditionType| {
-        status.conditions.iter().find(|condition| condition.type_ == type_.as_str()).cloned()
-    };
+    let find = |status: &AwsConfigStatus, type_: ConditionType| said(&status.conditions, type_).cloned();
     let (ready_before, ready) = (find(before, ConditionType::Ready), find(after, ConditionType::Ready));
     let failing = (find(before, ConditionType::RenewalFailing), find(after, ConditionType::RenewalFailing));
     let mut news = Vec::new();

@@ -1,8 +1,8 @@
 //! What is said of pods that asked for the Secret and have not got it.
 
 use crate::{
-    api::{ConditionType, Reason, condition},
-    inject::Missed,
+    api::{ConditionType, Reason, condition, said},
+    inject::{Missed, quoted},
     reconcile::observed::Observed,
 };
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 /// The condition, if there are such pods. As long as nobody has looked since this replica leads, what was true before.
 pub(super) fn pods_missed(seen: &Observed, before: &[Condition], now: Timestamp) -> Option<Condition> {
     let Some(missed) = &seen.remembered.missed else {
-        return before.iter().find(|condition| condition.type_ == ConditionType::PodsMissed.as_str()).cloned();
+        return said(before, ConditionType::PodsMissed).cloned();
     };
     let (reason, generation) = (Reason::NotInjected.as_str(), seen.config.metadata.generation);
     let told = || condition(ConditionType::PodsMissed, true, reason, &message(missed), generation, now);
@@ -19,16 +19,13 @@ pub(super) fn pods_missed(seen: &Observed, before: &[Condition], now: Timestamp)
 }
 
 fn message(missed: &Missed) -> String {
-    let names: Vec<String> = missed.names.iter().map(|name| format!("\"{name}\"")).collect();
-    let more = missed.count.saturating_sub(names.len());
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let asks = if missed.count == 1 { "pod asks for the Secret and has" } else { "pods ask for the Secret and have" };
     format!(
-        "{} {asks} not got it: {}{more}. Either the webhook was not reached at the creation, or the pod is older than what \
+        "{} {asks} not got it: {}. Either the webhook was not reached at the creation, or the pod is older than what \
          selects it, or mounts something else there. Delete it, or roll its workload: kubectl rollout restart \
          deployment/NAME",
         missed.count,
-        names.join(", ")
+        quoted(&missed.names, missed.count)
     )
 }
 

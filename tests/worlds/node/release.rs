@@ -117,9 +117,7 @@ impl Release {
     /// A pod as it would be stored now.
     pub fn probe(&self) -> String {
         let probe = self.pod("probe", "none", &[]);
-        let mut command = self.install.ground.kubectl();
-        command.args(["-n", &self.install.namespace, "create", "--dry-run=server", "-o", "json", "-f", "-"]);
-        tokio::task::block_in_place(|| run_with_input(&mut command, &probe.to_string())).1
+        self.install.kubectl_create(&probe, &["--dry-run=server", "-o", "json"]).1
     }
 
     /// The pods of the operator.
@@ -143,9 +141,7 @@ impl Release {
 
     /// Creates an object in the users' namespace, as they do.
     pub fn create(&self, object: &Value) {
-        let mut command = self.install.ground.kubectl();
-        command.args(["-n", &self.install.namespace, "create", "-f", "-"]);
-        let (ok, said) = tokio::task::block_in_place(|| run_with_input(&mut command, &object.to_string()));
+        let (ok, said) = self.install.kubectl_create(object, &[]);
         assert!(ok, "{said}");
     }
 

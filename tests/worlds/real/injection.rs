@@ -2,7 +2,7 @@
 //! at is the pod that the API server stored.
 
 use super::{
-    ground::{eventually, run_with_input, within},
+    ground::{eventually, within},
     install::{Install, Operator},
     people::{People, refusal},
 };
@@ -34,12 +34,12 @@ async fn a_pod_gets_the_secret_of_the_config_that_it_names_or_that_selects_it() 
     }
 
     let named = pod("named", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}}));
-    assert_eq!(create(&install, &named).await, "pod/named created\n", "and no warning");
+    assert_eq!(create(&install, &named), "pod/named created\n", "and no warning");
     let selected = pod("selected", &json!({"labels": {"app": "scorer"}}));
-    create(&install, &selected).await;
-    create(&install, &pod("other", &json!({"labels": {"app": "web"}}))).await;
+    create(&install, &selected);
+    create(&install, &pod("other", &json!({"labels": {"app": "web"}})));
     let off = json!({"labels": {"app": "scorer", "keyturn.dev/inject": "false"}});
-    create(&install, &pod("off", &off)).await;
+    create(&install, &pod("off", &off));
     for (pod, secret) in
         [("named", Some("alice-aws")), ("selected", Some("scorer-aws")), ("other", None), ("off", None)]
     {
@@ -53,9 +53,9 @@ async fn a_pod_gets_the_secret_of_the_config_that_it_names_or_that_selects_it() 
     }
 
     let both = json!({"labels": {"app": "scorer"}, "annotations": {"keyturn.dev/aws-config": "alice"}});
-    let warned = create(&install, &pod("both", &both)).await;
+    let warned = create(&install, &pod("both", &both));
     assert!(warned.contains("Warning: keyturn: the annotation") && warned.contains("not \"scorer\""), "{warned}");
-    let early = create(&install, &pod("early", &json!({"annotations": {"keyturn.dev/aws-config": "carol"}}))).await;
+    let early = create(&install, &pod("early", &json!({"annotations": {"keyturn.dev/aws-config": "carol"}})));
     assert!(
         early.contains("no AwsConfig \"carol\"") && early.contains("waits for its Secret \"carol-aws\""),
         "{early}"
@@ -83,7 +83,7 @@ async fn the_pods_of_a_deployment_get_it(install: &Install<'_>) {
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "none"}]}});
     let spec = json!({"replicas": 2, "selector": {"matchLabels": labels}, "template": template});
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec});
-    create(install, &deployment).await;
+    create(install, &deployment);
     eventually("both pods have it", async || {
         let list = ListParams::default().labels("of=deployment");
         let found = pods(install).list(&list).await.map_err(|error| error.to_string())?.items;
@@ -94,7 +94,7 @@ async fn the_pods_of_a_deployment_get_it(install: &Install<'_>) {
 }
 
 async fn a_dead_keyturn_stops_no_pod(install: &Install<'_>) {
-    create(install, &pod("late", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}}))).await;
+    create(install, &pod("late", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}})));
     assert_eq!(mounted(&get(install, "late").await), None);
 }
 
@@ -219,7 +219,7 @@ async fn its_certificate_comes_back_whatever_becomes_of_it() {
     .await;
     eventually("and the API server believes it", async || {
         let name = format!("p{}", super::ground::number());
-        create(&install, &pod(&name, &json!({"labels": {"app": "scorer"}}))).await;
+        create(&install, &pod(&name, &json!({"labels": {"app": "scorer"}})));
         mounted(&get(&install, &name).await).ok_or("not injected")
     })
     .await;
@@ -274,7 +274,7 @@ async fn serving(install: &Install<'_>) -> Operator {
         let name = format!("probe-{}", super::ground::number());
         let probe = pod(&name, &json!({"annotations": {"keyturn.dev/aws-config": "nobody"}}));
         // At first the namespace has no ServiceAccount yet, and then the webhook no authority.
-        let (created, said) = try_create(install, &probe).await;
+        let (created, said) = install.kubectl_create(&probe, &[]);
         if created { mounted(&get(install, &name).await).ok_or(said) } else { Err(said) }
     })
     .await;
@@ -295,17 +295,10 @@ fn pod(name: &str, metadata: &Value) -> Value {
 }
 
 /// What a user who creates it sees.
-async fn create(install: &Install<'_>, object: &Value) -> String {
-    let (ok, said) = try_create(install, object).await;
+fn create(install: &Install<'_>, object: &Value) -> String {
+    let (ok, said) = install.kubectl_create(object, &[]);
     assert!(ok, "{said}");
     said
-}
-
-async fn try_create(install: &Install<'_>, object: &Value) -> (bool, String) {
-    let mut command = install.ground.kubectl();
-    command.args(["create", "-n", &install.namespace, "-f", "-"]);
-    let object = object.to_string();
-    tokio::task::spawn_blocking(move || run_with_input(&mut command, &object)).await.unwrap()
 }
 
 fn pods(install: &Install<'_>) -> Api<Pod> {

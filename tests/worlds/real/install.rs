@@ -1,7 +1,7 @@
 //! One installed release and the operator of it, run as a process with exactly what the chart gives its pod:
 //! ServiceAccount, rights, arguments and environment. Only the addresses of its servers and AWS are ours.
 
-use super::ground::{Ground, PATIENCE, eventually, number, run};
+use super::ground::{Ground, PATIENCE, eventually, number, run, run_with_input};
 use crate::fixtures::{self, role_of};
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -17,7 +17,7 @@ use kube::{
     api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -213,6 +213,14 @@ impl<'a> Install<'a> {
         });
         let admin = PatchParams::apply("cluster-admin").force();
         self.grants().patch(&self.namespace, &admin, &Patch::Apply(&grant)).await.unwrap();
+    }
+
+    /// Creates an object in the users' namespace as they do, by `kubectl create` with these options; whether that succeeded,
+    /// and what it said.
+    pub fn kubectl_create(&self, object: &Value, options: &[&str]) -> (bool, String) {
+        let mut command = self.ground.kubectl();
+        command.args(["-n", &self.namespace, "create", "-f", "-"]).args(options);
+        tokio::task::block_in_place(|| run_with_input(&mut command, &object.to_string()))
     }
 
     pub fn configs(&self) -> Api<AwsConfig> {
