@@ -12,7 +12,7 @@
 mod follow;
 mod keep;
 
-pub use follow::{Followed, follow};
+pub use follow::{Followed, configuration, follow};
 pub use keep::{Kept, keep};
 
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};

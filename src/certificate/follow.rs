@@ -55,7 +55,11 @@ pub fn follow(client: Client, namespace: &str, name: &str) -> (Followed, impl Fu
     (followed, following)
 }
 
-fn configuration(data: &BTreeMap<String, Vec<u8>>) -> Result<Arc<ServerConfig>, NoCertificate> {
+/// How TLS is spoken with the certificate of a Secret with this data.
+///
+/// # Errors
+/// If something is missing or is not what it should be; never with a word of it.
+pub fn configuration(data: &BTreeMap<String, Vec<u8>>) -> Result<Arc<ServerConfig>, NoCertificate> {
     let (chain, key) = serving(data)?;
     let not_made = |error: rustls::Error| NoCertificate::NotMade(error.to_string());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

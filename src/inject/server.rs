@@ -70,22 +70,36 @@ impl Webhook {
         Router::new().route(PATH, post(inject)).with_state(self)
     }
 
-    /// Serves until `handle` is told to shut down, with the certificate that `tls` has at the time of each handshake.
+    /// Serves it: [`serve`].
     ///
     /// # Errors
     /// If the listener fails.
     pub async fn serve(self, listener: TcpListener, tls: RustlsConfig, handle: Handle<SocketAddr>) -> io::Result<()> {
-        let mut server = axum_server::from_tcp(listener)?
-            .acceptor(RustlsAcceptor::new(tls).handshake_timeout(PATIENCE))
-            .handle(handle)
-            .first_request_timeout(PATIENCE);
-        server.http_builder().http1().header_read_timeout(PATIENCE);
-        // The API server sends all reviews through one connection: without HTTP/2, two hundred pods at once would be two
-        // hundred handshakes within its 2 s.
-        let mut http2 = server.http_builder().http2();
-        http2.max_concurrent_streams(STREAMS).max_header_list_size(HEADERS).keep_alive_interval(KEEP_ALIVE);
-        server.serve(self.router().into_make_service()).await
+        serve(self.router(), listener, tls, handle).await
     }
+}
+
+/// Serves routes as the webhook is served, until `handle` is told to shut down, with the certificate that `tls` has at
+/// the time of each handshake.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    routes: Router,
+    listener: TcpListener,
+    tls: RustlsConfig,
+    handle: Handle<SocketAddr>,
+) -> io::Result<()> {
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(RustlsAcceptor::new(tls).handshake_timeout(PATIENCE))
+        .handle(handle)
+        .first_request_timeout(PATIENCE);
+    server.http_builder().http1().header_read_timeout(PATIENCE);
+    // The API server sends all reviews through one connection: without HTTP/2, two hundred pods at once would be two
+    // hundred handshakes within its 2 s.
+    let mut http2 = server.http_builder().http2();
+    http2.max_concurrent_streams(STREAMS).max_header_list_size(HEADERS).keep_alive_interval(KEEP_ALIVE);
+    server.serve(routes.into_make_service()).await
 }
 
 /// Ends a server that was given this handle: no new connections, a moment for what is in flight.
