@@ -51,7 +51,7 @@ cluster-down: ## ends it
 bench: ## the figures of docs/performance.md
 	$(GROUND) build
 	cargo build --release --locked
-	cargo bench --locked --bench rotation
+	cargo bench --locked --bench cost
 
 image: ## the container image, by docker or buildah
 	$$(command -v docker || echo buildah) build -t keyturn:dev .

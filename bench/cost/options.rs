@@ -1,11 +1,11 @@
-//! What is measured: `cargo bench --bench rotation -- --only cold --objects 5000`.
+//! What is measured: `cargo bench --bench cost -- --only cold --objects 5000`.
 
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
 /// Measures keyturn on a real control plane, beside a raw client that does the same work.
 #[derive(Debug, Parser)]
-#[command(name = "rotation")]
+#[command(name = "cost")]
 pub struct Options {
     /// How many `AwsConfigs` exist when the operator starts.
     #[arg(long, default_value_t = 1000)]
@@ -19,6 +19,10 @@ pub struct Options {
     #[arg(long, default_value_t = 100)]
     pub rotating: usize,
 
+    /// How many pods of each kind are created, one after the other and again at once.
+    #[arg(long, default_value_t = 1000)]
+    pub pods: usize,
+
     /// Only this part. The objects are made and issued in every case.
     #[arg(long)]
     pub only: Option<Part>,
@@ -30,6 +34,10 @@ pub struct Options {
     /// More environment for the operator, e.g. `MALLOC_ARENA_MAX=1`. May be repeated.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     pub environment: Vec<(String, String)>,
+
+    /// Be the webhook that does nothing, and measure nothing.
+    #[arg(long, hide = true)]
+    pub do_nothing: bool,
 
     /// How `cargo bench` calls every benchmark.
     #[arg(long, hide = true)]
@@ -43,6 +51,8 @@ pub enum Part {
     Latency,
     /// The operator starts and everything has to be issued.
     Cold,
+    /// What the webhook adds to the creation of a pod.
+    Admission,
     /// Calls per renewal and per restart.
     Rotation,
     /// Resident memory: idle, full, restarted, and beside large Secrets of others.

@@ -1,6 +1,6 @@
 //! The objects: namespaces, the grant, `AwsConfigs`, and when they are all Ready.
 
-use crate::Result;
+use crate::{Result, stage};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::{
     ByteString,
@@ -9,10 +9,10 @@ use k8s_openapi::{
 use keyturn::api::{AwsConfig, AwsConfigSpec, AwsRoleGrant, AwsRoleGrantSpec, Namespaces};
 use kube::{
     Api, Client,
-    api::{ListParams, PostParams},
+    api::{ListParams, ObjectMeta, PostParams},
 };
 use serde_json::json;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// In how many namespaces the objects are.
@@ -37,11 +37,9 @@ pub fn places(group: &str, count: usize) -> Vec<(String, String)> {
 /// Makes the namespaces, and the grant that allows everything in them.
 pub async fn prepare(client: &Client) -> Result {
     let mut namespaces: Vec<String> = (0..NAMESPACES).map(|n| format!("team-{n:02}")).collect();
-    namespaces.push(LATENCY.to_owned());
-    let api: Api<Namespace> = Api::all(client.clone());
+    namespaces.extend([LATENCY, stage::KEYTURN, stage::CROWD].map(str::to_owned));
     for name in &namespaces {
-        let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-        api.create(&PostParams::default(), &namespace).await?;
+        namespace(client, name, BTreeMap::new()).await?;
     }
     let spec = AwsRoleGrantSpec {
         roles: vec!["arn:aws:iam::123456789012:role/ds-*".to_owned()],
@@ -50,6 +48,14 @@ pub async fn prepare(client: &Client) -> Result {
         ..AwsRoleGrantSpec::default()
     };
     Api::all(client.clone()).create(&PostParams::default(), &AwsRoleGrant::new("bench", spec)).await?;
+    Ok(())
+}
+
+/// Makes a namespace with these labels.
+pub async fn namespace(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result {
+    let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::{
     operator::Operator,
     options::Part,
     process,
-    report::{each, milliseconds, per_second, progress, share},
+    report::{each, milliseconds, per_second, percentile, progress, share},
 };
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
@@ -215,8 +215,8 @@ pub async fn rotation(bench: &mut Bench) -> Result {
     Ok(())
 }
 
-/// The operator starts beside large Secrets that are none of its business.
-pub async fn memory_beside_large_secrets(bench: &mut Bench, operator: Operator) -> Result {
+/// The operator starts beside large Secrets that are none of its business. Returns it.
+pub async fn memory_beside_large_secrets(bench: &mut Bench, operator: Operator) -> Result<Operator> {
     progress("large Secrets of others");
     operator.stop().await?;
     fleet::large_secrets(&bench.ground.client, LARGE_SECRETS).await?;
@@ -225,11 +225,5 @@ pub async fn memory_beside_large_secrets(bench: &mut Bench, operator: Operator) 
     sleep(SETTLED).await;
     let memory = operator.memory()?.told();
     bench.report.row(&format!("memory: restarted beside {LARGE_SECRETS} Secrets of 1 MB"), &memory, "–", None, "–");
-    operator.stop().await
-}
-
-fn percentile(times: &mut [Duration], percent: usize) -> Duration {
-    times.sort_unstable();
-    let last = times.len().saturating_sub(1);
-    times.get(last * percent / 100).copied().unwrap_or_default()
+    Ok(operator)
 }

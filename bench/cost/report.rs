@@ -26,10 +26,17 @@ impl Report {
         self.notes.push(note);
     }
 
-    /// A count that is promised. Another one fails the benchmark; a time never does.
+    /// A count that is promised. Another one fails the benchmark.
     pub fn promise(&mut self, what: &str, promised: usize, counted: usize) {
         if counted != promised {
             self.broken.push(format!("{what}: {counted}, promised were {promised}"));
+        }
+    }
+
+    /// A ratio of two times of this run that is promised not to be greater. A time by itself never fails the benchmark.
+    pub fn promise_at_most(&mut self, what: &str, promised: f64, measured: f64) {
+        if measured.is_nan() || measured > promised {
+            self.broken.push(format!("{what}: {measured:.2}, promised was at most {promised:.2}"));
         }
     }
 
@@ -60,6 +67,18 @@ impl Report {
 /// A time in milliseconds, e.g. `74.1 ms`.
 pub fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+/// A short time in milliseconds, e.g. `0.74 ms`.
+pub fn fine_milliseconds(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+}
+
+/// The time that so many percent of them do not exceed.
+pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    let last = times.len().saturating_sub(1);
+    times.get(last * percent / 100).copied().unwrap_or_default()
 }
 
 /// Bytes in megabytes, e.g. `23.5 MB`.

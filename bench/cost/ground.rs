@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -19,8 +20,8 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The release, and with it the ServiceAccount.
-const RELEASE: &str = "keyturn";
+/// The release, and with it the ServiceAccount and the webhook's configuration.
+pub const RELEASE: &str = "keyturn";
 /// Where the release is.
 const NAMESPACE: &str = "keyturn-system";
 /// Whom the API server sees: the user in its audit log.
@@ -97,8 +98,9 @@ impl Ground {
         Err(format!("helm install: {}", String::from_utf8_lossy(&done.stderr)).into())
     }
 
-    /// The environment that the chart gives the operator's container.
-    pub async fn environment(&self) -> Result<Vec<(String, String)>> {
+    /// The environment that the chart gives the operator's container, but for the address at which its webhook is
+    /// served: here it is called by that.
+    pub async fn environment(&self, webhook: SocketAddr) -> Result<Vec<(String, String)>> {
         let deployment = Api::<Deployment>::namespaced(self.client.clone(), NAMESPACE).get(RELEASE).await?;
         let pod = deployment.spec.and_then(|spec| spec.template.spec).ok_or("the Deployment has no pod")?;
         let variables = pod.containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
@@ -107,10 +109,13 @@ impl Ground {
             let field = variable.value_from.as_ref()?.field_ref.as_ref()?;
             Some(if field.field_path == "metadata.namespace" { NAMESPACE } else { RELEASE }.to_owned())
         };
+        let told = |variable: &EnvVar| variable.value.clone().or_else(|| field(variable)).unwrap_or_default();
         let value = |variable: &EnvVar| match variable.name.as_str() {
             // One process, killed and started again: what is measured is its work and not the wait for the lease.
             "KEYTURN_LEADER_ELECTION" => "false".to_owned(),
-            _ => variable.value.clone().or_else(|| field(variable)).unwrap_or_default(),
+            "KEYTURN_WEBHOOK_ADDR" => webhook.to_string(),
+            "KEYTURN_WEBHOOK_NAMES" => format!("{},{}", told(variable), webhook.ip()),
+            _ => told(variable),
         };
         Ok(variables.map(|variable| (variable.name.clone(), value(&variable))).collect())
     }

@@ -19,6 +19,8 @@ pub struct Launcher {
     binary: PathBuf,
     environment: Vec<(String, String)>,
     log: PathBuf,
+    /// Where every operator serves its webhook.
+    pub webhook: SocketAddr,
 }
 
 /// An operator that runs. It is killed with this value.
@@ -36,12 +38,13 @@ impl Launcher {
             Some(binary) => binary.clone(),
             None => release_binary().await?,
         };
-        let mut environment = ground.environment().await?;
+        let webhook = free_address().await?;
+        let mut environment = ground.environment(webhook).await?;
         environment.push(("KUBECONFIG".into(), ground.operator_kubeconfig().await?.display().to_string()));
         environment.push(("AWS_ACCESS_KEY_ID".into(), "AKIABENCHBENCHBENCH0".into()));
         environment.push(("AWS_SECRET_ACCESS_KEY".into(), "bench".into()));
         environment.extend(options.environment.iter().cloned());
-        Ok(Self { binary, environment, log: ground.dir.path().join("operator.log") })
+        Ok(Self { binary, environment, log: ground.dir.path().join("operator.log"), webhook })
     }
 
     /// The size of the binary in bytes.
@@ -51,7 +54,7 @@ impl Launcher {
 
     /// Starts the operator. What the machine's own environment says of AWS and Kubernetes is kept from it.
     pub async fn start(&self) -> Result<Operator> {
-        let admin = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+        let admin = free_address().await?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let started = Instant::now();
         let child = Command::new(&self.binary)
@@ -90,11 +93,26 @@ impl Operator {
     }
 
     async fn is_ready(&self) -> Result<bool> {
+        Ok(self.get("/readyz").await?.starts_with("HTTP/1.1 200"))
+    }
+
+    /// How long it has worked on reviews of pods since its start, by its own count.
+    pub async fn reviewing(&self) -> Result<Duration> {
+        let answer = self.get("/metrics").await?;
+        let seconds =
+            answer.lines().find_map(|line| line.strip_prefix("keyturn_admission_review_duration_seconds_sum "));
+        let seconds: f64 = seconds.ok_or("it does not tell how long reviews take")?.parse()?;
+        Ok(Duration::try_from_secs_f64(seconds)?)
+    }
+
+    /// What its admin server answers, with the headers.
+    async fn get(&self, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(self.admin).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
-        Ok(answer.starts_with("HTTP/1.1 200"))
+        Ok(answer)
     }
 
     /// What it holds in memory.
@@ -118,6 +136,11 @@ impl Operator {
     fn pid(&self) -> Result<u32> {
         Ok(self.child.id().ok_or("the operator has ended")?)
     }
+}
+
+/// An address of this machine at which nobody listens.
+async fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
 }
 
 /// Cargo builds the binaries for a benchmark with the features of its dev-dependencies. What is shipped has not got

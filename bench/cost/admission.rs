@@ -1,0 +1,194 @@
+//! What the webhook adds to the creation of a pod, beside one that does nothing and beside none.
+//!
+//! Each has a namespace, in which the same pod is created, in turns of a few: whatever else the machine does, does it
+//! to all three. That the pod came back with the Secret, or without, is looked at every time, and that the webhook was
+//! asked every time is counted by the API server: a webhook that does not answer is passed over.
+
+use crate::{
+    Bench, Result,
+    nothing::Nothing,
+    operator::Operator,
+    pods::{Place, pod},
+    report::{Report, each, fine_milliseconds, per_second, percentile, progress},
+    reviews::Reviews,
+    stage::{self, CROWD, KEYTURN, KEYTURN_WEBHOOK, NAMED, NOBODY, NOTHING, NOTHING_WEBHOOK},
+};
+use kube::Client;
+use std::{collections::BTreeMap, time::Duration};
+
+/// An injected pod's admission may take so many times as long as that of a webhook that does nothing, on average.
+const AT_MOST: f64 = 2.0;
+/// How many of each are created in a turn, one after the other.
+const TURN: usize = 10;
+/// How many are in flight at once.
+const IN_FLIGHT: usize = 64;
+/// How many of each are created in a turn at once.
+const CROWDED_TURN: usize = 4 * IN_FLIGHT;
+
+/// Of one pod, in the namespaces where keyturn is asked, the webhook that does nothing, and nobody.
+struct Comparison<'a> {
+    client: &'a Client,
+    operator: &'a Operator,
+    nothing: &'a Nothing,
+    places: [Place; 3],
+}
+
+/// What the two webhooks did meanwhile.
+struct Meanwhile {
+    /// By the API server's clock.
+    reviews: [Reviews; 2],
+    /// CPU time of the two processes.
+    cpu: [Duration; 2],
+    /// How long keyturn had reviews in its hands, by its own clock.
+    own: Duration,
+}
+
+/// Pods that are injected, and pods that are not concerned beside many that would be.
+pub async fn admission(bench: &mut Bench, operator: &Operator) -> Result {
+    progress("pods");
+    let client = bench.ground.client.clone();
+    let nothing = Nothing::start().await?;
+    stage::set(&client, bench.launcher.webhook, &nothing.at).await?;
+    let cases = [
+        ("injected pod", KEYTURN, stage::asking(), Some(format!("{NAMED}-aws"))),
+        ("other pod", CROWD, BTreeMap::new(), None),
+    ];
+    for (what, namespace, annotations, secret) in cases {
+        let pod = pod(annotations)?;
+        let place = |namespace, secret| Place::new(client.clone(), namespace, pod.clone(), secret);
+        let places = [place(namespace, secret.as_deref()), place(NOTHING, None), place(NOBODY, None)];
+        let comparison = Comparison { client: &client, operator, nothing: &nothing, places };
+        // What it awaits is large.
+        Box::pin(comparison.run(what, bench.options.pods, &mut bench.report)).await?;
+    }
+    Ok(())
+}
+
+impl Comparison<'_> {
+    async fn run(mut self, what: &str, count: usize, report: &mut Report) -> Result {
+        stage::until_served(self.client, &self.places).await?;
+        self.alone(count.div_ceil(10)).await?;
+        for place in &mut self.places {
+            place.alone.clear();
+        }
+        let before = self.so_far().await?;
+        self.alone(count).await?;
+        let between = self.so_far().await?;
+        for turn in 0..count.div_ceil(CROWDED_TURN) {
+            for place in in_turn(&mut self.places, turn) {
+                place.at_once(CROWDED_TURN, IN_FLIGHT).await?;
+            }
+        }
+        let after = self.so_far().await?;
+
+        let (alone, crowded) = (between.since(&before), after.since(&between));
+        self.promise(what, [&alone, &crowded], report);
+        self.tell_alone(what, &alone, report);
+        self.tell_crowded(&crowded, report);
+        let [keyturn, _, nobody] = &mut self.places;
+        report.note(format!(
+            "{what}, no webhook: p50 {}, p99 {}, {:.0}/s; keyturn itself has a review in its hands for {:.2} ms, {:.2} ms \
+             with {IN_FLIGHT} in flight",
+            fine_milliseconds(percentile(&mut nobody.alone, 50)),
+            fine_milliseconds(percentile(&mut nobody.alone, 99)),
+            per_second(nobody.crowded, nobody.crowded_took),
+            each(keyturn.alone.len(), alone.own),
+            each(keyturn.crowded, crowded.own),
+        ));
+        Ok(())
+    }
+
+    /// At least so many of each, one after the other.
+    async fn alone(&mut self, count: usize) -> Result {
+        for turn in 0..count.div_ceil(TURN) {
+            for place in in_turn(&mut self.places, turn) {
+                place.one_by_one(TURN).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn so_far(&self) -> Result<Meanwhile> {
+        Ok(Meanwhile {
+            reviews: [
+                Reviews::of(self.client, KEYTURN_WEBHOOK).await?,
+                Reviews::of(self.client, NOTHING_WEBHOOK).await?,
+            ],
+            cpu: [self.operator.cpu()?, self.nothing.cpu()?],
+            own: self.operator.reviewing().await?,
+        })
+    }
+
+    fn promise(&self, what: &str, [alone, crowded]: [&Meanwhile; 2], report: &mut Report) {
+        let [keyturn, nothing, nobody] = &self.places;
+        report.promise(
+            &format!("{what}: came back otherwise than it should"),
+            0,
+            keyturn.wrong + nothing.wrong + nobody.wrong,
+        );
+        for (webhook, place) in [keyturn, nothing].into_iter().enumerate() {
+            let asked = alone.reviews[webhook].count + crowded.reviews[webhook].count;
+            let name = [KEYTURN_WEBHOOK, NOTHING_WEBHOOK][webhook];
+            report.promise(&format!("{what}: reviews by {name}"), place.alone.len() + place.crowded, asked);
+        }
+        report.promise_at_most(
+            &format!("{what}: mean admission, of that by a webhook that does nothing"),
+            AT_MOST,
+            alone.mean_ratio(),
+        );
+    }
+
+    fn tell_alone(&mut self, what: &str, alone: &Meanwhile, report: &mut Report) {
+        let [keyturn, nothing] = alone.reviews.map(|reviews| fine_milliseconds(reviews.mean()));
+        let mark = format!("at most {AT_MOST:.2}");
+        report.row(&format!("{what}: admission, mean"), &keyturn, &nothing, Some(alone.mean_ratio()), &mark);
+        let [keyturn, nothing, _] = &mut self.places;
+        for percent in [50, 99] {
+            let times = [&mut *keyturn, &mut *nothing].map(|place| percentile(&mut place.alone, percent));
+            let [ours, theirs] = times.map(fine_milliseconds);
+            let ratio = times[0].div_duration_f64(times[1]);
+            report.row(&format!("– created, p{percent}"), &ours, &theirs, Some(ratio), "–");
+        }
+    }
+
+    fn tell_crowded(&self, crowded: &Meanwhile, report: &mut Report) {
+        let [keyturn, nothing, _] = &self.places;
+        let rates = [keyturn, nothing].map(|place| per_second(place.crowded, place.crowded_took));
+        let [ours, theirs] = rates.map(|rate| format!("{rate:.0}/s"));
+        report.row(&format!("– created, {IN_FLIGHT} in flight"), &ours, &theirs, Some(rates[0] / rates[1]), "–");
+        let [ours, theirs] = crowded.reviews.map(|reviews| fine_milliseconds(reviews.mean()));
+        report.row(
+            &format!("– admission, mean, {IN_FLIGHT} in flight"),
+            &ours,
+            &theirs,
+            Some(crowded.mean_ratio()),
+            "–",
+        );
+        let cpu = [0, 1].map(|webhook| each(crowded.reviews[webhook].count, crowded.cpu[webhook]));
+        let [ours, theirs] = cpu.map(|each| format!("{each:.2} ms"));
+        report.row("– CPU of the webhook for each", &ours, &theirs, Some(cpu[0] / cpu[1]), "–");
+    }
+}
+
+impl Meanwhile {
+    fn since(&self, before: &Self) -> Self {
+        let webhooks = [0, 1];
+        Self {
+            reviews: webhooks.map(|webhook| self.reviews[webhook].since(before.reviews[webhook])),
+            cpu: webhooks.map(|webhook| self.cpu[webhook].saturating_sub(before.cpu[webhook])),
+            own: self.own.saturating_sub(before.own),
+        }
+    }
+
+    /// How many times as long as an admission by the webhook that does nothing one by keyturn takes.
+    fn mean_ratio(&self) -> f64 {
+        let [keyturn, nothing] = self.reviews.map(Reviews::mean);
+        keyturn.div_duration_f64(nothing)
+    }
+}
+
+/// Another one is first each time.
+fn in_turn(places: &mut [Place; 3], turn: usize) -> impl Iterator<Item = &mut Place> {
+    let (first, last) = places.split_at_mut(turn % 3);
+    last.iter_mut().chain(first)
+}

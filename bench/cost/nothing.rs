@@ -1,0 +1,97 @@
+//! The floor of an admission: a webhook that does nothing.
+//!
+//! A process of its own, this program started once more, with keyturn's own server: the same HTTP and TLS, the same
+//! bounds, a certificate of the same making. It reads who is asked about, because the answer has to repeat that, and
+//! allows. It knows no pod, no config and no metric, and changes nothing.
+
+use crate::{Result, process};
+use axum::{Json, Router, routing::post};
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use keyturn::{
+    certificate,
+    clock::Clock,
+    inject::server::{PATH, serve as serve_webhook},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::{
+    io::{self, Write as _},
+    net::TcpListener,
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// The option that makes this program the webhook.
+const OPTION: &str = "--do-nothing";
+
+/// A webhook that does nothing. It is killed with this value.
+pub struct Nothing {
+    /// How to reach it.
+    pub at: Reached,
+    child: Child,
+}
+
+/// How the webhook is reached: what it prints once it listens.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reached {
+    /// Where reviews are sent.
+    pub url: String,
+    /// Who vouches for it, in PEM.
+    pub authority: String,
+}
+
+/// As much of a review as the answer needs.
+#[derive(Deserialize)]
+struct Review {
+    request: Request,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    uid: String,
+}
+
+impl Nothing {
+    /// Starts one.
+    pub async fn start() -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(OPTION)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().ok_or("the webhook has no output")?).lines();
+        let line = lines.next_line().await?.ok_or("the webhook that does nothing did not start (see above)")?;
+        Ok(Self { at: serde_json::from_str(&line)?, child })
+    }
+
+    /// CPU time that it has used.
+    pub fn cpu(&self) -> Result<Duration> {
+        process::cpu([self.child.id().ok_or("the webhook that does nothing has ended")?])
+    }
+}
+
+/// Is the webhook, until standard input ends: at the latest with whoever started it.
+pub async fn serve() -> Result {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let made = certificate::make(&[address.ip().to_string()], Clock::system().now())?;
+    let tls = RustlsConfig::from_config(certificate::configuration(&made.data())?);
+    let at = Reached { url: format!("https://{address}{PATH}"), authority: made.authority };
+    writeln!(io::stdout(), "{}", serde_json::to_string(&at)?)?;
+    let leash = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
+    tokio::select! {
+        served = serve_webhook(Router::new().route(PATH, post(allow)), listener, tls, Handle::new()) => served?,
+        _ = leash => {}
+    }
+    Ok(())
+}
+
+async fn allow(Json(review): Json<Review>) -> Json<Value> {
+    let response = json!({"uid": review.request.uid, "allowed": true});
+    Json(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}))
+}

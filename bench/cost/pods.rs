@@ -1,0 +1,110 @@
+//! Pods that are created again and again, each as a dry run: the API server does all but store it.
+
+use crate::Result;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
+use keyturn::api::names::{MOUNT_PATH, POD_INJECTED};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use serde_json::json;
+use std::{collections::BTreeMap, time::Duration};
+use tokio::time::Instant;
+
+/// A namespace in which a pod is created, and what came of it.
+pub struct Place {
+    /// How long each creation took that was done alone, as the client sees it.
+    pub alone: Vec<Duration>,
+    /// How many were created at once.
+    pub crowded: usize,
+    /// How long these took, all in all.
+    pub crowded_took: Duration,
+    /// How many came back otherwise than they should.
+    pub wrong: usize,
+    api: Api<Pod>,
+    pod: Pod,
+    /// The Secret that the webhook should mount, if any.
+    secret: Option<String>,
+}
+
+/// A pod with an init container and two containers, as small as any that does something.
+pub fn pod(annotations: BTreeMap<String, String>) -> Result<Pod> {
+    let container = |name: &str| {
+        json!({"name": name, "image": "registry.example.com/team/app:1.4", "args": ["--port=8080"],
+               "env": [{"name": "LOG_LEVEL", "value": "info"}],
+               "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}})
+    };
+    let spec = json!({"initContainers": [container("first")], "containers": [container("app"), container("beside")]});
+    let metadata = ObjectMeta {
+        name: Some("measured".to_owned()),
+        labels: Some([("app".to_owned(), "measured".to_owned())].into()),
+        annotations: Some(annotations),
+        ..ObjectMeta::default()
+    };
+    Ok(Pod { metadata, spec: serde_json::from_value(spec)?, ..Pod::default() })
+}
+
+impl Place {
+    /// Where this pod should get that Secret, or none.
+    pub fn new(client: Client, namespace: &str, pod: Pod, secret: Option<&str>) -> Self {
+        Self {
+            alone: Vec::new(),
+            crowded: 0,
+            crowded_took: Duration::ZERO,
+            wrong: 0,
+            api: Api::namespaced(client, namespace),
+            pod,
+            secret: secret.map(str::to_owned),
+        }
+    }
+
+    /// Creates it once. Returns whether it came back as it should.
+    pub async fn create(&self) -> Result<bool> {
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        let created = self.api.create(&dry_run, &self.pod).await?;
+        Ok(is_as_it_should(&created, self.secret.as_deref()))
+    }
+
+    /// Creates it so often, one after the other.
+    pub async fn one_by_one(&mut self, count: usize) -> Result {
+        for _ in 0..count {
+            let begun = Instant::now();
+            let right = self.create().await?;
+            self.alone.push(begun.elapsed());
+            self.wrong += usize::from(!right);
+        }
+        Ok(())
+    }
+
+    /// Creates it so often, with so many in flight.
+    pub async fn at_once(&mut self, count: usize, in_flight: usize) -> Result {
+        let begun = Instant::now();
+        let creations = stream::iter((0..count).map(|_| self.create())).buffer_unordered(in_flight);
+        let right: Vec<bool> = creations.try_collect().await?;
+        self.crowded_took += begun.elapsed();
+        self.crowded += count;
+        self.wrong += right.into_iter().filter(|right| !right).count();
+        Ok(())
+    }
+}
+
+/// With a Secret: the mark, and the Secret mounted in each container. Without: neither in any.
+fn is_as_it_should(pod: &Pod, secret: Option<&str>) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    let mut volumes = spec.volumes.iter().flatten();
+    let volume = volumes.find(|volume| {
+        let mounted = volume.secret.as_ref().and_then(|source| source.secret_name.as_deref());
+        secret.is_some() && mounted == secret
+    });
+    let has_it = volume.is_some_and(|volume| {
+        let mut containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+        containers.all(|container| {
+            let mut mounts = container.volume_mounts.iter().flatten();
+            mounts.any(|mount| mount.mount_path == MOUNT_PATH && mount.name == volume.name)
+        })
+    });
+    let marked = pod.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(POD_INJECTED));
+    let asked = secret.is_some();
+    marked == asked && has_it == asked
+}

@@ -1,0 +1,117 @@
+//! What has to be there before pods are created: namespaces in which one webhook is asked or the other or neither, and
+//! the configurations that send reviews to them.
+//!
+//! There is no network for Services here, so both are called by their addresses.
+
+use crate::{Result, fleet, ground::RELEASE, nothing::Reached, pods::Place, reviews::Reviews};
+use k8s_openapi::{
+    ByteString,
+    api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration},
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use keyturn::{
+    api::names::{INJECT, INJECT_OFF, POD_AWS_CONFIG},
+    inject::server::PATH,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use tokio::time::sleep;
+
+/// Where keyturn is asked about pods that name an `AwsConfig`.
+pub const KEYTURN: &str = "pods";
+/// Where keyturn is asked about pods that none of many `AwsConfigs` selects.
+pub const CROWD: &str = "pods-crowd";
+/// Where the webhook that does nothing is asked.
+pub const NOTHING: &str = "pods-nothing";
+/// Where nobody is asked.
+pub const NOBODY: &str = "pods-nobody";
+/// The `AwsConfig` that pods name.
+pub const NAMED: &str = "named";
+/// What the API server calls keyturn's webhook.
+pub const KEYTURN_WEBHOOK: &str = "pods.keyturn.dev";
+/// What it calls the one that does nothing.
+pub const NOTHING_WEBHOOK: &str = "nothing.bench.keyturn.dev";
+
+/// How many `AwsConfigs` with a selector are in [`CROWD`].
+const SELECTING: usize = 300;
+/// The person of all `AwsConfigs` here.
+const PERSON: &str = "pods";
+
+/// Sets it, with keyturn's webhook at this address. Returns when every `AwsConfig` has its Secret.
+pub async fn set(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> Result {
+    let off = |webhook: &str| [(INJECT, INJECT_OFF), (NOTHING_WEBHOOK, webhook)].map(owned).into();
+    for (namespace, labels) in [(NOTHING, off("asked")), (NOBODY, off("not-asked"))] {
+        fleet::namespace(client, namespace, labels).await?;
+    }
+    fleet::apply(client, KEYTURN, NAMED, fleet::spec(PERSON)?).await?;
+    for number in 0..SELECTING {
+        let mut spec = fleet::spec(PERSON)?;
+        let labels = json!({"app": format!("app-{number}")});
+        spec.inject = Some(serde_json::from_value(json!({"podSelector": {"matchLabels": labels}}))?);
+        fleet::apply(client, CROWD, &format!("selecting-{number:03}"), spec).await?;
+    }
+    let all = 1 + SELECTING;
+    fleet::all_ready(client, PERSON, all, || all).await?;
+    configure(client, keyturn, nothing).await
+}
+
+/// Gives keyturn's configuration its address, and makes the other one like it but for whom it calls, and where.
+async fn configure(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> Result {
+    let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let at = "/webhooks/0/clientConfig";
+    let url = format!("https://{keyturn}{PATH}");
+    let operations = json!([{"op": "remove", "path": format!("{at}/service")},
+                            {"op": "add", "path": format!("{at}/url"), "value": url}]);
+    let patch: Patch<()> = Patch::Json(serde_json::from_value(operations)?);
+    let configured = api.patch(RELEASE, &PatchParams::default(), &patch).await?;
+
+    let ours =
+        configured.webhooks.and_then(|webhooks| webhooks.into_iter().next()).ok_or("the chart has no webhook")?;
+    let mut its = MutatingWebhook { name: NOTHING_WEBHOOK.to_owned(), ..ours };
+    its.client_config.url = Some(nothing.url.clone());
+    its.client_config.ca_bundle = Some(ByteString(nothing.authority.clone().into_bytes()));
+    let asked = [(NOTHING_WEBHOOK, "asked")].map(owned).into();
+    its.namespace_selector = Some(LabelSelector { match_labels: Some(asked), ..LabelSelector::default() });
+    let mut configuration = MutatingWebhookConfiguration { webhooks: Some(vec![its]), ..Default::default() };
+    configuration.metadata.name = Some("nothing".to_owned());
+    api.create(&PostParams::default(), &configuration).await?;
+    Ok(())
+}
+
+/// Waits until pods can be created in these places, come back as they should, and the webhook that does nothing is asked.
+pub async fn until_served(client: &Client, places: &[Place]) -> Result {
+    let mut seen = Vec::new();
+    for _ in 0..300 {
+        let before = Reviews::of(client, NOTHING_WEBHOOK).await?.count;
+        seen.clear();
+        for place in places {
+            // At first a namespace has no ServiceAccount yet, and keyturn's configuration no authority.
+            match place.create().await {
+                Ok(true) => {}
+                Ok(false) => seen.push("a pod came back otherwise than it should".to_owned()),
+                Err(error) => seen.push(error.to_string()),
+            }
+        }
+        if Reviews::of(client, NOTHING_WEBHOOK).await?.count == before {
+            seen.push("the webhook that does nothing is not asked".to_owned());
+        }
+        if seen.is_empty() {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Err(format!("the webhooks are not called as they should: {}", seen.join("; ")).into())
+}
+
+/// The annotations of a pod that gets a Secret in [`KEYTURN`].
+pub fn asking() -> BTreeMap<String, String> {
+    [(POD_AWS_CONFIG, NAMED)].map(owned).into()
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
