@@ -6,5 +6,6 @@
 mod dataiku;
 mod loops;
 mod release;
+mod restart;
 mod rotation;
 mod trouble;

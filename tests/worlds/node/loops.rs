@@ -3,6 +3,7 @@
 use super::release::Release;
 use crate::real::ground::within;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const LOOP: &str = include_str!("loop.py");
@@ -28,6 +29,15 @@ pub fn cli(name: &str) -> [&str; 5] {
 /// The same by the AWS SDK for Go.
 pub fn go(name: &str) -> [&str; 5] {
     ["/usr/bin/sdk-go", "-bucket", name, "-every", "500ms"]
+}
+
+/// The pod, which has alice's credential in its environment and nowhere else.
+pub fn by_variables(mut pod: Value) -> Value {
+    let variables = pod["spec"]["containers"][0]["env"].as_array_mut().unwrap();
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"] {
+        variables.push(json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "alice-aws", "key": name}}}));
+    }
+    pod
 }
 
 impl Release {

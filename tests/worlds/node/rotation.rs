@@ -30,12 +30,7 @@ async fn pods_run_across_five_rotations_and_the_docs_say_which_sdks_do() {
     let at = json!({"name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/var/run/secrets/keyturn/credentials"});
     keys_file["spec"]["containers"][0]["env"].as_array_mut().unwrap().push(at);
     release.create(&keys_file);
-    let mut by_variables = release.plain_pod("variables", &images.python, &loops::boto3("variables"));
-    let variables = by_variables["spec"]["containers"][0]["env"].as_array_mut().unwrap();
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"] {
-        variables.push(json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "alice-aws", "key": name}}}));
-    }
-    release.create(&by_variables);
+    release.create(&loops::by_variables(release.plain_pod("variables", &images.python, &loops::boto3("variables"))));
 
     for pod in ["boto3", "cli", "sdk-go"] {
         release.until_it_has_used(pod, KEYS, Duration::from_secs(400)).await;

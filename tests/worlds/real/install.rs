@@ -223,6 +223,14 @@ impl<'a> Install<'a> {
         tokio::task::block_in_place(|| run_with_input(&mut command, &object.to_string()))
     }
 
+    /// An admin gives the right to restart workloads of the users' namespace, by the chart.
+    pub fn may_restart(&self) {
+        let mut helm = self.ground.helm();
+        helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &self.system, "--reuse-values"]);
+        helm.args(["--set", &format!("restart.namespaces={{{}}}", self.namespace)]);
+        tokio::task::block_in_place(|| run(&mut helm));
+    }
+
     pub fn configs(&self) -> Api<AwsConfig> {
         Api::namespaced(self.admin.clone(), &self.namespace)
     }

@@ -3,7 +3,7 @@
 //! controller has seen it.
 
 use super::{
-    ground::{eventually, run, within},
+    ground::{eventually, within},
     install::{Install, Operator},
     operator_policies::holder_of_its_token,
     people::{People, refusal},
@@ -38,7 +38,7 @@ async fn a_workload_is_rolled_after_a_new_issue_with_the_rights_that_the_chart_g
     let ready = install.until_ready_is("alice", "True/Issued").await;
     assert!(ready.status.unwrap().former.is_some(), "Ready does not depend on it");
 
-    may_restart(&install);
+    install.may_restart();
     // A change of the config wakes it.
     install
         .configs()
@@ -63,7 +63,7 @@ async fn a_workload_is_rolled_after_a_new_issue_with_the_rights_that_the_chart_g
 #[ignore = "needs the ground: make test"]
 async fn who_holds_the_operator_s_token_can_change_nothing_of_a_workload_but_when_it_was_restarted() {
     let install = Install::scoped().await;
-    may_restart(&install);
+    install.may_restart();
     deploy(&install, "scorer").await;
     let client = holder_of_its_token(&install).await;
     let operator: Api<Deployment> = Api::namespaced(client.clone(), &install.namespace);
@@ -164,13 +164,6 @@ async fn who_asks_for_a_restart_needs_the_right_to_patch_each_of_the_workloads()
 fn restarting(workloads: &Value, duration: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     let (restart, session) = (from_value(workloads.clone()).unwrap(), json!({"duration": duration}));
     move |spec| (spec.restart, spec.session) = (restart, from_value(session).unwrap())
-}
-
-/// An admin gives the right by the chart.
-fn may_restart(install: &Install<'_>) {
-    let mut helm = install.ground.helm();
-    helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &install.system, "--reuse-values"]);
-    run(helm.args(["--set", &format!("restart.namespaces={{{}}}", install.namespace)]));
 }
 
 async fn deploy(install: &Install<'_>, name: &str) {

@@ -1,0 +1,45 @@
+//! A workload that reads its credential from its environment alone: the kubelet fills that once, at the start.
+
+use super::{loops, release::Release};
+use serde_json::{Value, from_value, json};
+use std::time::Duration;
+
+/// How long a session lives here, in seconds. It is renewed a minute before its end, and what read the former one is
+/// restarted when the new one has stood in the Secret for half a minute: in the second half of that minute.
+const LIFETIME: i64 = 110;
+/// Three keys are two restarts, the second of them after the end of the first session.
+const KEYS: usize = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a node: make test"]
+async fn variables_end_with_their_session_unless_the_workload_is_restarted_and_then_no_call_fails() {
+    let release = Release::with_sessions_of(LIFETIME, &[]).await;
+    release.install.may_restart();
+    release.install.apply_grant(|_| {}).await;
+    let apply = release.install.apply_config("alice", |spec| {
+        spec.renew_before = Some("1m".parse().unwrap());
+        spec.restart = from_value(json!([{"kind": "Deployment", "name": "restarted"}])).unwrap();
+    });
+    apply.await;
+    release.install.until_ready_is("alice", "True/Issued").await;
+    for name in ["restarted", "left-alone"] {
+        release.create(&deployment(&release, name));
+    }
+
+    release.until_it_has_used("restarted", KEYS, Duration::from_secs(240)).await;
+    let refused = |name: &str| release.s3.calls(name).into_iter().find_map(|call| call.refused);
+    assert_eq!(refused("restarted"), None, "{:?}", release.said("deployment/restarted").last());
+    assert_eq!(refused("left-alone"), Some("ExpiredToken"));
+    assert_eq!(release.s3.keys("left-alone").len(), 1);
+    let events = release.install.events("alice").await;
+    assert!(events.iter().any(|event| event.starts_with("Restarted: ")), "{events:#?}");
+}
+
+/// One pod that lists the bucket of its own name, with variables of alice's Secret.
+fn deployment(release: &Release, name: &str) -> Value {
+    let pod = release.plain_pod(name, &release.node().images.python, &loops::boto3(name));
+    let pod = loops::by_variables(pod);
+    let template = json!({"metadata": {"labels": {"app": name}}, "spec": pod["spec"]});
+    let spec = json!({"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template});
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+}
