@@ -58,6 +58,10 @@ async fn without_the_definitions_or_a_region_or_a_readable_ca_bundle_it_says_so_
     let (ok, said) = keyturn(&arguments, &[("KUBECONFIG", kubeconfig)]);
     assert!(!ok && one_line(&said).contains("AWS_REGION"), "{said}");
 
+    let bare = [("KUBECONFIG", kubeconfig), ("AWS_REGION", "eu-west-1"), ("SSL_CERT_FILE", "/dev/null")];
+    let (ok, said) = keyturn(&arguments, &bare);
+    assert!(!ok && one_line(&said).contains("CA certificates") && said.contains("AWS_CA_BUNDLE"), "{said}");
+
     let bundle = [("KUBECONFIG", kubeconfig), ("AWS_REGION", "eu-west-1"), ("AWS_CA_BUNDLE", "/nowhere/ca.pem")];
     let (ok, said) = keyturn(&arguments, &bundle);
     assert!(!ok && one_line(&said).contains("/nowhere/ca.pem"), "{said}");
