@@ -2,7 +2,7 @@
 
 use super::choose::Wanted;
 use crate::api::names::MOUNT_PATH;
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
 
 /// Empty: in a cluster with IAM roles for service accounts, Amazon's webhook gives every pod a web identity token, and
 /// SDKs prefer that to `credential_process`. They read an empty name as none; and that webhook leaves it alone.
@@ -35,6 +35,7 @@ const LEAD_ELSEWHERE: [&str; 7] = [
 pub(super) struct Container<'a> {
     pub name: &'a str,
     pub env: &'a [EnvVar],
+    pub env_from: &'a [EnvFromSource],
     pub mounts: &'a [VolumeMount],
 }
 
@@ -45,7 +46,7 @@ pub(super) struct Addition {
     pub given: bool,
     pub mount: Option<VolumeMount>,
     pub env: Vec<EnvVar>,
-    pub warning: Option<String>,
+    pub warnings: Vec<String>,
 }
 
 /// What is added to a container that gets the Secret in this volume.
@@ -60,7 +61,7 @@ pub(super) fn addition(container: &Container<'_>, wanted: &Wanted, volume: &str)
             "container \"{}\" mounts something else at {}: it gets nothing of AwsConfig \"{}\"",
             container.name, other.mount_path, wanted.config
         );
-        return Addition { warning: Some(warning), ..Addition::default() };
+        return Addition { warnings: vec![warning], ..Addition::default() };
     }
     let mount = mounted.is_none().then(|| VolumeMount {
         name: volume.to_owned(),
@@ -68,7 +69,8 @@ pub(super) fn addition(container: &Container<'_>, wanted: &Wanted, volume: &str)
         read_only: Some(true),
         ..VolumeMount::default()
     });
-    Addition { given: true, mount, env: variables(container.env, wanted), warning: own_way(container, wanted) }
+    let warnings = own_way(container, wanted).into_iter().chain(unseen(container, wanted)).collect();
+    Addition { given: true, mount, env: variables(container.env, wanted), warnings }
 }
 
 fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
@@ -105,6 +107,29 @@ fn own_way(container: &Container<'_>, wanted: &Wanted) -> Option<String> {
             container.name,
             names.join(", "),
             wanted.config
+        )
+    })
+}
+
+/// What its author gives it by `envFrom`. What is in there is not read; Kubernetes prefers `env`, and so ours.
+fn unseen(container: &Container<'_>, wanted: &Wanted) -> Option<String> {
+    let Container { name, env_from, .. } = container;
+    let config = &wanted.config;
+    let is_the_secret = |from: &EnvFromSource| {
+        from.secret_ref.as_ref().is_some_and(|of| of.name == wanted.secret)
+            && from.prefix.as_deref().unwrap_or_default().is_empty()
+    };
+    if wanted.files && env_from.iter().any(is_the_secret) {
+        return Some(format!(
+            "container \"{name}\" has the whole Secret \"{}\" by envFrom: SDKs prefer the keys in it, which are never read again, to the \
+             file of AwsConfig \"{config}\"",
+            wanted.secret
+        ));
+    }
+    (!env_from.is_empty()).then(|| {
+        format!(
+            "container \"{name}\" has envFrom, which is not looked into: variables of AwsConfig \"{config}\" replace those of the same \
+             name, and keys of AWS in it would win over its credential"
         )
     })
 }

@@ -56,9 +56,9 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
         [("initContainers", spec.init_containers.as_deref()), ("containers", Some(&*spec.containers))]
     {
         for (index, it) in containers.unwrap_or_default().iter().enumerate() {
-            let (env, mounts) =
-                (it.env.as_deref().unwrap_or_default(), it.volume_mounts.as_deref().unwrap_or_default());
-            draft.container(kind, index, Container { name: &it.name, env, mounts }, &wanted, &volume);
+            let (env, mounts) = (list(it.env.as_ref()), list(it.volume_mounts.as_ref()));
+            let of = Container { name: &it.name, env, env_from: list(it.env_from.as_ref()), mounts };
+            draft.container(kind, index, of, &wanted, &volume);
         }
     }
     if !draft.operations.is_empty() && there.is_none() {
@@ -79,10 +79,15 @@ pub(super) fn ephemeral_containers(pod: &Pod, before: Option<&Pod>) -> Injection
     let known: BTreeSet<&str> = before.map(ephemeral).unwrap_or_default().iter().map(|it| it.name.as_str()).collect();
     let mut draft = Draft::default();
     for (index, it) in ephemeral(pod).iter().enumerate().filter(|(_, it)| !known.contains(it.name.as_str())) {
-        let (env, mounts) = (it.env.as_deref().unwrap_or_default(), it.volume_mounts.as_deref().unwrap_or_default());
-        draft.container("ephemeralContainers", index, Container { name: &it.name, env, mounts }, &wanted, volume);
+        let (env, mounts) = (list(it.env.as_ref()), list(it.volume_mounts.as_ref()));
+        let of = Container { name: &it.name, env, env_from: list(it.env_from.as_ref()), mounts };
+        draft.container("ephemeralContainers", index, of, &wanted, volume);
     }
     draft.injection(wanted.config)
+}
+
+fn list<T>(of: Option<&Vec<T>>) -> &[T] {
+    of.map(Vec::as_slice).unwrap_or_default()
 }
 
 fn ephemeral(pod: &Pod) -> &[EphemeralContainer] {
@@ -130,9 +135,9 @@ struct Draft {
 
 impl Draft {
     fn container(&mut self, kind: &str, index: usize, of: Container<'_>, wanted: &Wanted, volume: &str) {
-        let Addition { given, mount, env, warning } = addition(&of, wanted, volume);
+        let Addition { given, mount, env, warnings } = addition(&of, wanted, volume);
         self.given |= given;
-        self.warnings.extend(warning);
+        self.warnings.extend(warnings);
         let index = index.to_string();
         let at = |list: &'static str| ["spec", kind, &index, list].map(str::to_owned);
         self.append(&at("volumeMounts"), of.mounts.is_empty(), mount.into_iter().collect());

@@ -1,4 +1,5 @@
 use super::*;
+use serde_json::{Value, from_value, json};
 
 fn wanted() -> Wanted {
     Wanted { config: "alice".into(), secret: "alice-aws".into(), files: true }
@@ -13,7 +14,7 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 }
 
 fn added(env: &[EnvVar], mounts: &[VolumeMount]) -> Addition {
-    addition(&Container { name: "app", env, mounts }, &wanted(), "keyturn")
+    addition(&Container { name: "app", env, env_from: &[], mounts }, &wanted(), "keyturn")
 }
 
 fn names(addition: &Addition) -> Vec<&str> {
@@ -45,7 +46,7 @@ fn a_plain_container_gets_the_mount_and_every_variable_and_no_key() {
         let from = variable.value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap();
         assert_eq!((from.name.as_str(), &from.key, from.optional), ("alice-aws", &variable.name, Some(true)));
     }
-    assert_eq!(addition.warning, None);
+    assert!(addition.warnings.is_empty(), "{:?}", addition.warnings);
 }
 
 #[test]
@@ -55,19 +56,36 @@ fn what_the_author_set_stays_and_takes_its_group_along() {
     assert!(!names.contains(&"AWS_REGION"), "two regions would be worse than one: {names:?}");
     assert!(!names.contains(&"DKU_API_KEY"), "the key must not go to another DSS: {names:?}");
     assert!(names.contains(&"AWS_DEFAULT_BUCKET"), "{names:?}");
-    assert_eq!(added.warning, None);
+    assert!(added.warnings.is_empty(), "{:?}", added.warnings);
 }
 
 #[test]
 fn what_leads_sdks_elsewhere_is_said() {
     let set = env(&[("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"), ("HOME", "/")]);
-    let warning = added(&set, &[]).warning.unwrap();
+    let [warning] = &added(&set, &[]).warnings[..] else { panic!("one warning") };
     for part in ["\"app\"", "AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE", "\"alice\""] {
         assert!(warning.contains(part), "{warning}");
     }
     assert!(!warning.contains("AKIA"), "{warning}");
     let ours = env(&[("AWS_CONFIG_FILE", "/var/run/secrets/keyturn//config"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "")]);
-    assert_eq!(added(&ours, &[]).warning, None);
+    assert!(added(&ours, &[]).warnings.is_empty());
+}
+
+#[test]
+fn what_comes_by_env_from_is_said_to_lose_and_the_secret_s_own_keys_to_win() {
+    let said = |from: Value| {
+        let env_from = from_value::<Vec<EnvFromSource>>(json!([from])).unwrap();
+        addition(&Container { name: "app", env: &[], env_from: &env_from, mounts: &[] }, &wanted(), "keyturn").warnings
+    };
+    let [settings] = &said(json!({"configMapRef": {"name": "settings"}}))[..] else { panic!("one warning") };
+    assert!(settings.contains("\"app\" has envFrom") && settings.contains("\"alice\""), "{settings}");
+    let [keys] = &said(json!({"secretRef": {"name": "alice-aws"}}))[..] else { panic!("one warning") };
+    assert!(keys.contains("whole Secret \"alice-aws\"") && keys.contains("never read again"), "{keys}");
+    // By other names no SDK finds them.
+    let [prefixed] = &said(json!({"prefix": "X_", "secretRef": {"name": "alice-aws"}}))[..] else {
+        panic!("one warning")
+    };
+    assert!(prefixed.contains("not looked into"), "{prefixed}");
 }
 
 #[test]
@@ -80,18 +98,18 @@ fn a_path_that_is_taken_leaves_the_container_as_it_is_and_is_said() {
     ] {
         let addition = added(&[], &[mount("mine", path)]);
         assert_eq!((addition.mount.is_none(), addition.env.len()), (true, 0), "{path}");
-        let warning = addition.warning.unwrap();
+        let [warning] = &addition.warnings[..] else { panic!("one warning") };
         assert!(warning.contains("\"app\"") && warning.contains(path), "{warning}");
     }
     for path in ["/var/run/secrets", "/var/run/secrets/keyturn-other", "/"] {
         assert!(added(&[], &[mount("mine", path)]).mount.is_some(), "{path}");
     }
     let part = VolumeMount { sub_path: Some("config".into()), ..mount("keyturn", MOUNT_PATH) };
-    assert!(added(&[], &[part]).warning.is_some(), "a part of the Secret is not the Secret: it would never change");
+    assert!(!added(&[], &[part]).warnings.is_empty(), "a part of the Secret is not the Secret: it would never change");
 }
 
 #[test]
 fn who_mounted_the_secret_there_already_gets_the_variables() {
     let addition = added(&[], &[mount("keyturn", "/var/run/secrets/keyturn/")]);
-    assert_eq!((addition.mount.is_none(), addition.env.len(), addition.warning), (true, 9, None));
+    assert_eq!((addition.mount.is_none(), addition.env.len(), addition.warnings.len()), (true, 9, 0));
 }
