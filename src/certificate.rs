@@ -3,7 +3,7 @@
 //! A certificate is signed by an authority of its own, whose key is forgotten at once: nothing else can ever be signed by
 //! it. Certificate and key stand in a Secret that all replicas follow ([`follow()`]); the authority stands in the webhook
 //! configuration, where the API server looks it up. The leader keeps both ([`keep()`]), and what it does next is decided
-//! purely ([`decide()`]). Where cert-manager makes the certificate there is nothing to keep, and the rest is the same.
+//! purely ([`decide()`]); only the first one another replica may make ([`Kept::make_the_first`]). Where cert-manager makes the certificate there is nothing to keep, and the rest is the same.
 //!
 //! A new certificate comes in three steps, so that there is no moment at which the API server trusts none of those in
 //! use: its authority is published beside the old one, then it goes into the Secret, then the old authority goes. A
@@ -37,6 +37,9 @@ const VALID_DAYS: i64 = 90;
 const REPLACED_AFTER_DAYS: i64 = 60;
 /// After how many days the authority before it is no longer published.
 const FORGOTTEN_AFTER_DAYS: i64 = 2;
+
+/// So many authorities a new one is published beside. More are nobody's intention.
+const AUTHORITIES: usize = 4;
 
 /// A certificate with everything that belongs to it, in PEM.
 #[derive(Debug)]
@@ -195,6 +198,14 @@ pub fn serving(
 #[must_use]
 pub fn bundled(pem: &[u8]) -> Vec<Vec<u8>> {
     CertificateDer::pem_slice_iter(pem).flatten().map(|der| der.to_vec()).collect()
+}
+
+/// An authority beside those that are published, in PEM; alone, if they cannot be read or have become many.
+fn beside(published: &[u8], authority: &str) -> Vec<u8> {
+    match bundled(published).len() {
+        1..=AUTHORITIES => [published, b"\n", authority.as_bytes()].concat(),
+        _ => authority.as_bytes().to_vec(),
+    }
 }
 
 /// At least one.

@@ -115,7 +115,7 @@ impl Operator {
         let webhook_namespace = self.webhook.as_ref().map(|webhook| webhook.namespace.clone());
         let webhook = self.webhook.map(|webhook| {
             let configs = webhook::configs_of(served.into_iter().zip(views.iter().cloned()).collect());
-            webhook.serve(self.client.clone(), configs, metrics.clone())
+            webhook.serve(self.client.clone(), self.clock.clone(), configs, metrics.clone())
         });
         let wakers: Vec<Waker> = scopes.iter().map(Scope::waker).collect();
         let shutdown = shutdown.shared();

@@ -1,6 +1,6 @@
 //! The leader's part: a certificate in the Secret, its authority in the webhook configuration.
 
-use super::{NoCertificate, Seen, Step, bundled, decide, make};
+use super::{NoCertificate, Seen, Step, beside, bundled, decide, make};
 use crate::{
     clock::Clock,
     cluster::{CallError, Calls, changes_of, data_of},
@@ -62,25 +62,62 @@ pub async fn keep(kept: Kept, client: Client, clock: Clock) {
 }
 
 impl Kept {
+    /// Makes the first certificate, if there is none at all: for a replica that waits for one and does not lead.
+    ///
+    /// That is the leader's, but in an upgrade the leader may be of a release that had no webhook, or cert-manager's
+    /// certificate. It knows nothing of this Secret, and would lead for ever: no replica that knows is ready without a
+    /// certificate, so none of the former ones is ended. The Secret is written in the version that was seen; of two
+    /// replicas that make one at once, the other is refused.
+    pub async fn make_the_first(&self, client: Client, clock: &Clock) {
+        let calls = Calls::new(client);
+        let made = async {
+            let (secret, configuration) = self.there_is(&calls).await?;
+            match Seen::read(&data_of(secret.clone())) {
+                Ok(_) => Ok(()),
+                Err(_) => self.make(&calls, clock.now(), &secret, &configuration).await,
+            }
+        };
+        if let Err(error) = made.await {
+            tracing::warn!(%error, "there is no certificate for the webhook; it will be tried again");
+        }
+    }
+
+    async fn there_is(&self, calls: &Calls) -> Result<(Secret, MutatingWebhookConfiguration), NotKept> {
+        let secret = calls.secret(&self.namespace, &self.secret).await?;
+        let secret = secret.ok_or_else(|| NotKept::Gone(format!("Secret {}/{}", self.namespace, self.secret)))?;
+        let configuration = calls.webhook_configuration(&self.configuration).await?;
+        let configuration = configuration
+            .ok_or_else(|| NotKept::Gone(format!("MutatingWebhookConfiguration {}", self.configuration)))?;
+        Ok((secret, configuration))
+    }
+
+    /// Makes one where there is none that could be served. What is published stays beside its authority for now: other
+    /// replicas may still serve a certificate of cert-manager's.
+    async fn make(
+        &self,
+        calls: &Calls,
+        now: Timestamp,
+        secret: &Secret,
+        configuration: &MutatingWebhookConfiguration,
+    ) -> Result<(), NotKept> {
+        let made = make(&self.names, now)?;
+        calls.apply_data(secret, made.data()).await?;
+        let former = bundle(configuration).unwrap_or_default();
+        calls.publish_authority(configuration, &beside(former, &made.authority)).await?;
+        tracing::info!(names = self.names.join(","), "made a certificate for the webhook");
+        Ok(())
+    }
+
     /// Does what is due, until nothing is; says when something will be.
     async fn look(&self, calls: &Calls, clock: &Clock) -> Result<Timestamp, NotKept> {
         loop {
-            let secret = calls.secret(&self.namespace, &self.secret).await?;
-            let secret = secret.ok_or_else(|| NotKept::Gone(format!("Secret {}/{}", self.namespace, self.secret)))?;
-            let configuration = calls.webhook_configuration(&self.configuration).await?;
-            let configuration = configuration
-                .ok_or_else(|| NotKept::Gone(format!("MutatingWebhookConfiguration {}", self.configuration)))?;
+            let (secret, configuration) = self.there_is(calls).await?;
             let data = data_of(secret.clone());
             let seen = Seen::read(&data).ok();
             let now = clock.now();
             match decide(seen.as_ref(), &self.names, &published(&configuration), now) {
                 Step::Wait(until) => return Ok(until),
-                Step::Make => {
-                    let made = make(&self.names, now)?;
-                    calls.apply_data(&secret, made.data()).await?;
-                    calls.publish_authority(&configuration, made.authority.as_bytes()).await?;
-                    tracing::info!(names = self.names.join(","), "made a certificate for the webhook");
-                }
+                Step::Make => self.make(calls, now, &secret, &configuration).await?,
                 Step::Publish => {
                     let authority = data.get(super::AUTHORITY).map(Vec::as_slice).unwrap_or_default();
                     calls.publish_authority(&configuration, authority).await?;
@@ -101,6 +138,11 @@ impl Kept {
             }
         }
     }
+}
+
+/// The first webhook's authorities, in PEM.
+fn bundle(configuration: &MutatingWebhookConfiguration) -> Option<&[u8]> {
+    configuration.webhooks.as_ref()?.first()?.client_config.ca_bundle.as_ref().map(|bundle| &bundle.0[..])
 }
 
 /// The authorities that every webhook of the configuration has.

@@ -88,3 +88,13 @@ fn what_is_not_in_order_is_named_without_a_word_of_it() {
     assert!(make(&["not a name ü".into()], at(0)).is_err());
     assert!(!format!("{:?}", make(&names(), at(0)).unwrap()).contains("PRIVATE KEY"));
 }
+
+#[test]
+fn the_first_one_s_authority_is_published_beside_those_of_certificates_that_are_still_served() {
+    let (of_others, ours) = (make(&names(), at(0)).unwrap().authority, make(&names(), at(0)).unwrap().authority);
+    let both = beside(of_others.trim_end().as_bytes(), &ours);
+    assert_eq!(bundled(&both), [bundled(of_others.as_bytes()), bundled(ours.as_bytes())].concat());
+    for alone in [String::new(), "no authority".to_owned(), of_others.repeat(5)] {
+        assert_eq!(beside(alone.as_bytes(), &ours), ours.as_bytes(), "{alone}");
+    }
+}

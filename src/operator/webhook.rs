@@ -1,8 +1,10 @@
-//! The webhook of a replica: every replica serves it, the leader keeps its certificate.
+//! The webhook of a replica: every replica serves it, the leader keeps its certificate. The first one is made by whoever waits for it
+//! too long.
 
 use super::AbortOnDrop;
 use crate::{
     certificate::{Followed, Kept, follow},
+    clock::Clock,
     inject::{
         ConfigsOf,
         server::{Webhook, end},
@@ -19,6 +21,9 @@ use std::{
 
 /// How long a replica that is ending still answers: Services go on sending to it until all have heard of its end.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a replica waits for the leader to make the first certificate, before it makes one itself.
+const LEADER_S_TURN: Duration = Duration::from_secs(5);
 
 /// How the webhook is served.
 #[derive(Debug)]
@@ -51,8 +56,19 @@ impl WebhookSettings {
     }
 
     /// Begins to serve, as soon as there is a certificate.
-    pub(super) fn serve(self, client: Client, configs: ConfigsOf, metrics: Metrics) -> Served {
-        let (followed, following) = follow(client, &self.namespace, &self.secret);
+    pub(super) fn serve(self, client: Client, clock: Clock, configs: ConfigsOf, metrics: Metrics) -> Served {
+        let (followed, following) = follow(client.clone(), &self.namespace, &self.secret);
+        let (kept, waiting) = (self.kept(), followed.clone());
+        let first = async move {
+            let Some(kept) = kept else { return };
+            loop {
+                tokio::time::sleep(LEADER_S_TURN).await;
+                if waiting.missing().is_none() {
+                    return;
+                }
+                kept.make_the_first(client.clone(), &clock).await;
+            }
+        };
         let handle = Handle::new();
         let (webhook, mut certificate, ending) = (Webhook::new(configs, metrics), followed.clone(), handle.clone());
         let serving = async move {
@@ -65,7 +81,7 @@ impl WebhookSettings {
         let serving = AbortOnDrop(tokio::spawn(async move {
             tokio::select! {
                 () = following => {}
-                () = serving => {}
+                () = async { tokio::join!(serving, first); } => {}
             }
         }));
         Served { followed, serving, handle }

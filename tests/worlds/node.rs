@@ -3,6 +3,7 @@
 //! These tests need root and what `tests/cluster/ground node-check` names; `make test` runs them where it can. They share
 //! one cluster; each has a release, a namespace, an STS and an S3 of its own.
 
+mod cert_manager;
 mod dataiku;
 mod loops;
 mod release;

@@ -68,7 +68,7 @@ value of this chart, so it is refused here.
 {{- if .Values.webhook.enabled }}
 {{- $name := include "keyturn.fullname" . }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_ADDR" "value" "0.0.0.0:9443") }}
-{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_SECRET" "value" (printf "%s/%s-webhook" .Release.Namespace $name)) }}
+{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_SECRET" "value" (printf "%s/%s" .Release.Namespace (include "keyturn.webhookSecret" .))) }}
 {{- if ne .Values.webhook.certificate.source "CertManager" }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_CONFIGURATION" "value" $name) }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_NAMES" "value" (include "keyturn.webhookNames" . | fromYamlArray | join ",")) }}
@@ -86,6 +86,11 @@ value of this chart, so it is refused here.
 {{- $env = append $env . }}
 {{- end }}
 {{- toYaml $env }}
+{{- end }}
+
+{{- /* The Secret with the webhook's certificate. cert-manager's is another one than the chart's: Helm takes none that is there already. */}}
+{{- define "keyturn.webhookSecret" -}}
+{{ include "keyturn.fullname" . }}-webhook{{ if eq .Values.webhook.certificate.source "CertManager" }}-tls{{ end }}
 {{- end }}
 
 {{- /* The names by which the API server calls the webhook, as a YAML list. */}}
