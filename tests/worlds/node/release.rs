@@ -20,6 +20,7 @@ use std::{
     process::Command,
     sync::{Arc, OnceLock},
 };
+use tokio::task::JoinHandle;
 
 /// A release whose operator runs in pods.
 pub struct Release {
@@ -112,6 +113,14 @@ impl Release {
             if said.contains("AWS_CONFIG_FILE") { Ok(()) } else { Err(said) }
         })
         .await;
+    }
+
+    /// Replaces every pod of the operator by an upgrade, and comes back when the last one is available.
+    pub fn upgrade(&self) -> JoinHandle<()> {
+        let mut helm = self.install.ground.helm();
+        helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &self.install.system, "--reuse-values"]);
+        helm.args(["--set", "podAnnotations.revision=two", "--wait=watcher"]);
+        tokio::task::spawn_blocking(move || drop(run(&mut helm)))
     }
 
     /// A pod as it would be stored now.

@@ -14,7 +14,7 @@ const KEYS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
-async fn pods_run_across_five_rotations_and_the_docs_say_which_sdks_do() {
+async fn pods_run_across_five_rotations_and_an_upgrade_and_the_docs_say_which_sdks_do() {
     let release = Release::with_sessions_of(LIFETIME, &[]).await;
     release.install.apply_grant(|_| {}).await;
     release.install.apply_config("alice", |_| {}).await;
@@ -32,8 +32,12 @@ async fn pods_run_across_five_rotations_and_the_docs_say_which_sdks_do() {
     release.create(&keys_file);
     release.create(&loops::by_variables(release.plain_pod("variables", &images.python, &loops::boto3("variables"))));
 
+    // Renewals go on while every replica of the operator is replaced.
+    let long = Duration::from_secs(400);
+    release.until_it_has_used("boto3", 2, long).await;
+    release.upgrade().await.unwrap();
     for pod in ["boto3", "cli", "sdk-go"] {
-        release.until_it_has_used(pod, KEYS, Duration::from_secs(400)).await;
+        release.until_it_has_used(pod, KEYS, long).await;
     }
     let rows = [
         ("boto3 (Python), one client", "`sh`, `cat`", "boto3"),

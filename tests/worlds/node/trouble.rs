@@ -1,10 +1,7 @@
 //! What running pods see when something is taken away: the operator for a while, a grant, a pod of the operator's.
 
 use super::{loops, release::Release};
-use crate::real::{
-    ground::{eventually, run},
-    install::Install,
-};
+use crate::real::{ground::eventually, install::Install};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -74,10 +71,7 @@ async fn an_upgrade_and_a_killed_leader_miss_no_pod_and_cost_no_session() {
     assert_eq!(release.sts.count(), 1);
 
     let first = release.leader().await;
-    let mut helm = install.ground.helm();
-    helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &install.system, "--reuse-values"]);
-    helm.args(["--set", "podAnnotations.revision=two", "--wait=watcher"]);
-    let upgrading = tokio::task::spawn_blocking(move || run(&mut helm));
+    let upgrading = release.upgrade();
     let mut probes = 0;
     while !upgrading.is_finished() {
         let said = release.probe();
