@@ -217,7 +217,7 @@ impl Directory {
         Some(self.lock().get(instance)?.users.as_ref()?.read_at)
     }
 
-    /// Notes that a listing failed.
+    /// Notes that the users could not be listed.
     pub fn failed(&self, instance: &str, error: DssError) {
         self.lock().entry(instance.to_owned()).or_default().trouble = Some(error);
     }
@@ -230,7 +230,7 @@ impl Directory {
         known.trouble = Some(why);
     }
 
-    /// Why the last listing failed, if it did.
+    /// Why the users could not be listed last, if they could not.
     #[must_use]
     pub fn trouble(&self, instance: &str) -> Option<DssError> {
         self.lock().get(instance)?.trouble.clone()

@@ -155,8 +155,8 @@ impl Waker {
         }
     }
 
-    /// Something else is known now of these logins in a DSS, or of anybody in it.
-    pub fn users_changed(&self, instance: &str, logins: Option<&BTreeSet<String>>) {
+    /// Something else is known now of the logins of a DSS of which this holds, or of anybody in it.
+    pub fn users_changed(&self, instance: &str, logins: Option<&dyn Fn(&str) -> bool>) {
         let found = self.views.instances.get("", instance);
         for config in self.views.configs_using(instance) {
             let namespace = config.namespace().unwrap_or_default();
@@ -164,7 +164,7 @@ impl Waker {
                 (Some(logins), Some(found), Some(subject)) => {
                     let labels = self.views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone());
                     let login = dss::allowed_login(found, &namespace, &labels.unwrap_or_default(), &subject);
-                    login.is_some_and(|login| logins.contains(&login))
+                    login.is_some_and(|login| logins(&login))
                 }
                 _ => true,
             };

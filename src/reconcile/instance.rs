@@ -9,16 +9,16 @@ use crate::{
     },
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched, data_of},
-    directory::Directory,
+    directory::{Directory, SeenUser},
     dss::{Dss, DssError, Kind, Scheme, Tls},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-/// Wakes the configs that use an instance: those with one of these logins, or all.
-pub type WakeUsers = Arc<dyn Fn(&str, Option<&BTreeSet<String>>) + Send + Sync>;
+/// Wakes the configs that use an instance: those whose login is one of which this holds, or all.
+pub type WakeUsers = Arc<dyn Fn(&str, Option<&dyn Fn(&str) -> bool>) + Send + Sync>;
 
 /// Everything that the look at an instance works with. One for all scopes.
 #[derive(Clone)]
@@ -143,27 +143,33 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
             Err(_) => {}
         }
         let began = context.clock.now();
-        let users = dss.users().await?;
-        tracing::debug!(users = users.len(), "read the users of DSS");
-        let changed = context.directory.learn_users(&name, began, users);
-        reading.users_read_at = Some(began);
-        let other_keys = if keys {
-            context.directory.list_keys_anew(&name, &dss, &key_label_prefix(&context.cluster_name)).await?
-        } else {
-            false
-        };
-        if had_trouble || other_keys {
-            (context.wake)(&name, None);
-        } else if !changed.is_empty() {
-            (context.wake)(&name, Some(&changed));
-        }
-        Ok(())
+        Ok((began, dss.users().await?))
     };
-    if let Err(error) = answered.await {
-        judge(&mut reading, &error);
-        context.directory.failed(&name, error);
-        if !had_trouble {
-            (context.wake)(&name, None);
+    match answered.await {
+        Ok((began, users)) => {
+            tracing::debug!(users = users.len(), "read the users of DSS");
+            reading.users_read_at = Some(began);
+            let changed = context.directory.learn_users(&name, began, users);
+            // At once: whatever else is asked of DSS may fail. Who is in no listing is asked for by name after each.
+            let concerned =
+                |login: &str| changed.contains(login) || context.directory.user(&name, login) == SeenUser::Unlisted;
+            (context.wake)(&name, if had_trouble { None } else { Some(&concerned) });
+        }
+        Err(error) => {
+            judge(&mut reading, &error);
+            context.directory.failed(&name, error);
+            if !had_trouble {
+                (context.wake)(&name, None);
+            }
+            return Ok(reading);
+        }
+    }
+    if keys {
+        match context.directory.list_keys_anew(&name, &dss, &key_label_prefix(&context.cluster_name)).await {
+            Ok(true) => (context.wake)(&name, None),
+            Ok(false) => {}
+            // It concerns nobody: what is known of keys stays known.
+            Err(error) => judge(&mut reading, &error),
         }
     }
     Ok(reading)

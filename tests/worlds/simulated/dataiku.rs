@@ -4,6 +4,7 @@ mod api_keys;
 mod connections;
 mod instances;
 mod leftovers;
+mod listings;
 mod roles;
 
 use super::world::World;

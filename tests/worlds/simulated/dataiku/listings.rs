@@ -1,0 +1,102 @@
+//! Whom a listing of users wakes: everybody of whom it says something else, or too little, and nobody else.
+//!
+//! A config that has its credential looks again only when that is due. Until then it hears of DSS through listings.
+
+use super::*;
+use crate::{
+    doubles::{
+        dss::{Behaviour, Call},
+        rules::Times,
+    },
+    fixtures::{personal_key, role, role_from_dss},
+};
+
+const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
+
+fn from_property() -> Box<dyn Fn(&mut AwsConfigSpec)> {
+    Box::new(|spec| role_from_dss(FROM_PROPERTY)(spec))
+}
+
+fn lists_keys(call: &Call) -> bool {
+    call.method == "GET" && call.path == "/admin/personal-api-keys/"
+}
+
+fn lacks_alice() -> Behaviour {
+    Behaviour::UsersMissingFromListing(vec!["alice".to_owned()])
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_concerned_hears_of_it_though_the_keys_cannot_be_listed() {
+    let denied = Behaviour::Error { status: 403, error_type: "a.b.C".to_owned(), message: "no".to_owned() };
+    for trouble in [denied, Behaviour::ServerError] {
+        let world = world_with(&[("alice", Box::new(personal_key)), ("bob", from_property())]).await;
+        world.dss.add_user("carol", &[]);
+        world.dss.set_admin_property("carol", "associatedRole", Some("ds-analyst"));
+        world.apply(&config("carol", role_from_dss(FROM_PROPERTY)));
+        world.pass(REFRESH).await;
+        world.dss.behave_if(Times::UntilCleared, lists_keys, trouble);
+        world.pass(REFRESH * 3).await;
+        world.dss.set_admin_property("bob", "associatedRole", Some("ds-other"));
+        world.dss.set_enabled("carol", false);
+        world.pass(REFRESH).await;
+        assert_eq!(world.record("bob").unwrap().role, role("ds-other"));
+        assert_eq!(world.ready("carol"), "False/DssUserMissing");
+        assert!(world.is_ready("alice") && world.is_withdrawn("carol"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_keys_cannot_be_listed_users_wake_nobody_of_whom_nothing_changed() {
+    let world = world_with(&[("alice", Box::new(personal_key)), ("bob", from_property())]).await;
+    world.dss.behave_if(Times::UntilCleared, lists_keys, Behaviour::ServerError);
+    world.pass(REFRESH).await;
+    world.api.clear_requests();
+    world.sts.clear();
+    world.pass(Duration::from_mins(20)).await;
+    assert_eq!((world.sts.count(), world.api.writes().len()), (0, 0));
+    assert!(world.is_ready("alice") && world.is_ready("bob"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_went_while_nobody_was_watching_is_withdrawn_by_the_first_listing() {
+    let mut world = world_with(&[("alice", from_property()), ("bob", from_property())]).await;
+    world.kill().await;
+    world.dss.remove_user("alice");
+    // The configs are looked at before DSS has listed anybody.
+    world.dss.behave_if(Times::Once, |call| call.path == "/admin/users/", Behaviour::Latency(Duration::from_secs(10)));
+    world.start();
+    world.pass(Duration::from_secs(5)).await;
+    assert!(world.is_ready("alice"), "nothing is known yet, so nothing is taken away");
+    world.pass(REFRESH).await;
+    assert_eq!(world.ready("alice"), "False/DssUserMissing");
+    assert!(world.is_withdrawn("alice") && world.is_ready("bob"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_in_no_listing_is_asked_for_by_name_at_each() {
+    let world = world_with(&[("alice", from_property()), ("bob", from_property())]).await;
+    world.dss.always(lacks_alice());
+    world.pass(REFRESH * 2).await;
+    world.dss.set_admin_property("alice", "associatedRole", Some("ds-other"));
+    world.pass(REFRESH).await;
+    assert_eq!(world.record("alice").unwrap().role, role("ds-other"));
+    assert_eq!((world.is_ready("alice"), world.sts.count()), (true, 1), "bob's is as it was");
+    assert_eq!(world.dss.count_where(|call| call.path == "/admin/users/alice"), 3, "once for each listing");
+    world.dss.remove_user("alice");
+    world.pass(REFRESH).await;
+    assert_eq!(world.ready("alice"), "False/DssUserMissing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_could_not_be_asked_for_by_name_is_asked_for_again_at_the_next_listing() {
+    let world = world_with(&[("alice", from_property()), ("bob", from_property())]).await;
+    world.dss.remove_user("alice");
+    let by_name = |call: &Call| call.path == "/admin/users/alice";
+    let rule = world.dss.behave_if(Times::UntilCleared, by_name, Behaviour::BadGateway);
+    world.pass(REFRESH).await;
+    assert!(world.dss.count_where(by_name) > 0 && world.is_ready("alice"), "nothing is known of her");
+    world.dss.forgive(rule);
+    world.pass(REFRESH).await;
+    assert_eq!(world.ready("alice"), "False/DssUserMissing");
+    assert!(world.is_withdrawn("alice"));
+}
