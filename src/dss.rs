@@ -23,7 +23,6 @@ pub use wire::{InvalidTls, Lost, Tls, Wire, connect};
 use call::Call;
 use http::Method;
 use secrecy::SecretString;
-use serde::de::IgnoredAny;
 use serde_json::json;
 use std::sync::Arc;
 use url::Url;
@@ -153,13 +152,13 @@ impl Dss {
     /// If the call fails.
     pub async fn delete_personal_key(&self, id: &str, owner: &str) -> Result<(), DssError> {
         let path = ["personal-api-keys", id];
-        match self.call(Method::DELETE, &path).json_if_there::<IgnoredAny>().await {
+        let deleted = match self.call(Method::DELETE, &path).done().await {
             Err(refused) if refused.kind == Kind::Denied => {
-                let owner = self.as_user(owner);
-                owner.call(Method::DELETE, &path).json_if_there::<IgnoredAny>().await.map(drop)
+                self.as_user(owner).call(Method::DELETE, &path).done().await
             }
-            done => done.map(drop),
-        }
+            done => done,
+        };
+        deleted.or_else(|error| if error.kind == Kind::NotFound { Ok(()) } else { Err(error) })
     }
 
     fn call(&self, method: Method, path: &[&str]) -> Call<'_> {

@@ -107,10 +107,14 @@ impl IssueError {
     #[must_use]
     pub fn of_dss(error: &DssError) -> Self {
         let (reason, pace) = match error.kind {
-            Kind::Unreachable | Kind::Unreadable => (Reason::DssUnreachable, Pace::Fast),
+            Kind::Unreachable | Kind::Unreadable | Kind::Failed => (Reason::DssUnreachable, Pace::Fast),
             Kind::Unauthenticated | Kind::Denied | Kind::NotFound | Kind::Refused => (Reason::DssDenied, Pace::Slow),
         };
-        let what = if reason == Reason::DssUnreachable { "DSS cannot be reached" } else { "DSS refused" };
+        let what = match error.kind {
+            Kind::Unreachable | Kind::Unreadable => "DSS cannot be reached",
+            Kind::Failed => "DSS failed",
+            _ => "DSS refused",
+        };
         Self { reason, pace, message: format!("{what}: {error}") }
     }
 }

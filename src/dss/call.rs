@@ -7,7 +7,10 @@ use super::{
 use backon::{ExponentialBuilder, Retryable as _};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use secrecy::ExposeSecret as _;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use std::time::Duration;
 use url::Url;
 
@@ -40,11 +43,14 @@ pub(super) struct Call<'a> {
     most: usize,
 }
 
-/// An error as DSS puts it.
+/// An error as DSS puts it: a JSON object that says the error's type, which is how Dataiku's own client reads one.
+///
+/// This alone makes an answer that is no success DSS's own. Proxies, gateways and login pages refuse with the same
+/// statuses, in text, in HTML, or in JSON of another form, and none of them knows what DSS holds or allows.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Said {
-    error_type: Option<String>,
+    error_type: String,
     message: Option<String>,
     detailed_message: Option<String>,
 }
@@ -81,14 +87,18 @@ impl<'a> Call<'a> {
         self.read(&answer)
     }
 
-    /// The same for something that may not be there. An empty answer, as to a deletion, is as good as none.
+    /// The same for something that may not be there.
     pub(super) async fn json_if_there<T: DeserializeOwned>(self) -> Result<Option<T>, DssError> {
-        match self.send().await {
-            Ok(answer) if answer.body().is_empty() => Ok(None),
-            Ok(answer) => self.read(&answer).map(Some),
+        match self.json().await {
             Err(error) if error.kind == Kind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            answer => answer.map(Some),
         }
+    }
+
+    /// Sends what is answered by nothing, as a deletion is, or by JSON that does not matter.
+    pub(super) async fn done(self) -> Result<(), DssError> {
+        let answer = self.send().await?;
+        if answer.body().is_empty() { Ok(()) } else { self.read::<IgnoredAny>(&answer).map(drop) }
     }
 
     fn read<T: DeserializeOwned>(&self, answer: &Received) -> Result<T, DssError> {
@@ -101,7 +111,8 @@ impl<'a> Call<'a> {
         let retries = if self.method.is_idempotent() { RETRIES } else { 0 };
         let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(retries);
         let may_pass = |error: &DssError| {
-            error.kind == Kind::Unreachable && error.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT)
+            matches!(error.kind, Kind::Unreachable | Kind::Failed)
+                && error.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT)
         };
         (|| self.attempt())
             .retry(backoff)
@@ -167,10 +178,11 @@ impl<'a> Call<'a> {
         }
         let said = serde_json::from_slice::<Said>(answer.body()).ok();
         let kind = match (status, &said) {
+            // Whoever says so, it will pass.
             (StatusCode::TOO_MANY_REQUESTS, _) => Kind::Unreachable,
-            (status, _) if status.is_server_error() => Kind::Unreachable,
-            // A proxy's page: DSS itself answers in JSON.
-            (_, None) if answer.body().starts_with(b"<") => Kind::Unreadable,
+            (status, None) if status.is_server_error() => Kind::Unreachable,
+            (status, Some(_)) if status.is_server_error() => Kind::Failed,
+            (_, None) => Kind::Unreadable,
             (StatusCode::UNAUTHORIZED, _) => Kind::Unauthenticated,
             (StatusCode::FORBIDDEN, _) => Kind::Denied,
             (StatusCode::NOT_FOUND, _) => Kind::NotFound,
@@ -184,7 +196,7 @@ impl<'a> Call<'a> {
 
     fn quoted(&self, status: StatusCode, said: Said) -> String {
         let message = said.detailed_message.or(said.message).unwrap_or_default();
-        let message = [said.error_type, Some(message)].into_iter().flatten().filter(|part| !part.is_empty());
+        let message = [said.error_type, message].into_iter().filter(|part| !part.is_empty());
         let message: Vec<String> = message.collect();
         // What an error quotes may be what was sent.
         let key = self.dss.key.expose_secret();

@@ -32,17 +32,19 @@ impl DssError {
 /// Failures that make a difference to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// No connection, no answer in time, too many requests, or an error of the server's own: it will pass.
+    /// No connection, no answer in time, too many requests, or a 5xx of whatever stands in front of DSS: it will pass.
     Unreachable,
-    /// What answers is no DSS API: a page of a proxy, a login page, a redirect elsewhere, JSON of another form.
+    /// What answers is no DSS API: a proxy's refusal, a login page, a redirect elsewhere, JSON of another form.
     Unreadable,
-    /// 401: DSS does not know the key.
+    /// 5xx in DSS's own words: it tried and failed, which may pass.
+    Failed,
+    /// 401 in DSS's own words: it does not know the key.
     Unauthenticated,
-    /// 403: DSS knows the key and does not allow it this.
+    /// 403 in DSS's own words: it knows the key and does not allow it this.
     Denied,
-    /// 404: there is no such thing.
+    /// 404 in DSS's own words: there is no such thing.
     NotFound,
-    /// Another refusal: DSS understood and cannot do it.
+    /// Another refusal in DSS's own words: it understood and cannot do it.
     Refused,
 }
 
@@ -50,7 +52,7 @@ impl Kind {
     /// Whether it will pass by itself.
     #[must_use]
     pub fn passes(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Unreadable)
+        matches!(self, Self::Unreachable | Self::Unreadable | Self::Failed)
     }
 }
 
@@ -59,6 +61,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Unreachable => "unreachable",
             Self::Unreadable => "unreadable",
+            Self::Failed => "failed",
             Self::Unauthenticated => "unauthenticated",
             Self::Denied => "denied",
             Self::NotFound => "not found",

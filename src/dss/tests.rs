@@ -122,17 +122,23 @@ async fn who_asks_to_be_left_alone_for_long_is() {
 #[tokio::test(start_paused = true)]
 async fn each_answer_has_its_kind_and_a_sentence_that_names_the_route() {
     let denied = r#"{"errorType": "java.lang.SecurityException", "message": "not an admin"}"#;
-    let echo = format!(r#"{{"message": "bad key {KEY}\nsecond line YWRtaW4ta2V5LTAxMjM0NTY3ODk6"}}"#);
+    let echo =
+        format!(r#"{{"errorType": "a.B", "message": "bad key {KEY}\nsecond line YWRtaW4ta2V5LTAxMjM0NTY3ODk6"}}"#);
+    let no_such = r#"{"errorType": "a.B", "message": "no"}"#;
     let table = [
-        (answer(401, &[], r#"{"message": "Invalid API key"}"#), Kind::Unauthenticated, "Invalid API key"),
+        (answer(401, &[], r#"{"errorType": "a.B", "message": "bad key"}"#), Kind::Unauthenticated, "a.B: bad key"),
         (answer(403, &[], denied), Kind::Denied, "java.lang.SecurityException: not an admin"),
-        (answer(400, &[], r#"{"message": "m", "detailedMessage": "more"}"#), Kind::Refused, "HTTP 400, more"),
+        (
+            answer(400, &[], r#"{"errorType": "a.B", "message": "m", "detailedMessage": "more"}"#),
+            Kind::Refused,
+            "HTTP 400, a.B: more",
+        ),
         (answer(200, &[], "<html>login</html>"), Kind::Unreadable, "a web page"),
         (answer(403, &[], "<html>waf</html>"), Kind::Unreadable, "a web page"),
         (answer(200, &[], r#"{"login": "#), Kind::Unreadable, "something that is no answer"),
         (answer(200, &[], ""), Kind::Unreadable, "nothing"),
         (answer(302, &[("location", "https://sso.example/login?t=1")], ""), Kind::Unreadable, "https://sso.example,"),
-        (answer(404, &[], r#"{"message": "no"}"#), Kind::NotFound, "HTTP 404"),
+        (answer(404, &[], no_such), Kind::NotFound, "HTTP 404"),
         (answer(400, &[], &echo), Kind::Refused, "bad key …"),
         (answer(200, &[], &format!("\"{}\"", "x".repeat(2 << 20))), Kind::Unreadable, "longer than 1024 KiB"),
     ];
@@ -153,9 +159,45 @@ async fn each_answer_has_its_kind_and_a_sentence_that_names_the_route() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_error_is_dss_s_own_only_if_it_has_an_error_type_and_nothing_else_is_believed() {
+    let not_dss = [
+        "404 page not found",
+        "RBAC: access denied",
+        " \r\n<html>waf</html>",
+        "",
+        "{}",
+        "[]",
+        r#"{"message": "Forbidden"}"#,
+        r#"{"errorType": null, "message": "no"}"#,
+        r#"["java.lang.SecurityException"]"#,
+    ];
+    for body in not_dss {
+        for status in [400, 401, 403, 404, 405, 409] {
+            let each = || answer(status, &[], body);
+            let (dss, _) = dss(vec![each(), each(), each(), each()]);
+            assert_eq!(dss.users().await.unwrap_err().kind, Kind::Unreadable, "{status} {body}");
+            assert_eq!(dss.user("alice").await.unwrap_err().kind, Kind::Unreadable, "{status} {body}");
+            assert_eq!(dss.delete_personal_key("7", "alice").await.unwrap_err().kind, Kind::Unreadable);
+        }
+        let (dss, _) = dss(vec![answer(500, &[], body), answer(500, &[], body), answer(500, &[], body)]);
+        assert_eq!(dss.users().await.unwrap_err().kind, Kind::Unreachable, "{body}");
+    }
+    let own = || answer(500, &[], r#"{"errorType": "a.B", "message": "no"}"#);
+    let (failed, _) = dss(vec![own(), own(), own()]);
+    let error = failed.users().await.unwrap_err();
+    assert_eq!((error.kind, error.said.as_str()), (Kind::Failed, "HTTP 500, a.B: no"));
+    let (dss, _) = dss(vec![answer(200, &[], ""), answer(204, &[], "")]);
+    assert_eq!(dss.user("alice").await.unwrap_err().kind, Kind::Unreadable, "nothing is no word on anybody");
+    assert_eq!(dss.user("alice").await.unwrap_err().kind, Kind::Unreadable);
+}
+
 #[tokio::test]
 async fn a_key_of_somebody_else_is_deleted_as_its_owner_where_an_admin_may_not() {
-    let (dss, script) = dss(vec![answer(403, &[], r#"{"message": "not yours"}"#), answer(404, &[], "{}")]);
+    let (dss, script) = dss(vec![
+        answer(403, &[], r#"{"errorType": "a.B", "message": "not yours"}"#),
+        answer(404, &[], r#"{"errorType": "a.B", "message": "no such key"}"#),
+    ]);
     dss.delete_personal_key("7", "alice").await.expect("what is gone is gone");
     let sent = script.sent.lock().unwrap();
     assert_eq!(sent[1].1.headers()["x-dku-proxyuser"], "alice");

@@ -32,6 +32,15 @@ pub enum Behaviour {
     EchoedKey,
     /// 502 with the HTML page of a proxy in between.
     BadGateway,
+    /// 404 with the HTML page of DSS' own nginx: as if this release had no such route.
+    NoSuchRoute,
+    /// What stands in front of DSS answers in its own way, which is neither HTML nor an error of DSS.
+    InBetween {
+        /// The HTTP status.
+        status: u16,
+        /// The whole body: a line of text, JSON of another form, or nothing.
+        body: &'static str,
+    },
     /// 503 with the HTML page that is shown while DSS restarts.
     Maintenance,
     /// 200 with an HTML login page instead of JSON.
@@ -87,6 +96,10 @@ impl Behaviour {
                 Refusal::unauthenticated(format!("Invalid API key: {key}")).into_response()
             }
             Self::BadGateway => answer::page(StatusCode::BAD_GATEWAY, "502 Bad Gateway"),
+            Self::NoSuchRoute => answer::page(StatusCode::NOT_FOUND, "404 Not Found"),
+            Self::InBetween { status, body } => {
+                (StatusCode::from_u16(*status).expect("an HTTP status"), *body).into_response()
+            }
             Self::Maintenance => answer::page(StatusCode::SERVICE_UNAVAILABLE, "DSS is restarting"),
             Self::LoginPage => answer::login_page(),
             Self::RedirectToLogin => answer::redirect("https://sso.example.test/login?from=dss"),

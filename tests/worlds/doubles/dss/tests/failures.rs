@@ -31,6 +31,8 @@ async fn it_fails_as_dss_does_and_as_what_stands_before_it() {
         (other, 409, "application/json"),
         (Behaviour::EchoedKey, 401, "application/json"),
         (Behaviour::BadGateway, 502, "text/html; charset=utf-8"),
+        (Behaviour::NoSuchRoute, 404, "text/html; charset=utf-8"),
+        (Behaviour::InBetween { status: 403, body: "RBAC: access denied" }, 403, "text/plain; charset=utf-8"),
         (Behaviour::Maintenance, 503, "text/html; charset=utf-8"),
         (Behaviour::LoginPage, 200, "text/html; charset=utf-8"),
         (Behaviour::TooManyRequests { retry_after_seconds: 7 }, 429, "application/json"),
