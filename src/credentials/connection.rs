@@ -42,8 +42,12 @@ impl ConnectionRequest {
         former: Option<&str>,
         now: impl Fn() -> Timestamp,
     ) -> Result<Issued, IssueError> {
-        let answer = dss.as_user(&self.login).connection(&self.connection, self.project.as_deref()).await;
-        let credential = answer.map_err(|error| self.explain(&error)).and_then(|found| self.credential(found))?;
+        let person = dss.as_user(&self.login);
+        let found = match person.connection(&self.connection, self.project.as_deref()).await {
+            Ok(found) => found,
+            Err(error) => return Err(self.explain(&person, &error).await),
+        };
+        let credential = self.credential(found)?;
         let issued_at = whole_seconds(now());
         let repeated = former == Some(credential.access_key.as_str());
         let assumed = if repeated { lifetime / 4 } else { lifetime };
@@ -83,23 +87,45 @@ impl ConnectionRequest {
         })
     }
 
-    fn explain(&self, error: &DssError) -> IssueError {
+    /// What DSS says to a person whom the admin key speaks as may be about the person, or about the key: that it may not,
+    /// or that there is nobody of that login. So a denial counts as the person's once DSS says that it is them who asks.
+    async fn explain(&self, person: &Dss, error: &DssError) -> IssueError {
+        let (login, connection) = (&self.login, &self.connection);
         match error.kind {
-            Kind::Denied | Kind::Refused => denied(format!(
-                "DSS does not let \"{}\" read the details of connection \"{}\": {error}; a DSS admin adds a group of theirs to \
-                 \"Details readable by\" of the connection",
-                self.login, self.connection
-            )),
-            Kind::NotFound => {
-                denied(format!("DSS has no connection \"{}\" for \"{}\": {error}", self.connection, self.login))
+            Kind::Unreachable | Kind::Unreadable | Kind::Failed => return IssueError::of_dss(error),
+            Kind::Refused => {
+                return kept(format!(
+                    "DSS cannot resolve connection \"{connection}\" for \"{login}\": {error}; a DSS admin looks at its settings, and \
+                     at the properties of the user that they name"
+                ));
             }
-            _ => IssueError::of_dss(error),
+            Kind::Unauthenticated | Kind::Denied | Kind::NotFound => {}
+        }
+        match person.auth_info().await {
+            Ok(info) if info.login() == Some(login.as_str()) && error.kind == Kind::NotFound => {
+                denied(format!("DSS has no connection \"{connection}\" for \"{login}\": {error}"))
+            }
+            Ok(info) if info.login() == Some(login.as_str()) => denied(format!(
+                "DSS does not let \"{login}\" read the details of connection \"{connection}\": {error}; a DSS admin adds a group of \
+                 theirs to \"Details readable by\" of the connection"
+            )),
+            Ok(_) => {
+                kept(format!("the admin key may not act as \"{login}\": DSS takes who asks for somebody else; {error}"))
+            }
+            Err(error) if error.kind.passes() => IssueError::of_dss(&error),
+            Err(error) => kept(format!("the admin key may not act as \"{login}\": {error}; see the DssInstance")),
         }
     }
 }
 
+/// The person has it no longer.
 fn denied(message: String) -> IssueError {
     IssueError { reason: Reason::DssConnectionDenied, pace: Pace::Slow, message }
+}
+
+/// The person was not denied it, so what they have stays.
+fn kept(message: String) -> IssueError {
+    IssueError { reason: Reason::DssDenied, pace: Pace::Slow, message }
 }
 
 impl IssueError {

@@ -165,3 +165,63 @@ async fn a_renewal_that_fails_takes_nothing_away_before_the_end() {
     world.dss.behave_well();
     world.until("it is ready again", |world| world.is_ready("alice")).await;
 }
+
+/// A static key, which has no end, so that only a denial takes it away.
+async fn with_static_key() -> World {
+    let world = world_with(&[]).await;
+    let key = Connection::key_pair("AKIAIOSFODNN7EXAMPLE", "LeakedSecretOfTheConnection0123456789ab");
+    world.dss.add_connection("s3", key.readable_by(&["analysts"]));
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    world
+}
+
+fn reads_a_connection(call: &crate::doubles::dss::Call) -> bool {
+    call.path.starts_with("/connections/")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_key_that_lost_its_rights_is_nothing_that_the_person_was_denied() {
+    let world = with_static_key().await;
+    world.dss.revoke_admin_right();
+    world.pass(Duration::from_hours(1)).await;
+    assert!(!world.is_withdrawn("alice"), "{}", world.picture());
+    let (_, reason, message) = world.condition("alice", "RenewalFailing").unwrap();
+    assert_eq!(reason, "DssDenied");
+    assert!(message.contains("may not act as \"alice\"") && !message.contains("Details readable by"), "{message}");
+    assert_eq!(instance_says(&world, "Authorized").1, "DssDenied");
+
+    world.dss.restore_admin_right();
+    world.until("it is well again", |world| world.condition("alice", "RenewalFailing").is_none()).await;
+    // A denial that is the person's own still counts, whichever status DSS gives it.
+    let denied = |status| Behaviour::Error { status, error_type: "a.b.C".to_owned(), message: "no".to_owned() };
+    for status in [401, 403, 404] {
+        world.dss.behave_if(Times::UntilCleared, reads_a_connection, denied(status));
+        world.until("it is withdrawn", |world| world.ready("alice") == "False/DssConnectionDenied").await;
+        assert!(world.is_withdrawn("alice"), "{status}");
+        world.dss.behave_well();
+        world.until("it is ready again", |world| world.is_ready("alice")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_dss_cannot_do_is_said_as_it_is_and_takes_nothing_away() {
+    let senseless = "java.lang.IllegalArgumentException";
+    let aws = "software.amazon.awssdk.services.sts.model.StsException";
+    let table = [
+        (400, senseless, "DssDenied", "DSS cannot resolve connection \"s3\" for \"alice\""),
+        (500, aws, "DssUnreachable", "DSS failed: GET /connections/s3/info"),
+    ];
+    for (status, error_type, reason, words) in table {
+        let world = with_static_key().await;
+        let error = Behaviour::Error { status, error_type: error_type.to_owned(), message: "why".to_owned() };
+        world.dss.behave_if(Times::UntilCleared, reads_a_connection, error);
+        world.until("it is said", |world| world.condition("alice", "RenewalFailing").is_some()).await;
+        let (_, told, message) = world.condition("alice", "RenewalFailing").unwrap();
+        assert_eq!(told, reason, "{message}");
+        assert!(message.contains(words) && message.contains(error_type), "{message}");
+        assert!(!message.contains("Details readable by") && !message.contains("cannot be reached"), "{message}");
+        world.pass(Duration::from_hours(1)).await;
+        assert!(!world.is_withdrawn("alice"));
+    }
+}
