@@ -136,10 +136,11 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
     };
     let had_trouble = context.directory.trouble(&name).is_some();
     let answered = async {
-        // Some releases have no such route. Whoever says so is there.
+        // Some releases may have no such route, and say so as a proxy would. Only who does not answer, or does not know
+        // the key, is asked nothing more.
         match dss.version().await {
             Ok(version) => reading.version = version,
-            Err(error) if error.kind.passes() || error.kind == Kind::Unauthenticated => return Err(error),
+            Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Unauthenticated) => return Err(error),
             Err(_) => {}
         }
         let began = context.clock.now();

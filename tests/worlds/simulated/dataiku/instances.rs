@@ -158,3 +158,15 @@ async fn who_serves_some_namespaces_only_leaves_instances_alone_that_nobody_uses
     let (_, _, message) = instance_says(&world, "Authorized");
     assert!(message.contains("keyturn-system/dss-admin") && message.contains("dss.adminKeySecrets"), "{message}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_does_not_tell_its_version_is_served_all_the_same() {
+    let mut world = world();
+    world.dss.behave_if(Times::UntilCleared, |call| call.path == "/instance-info", Behaviour::NoSuchRoute);
+    world.start();
+    world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
+    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    assert_eq!(instance_says(&world, "Reachable").0, "True");
+    assert_eq!(world.instance("design").unwrap().status.unwrap().version, None);
+}
