@@ -146,19 +146,25 @@ impl Dss {
 
     /// Deletes a personal API key: `DELETE /personal-api-keys/{id}` (`get_personal_api_key(id).delete()`). One that is
     /// gone already is no error. The client of Dataiku's has no admin's variant of this route, so where DSS refuses an
-    /// admin the key of somebody else, it is deleted as its owner.
+    /// admin the key of somebody else, it is deleted as its owner. If DSS then finds nothing, that may be the key or its
+    /// owner, and [`Dss::personal_keys`] tells which.
     ///
     /// # Errors
     /// If the call fails.
     pub async fn delete_personal_key(&self, id: &str, owner: &str) -> Result<(), DssError> {
         let path = ["personal-api-keys", id];
-        let deleted = match self.call(Method::DELETE, &path).done().await {
-            Err(refused) if refused.kind == Kind::Denied => {
-                self.as_user(owner).call(Method::DELETE, &path).done().await
+        let refused = match self.call(Method::DELETE, &path).done().await {
+            Err(gone) if gone.kind == Kind::NotFound => return Ok(()),
+            Err(refused) if refused.kind == Kind::Denied => refused,
+            done => return done,
+        };
+        match self.as_user(owner).call(Method::DELETE, &path).done().await {
+            Err(error) if error.kind == Kind::NotFound => {
+                let is_there = self.personal_keys().await?.iter().any(|key| key.id == id);
+                if is_there { Err(refused) } else { Ok(()) }
             }
             done => done,
-        };
-        deleted.or_else(|error| if error.kind == Kind::NotFound { Ok(()) } else { Err(error) })
+        }
     }
 
     fn call(&self, method: Method, path: &[&str]) -> Call<'_> {

@@ -194,13 +194,24 @@ async fn an_error_is_dss_s_own_only_if_it_has_an_error_type_and_nothing_else_is_
 
 #[tokio::test]
 async fn a_key_of_somebody_else_is_deleted_as_its_owner_where_an_admin_may_not() {
-    let (dss, script) = dss(vec![
-        answer(403, &[], r#"{"errorType": "a.B", "message": "not yours"}"#),
-        answer(404, &[], r#"{"errorType": "a.B", "message": "no such key"}"#),
-    ]);
-    dss.delete_personal_key("7", "alice").await.expect("what is gone is gone");
-    let sent = script.sent.lock().unwrap();
-    assert_eq!(sent[1].1.headers()["x-dku-proxyuser"], "alice");
+    let not_yours = || answer(403, &[], r#"{"errorType": "a.B", "message": "not yours"}"#);
+    let (as_owner, script) = dss(vec![not_yours(), answer(204, &[], "")]);
+    as_owner.delete_personal_key("7", "alice").await.expect("it is hers");
+    assert_eq!(script.sent.lock().unwrap()[1].1.headers()["x-dku-proxyuser"], "alice");
+
+    // "Not found" may be the key, or its owner: the list of all keys tells.
+    let not_found = || answer(404, &[], r#"{"errorType": "a.B", "message": "not found"}"#);
+    for (listed, gone) in [(r#"[{"id": "8", "user": "bob"}]"#, true), (r#"[{"id": "7", "user": "alice"}]"#, false)] {
+        let (dss, script) = dss(vec![not_yours(), not_found(), answer(200, &[], listed)]);
+        let deleted = dss.delete_personal_key("7", "alice").await;
+        assert_eq!(deleted.map_err(|error| error.kind), if gone { Ok(()) } else { Err(Kind::Denied) });
+        assert!(
+            script.sent()[2].ends_with("GET https://dss.example.com:11200/base/public/api/admin/personal-api-keys/")
+        );
+    }
+    let (gone, script) = dss(vec![not_found()]);
+    gone.delete_personal_key("7", "alice").await.expect("what is gone is gone");
+    assert_eq!(script.sent().len(), 1);
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ struct State {
     sessions: Sessions,
     handed_out: Vec<(AssumedBy, HandedOut)>,
     tells_expiration: bool,
+    keys_are_their_owners_only: bool,
     caches_sessions: bool,
     cached: HashMap<AssumedBy, HandedOut>,
 }
@@ -139,6 +140,7 @@ impl Dss {
             sessions: made_up_sessions(clock.clone()),
             handed_out: Vec::new(),
             tells_expiration: false,
+            keys_are_their_owners_only: false,
             caches_sessions: false,
             cached: HashMap::new(),
         };

@@ -92,6 +92,12 @@ impl Dss {
         self.lock().personal_keys.clone()
     }
 
+    /// Whether administrators are refused the creation and deletion of others' keys, which they may list all the same.
+    /// Off by default; what a real DSS does is not known.
+    pub fn keys_are_their_owners_only(&self, only: bool) {
+        self.lock().keys_are_their_owners_only = only;
+    }
+
     /// How many personal keys were ever created, by whomever.
     pub fn keys_ever(&self) -> usize {
         self.lock().keys_ever

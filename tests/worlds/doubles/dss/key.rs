@@ -109,7 +109,7 @@ impl Dss {
         let key = self.lock().personal_keys.iter().find(|key| key.id == id).cloned();
         let key = key.ok_or_else(|| Refusal::not_found(format!("API key not found: {id}")))?;
         let own = caller.person().is_some_and(|user| user.login == key.user);
-        if !own && !caller.is_admin() {
+        if !own && (!caller.is_admin() || self.lock().keys_are_their_owners_only) {
             return Err(Refusal::denied("Action forbidden: not your API key"));
         }
         Ok(key)
@@ -149,6 +149,9 @@ async fn create_own(State(dss): State<Dss>, caller: Caller, body: Bytes) -> Answ
 /// For a user who exists. That a disabled one gets a key (which does not work yet) is an assumption.
 async fn create_for_user(State(dss): State<Dss>, Admin(caller): Admin, body: Bytes) -> Answer {
     let wanted = Wanted::read(&body)?;
+    if dss.lock().keys_are_their_owners_only {
+        return Err(Refusal::denied("Action forbidden: users create their own API keys"));
+    }
     if !dss.lock().users.contains_key(&wanted.user) {
         return Err(Refusal::not_found(format!("User not found: {}", wanted.user)));
     }

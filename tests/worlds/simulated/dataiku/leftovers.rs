@@ -229,3 +229,19 @@ async fn a_key_that_cannot_be_deleted_at_a_withdrawal_is_deleted_later() {
     world.settle().await;
     assert!(world.status("alice").dss.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_only_owners_delete_their_keys_it_is_deleted_as_its_owner_and_with_nobody_left_it_is_not_forgotten() {
+    let world = world_with(&[("alice", Box::new(personal_key)), ("bob", Box::new(personal_key))]).await;
+    world.dss.keys_are_their_owners_only(true);
+    world.api.delete("AwsConfig", "scoring", "alice");
+    world.until("hers is gone", |world| world.config("alice").is_none() && ours(world).len() == 1).await;
+
+    world.dss.remove_user("bob");
+    world.api.delete("AwsConfig", "scoring", "bob");
+    world.pass(Duration::from_mins(10)).await;
+    assert!(world.config("bob").is_some(), "DSS says that there is no bob: his key is there all the same");
+    world.dss.keys_are_their_owners_only(false);
+    world.until("his is gone, too", |world| world.config("bob").is_none()).await;
+    assert!(ours(&world).is_empty());
+}

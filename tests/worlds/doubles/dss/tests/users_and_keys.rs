@@ -94,3 +94,15 @@ async fn keys_are_made_by_their_user_or_an_admin_and_deleted_by_the_same() {
     assert_eq!(bob.delete(&of_bob).await.status, 204);
     assert_eq!((dss.personal_keys().len(), dss.keys_ever()), (2, 4));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_may_be_kept_off_the_keys_of_others() {
+    let dss = dss();
+    let id = dss.add_personal_key("alice", "hers").id;
+    dss.keys_are_their_owners_only(true);
+    let wanted = json!({ "user": "alice", "label": "keyturn" });
+    assert_eq!(admin(&dss).post("/admin/personal-api-keys/", wanted).await.error().0, 403);
+    assert_eq!(admin(&dss).delete(&format!("/personal-api-keys/{id}")).await.error().0, 403);
+    assert_eq!(admin(&dss).get("/admin/personal-api-keys/").await.json()[0]["id"], id.as_str());
+    assert_eq!(acting_as(&dss, "alice").delete(&format!("/personal-api-keys/{id}")).await.status, 204);
+}
