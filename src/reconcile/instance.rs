@@ -52,6 +52,8 @@ struct Reading {
     reachable: Result<(), Statement>,
     authorized: Result<(), Statement>,
     users_read_at: Option<Timestamp>,
+    /// Whether the personal keys were listed, too.
+    keys_read: bool,
 }
 
 #[derive(Clone)]
@@ -123,7 +125,8 @@ fn is_ours(context: &InstanceContext, instance: &DssInstance, has_finalizer: boo
 
 async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> Result<Reading, CallError> {
     let name = instance.name_any();
-    let mut reading = Reading { version: None, reachable: Ok(()), authorized: Ok(()), users_read_at: None };
+    let mut reading =
+        Reading { version: None, reachable: Ok(()), authorized: Ok(()), users_read_at: None, keys_read: false };
     let dss = match reach(context, instance).await? {
         Ok(dss) => dss,
         Err(statement) => {
@@ -167,8 +170,12 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
     }
     if keys {
         match context.directory.list_keys_anew(&name, &dss, &key_label_prefix(&context.cluster_name)).await {
-            Ok(true) => (context.wake)(&name, None),
-            Ok(false) => {}
+            Ok(changed) => {
+                reading.keys_read = true;
+                if changed {
+                    (context.wake)(&name, None);
+                }
+            }
             // It concerns nobody: what is known of keys stays known.
             Err(error) => judge(&mut reading, &error),
         }
@@ -238,7 +245,9 @@ async fn report(
         }
     };
     let reachable = make(ConditionType::Reachable, &reading.reachable, "DSS answers");
-    let authorized = make(ConditionType::Authorized, &reading.authorized, "the admin key may read users and API keys");
+    let may =
+        if reading.keys_read { "the admin key may read users and API keys" } else { "the admin key may read users" };
+    let authorized = make(ConditionType::Authorized, &reading.authorized, may);
     // Who cannot be reached says nothing about rights: what was last true stays.
     let known = before.conditions.iter().find(|condition| condition.type_ == authorized.type_);
     let authorized = match (&reading.reachable, known) {

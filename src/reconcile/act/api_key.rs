@@ -8,7 +8,7 @@ use crate::{
     api::{AwsConfig, DssInstance, Reason, names},
     cluster::CallError,
     credentials::{IssueError, Pace},
-    dss::{Dss, PersonalKey},
+    dss::{Dss, DssError, Kind, PersonalKey},
     reconcile::{
         Context,
         decide::{Accepted, DssAsk, KeyStep},
@@ -82,7 +82,7 @@ async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) ->
     let created = created.map_err(|error| {
         // It may have been created all the same: what is known of keys is not all of them any more.
         context.directory.unsure_of_keys(&ask.instance);
-        IssueError::of_dss(&error)
+        not_created(&error, &ask.login)
     })?;
     let entry = PersonalKey { id: created.id.clone(), user: ask.login.clone(), label };
     context.directory.created(&ask.instance, entry.clone());
@@ -100,6 +100,17 @@ async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) ->
         return Err(error);
     }
     Ok(HeldKey { record: ask.record(created.id, &created.key), key: created.key })
+}
+
+fn not_created(error: &DssError, login: &str) -> IssueError {
+    let mut why = IssueError::of_dss(error);
+    if error.kind == Kind::Denied {
+        why.message = format!(
+            "the admin key is not allowed to create personal API keys for others, here for \"{login}\": {error}; a DSS admin \
+             gives it that right, or \"{login}\" creates one for spec.dss.apiKeySecretRef"
+        );
+    }
+    why
 }
 
 /// Has DSS say whose key it is.

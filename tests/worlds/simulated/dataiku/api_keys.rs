@@ -338,3 +338,18 @@ async fn another_project_or_setting_of_the_instance_is_written_anew_without_sts_
     world.until("so is the project", |world| world.value("alice", "DKU_CURRENT_PROJECT_KEY") == "OTHER").await;
     assert_eq!((key(&world), world.sts.count(), world.dss.keys_ever()), (before, 0, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_admin_who_may_not_create_keys_for_others_is_told_which_right_is_missing() {
+    let mut world = world();
+    world.dss.keys_are_their_owners_only(true);
+    world.start();
+    world.apply(&config("alice", personal_key));
+    world.until("it is refused", |world| world.ready("alice") == "False/DssDenied").await;
+    let (_, _, message) = world.condition("alice", "Ready").unwrap();
+    assert!(
+        message.contains("POST /admin/personal-api-keys/") && message.contains("create personal API keys for others"),
+        "{message}"
+    );
+    assert!(world.holds_a_valid_session("alice"));
+}

@@ -170,3 +170,13 @@ async fn a_release_that_does_not_tell_its_version_is_served_all_the_same() {
     assert_eq!(instance_says(&world, "Reachable").0, "True");
     assert_eq!(world.instance("design").unwrap().status.unwrap().version, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_says_what_the_admin_key_was_seen_to_read_and_no_more() {
+    let world = world_with(&[("alice", Box::new(|spec| role_from_dss(FROM_PROPERTY)(spec)))]).await;
+    assert_eq!(instance_says(&world, "Authorized").2, "the admin key may read users");
+    world.change("alice", crate::fixtures::personal_key);
+    world.until("there is a key", |world| !world.dss.personal_keys().is_empty() && world.is_ready("alice")).await;
+    world.pass(REFRESH).await;
+    assert_eq!(instance_says(&world, "Authorized").2, "the admin key may read users and API keys");
+}
