@@ -34,6 +34,9 @@ struct Known {
     untold: bool,
     /// What came and went since the last listing of keys began.
     since: Vec<Change>,
+    /// The labels of keys that were entered one by one, by their IDs, as long as DSS lists them. By its ID a key is ours
+    /// still when somebody has labelled it otherwise.
+    entered: HashMap<String, String>,
     trouble: Option<DssError>,
 }
 
@@ -251,12 +254,13 @@ impl Directory {
         for change in known.since.drain(..) {
             change.enter(&mut keys);
         }
+        known.entered.retain(|id, label| keys.contains_key(&(label.clone(), id.clone())));
         let changed = known.keys.as_ref() != Some(&keys);
         known.keys = Some(keys);
         changed
     }
 
-    /// Enters a key that was just created.
+    /// Enters a key that was just created, or that DSS said is there though no listing showed it under its label.
     pub fn created(&self, instance: &str, key: PersonalKey) {
         self.note(instance, Change::Created(key));
     }
@@ -317,9 +321,17 @@ impl Directory {
 
     async fn list_keys(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
         self.listing_keys(instance);
-        let mut keys = dss.personal_keys().await?;
-        keys.retain(|key| key.label.starts_with(prefix));
+        let keys = dss.personal_keys().await?;
+        let keys = self.under_our_labels(instance, keys).filter(|key| key.label.starts_with(prefix)).collect();
         Ok(self.learn_keys(instance, keys))
+    }
+
+    fn under_our_labels(&self, instance: &str, keys: Vec<PersonalKey>) -> impl Iterator<Item = PersonalKey> {
+        let entered = self.lock().get(instance).map(|known| known.entered.clone()).unwrap_or_default();
+        keys.into_iter().map(move |key| match entered.get(&key.id) {
+            Some(label) => PersonalKey { label: label.clone(), ..key },
+            None => key,
+        })
     }
 
     fn note(&self, instance: &str, change: Change) {
@@ -327,6 +339,10 @@ impl Directory {
         let known = instances.entry(instance.to_owned()).or_default();
         if let Some(keys) = known.keys.as_mut() {
             change.enter(keys);
+        }
+        match &change {
+            Change::Created(key) => drop(known.entered.insert(key.id.clone(), key.label.clone())),
+            Change::Deleted(key) => drop(known.entered.remove(&key.id)),
         }
         known.since.push(change);
     }

@@ -109,6 +109,13 @@ impl Dss {
         self.create_key(wanted, user)
     }
 
+    /// Gives a personal key another label, as its user may.
+    pub fn relabel_personal_key(&self, id: &str, label: &str) {
+        let mut state = self.lock();
+        let key = state.personal_keys.iter_mut().find(|key| key.id == id);
+        label.clone_into(&mut key.expect("a key of this ID").label);
+    }
+
     /// Deletes a personal key. If there is none, nothing happens.
     pub fn delete_personal_key(&self, id: &str) {
         self.lock().personal_keys.retain(|key| key.id != id);

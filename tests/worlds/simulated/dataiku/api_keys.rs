@@ -340,6 +340,33 @@ async fn another_project_or_setting_of_the_instance_is_written_anew_without_sts_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_somebody_labelled_otherwise_stays_and_is_proven_once() {
+    let mut world = world_with(&[("alice", Box::new(personal_key)), ("bob", Box::new(personal_key))]).await;
+    let (before, id) = (key(&world), world.status("alice").dss.unwrap().keys[0].id.clone());
+    world.dss.relabel_personal_key(&id, "mine");
+    let proofs = |world: &World| world.dss.count_where(|call| call.path == "/auth/info");
+    world.pass(REFRESH * 3).await;
+    assert_eq!((key(&world), world.dss.keys_ever(), proofs(&world)), (before.clone(), 2, 0));
+    // A process that remembers nothing asks DSS once.
+    world.kill().await;
+    world.start();
+    world.pass(REFRESH * 3).await;
+    assert_eq!((key(&world), world.dss.keys_ever(), proofs(&world)), (before.clone(), 2, 1), "{}", world.picture());
+    assert_eq!((world.sts.count(), world.is_ready("alice")), (0, true));
+
+    // It is known by its ID, so it is missed when it goes, and goes when it is not wanted any more.
+    world.dss.delete_personal_key(&id);
+    world.pass(REFRESH).await;
+    assert_ne!(key(&world), before);
+    assert_eq!(owner_of(&world, &key(&world)).as_deref(), Some("alice"));
+    world.settle().await;
+    world.dss.relabel_personal_key(&world.status("alice").dss.unwrap().keys[0].id, "mine");
+    world.pass(REFRESH).await;
+    world.change("alice", |spec| spec.suspend = true);
+    world.until("it is gone", |world| world.dss.personal_keys().len() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_admin_who_may_not_create_keys_for_others_is_told_which_right_is_missing() {
     let mut world = world();
     world.dss.keys_are_their_owners_only(true);
