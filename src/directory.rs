@@ -3,7 +3,7 @@
 //! One listing of users and one of API keys serve everybody until the next. What is created or deleted in between is
 //! entered here at once, so that no listing that began before makes it undone.
 
-use crate::dss::{Dss, DssError, InvalidTls, PersonalKey, Scheme, Tls, User, Wire};
+use crate::dss::{Dss, DssError, InvalidTls, Kind, PersonalKey, Scheme, Tls, User, Wire};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
@@ -111,6 +111,19 @@ pub enum NoReach {
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Directory")
+    }
+}
+
+impl DssError {
+    /// A DSS that nobody has spoken to yet.
+    #[must_use]
+    pub fn not_spoken_to(instance: &str) -> Self {
+        Self {
+            tried: format!("DssInstance \"{instance}\""),
+            kind: Kind::Unreachable,
+            said: "it has not been spoken to yet; see its conditions".to_owned(),
+            retry_after: None,
+        }
     }
 }
 

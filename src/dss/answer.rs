@@ -18,7 +18,7 @@ pub struct User {
     /// The login.
     pub login: String,
     /// Whether the user may log in at all.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "yes_unless_said")]
     pub enabled: bool,
     /// What administrators noted about the user, which the user cannot edit; `None` where an answer leaves it out.
     /// What is no text is left out.
@@ -53,10 +53,11 @@ impl AuthInfo {
 pub struct PersonalKey {
     /// Names the key; not a secret.
     pub id: String,
-    /// The login of its owner.
+    /// The login of its owner; empty if DSS does not say.
+    #[serde(default, deserialize_with = "or_empty")]
     pub user: String,
-    /// What its creator called it.
-    #[serde(default)]
+    /// What its creator called it; empty if DSS does not say.
+    #[serde(default, deserialize_with = "or_empty")]
     pub label: String,
 }
 
@@ -99,6 +100,15 @@ pub struct AwsCredential {
 
 fn yes() -> bool {
     true
+}
+
+/// One entry that leaves something open must not make a whole listing unreadable.
+fn yes_unless_said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(yes))
+}
+
+fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeMap<String, String>>, D::Error> {

@@ -39,6 +39,7 @@ pub(super) struct Call<'a> {
     method: Method,
     url: Url,
     route: String,
+    is_a_step: bool,
     body: Option<String>,
     most: usize,
 }
@@ -56,13 +57,15 @@ struct Said {
 }
 
 impl<'a> Call<'a> {
-    /// Every element of the path is encoded on its own, so that no name reaches another route.
+    /// Every element of the path is encoded on its own, so that no name reaches another route. The two that no encoding
+    /// keeps from being a step of the path are sent nowhere.
     pub(super) fn new(dss: &'a Dss, method: Method, path: &[&str]) -> Self {
         let mut url = dss.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(BASE).extend(path);
         }
-        Self { dss, method, url, route: path.join("/"), body: None, most: ANSWER }
+        let is_a_step = path.iter().any(|name| matches!(*name, "." | ".."));
+        Self { dss, method, url, route: path.join("/"), is_a_step, body: None, most: ANSWER }
     }
 
     pub(super) fn query(mut self, name: &str, value: &str) -> Self {
@@ -140,6 +143,9 @@ impl<'a> Call<'a> {
     }
 
     fn request(&self) -> Result<Request<String>, DssError> {
+        if self.is_a_step {
+            return Err(self.error(Kind::NotFound, "nothing can have that name, so DSS was not asked".to_owned()));
+        }
         let broken = || self.error(Kind::Refused, "the request cannot be written".to_owned());
         let key = self.dss.key.expose_secret();
         let authorization = match self.dss.scheme {
@@ -171,7 +177,7 @@ impl<'a> Call<'a> {
             let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
             let to = to.and_then(|to| self.url.join(to).ok()).map(|to| format!(" to {}", origin(&to)));
             let said = format!(
-                "it redirects{}, where the API key is not sent; is url of the DssInstance right?",
+                "it redirects{}, where the API key is not sent; is the URL that of DSS?",
                 to.unwrap_or_default()
             );
             return Err(self.error(Kind::Unreadable, said));

@@ -13,20 +13,7 @@ pub struct DssError {
     /// What came of it, in words.
     pub said: String,
     /// How long DSS asked to be left alone, if it did.
-    pub(super) retry_after: Option<Duration>,
-}
-
-impl DssError {
-    /// A DSS that nobody has spoken to yet.
-    #[must_use]
-    pub fn not_spoken_to(instance: &str) -> Self {
-        Self {
-            tried: format!("DssInstance \"{instance}\""),
-            kind: Kind::Unreachable,
-            said: "it has not been spoken to yet; see its conditions".to_owned(),
-            retry_after: None,
-        }
-    }
+    pub retry_after: Option<Duration>,
 }
 
 /// Failures that make a difference to the caller.

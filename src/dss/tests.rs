@@ -228,3 +228,25 @@ fn a_bundle_without_certificates_is_refused() {
         assert!(connect(&tls(pem)).is_err(), "{pem}");
     }
 }
+
+#[tokio::test]
+async fn a_name_that_no_route_can_hold_is_nobody_s_and_reaches_no_other_route() {
+    for name in [".", ".."] {
+        let (dss, script) = dss(vec![answer(200, &[], "[]")]);
+        assert_eq!(dss.user(name).await.unwrap(), None);
+        assert_eq!(dss.connection(name, None).await.unwrap_err().kind, Kind::NotFound);
+        assert!(script.sent().is_empty(), "{:?}", script.sent());
+    }
+}
+
+#[tokio::test]
+async fn what_a_listing_leaves_open_spoils_nothing_of_the_rest() {
+    let keys = r#"[{"id": "1", "user": "a", "label": null}, {"id": "2", "label": "l"}, {"id": "3", "user": null}]"#;
+    let users = r#"[{"login": "a", "enabled": null, "adminProperties": null}, {"login": "b", "enabled": false}]"#;
+    let (dss, _) = dss(vec![answer(200, &[], keys), answer(200, &[], users)]);
+    let keys = dss.personal_keys().await.unwrap();
+    let shown: Vec<_> = keys.iter().map(|key| (key.id.as_str(), key.user.as_str(), key.label.as_str())).collect();
+    assert_eq!(shown, [("1", "a", ""), ("2", "", "l"), ("3", "", "")]);
+    let enabled: Vec<bool> = dss.users().await.unwrap().iter().map(|user| user.enabled).collect();
+    assert_eq!(enabled, [true, false]);
+}
