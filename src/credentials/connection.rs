@@ -133,7 +133,10 @@ impl IssueError {
     #[must_use]
     pub fn of_dss(error: &DssError) -> Self {
         let (reason, pace) = match error.kind {
-            Kind::Unreachable | Kind::Unreadable | Kind::Failed => (Reason::DssUnreachable, Pace::Fast),
+            Kind::Unreachable | Kind::Unreadable | Kind::Failed => {
+                let wait = error.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
+                (Reason::DssUnreachable, wait.map_or(Pace::Fast, Pace::FastAfter))
+            }
             Kind::Unauthenticated | Kind::Denied | Kind::NotFound | Kind::Refused => (Reason::DssDenied, Pace::Slow),
         };
         let what = match error.kind {

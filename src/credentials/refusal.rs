@@ -2,6 +2,7 @@
 
 use super::SessionRequest;
 use crate::api::{Reason, RoleArn};
+use jiff::SignedDuration;
 
 /// How soon to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub enum Pace {
     Slow,
     /// It will pass: seconds, with jitter.
     Fast,
+    /// It will pass, and whoever was asked wants to be left alone for so long: no sooner, within reason.
+    FastAfter(SignedDuration),
 }
 
 /// A credential that was not issued.

@@ -5,7 +5,8 @@ use super::{
     wire::{Lost, Received},
 };
 use backon::{ExponentialBuilder, Retryable as _};
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use jiff::fmt::rfc2822;
 use secrecy::ExposeSecret as _;
 use serde::{
     Deserialize,
@@ -18,8 +19,7 @@ use url::Url;
 const TIMEOUT_SECONDS: u64 = 30;
 /// How often a call that changes nothing, or only once, is tried again.
 const RETRIES: usize = 2;
-/// The longest `Retry-After` that a call waits for. A longer one ends it: whoever asked comes again no sooner than in
-/// some seconds, and ever later.
+/// The longest `Retry-After` that a call waits for. A longer one ends it, and is told to whoever asked.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How much of an answer is read, in bytes.
 const ANSWER: usize = 1 << 20;
@@ -196,7 +196,7 @@ impl<'a> Call<'a> {
         };
         let words = said.map_or_else(|| self.no_json(status, &answer), |said| self.quoted(status, said));
         let mut error = self.error(kind, words);
-        error.retry_after = answer.headers().get(header::RETRY_AFTER).and_then(seconds);
+        error.retry_after = retry_after(answer.headers());
         Err(error)
     }
 
@@ -238,7 +238,15 @@ fn encoded(key: &str) -> String {
     STANDARD.encode(format!("{key}:"))
 }
 
-/// Only its form in seconds (RFC 9110, 10.2.3): a date would need a clock.
-fn seconds(retry_after: &HeaderValue) -> Option<Duration> {
-    retry_after.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// In seconds, or until a date (RFC 9110, 10.2.3), which is as far away as the answer's own `Date` says: so no clock has
+/// to be right but the server's.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let said = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = said.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: &str| rfc2822::parse(text).ok().map(|at| at.timestamp());
+    let wait = date(said)?.duration_since(date(text(header::DATE)?)?);
+    Some(Duration::try_from(wait).unwrap_or_default())
 }

@@ -250,3 +250,21 @@ async fn what_a_listing_leaves_open_spoils_nothing_of_the_rest() {
     let enabled: Vec<bool> = dss.users().await.unwrap().iter().map(|user| user.enabled).collect();
     assert_eq!(enabled, [true, false]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn how_long_dss_asks_to_be_left_alone_is_told_in_seconds_or_as_a_date() {
+    let at = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let table = [
+        (vec![("retry-after", "120")], Some(120)),
+        (vec![("retry-after", "Sun, 06 Nov 1994 08:51:37 GMT"), at], Some(120)),
+        (vec![("retry-after", "Sun, 06 Nov 1994 08:40:00 GMT"), at], Some(0)),
+        (vec![("retry-after", "Sun, 06 Nov 1994 08:51:37 GMT")], None),
+        (vec![("retry-after", "soon"), at], None),
+    ];
+    for (headers, seconds) in table {
+        let each = || answer(429, &headers, "{}");
+        let (dss, _) = dss(vec![each(), each(), each()]);
+        let error = dss.users().await.unwrap_err();
+        assert_eq!(error.retry_after, seconds.map(Duration::from_secs), "{headers:?}");
+    }
+}

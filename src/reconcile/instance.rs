@@ -54,6 +54,8 @@ struct Reading {
     users_read_at: Option<Timestamp>,
     /// Whether the personal keys were listed, too.
     keys_read: bool,
+    /// How long DSS asked to be left alone.
+    retry_after: SignedDuration,
 }
 
 #[derive(Clone)]
@@ -95,6 +97,7 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
     let reading = read(context, &instance, has_finalizer || has_keys()).await?;
     let now = context.clock.now();
     let fine = reading.reachable.is_ok() && reading.authorized.is_ok();
+    let retry_after = reading.retry_after;
     report(context, &instance, reading, now).await?;
     // The finalizer is there while there may be a key; the configs' own say whether there may.
     if has_finalizer && !has_keys() {
@@ -106,7 +109,7 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
         context.memory.call_succeeded(&uid);
         refresh
     } else {
-        context.memory.call_failed(&uid).min(refresh)
+        context.memory.call_failed(&uid).max(retry_after).min(refresh)
     };
     Ok(until(now, now.saturating_add(wait).ok()))
 }
@@ -125,8 +128,14 @@ fn is_ours(context: &InstanceContext, instance: &DssInstance, has_finalizer: boo
 
 async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> Result<Reading, CallError> {
     let name = instance.name_any();
-    let mut reading =
-        Reading { version: None, reachable: Ok(()), authorized: Ok(()), users_read_at: None, keys_read: false };
+    let mut reading = Reading {
+        version: None,
+        reachable: Ok(()),
+        authorized: Ok(()),
+        users_read_at: None,
+        keys_read: false,
+        retry_after: SignedDuration::ZERO,
+    };
     let dss = match reach(context, instance).await? {
         Ok(dss) => dss,
         Err(statement) => {
@@ -216,6 +225,7 @@ async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Resu
 }
 
 fn judge(reading: &mut Reading, error: &DssError) {
+    reading.retry_after = error.retry_after.and_then(|wait| wait.try_into().ok()).unwrap_or_default();
     let statement = |reason, what: &str| Err(Statement(reason, format!("{what}{error}")));
     if error.kind.passes() {
         reading.reachable = statement(Reason::DssUnreachable, "");

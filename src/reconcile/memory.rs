@@ -133,16 +133,22 @@ impl Memory {
             remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
             remembered.repaired_at = Some(now);
         }
-        match (failed(plan, done), &plan.accepted) {
-            (Some((error, attempt)), _) if error.pace == Pace::Fast => {
+        let failed = failed(plan, done);
+        let least = failed.as_ref().and_then(|(error, _)| match error.pace {
+            Pace::Slow => None,
+            Pace::Fast => Some(SignedDuration::ZERO),
+            Pace::FastAfter(wish) => Some(wish.min(schedule::LONGEST_WISH)),
+        });
+        match (failed, least, &plan.accepted) {
+            (Some((_, attempt)), Some(least), _) => {
                 let before = remembered.passing.take().filter(|passing| passing.attempt == attempt);
                 let count = before.map_or(0, |passing| passing.count).saturating_add(1);
-                let wait = schedule::fast_delay(&uid, count);
+                let wait = schedule::fast_delay(&uid, count).max(least);
                 let next_attempt_at = now.saturating_add(wait).unwrap_or(now);
                 remembered.passing = Some(Passing { attempt, count, next_attempt_at });
             }
-            (Some(_), _) | (None, Err(_)) => remembered.passing = None,
-            (None, Ok(_)) => {}
+            (Some(_), ..) | (None, _, Err(_)) => remembered.passing = None,
+            (None, _, Ok(_)) => {}
         }
     }
 

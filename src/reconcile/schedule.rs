@@ -23,6 +23,8 @@ const REPAIRS_AT_ONCE: i32 = 5;
 pub const KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 /// How long a config that is being deleted waits for its API keys to be deleted in DSS.
 pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(1);
+/// How long somebody who asks to be left alone is, at most: what they say may be a mistake.
+pub const LONGEST_WISH: SignedDuration = SignedDuration::from_mins(10);
 /// How long a Secret that is not ours is left alone before it is looked at again.
 pub const FOREIGN_TARGET: SignedDuration = SignedDuration::from_mins(5);
 /// How long a reconcile that waits for somebody to change something sleeps. Watches wake it sooner; this is for a lost event.

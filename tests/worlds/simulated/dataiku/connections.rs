@@ -225,3 +225,17 @@ async fn what_dss_cannot_do_is_said_as_it_is_and_takes_nothing_away() {
         assert!(!world.is_withdrawn("alice"));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dss_that_asks_to_be_left_alone_is_not_asked_for_a_connection_meanwhile() {
+    let world = with_static_key().await;
+    world.count_from_here();
+    let busy = Behaviour::TooManyRequests { retry_after_seconds: 120 };
+    world.dss.behave_if(Times::UntilCleared, reads_a_connection, busy);
+    world.until("it was asked", |world| world.dss.count_where(reads_a_connection) > 0).await;
+    world.pass(Duration::from_secs(110)).await;
+    assert_eq!(world.dss.count_where(reads_a_connection), 1);
+    world.dss.behave_well();
+    world.pass(Duration::from_secs(70)).await;
+    assert!(world.condition("alice", "RenewalFailing").is_none());
+}

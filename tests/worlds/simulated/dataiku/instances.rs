@@ -180,3 +180,24 @@ async fn it_says_what_the_admin_key_was_seen_to_read_and_no_more() {
     world.pass(REFRESH).await;
     assert_eq!(instance_says(&world, "Authorized").2, "the admin key may read users and API keys");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dss_that_asks_to_be_left_alone_is() {
+    let world = world_with(&[("alice", Box::new(|spec| role_from_dss(FROM_PROPERTY)(spec)))]).await;
+    world.dss.always(Behaviour::TooManyRequests { retry_after_seconds: 120 });
+    world.pass(REFRESH).await;
+    let first = world.dss.count();
+    world.pass(Duration::from_secs(100)).await;
+    assert_eq!((first, world.dss.count()), (1, 1), "120 s have not passed");
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.dss.count(), 2);
+
+    world.dss.behave_well();
+    world.pass(REFRESH).await;
+    world.dss.always(Behaviour::TooManyRequests { retry_after_seconds: 1_000_000 });
+    world.pass(REFRESH).await;
+    world.dss.behave_well();
+    world.count_from_here();
+    world.pass(REFRESH).await;
+    assert!(world.dss.count() > 0, "however long it says: one listing for each refresh");
+}
