@@ -4,7 +4,10 @@
 //! meaning of HTTP is an **assumption**: 401 for a key that is unknown or whose user may not log
 //! in, 403 for a right that is missing, 404 for what does not exist, 400 for a request that makes
 //! no sense or cannot be resolved, 500 for an AWS that says no. So is the class of the exception
-//! in each case, except that `…NotFoundException` and `…UnauthorizedException` are DSS' own.
+//! in each case. Public code that uses the Python client, which does not show the status, looks for
+//! `com.dataiku.dip.server.controllers.NotFoundException` where there is no such user, and has met
+//! `com.dataiku.dip.exceptions.UnauthorizedException` where a right was missing; that these stand
+//! with the statuses here is nobody's word. Nothing in keyturn depends on a class.
 
 use std::fmt::Display;
 
