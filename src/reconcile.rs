@@ -28,7 +28,7 @@ pub mod views;
 pub use instance::{InstanceContext, WakeUsers, reconcile_instance};
 pub use memory::Memory;
 pub use observed::Trouble;
-pub use report::{Done, News, news, next_look, status};
+pub use report::{DeletedKey, Done, News, news, next_look, status};
 pub use role::reconcile_role;
 pub use views::Views;
 

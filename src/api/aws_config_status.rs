@@ -108,6 +108,8 @@ pub struct ResolvedRole {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DssKey {
+    /// The DssInstance that it is in. An ID means nothing in another.
+    pub instance: String,
     /// Its ID in DSS. Not a secret.
     pub id: String,
     /// The login that it belongs to.

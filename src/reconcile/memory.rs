@@ -174,7 +174,9 @@ pub(super) fn failed<'a>(plan: &Plan, done: &'a Done) -> Option<(&'a IssueError,
 
 /// A key that was created is remembered whether or not it could be written, and one that was withdrawn is forgotten.
 fn learn_api_key(remembered: &mut Remembered, seen: &Observed, done: &Done) {
-    remembered.api_key.take_if(|held| done.deleted.contains(&held.record.key));
+    // Of two instances that gave the same ID the key of the one that stays is forgotten with it, which costs a read.
+    let is_deleted = |id: &str| done.deleted.iter().any(|deleted| deleted.id == id);
+    remembered.api_key.take_if(|held| is_deleted(&held.record.key));
     if let Some(held) = &done.api_key {
         remembered.api_key = Some(held.clone());
     } else if let Some(written) = &done.written {
@@ -186,7 +188,7 @@ fn learn_api_key(remembered: &mut Remembered, seen: &Observed, done: &Done) {
         && taken.intact
         && let (Some(record), Some(key)) = (&ours.record, &taken.api_key)
         && remembered.api_key.is_none()
-        && !done.deleted.contains(&record.api_key.key)
+        && !is_deleted(&record.api_key.key)
     {
         remembered.api_key = Some(HeldKey { record: record.api_key.clone(), key: key.clone() });
     }

@@ -28,8 +28,8 @@ pub struct Done {
     pub api_key: Option<HeldKey>,
     /// No API key of DSS was obtained.
     pub api_key_failed: Option<IssueError>,
-    /// The IDs of API keys that were deleted in DSS.
-    pub deleted: Vec<String>,
+    /// The API keys that were deleted in DSS.
+    pub deleted: Vec<DeletedKey>,
     /// API keys could not be deleted in DSS.
     pub tidy_failed: Option<String>,
     /// Somebody else created a Secret of that name first.
@@ -44,6 +44,15 @@ impl Done {
     pub fn with_api_key(self, obtained: Self) -> Self {
         Self { api_key: obtained.api_key, api_key_failed: obtained.api_key_failed, deleted: obtained.deleted, ..self }
     }
+}
+
+/// An API key that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedKey {
+    /// The instance of DSS that it was in.
+    pub instance: String,
+    /// Its ID there.
+    pub id: String,
 }
 
 /// The Secret as it was written.

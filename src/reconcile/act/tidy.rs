@@ -8,7 +8,7 @@ use crate::{
         decide::Tidy,
         dss::{key_label, key_label_prefix},
         observed::Observed,
-        report::Done,
+        report::{DeletedKey, Done},
     },
 };
 use kube::ResourceExt as _;
@@ -17,7 +17,9 @@ pub(super) async fn tidy(context: &Context, seen: &Observed, plan: &[Tidy], done
     let mut free = vec![];
     for place in plan {
         let mut stay = place.stay.clone();
-        stay.extend(done.api_key.as_ref().map(|held| held.record.key.clone()));
+        // The one that was just obtained is of the instance that is asked, which is none that is left.
+        let obtained = done.api_key.as_ref().filter(|_| !place.leave);
+        stay.extend(obtained.map(|held| held.record.key.clone()));
         match delete_keys(context, &seen.config, place, &stay, &mut done.deleted).await {
             Ok(()) if place.leave => free.push(place.instance.clone()),
             Ok(()) => {}
@@ -47,7 +49,7 @@ pub(in crate::reconcile) async fn delete_keys(
     config: &AwsConfig,
     place: &Tidy,
     stay: &[String],
-    deleted: &mut Vec<String>,
+    deleted: &mut Vec<DeletedKey>,
 ) -> Result<(), DssError> {
     let label = key_label(&context.cluster_name, config);
     let dss = context.directory.dss(&place.instance);
@@ -64,10 +66,9 @@ pub(in crate::reconcile) async fn delete_keys(
     };
     let prefix = key_label_prefix(&context.cluster_name);
     let mut keys: Vec<PersonalKey> = context.directory.keys_or_list(&place.instance, dss, &prefix, &label).await?;
-    // A list may be shorter than the truth. What status names, which only we write, is ours as well.
-    let told =
-        config.status.as_ref().and_then(|status| status.dss.as_ref()).filter(|dss| dss.instance == place.instance);
-    for told in told.iter().flat_map(|dss| &dss.keys) {
+    // A list may be shorter than the truth. What status names, which only we write, is ours as well: in that instance.
+    let told = config.status.iter().filter_map(|status| status.dss.as_ref()).flat_map(|dss| &dss.keys);
+    for told in told.filter(|key| key.instance == place.instance) {
         if !keys.iter().any(|key| key.id == told.id) {
             keys.push(PersonalKey { id: told.id.clone(), user: told.login.clone(), label: label.clone() });
         }
@@ -80,7 +81,7 @@ pub(in crate::reconcile) async fn delete_keys(
             id = key.id,
             "a personal API key was deleted in DSS"
         );
-        deleted.push(key.id.clone());
+        deleted.push(DeletedKey { instance: place.instance.clone(), id: key.id.clone() });
         context.directory.deleted(&place.instance, key);
     }
     Ok(())

@@ -2,10 +2,7 @@
 //! stay is deleted, known to status or not: so a key that a crash left behind is found, and nobody else's is touched.
 
 use super::{Accepted, Case, DssAsk, KeyAsk, Refusal, Step};
-use crate::{
-    api::{DssKey, DssStatus},
-    reconcile::step::is_look,
-};
+use crate::{api::DssKey, reconcile::step::is_look};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// What is to be tidied up in one DSS, once the Secret is as planned.
@@ -36,8 +33,7 @@ impl Case<'_> {
             };
             // A config that has a key needs no look at the list before it is shown anyway.
             let listed = place.keys.iter().flatten().map(|key| &key.id);
-            let told = self.told().filter(|dss| dss.instance == place.instance);
-            let told = told.iter().flat_map(|dss| &dss.keys).map(|key| &key.id);
+            let told = self.told(&place.instance).map(|key| &key.id);
             let needed = !place.exists || leave || listed.chain(told).any(|id| !stay.contains(id));
             needed.then(|| Tidy { instance: place.instance.clone(), exists: place.exists, stay, leave })
         });
@@ -51,8 +47,7 @@ impl Case<'_> {
             return self.unwritten(ask);
         }
         let in_secret = record.filter(|record| ask.is_whose(&record.api_key)).map(|record| record.api_key.key.clone());
-        let told = self.told();
-        let told = told.iter().flat_map(|dss| &dss.keys).filter(|key| key.login == ask.login && !self.is_over(key));
+        let told = self.told(&ask.instance).filter(|key| key.login == ask.login && !self.is_over(key));
         let told = told.map(|key| key.id.clone());
         let mut stay: Vec<String> = in_secret.into_iter().chain(told).chain(self.unwritten(ask)).collect();
         stay.sort();
@@ -60,8 +55,10 @@ impl Case<'_> {
         stay
     }
 
-    fn told(&self) -> Option<&DssStatus> {
-        self.seen.config.status.as_ref()?.dss.as_ref()
+    /// The keys in an instance that status knows of.
+    fn told<'a>(&'a self, instance: &'a str) -> impl Iterator<Item = &'a DssKey> {
+        let told = self.seen.config.status.iter().filter_map(|status| status.dss.as_ref()).flat_map(|dss| &dss.keys);
+        told.filter(move |key| key.instance == instance)
     }
 
     /// One that was created and could not be written yet.

@@ -66,15 +66,18 @@ fn keys(
     let ask = ask.filter(personal);
     let current = record.filter(|record| ask.is_some_and(|ask| ask.is_whose(&record.api_key)));
     let current = current.map(|record| DssKey {
+        instance: ask.map(|ask| ask.instance.clone()).unwrap_or_default(),
         id: record.api_key.key.clone(),
         login: ask.map(|ask| ask.login.clone()).unwrap_or_default(),
         delete_at: None,
     });
-    let is_current = |key: &DssKey| current.as_ref().is_some_and(|current| current.id == key.id);
+    let is = |key: &DssKey, instance: &str, id: &str| key.instance == instance && key.id == id;
+    let is_current = |key: &DssKey| current.as_ref().is_some_and(|current| is(key, &current.instance, &current.id));
     // Only DSS's own word at its deletion strikes a key out: a list may be shorter than the truth.
-    let gone = |key: &DssKey| done.deleted.contains(&key.id) || seen.key_places.is_empty();
+    let deleted = |key: &DssKey| done.deleted.iter().any(|deleted| is(key, &deleted.instance, &deleted.id));
+    let gone = |key: &DssKey| deleted(key) || seen.key_places.is_empty();
     let others = before.keys.iter().filter(|key| !is_current(key) && !gone(key)).map(|key| {
-        let replaced = ask.is_some_and(|ask| ask.login == key.login && ask.instance == before.instance);
+        let replaced = ask.is_some_and(|ask| ask.login == key.login && ask.instance == key.instance);
         let wait = if replaced { schedule::KEY_OVERLAP } else { jiff::SignedDuration::ZERO };
         let at = || Time(whole_seconds(now.saturating_add(wait).unwrap_or(now)));
         let delete_at = if unknown { key.delete_at.clone() } else { Some(key.delete_at.clone().unwrap_or_else(at)) };

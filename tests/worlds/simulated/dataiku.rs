@@ -6,6 +6,7 @@ mod in_between;
 mod instances;
 mod leftovers;
 mod listings;
+mod moves;
 mod roles;
 
 use super::world::World;

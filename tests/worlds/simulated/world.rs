@@ -87,6 +87,11 @@ impl World {
         Self { api, sts, dss, clock, node_clock_ahead: SignedDuration::ZERO, operator: None }
     }
 
+    /// Another DSS under the same clock. Nobody reaches it unless a test's wire leads there.
+    pub fn another_dss(&self) -> Dss {
+        Dss::new(self.clock.clone())
+    }
+
     /// The same with the grant [`analysts`] and a running operator.
     pub fn started() -> Self {
         let mut world = Self::empty();
