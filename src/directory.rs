@@ -11,6 +11,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Makes the connection to a DSS: [`crate::dss::connect`], or a test's.
 pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send + Sync>;
@@ -20,6 +21,7 @@ pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send 
 pub struct Directory {
     connect: Connect,
     instances: Arc<Mutex<HashMap<String, Known>>>,
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -30,6 +32,9 @@ struct Known {
     keys: Option<BTreeMap<(String, String), PersonalKey>>,
     /// Held while the keys are listed, so that who asks at the same time waits for the same listing.
     listing: Arc<tokio::sync::Mutex<()>>,
+    /// Held while somebody writes the instance for all who use it. Nobody waits for DSS with it.
+    writing: Arc<tokio::sync::Mutex<()>>,
+    turns: Turns,
     /// Something else was learnt of keys, and only one of those whom it concerns knows.
     untold: bool,
     /// What came and went since the last listing of keys began.
@@ -38,6 +43,25 @@ struct Known {
     /// still when somebody has labelled it otherwise.
     entered: HashMap<String, String>,
     trouble: Option<DssError>,
+}
+
+/// How many looks may wait for one DSS at the same time, and for all of them together: a part of the places that looks share, so
+/// that however many DSS hang there are places for those who need none.
+const TURNS: usize = 12;
+const TURNS_IN_ALL: usize = 48;
+
+struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(TURNS)))
+    }
+}
+
+/// The right to wait for a DSS, until it is dropped.
+pub struct Turn {
+    _of_one: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 /// A key that came, or went.
@@ -131,7 +155,7 @@ impl Directory {
     /// Nothing known yet.
     #[must_use]
     pub fn new(connect: Connect) -> Self {
-        Self { connect, instances: Arc::default() }
+        Self { connect, instances: Arc::default(), turns: Arc::new(Semaphore::new(TURNS_IN_ALL)) }
     }
 
     /// Speaks to this DSS with this key from now on. One that is spoken to so already keeps its connection.
@@ -166,6 +190,13 @@ impl Directory {
     #[must_use]
     pub fn dss(&self, instance: &str) -> Option<Dss> {
         self.lock().get(instance)?.reach.as_ref().map(|reach| reach.dss.clone())
+    }
+
+    /// The right to wait for a DSS; `None` while enough others do.
+    #[must_use]
+    pub fn turn(&self, instance: &str) -> Option<Turn> {
+        let of_one = self.lock().entry(instance.to_owned()).or_default().turns.0.clone();
+        Some(Turn { _of_one: of_one.try_acquire_owned().ok()?, _of_all: self.turns.clone().try_acquire_owned().ok()? })
     }
 
     /// Forgets a DSS.
@@ -302,7 +333,7 @@ impl Directory {
         prefix: &str,
         label: &str,
     ) -> Result<Vec<PersonalKey>, DssError> {
-        let alone = self.alone(instance);
+        let alone = self.listing(instance);
         let _alone = alone.lock().await;
         if let Some(keys) = self.keys(instance, label) {
             return Ok(keys);
@@ -319,16 +350,20 @@ impl Directory {
     /// # Errors
     /// If DSS does not list them.
     pub async fn list_keys_anew(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
-        let alone = self.alone(instance);
+        let alone = self.listing(instance);
         let _alone = alone.lock().await;
         let changed = self.list_keys(instance, dss, prefix).await?;
         let untold = self.lock().get_mut(instance).is_some_and(|known| std::mem::take(&mut known.untold));
         Ok(changed || untold)
     }
 
-    /// Held by whoever does something for all who use this DSS.
+    /// Held by whoever writes the instance for all who use it.
     #[must_use]
-    pub fn alone(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
+    pub fn writing(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
+        self.lock().entry(instance.to_owned()).or_default().writing.clone()
+    }
+
+    fn listing(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
         self.lock().entry(instance.to_owned()).or_default().listing.clone()
     }
 

@@ -23,6 +23,7 @@ mod report;
 mod role;
 pub mod schedule;
 pub mod step;
+mod turn;
 pub mod views;
 
 pub use instance::{InstanceContext, WakeUsers, reconcile_instance};
@@ -30,6 +31,7 @@ pub use memory::Memory;
 pub use observed::Trouble;
 pub use report::{DeletedKey, Done, News, news, next_look, status};
 pub use role::reconcile_role;
+pub use turn::Waited;
 pub use views::Views;
 
 use crate::{
@@ -68,6 +70,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Who reports Events: the pod's name.
     pub instance: Arc<str>,
+    /// How long the look that is under way has waited for DSS: each has its own.
+    pub waited: Waited,
 }
 
 /// More than the looks that one decision can ask for: user, role or key, API key, the Secret's metadata, its content.
@@ -83,6 +87,7 @@ const LOOKS: usize = 8;
     generation = config.metadata.generation,
 ))]
 pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Duration, CallError> {
+    let context = &Context { waited: Waited::default(), ..context.clone() };
     // Nothing is issued and nothing is withdrawn on half a view.
     if !context.views.whole().await {
         return Ok(views::MOMENT);

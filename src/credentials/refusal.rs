@@ -13,6 +13,8 @@ pub enum Pace {
     Fast,
     /// It will pass, and whoever was asked wants to be left alone for so long: no sooner, within reason.
     FastAfter(SignedDuration),
+    /// Nothing was asked, since others are being answered: seconds, with jitter. It is no failure, and nobody is told.
+    Busy,
 }
 
 /// A credential that was not issued.

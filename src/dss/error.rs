@@ -16,6 +16,15 @@ pub struct DssError {
     pub retry_after: Option<Duration>,
 }
 
+impl DssError {
+    /// One that was asked and did not finish in time. `tried` says what for.
+    #[must_use]
+    pub fn late(tried: String, within: Duration) -> Self {
+        let said = format!("no answer within {} s", within.as_secs());
+        Self { tried, kind: Kind::Unreachable, said, retry_after: None }
+    }
+}
+
 /// Failures that make a difference to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

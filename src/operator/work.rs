@@ -11,7 +11,7 @@ use crate::{
     directory::Directory,
     leader::{Candidate, LeaseName, Lost},
     metrics::Metrics,
-    reconcile::{Context, InstanceContext, Memory, Views, schedule},
+    reconcile::{Context, InstanceContext, Memory, Views, Waited, schedule},
 };
 use futures::future::{self, Either};
 use kube::Client;
@@ -19,6 +19,11 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 /// How long a new leader waits for the API server to tell the time.
 const THE_TIME: Duration = Duration::from_secs(5);
+
+/// How long what is in flight may take once the leader is told to end: longer than any call to the API server or STS, and
+/// short enough that the lease is given up before the process has to be gone (`GRACE` in main.rs). DSS may take longer: whatever is
+/// asked of it then is asked again by the next leader.
+const FINISHING: Duration = Duration::from_secs(15);
 
 /// All that the leader works with.
 pub(super) struct Work {
@@ -127,6 +132,14 @@ impl Work {
                 }
             }),
         };
+        let late = {
+            let shutdown = shutdown.clone();
+            async move {
+                shutdown.await;
+                tokio::time::sleep(FINISHING).await;
+                tracing::warn!("something in flight did not finish in time; its next look will be the next leader's");
+            }
+        };
         let looks = self.looks.into_iter().map(|looks| {
             let context = Context {
                 cluster_name: self.cluster_name.clone(),
@@ -139,6 +152,7 @@ impl Work {
                 memory: self.memory.clone(),
                 metrics: self.metrics.clone(),
                 instance: self.instance.clone(),
+                waited: Waited::default(),
             };
             looks.run(context, shutdown.clone())
         });
@@ -146,7 +160,8 @@ impl Work {
         // Looks at instances are not waited for: a DSS may be slow, and what they read is read again. Nor is the
         // certificate, which goes on from any state.
         let for_ever = future::join(instances, Box::pin(keeping));
-        future::select(for_ever, future::join_all(looks)).await;
+        let looks = future::select(Box::pin(late), future::join_all(looks));
+        future::select(for_ever, looks).await;
     }
 }
 

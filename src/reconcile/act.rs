@@ -10,6 +10,7 @@ use super::{
     decide::{Accepted, KeyStep, Plan, RoleStep, Step, Why},
     observed::{Look, Observed, Ours, Target, rendering},
     report::{Done, Written},
+    turn::{A_CREDENTIAL, A_LOOK, in_turn},
 };
 use crate::{
     api::{AwsRole, Reason},
@@ -57,14 +58,16 @@ async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, key: &Ke
         Ok(Some(issued)) => issued,
         Ok(None) => return Done::default(),
         Err(error) => {
-            context.metrics.failed(provider, error.reason);
+            if error.pace != Pace::Busy {
+                context.metrics.failed(provider, error.reason);
+            }
             return Done { issue_failed: Some(error), ..Done::default() };
         }
     };
     if why == Why::Due && is_there_already(seen, request, &issued) {
         return Done { checked: true, ..Done::default() };
     }
-    let obtained = api_key::obtain(context, seen, accepted, key).await;
+    let obtained = api_key::obtain(context, seen, accepted, key, A_CREDENTIAL).await;
     if obtained.call_failed.is_some() {
         keep(context, seen, accepted, issued);
         return obtained;
@@ -109,7 +112,9 @@ async fn obtain(context: &Context, seen: &Observed, request: &Request) -> Result
                 .record()
                 .filter(|record| record.withdrawn.is_none())
                 .map(|record| record.access_key_id.as_str());
-            connection.obtain(&client, lifetime, former, || context.clock.now()).await.map(Some)
+            let what = format!("reading connection \"{}\" as \"{}\"", connection.connection, connection.login);
+            let talk = connection.obtain(&client, lifetime, former, || context.clock.now());
+            in_turn(context, &connection.instance, &what, A_LOOK, talk).await?.map(Some)
         }
         Request::Key(_) => Ok(seen.source.key().map(|key| Issued {
             credentials: Credentials::clone(key),
@@ -149,7 +154,7 @@ fn keep(context: &Context, seen: &Observed, accepted: &Accepted, issued: Issued)
 /// The credential that is there, in the form that is asked for now. No call to STS.
 async fn render_again(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Why) -> Done {
     let Some((record, credentials)) = readable(&seen.target) else { return Done::default() };
-    let obtained = api_key::obtain(context, seen, accepted, key).await;
+    let obtained = api_key::obtain(context, seen, accepted, key, A_LOOK).await;
     let nothing_new = in_hand(&obtained).0 == record.api_key;
     if obtained.call_failed.is_some() || (why == Why::ApiKey && nothing_new) {
         return obtained;

@@ -7,7 +7,9 @@ use super::{
     act::{delete_keys, finalizers_without},
     decide::Tidy,
     observed::is_controlled_by,
-    schedule, until,
+    schedule,
+    turn::{A_LOOK, NoTurn, in_turn},
+    until,
     views::key_places,
 };
 use crate::{
@@ -35,13 +37,17 @@ pub(super) async fn farewell(context: &Context, config: &AwsConfig) -> Result<Du
     for instance in key_places(config) {
         let exists = context.views.instances.get("", instance).is_some();
         let place = Tidy { instance: instance.to_owned(), exists, stay: vec![], leave: true };
-        match delete_keys(context, config, &place, &[], &mut vec![]).await {
-            Ok(()) => free.push(instance.to_owned()),
-            Err(error) if given_up => {
+        let mut deleted = vec![];
+        let deleting = delete_keys(context, config, &place, &[], &mut deleted);
+        match in_turn(context, instance, "deleting API keys", A_LOOK, deleting).await {
+            Ok(Ok(())) => free.push(instance.to_owned()),
+            Ok(Err(error)) | Err(NoTurn::Late(error)) if given_up => {
                 left_behind(context, config, instance, &error.to_string()).await;
                 free.push(instance.to_owned());
             }
-            Err(error) => trouble = Some(error),
+            Ok(Err(error)) | Err(NoTurn::Late(error)) => trouble = Some(error.to_string()),
+            // Who has not been asked has not refused: nothing is given up for that.
+            Err(NoTurn::Busy(tried)) => trouble = Some(tried),
         }
     }
     if !free.is_empty() {
@@ -59,7 +65,11 @@ pub(super) async fn farewell(context: &Context, config: &AwsConfig) -> Result<Du
         return Ok(until(now, None));
     };
     let wait = context.memory.call_failed(&uid);
-    tracing::warn!(%error, wait_ms = wait.as_millis(), "an AwsConfig that is being deleted waits for its API keys in DSS");
+    tracing::warn!(
+        error,
+        wait_ms = wait.as_millis(),
+        "an AwsConfig that is being deleted waits for its API keys in DSS"
+    );
     Ok(until(now, now.saturating_add(wait).ok()))
 }
 

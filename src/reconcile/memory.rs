@@ -136,7 +136,7 @@ impl Memory {
         let failed = failed(plan, done);
         let least = failed.as_ref().and_then(|(error, _)| match error.pace {
             Pace::Slow => None,
-            Pace::Fast => Some(SignedDuration::ZERO),
+            Pace::Fast | Pace::Busy => Some(SignedDuration::ZERO),
             Pace::FastAfter(wish) => Some(wish.min(schedule::LONGEST_WISH)),
         });
         match (failed, least, &plan.accepted) {

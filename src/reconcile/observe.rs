@@ -7,6 +7,7 @@ use super::{
         Look, Observed, Ours, SeenKey, SeenRole, Source, Taken, Target, is_controlled_by, key_request, role_name,
     },
     step::Refusal,
+    turn::{A_LOOK, NoTurn, in_turn},
     views,
 };
 use crate::{
@@ -196,14 +197,18 @@ pub(super) async fn look_for_user(context: &Context, seen: &mut Observed) {
     let (Some(instance), Some(login)) = (&dss.instance, &dss.login) else { return };
     let instance = instance.name_any();
     let Some(client) = context.directory.dss(&instance) else { return };
-    match client.user(login).await {
-        Ok(user) => {
+    match in_turn(context, &instance, &format!("looking for user \"{login}\""), A_LOOK, client.user(login)).await {
+        Ok(Ok(user)) => {
             context.directory.learn_user(&instance, login, context.clock.now(), user);
             dss.user = context.directory.user(&instance, login);
         }
-        Err(error) => {
+        Ok(Err(error)) | Err(NoTurn::Late(error)) => {
             dss.user = SeenUser::Unread;
             dss.trouble = Some(error);
+        }
+        Err(NoTurn::Busy(_)) => {
+            dss.user = SeenUser::Unread;
+            dss.trouble = None;
         }
     }
     seen.asked_role = role_of(&seen.config, seen.dss.as_ref());

@@ -15,20 +15,28 @@ use crate::{
         dss::key_label,
         observed::{HeldKey, Observed},
         report::Done,
+        turn::{NoTurn, in_turn},
     },
 };
 use kube::ResourceExt as _;
 use secrecy::SecretString;
+use std::time::Duration;
 
-/// The key, or why there is none; `call_failed` if that is the API server's doing.
-pub(super) async fn obtain(context: &Context, seen: &Observed, accepted: &Accepted, step: &KeyStep) -> Done {
+/// The key, or why there is none; `call_failed` if that is the API server's doing. DSS is waited for no longer than `most`.
+pub(super) async fn obtain(
+    context: &Context,
+    seen: &Observed,
+    accepted: &Accepted,
+    step: &KeyStep,
+    most: Duration,
+) -> Done {
     let with = |api_key: Option<HeldKey>| Done { api_key, ..Done::default() };
     let Some(ask) = &accepted.dss else { return Done::default() };
     match step {
         KeyStep::None => Done::default(),
         KeyStep::Keep(held) => with(Some(held.clone())),
         KeyStep::Hold { former, .. } => with(former.clone()),
-        KeyStep::Deliver { offered, former } => match proven(context, ask, &offered.key).await {
+        KeyStep::Deliver { offered, former } => match proven_in_turn(context, ask, &offered.key, most).await {
             Ok(()) => with(Some(offered.clone())),
             Err(error) => {
                 // Whose owner put another's key there does not go on with the former one.
@@ -36,16 +44,40 @@ pub(super) async fn obtain(context: &Context, seen: &Observed, accepted: &Accept
                 failed(api_key, error)
             }
         },
-        KeyStep::Create { former } => create(context, seen, ask, former.as_ref()).await,
+        KeyStep::Create { former } => create(context, seen, ask, former.as_ref(), most).await,
     }
 }
 
-async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option<&HeldKey>) -> Done {
+async fn proven_in_turn(context: &Context, ask: &DssAsk, key: &SecretString, most: Duration) -> Result<(), IssueError> {
+    in_turn(context, &ask.instance, "asking whose the API key is", most, proven(context, ask, key)).await?
+}
+
+async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option<&HeldKey>, most: Duration) -> Done {
     let Some(dss) = context.directory.dss(&ask.instance) else { return failed(former, not_spoken_to(&ask.instance)) };
     if let Err(error) = announce(context, seen, &ask.instance).await {
         return Done { call_failed: Some(error), ..Done::default() };
     }
-    let mut former = former;
+    let what = format!("creating an API key for \"{}\"", ask.login);
+    let talk = created_or_found(context, seen, ask, &dss, former);
+    match in_turn(context, &ask.instance, &what, most, talk).await {
+        Ok(done) => done,
+        Err(none) => {
+            if matches!(none, NoTurn::Late(_)) {
+                // It may have been created all the same.
+                context.directory.unsure_of_keys(&ask.instance);
+            }
+            failed(former, none.into())
+        }
+    }
+}
+
+async fn created_or_found(
+    context: &Context,
+    seen: &Observed,
+    ask: &DssAsk,
+    dss: &Dss,
+    mut former: Option<&HeldKey>,
+) -> Done {
     if let Some(held) = former.filter(|held| ask.is_answered_by(&held.record, None)) {
         match proven(context, ask, &held.key).await {
             Ok(()) => {
@@ -59,7 +91,7 @@ async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option
             Err(error) => return failed(former, error),
         }
     }
-    match created(context, seen, ask, &dss).await {
+    match created(context, seen, ask, dss).await {
         Ok(held) => Done { api_key: Some(held), ..Done::default() },
         Err(error) => failed(former, error),
     }
@@ -139,11 +171,17 @@ async fn announce(context: &Context, seen: &Observed, instance: &str) -> Result<
         let write = context.calls.finalizers(config, &finalizers);
         context.views.configs.ahead().write(&namespace, &name, write).await?;
     }
+    let unannounced = || {
+        let found: Option<std::sync::Arc<DssInstance>> = context.views.instances.get("", instance);
+        found.filter(|found| !found.finalizers().iter().any(is_ours))
+    };
+    if unannounced().is_none() {
+        return Ok(());
+    }
     // Of many who want the same at once one does it.
-    let alone = context.directory.alone(instance);
+    let alone = context.directory.writing(instance);
     let _alone = alone.lock().await;
-    let found: Option<std::sync::Arc<DssInstance>> = context.views.instances.get("", instance);
-    let Some(found) = found.filter(|found| !found.finalizers().iter().any(is_ours)) else { return Ok(()) };
+    let Some(found) = unannounced() else { return Ok(()) };
     let mut finalizers = found.finalizers().to_vec();
     finalizers.push(names::DSS_INSTANCE_FINALIZER.to_owned());
     let write = context.calls.finalizers(found.as_ref(), &finalizers);

@@ -9,6 +9,7 @@ use crate::{
         dss::{key_label, key_label_prefix},
         observed::Observed,
         report::{DeletedKey, Done},
+        turn::{A_LOOK, NoTurn, in_turn},
     },
 };
 use kube::ResourceExt as _;
@@ -20,13 +21,15 @@ pub(super) async fn tidy(context: &Context, seen: &Observed, plan: &[Tidy], done
         // The one that was just obtained is of the instance that is asked, which is none that is left.
         let obtained = done.api_key.as_ref().filter(|_| !place.leave);
         stay.extend(obtained.map(|held| held.record.key.clone()));
-        match delete_keys(context, &seen.config, place, &stay, &mut done.deleted).await {
-            Ok(()) if place.leave => free.push(place.instance.clone()),
-            Ok(()) => {}
-            Err(error) => {
+        let deleting = delete_keys(context, &seen.config, place, &stay, &mut done.deleted);
+        match in_turn(context, &place.instance, "deleting API keys", A_LOOK, deleting).await {
+            Ok(Ok(())) if place.leave => free.push(place.instance.clone()),
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(NoTurn::Late(error)) => {
                 tracing::warn!(instance = place.instance, %error, "API keys could not be deleted in DSS; it will be tried again");
                 done.tidy_failed = Some(error.to_string());
             }
+            Err(NoTurn::Busy(tried)) => done.tidy_failed = Some(tried),
         }
     }
     if free.is_empty() {

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     api::{ConditionType, Reason, condition, said, set_conditions},
     clock::whole_seconds,
+    credentials::Pace,
     reconcile::{
         decide::{Accepted, KeyStep, Plan, Step},
         observed::{Observed, Target},
@@ -147,6 +148,10 @@ fn trouble(
     record: Option<&Record>,
     now: Timestamp,
 ) -> Option<Statement> {
+    let failed = done.issue_failed.as_ref().or(done.api_key_failed.as_ref());
+    if failed.is_some_and(|error| error.pace == Pace::Busy) {
+        return previous_trouble(before);
+    }
     if let (None, Some(error)) = (&done.issue_failed, &done.api_key_failed) {
         return Some(Statement::new(error.reason, error.message.clone()));
     }

@@ -8,6 +8,7 @@ mod leftovers;
 mod listings;
 mod moves;
 mod roles;
+mod slow;
 
 use super::world::World;
 use crate::{

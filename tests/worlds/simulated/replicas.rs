@@ -20,7 +20,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const SYSTEM: &str = "keyturn-system";
 
-struct Replica {
+/// One of several operators of a world.
+pub(super) struct Replica {
     name: &'static str,
     task: JoinHandle<Result<(), Lost>>,
     stop: Option<oneshot::Sender<()>>,
@@ -28,7 +29,7 @@ struct Replica {
 
 impl Replica {
     /// Starts a replica whose requests bear its name.
-    fn start(world: &World, name: &'static str) -> Self {
+    pub(super) fn start(world: &World, name: &'static str) -> Self {
         let lease = LeaseName { namespace: SYSTEM.to_owned(), name: "keyturn".to_owned() };
         let operator = Operator {
             client: world.api.client_as(name),
@@ -47,7 +48,8 @@ impl Replica {
         Self { name, task, stop: Some(stop) }
     }
 
-    async fn stop(mut self) {
+    /// Asks it to stop and waits until it has.
+    pub(super) async fn stop(mut self) {
         let _ = self.stop.take().unwrap().send(());
         self.task.await.unwrap().expect("it ends because it was told to");
     }
@@ -57,13 +59,13 @@ impl Replica {
         let _ = self.task.await;
     }
 
-    fn leads(&self, world: &World) -> bool {
+    pub(super) fn leads(&self, world: &World) -> bool {
         holder(world).starts_with(self.name)
     }
 }
 
 /// Who holds the lease; empty if nobody does.
-fn holder(world: &World) -> String {
+pub(super) fn holder(world: &World) -> String {
     let lease = world.api.get("leases", SYSTEM, "keyturn").unwrap_or_default();
     lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }
