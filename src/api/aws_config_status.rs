@@ -90,7 +90,8 @@ pub struct DssStatus {
     pub resolved_role: Option<ResolvedRole>,
 
     /// The personal API keys that keyturn created and has not deleted yet, the one in the Secret first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    // Written if it is empty, too: a merge patch leaves alone what it does not name.
+    #[serde(default)]
     #[schemars(length(max = 16))]
     pub keys: Vec<DssKey>,
 }

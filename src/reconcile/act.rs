@@ -7,7 +7,7 @@ pub(super) use tidy::{delete_keys, finalizers_without};
 
 use super::{
     Context,
-    decide::{Accepted, KeyStep, Plan, RoleStep, Step, Why},
+    decide::{Accepted, KeyStep, Plan, RoleStep, Step, Why, is_doubted},
     observed::{Look, Observed, Ours, Target, rendering},
     report::{Done, Written},
     turn::{A_CREDENTIAL, A_LOOK, in_turn},
@@ -54,23 +54,34 @@ pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done
 
 async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Why) -> Done {
     let (provider, request) = (seen.config.spec.credential_provider, &accepted.request);
+    let mut first = None;
+    if is_doubted(seen) {
+        let obtained = api_key::doubted(api_key::obtain(context, seen, accepted, key, A_LOOK).await);
+        if obtained.call_failed.is_some() || obtained.api_key_failed.is_some() {
+            return take_back(context, seen, obtained).await;
+        }
+        first = Some(obtained);
+    }
     let issued = match obtain(context, seen, request).await {
         Ok(Some(issued)) => issued,
-        Ok(None) => return Done::default(),
+        Ok(None) => return first.unwrap_or_default(),
         Err(error) => {
             if error.pace != Pace::Busy {
                 context.metrics.failed(provider, error.reason);
             }
-            return Done { issue_failed: Some(error), ..Done::default() };
+            return Done { issue_failed: Some(error), ..first.unwrap_or_default() };
         }
     };
     if why == Why::Due && is_there_already(seen, request, &issued) {
         return Done { checked: true, ..Done::default() };
     }
-    let obtained = api_key::obtain(context, seen, accepted, key, A_CREDENTIAL).await;
-    if obtained.call_failed.is_some() {
+    let obtained = match first {
+        Some(obtained) => obtained,
+        None => api_key::obtain(context, seen, accepted, key, A_CREDENTIAL).await,
+    };
+    if obtained.call_failed.is_some() || obtained.key_is_somebody_elses() {
         keep(context, seen, accepted, issued);
-        return obtained;
+        return take_back(context, seen, obtained).await;
     }
     let rendering = rendering(seen);
     let (api_key, value) = in_hand(&obtained);
@@ -155,6 +166,9 @@ fn keep(context: &Context, seen: &Observed, accepted: &Accepted, issued: Issued)
 async fn render_again(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Why) -> Done {
     let Some((record, credentials)) = readable(&seen.target) else { return Done::default() };
     let obtained = api_key::obtain(context, seen, accepted, key, A_LOOK).await;
+    if obtained.key_is_somebody_elses() {
+        return take_back(context, seen, obtained).await;
+    }
     let nothing_new = in_hand(&obtained).0 == record.api_key;
     if obtained.call_failed.is_some() || (why == Why::ApiKey && nothing_new) {
         return obtained;
@@ -194,6 +208,17 @@ async fn withdraw(context: &Context, seen: &Observed, reason: Reason) -> Done {
         }
         Err(error) => unrenderable(&error),
     }
+}
+
+/// Whose API key proved to be somebody else's is left nothing.
+async fn take_back(context: &Context, seen: &Observed, obtained: Done) -> Done {
+    let done = seen.target.record().is_some_and(|record| record.is_withdrawn_for(Reason::DssUserMismatch));
+    if done || !obtained.key_is_somebody_elses() {
+        return obtained;
+    }
+    // Nor is a former key of theirs kept for later.
+    let obtained = Done { api_key: None, ..obtained };
+    withdraw(context, seen, Reason::DssUserMismatch).await.with_api_key(obtained)
 }
 
 fn subject(seen: &Observed) -> String {

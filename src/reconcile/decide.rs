@@ -21,7 +21,7 @@ mod tidy;
 mod usable;
 
 pub use accept::default_external_id;
-pub use api_key::{DssAsk, KeyAsk, KeyStep, api_key_attempt, check_at};
+pub use api_key::{DssAsk, KeyAsk, KeyStep, api_key_attempt, check_at, is_doubted};
 pub use deliver::renew_at;
 pub use generated::RoleStep;
 pub use tidy::Tidy;
@@ -75,12 +75,17 @@ pub struct Accepted {
 pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let case = Case { seen, now };
     let accepted = case.accept();
-    let (step, api_key) = match &accepted {
-        Ok(accepted) => {
+    let mismatch = accepted.as_ref().ok().and_then(|accepted| case.is_somebody_elses(accepted));
+    let (step, api_key) = match (&accepted, mismatch) {
+        (_, Some((until, refusal))) => match case.take_away(&refusal) {
+            Step::Keep => (Step::Hold { until }, KeyStep::None),
+            step => (step, KeyStep::None),
+        },
+        (Ok(accepted), None) => {
             let step = case.with_key_in_hand(accepted, case.pace(accepted, case.deliver(accepted)));
             case.with_api_key(accepted, step)
         }
-        Err(refusal) => (case.take_away(refusal), KeyStep::None),
+        (Err(refusal), None) => (case.take_away(refusal), KeyStep::None),
     };
     let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
     let tidy = case.tidy(&accepted, &step);

@@ -133,22 +133,21 @@ impl Memory {
             remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
             remembered.repaired_at = Some(now);
         }
-        let failed = failed(plan, done);
-        let least = failed.as_ref().and_then(|(error, _)| match error.pace {
-            Pace::Slow => None,
-            Pace::Fast | Pace::Busy => Some(SignedDuration::ZERO),
-            Pace::FastAfter(wish) => Some(wish.min(schedule::LONGEST_WISH)),
-        });
-        match (failed, least, &plan.accepted) {
-            (Some((_, attempt)), Some(least), _) => {
+        match (failed(plan, done), &plan.accepted) {
+            // Status tells the pace of the slow ones. But keys must not come and go while that cannot be written.
+            (Some((error, attempt)), _) if error.pace != Pace::Slow || done.key_is_somebody_elses() => {
                 let before = remembered.passing.take().filter(|passing| passing.attempt == attempt);
                 let count = before.map_or(0, |passing| passing.count).saturating_add(1);
-                let wait = schedule::fast_delay(&uid, count).max(least);
+                let wait = match error.pace {
+                    Pace::Slow => schedule::slow_delay(count),
+                    Pace::Fast | Pace::Busy => schedule::fast_delay(&uid, count),
+                    Pace::FastAfter(wish) => schedule::fast_delay(&uid, count).max(wish.min(schedule::LONGEST_WISH)),
+                };
                 let next_attempt_at = now.saturating_add(wait).unwrap_or(now);
                 remembered.passing = Some(Passing { attempt, count, next_attempt_at });
             }
-            (Some(_), ..) | (None, _, Err(_)) => remembered.passing = None,
-            (None, _, Ok(_)) => {}
+            (Some(_), _) | (None, Err(_)) => remembered.passing = None,
+            (None, Ok(_)) => {}
         }
     }
 

@@ -39,6 +39,12 @@ pub struct Done {
 }
 
 impl Done {
+    /// Whether the API key that was obtained proved to be somebody else's, or none could be proven to be right after that.
+    #[must_use]
+    pub fn key_is_somebody_elses(&self) -> bool {
+        self.api_key_failed.as_ref().is_some_and(|error| error.reason == Reason::DssUserMismatch)
+    }
+
     /// The same, with what came of the API key before.
     #[must_use]
     pub fn with_api_key(self, obtained: Self) -> Self {

@@ -234,10 +234,11 @@ impl Reason {
             },
             Self::DssUserMismatch => Explained {
                 name: "DssUserMismatch",
-                conditions: &[Issued, RenewalFailing],
-                cause: "Asked whose the API key is, DSS names somebody else. The key is not delivered.",
+                conditions: &[Issued],
+                cause: "Asked whose the API key is, DSS names somebody else. The key is not delivered, and the credential is \
+                        withdrawn until there is a right one.",
                 remedy: "For `spec.dss.apiKeySecretRef`: put a key of the login that the message names there. For a personal \
-                         one, report it to the admins of DSS.",
+                         one, which is tried for again within 10 min, report it to the admins of DSS.",
             },
             Self::NotInjected => Explained {
                 name: "NotInjected",

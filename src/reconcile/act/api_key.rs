@@ -48,6 +48,19 @@ pub(super) async fn obtain(
     }
 }
 
+/// The same after a key proved to be somebody else's: whatever stands in the way of a right one, that is what is wrong. Keys
+/// are tried for no faster for that.
+pub(super) fn doubted(obtained: Done) -> Done {
+    let api_key_failed = obtained.api_key_failed.map(|error| match (error.reason, error.pace) {
+        (Reason::DssUserMismatch, _) | (_, Pace::Busy) => error,
+        _ => {
+            let message = format!("the last API key was somebody else's, and another cannot be had: {}", error.message);
+            IssueError { reason: Reason::DssUserMismatch, pace: Pace::Slow, message }
+        }
+    });
+    Done { api_key_failed, ..obtained }
+}
+
 async fn proven_in_turn(context: &Context, ask: &DssAsk, key: &SecretString, most: Duration) -> Result<(), IssueError> {
     in_turn(context, &ask.instance, "asking whose the API key is", most, proven(context, ask, key)).await?
 }

@@ -1,17 +1,17 @@
 //! The API key of DSS: whose it has to be, whether the Secret holds it, and where one comes from.
 //!
 //! It is second to the AWS credential, and neither waits for the other: a renewal carries the key that is there, and a
-//! key that cannot be had yet does not hold back a credential.
+//! key that cannot be had yet does not hold back a credential. One that proves to be somebody else's takes the credential along.
 
 use super::{
     Accepted, Case, Refusal, Step, Why,
     key::{is_known, is_offered},
 };
 use crate::{
-    api::{ApiKey, ApiKeySecretRef},
+    api::{ApiKey, ApiKeySecretRef, Reason},
     digest::Digest,
     reconcile::{
-        observed::{HeldKey, Look, Ours, SeenKey, Source, Target},
+        observed::{HeldKey, Look, Observed, Ours, SeenKey, Source, Target},
         schedule,
     },
     secret::{ApiKeyRecord, Record},
@@ -42,7 +42,12 @@ pub enum KeyAsk {
         rotation: String,
     },
     /// One that a user offers.
-    Offered(ApiKeySecretRef),
+    Offered {
+        /// Where it is.
+        named: ApiKeySecretRef,
+        /// The resourceVersion of that Secret: what failed with one may go well with another.
+        version: Option<String>,
+    },
 }
 
 /// Parts whose key is asked for from which.
@@ -56,7 +61,7 @@ impl DssAsk {
         match &self.api_key {
             KeyAsk::None => String::new(),
             KeyAsk::Personal { .. } => digest.with("personal").short(),
-            KeyAsk::Offered(named) => digest.with("offered").with(&named.name).with(&named.key).short(),
+            KeyAsk::Offered { named, .. } => digest.with("offered").with(&named.name).with(&named.key).short(),
         }
     }
 
@@ -66,7 +71,7 @@ impl DssAsk {
         let which = match &self.api_key {
             KeyAsk::None => return ApiKeyRecord::default(),
             KeyAsk::Personal { rotation } => Digest::default().with(rotation).short(),
-            KeyAsk::Offered(_) => Digest::default().with(value.expose_secret()).short(),
+            KeyAsk::Offered { .. } => Digest::default().with(value.expose_secret()).short(),
         };
         ApiKeyRecord { key, digest: format!("{}{WHICH_FOLLOWS}{which}", self.whose()) }
     }
@@ -85,8 +90,8 @@ impl DssAsk {
             (KeyAsk::Personal { .. }, _) => {
                 record.digest == self.record(String::new(), &SecretString::default()).digest
             }
-            (KeyAsk::Offered(_), Some(value)) => record.digest == self.record(String::new(), value).digest,
-            (KeyAsk::Offered(_), None) => self.is_whose(record),
+            (KeyAsk::Offered { .. }, Some(value)) => record.digest == self.record(String::new(), value).digest,
+            (KeyAsk::Offered { .. }, None) => self.is_whose(record),
         }
     }
 }
@@ -127,7 +132,11 @@ impl Case<'_> {
         let (Some(spec), Some(dss)) = (&self.seen.config.spec.dss, &self.seen.dss) else { return Ok(None) };
         let (instance, login) = dss.usable(&self.seen.config)?;
         let api_key = match (&spec.api_key_secret_ref, spec.api_key) {
-            (Some(named), _) => KeyAsk::Offered(named.clone()),
+            (Some(named), _) => {
+                let shown =
+                    if let Source::Offered { version, .. } = &self.seen.api_key_source { version } else { &None };
+                KeyAsk::Offered { named: named.clone(), version: shown.clone() }
+            }
             (None, ApiKey::Personal) => {
                 KeyAsk::Personal { rotation: spec.api_key_rotation.clone().unwrap_or_default() }
             }
@@ -142,6 +151,15 @@ impl Case<'_> {
         let source = &self.seen.api_key_source;
         is_offered(source, name, "spec.dss.apiKeySecretRef", Step::LookForApiKey)?;
         is_known(source, name, "API key", Step::LookAtApiKey)
+    }
+
+    /// A key that proved to be somebody else's takes everything away, until it is time to try another or another is offered.
+    pub(super) fn is_somebody_elses(&self, accepted: &Accepted) -> Option<(Timestamp, Refusal)> {
+        accepted.dss.as_ref().filter(|ask| ask.api_key != KeyAsk::None)?;
+        let until = self.backing_off(&api_key_attempt(accepted)).filter(|_| is_doubted(self.seen))?;
+        let said = said_to_be_somebody_elses(self.seen);
+        let message = said.unwrap_or("DSS says that the last API key was somebody else's").to_owned();
+        Some((until, Refusal { reason: Reason::DssUserMismatch, message, withdraws: true, look: None }))
     }
 
     pub(super) fn holds_the_api_key(&self, ours: &Ours, record: &Record, accepted: &Accepted) -> Result<(), Step> {
@@ -186,7 +204,7 @@ impl Case<'_> {
         }
         match &ask.api_key {
             KeyAsk::None => (step, KeyStep::None),
-            KeyAsk::Offered(named) => self.with_offered_key(ask, &named.name, step, until),
+            KeyAsk::Offered { named, .. } => self.with_offered_key(ask, &named.name, step, until),
             KeyAsk::Personal { .. } => self.with_personal_key(ask, step, until),
         }
     }
@@ -254,6 +272,19 @@ impl Case<'_> {
     }
 }
 
+fn said_to_be_somebody_elses(seen: &Observed) -> Option<&str> {
+    let conditions = seen.config.status.iter().flat_map(|status| &status.conditions);
+    let mut said = conditions.filter(|condition| condition.reason == Reason::DssUserMismatch.as_str());
+    said.next().map(|condition| condition.message.as_str())
+}
+
+/// Whether the last API key proved to be somebody else's: then there has to be a right one before there is anything else.
+#[must_use]
+pub fn is_doubted(seen: &Observed) -> bool {
+    let withdrawn = seen.target.record().is_some_and(|record| record.is_withdrawn_for(Reason::DssUserMismatch));
+    withdrawn || said_to_be_somebody_elses(seen).is_some()
+}
+
 /// Failures of the API key are counted apart from those of the credential.
 #[must_use]
 pub fn api_key_attempt(accepted: &Accepted) -> String {
@@ -263,7 +294,7 @@ pub fn api_key_attempt(accepted: &Accepted) -> String {
 
 /// When a key without an end that came from DSS is asked for again; spread over `refresh`.
 #[must_use]
-pub fn check_at(seen: &crate::reconcile::observed::Observed, record: &Record) -> Option<Timestamp> {
+pub fn check_at(seen: &Observed, record: &Record) -> Option<Timestamp> {
     let from_dss = seen.config.spec.connection.is_some() && record.expires_at.is_none() && record.withdrawn.is_none();
     let instance = seen.dss.as_ref().and_then(|dss| dss.instance.as_ref()).filter(|_| from_dss)?;
     let since = seen.remembered.checked_at.unwrap_or_else(|| record.issued_at.max(seen.started_at));

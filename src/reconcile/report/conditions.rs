@@ -153,7 +153,8 @@ fn trouble(
         return previous_trouble(before);
     }
     if let (None, Some(error)) = (&done.issue_failed, &done.api_key_failed) {
-        return Some(Statement::new(error.reason, error.message.clone()));
+        let taken = record.filter(|_| error.reason == Reason::DssUserMismatch);
+        return Some(Statement::new(error.reason, still_usable(error.message.clone(), taken, now)));
     }
     if let Some(error) = &done.issue_failed {
         let expired = record.filter(|record| record.is_withdrawn_for(Reason::Expired));

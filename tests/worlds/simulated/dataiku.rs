@@ -9,6 +9,7 @@ mod listings;
 mod moves;
 mod roles;
 mod slow;
+mod whose;
 
 use super::world::World;
 use crate::{

@@ -103,6 +103,11 @@ impl Dss {
         self.lock().keys_ever
     }
 
+    /// Whoever an administrator creates a personal key for, it becomes this user's. Not as it should be.
+    pub fn gives_keys_to(&self, user: Option<&str>) {
+        self.lock().keys_go_to = user.map(str::to_owned);
+    }
+
     /// Creates a personal key as its user would, on DSS' own pages.
     pub fn add_personal_key(&self, user: &str, label: &str) -> PersonalKey {
         let wanted = Wanted { user: user.to_owned(), label: label.to_owned(), description: String::new() };

@@ -148,9 +148,12 @@ async fn create_own(State(dss): State<Dss>, caller: Caller, body: Bytes) -> Answ
 
 /// For a user who exists. That a disabled one gets a key (which does not work yet) is an assumption.
 async fn create_for_user(State(dss): State<Dss>, Admin(caller): Admin, body: Bytes) -> Answer {
-    let wanted = Wanted::read(&body)?;
+    let mut wanted = Wanted::read(&body)?;
     if dss.lock().keys_are_their_owners_only {
         return Err(Refusal::denied("Action forbidden: users create their own API keys"));
+    }
+    if let Some(user) = dss.lock().keys_go_to.clone() {
+        wanted.user = user;
     }
     if !dss.lock().users.contains_key(&wanted.user) {
         return Err(Refusal::not_found(format!("User not found: {}", wanted.user)));

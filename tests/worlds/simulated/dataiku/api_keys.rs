@@ -293,10 +293,11 @@ async fn a_key_that_a_user_offers_is_delivered_only_if_it_is_that_login_s() {
     world.until("it is refused", |world| world.ready("alice") == "False/DssUserMismatch").await;
     let (_, _, message) = world.condition("alice", "Ready").unwrap();
     assert!(message.contains("\"bob\"'s") && message.contains("\"alice\"'s"), "{message}");
-    assert!(key(&world).is_empty() && world.holds_a_valid_session("alice"));
+    world.settle().await;
+    assert!(world.secret("alice").is_none(), "who offers somebody else's key has nothing");
 
     put_api_key(&world, &alices);
-    world.until("it is delivered", |world| world.is_ready("alice")).await;
+    world.at_once("it is delivered", |world| world.is_ready("alice")).await;
     assert_eq!((key(&world), world.sts.count()), (alices.clone(), 1));
     assert_eq!(world.status("alice").dss.unwrap().whoami.as_deref(), Some("alice"));
     world.settle().await;
@@ -306,8 +307,16 @@ async fn a_key_that_a_user_offers_is_delivered_only_if_it_is_that_login_s() {
     assert_eq!(world.dss.count_where(|call| call.path == "/auth/info"), 0);
 
     put_api_key(&world, &bobs);
-    world.until("it is refused again", |world| world.ready("alice") == "False/DssUserMismatch").await;
-    assert!(!world.value("alice", "dataiku-config.json").contains(&bobs));
+    world.at_once("it is refused again", |world| world.ready("alice") == "False/DssUserMismatch").await;
+    assert!(world.is_withdrawn("alice") && key(&world) == "WITHDRAWN", "and what there was is withdrawn");
+    assert!(world.value("alice", "dataiku-config.json").contains("WITHDRAWN"));
+    world.count_from_here();
+    world.pass(Duration::from_hours(3)).await;
+    assert_eq!((world.sts.count(), world.ready("alice").as_str()), (0, "False/DssUserMismatch"));
+    put_api_key(&world, &alices);
+    world.at_once("it is all back", |world| world.is_ready("alice") && key(world) == alices).await;
+    put_api_key(&world, &bobs);
+    world.at_once("it is refused again", |world| world.ready("alice") == "False/DssUserMismatch").await;
     world.api.edit("Secret", "scoring", "my-key", |secret| secret["metadata"]["labels"] = json!({}));
     world.until("it is taken back", |world| world.ready("alice") == "False/SecretNotOffered").await;
     assert!(world.is_withdrawn("alice"));
