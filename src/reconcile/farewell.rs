@@ -30,9 +30,8 @@ pub(super) fn going(context: &Context, config: &AwsConfig) -> Option<Arc<AwsConf
 pub(super) async fn farewell(context: &Context, config: &AwsConfig) -> Result<Duration, CallError> {
     delete_secret(context, config).await?;
     let now = context.clock.now();
-    // Who was not there all the time tries for as long as if it had just begun.
-    let since = |Time(since): &Time| now.duration_since((*since).max(context.started_at));
-    let given_up = config.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(at) > schedule::GIVE_UP);
+    let is_given_up = |Time(deleted): &Time| schedule::is_given_up(*deleted, context.started_at, now);
+    let given_up = config.metadata.deletion_timestamp.as_ref().is_some_and(is_given_up);
     let (mut free, mut trouble) = (vec![], None);
     for instance in key_places(config) {
         let exists = context.views.instances.get("", instance).is_some();
@@ -90,9 +89,8 @@ async fn delete_secret(context: &Context, config: &AwsConfig) -> Result<(), Call
 async fn left_behind(context: &Context, config: &AwsConfig, instance: &str, why: &str) {
     let label = super::dss::key_label(&context.cluster_name, config);
     let note = format!(
-        "API keys with the label \"{label}\" may be left in DssInstance \"{instance}\", which was tried for {}h: {why}; a DSS \
-         admin deletes them",
-        schedule::GIVE_UP.as_hours()
+        "API keys with the label \"{label}\" may be left in DssInstance \"{instance}\", where keyturn could not delete them in \
+         time: {why}; a DSS admin deletes them"
     );
     let news = News { warning: true, reason: Reason::DssUnreachable.to_string(), action: "Delete", note };
     news.log();

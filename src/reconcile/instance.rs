@@ -86,13 +86,13 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
     if !is_ours(context, &instance, has_finalizer, now) {
         return Ok(until(now, now.saturating_add(GLANCE).ok()));
     }
-    if let Some(Time(since)) = &instance.metadata.deletion_timestamp {
-        let waited = now.duration_since((*since).max(context.started_at));
+    if let Some(Time(deleted)) = &instance.metadata.deletion_timestamp {
+        let given_up = schedule::is_given_up(*deleted, context.started_at, now);
         if context.directory.dss(&name).is_none() && has_finalizer {
             // A process that has just started has to be able to delete the keys, too.
             let _ = reach(context, &instance).await?;
         }
-        return farewell(context, &instance, has_finalizer, has_keys(), waited).await;
+        return farewell(context, &instance, has_finalizer, has_keys(), given_up).await;
     }
     let reading = read(context, &instance, has_finalizer || has_keys()).await?;
     let now = context.clock.now();
@@ -304,11 +304,11 @@ async fn farewell(
     instance: &DssInstance,
     has_finalizer: bool,
     has_keys: bool,
-    waited: SignedDuration,
+    given_up: bool,
 ) -> Result<Duration, CallError> {
     let now = context.clock.now();
     if has_finalizer {
-        if has_keys && waited <= schedule::GIVE_UP {
+        if has_keys && !given_up {
             (context.wake)(&instance.name_any(), None);
             return Ok(until(now, now.saturating_add(GLANCE).ok()));
         }

@@ -21,10 +21,14 @@ const REPAIRS_AT_ONCE: i32 = 5;
 
 /// How long the API key that a rotation replaced still works: a DSS client keeps the key that it was built with.
 pub const KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(24);
-/// How long a config that is being deleted waits for its API keys to be deleted in DSS.
+/// How long a config that is being deleted waits for its API keys to be deleted in DSS, while one leader tries.
 pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(1);
 /// How long somebody who asks to be left alone is, at most: what they say may be a mistake.
 pub const LONGEST_WISH: SignedDuration = SignedDuration::from_mins(10);
+/// How long it waits at most, whoever leads.
+pub const GIVE_UP_AT_LAST: SignedDuration = SignedDuration::from_hours(24);
+/// How long even then a leader tries that has just begun.
+const A_TRY: SignedDuration = SignedDuration::from_mins(1);
 /// How long a Secret that is not ours is left alone before it is looked at again.
 pub const FOREIGN_TARGET: SignedDuration = SignedDuration::from_mins(5);
 /// How long a reconcile that waits for somebody to change something sleeps. Watches wake it sooner; this is for a lost event.
@@ -72,6 +76,14 @@ pub fn fast_delay(uid: &str, count: i32) -> SignedDuration {
 pub fn repair_delay(count: i32) -> SignedDuration {
     let beyond = count - REPAIRS_AT_ONCE;
     if beyond < 0 { SignedDuration::ZERO } else { SignedDuration::from_secs(doubled(REPAIR, beyond + 1)) }
+}
+
+/// Whether what was deleted at `deleted` is not waited for any longer by a leader that began at `started`: it has tried for an
+/// hour, or all leaders together had a day, and this one a minute of it.
+#[must_use]
+pub fn is_given_up(deleted: Timestamp, started: Timestamp, now: Timestamp) -> bool {
+    let tried = now.duration_since(deleted.max(started));
+    tried > GIVE_UP || (tried > A_TRY && now.duration_since(deleted) > GIVE_UP_AT_LAST)
 }
 
 /// A part of a length of time that is fixed for an object.
@@ -146,6 +158,19 @@ mod tests {
             (0..100).map(|n| fast_delay(&n.to_string(), 4).as_millis()).collect();
         assert!(waits.len() > 50 && waits.iter().all(|ms| (4_000..=8_000).contains(ms)), "{waits:?}");
         assert!(fast_delay("uid", 100).as_secs() <= 60);
+    }
+
+    #[test]
+    fn what_is_deleted_is_given_up_after_an_hour_of_one_leader_or_a_day_of_many() {
+        let minutes = SignedDuration::from_mins;
+        let given_up = |began: i64, now: i64| is_given_up(start(), start() + minutes(began), start() + minutes(now));
+        assert!(!given_up(-500, 60) && given_up(-500, 61), "it began long before");
+        assert!(!given_up(30, 90) && given_up(30, 91), "it began later");
+        assert!(
+            !given_up(24 * 60 - 50, 24 * 60) && given_up(24 * 60 - 50, 24 * 60 + 1),
+            "who led before does not matter"
+        );
+        assert!(!given_up(48 * 60, 48 * 60 + 1) && given_up(48 * 60, 48 * 60 + 2), "it tries itself first");
     }
 
     #[test]

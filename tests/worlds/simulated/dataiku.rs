@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod connections;
+mod given_up;
 mod in_between;
 mod instances;
 mod leftovers;
