@@ -74,9 +74,14 @@ pub fn allowed_login(
     })
 }
 
-/// Whether what was last read of users, by this process at `read_at` or by one before it, is younger than `maxStale`.
+/// Whether what was last read of users, by this process at `read_at` or by one before it, may be used: it is younger than
+/// `maxStale`, or nothing is known to be wrong with DSS (`fine`) and it is merely not time yet to read it again.
 #[must_use]
-pub fn is_fresh(instance: &DssInstance, read_at: Option<Timestamp>, now: Timestamp) -> bool {
+pub fn is_fresh(instance: &DssInstance, read_at: Option<Timestamp>, fine: bool, now: Timestamp) -> bool {
+    let refresh = instance.spec.refresh.length().unwrap_or_default();
+    if fine && read_at.is_some_and(|at| now.duration_since(at) <= refresh + refresh) {
+        return true;
+    }
     let told = instance.status.as_ref().and_then(|status| status.users_read_at.as_ref()).map(|Time(at)| *at);
     // A length that cannot be read, which the schema refuses, is none.
     let most = instance.spec.max_stale.length().unwrap_or_default();

@@ -91,16 +91,9 @@ fn seen_dss(
         _ => None,
     };
     let user = login.as_deref().map_or(SeenUser::Unread, |login| context.directory.user(named, login));
-    Some(SeenDss {
-        fresh: instance
-            .as_ref()
-            .is_some_and(|instance| is_fresh(instance, context.directory.users_read_at(named), now)),
-        trouble: context.directory.trouble(named),
-        instances_seen: views.instances.has_shown_any(),
-        instance,
-        login,
-        user,
-    })
+    let (read_at, trouble) = (context.directory.users_read_at(named), context.directory.trouble(named));
+    let fresh = instance.as_ref().is_some_and(|instance| is_fresh(instance, read_at, trouble.is_none(), now));
+    Some(SeenDss { fresh, trouble, instances_seen: views.instances.has_shown_any(), instance, login, user })
 }
 
 /// Where the finalizers say that there may be keys.

@@ -156,11 +156,21 @@ fn what_was_read_last_is_remembered_for_the_same_question_only() {
 fn what_was_read_is_fresh_for_max_stale_across_processes() {
     let at = |hour: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hour);
     let mut told = DssInstance::clone(&instance(|spec| spec["maxStale"] = json!("2h")));
+    let is_fresh = |told: &DssInstance, read_at, now| is_fresh(told, read_at, false, now);
     assert!(!is_fresh(&told, None, at(0)), "nothing was ever read");
     assert!(is_fresh(&told, Some(at(0)), at(2)) && !is_fresh(&told, Some(at(0)), at(3)));
     told.status.get_or_insert_default().users_read_at = Some(Time(at(5)));
     assert!(is_fresh(&told, None, at(7)), "by a process before");
     assert!(is_fresh(&told, Some(at(6)), at(8)) && !is_fresh(&told, Some(at(0)), at(8)));
+}
+
+#[test]
+fn what_is_read_seldom_is_fresh_until_the_next_reading_is_missed_or_fails() {
+    let at = |hour: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hour);
+    let seldom = instance(|spec| (spec["refresh"], spec["maxStale"]) = (json!("12h"), json!("1h")));
+    assert!(is_fresh(&seldom, Some(at(0)), true, at(13)) && !is_fresh(&seldom, Some(at(0)), true, at(25)));
+    assert!(!is_fresh(&seldom, Some(at(0)), false, at(2)), "DSS is down");
+    assert!(!is_fresh(&seldom, None, true, at(2)), "this process has not read it yet");
 }
 
 #[test]

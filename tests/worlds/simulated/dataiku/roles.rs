@@ -135,6 +135,25 @@ async fn a_login_that_is_renamed_deleted_or_disabled_withdraws() {
     assert!(world.is_ready("bob"));
 }
 
+/// `maxStale` is about a DSS that cannot be read. One that is read seldom, because `refresh` says so, is no such.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_is_longer_than_max_stale_holds_nothing_back_while_dss_is_there() {
+    let mut world = world();
+    let seldom = |spec: &mut keyturn::api::DssInstanceSpec| {
+        (spec.refresh, spec.max_stale) = ("12h".parse().unwrap(), "1h".parse().unwrap());
+    };
+    world.apply(&instance("design", URL, seldom));
+    world.start();
+    world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    world.pass(Duration::from_hours(11)).await;
+    assert!(world.is_ready("alice") && world.holds_a_valid_session("alice"));
+
+    world.dss.always(Behaviour::Maintenance);
+    world.pass(Duration::from_hours(3)).await;
+    assert_eq!(world.ready("alice"), "False/DssUnreachable", "what was read is older than maxStale");
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_dss_is_down_the_last_role_is_renewed_for_max_stale() {
     let mut world = world_with(&[("alice", from(FROM_PROPERTY))]).await;
