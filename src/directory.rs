@@ -3,11 +3,14 @@
 //! One listing of users and one of API keys serve everybody until the next. What is created or deleted in between is
 //! entered here at once, so that no listing that began before makes it undone.
 
-use crate::dss::{Dss, DssError, InvalidTls, Kind, PersonalKey, Scheme, Tls, User, Wire};
+mod keys;
+
+use self::keys::Keys;
+use crate::dss::{Dss, DssError, InvalidTls, Kind, Scheme, Tls, User, Wire};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -28,20 +31,10 @@ pub struct Directory {
 struct Known {
     reach: Option<Reach>,
     users: Option<Users>,
-    /// By label and ID: each config looks for those with its own label.
-    keys: Option<BTreeMap<(String, String), PersonalKey>>,
-    /// Held while the keys are listed, so that who asks at the same time waits for the same listing.
-    listing: Arc<tokio::sync::Mutex<()>>,
+    keys: Keys,
     /// Held while somebody writes the instance for all who use it. Nobody waits for DSS with it.
     writing: Arc<tokio::sync::Mutex<()>>,
     turns: Turns,
-    /// Something else was learnt of keys, and only one of those whom it concerns knows.
-    untold: bool,
-    /// What came and went since the last listing of keys began.
-    since: Vec<Change>,
-    /// The labels of keys that were entered one by one, by their IDs, as long as DSS lists them. By its ID a key is ours
-    /// still when somebody has labelled it otherwise.
-    entered: HashMap<String, String>,
     trouble: Option<DssError>,
 }
 
@@ -62,25 +55,6 @@ impl Default for Turns {
 pub struct Turn {
     _of_one: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
-}
-
-/// A key that came, or went.
-enum Change {
-    Created(PersonalKey),
-    Deleted(PersonalKey),
-}
-
-impl Change {
-    fn enter(&self, keys: &mut BTreeMap<(String, String), PersonalKey>) {
-        match self {
-            Self::Created(key) => drop(keys.insert(place_of(key), key.clone())),
-            Self::Deleted(key) => drop(keys.remove(&place_of(key))),
-        }
-    }
-}
-
-fn place_of(key: &PersonalKey) -> (String, String) {
-    (key.label.clone(), key.id.clone())
 }
 
 /// How a DSS is spoken to, and what that was made from.
@@ -283,127 +257,10 @@ impl Directory {
         self.lock().get(instance)?.trouble.clone()
     }
 
-    // ---- personal API keys that are ours ----
-
-    /// A listing of keys begins: what comes and goes from here on counts more than what it will show.
-    fn listing_keys(&self, instance: &str) {
-        self.lock().entry(instance.to_owned()).or_default().since.clear();
-    }
-
-    /// Learns a listing of the keys that are ours. Returns whether something else is known now.
-    fn learn_keys(&self, instance: &str, keys: Vec<PersonalKey>) -> bool {
-        let mut instances = self.lock();
-        let known = instances.entry(instance.to_owned()).or_default();
-        let mut keys = keys.into_iter().map(|key| (place_of(&key), key)).collect();
-        for change in known.since.drain(..) {
-            change.enter(&mut keys);
-        }
-        known.entered.retain(|id, label| keys.contains_key(&(label.clone(), id.clone())));
-        let changed = known.keys.as_ref() != Some(&keys);
-        known.keys = Some(keys);
-        changed
-    }
-
-    /// Enters a key that was just created, or that DSS said is there though no listing showed it under its label.
-    pub fn created(&self, instance: &str, key: PersonalKey) {
-        self.note(instance, Change::Created(key));
-    }
-
-    /// Forgets which keys there are: there may be one more.
-    pub fn unsure_of_keys(&self, instance: &str) {
-        if let Some(known) = self.lock().get_mut(instance) {
-            known.keys = None;
-        }
-    }
-
-    /// Strikes out a key that was just deleted.
-    pub fn deleted(&self, instance: &str, key: PersonalKey) {
-        self.note(instance, Change::Deleted(key));
-    }
-
-    /// The keys with this label, from the last listing or, if there is none, from one that is made now. Many who ask at
-    /// once wait for the same listing. Only keys whose label begins with `prefix` are kept.
-    ///
-    /// # Errors
-    /// If DSS does not list them.
-    pub async fn keys_or_list(
-        &self,
-        instance: &str,
-        dss: &Dss,
-        prefix: &str,
-        label: &str,
-    ) -> Result<Vec<PersonalKey>, DssError> {
-        let alone = self.listing(instance);
-        let _alone = alone.lock().await;
-        if let Some(keys) = self.keys(instance, label) {
-            return Ok(keys);
-        }
-        if self.list_keys(instance, dss, prefix).await? {
-            // Whom else that concerns is told with the next listing of all.
-            self.lock().entry(instance.to_owned()).or_default().untold = true;
-        }
-        Ok(self.keys(instance, label).unwrap_or_default())
-    }
-
-    /// Lists the keys that are ours, whatever is known of them. Returns whether something else is known now.
-    ///
-    /// # Errors
-    /// If DSS does not list them.
-    pub async fn list_keys_anew(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
-        let alone = self.listing(instance);
-        let _alone = alone.lock().await;
-        let changed = self.list_keys(instance, dss, prefix).await?;
-        let untold = self.lock().get_mut(instance).is_some_and(|known| std::mem::take(&mut known.untold));
-        Ok(changed || untold)
-    }
-
     /// Held by whoever writes the instance for all who use it.
     #[must_use]
     pub fn writing(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
         self.lock().entry(instance.to_owned()).or_default().writing.clone()
-    }
-
-    fn listing(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
-        self.lock().entry(instance.to_owned()).or_default().listing.clone()
-    }
-
-    async fn list_keys(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
-        self.listing_keys(instance);
-        let keys = dss.personal_keys().await?;
-        let keys = self.under_our_labels(instance, keys).filter(|key| key.label.starts_with(prefix)).collect();
-        Ok(self.learn_keys(instance, keys))
-    }
-
-    fn under_our_labels(&self, instance: &str, keys: Vec<PersonalKey>) -> impl Iterator<Item = PersonalKey> {
-        let entered = self.lock().get(instance).map(|known| known.entered.clone()).unwrap_or_default();
-        keys.into_iter().map(move |key| match entered.get(&key.id) {
-            Some(label) => PersonalKey { label: label.clone(), ..key },
-            None => key,
-        })
-    }
-
-    fn note(&self, instance: &str, change: Change) {
-        let mut instances = self.lock();
-        let known = instances.entry(instance.to_owned()).or_default();
-        if let Some(keys) = known.keys.as_mut() {
-            change.enter(keys);
-        }
-        match &change {
-            Change::Created(key) => drop(known.entered.insert(key.id.clone(), key.label.clone())),
-            Change::Deleted(key) => drop(known.entered.remove(&key.id)),
-        }
-        known.since.push(change);
-    }
-
-    /// The keys with this label; `None` if the keys have not been listed since the process started.
-    #[must_use]
-    pub fn keys(&self, instance: &str, label: &str) -> Option<Vec<PersonalKey>> {
-        let instances = self.lock();
-        let keys = instances.get(instance)?.keys.as_ref()?;
-        let from = (label.to_owned(), String::new());
-        let with_label = keys.range(from..).take_while(|((its, _), _)| its == label);
-        let keys = with_label.map(|(_, key)| key.clone()).collect();
-        Some(keys)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
@@ -412,73 +269,4 @@ impl Directory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn directory() -> Directory {
-        Directory::new(Arc::new(|_| Err(InvalidTls::CaBundle)))
-    }
-
-    fn user(login: &str, role: Option<&str>) -> User {
-        let properties = role.map(|role| [("role".to_owned(), role.to_owned())].into());
-        User { login: login.to_owned(), enabled: true, admin_properties: properties }
-    }
-
-    fn names(changed: &BTreeSet<String>) -> Vec<&str> {
-        changed.iter().map(String::as_str).collect()
-    }
-
-    #[test]
-    fn a_listing_tells_whom_something_changed_for() {
-        let known = directory();
-        let at = Timestamp::UNIX_EPOCH;
-        let listing = |role| vec![user("alice", Some(role)), user("bob", Some("b"))];
-        assert_eq!(names(&known.learn_users("d", at, listing("a"))), ["alice", "bob"], "the first is all new");
-        assert_eq!(names(&known.learn_users("d", at, listing("a"))), [""; 0]);
-        assert_eq!(names(&known.learn_users("d", at, listing("other"))), ["alice"]);
-        assert_eq!(names(&known.learn_users("d", at, vec![user("bob", Some("b"))])), ["alice"], "who is missing now");
-    }
-
-    #[test]
-    fn who_is_missing_is_asked_for_once_by_name() {
-        let known = directory();
-        assert_eq!(known.user("d", "alice"), SeenUser::Unread);
-        let list = |users| known.learn_users("d", Timestamp::UNIX_EPOCH, users);
-        list(vec![user("bob", None)]);
-        assert_eq!(known.user("d", "alice"), SeenUser::Unlisted);
-        assert_eq!(known.user("d", "bob"), SeenUser::Unlisted, "a listing without properties does not show enough");
-
-        known.learn_user("d", "alice", Timestamp::UNIX_EPOCH, None);
-        known.learn_user("d", "bob", Timestamp::UNIX_EPOCH, Some(user("bob", Some("b"))));
-        assert_eq!(known.user("d", "alice"), SeenUser::Missing);
-        assert!(matches!(known.user("d", "bob"), SeenUser::There(_)));
-
-        list(vec![]);
-        assert_eq!(known.user("d", "alice"), SeenUser::Missing, "once is enough");
-        let later = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(61);
-        assert_eq!(names(&known.learn_users("d", later, vec![user("bob", None)])), ["bob"], "it shows too little");
-        assert_eq!(known.user("d", "alice"), SeenUser::Unlisted, "for an hour");
-        assert_eq!(known.user("d", "bob"), SeenUser::Unlisted, "who was there may have gone");
-        list(vec![user("alice", Some("a"))]);
-        assert!(matches!(known.user("d", "alice"), SeenUser::There(_)), "a listing shows who has come");
-        list(vec![]);
-        assert_eq!(known.user("d", "alice"), SeenUser::Unlisted);
-    }
-
-    #[test]
-    fn keys_are_known_as_they_come_and_go() {
-        let known = directory();
-        let key = |id: &str, label: &str| PersonalKey { id: id.into(), user: "alice".into(), label: label.into() };
-        known.listing_keys("d");
-        known.created("d", key("0", "ours"));
-        assert_eq!(known.keys("d", "ours"), None, "not listed yet: there may be others");
-        assert!(known.learn_keys("d", vec![key("1", "ours")]), "the listing began before");
-        assert_eq!(known.keys("d", "ours").unwrap().len(), 2);
-        assert!(!known.learn_keys("d", vec![key("1", "ours"), key("0", "ours")]));
-        known.listing_keys("d");
-        known.learn_keys("d", vec![key("1", "ours"), key("2", "theirs")]);
-        known.created("d", key("3", "ours"));
-        known.deleted("d", key("1", "ours"));
-        assert_eq!(known.keys("d", "ours"), Some(vec![key("3", "ours")]));
-    }
-}
+mod tests;
