@@ -18,9 +18,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// What the Secret says of itself, unless somebody edited it: then its word counts for nothing.
 pub(super) fn current_record(seen: &Observed, done: &Done) -> Option<Record> {
-    match (&done.written, &seen.target) {
-        (Some(written), _) => Some(written.record.clone()),
-        (None, Target::Ours(ours)) if !ours.is_edited() => ours.record.clone(),
+    match &done.written {
+        Some(written) => Some(written.record.clone()),
+        None => former_record(seen).cloned(),
+    }
+}
+
+/// The same before the attempt.
+pub(super) fn former_record(seen: &Observed) -> Option<&Record> {
+    match &seen.target {
+        Target::Ours(ours) if !ours.is_edited() => ours.record.as_ref(),
         _ => None,
     }
 }

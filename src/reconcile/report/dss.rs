@@ -1,6 +1,6 @@
 //! What status says of DSS: as whom, what the role stood for, and which API keys there are.
 
-use super::Done;
+use super::{Done, attempt::former_record};
 use crate::{
     api::{AskedRole, DssKey, DssStatus, ResolvedRole},
     clock::whole_seconds,
@@ -65,23 +65,31 @@ fn keys(
     let personal = |ask: &&DssAsk| matches!(ask.api_key, KeyAsk::Personal { .. });
     let ask = ask.filter(personal);
     let current = record.filter(|record| ask.is_some_and(|ask| ask.is_whose(&record.api_key)));
-    let current = current.map(|record| DssKey {
+    let entry = |record: &Record| DssKey {
         instance: ask.map(|ask| ask.instance.clone()).unwrap_or_default(),
         id: record.api_key.key.clone(),
         login: ask.map(|ask| ask.login.clone()).unwrap_or_default(),
         delete_at: None,
-    });
+    };
+    let current = current.map(entry);
     let is = |key: &DssKey, instance: &str, id: &str| key.instance == instance && key.id == id;
     let is_current = |key: &DssKey| current.as_ref().is_some_and(|current| is(key, &current.instance, &current.id));
     // Only DSS's own word at its deletion strikes a key out: a list may be shorter than the truth.
     let deleted = |key: &DssKey| done.deleted.iter().any(|deleted| is(key, &deleted.instance, &deleted.id));
     let gone = |key: &DssKey| deleted(key) || seen.key_places.is_empty();
-    let others = before.keys.iter().filter(|key| !is_current(key) && !gone(key)).map(|key| {
+    // One that was delivered before we were killed may be in no status. The Secret says which, until another takes its place.
+    let taken_out = former_record(seen).filter(|_| done.written.is_some() && current.is_some());
+    let taken_out = taken_out.filter(|record| record.withdrawn.is_none() && !record.api_key.key.is_empty());
+    let taken_out = taken_out.filter(|record| ask.is_some_and(|ask| ask.is_whose(&record.api_key))).map(entry);
+    let is_noted = |key: &DssKey| before.keys.iter().any(|noted| is(noted, &key.instance, &key.id));
+    let unnoted = taken_out.filter(|key| !is_noted(key) && !is_current(key) && !deleted(key)).into_iter();
+    let noted = before.keys.iter().filter(|key| !gone(key)).cloned();
+    let others = unnoted.chain(noted.filter(|key| !is_current(key))).map(|key| {
         let replaced = ask.is_some_and(|ask| ask.login == key.login && ask.instance == key.instance);
         let wait = if replaced { schedule::KEY_OVERLAP } else { jiff::SignedDuration::ZERO };
         let at = || Time(whole_seconds(now.saturating_add(wait).unwrap_or(now)));
         let delete_at = if unknown { key.delete_at.clone() } else { Some(key.delete_at.clone().unwrap_or_else(at)) };
-        DssKey { delete_at, ..key.clone() }
+        DssKey { delete_at, ..key }
     });
     let others: Vec<DssKey> = others.collect();
     current.into_iter().chain(others).take(16).collect()

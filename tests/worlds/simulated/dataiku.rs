@@ -9,6 +9,7 @@ mod leftovers;
 mod listings;
 mod moves;
 mod roles;
+mod rotations;
 mod slow;
 mod whose;
 
