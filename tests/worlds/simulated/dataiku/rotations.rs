@@ -1,6 +1,9 @@
 //! A rotated key has its day, wherever the operator is killed, and then it goes.
 
-use super::*;
+use super::{
+    leftovers::{kill_at, others},
+    *,
+};
 use crate::{
     doubles::{apiserver::Fault, rules::Times},
     fixtures::personal_key,
@@ -55,5 +58,99 @@ async fn a_key_that_was_delivered_and_not_noted_in_status_has_its_day_when_it_is
         let left: Vec<String> = world.dss.personal_keys().into_iter().map(|personal| personal.key).collect();
         assert_eq!(left, [key(&world)]);
         world.kill().await;
+    }
+}
+
+fn assert_there(world: &World, expected: &[&[String]], case: &str) {
+    let mut there: Vec<String> = world.dss.personal_keys().into_iter().map(|personal| personal.key).collect();
+    let mut expected = expected.concat();
+    there.sort();
+    expected.sort();
+    assert_eq!(there, expected, "{case}\n{}", world.picture());
+}
+
+/// Rotates alice's key again and again, killed somewhere else each time. The keys that were delivered, the first one first.
+async fn rotated_and_killed_everywhere(world: &mut World, after: bool, others: &[String]) -> Vec<String> {
+    let mut delivered = vec![key(world)];
+    let mut cases = 0;
+    for at_call in [true, false] {
+        for k in 1..20 {
+            let case = format!("killed at {k}, call: {at_call}, after: {after}");
+            let former = key(world);
+            rotate(world, &case);
+            let reached = kill_at(world, at_call, k, after).await;
+            world.until(&case, |world| key(world) != former && world.is_ready("alice")).await;
+            world.pass(REFRESH * 2).await;
+            delivered.push(key(world));
+            assert_there(world, &[&delivered, others], &case);
+            let left = days_of(world, &former, world.now()).expect("status says when it goes");
+            assert!(SignedDuration::from_hours(23) < left, "{case}: {left}");
+            if !reached {
+                break;
+            }
+            cases += 1;
+        }
+    }
+    assert!(cases >= 4, "{cases}");
+    delivered
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_write_or_call_of_a_rotation_or_of_its_end_each_former_key_has_its_day_and_goes() {
+    for after in [false, true] {
+        let mut world = world_with(&[("alice", Box::new(personal_key))]).await;
+        let others = others(&world);
+        let mut delivered = rotated_and_killed_everywhere(&mut world, after, &others).await;
+        let mut reached = [0, 0];
+        for n in 1.. {
+            let [former, _, ..] = &delivered[..] else { break };
+            let left = days_of(&world, former, world.now()).expect("status says when it goes");
+            world.pass(Duration::try_from(left - SignedDuration::from_millis(100)).unwrap()).await;
+            let at_call = n % 2 == 1;
+            let case = format!("killed at {n} of the ends, call: {at_call}, after: {after}");
+            assert_there(&world, &[&delivered, &others], &case);
+            // One call and one write are a key's end; what comes second, if anything, is killed as well.
+            let k = if n % 4 < 3 { 1 } else { 2 };
+            reached[usize::from(at_call)] += usize::from(kill_at(&mut world, at_call, k, after).await);
+            world.pass(Duration::from_mins(2)).await;
+            delivered.remove(0);
+            assert_there(&world, &[&delivered, &others], &case);
+            let told = world.status("alice").dss.unwrap().keys.len();
+            assert_eq!(told, delivered.len(), "{case}: status names those that are there");
+        }
+        assert!(reached.iter().all(|&reached| reached >= 2), "{reached:?}");
+        assert_there(&world, &[&[key(&world)], &others], "at the end");
+        world.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_write_or_call_of_a_withdrawal_it_leaves_no_key_and_touches_nobody_else_s() {
+    for after in [false, true] {
+        let mut cases = 0;
+        for at_call in [false, true] {
+            for k in 1..20 {
+                let mut world = world_with(&[("alice", Box::new(personal_key))]).await;
+                let (others, former) = (others(&world), key(&world));
+                rotate(&world, "2");
+                world.until("it is rotated", |world| key(world) != former && world.is_ready("alice")).await;
+                world.settle().await;
+                assert_there(&world, &[&[former, key(&world)], &others], "there are two keys to delete");
+                world.change("alice", |spec| spec.suspend = true);
+                let reached = kill_at(&mut world, at_call, k, after).await;
+                let case = format!("killed at {k}, call: {at_call}, after: {after}");
+                world.until(&case, |world| world.is_withdrawn("alice")).await;
+                world.pass(REFRESH * 2).await;
+                assert_there(&world, &[&others], &case);
+                assert!(world.status("alice").dss.is_none(), "{case}");
+                assert!(world.config("alice").unwrap().metadata.finalizers.unwrap_or_default().is_empty(), "{case}");
+                world.kill().await;
+                if !reached {
+                    break;
+                }
+                cases += 1;
+            }
+        }
+        assert!(cases >= 5, "{cases}");
     }
 }
