@@ -167,6 +167,18 @@ impl Dss {
         }
     }
 
+    /// Deletes a personal API key as its owner: `DELETE /personal-api-keys/{id}`, by which users delete their own. One that is
+    /// gone already is no error.
+    ///
+    /// # Errors
+    /// If the call fails, and if the key is somebody else's.
+    pub async fn delete_own_key(&self, id: &str, owner: &str) -> Result<(), DssError> {
+        match self.as_user(owner).call(Method::DELETE, &["personal-api-keys", id]).done().await {
+            Err(gone) if gone.kind == Kind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
     fn call(&self, method: Method, path: &[&str]) -> Call<'_> {
         Call::new(self, method, path)
     }

@@ -94,9 +94,15 @@ async fn created_or_found(
     if let Some(held) = former.filter(|held| ask.is_answered_by(&held.record, None)) {
         match proven(context, ask, &held.key).await {
             Ok(()) => {
-                let label = key_label(&context.cluster_name, &seen.config);
-                let entry = PersonalKey { id: held.record.key.clone(), user: ask.login.clone(), label };
-                context.directory.created(&ask.instance, entry);
+                // The key is this login's. Its ID stands in the Secret, which others can write: DSS has to say so, too, before
+                // it is one to delete.
+                let (id, login) = (&held.record.key, &ask.login);
+                let is_theirs = |key: &PersonalKey| key.id == *id && key.user == *login;
+                if dss.personal_keys().await.is_ok_and(|keys| keys.iter().any(is_theirs)) {
+                    let label = key_label(&context.cluster_name, &seen.config);
+                    let entry = PersonalKey { id: id.clone(), user: login.clone(), label };
+                    context.directory.created(&ask.instance, entry);
+                }
                 return Done { api_key: Some(held.clone()), ..Done::default() };
             }
             // DSS does not know it: nobody can do anything with it any more.

@@ -68,26 +68,46 @@ pub(in crate::reconcile) async fn delete_keys(
         return Ok(());
     };
     let prefix = key_label_prefix(&context.cluster_name);
-    let mut keys: Vec<PersonalKey> = context.directory.keys_or_list(&place.instance, dss, &prefix, &label).await?;
-    // A list may be shorter than the truth. What status names, which only we write, is ours as well: in that instance.
+    let keys: Vec<PersonalKey> = context.directory.keys_or_list(&place.instance, dss, &prefix, &label).await?;
+    // A list may be shorter than the truth, and somebody may have labelled a key otherwise: status names it still.
     let told = config.status.iter().filter_map(|status| status.dss.as_ref()).flat_map(|dss| &dss.keys);
-    for told in told.filter(|key| key.instance == place.instance) {
-        if !keys.iter().any(|key| key.id == told.id) {
-            keys.push(PersonalKey { id: told.id.clone(), user: told.login.clone(), label: label.clone() });
-        }
-    }
-    for key in keys.into_iter().filter(|key| !stay.contains(&key.id)) {
+    let told: Vec<PersonalKey> = told
+        .filter(|told| told.instance == place.instance && !keys.iter().any(|key| key.id == told.id))
+        .map(|told| PersonalKey { id: told.id.clone(), user: told.login.clone(), label: label.clone() })
+        .collect();
+    let goes = |key: &PersonalKey| !stay.contains(&key.id);
+    for key in keys.into_iter().filter(goes) {
         dss.delete_personal_key(&key.id, &key.user).await?;
-        tracing::info!(
-            instance = place.instance,
-            login = key.user,
-            id = key.id,
-            "a personal API key was deleted in DSS"
-        );
-        deleted.push(DeletedKey { instance: place.instance.clone(), id: key.id.clone() });
-        context.directory.deleted(&place.instance, key);
+        is_deleted(context, place, key, deleted);
+    }
+    let told: Vec<PersonalKey> = told.into_iter().filter(goes).collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    // The ID in status may come from the Secret, which others can write: as an admin only that is deleted which DSS says to be
+    // this login's, and as that login what DSS does not show.
+    let there = dss.personal_keys().await?;
+    for key in told {
+        match there.iter().find(|there| there.id == key.id) {
+            Some(there) if there.user == key.user => dss.delete_personal_key(&key.id, &key.user).await?,
+            Some(_) => tracing::warn!(
+                instance = place.instance,
+                login = key.user,
+                id = key.id,
+                "this API key is not of this login, though the Secret or status said so: it is left alone"
+            ),
+            None => dss.delete_own_key(&key.id, &key.user).await?,
+        }
+        is_deleted(context, place, key, deleted);
     }
     Ok(())
+}
+
+fn is_deleted(context: &Context, place: &Tidy, key: PersonalKey, deleted: &mut Vec<DeletedKey>) {
+    let instance = &place.instance;
+    tracing::info!(instance, login = key.user, id = key.id, "a personal API key is no longer in use");
+    deleted.push(DeletedKey { instance: instance.clone(), id: key.id.clone() });
+    context.directory.deleted(instance, key);
 }
 
 /// The finalizers of a config without those for these instances.

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod connections;
+mod forged;
 mod given_up;
 mod in_between;
 mod instances;
