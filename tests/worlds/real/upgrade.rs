@@ -1,12 +1,12 @@
 //! Upgrades: the definitions change and every object stays as it was.
 
 use super::{
-    ground::{Ground, eventually, run},
+    ground::{Ground, run, within},
     install::Install,
 };
 use kube::{ResourceExt as _, api::ListParams};
 use serde_json::json;
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 /// The chart with other definitions, in a folder that goes with its value.
 fn chart_with_former_definitions() -> tempfile::TempDir {
@@ -90,7 +90,8 @@ async fn an_upgrade_of_the_definitions_keeps_every_object_and_is_no_reason_to_is
     helm.args(["--set", "clusterName=x,aws.region=eu-west-1,fullnameOverride=definitions,crds.keep=false"]);
     run(&mut helm);
     run(ground.helm().args(["uninstall", "definitions", "--namespace", "definitions"]));
-    eventually("the Secret went with its AwsConfig", async || {
+    // The garbage collector learns every 30 s which kinds there are, and asks after an owner of a kind that is gone ever more rarely.
+    within(Duration::from_secs(200), "the Secret went with its AwsConfig", async || {
         if install.secret("alice").await.is_none() { Ok(()) } else { Err("it is there") }
     })
     .await;
