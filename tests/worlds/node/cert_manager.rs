@@ -19,7 +19,7 @@ async fn pods_are_injected_with_cert_manager_s_certificate_with_its_next_one_and
     let release = Release::with_sessions_of(3_600, &[]).await;
     definitions(&release);
 
-    set(&release, "webhook.certificate.source=CertManager");
+    release.install.set("webhook.certificate.source=CertManager");
     let first = Certified::now(&release).await;
     first.is_published(&release).await;
     first.is_in_the_secret(&release).await;
@@ -37,14 +37,14 @@ async fn pods_are_injected_with_cert_manager_s_certificate_with_its_next_one_and
     release.until_pods_are_injected().await;
 
     // The leader is of the former revision until the rollout has ended, and keeps no certificate.
-    set(&release, "webhook.certificate.source=Generated");
+    release.install.set("webhook.certificate.source=Generated");
     release.until_available().await;
     release.until_pods_are_injected().await;
 
-    set(&release, "webhook.enabled=false");
+    release.install.set("webhook.enabled=false");
     release.until_available().await;
     assert!(!release.probe().contains("AWS_CONFIG_FILE"));
-    set(&release, "webhook.enabled=true");
+    release.install.set("webhook.enabled=true");
     release.until_available().await;
     release.until_pods_are_injected().await;
 }
@@ -66,12 +66,6 @@ fn definitions(release: &Release) {
         let mut wait = release.install.ground.kubectl();
         run(wait.args(["wait", "--for=condition=Established", &format!("crd/{plural}.cert-manager.io")]));
     }
-}
-
-fn set(release: &Release, value: &str) {
-    let mut helm = release.install.ground.helm();
-    helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &release.install.system, "--reuse-values"]);
-    tokio::task::block_in_place(|| run(helm.args(["--set", value])));
 }
 
 /// A certificate that signed itself, as cert-manager makes it with an issuer of the kind `SelfSigned`.

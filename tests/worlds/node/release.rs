@@ -117,8 +117,7 @@ impl Release {
 
     /// Replaces every pod of the operator by an upgrade, and comes back when the last one is available.
     pub fn upgrade(&self) -> JoinHandle<()> {
-        let mut helm = self.install.ground.helm();
-        helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &self.install.system, "--reuse-values"]);
+        let mut helm = self.install.upgrade();
         helm.args(["--set", "podAnnotations.revision=two", "--wait=watcher"]);
         tokio::task::spawn_blocking(move || drop(run(&mut helm)))
     }

@@ -225,10 +225,20 @@ impl<'a> Install<'a> {
 
     /// An admin gives the right to restart workloads of the users' namespace, by the chart.
     pub fn may_restart(&self) {
+        self.set(&format!("restart.namespaces={{{}}}", self.namespace));
+    }
+
+    /// Gives the release another value.
+    pub fn set(&self, value: &str) {
+        let mut helm = self.upgrade();
+        tokio::task::block_in_place(|| run(helm.args(["--set", value])));
+    }
+
+    /// A `helm upgrade` of the release with the values that it has; more are to follow.
+    pub fn upgrade(&self) -> Command {
         let mut helm = self.ground.helm();
         helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &self.system, "--reuse-values"]);
-        helm.args(["--set", &format!("restart.namespaces={{{}}}", self.namespace)]);
-        tokio::task::block_in_place(|| run(&mut helm));
+        helm
     }
 
     pub fn configs(&self) -> Api<AwsConfig> {

@@ -128,8 +128,7 @@ impl<'a> People<'a> {
 
     /// The command that changes the chart's `personPolicy`.
     pub fn upgrade(&self, values: &Value) -> Command {
-        let mut helm = self.install.ground.helm();
-        helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &self.install.system, "--reuse-values"]);
+        let mut helm = self.install.upgrade();
         helm.args(["--set-json", &format!("personPolicy={values}")]);
         helm
     }
