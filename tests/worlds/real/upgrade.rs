@@ -1,10 +1,13 @@
 //! Upgrades: the definitions change and every object stays as it was.
 
 use super::{
-    ground::{Ground, run, within},
+    ground::{Ground, eventually, run, within},
     install::Install,
 };
-use kube::{ResourceExt as _, api::ListParams};
+use kube::{
+    ResourceExt as _,
+    api::{DeleteParams, ListParams},
+};
 use serde_json::json;
 use std::{fs, path::Path, time::Duration};
 
@@ -85,14 +88,28 @@ async fn an_upgrade_of_the_definitions_keeps_every_object_and_is_no_reason_to_is
     assert!(operator.stop().await.success());
 
     // crds.keep=false: all of it goes.
+    until_the_garbage_collector_watches(&install).await;
     let mut helm = ground.helm();
     helm.args(["install", "definitions", "charts/keyturn", "--namespace", "definitions", "--take-ownership"]);
     helm.args(["--set", "clusterName=x,aws.region=eu-west-1,fullnameOverride=definitions,crds.keep=false"]);
     run(&mut helm);
     run(ground.helm().args(["uninstall", "definitions", "--namespace", "definitions"]));
-    // The garbage collector learns every 30 s which kinds there are, and asks after an owner of a kind that is gone ever more rarely.
-    within(Duration::from_secs(200), "the Secret went with its AwsConfig", async || {
+    eventually("the Secret went with its AwsConfig", async || {
         if install.secret("alice").await.is_none() { Ok(()) } else { Err("it is there") }
+    })
+    .await;
+}
+
+/// A definition may go before the garbage collector, which asks every 30 s which kinds there are, has learnt of it. Then it
+/// never sees the objects go, and leaves what they owned. Only definitions of a test are that young. It is what ends a
+/// deletion in the foreground, and it does that for objects that it watches.
+async fn until_the_garbage_collector_watches(install: &Install<'_>) {
+    install.configs().delete("witness", &DeleteParams::foreground()).await.unwrap();
+    within(Duration::from_secs(100), "the garbage collector watches AwsConfigs", async || {
+        match install.configs().get_opt("witness").await.unwrap() {
+            None => Ok(()),
+            Some(left) => Err(format!("\"witness\" waits for {:?}", left.finalizers())),
+        }
     })
     .await;
 }
