@@ -48,7 +48,7 @@ pub use reason::Reason;
 pub use restart::{RESTARTED_AT, Restart, WorkloadKind};
 pub use role_arn::{InvalidRoleArn, RoleArn};
 pub use role_template::{NoRole, RoleTemplate, Variable, role_named};
-pub use secret_key::{Present, SECRET_KEYS, SecretKey};
+pub use secret_key::{Field, Present, SECRET_KEYS, SecretKey};
 pub use session::{Scope, Session, TagValue};
 pub use subject::Subject;
 pub use target::{Format, Target, TargetValue};

@@ -199,7 +199,7 @@ fn secret() -> String {
             Present::Session => "for a session; while withdrawn, always".to_owned(),
             Present::WithApiKey => "with `spec.dss.apiKey: Personal` or `spec.dss.apiKeySecretRef`".to_owned(),
             Present::WithCaBundle => "with `caBundle` of the DssInstance".to_owned(),
-            Present::IfSet(field) => format!("if {} is set", code(&format!("spec.{field}"))),
+            Present::IfSet(field) => format!("if {} is set", code(&format!("spec.{}", field.path()))),
         };
         [format.to_owned(), code(key.name), cell(key.holds), present]
     });

@@ -1,6 +1,6 @@
 //! The keys of the Secret's data. What is written is in the room `secret`, whose tests hold this list to it.
 
-use super::Format;
+use super::{AwsConfigSpec, DssClient, Format};
 
 /// A key of the Secret's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +23,65 @@ pub enum Present {
     /// For a session, and while the credential is withdrawn; a key of provider `default` has no such thing.
     Session,
     /// If this field of spec is set.
-    IfSet(&'static str),
+    IfSet(Field),
     /// If an API key of DSS is asked for.
     WithApiKey,
     /// If the `DssInstance` has a `caBundle`.
     WithCaBundle,
+}
+
+/// A field of spec that has keys of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `region`.
+    Region,
+    /// `defaultBucket`.
+    DefaultBucket,
+    /// `extraBuckets`.
+    ExtraBuckets,
+    /// `dss`.
+    Dss,
+    /// `dss.project`.
+    DssProject,
+}
+
+impl Field {
+    /// Where it is in spec.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Region => "region",
+            Self::DefaultBucket => "defaultBucket",
+            Self::ExtraBuckets => "extraBuckets",
+            Self::Dss => "dss",
+            Self::DssProject => "dss.project",
+        }
+    }
+
+    fn is_set(self, spec: &AwsConfigSpec) -> bool {
+        match self {
+            Self::Region => spec.region.is_some(),
+            Self::DefaultBucket => spec.default_bucket.is_some(),
+            Self::ExtraBuckets => !spec.extra_buckets.is_empty(),
+            Self::Dss => spec.dss.is_some(),
+            Self::DssProject => spec.dss.as_ref().is_some_and(|dss| dss.project.is_some()),
+        }
+    }
+}
+
+impl SecretKey {
+    /// Whether the Secret of an `AwsConfig` with this spec may hold it. Which credential comes and what the `DssInstance`
+    /// has is not known to spec.
+    #[must_use]
+    pub fn may_be_for(&self, spec: &AwsConfigSpec) -> bool {
+        let present = match self.present {
+            Present::IfSet(field) => field.is_set(spec),
+            Present::WithApiKey => spec.dss.as_ref().is_some_and(DssClient::wants_key),
+            Present::WithCaBundle => spec.dss.is_some(),
+            Present::Always | Present::Session => true,
+        };
+        present && spec.formats().contains(&self.format)
+    }
 }
 
 const fn env(name: &'static str, holds: &'static str, present: Present) -> SecretKey {
@@ -48,13 +102,13 @@ pub const SECRET_KEYS: [SecretKey; 17] = [
     env("AWS_SECRET_ACCESS_KEY", "the secret access key", Present::Always),
     env("AWS_SESSION_TOKEN", "the session token", Present::Session),
     env("AWS_CREDENTIAL_EXPIRATION", "when the session expires, RFC 3339", Present::Session),
-    env("AWS_REGION", "the region", Present::IfSet("region")),
-    env("AWS_DEFAULT_REGION", "the same, for tools that read this name", Present::IfSet("region")),
-    env("AWS_DEFAULT_BUCKET", "the bucket", Present::IfSet("defaultBucket")),
-    env("AWS_EXTRA_BUCKETS", "the further buckets, comma separated", Present::IfSet("extraBuckets")),
-    env("DKU_DSS_URL", "the URL of DSS", Present::IfSet("dss")),
+    env("AWS_REGION", "the region", Present::IfSet(Field::Region)),
+    env("AWS_DEFAULT_REGION", "the same, for tools that read this name", Present::IfSet(Field::Region)),
+    env("AWS_DEFAULT_BUCKET", "the bucket", Present::IfSet(Field::DefaultBucket)),
+    env("AWS_EXTRA_BUCKETS", "the further buckets, comma separated", Present::IfSet(Field::ExtraBuckets)),
+    env("DKU_DSS_URL", "the URL of DSS", Present::IfSet(Field::Dss)),
     env("DKU_API_KEY", "the API key of DSS", Present::WithApiKey),
-    env("DKU_CURRENT_PROJECT_KEY", "the DSS project", Present::IfSet("dss.project")),
+    env("DKU_CURRENT_PROJECT_KEY", "the DSS project", Present::IfSet(Field::DssProject)),
     file(
         "config",
         "shared config file, profile `default`: the region if it is set, and a `credential_process` that prints \

@@ -4,7 +4,7 @@
 //! `keyturn.dev/inject: "false"` on the pod wins over both.
 
 use crate::api::{
-    AwsConfig, ConditionType, Format, Reason,
+    AwsConfig, ConditionType, Format, Reason, SECRET_KEYS, SecretKey,
     names::{INJECT, INJECT_OFF, POD_AWS_CONFIG, default_target},
     said,
 };
@@ -24,6 +24,21 @@ pub(super) struct Wanted {
     pub secret: String,
     /// Whether the Secret holds the `config` file.
     pub files: bool,
+    /// The variables that it may hold. It is not read for this: pods are created before it is there, too.
+    pub variables: Vec<&'static str>,
+}
+
+impl Wanted {
+    /// Of a config of which only its Secret's name is known: anything may be in there.
+    pub(super) fn unseen(config: String, secret: String, files: bool) -> Self {
+        Self { config, secret, files, variables: variables(|_| true) }
+    }
+}
+
+/// The names of these variables.
+fn variables(which: impl Fn(&SecretKey) -> bool) -> Vec<&'static str> {
+    let keys = SECRET_KEYS.iter().filter(|key| key.format == Format::Env && which(key));
+    keys.map(|key| key.name).collect()
 }
 
 /// What a pod gets, if anything, and what its author should know.
@@ -90,7 +105,7 @@ fn by_name(named: &str, selecting: &[&AwsConfig], configs: &[Arc<AwsConfig>]) ->
             "there is no AwsConfig \"{named}\" in this namespace yet: the pod waits for its Secret \"{}\"",
             default_target(named)
         ));
-        Wanted { config: named.to_owned(), secret: default_target(named), files: true }
+        Wanted::unseen(named.to_owned(), default_target(named), true)
     };
     Choice { wanted: Some(wanted), warnings }
 }
@@ -113,7 +128,8 @@ fn by_selector(selecting: &[&AwsConfig]) -> Choice {
 
 fn wanted(config: &AwsConfig) -> Wanted {
     let files = config.spec.formats().contains(&Format::Files);
-    Wanted { config: config.name_any(), secret: config.target_name(), files }
+    let variables = variables(|key| key.may_be_for(&config.spec));
+    Wanted { config: config.name_any(), secret: config.target_name(), files, variables }
 }
 
 /// What its author should know of a config that has no credential now.

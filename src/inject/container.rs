@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeyS
 const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 pub(super) const CONFIG_FILE: &str = "AWS_CONFIG_FILE";
 
-/// Variables that are taken from the Secret when the container starts, as far as it holds them. Of each group either all
-/// are ours or none: a region that tools disagree about is worse than none, and an API key must not go to another DSS.
+/// Variables that are taken from the Secret when the container starts, as far as it may hold them: each costs the API
+/// server time before the pod is there. Of each group none is ours if one is the author's: a region that tools disagree
+/// about is worse than none, and an API key must not go to another DSS.
 const FROM_SECRET: [&[&str]; 4] = [
     &["AWS_REGION", "AWS_DEFAULT_REGION"],
     &["AWS_DEFAULT_BUCKET"],
@@ -84,7 +85,8 @@ fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
     }
     // A group that was injected before is whole, so it is left alone like one of the author's.
     for group in FROM_SECRET.into_iter().filter(|group| !group.iter().any(|name| is_set(name))) {
-        added.extend(group.iter().map(|name| from_secret(name, &wanted.secret)));
+        let held = group.iter().filter(|name| wanted.variables.contains(name));
+        added.extend(held.map(|name| from_secret(name, &wanted.secret)));
     }
     added
 }

@@ -105,7 +105,7 @@ fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str)> {
     let secret = named.secret.as_ref()?.secret_name.clone()?;
     let led = |it: &EnvVar| it.name == CONFIG_FILE;
     let files = containers().any(|it| it.env.iter().flatten().any(led));
-    Some((Wanted { config, secret, files }, volume))
+    Some((Wanted::unseen(config, secret, files), volume))
 }
 
 /// The volume that is this Secret, and all of it.

@@ -334,3 +334,44 @@ pub fn rendering_of(config: &AwsConfig, instance: Option<&DssInstance>) -> Rende
         dss,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Format, SECRET_KEYS};
+    use crate::{credentials::Credentials, secret::render};
+    use serde_json::{Value, from_value, json};
+    use std::collections::BTreeSet;
+
+    /// Pods are given the variables that the spec speaks of (`inject`), before there is a Secret.
+    #[test]
+    fn the_secret_holds_the_variables_that_its_spec_speaks_of_and_no_others() {
+        let instance =
+            json!({"url": "https://dss", "apiKeySecretRef": {"namespace": "keyturn", "name": "admin"}, "allow": []});
+        let instance = DssInstance::new("design", from_value(instance).unwrap());
+        let session = Credentials {
+            access_key_id: "ASIAEXAMPLE".into(),
+            secret_access_key: "key".into(),
+            session_token: Some("token".into()),
+        };
+        let holds = |spec: Value| {
+            let mut whole = json!({"person": "alice"});
+            whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+            let config = AwsConfig::new("alice", from_value(whole).unwrap());
+            let api_key = config.spec.dss.as_ref().filter(|dss| dss.wants_key()).map(|_| "the-key".to_owned().into());
+            let rendering = rendering_of(&config, Some(&instance));
+            let content = render(&rendering, &session, "2026-01-01T01:00:00Z".parse().ok(), api_key.as_ref()).unwrap();
+            let said = SECRET_KEYS.iter().filter(|key| key.format == Format::Env && key.may_be_for(&config.spec));
+            let said: BTreeSet<&str> = said.map(|key| key.name).collect();
+            let variables = SECRET_KEYS.iter().filter(|key| key.format == Format::Env).map(|key| key.name);
+            let held: BTreeSet<&str> = variables.filter(|name| content.0.contains_key(*name)).collect();
+            assert_eq!(held, said, "{spec}");
+        };
+        holds(json!({}));
+        holds(json!({"region": "eu-west-1", "target": {"formats": ["Files"]}}));
+        holds(json!({"region": "eu-west-1", "defaultBucket": "a"}));
+        holds(json!({"extraBuckets": ["b"], "dss": {"instance": "design", "apiKey": "Personal"}}));
+        holds(json!({"dss": {"instance": "design", "project": "FRAUD", "apiKeySecretRef": {"name": "mine"}}}));
+        holds(json!({"dss": {"instance": "design"}}));
+    }
+}

@@ -2,7 +2,7 @@ use super::*;
 use serde_json::{Value, from_value, json};
 
 fn wanted() -> Wanted {
-    Wanted { config: "alice".into(), secret: "alice-aws".into(), files: true }
+    Wanted::unseen("alice".into(), "alice-aws".into(), true)
 }
 
 fn env(pairs: &[(&str, &str)]) -> Vec<EnvVar> {

@@ -106,6 +106,26 @@ fn a_config_without_a_credential_or_without_files_is_said() {
 }
 
 #[test]
+fn only_those_variables_are_added_that_the_secret_may_hold() {
+    let variables = |spec: Value| {
+        let mut config = AwsConfig::clone(&config("alice", None));
+        let mut whole = serde_json::to_value(&config.spec).unwrap();
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        config.spec = from_value(whole).unwrap();
+        let (after, _) = injected(&annotated("alice"), &[Arc::new(config)]);
+        all(&after["spec"]["containers"][1]["env"], "name")[2..].join(" ")
+    };
+    assert_eq!(variables(json!({})), "");
+    assert_eq!(variables(json!({"region": "eu-west-1"})), "AWS_REGION AWS_DEFAULT_REGION");
+    assert_eq!(variables(json!({"region": "eu-west-1", "target": {"formats": ["Files"]}})), "", "no variables at all");
+    let buckets = json!({"defaultBucket": "a", "extraBuckets": ["b"]});
+    assert_eq!(variables(buckets), "AWS_DEFAULT_BUCKET AWS_EXTRA_BUCKETS");
+    assert_eq!(variables(json!({"dss": {"instance": "design"}})), "DKU_DSS_URL");
+    let dss = json!({"instance": "design", "project": "FRAUD", "apiKey": "Personal"});
+    assert_eq!(variables(json!({"dss": dss})), "DKU_DSS_URL DKU_API_KEY DKU_CURRENT_PROJECT_KEY");
+}
+
+#[test]
 fn a_volume_of_the_author_s_is_used_if_it_is_the_whole_secret_and_its_name_is_never_taken() {
     let mut own = annotated("alice");
     own["spec"]["volumes"] = json!([{"name": "mine", "secret": {"secretName": "alice-aws"}}]);
@@ -164,7 +184,10 @@ fn a_container_for_debugging_gets_what_the_pod_has_and_those_before_it_are_left_
     let containers = &with_two["spec"]["ephemeralContainers"];
     assert_eq!(containers[0], json!({"name": "debug-1"}));
     assert_eq!(containers[1]["volumeMounts"], before["spec"]["containers"][0]["volumeMounts"]);
-    assert_eq!(containers[1]["env"], before["spec"]["containers"][1]["env"]);
+    let names = all(&containers[1]["env"], "name");
+    for name in all(&before["spec"]["containers"][1]["env"], "name").into_iter().chain(["DKU_API_KEY"]) {
+        assert!(names.contains(&name), "{name}: which of them the Secret holds is not known here: {names:?}");
+    }
 
     let mut plain = pod(&json!({"name": "p"}));
     plain["spec"]["ephemeralContainers"] = json!([{"name": "debug"}]);

@@ -1,7 +1,7 @@
 //! What stands in the Secret, key by key.
 
 use super::*;
-use crate::api::{Present, SECRET_KEYS};
+use crate::api::{Field, Present, SECRET_KEYS};
 use std::collections::BTreeSet;
 
 fn rendering() -> Rendering {
@@ -121,7 +121,7 @@ fn the_keys_are_those_that_are_documented() {
     for formats in [&[Format::Env][..], &[Format::Files], &Format::DEFAULT] {
         // What comes from DSS is tested with it.
         let of_aws = |present| match present {
-            Present::IfSet(field) => !field.starts_with("dss"),
+            Present::IfSet(field) => !matches!(field, Field::Dss | Field::DssProject),
             present => matches!(present, Present::Always | Present::Session),
         };
         assert_eq!(rendered(formats, &rendering(), &session(), expiry()), documented(formats, of_aws));
