@@ -7,7 +7,9 @@
 //! This is ours and not a crate's. `kube-lease-manager` 0.13 compares the wall clocks of two nodes; it renews and releases
 //! by patches that name no version, so that a late one overwrites the next holder's; it bounds no call in time; and
 //! while the API server cannot be reached it goes on saying that it leads. Each of these lets two lead at once. (As of
-//! its `state.rs`: `is_expired`, `lock`, `release`; and `manager.rs`: `watch`, `changed`.)
+//! its `state.rs`: `is_expired`, `lock`, `release`; and `manager.rs`: `watch`, `changed`.) `kube-leader-election` 0.44 also
+//! compares wall clocks, and takes an expired lease by a merge patch that names no version; `kubert` 0.25 compares them,
+//! too, and is made for `kube` 1.
 
 mod lease;
 

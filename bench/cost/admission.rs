@@ -5,7 +5,7 @@
 //! asked every time is counted by the API server: a webhook that does not answer is passed over.
 
 use crate::{
-    Bench, Result,
+    Bench, Result, answers,
     nothing::Nothing,
     operator::Operator,
     pods::{Place, pod},
@@ -68,6 +68,8 @@ pub async fn admission(bench: &mut Bench, operator: &Operator) -> Result {
 impl Comparison<'_> {
     async fn run(mut self, what: &str, count: usize, report: &mut Report) -> Result {
         stage::until_served(self.client, &self.places).await?;
+        let [asked, _, nowhere] = &self.places;
+        answers::compare(self.client, what, asked, nowhere, count, report).await?;
         self.alone(count.div_ceil(10)).await?;
         for place in &mut self.places {
             place.alone.clear();

@@ -10,6 +10,7 @@
 //! on the machine and never do. docs/performance.md tells what came out.
 
 mod admission;
+mod answers;
 mod audit;
 mod fleet;
 mod floor;

@@ -22,10 +22,12 @@ pub struct Place {
     pub crowded_took: Duration,
     /// How many came back otherwise than they should.
     pub wrong: usize,
+    /// Where.
+    pub namespace: String,
     api: Api<Pod>,
     pod: Pod,
     /// The Secret that the webhook should mount, if any.
-    secret: Option<String>,
+    pub secret: Option<String>,
 }
 
 /// A pod with an init container and two containers, as small as any that does something.
@@ -53,6 +55,7 @@ impl Place {
             crowded: 0,
             crowded_took: Duration::ZERO,
             wrong: 0,
+            namespace: namespace.to_owned(),
             api: Api::namespaced(client, namespace),
             pod,
             secret: secret.map(str::to_owned),
@@ -61,9 +64,13 @@ impl Place {
 
     /// Creates it once. Returns whether it came back as it should.
     pub async fn create(&self) -> Result<bool> {
+        Ok(is_as_it_should(&self.created().await?, self.secret.as_deref()))
+    }
+
+    /// The pod that comes back.
+    pub async fn created(&self) -> Result<Pod> {
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        let created = self.api.create(&dry_run, &self.pod).await?;
-        Ok(is_as_it_should(&created, self.secret.as_deref()))
+        Ok(self.api.create(&dry_run, &self.pod).await?)
     }
 
     /// Creates it so often, one after the other.

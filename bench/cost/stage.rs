@@ -35,6 +35,8 @@ pub const NAMED: &str = "named";
 pub const KEYTURN_WEBHOOK: &str = "pods.keyturn.dev";
 /// What it calls the one that does nothing.
 pub const NOTHING_WEBHOOK: &str = "nothing.bench.keyturn.dev";
+/// The configuration of the one that does nothing.
+pub const NOTHING_CONFIGURATION: &str = "nothing";
 
 /// How many `AwsConfigs` with a selector are in [`CROWD`].
 const SELECTING: usize = 300;
@@ -77,7 +79,7 @@ async fn configure(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> R
     let asked = [(NOTHING_WEBHOOK, "asked")].map(owned).into();
     its.namespace_selector = Some(LabelSelector { match_labels: Some(asked), ..LabelSelector::default() });
     let mut configuration = MutatingWebhookConfiguration { webhooks: Some(vec![its]), ..Default::default() };
-    configuration.metadata.name = Some("nothing".to_owned());
+    configuration.metadata.name = Some(NOTHING_CONFIGURATION.to_owned());
     api.create(&PostParams::default(), &configuration).await?;
     Ok(())
 }

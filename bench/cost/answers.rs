@@ -1,0 +1,113 @@
+//! How soon a webhook answers: the same review, sent again and again to keyturn and to the webhook that does nothing, in
+//! turns, by one client that keeps its connections. What the API server does before and after is not in it.
+
+use crate::{
+    Result,
+    ground::RELEASE,
+    pods::Place,
+    report::{Report, fine_milliseconds, percentile},
+    stage::NOTHING_CONFIGURATION,
+};
+use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Pod};
+use kube::{Api, Client};
+use reqwest::{Certificate, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An answer may take so many times as long as that of a webhook that does nothing, by the median.
+const AT_MOST: f64 = 2.0;
+/// How many questions are asked in a turn.
+const TURN: usize = 20;
+
+/// Compares the two about the pod of `place`, which keyturn should patch or not, and reports it.
+pub async fn compare(
+    client: &Client,
+    what: &str,
+    place: &Place,
+    nowhere: &Place,
+    count: usize,
+    report: &mut Report,
+) -> Result {
+    let review = review(&nowhere.created().await?, &place.namespace)?;
+    let mut keyturn = Answers::of(client, RELEASE, review.clone(), place.secret.is_some()).await?;
+    let mut nothing = Answers::of(client, NOTHING_CONFIGURATION, review, false).await?;
+    for warm in [true, false] {
+        for _ in 0..count.div_ceil(TURN) {
+            keyturn.ask(TURN).await?;
+            nothing.ask(TURN).await?;
+        }
+        if warm {
+            keyturn.took.clear();
+            nothing.took.clear();
+        }
+    }
+    report.promise(&format!("{what}: answered otherwise than it should"), 0, keyturn.wrong + nothing.wrong);
+    for (percent, mark) in [(50, format!("at most {AT_MOST:.2}")), (99, "–".to_owned())] {
+        let times = [&mut keyturn, &mut nothing].map(|answers| percentile(&mut answers.took, percent));
+        let ([ours, theirs], ratio) = (times.map(fine_milliseconds), times[0].div_duration_f64(times[1]));
+        report.row(&format!("{what}: answered, p{percent}"), &ours, &theirs, Some(ratio), &mark);
+        if percent == 50 {
+            report.promise_at_most(&format!("{what}: answer, of that by a webhook that does nothing"), AT_MOST, ratio);
+        }
+    }
+    Ok(())
+}
+
+/// One webhook, and what it said.
+struct Answers {
+    /// How long each answer took, as the client sees it.
+    took: Vec<Duration>,
+    /// How many were otherwise than they should be.
+    wrong: usize,
+    client: reqwest::Client,
+    url: String,
+    review: String,
+    /// Whether the answer should hold a patch.
+    patched: bool,
+}
+
+impl Answers {
+    /// Of the webhook that this configuration calls.
+    async fn of(client: &Client, configuration: &str, review: String, patched: bool) -> Result<Self> {
+        let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+        let webhook = api.get(configuration).await?.webhooks.and_then(|webhooks| webhooks.into_iter().next());
+        let called = webhook.ok_or_else(|| format!("{configuration} has no webhook"))?.client_config;
+        let (Some(url), Some(authority)) = (called.url, called.ca_bundle) else {
+            return Err(format!("{configuration} does not say whom to call, or has no authority yet").into());
+        };
+        let trusted = Certificate::from_pem(&authority.0)?;
+        let client = reqwest::Client::builder().tls_certs_only([trusted]).no_proxy().build()?;
+        Ok(Self { took: Vec::new(), wrong: 0, client, url, review, patched })
+    }
+
+    /// Asks so often, one after the other.
+    async fn ask(&mut self, count: usize) -> Result {
+        for _ in 0..count {
+            let (question, json) = (self.review.clone(), "application/json");
+            let begun = Instant::now();
+            let answer = self.client.post(&self.url).header(CONTENT_TYPE, json).body(question).send().await?;
+            let answer = answer.error_for_status()?.bytes().await?;
+            self.took.push(begun.elapsed());
+            let said: Value = serde_json::from_slice(&answer)?;
+            let (allowed, patch) = (said["response"]["allowed"] == true, said["response"]["patch"].is_string());
+            self.wrong += usize::from(!allowed || patch != self.patched);
+        }
+        Ok(())
+    }
+}
+
+/// The question whether this pod, which the API server has completed, may be created in that namespace.
+fn review(pod: &Pod, namespace: &str) -> Result<String> {
+    let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
+    let resource = json!({"group": "", "version": "v1", "resource": "pods"});
+    let mut object = serde_json::to_value(pod)?;
+    object["metadata"]["namespace"] = json!(namespace);
+    let request = json!({
+        "uid": "f6d1a9de-30cf-4a3a-a4a6-9e3d2fb0cf3e", "kind": kind, "requestKind": kind, "resource": resource,
+        "requestResource": resource, "name": pod.metadata.name, "namespace": namespace, "operation": "CREATE",
+        "userInfo": {"username": "bench", "groups": ["system:authenticated"]}, "object": object, "oldObject": null,
+        "dryRun": true, "options": {"apiVersion": "meta.k8s.io/v1", "kind": "CreateOptions", "dryRun": ["All"]},
+    });
+    Ok(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).to_string())
+}
