@@ -64,6 +64,7 @@ struct State {
     absent_groups: HashSet<String>,
     skew: SignedDuration,
     lags: HashMap<String, Duration>,
+    watches_stay_open: bool,
     rules: Rules<Request, Fault>,
     arrived: usize,
     requests: Vec<Request>,
@@ -85,6 +86,7 @@ impl ApiServer {
             absent_groups: HashSet::new(),
             skew: SignedDuration::ZERO,
             lags: HashMap::new(),
+            watches_stay_open: false,
             rules: Rules::default(),
             arrived: 0,
             requests: Vec::new(),
@@ -224,6 +226,12 @@ impl ApiServer {
         let id = self.kind(resource).id();
         self.lock().lags.insert(id, lag);
         self.tell();
+    }
+
+    /// When the time is over that a client gave its watch, there is a bookmark and the watch goes on, if it takes bookmarks.
+    /// For long histories in which nothing is about watches, most of whose work would otherwise be to take them up again.
+    pub fn keep_watches_open(&self) {
+        self.lock().watches_stay_open = true;
     }
 
     /// Breaks the connection of every open watch.

@@ -202,7 +202,12 @@ impl Watch {
             return Next::WaitUntil(wake);
         }
         if self.wanted.bookmarks {
-            return Next::Last(self.wanted.bookmark(self.seen, &json!({})));
+            let bookmark = self.wanted.bookmark(self.seen, &json!({}));
+            if !state.watches_stay_open {
+                return Next::Last(bookmark);
+            }
+            self.deadline = now + self.wanted.timeout;
+            return Next::Line(bookmark);
         }
         Next::End(Ending::Clean)
     }

@@ -206,3 +206,16 @@ async fn a_watch_from_before_the_compaction_is_told_so() {
     let events = secrets(&api).watch(&selected().timeout(5), &since).await.unwrap();
     assert_eq!(words(events).await, ["bookmark"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_kept_open_has_a_bookmark_where_it_would_end_and_goes_on() {
+    let api = server();
+    api.keep_watches_open();
+    let since = api.version().to_string();
+    let mut events = pin!(secrets(&api).watch(&selected().timeout(5), &since).await.unwrap());
+    for _ in 0..2 {
+        assert!(matches!(events.next().await, Some(Ok(WatchEvent::Bookmark(_)))));
+    }
+    api.put(ours());
+    assert!(matches!(events.next().await, Some(Ok(WatchEvent::Added(_)))));
+}
