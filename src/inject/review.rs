@@ -6,8 +6,16 @@ use super::{
     ConfigsOf,
     pod::{Injection, ephemeral_containers, new_pod},
 };
-use k8s_openapi::api::core::v1::Pod;
-use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, Operation};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{Pod, PodSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
 
 /// How long a warning may be: longer ones "may be truncated" (KEP-1693), which would cut off what to do.
 const WARNING_LIMIT: usize = 256;
@@ -51,38 +59,118 @@ pub(super) enum NoAnswer {
     NotReady,
 }
 
+/// As much of a question as is looked at ("Webhook request and response" in the Kubernetes documentation). These types
+/// are ours because every pod of a cluster waits for them: `kube` 5.0 copies a question whole before it reads it, and
+/// writes a patch as a list of numbers, one for each byte. The API server accepts that, and takes its time.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Question {
+    api_version: String,
+    kind: String,
+    request: Option<Request>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    uid: String,
+    resource: ResourceOf,
+    sub_resource: Option<String>,
+    namespace: Option<String>,
+    operation: String,
+    object: Option<PodOf>,
+    old_object: Option<PodOf>,
+}
+
+/// Its status and `managedFields`, a third of a question, are passed over.
+#[derive(Deserialize)]
+struct PodOf {
+    #[serde(default)]
+    metadata: MetadataOf,
+    spec: Option<PodSpec>,
+}
+
+#[derive(Default, Deserialize)]
+struct MetadataOf {
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl From<PodOf> for Pod {
+    fn from(PodOf { metadata: MetadataOf { labels, annotations }, spec }: PodOf) -> Self {
+        Self { metadata: ObjectMeta { labels, annotations, ..ObjectMeta::default() }, spec, status: None }
+    }
+}
+
+#[derive(Deserialize)]
+struct ResourceOf {
+    resource: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    uid: String,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<ByteString>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
 /// The answer to a review.
 pub(super) fn answer(body: &[u8], configs: &ConfigsOf) -> Result<(Vec<u8>, Outcome), NoAnswer> {
     let malformed = |error: String| NoAnswer::Malformed(error);
-    let review: AdmissionReview<Pod> = serde_json::from_slice(body).map_err(|error| malformed(position(&error)))?;
-    let request: AdmissionRequest<Pod> = review.try_into().map_err(|_| malformed("it holds no request".to_owned()))?;
-    let injection = injection(&request, configs)?;
-    let outcome = match (&injection.config, injection.patch.0.is_empty()) {
+    let question: Question = serde_json::from_slice(body).map_err(|error| malformed(position(&error)))?;
+    if (question.api_version.as_str(), question.kind.as_str()) != (API_VERSION, KIND) {
+        return Err(malformed("it is of another kind or version".to_owned()));
+    }
+    let request = question.request.ok_or_else(|| malformed("it holds no request".to_owned()))?;
+    let uid = request.uid.clone();
+    let Injection { config, given, patch, warnings } = injection(request, configs)?;
+    let outcome = match (&config, patch.0.is_empty()) {
         (_, false) => Outcome::Injected,
-        (Some(_), true) if !injection.given && !injection.warnings.is_empty() => Outcome::Declined,
+        (Some(_), true) if !given && !warnings.is_empty() => Outcome::Declined,
         _ => Outcome::Untouched,
     };
-    let mut response = AdmissionResponse::from(&request);
-    if !injection.patch.0.is_empty() {
-        response = response.with_patch(injection.patch).map_err(|error| malformed(error.to_string()))?;
+    let mut response = Response {
+        uid,
+        allowed: true,
+        patch_type: None,
+        patch: None,
+        warnings: warnings.iter().take(WARNINGS).map(|text| warning(text)).collect(),
+    };
+    if !patch.0.is_empty() {
+        let patch = serde_json::to_vec(&patch).map_err(|error| malformed(error.to_string()))?;
+        (response.patch_type, response.patch) = (Some("JSONPatch"), Some(ByteString(patch)));
     }
-    if !injection.warnings.is_empty() {
-        response.warnings = Some(injection.warnings.iter().take(WARNINGS).map(|text| warning(text)).collect());
-    }
-    let bytes = serde_json::to_vec(&response.into_review()).map_err(|error| malformed(error.to_string()))?;
+    let answer = Answer { api_version: API_VERSION, kind: KIND, response };
+    let bytes = serde_json::to_vec(&answer).map_err(|error| malformed(error.to_string()))?;
     Ok((bytes, outcome))
 }
 
-fn injection(request: &AdmissionRequest<Pod>, configs: &ConfigsOf) -> Result<Injection, NoAnswer> {
-    let Some(pod) = request.object.as_ref().filter(|_| request.resource.resource == "pods") else {
+fn injection(request: Request, configs: &ConfigsOf) -> Result<Injection, NoAnswer> {
+    let Some(pod) = request.object.map(Pod::from).filter(|_| request.resource.resource == "pods") else {
         return Ok(Injection::default());
     };
-    match (&request.operation, request.sub_resource.as_deref()) {
-        (Operation::Create, None | Some("")) => {
+    match (request.operation.as_str(), request.sub_resource.as_deref()) {
+        ("CREATE", None | Some("")) => {
             let namespace = request.namespace.as_deref().unwrap_or_default();
-            Ok(new_pod(pod, &configs(namespace).ok_or(NoAnswer::NotReady)?))
+            Ok(new_pod(&pod, &configs(namespace).ok_or(NoAnswer::NotReady)?))
         }
-        (Operation::Update, Some("ephemeralcontainers")) => Ok(ephemeral_containers(pod, request.old_object.as_ref())),
+        ("UPDATE", Some("ephemeralcontainers")) => {
+            Ok(ephemeral_containers(&pod, request.old_object.map(Pod::from).as_ref()))
+        }
         _ => Ok(Injection::default()),
     }
 }

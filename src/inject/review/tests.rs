@@ -36,6 +36,9 @@ fn a_pod_that_asks_is_allowed_with_a_patch_and_the_request_s_uid() {
         (&json!("705ab4f5-6393-11e8-b7cc-42010a800002"), &json!(true))
     );
     assert_eq!(response["patchType"], "JSONPatch");
+    let patch: ByteString = serde_json::from_value(response["patch"].clone()).expect("base64");
+    let patch: Value = serde_json::from_slice(&patch.0).unwrap();
+    assert!(patch.as_array().unwrap().iter().any(|operation| operation["path"] == "/spec/volumes"), "{patch}");
     assert!(response["warnings"][0].as_str().unwrap().starts_with("keyturn: there is no AwsConfig \"alice\""));
 }
 
@@ -64,8 +67,11 @@ fn before_the_configs_are_listed_there_is_no_answer() {
 fn what_is_no_review_is_refused_without_its_words() {
     let mut odd = review_of(&annotated());
     odd["request"]["object"]["spec"]["containers"][0]["env"] = json!("hunter2");
-    for body in [b"".to_vec(), b"{}".to_vec(), b"hunter2".to_vec(), odd.to_string().into_bytes()] {
-        let error = answer(&body, &nothing_there()).unwrap_err().to_string();
+    let mut of_another_version = review_of(&annotated());
+    of_another_version["apiVersion"] = json!("hunter2/v1");
+    let bodies = ["", "{}", "hunter2", &odd.to_string(), &of_another_version.to_string()];
+    for body in bodies.map(str::as_bytes) {
+        let error = answer(body, &nothing_there()).unwrap_err().to_string();
         assert!(error.starts_with("not an AdmissionReview of a Pod") && !error.contains("hunter2"), "{error}");
         assert!(!error.contains('\n'), "{error}");
     }
