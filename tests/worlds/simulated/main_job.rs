@@ -44,20 +44,6 @@ async fn over_a_week_each_renewal_costs_one_call_to_sts_two_writes_and_no_read()
     let (begun, first) = (world.now(), world.sts.count());
 
     world.pass(WEEK).await;
-    eprintln!(
-        "REQ {:?}",
-        world
-            .api
-            .requests()
-            .iter()
-            .fold(std::collections::BTreeMap::<String, usize>::new(), |mut m, r| {
-                *m.entry(format!("{r:?}").chars().take(60).collect()).or_default() += 1;
-                m
-            })
-            .into_iter()
-            .take(30)
-            .collect::<Vec<_>>()
-    );
 
     let renewals = world.sts.count() - first;
     let sessions = world.sts.issued();
