@@ -122,7 +122,7 @@ impl Comparison<'_> {
         })
     }
 
-    fn promise(&mut self, what: &str, [alone, crowded]: [&Meanwhile; 2], report: &mut Report) {
+    fn promise(&self, what: &str, [alone, crowded]: [&Meanwhile; 2], report: &mut Report) {
         let [keyturn, nothing, nobody] = &self.places;
         report.promise(
             &format!("{what}: came back otherwise than it should"),
@@ -134,9 +134,6 @@ impl Comparison<'_> {
             let name = [KEYTURN_WEBHOOK, NOTHING_WEBHOOK][webhook];
             report.promise(&format!("{what}: reviews by {name}"), place.alone.len() + place.crowded, asked);
         }
-        let [keyturn, nothing, _] = &mut self.places;
-        let name = format!("{what}: creation, of that with a webhook that does nothing");
-        report.promise_at_most(&name, AT_MOST, median_ratio(keyturn, nothing));
     }
 
     fn tell_alone(&mut self, what: &str, alone: &Meanwhile, report: &mut Report) {
@@ -144,12 +141,10 @@ impl Comparison<'_> {
         report.row(&format!("{what}: admission, mean"), &keyturn, &nothing, Some(alone.mean_ratio()), "–");
         let promised = format!("at most {AT_MOST:.2}");
         let [keyturn, nothing, _] = &mut self.places;
-        for (percent, mark) in [(50, promised.as_str()), (99, "–")] {
-            let times = [&mut *keyturn, &mut *nothing].map(|place| percentile(&mut place.alone, percent));
-            let [ours, theirs] = times.map(fine_milliseconds);
-            let ratio = times[0].div_duration_f64(times[1]);
-            report.row(&format!("– created, p{percent}"), &ours, &theirs, Some(ratio), mark);
-        }
+        let median = report.percentile_row("– created", 50, [&mut keyturn.alone, &mut nothing.alone], &promised);
+        let name = format!("{what}: creation, of that with a webhook that does nothing");
+        report.promise_at_most(&name, AT_MOST, median);
+        report.percentile_row("– created", 99, [&mut keyturn.alone, &mut nothing.alone], "–");
     }
 
     fn tell_crowded(&self, crowded: &Meanwhile, report: &mut Report) {
@@ -189,12 +184,8 @@ impl Meanwhile {
     }
 }
 
-/// How many times as long as there the creation of a pod takes here, by the median.
-fn median_ratio(here: &mut Place, there: &mut Place) -> f64 {
-    percentile(&mut here.alone, 50).div_duration_f64(percentile(&mut there.alone, 50))
-}
-
-/// The same with many in flight: as many at a time, so the mean goes as the time for all of them.
+/// How many times as long as there the creation of a pod takes here with many in flight: as many at a time, so the mean
+/// goes as the time for all of them.
 fn crowded_ratio(here: &Place, there: &Place) -> f64 {
     per_second(there.crowded, there.crowded_took) / per_second(here.crowded, here.crowded_took)
 }

@@ -1,13 +1,7 @@
 //! How soon a webhook answers: the same review, sent again and again to keyturn and to the webhook that does nothing, in
 //! turns, by one client that keeps its connections. What the API server does before and after is not in it.
 
-use crate::{
-    Result,
-    ground::RELEASE,
-    pods::Place,
-    report::{Report, fine_milliseconds, percentile},
-    stage::NOTHING_CONFIGURATION,
-};
+use crate::{Result, ground::RELEASE, pods::Place, report::Report, stage::NOTHING_CONFIGURATION};
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Pod};
 use kube::{Api, Client};
 use reqwest::{Certificate, header::CONTENT_TYPE};
@@ -42,9 +36,8 @@ pub async fn compare(
     }
     report.promise(&format!("{what}: answered otherwise than it should"), 0, keyturn.wrong + nothing.wrong);
     for percent in [50, 99] {
-        let times = [&mut keyturn, &mut nothing].map(|answers| percentile(&mut answers.took, percent));
-        let ([ours, theirs], ratio) = (times.map(fine_milliseconds), times[0].div_duration_f64(times[1]));
-        report.row(&format!("{what}: answered, p{percent}"), &ours, &theirs, Some(ratio), "–");
+        let times = [&mut *keyturn.took, &mut *nothing.took];
+        report.percentile_row(&format!("{what}: answered"), percent, times, "–");
     }
     Ok(())
 }

@@ -21,6 +21,14 @@ impl Report {
         self.rows.push([measure, keyturn, floor, &ratio, mark].map(str::to_owned));
     }
 
+    /// A row for the time that so many percent of each do not exceed. Returns how many times as long ours is.
+    pub fn percentile_row(&mut self, measure: &str, percent: usize, times: [&mut [Duration]; 2], mark: &str) -> f64 {
+        let times = times.map(|times| percentile(times, percent));
+        let ([ours, theirs], ratio) = (times.map(fine_milliseconds), times[0].div_duration_f64(times[1]));
+        self.row(&format!("{measure}, p{percent}"), &ours, &theirs, Some(ratio), mark);
+        ratio
+    }
+
     /// A line below the table.
     pub fn note(&mut self, note: String) {
         self.notes.push(note);

@@ -266,11 +266,21 @@ impl AwsConfigSpec {
     /// The formats of the Secret, each once, in a fixed order.
     #[must_use]
     pub fn formats(&self) -> Vec<Format> {
-        let asked = self.target.as_ref().and_then(|target| target.formats.as_deref());
-        let mut formats = asked.unwrap_or(&Format::DEFAULT).to_vec();
+        let mut formats = self.asked_formats().to_vec();
         formats.sort_unstable();
         formats.dedup();
         formats
+    }
+
+    /// Whether the Secret has this format.
+    #[must_use]
+    pub fn has_format(&self, format: Format) -> bool {
+        self.asked_formats().contains(&format)
+    }
+
+    fn asked_formats(&self) -> &[Format] {
+        let asked = self.target.as_ref().and_then(|target| target.formats.as_deref());
+        asked.unwrap_or(&Format::DEFAULT)
     }
 
     /// All buckets that it names, the default one first.

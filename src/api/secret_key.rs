@@ -80,7 +80,7 @@ impl SecretKey {
             Present::WithCaBundle => spec.dss.is_some(),
             Present::Always | Present::Session => true,
         };
-        present && spec.formats().contains(&self.format)
+        present && spec.has_format(self.format)
     }
 }
 

@@ -127,7 +127,7 @@ fn by_selector(selecting: &[&AwsConfig]) -> Choice {
 }
 
 fn wanted(config: &AwsConfig) -> Wanted {
-    let files = config.spec.formats().contains(&Format::Files);
+    let files = config.spec.has_format(Format::Files);
     let variables = variables(|key| key.may_be_for(&config.spec));
     Wanted { config: config.name_any(), secret: config.target_name(), files, variables }
 }

@@ -143,17 +143,15 @@ pub(super) fn answer(body: &[u8], configs: &ConfigsOf) -> Result<(Vec<u8>, Outco
         (Some(_), true) if !given && !warnings.is_empty() => Outcome::Declined,
         _ => Outcome::Untouched,
     };
-    let mut response = Response {
+    let patch = (!patch.0.is_empty()).then(|| serde_json::to_vec(&patch).map(ByteString)).transpose();
+    let patch = patch.map_err(|error| malformed(error.to_string()))?;
+    let response = Response {
         uid,
         allowed: true,
-        patch_type: None,
-        patch: None,
+        patch_type: patch.as_ref().map(|_| "JSONPatch"),
+        patch,
         warnings: warnings.iter().take(WARNINGS).map(|text| warning(text)).collect(),
     };
-    if !patch.0.is_empty() {
-        let patch = serde_json::to_vec(&patch).map_err(|error| malformed(error.to_string()))?;
-        (response.patch_type, response.patch) = (Some("JSONPatch"), Some(ByteString(patch)));
-    }
     let answer = Answer { api_version: API_VERSION, kind: KIND, response };
     let bytes = serde_json::to_vec(&answer).map_err(|error| malformed(error.to_string()))?;
     Ok((bytes, outcome))
