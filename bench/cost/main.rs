@@ -6,7 +6,7 @@
 //!
 //! The operator is the release binary as a process, with the ServiceAccount, the rights and the environment that Helm
 //! installed. Calls are counted by those who got them: the API server's audit log, and the STS double of the tests,
-//! which takes 60 ms for an answer. Counts are promised, and one ratio of times; a broken promise fails the run. Times depend
+//! which takes 60 ms for an answer. Counts are promised, and two ratios of times; a broken promise fails the run. Times depend
 //! on the machine and never do. docs/performance.md tells what came out.
 
 mod admission;
