@@ -114,7 +114,7 @@ impl Operator {
         let kept = self.webhook.as_ref().and_then(WebhookSettings::kept);
         let webhook_namespace = self.webhook.as_ref().map(|webhook| webhook.namespace.clone());
         let webhook = self.webhook.map(|webhook| {
-            let configs = webhook::configs_of(served.into_iter().zip(views.iter().cloned()).collect());
+            let configs = webhook::configs_for(served.into_iter().zip(views.iter().cloned()).collect());
             webhook.serve(self.client.clone(), self.clock.clone(), configs, metrics.clone())
         });
         let wakers: Vec<Waker> = scopes.iter().map(Scope::waker).collect();
@@ -187,9 +187,11 @@ async fn ask_the_time(client: &Client, clock: &Clock, path: &str) -> Result<u16,
     Ok(answer.status().as_u16())
 }
 
-/// Says what is missing for as long as something is: an operator that waits must not do so in silence.
+/// Says what is missing for as long as something is: an operator that waits must not do so in silence. Nothing wakes it
+/// while everything is there.
 async fn complain(views: Arc<[Views]>) {
     loop {
+        future::select_all(views.iter().map(|views| Box::pin(views.until_missing()))).await;
         tokio::time::sleep(COMPLAINTS).await;
         let mut missing: Vec<String> = views.iter().flat_map(Views::missing).collect();
         missing.dedup();

@@ -155,6 +155,11 @@ impl Health {
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
+    /// Waits until something has not been listed.
+    pub async fn wait_for_loss(&self) {
+        let _ = self.listed.subscribe().wait_for(|listed| !*listed).await;
+    }
+
     /// What is missing, in words; `None` if everything has been listed.
     #[must_use]
     pub fn missing(&self) -> Option<String> {

@@ -4,7 +4,10 @@ use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
     cluster::{Health, Watched},
 };
-use futures::{FutureExt as _, future::join_all};
+use futures::{
+    FutureExt as _,
+    future::{self, join_all},
+};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::reflector::store::Writer};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -198,6 +201,11 @@ impl Views {
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         self.health().into_iter().filter_map(Health::missing).collect()
+    }
+
+    /// Waits until something has not been listed.
+    pub async fn until_missing(&self) {
+        future::select_all(self.health().map(|health| Box::pin(health.wait_for_loss()))).await;
     }
 
     /// Has everything listed anew, from now on; ends when it has been.

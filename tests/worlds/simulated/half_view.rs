@@ -1,6 +1,9 @@
 //! Half a view: an operator that cannot see everything neither issues nor takes away.
 
-use super::world::{Cost, World};
+use super::{
+    log::Log,
+    world::{Cost, World},
+};
 use crate::{
     doubles::{
         apiserver::{Fault, Request},
@@ -35,6 +38,36 @@ fn all_hold_a_session(world: &World) -> bool {
 /// The first list of a watcher, and every watch that it might begin instead.
 fn opens(resource: &'static str) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
     move |request| request.is("list", resource) || request.is("watch", resource)
+}
+
+// ---- What is said ---------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_waits_for_a_list_says_so_each_half_minute_at_the_start_and_later() {
+    let said = |log: Log| {
+        let log = log.end();
+        let waiting =
+            |line: &&str| line.contains("until everything has been listed") && line.contains("awsroles.keyturn.dev");
+        log.lines().filter(waiting).count()
+    };
+    let mut world = World::empty();
+    for start in [true, false] {
+        let log = Log::listen();
+        let refusal = world.api.fault(Times::UntilCleared, opens("awsroles"), Fault::forbidden());
+        if start {
+            world.start();
+        } else {
+            world.api.break_watches();
+        }
+        world.pass(Duration::from_secs(130)).await;
+        assert_eq!(said(log), 4, "at the start: {start}");
+
+        world.api.forgive(refusal);
+        world.pass(Duration::from_secs(120)).await;
+        let log = Log::listen();
+        world.pass(HALF_AN_HOUR).await;
+        assert_eq!(said(log), 0, "all is there, at the start: {start}");
+    }
 }
 
 // ---- At the start ---------------------------------------------------------------------------------------------------

@@ -16,14 +16,14 @@ pub(super) fn apply(
     live: &Value,
     ownership: &Ownership,
     owner: &Owner,
-    applied: &Leaves,
+    applied: &Leaves<'_>,
     force: bool,
     now: Timestamp,
 ) -> Result<(Value, Ownership), String> {
     let contested = |other: &Owner, path: &Path| {
         let fields = ownership.get(other);
         fields.is_some_and(|fields| fields.paths.contains(path))
-            && lookup(live, path).is_some_and(|value| Some(value) != applied.get(path))
+            && lookup(live, path).is_some_and(|value| Some(&value) != applied.get(path))
     };
     let others: Vec<&Owner> = ownership.keys().filter(|other| *other != owner).collect();
     let mut conflicts = Vec::new();

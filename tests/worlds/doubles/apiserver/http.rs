@@ -127,8 +127,7 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
     let asks = |name: &str| request.query.get(name).map_or("", String::as_str);
     let only_metadata = request.accept.contains("as=PartialObjectMetadata");
     let shown = |object: &Value| {
-        let object = if only_metadata { metadata_of(object) } else { object.clone() };
-        Json(object).into_response()
+        if only_metadata { Json(&metadata_of(object)).into_response() } else { Json(object).into_response() }
     };
     let selector = || {
         let (labels, fields) = (asks("labelSelector"), asks("fieldSelector"));
@@ -216,7 +215,7 @@ fn list(
     })
 }
 
-fn write(api: &ApiServer, request: &Request, target: &Target) -> Result<(StatusCode, Value), Failure> {
+fn write(api: &ApiServer, request: &Request, target: &Target) -> Result<(StatusCode, Arc<Value>), Failure> {
     let asks = |name: &str| request.query.get(name).map_or("", String::as_str);
     let body = request.body.clone().unwrap_or(Value::Null);
     if !body.is_object() && request.verb != "delete" {
@@ -266,12 +265,11 @@ fn write(api: &ApiServer, request: &Request, target: &Target) -> Result<(StatusC
                     "details": details,
                 })
             };
-            let answer = left.map_or_else(deleted, |object| Value::clone(&object));
-            return Ok((StatusCode::OK, answer));
+            return Ok((StatusCode::OK, left.unwrap_or_else(|| Arc::new(deleted()))));
         }
     };
     let status = if existed { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Value::clone(&written)))
+    Ok((status, written))
 }
 
 /// Who writes. Without a field manager it is the first part of the user agent, as on the server;

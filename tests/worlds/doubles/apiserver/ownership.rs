@@ -32,7 +32,7 @@ impl Step {
 pub(super) type Path = Vec<Step>;
 
 /// The leaves of an object.
-pub(super) type Leaves = BTreeMap<Path, Value>;
+pub(super) type Leaves<'a> = BTreeMap<Path, &'a Value>;
 
 /// How somebody writes: by applying, or in any other way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,58 +74,62 @@ const OF_THE_SERVER: [&str; 10] = [
 ];
 
 /// The leaves of an object that somebody can own.
-pub(super) fn leaves(kind: &ResourceKind, object: &Value) -> Leaves {
+pub(super) fn leaves<'a>(kind: &ResourceKind, object: &'a Value) -> Leaves<'a> {
     let mut leaves = Leaves::new();
+    let mut path = Path::new();
     for (field, value) in object.as_object().into_iter().flatten() {
-        if field == "apiVersion" || field == "kind" {
-            continue;
-        }
-        let mut value = value.clone();
-        if let ("metadata", Some(metadata)) = (field.as_str(), value.as_object_mut()) {
-            metadata.retain(|name, _| !OF_THE_SERVER.contains(&name.as_str()));
-            if metadata.is_empty() {
-                continue;
+        path.push(Step::Field(field.clone()));
+        match (field.as_str(), value.as_object()) {
+            ("apiVersion" | "kind", _) => {}
+            ("metadata", Some(metadata)) => {
+                for (field, value) in metadata.iter().filter(|(field, _)| !OF_THE_SERVER.contains(&field.as_str())) {
+                    descend(kind, &mut path, Step::Field(field.clone()), value, &mut leaves);
+                }
             }
+            _ => gather(kind, &mut path, value, &mut leaves),
         }
-        descend(kind, field, &vec![Step::Field(field.clone())], &value, &mut leaves);
+        path.pop();
     }
     leaves
 }
 
-fn descend(kind: &ResourceKind, name: &str, path: &Path, value: &Value, leaves: &mut Leaves) {
-    let below = |step: Step| {
-        let mut below = path.clone();
-        below.push(step);
-        below
-    };
+fn descend<'a>(kind: &ResourceKind, path: &mut Path, step: Step, value: &'a Value, leaves: &mut Leaves<'a>) {
+    path.push(step);
+    gather(kind, path, value, leaves);
+    path.pop();
+}
+
+fn gather<'a>(kind: &ResourceKind, path: &mut Path, value: &'a Value, leaves: &mut Leaves<'a>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (field, value) in fields {
-                let name = format!("{name}.{field}");
-                descend(kind, &name, &below(Step::Field(field.clone())), value, leaves);
+                descend(kind, path, Step::Field(field.clone()), value, leaves);
             }
         }
-        Value::Array(items) if name == "metadata.finalizers" => {
+        Value::Array(items) if is_list(path, "metadata.finalizers") => {
             for item in items {
-                leaves.insert(below(Step::Item(item.to_string())), item.clone());
+                descend(kind, path, Step::Item(item.to_string()), item, leaves);
             }
         }
         Value::Array(items) => {
-            let Some(keys) = kind.list_keys(name) else {
-                leaves.insert(path.clone(), value.clone());
+            let Some(keys) = kind.list_keys(|list| is_list(path, list)) else {
+                leaves.insert(path.clone(), value);
                 return;
             };
             for item in items {
                 let of_item: Map<String, Value> = keys.iter().map(|key| (key.clone(), item[key].clone())).collect();
-                let step = Step::Keys(Value::Object(of_item).to_string());
-                // Below a list item, lists are atomic whatever their name.
-                descend(kind, "", &below(step), item, leaves);
+                descend(kind, path, Step::Keys(Value::Object(of_item).to_string()), item, leaves);
             }
         }
         leaf => {
-            leaves.insert(path.clone(), leaf.clone());
+            leaves.insert(path.clone(), leaf);
         }
     }
+}
+
+/// Whether this is the way to that list of an object. Below the items of a list, lists are atomic whatever their name.
+fn is_list(path: &Path, list: &str) -> bool {
+    list.split('.').count() == path.len() && list.split('.').zip(path).all(|(field, step)| step.is_field(field))
 }
 
 /// The value at a path.
@@ -214,8 +218,8 @@ fn is_empty(value: &Value) -> bool {
 pub(super) fn after_update(
     mut ownership: Ownership,
     owner: &Owner,
-    before: &Leaves,
-    after: &Leaves,
+    before: &Leaves<'_>,
+    after: &Leaves<'_>,
     now: Timestamp,
 ) -> Ownership {
     let changed: BTreeSet<Path> =

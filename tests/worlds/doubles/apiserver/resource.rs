@@ -84,13 +84,13 @@ impl ResourceKind {
         self.plural == name || self.kind == name || self.id() == name
     }
 
-    /// The keys of the list at this path, if it is merged by key.
-    pub(super) fn list_keys(&self, path: &str) -> Option<Vec<String>> {
-        if path == "metadata.ownerReferences" {
+    /// The keys of the list for which `is_at` holds, if it is merged by key.
+    pub(super) fn list_keys(&self, is_at: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+        if is_at("metadata.ownerReferences") {
             return Some(vec!["uid".to_owned()]);
         }
         let mut lists = self.keyed_lists.iter();
-        let list = lists.find(|(list, _)| list == path);
+        let list = lists.find(|(list, _)| is_at(list));
         list.map(|(_, keys)| keys.clone())
     }
 

@@ -5,6 +5,7 @@
 //! may lag: then its changes show only some time after they took place, as on a busy server.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use super::failure::Failure;
 use super::resource::ResourceKind;
 use super::selector::Selector;
 use super::store::{Change, Store};
+
+/// The version of `PartialObjectMetadata`.
+const METADATA_VERSION: &str = "meta.k8s.io/v1";
 
 /// How an open watch ends when the test ends all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,25 +99,24 @@ impl Watching {
         let objects = objects.filter(|object| !self.hides_objects && self.selector.matches(object));
         let mut lines: Vec<Bytes> = objects.map(|object| self.event("ADDED", object)).collect();
         if self.send_initial_events == Some(true) {
-            let ends = json!({ "k8s.io/initial-events-end": "true" });
-            let bookmark = self.bookmark(store.version(), &ends);
-            lines.push(bookmark);
+            lines.push(self.bookmark(store.version(), r#","annotations":{"k8s.io/initial-events-end":"true"}"#));
         }
         lines
     }
 
     fn event(&self, event: &str, object: &Value) -> Bytes {
-        if self.only_metadata { line(event, &metadata_of(object)) } else { line(event, object) }
+        if self.only_metadata { line(event, metadata_of(object)) } else { line(event, object) }
     }
 
-    fn bookmark(&self, version: u64, annotations: &Value) -> Bytes {
-        let version = version.to_string();
-        let object = json!({
-            "apiVersion": self.kind.api_version(),
-            "kind": self.kind.kind,
-            "metadata": { "resourceVersion": version, "annotations": annotations },
-        });
-        self.event("BOOKMARK", &object)
+    /// The end of the list, or of an interval; `more` follows in its metadata.
+    fn bookmark(&self, version: u64, more: &str) -> Bytes {
+        let (kind, api_version) = if self.only_metadata {
+            ("PartialObjectMetadata", METADATA_VERSION.to_owned())
+        } else {
+            (&*self.kind.kind, self.kind.api_version())
+        };
+        let metadata = format_args!(r#"{{"resourceVersion":"{version}"{more}}}"#);
+        line("BOOKMARK", format_args!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{metadata}}}"#))
     }
 
     /// How a change shows to this watch, if it does.
@@ -202,7 +205,7 @@ impl Watch {
             return Next::WaitUntil(wake);
         }
         if self.wanted.bookmarks {
-            let bookmark = self.wanted.bookmark(self.seen, &json!({}));
+            let bookmark = self.wanted.bookmark(self.seen, "");
             if !state.watches_stay_open {
                 return Next::Last(bookmark);
             }
@@ -214,10 +217,10 @@ impl Watch {
 }
 
 fn too_old(seen: u64, oldest: u64) -> Bytes {
-    line("ERROR", &Failure::expired(seen, oldest).to_json())
+    line("ERROR", Failure::expired(seen, oldest).to_json())
 }
 
-fn line(event: &str, object: &Value) -> Bytes {
+fn line(event: &str, object: impl Display) -> Bytes {
     Bytes::from(format!("{{\"type\":\"{event}\",\"object\":{object}}}\n"))
 }
 
@@ -225,7 +228,7 @@ fn line(event: &str, object: &Value) -> Bytes {
 pub(super) fn metadata_of(object: &Value) -> Value {
     json!({
         "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
+        "apiVersion": METADATA_VERSION,
         "metadata": object["metadata"],
     })
 }
