@@ -26,7 +26,18 @@ pub use choose::quoted;
 pub use missed::{Count, Missed, is_looked_at};
 
 use crate::api::AwsConfig;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// The `AwsConfig`s of a namespace, or `None` while they have not been listed.
-pub type ConfigsOf = Arc<dyn Fn(&str) -> Option<Vec<Arc<AwsConfig>>> + Send + Sync>;
+/// What a pod says of itself that may lead to an `AwsConfig`.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// The config that its annotation names.
+    pub named: Option<&'a str>,
+}
+
+/// The `AwsConfig`s of its namespace that a pod may mean, at least; `None` while they have not been listed.
+pub type ConfigsFor = Arc<dyn Fn(Asking<'_>) -> Option<Vec<Arc<AwsConfig>>> + Send + Sync>;

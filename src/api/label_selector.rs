@@ -43,6 +43,18 @@ impl LabelSelector {
             })
     }
 
+    /// Labels, by key and value, of which whatever it matches has at least one; none if it may match without. By these
+    /// a selector is found for something with labels, among many.
+    #[must_use]
+    pub fn needs_one_of(&self) -> Vec<(&str, &str)> {
+        if let Some((key, value)) = self.match_labels.first_key_value() {
+            return vec![(key, value)];
+        }
+        let listed = self.match_expressions.iter().find(|requirement| requirement.operator == Operator::In);
+        let pairs = listed.into_iter().flat_map(|listed| listed.values.iter().map(|value| (&*listed.key, &**value)));
+        pairs.collect()
+    }
+
     /// The same as a query, for the API server to select by.
     ///
     /// # Errors
@@ -121,6 +133,11 @@ pub enum Operator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{
+        collection::{btree_map, vec},
+        prelude::*,
+        sample::select,
+    };
     use serde_json::json;
 
     #[test]
@@ -135,6 +152,42 @@ mod tests {
         .unwrap();
         let query = "dataiku.com/dku-apideployer-service-id=fraud,empty=,a in (x,y),b notin (z),c,!d";
         assert_eq!(selector.query().as_deref(), Ok(query));
+    }
+
+    /// Of few keys and values, so that they meet.
+    fn few_labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+        btree_map("[ab]", "[xy]", 0..3)
+    }
+
+    fn requirement() -> impl Strategy<Value = LabelRequirement> {
+        let operator = select(vec![Operator::In, Operator::NotIn, Operator::Exists, Operator::DoesNotExist]);
+        let parts = ("[ab]", operator, vec("[xy]", 0..3));
+        parts.prop_map(|(key, operator, values)| LabelRequirement { key, operator, values })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_matches_has_a_label_that_the_selector_needs(
+            match_labels in few_labels(), match_expressions in vec(requirement(), 0..3), labels in few_labels(),
+        ) {
+            let selector = LabelSelector { match_labels, match_expressions };
+            let needs = selector.needs_one_of();
+            let has = |(key, value): &(&str, &str)| labels.get(*key).is_some_and(|it| it == value);
+            prop_assert!(!selector.matches(&labels) || needs.is_empty() || needs.iter().any(has), "{needs:?}");
+        }
+    }
+
+    #[test]
+    fn a_selector_needs_what_it_names_and_nothing_if_it_only_says_what_is_there_or_not() {
+        let needs = |selector: serde_json::Value| {
+            let selector: LabelSelector = serde_json::from_value(selector).unwrap();
+            selector.needs_one_of().into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+        };
+        let is_in = json!({"key": "a", "operator": "In", "values": ["x", "y"]});
+        let exists = json!({"key": "b", "operator": "Exists"});
+        assert_eq!(needs(json!({"matchLabels": {"c": "z"}, "matchExpressions": [is_in]})), ["c=z"]);
+        assert_eq!(needs(json!({"matchExpressions": [exists, is_in]})), ["a=x", "a=y"]);
+        assert_eq!(needs(json!({"matchExpressions": [exists]})), [""; 0]);
     }
 
     #[test]

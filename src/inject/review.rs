@@ -3,9 +3,10 @@
 //! The answer always allows: keyturn adds to pods, and forbids none.
 
 use super::{
-    ConfigsOf,
+    Asking, ConfigsFor,
     pod::{Injection, ephemeral_containers, new_pod},
 };
+use crate::api::names::POD_AWS_CONFIG;
 use k8s_openapi::{
     ByteString,
     api::core::v1::{Pod, PodSpec},
@@ -129,7 +130,7 @@ struct Response {
 }
 
 /// The answer to a review.
-pub(super) fn answer(body: &[u8], configs: &ConfigsOf) -> Result<(Vec<u8>, Outcome), NoAnswer> {
+pub(super) fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outcome), NoAnswer> {
     let malformed = |error: String| NoAnswer::Malformed(error);
     let question: Question = serde_json::from_slice(body).map_err(|error| malformed(position(&error)))?;
     if (question.api_version.as_str(), question.kind.as_str()) != (API_VERSION, KIND) {
@@ -157,14 +158,17 @@ pub(super) fn answer(body: &[u8], configs: &ConfigsOf) -> Result<(Vec<u8>, Outco
     Ok((bytes, outcome))
 }
 
-fn injection(request: Request, configs: &ConfigsOf) -> Result<Injection, NoAnswer> {
+fn injection(request: Request, configs: &ConfigsFor) -> Result<Injection, NoAnswer> {
     let Some(pod) = request.object.map(Pod::from).filter(|_| request.resource.resource == "pods") else {
         return Ok(Injection::default());
     };
     match (request.operation.as_str(), request.sub_resource.as_deref()) {
         ("CREATE", None | Some("")) => {
-            let namespace = request.namespace.as_deref().unwrap_or_default();
-            Ok(new_pod(&pod, &configs(namespace).ok_or(NoAnswer::NotReady)?))
+            let (none, namespace) = (BTreeMap::new(), request.namespace.as_deref().unwrap_or_default());
+            let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
+            let named = pod.metadata.annotations.as_ref().and_then(|all| all.get(POD_AWS_CONFIG)).map(String::as_str);
+            let configs = configs(Asking { namespace, labels, named }).ok_or(NoAnswer::NotReady)?;
+            Ok(new_pod(&pod, &configs))
         }
         ("UPDATE", Some("ephemeralcontainers")) => {
             Ok(ephemeral_containers(&pod, request.old_object.map(Pod::from).as_ref()))

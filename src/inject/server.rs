@@ -3,7 +3,7 @@
 //! of bodies are held at once.
 
 use super::{
-    ConfigsOf,
+    ConfigsFor,
     review::{NoAnswer, Outcome, answer},
 };
 use crate::metrics::Metrics;
@@ -53,7 +53,7 @@ const ENDING: Duration = Duration::from_secs(2);
 /// What the webhook works with.
 #[derive(Clone)]
 pub struct Webhook {
-    configs: ConfigsOf,
+    configs: ConfigsFor,
     metrics: Metrics,
     /// A permit is a KiB of bodies.
     room: Arc<Semaphore>,
@@ -62,7 +62,7 @@ pub struct Webhook {
 impl Webhook {
     /// A webhook that injects what these configs ask for.
     #[must_use]
-    pub fn new(configs: ConfigsOf, metrics: Metrics) -> Self {
+    pub fn new(configs: ConfigsFor, metrics: Metrics) -> Self {
         Self { configs, metrics, room: Arc::new(Semaphore::new(HELD / 1024)) }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     certificate::{Followed, Kept, follow},
     clock::Clock,
     inject::{
-        ConfigsOf,
+        Asking, ConfigsFor,
         server::{Webhook, end},
     },
     metrics::Metrics,
@@ -56,7 +56,7 @@ impl WebhookSettings {
     }
 
     /// Begins to serve, as soon as there is a certificate.
-    pub(super) fn serve(self, client: Client, clock: Clock, configs: ConfigsOf, metrics: Metrics) -> Served {
+    pub(super) fn serve(self, client: Client, clock: Clock, configs: ConfigsFor, metrics: Metrics) -> Served {
         let (followed, following) = follow(client.clone(), &self.namespace, &self.secret);
         let (kept, waiting) = (self.kept(), followed.clone());
         let first = async move {
@@ -101,11 +101,11 @@ impl Served {
     }
 }
 
-/// The configs of a namespace that this operator serves; those of another are none of its business.
-pub(super) fn configs_of(scopes: Vec<(Option<String>, Views)>) -> ConfigsOf {
-    std::sync::Arc::new(move |namespace| {
+/// The configs for the pods of a namespace that this operator serves; those of another are none of its business.
+pub(super) fn configs_for(scopes: Vec<(Option<String>, Views)>) -> ConfigsFor {
+    std::sync::Arc::new(move |Asking { namespace, labels, named }| {
         let serves = |scope: &&(Option<String>, Views)| scope.0.as_deref().is_none_or(|served| served == namespace);
         let Some((_, views)) = scopes.iter().find(serves) else { return Some(vec![]) };
-        views.configs.health().missing().is_none().then(|| views.configs_in(namespace))
+        views.configs.health().missing().is_none().then(|| views.configs_for_pod(namespace, labels, named))
     })
 }

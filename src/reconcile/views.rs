@@ -1,7 +1,7 @@
 //! What the API server shows of each kind, and how it is found.
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, Inject, names},
     cluster::{Health, Watched},
 };
 use futures::{
@@ -10,7 +10,11 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::reflector::store::Writer};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long a look waits for views that are not whole before it makes room for others.
 pub(super) const MOMENT: Duration = Duration::from_secs(2);
@@ -96,6 +100,24 @@ fn restarts(namespace: &str) -> String {
     format!("restarts {namespace}")
 }
 
+fn selects(namespace: &str, label: Option<(&str, &str)>) -> String {
+    label.map_or_else(|| format!("selects {namespace}"), |(key, value)| format!("selects {namespace} {key}={value}"))
+}
+
+/// Under these keys a config is found that selects pods: one for each label of which they need one.
+fn selected(namespace: &str, config: &AwsConfig) -> Vec<String> {
+    let Some(Inject { pod_selector }) = &config.spec.inject else { return vec![] };
+    let needs = pod_selector.needs_one_of();
+    let labels = if needs.is_empty() { vec![None] } else { needs.into_iter().map(Some).collect() };
+    labels.into_iter().map(|label| selects(namespace, label)).collect()
+}
+
+/// Under one of these keys is whatever selects a pod with these labels.
+fn selecting(namespace: &str, labels: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    let labels = labels.iter().map(|(key, value)| Some((&**key, &**value)));
+    labels.chain([None]).map(move |label| selects(namespace, label))
+}
+
 fn of_config(namespace: &str, config: &str) -> String {
     format!("config {namespace}/{config}")
 }
@@ -117,7 +139,8 @@ impl Views {
             let instances: BTreeSet<&str> = key_places(config).chain(dss.map(|dss| dss.instance.as_str())).collect();
             let both = [named(&namespace), wanted(&namespace, &config.target_name())];
             let restarts = (!config.spec.restart.is_empty()).then(|| restarts(&namespace));
-            both.into_iter().chain(sources).chain(instances.into_iter().map(uses)).chain(restarts).collect()
+            let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts);
+            both.into_iter().chain(of_others).chain(selected(&namespace, config)).collect()
         });
         let (roles, roles_writer) = Watched::new("awsroles.keyturn.dev", |role: &AwsRole| {
             vec![of_config(&role.namespace().unwrap_or_default(), &role.spec.aws_config_ref.name)]
@@ -141,6 +164,21 @@ impl Views {
     #[must_use]
     pub fn configs_in(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&named(namespace))
+    }
+
+    /// The configs that a pod of a namespace may mean: the one that it names, and those whose selectors may match its
+    /// labels. It costs no more where there are thousands.
+    #[must_use]
+    pub fn configs_for_pod(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+        named: Option<&str>,
+    ) -> Vec<Arc<AwsConfig>> {
+        let mut found: Vec<_> = selecting(namespace, labels).flat_map(|key| self.configs.find(&key)).collect();
+        let named = named.filter(|named| found.iter().all(|config| config.name_any() != *named));
+        found.extend(named.and_then(|named| self.configs.get(namespace, named)));
+        found
     }
 
     /// The configs that want this Secret for their own.
@@ -230,5 +268,38 @@ impl Views {
             }
         };
         tokio::time::timeout(MOMENT, all).await.is_ok() && self.missing().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, from_value, json};
+
+    fn is_found(selector: &Value, labels: &Value) -> usize {
+        let config = AwsConfig::new(
+            "alice",
+            from_value(json!({"person": "alice", "inject": {"podSelector": selector}})).unwrap(),
+        );
+        let (under, labels) = (selected("scoring", &config), from_value(labels.clone()).unwrap());
+        assert!(selecting("lab", &labels).all(|key| !under.contains(&key)), "in its own namespace only");
+        selecting("scoring", &labels).filter(|key| under.contains(key)).count()
+    }
+
+    #[test]
+    fn a_config_that_selects_a_pod_is_found_by_the_pod_s_labels_once() {
+        let by_value = json!({"matchLabels": {"app": "scorer", "team": "ds"}});
+        let by_list = json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "scorer"]}]});
+        let by_key = json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]});
+        for selector in [by_value, by_list, by_key] {
+            assert_eq!(is_found(&selector, &json!({"app": "scorer", "team": "ds"})), 1, "{selector}");
+        }
+    }
+
+    #[test]
+    fn a_config_is_not_even_looked_at_for_a_pod_without_the_label_that_it_needs() {
+        let selector = json!({"matchLabels": {"app": "scorer"}});
+        assert_eq!(is_found(&selector, &json!({"app": "web"})), 0);
+        assert_eq!(is_found(&selector, &json!({})), 0);
     }
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-fn nothing_there() -> ConfigsOf {
+fn nothing_there() -> ConfigsFor {
     Arc::new(|_| Some(vec![]))
 }
 
@@ -58,7 +58,7 @@ fn what_asks_for_nothing_is_allowed_as_it_is() {
 
 #[test]
 fn before_the_configs_are_listed_there_is_no_answer() {
-    let not_yet: ConfigsOf = Arc::new(|_| None);
+    let not_yet: ConfigsFor = Arc::new(|_| None);
     let refused = answer(review_of(&annotated()).to_string().as_bytes(), &not_yet).unwrap_err();
     assert_eq!(refused, NoAnswer::NotReady);
 }
