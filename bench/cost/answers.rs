@@ -1,7 +1,9 @@
 //! How soon a webhook answers: the same review, sent again and again to keyturn and to the webhook that does nothing, in
-//! turns, by one client that keeps its connections. What the API server does before and after is not in it.
+//! turns, by one client that keeps its connections. What the API server does before and after is not in it. So Kubernetes,
+//! too, reckons the latency of a webhook, which it leaves out of its own (`apiserver_request_slo_duration_seconds`).
 
-use crate::{Result, ground::RELEASE, pods::Place, report::Report, stage::NOTHING_CONFIGURATION};
+use crate::{Result, admission::AT_MOST, ground::RELEASE, pods::Place, report::Report, stage::NOTHING_CONFIGURATION};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Pod};
 use kube::{Api, Client};
 use reqwest::{Certificate, header::CONTENT_TYPE};
@@ -9,36 +11,37 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many questions are asked in a turn.
+/// How many questions are asked in a turn, one after the other.
 const TURN: usize = 20;
 
-/// Compares the two about the pod of `place`, which keyturn should patch or not, and reports it.
+/// Compares the two about the pod of `place`, which keyturn should patch or not, and reports it: what is asked alone, and
+/// what is asked with so many in flight.
 pub async fn compare(
     client: &Client,
     what: &str,
-    place: &Place,
-    nowhere: &Place,
+    [place, nowhere]: [&Place; 2],
     count: usize,
+    in_flight: usize,
     report: &mut Report,
 ) -> Result {
     let review = review(&nowhere.created().await?, &place.namespace)?;
     let mut keyturn = Answers::of(client, RELEASE, review.clone(), place.secret.is_some()).await?;
     let mut nothing = Answers::of(client, NOTHING_CONFIGURATION, review, false).await?;
-    for warm in [true, false] {
-        for _ in 0..count.div_ceil(TURN) {
-            keyturn.ask(TURN).await?;
-            nothing.ask(TURN).await?;
+    for (at_once, in_flight) in [("", 1), (&*format!(", {in_flight} at once"), in_flight)] {
+        for warm in [true, false] {
+            for _ in 0..count.div_ceil(TURN.max(in_flight)) {
+                keyturn.ask(TURN.max(in_flight), in_flight).await?;
+                nothing.ask(TURN.max(in_flight), in_flight).await?;
+            }
+            if warm {
+                keyturn.took.clear();
+                nothing.took.clear();
+            }
         }
-        if warm {
-            keyturn.took.clear();
-            nothing.took.clear();
-        }
+        let times = [&mut *keyturn.took, &mut *nothing.took];
+        report.median_and_p99(&format!("{what}: answered{at_once}"), times, AT_MOST);
     }
     report.promise(&format!("{what}: answered otherwise than it should"), 0, keyturn.wrong + nothing.wrong);
-    for percent in [50, 99] {
-        let times = [&mut *keyturn.took, &mut *nothing.took];
-        report.percentile_row(&format!("{what}: answered"), percent, times, "–");
-    }
     Ok(())
 }
 
@@ -69,19 +72,25 @@ impl Answers {
         Ok(Self { took: Vec::new(), wrong: 0, client, url, review, patched })
     }
 
-    /// Asks so often, one after the other.
-    async fn ask(&mut self, count: usize) -> Result {
-        for _ in 0..count {
-            let (question, json) = (self.review.clone(), "application/json");
-            let begun = Instant::now();
-            let answer = self.client.post(&self.url).header(CONTENT_TYPE, json).body(question).send().await?;
-            let answer = answer.error_for_status()?.bytes().await?;
-            self.took.push(begun.elapsed());
-            let said: Value = serde_json::from_slice(&answer)?;
-            let (allowed, patch) = (said["response"]["allowed"] == true, said["response"]["patch"].is_string());
-            self.wrong += usize::from(!allowed || patch != self.patched);
-        }
+    /// Asks so often, with so many in flight.
+    async fn ask(&mut self, count: usize, in_flight: usize) -> Result {
+        let answers = stream::iter((0..count).map(|_| self.answer())).buffer_unordered(in_flight);
+        let answers: Vec<(Duration, bool)> = answers.try_collect().await?;
+        self.took.extend(answers.iter().map(|(took, _)| took));
+        self.wrong += answers.iter().filter(|(_, right)| !right).count();
         Ok(())
+    }
+
+    /// How long an answer takes, and whether it is as it should be.
+    async fn answer(&self) -> Result<(Duration, bool)> {
+        let (question, json) = (self.review.clone(), "application/json");
+        let begun = Instant::now();
+        let answer = self.client.post(&self.url).header(CONTENT_TYPE, json).body(question).send().await?;
+        let answer = answer.error_for_status()?.bytes().await?;
+        let took = begun.elapsed();
+        let said: Value = serde_json::from_slice(&answer)?;
+        let (allowed, patch) = (said["response"]["allowed"] == true, said["response"]["patch"].is_string());
+        Ok((took, allowed && patch == self.patched))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The floor of an admission: a webhook that does nothing.
+//! The floor of an admission: a webhook that does nothing. By another path it adds one annotation, the least that can be
+//! patched.
 //!
 //! A process of its own, this program started once more, with keyturn's own server: the same HTTP and TLS, the same
 //! bounds, a certificate of the same making. It reads who is asked about, because the answer has to repeat that, and
@@ -7,6 +8,7 @@
 use crate::{Result, process};
 use axum::{Json, Router, routing::post};
 use axum_server::{Handle, tls_rustls::RustlsConfig};
+use k8s_openapi::ByteString;
 use keyturn::{
     certificate,
     clock::Clock,
@@ -25,6 +27,11 @@ use tokio::{
     process::{Child, Command},
 };
 
+/// The annotation.
+pub const MARKED: &str = "bench.keyturn.dev/marked";
+/// Where pods get it.
+const MARK: &str = "/mark";
+
 /// The option that makes this program the webhook.
 const OPTION: &str = "--do-nothing";
 
@@ -38,8 +45,10 @@ pub struct Nothing {
 /// How the webhook is reached: what it prints once it listens.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reached {
-    /// Where reviews are sent.
+    /// Where reviews are sent that are simply allowed.
     pub url: String,
+    /// Where pods get an annotation.
+    pub marking: String,
     /// Who vouches for it, in PEM.
     pub authority: String,
 }
@@ -81,17 +90,30 @@ pub async fn serve() -> Result {
     let address = listener.local_addr()?;
     let made = certificate::make(&[address.ip().to_string()], Clock::system().now())?;
     let tls = RustlsConfig::from_config(certificate::configuration(&made.data())?);
-    let at = Reached { url: format!("https://{address}{PATH}"), authority: made.authority };
+    let [url, marking] = [PATH, MARK].map(|path| format!("https://{address}{path}"));
+    let at = Reached { url, marking, authority: made.authority };
     writeln!(io::stdout(), "{}", serde_json::to_string(&at)?)?;
+    let routes = Router::new().route(PATH, post(allow)).route(MARK, post(mark));
     let leash = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
     tokio::select! {
-        served = serve_webhook(Router::new().route(PATH, post(allow)), listener, tls, Handle::new()) => served?,
+        served = serve_webhook(routes, listener, tls, Handle::new()) => served?,
         _ = leash => {}
     }
     Ok(())
 }
 
 async fn allow(Json(review): Json<Review>) -> Json<Value> {
-    let response = json!({"uid": review.request.uid, "allowed": true});
+    answer(&json!({"uid": review.request.uid, "allowed": true}))
+}
+
+/// Pods here have annotations.
+async fn mark(Json(review): Json<Review>) -> Json<Value> {
+    let path = format!("/metadata/annotations/{}", MARKED.replace('/', "~1"));
+    let patch = json!([{"op": "add", "path": path, "value": "true"}]);
+    let patch = ByteString(patch.to_string().into_bytes());
+    answer(&json!({"uid": review.request.uid, "allowed": true, "patchType": "JSONPatch", "patch": patch}))
+}
+
+fn answer(response: &Value) -> Json<Value> {
     Json(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}))
 }

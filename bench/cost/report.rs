@@ -21,12 +21,26 @@ impl Report {
         self.rows.push([measure, keyturn, floor, &ratio, mark].map(str::to_owned));
     }
 
-    /// A row for the time that so many percent of each do not exceed. Returns how many times as long ours is.
-    pub fn percentile_row(&mut self, measure: &str, percent: usize, times: [&mut [Duration]; 2], mark: &str) -> f64 {
-        let times = times.map(|times| percentile(times, percent));
-        let ([ours, theirs], ratio) = (times.map(fine_milliseconds), times[0].div_duration_f64(times[1]));
-        self.row(&format!("{measure}, p{percent}"), &ours, &theirs, Some(ratio), mark);
-        ratio
+    /// A row for two short times.
+    pub fn times_row(&mut self, measure: &str, [keyturn, floor]: [Duration; 2]) {
+        let ratio = keyturn.div_duration_f64(floor);
+        self.row(measure, &fine_milliseconds(keyturn), &fine_milliseconds(floor), Some(ratio), "–");
+    }
+
+    /// Two rows for the times of each: the median, whose ratio is promised, and what one in a hundred exceeds.
+    pub fn median_and_p99(&mut self, measure: &str, times: [&mut [Duration]; 2], at_most: f64) {
+        let [[median, p99], [floor_median, floor_p99]] = times.map(|times| [50, 99].map(|of| percentile(times, of)));
+        self.promised_row(&format!("{measure}, p50"), [median, floor_median], at_most);
+        self.times_row(&format!("{measure}, p99"), [p99, floor_p99]);
+    }
+
+    /// A row for two times whose ratio is promised not to be greater. A time by itself never fails the benchmark.
+    pub fn promised_row(&mut self, measure: &str, [keyturn, floor]: [Duration; 2], at_most: f64) {
+        let (ratio, promise) = (keyturn.div_duration_f64(floor), format!("at most {at_most:.2}"));
+        self.row(measure, &fine_milliseconds(keyturn), &fine_milliseconds(floor), Some(ratio), &promise);
+        if ratio.is_nan() || ratio > at_most {
+            self.broken.push(format!("{measure}: {ratio:.2} times the floor, promised was at most {at_most:.2}"));
+        }
     }
 
     /// A line below the table.
@@ -38,13 +52,6 @@ impl Report {
     pub fn promise(&mut self, what: &str, promised: usize, counted: usize) {
         if counted != promised {
             self.broken.push(format!("{what}: {counted}, promised were {promised}"));
-        }
-    }
-
-    /// A ratio of two times of this run that is promised not to be greater. A time by itself never fails the benchmark.
-    pub fn promise_at_most(&mut self, what: &str, promised: f64, measured: f64) {
-        if measured.is_nan() || measured > promised {
-            self.broken.push(format!("{what}: {measured:.2}, promised was at most {promised:.2}"));
         }
     }
 
@@ -107,7 +114,12 @@ pub fn share(number: usize, count: usize) -> String {
     format!("{:.2}", number as f64 / count as f64)
 }
 
-/// The share of one object in a time.
+/// The share of each in a time for all of them.
+pub fn mean(all: Duration, count: usize) -> Duration {
+    all.checked_div(u32::try_from(count).unwrap_or(u32::MAX)).unwrap_or_default()
+}
+
+/// The share of one object in a time, in milliseconds.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub fn each(count: usize, time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0 / count as f64

@@ -1,7 +1,7 @@
 //! What the API server says of the webhooks that it asked: how often, and how long each admission took by its own clock,
 //! from the making of the request until the patch was applied.
 
-use crate::Result;
+use crate::{Result, report::mean};
 use http::Request;
 use kube::Client;
 use std::time::Duration;
@@ -44,6 +44,6 @@ impl Reviews {
 
     /// How long one took.
     pub fn mean(self) -> Duration {
-        self.took.checked_div(u32::try_from(self.count).unwrap_or(u32::MAX)).unwrap_or_default()
+        mean(self.took, self.count)
     }
 }

@@ -27,6 +27,8 @@ pub const KEYTURN: &str = "pods";
 pub const CROWD: &str = "pods-crowd";
 /// Where the webhook that does nothing is asked.
 pub const NOTHING: &str = "pods-nothing";
+/// Where a webhook is asked that adds one annotation.
+pub const MARKING: &str = "pods-marking";
 /// Where nobody is asked.
 pub const NOBODY: &str = "pods-nobody";
 /// The `AwsConfig` that pods name.
@@ -35,9 +37,13 @@ pub const NAMED: &str = "named";
 pub const KEYTURN_WEBHOOK: &str = "pods.keyturn.dev";
 /// What it calls the one that does nothing.
 pub const NOTHING_WEBHOOK: &str = "nothing.bench.keyturn.dev";
+/// What it calls the one that adds one annotation.
+pub const MARKING_WEBHOOK: &str = "marking.bench.keyturn.dev";
 /// The configuration of the one that does nothing.
 pub const NOTHING_CONFIGURATION: &str = "nothing";
 
+/// The label of namespaces that says which other webhook is asked there.
+const ASKED: &str = "bench.keyturn.dev/asked";
 /// How many `AwsConfigs` with a selector are in [`CROWD`].
 const SELECTING: usize = 300;
 /// The person of all `AwsConfigs` here.
@@ -45,9 +51,9 @@ const PERSON: &str = "pods";
 
 /// Sets it, with keyturn's webhook at this address. Returns when every `AwsConfig` has its Secret.
 pub async fn set(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> Result {
-    let off = |webhook: &str| [(INJECT, INJECT_OFF), (NOTHING_WEBHOOK, webhook)].map(owned).into();
-    for (namespace, labels) in [(NOTHING, off("asked")), (NOBODY, off("not-asked"))] {
-        fleet::namespace(client, namespace, labels).await?;
+    let off = |asked: &str| [(INJECT, INJECT_OFF), (ASKED, asked)].map(owned).into();
+    for (namespace, asked) in [(NOTHING, NOTHING_WEBHOOK), (MARKING, MARKING_WEBHOOK), (NOBODY, "nobody")] {
+        fleet::namespace(client, namespace, off(asked)).await?;
     }
     fleet::apply(client, KEYTURN, NAMED, fleet::spec(PERSON)?).await?;
     for number in 0..SELECTING {
@@ -61,7 +67,7 @@ pub async fn set(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> Res
     configure(client, keyturn, nothing).await
 }
 
-/// Gives keyturn's configuration its address, and makes the other one like it but for whom it calls, and where.
+/// Gives keyturn's configuration its address, and makes the others like it but for whom they call, and where.
 async fn configure(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> Result {
     let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let at = "/webhooks/0/clientConfig";
@@ -73,14 +79,18 @@ async fn configure(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> R
 
     let ours =
         configured.webhooks.and_then(|webhooks| webhooks.into_iter().next()).ok_or("the chart has no webhook")?;
-    let mut its = MutatingWebhook { name: NOTHING_WEBHOOK.to_owned(), ..ours };
-    its.client_config.url = Some(nothing.url.clone());
-    its.client_config.ca_bundle = Some(ByteString(nothing.authority.clone().into_bytes()));
-    let asked = [(NOTHING_WEBHOOK, "asked")].map(owned).into();
-    its.namespace_selector = Some(LabelSelector { match_labels: Some(asked), ..LabelSelector::default() });
-    let mut configuration = MutatingWebhookConfiguration { webhooks: Some(vec![its]), ..Default::default() };
-    configuration.metadata.name = Some(NOTHING_CONFIGURATION.to_owned());
-    api.create(&PostParams::default(), &configuration).await?;
+    let others =
+        [(NOTHING_CONFIGURATION, NOTHING_WEBHOOK, &nothing.url), ("marking", MARKING_WEBHOOK, &nothing.marking)];
+    for (name, webhook, url) in others {
+        let mut its = MutatingWebhook { name: webhook.to_owned(), ..ours.clone() };
+        its.client_config.url = Some(url.clone());
+        its.client_config.ca_bundle = Some(ByteString(nothing.authority.clone().into_bytes()));
+        let asked = [(ASKED, webhook)].map(owned).into();
+        its.namespace_selector = Some(LabelSelector { match_labels: Some(asked), ..LabelSelector::default() });
+        let mut configuration = MutatingWebhookConfiguration { webhooks: Some(vec![its]), ..Default::default() };
+        configuration.metadata.name = Some(name.to_owned());
+        api.create(&PostParams::default(), &configuration).await?;
+    }
     Ok(())
 }
 
