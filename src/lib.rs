@@ -44,10 +44,9 @@
 //!
 //! # What holds everywhere
 //!
-//! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `inject::{choose, container, missed,
-//!   pod, review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}`, `restart::{decide, workload}` hold no
-//!   client, read no clock and no
-//!   environment, and draw no random number.
+//! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `inject::{asked, choose, container,
+//!   missed, patch, pod, review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}`,
+//!   `restart::{decide, workload}` hold no client, read no clock and no environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
 //! * Every replica watches; only the one that leads looks at objects, calls STS or DSS, and writes.

@@ -1,6 +1,6 @@
 //! What one container gets: the mount, and variables that are not there yet. Pure.
 
-use super::choose::Wanted;
+use super::{asked::Container, choose::Wanted};
 use crate::api::names::MOUNT_PATH;
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
 
@@ -31,15 +31,6 @@ const LEAD_ELSEWHERE: [&str; 7] = [
     WEB_IDENTITY,
 ];
 
-/// A container of any kind, as far as it matters here.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Container<'a> {
-    pub name: &'a str,
-    pub env: &'a [EnvVar],
-    pub env_from: &'a [EnvFromSource],
-    pub mounts: &'a [VolumeMount],
-}
-
 /// What is added to a container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Addition {
@@ -51,8 +42,8 @@ pub(super) struct Addition {
 }
 
 /// What is added to a container that gets the Secret in this volume.
-pub(super) fn addition(container: &Container<'_>, wanted: &Wanted, volume: &str) -> Addition {
-    let mounted = container.mounts.iter().find(|mount| is_at_or_below(&mount.mount_path));
+pub(super) fn addition(container: &Container, wanted: &Wanted, volume: &str) -> Addition {
+    let mounted = container.mounts().iter().find(|mount| is_at_or_below(&mount.mount_path));
     let ours = |mount: &VolumeMount| {
         let whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
         mount.name == volume && whole && normal(&mount.mount_path) == normal(MOUNT_PATH)
@@ -71,7 +62,7 @@ pub(super) fn addition(container: &Container<'_>, wanted: &Wanted, volume: &str)
         ..VolumeMount::default()
     });
     let warnings = own_way(container, wanted).into_iter().chain(unseen(container, wanted)).collect();
-    Addition { given: true, mount, env: variables(container.env, wanted), warnings }
+    Addition { given: true, mount, env: variables(container.env(), wanted), warnings }
 }
 
 fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
@@ -92,7 +83,7 @@ fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
 }
 
 /// What its author set, and SDKs prefer.
-fn own_way(container: &Container<'_>, wanted: &Wanted) -> Option<String> {
+fn own_way(container: &Container, wanted: &Wanted) -> Option<String> {
     if !wanted.files {
         return None;
     }
@@ -102,7 +93,7 @@ fn own_way(container: &Container<'_>, wanted: &Wanted) -> Option<String> {
         _ => false,
     };
     let leads = |variable: &&EnvVar| LEAD_ELSEWHERE.contains(&variable.name.as_str()) && !ours(variable);
-    let names: Vec<&str> = container.env.iter().filter(leads).map(|variable| variable.name.as_str()).collect();
+    let names: Vec<&str> = container.env().iter().filter(leads).map(|variable| variable.name.as_str()).collect();
     (!names.is_empty()).then(|| {
         format!(
             "container \"{}\" sets {} itself: SDKs follow that and may not use AwsConfig \"{}\"",
@@ -114,9 +105,8 @@ fn own_way(container: &Container<'_>, wanted: &Wanted) -> Option<String> {
 }
 
 /// What its author gives it by `envFrom`. What is in there is not read; Kubernetes prefers `env`, and so ours.
-fn unseen(container: &Container<'_>, wanted: &Wanted) -> Option<String> {
-    let Container { name, env_from, .. } = container;
-    let config = &wanted.config;
+fn unseen(container: &Container, wanted: &Wanted) -> Option<String> {
+    let (name, env_from, config) = (&container.name, container.env_from(), &wanted.config);
     let is_the_secret = |from: &EnvFromSource| {
         from.secret_ref.as_ref().is_some_and(|of| of.name == wanted.secret)
             && from.prefix.as_deref().unwrap_or_default().is_empty()

@@ -1,17 +1,16 @@
 //! What is added to a pod, as a JSON patch (RFC 6902). Pure.
 
 use super::{
+    asked::{Container, Pod, Spec, Volume},
     choose::{Wanted, choose},
-    container::{Addition, CONFIG_FILE, Container, addition},
+    container::{Addition, CONFIG_FILE, addition},
+    patch::{Element, Operation, annotate, append},
 };
 use crate::api::{
     AwsConfig,
     names::{MOUNT_PATH, POD_INJECTED},
 };
-use json_patch::{AddOperation, Patch, PatchOperation, jsonptr::PointerBuf};
-use k8s_openapi::api::core::v1::{EnvVar, EphemeralContainer, Pod, SecretVolumeSource, Volume};
-use serde::Serialize;
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::{EnvVar, SecretVolumeSource};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -28,7 +27,7 @@ pub(super) struct Injection {
     /// Whether a container has the Secret then, by our doing or by its author's.
     pub given: bool,
     /// What is added; empty if nothing is.
-    pub patch: Patch,
+    pub patch: Vec<Operation>,
     /// What its author should know.
     pub warnings: Vec<String>,
 }
@@ -49,25 +48,22 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
             wanted.config
         ));
     }
-    let volumes = spec.volumes.as_deref().unwrap_or_default();
+    let volumes = spec.volumes();
     let there = volume_of(volumes, &wanted.secret);
     let volume = there.map_or_else(|| free_name(volumes), str::to_owned);
-    for (kind, containers) in
-        [("initContainers", spec.init_containers.as_deref()), ("containers", Some(&*spec.containers))]
-    {
-        for (index, it) in containers.unwrap_or_default().iter().enumerate() {
-            let (env, mounts) = (list(it.env.as_ref()), list(it.volume_mounts.as_ref()));
-            let of = Container { name: &it.name, env, env_from: list(it.env_from.as_ref()), mounts };
-            draft.container(kind, index, of, &wanted, &volume);
+    for (kind, containers) in spec.at_creation() {
+        for (index, container) in containers.iter().enumerate() {
+            draft.container(kind, index, container, &wanted, &volume);
         }
     }
-    if !draft.operations.is_empty() && there.is_none() {
-        draft.append(&["spec", "volumes"], volumes.is_empty(), vec![secret_volume(&volume, &wanted.secret)]);
+    if !draft.patch.is_empty() && there.is_none() {
+        let volume = Element::Volume(secret_volume(&volume, &wanted.secret));
+        append(&mut draft.patch, "/spec/volumes", !volumes.is_empty(), vec![volume]);
     }
     // Also where its author had added all of it: who bears no mark is looked for as one that was missed. A mark that came
     // with a copy of another pod is put right.
     if draft.given && annotations.get(POD_INJECTED) != Some(&wanted.config) {
-        draft.mark(&wanted.config, metadata.annotations.is_none());
+        annotate(&mut draft.patch, POD_INJECTED, wanted.config.clone(), metadata.annotations.is_some());
     }
     draft.injection(wanted.config)
 }
@@ -79,32 +75,26 @@ pub(super) fn ephemeral_containers(pod: &Pod, before: Option<&Pod>) -> Injection
     let known: BTreeSet<&str> = before.map(ephemeral).unwrap_or_default().iter().map(|it| it.name.as_str()).collect();
     let mut draft = Draft::default();
     for (index, it) in ephemeral(pod).iter().enumerate().filter(|(_, it)| !known.contains(it.name.as_str())) {
-        let (env, mounts) = (list(it.env.as_ref()), list(it.volume_mounts.as_ref()));
-        let of = Container { name: &it.name, env, env_from: list(it.env_from.as_ref()), mounts };
-        draft.container("ephemeralContainers", index, of, &wanted, volume);
+        draft.container("ephemeralContainers", index, it, &wanted, volume);
     }
     draft.injection(wanted.config)
 }
 
-fn list<T>(of: Option<&Vec<T>>) -> &[T] {
-    of.map(Vec::as_slice).unwrap_or_default()
-}
-
-fn ephemeral(pod: &Pod) -> &[EphemeralContainer] {
-    pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_deref()).unwrap_or_default()
+fn ephemeral(pod: &Pod) -> &[Container] {
+    pod.spec.as_ref().map(Spec::ephemeral).unwrap_or_default()
 }
 
 /// What a marked pod got, and the volume that it got it in.
 fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str)> {
     let config = pod.metadata.annotations.as_ref()?.get(POD_INJECTED)?.clone();
     let spec = pod.spec.as_ref()?;
-    let containers = || spec.init_containers.iter().flatten().chain(&spec.containers);
-    let mut mounts = containers().flat_map(|it| it.volume_mounts.iter().flatten());
+    let containers = || spec.at_creation().into_iter().flat_map(|(_, containers)| containers);
+    let mut mounts = containers().flat_map(Container::mounts);
     let volume = mounts.find(|mount| mount.mount_path == MOUNT_PATH)?.name.as_str();
-    let named = spec.volumes.iter().flatten().find(|it| it.name == volume)?;
+    let named = spec.volumes().iter().find(|it| it.name == volume)?;
     let secret = named.secret.as_ref()?.secret_name.clone()?;
     let led = |it: &EnvVar| it.name == CONFIG_FILE;
-    let files = containers().any(|it| it.env.iter().flatten().any(led));
+    let files = containers().any(|it| it.env().iter().any(led));
     Some((Wanted::unseen(config, secret, files), volume))
 }
 
@@ -122,56 +112,32 @@ fn free_name(volumes: &[Volume]) -> String {
 
 fn secret_volume(name: &str, secret: &str) -> Volume {
     let source = SecretVolumeSource { secret_name: Some(secret.to_owned()), ..SecretVolumeSource::default() };
-    Volume { name: name.to_owned(), secret: Some(source), ..Volume::default() }
+    Volume { name: name.to_owned(), secret: Some(source) }
 }
 
 /// A patch in the making.
 #[derive(Default)]
 struct Draft {
     given: bool,
-    operations: Vec<PatchOperation>,
+    patch: Vec<Operation>,
     warnings: Vec<String>,
 }
 
 impl Draft {
-    fn container(&mut self, kind: &str, index: usize, of: Container<'_>, wanted: &Wanted, volume: &str) {
-        let Addition { given, mount, env, warnings } = addition(&of, wanted, volume);
+    fn container(&mut self, kind: &str, index: usize, container: &Container, wanted: &Wanted, volume: &str) {
+        let Addition { given, mount, env, warnings } = addition(container, wanted, volume);
         self.given |= given;
         self.warnings.extend(warnings);
-        let index = index.to_string();
-        let at = |list: &'static str| ["spec", kind, &index, list].map(str::to_owned);
-        self.append(&at("volumeMounts"), of.mounts.is_empty(), mount.into_iter().collect());
-        self.append(&at("env"), of.env.is_empty(), env);
-    }
-
-    /// Adds to the end of a list: elements that are there keep their places.
-    fn append<T: Serialize>(&mut self, list: &[impl AsRef<str>], empty: bool, elements: Vec<T>) {
-        if elements.is_empty() {
-            return;
-        }
-        let path = PointerBuf::from_tokens(list.iter().map(AsRef::as_ref));
-        if empty {
-            return self.add(path, json!(elements));
-        }
-        for element in elements {
-            self.add(path.with_trailing_token("-"), json!(element));
-        }
-    }
-
-    fn mark(&mut self, config: &str, empty: bool) {
-        if empty {
-            return self.add(PointerBuf::from_tokens(["metadata", "annotations"]), json!({POD_INJECTED: config}));
-        }
-        self.add(PointerBuf::from_tokens(["metadata", "annotations", POD_INJECTED]), json!(config));
+        let mounts = mount.into_iter().map(Element::Mount).collect();
+        let at = format!("/spec/{kind}/{index}");
+        append(&mut self.patch, &format!("{at}/volumeMounts"), !container.mounts().is_empty(), mounts);
+        let env = env.into_iter().map(Element::Variable).collect();
+        append(&mut self.patch, &format!("{at}/env"), !container.env().is_empty(), env);
     }
 
     fn injection(self, config: String) -> Injection {
-        let (patch, warnings) = (Patch(self.operations), self.warnings);
-        Injection { config: Some(config), given: self.given, patch, warnings }
-    }
-
-    fn add(&mut self, path: PointerBuf, value: Value) {
-        self.operations.push(PatchOperation::Add(AddOperation { path, value }));
+        let Self { given, patch, warnings } = self;
+        Injection { config: Some(config), given, patch, warnings }
     }
 }
 

@@ -4,14 +4,11 @@
 
 use super::{
     Asking, ConfigsFor,
+    asked::Pod,
     pod::{Injection, ephemeral_containers, new_pod},
 };
 use crate::api::names::POD_AWS_CONFIG;
-use k8s_openapi::{
-    ByteString,
-    api::core::v1::{Pod, PodSpec},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -79,28 +76,8 @@ struct Request {
     sub_resource: Option<String>,
     namespace: Option<String>,
     operation: String,
-    object: Option<PodOf>,
-    old_object: Option<PodOf>,
-}
-
-/// Its status and `managedFields`, a third of a question, are passed over.
-#[derive(Deserialize)]
-struct PodOf {
-    #[serde(default)]
-    metadata: MetadataOf,
-    spec: Option<PodSpec>,
-}
-
-#[derive(Default, Deserialize)]
-struct MetadataOf {
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-impl From<PodOf> for Pod {
-    fn from(PodOf { metadata: MetadataOf { labels, annotations }, spec }: PodOf) -> Self {
-        Self { metadata: ObjectMeta { labels, annotations, ..ObjectMeta::default() }, spec, status: None }
-    }
+    object: Option<Pod>,
+    old_object: Option<Pod>,
 }
 
 #[derive(Deserialize)]
@@ -139,12 +116,12 @@ pub(super) fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outc
     let request = question.request.ok_or_else(|| malformed("it holds no request".to_owned()))?;
     let uid = request.uid.clone();
     let Injection { config, given, patch, warnings } = injection(request, configs)?;
-    let outcome = match (&config, patch.0.is_empty()) {
+    let outcome = match (&config, patch.is_empty()) {
         (_, false) => Outcome::Injected,
         (Some(_), true) if !given && !warnings.is_empty() => Outcome::Declined,
         _ => Outcome::Untouched,
     };
-    let patch = (!patch.0.is_empty()).then(|| serde_json::to_vec(&patch).map(ByteString)).transpose();
+    let patch = (!patch.is_empty()).then(|| serde_json::to_vec(&patch).map(ByteString)).transpose();
     let patch = patch.map_err(|error| malformed(error.to_string()))?;
     let response = Response {
         uid,
@@ -159,7 +136,7 @@ pub(super) fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outc
 }
 
 fn injection(request: Request, configs: &ConfigsFor) -> Result<Injection, NoAnswer> {
-    let Some(pod) = request.object.map(Pod::from).filter(|_| request.resource.resource == "pods") else {
+    let Some(pod) = request.object.filter(|_| request.resource.resource == "pods") else {
         return Ok(Injection::default());
     };
     match (request.operation.as_str(), request.sub_resource.as_deref()) {
@@ -170,9 +147,7 @@ fn injection(request: Request, configs: &ConfigsFor) -> Result<Injection, NoAnsw
             let configs = configs(Asking { namespace, labels, named }).ok_or(NoAnswer::NotReady)?;
             Ok(new_pod(&pod, &configs))
         }
-        ("UPDATE", Some("ephemeralcontainers")) => {
-            Ok(ephemeral_containers(&pod, request.old_object.map(Pod::from).as_ref()))
-        }
+        ("UPDATE", Some("ephemeralcontainers")) => Ok(ephemeral_containers(&pod, request.old_object.as_ref())),
         _ => Ok(Injection::default()),
     }
 }

@@ -121,9 +121,11 @@ fn the_arrows_between_rooms_go_one_way() {
 fn pure_modules_hold_no_client_and_read_neither_clock_nor_environment() {
     let pure = [
         "api",
+        "inject/asked",
         "inject/choose",
         "inject/container",
         "inject/missed",
+        "inject/patch",
         "inject/pod",
         "inject/review",
         "reference",

@@ -14,7 +14,8 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 }
 
 fn added(env: &[EnvVar], mounts: &[VolumeMount]) -> Addition {
-    addition(&Container { name: "app", env, env_from: &[], mounts }, &wanted(), "keyturn")
+    let container = json!({"name": "app", "env": env, "volumeMounts": mounts});
+    addition(&from_value(container).unwrap(), &wanted(), "keyturn")
 }
 
 fn names(addition: &Addition) -> Vec<&str> {
@@ -74,8 +75,8 @@ fn what_leads_sdks_elsewhere_is_said() {
 #[test]
 fn what_comes_by_env_from_is_said_to_lose_and_the_secret_s_own_keys_to_win() {
     let said = |from: Value| {
-        let env_from = from_value::<Vec<EnvFromSource>>(json!([from])).unwrap();
-        addition(&Container { name: "app", env: &[], env_from: &env_from, mounts: &[] }, &wanted(), "keyturn").warnings
+        let container = json!({"name": "app", "envFrom": [from]});
+        addition(&from_value(container).unwrap(), &wanted(), "keyturn").warnings
     };
     let [settings] = &said(json!({"configMapRef": {"name": "settings"}}))[..] else { panic!("one warning") };
     assert!(settings.contains("\"app\" has envFrom") && settings.contains("\"alice\""), "{settings}");

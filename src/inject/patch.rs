@@ -1,0 +1,62 @@
+//! A JSON patch (RFC 6902) that only adds, as it is sent. Pure.
+
+use super::asked::Volume;
+use k8s_openapi::api::core::v1::{EnvVar, VolumeMount};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// One addition. It is written as it stands: a detour by JSON values took longer than finding out what to add.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub(super) enum Operation {
+    /// At this place (RFC 6901).
+    Add { path: String, value: Added },
+}
+
+/// What is added.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum Added {
+    /// At the end of a list.
+    Element(Box<Element>),
+    /// A list where there was none.
+    List(Vec<Element>),
+    /// An annotation's value.
+    Annotation(String),
+    /// Annotations where there were none.
+    Annotations(BTreeMap<&'static str, String>),
+}
+
+/// An element of a list of a pod's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum Element {
+    Volume(Volume),
+    Mount(VolumeMount),
+    Variable(EnvVar),
+}
+
+/// Adds to the end of a list, which may not be there yet. Elements that are there keep their places.
+pub(super) fn append(patch: &mut Vec<Operation>, list: &str, is_there: bool, elements: Vec<Element>) {
+    if elements.is_empty() {
+        return;
+    }
+    if is_there {
+        let path = format!("{list}/-");
+        let added = elements.into_iter().map(|element| Added::Element(Box::new(element)));
+        patch.extend(added.map(|value| Operation::Add { path: path.clone(), value }));
+    } else {
+        patch.push(Operation::Add { path: list.to_owned(), value: Added::List(elements) });
+    }
+}
+
+/// Adds an annotation, perhaps the first.
+pub(super) fn annotate(patch: &mut Vec<Operation>, name: &'static str, value: String, are_there: bool) {
+    const ANNOTATIONS: &str = "/metadata/annotations";
+    patch.push(if are_there {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        Operation::Add { path: format!("{ANNOTATIONS}/{name}"), value: Added::Annotation(value) }
+    } else {
+        Operation::Add { path: ANNOTATIONS.to_owned(), value: Added::Annotations([(name, value)].into()) }
+    });
+}
