@@ -5,11 +5,11 @@ use crate::{
     clock::Clock,
     cluster::{CallError, Calls, changes_of, data_of},
 };
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
 use kube::{Api, Client};
-use std::time::Duration;
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 /// How long API servers are given to see an authority before a certificate of its is served: they watch the
 /// configuration, so this is seconds more than it takes.
@@ -42,22 +42,54 @@ enum NotKept {
     Gone(String),
 }
 
-/// Keeps it, for ever: looks whenever the Secret or the configuration changes, and when something is due.
+/// What the watches show.
+#[derive(Default)]
+struct Shown {
+    secret: Option<Secret>,
+    configuration: Option<MutatingWebhookConfiguration>,
+}
+
+enum Change {
+    Secret(Option<Secret>),
+    Configuration(Option<MutatingWebhookConfiguration>),
+}
+
+/// Keeps it, for ever: whenever the Secret or the configuration changes, and when something is due. As long as all is in
+/// order by what the watches show, nothing is read; before anything is written, both are.
 pub async fn keep(kept: Kept, client: Client, clock: Clock) {
     let calls = Calls::new(client.clone());
-    let secrets = changes_of(Api::<Secret>::namespaced(client.clone(), &kept.namespace), &kept.secret);
-    let configurations = changes_of(Api::<MutatingWebhookConfiguration>::all(client), &kept.configuration);
-    let mut changes = std::pin::pin!(stream::select(secrets.map(|_| ()), configurations.map(|_| ())));
+    let mut secrets = pin!(changes_of(Api::<Secret>::namespaced(client.clone(), &kept.namespace), &kept.secret));
+    let configurations = Api::<MutatingWebhookConfiguration>::all(client);
+    let mut configurations = pin!(changes_of(configurations, &kept.configuration));
+    // By one alone nothing can be said. A watch that shows nothing for long may be refused; whoever reads then, says so.
+    let both = future::join(secrets.next(), configurations.next());
+    let mut shown = match tokio::time::timeout(AGAIN.unsigned_abs(), both).await {
+        Ok((secret, configuration)) => Shown { secret: secret.flatten(), configuration: configuration.flatten() },
+        Err(_) => Shown::default(),
+    };
+    let mut changes = stream::select(secrets.map(Change::Secret), configurations.map(Change::Configuration));
     loop {
-        let wait = match kept.look(&calls, &clock).await {
-            Ok(until) => until.duration_since(clock.now()).clamp(SignedDuration::from_secs(1), RARELY),
-            Err(error) => {
+        let until = match shown.step(&kept, clock.now()) {
+            Some(Step::Wait(until)) => until,
+            _ => kept.look(&calls, &clock).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "pods may not be injected; it will be tried again");
-                AGAIN
-            }
+                clock.now() + AGAIN
+            }),
         };
-        let wait = Duration::try_from(wait).unwrap_or_default();
-        let _ = tokio::time::timeout(wait, changes.next()).await;
+        let wait = until.duration_since(clock.now()).clamp(SignedDuration::from_secs(1), RARELY);
+        match tokio::time::timeout(wait.unsigned_abs(), changes.next()).await {
+            Ok(Some(Change::Secret(secret))) => shown.secret = secret,
+            Ok(Some(Change::Configuration(configuration))) => shown.configuration = configuration,
+            Ok(None) | Err(_) => {}
+        }
+    }
+}
+
+impl Shown {
+    /// What is due by what is shown, if both objects are there.
+    fn step(&self, kept: &Kept, now: Timestamp) -> Option<Step> {
+        let (secret, configuration) = (self.secret.as_ref()?, self.configuration.as_ref()?);
+        Some(kept.step(&data_of(secret.clone()), configuration, now))
     }
 }
 
@@ -108,14 +140,21 @@ impl Kept {
         Ok(())
     }
 
+    fn step(
+        &self,
+        data: &BTreeMap<String, Vec<u8>>,
+        configuration: &MutatingWebhookConfiguration,
+        now: Timestamp,
+    ) -> Step {
+        decide(Seen::read(data).ok().as_ref(), &self.names, &published(configuration), now)
+    }
+
     /// Does what is due, until nothing is; says when something will be.
     async fn look(&self, calls: &Calls, clock: &Clock) -> Result<Timestamp, NotKept> {
         loop {
             let (secret, configuration) = self.there_is(calls).await?;
-            let data = data_of(secret.clone());
-            let seen = Seen::read(&data).ok();
-            let now = clock.now();
-            match decide(seen.as_ref(), &self.names, &published(&configuration), now) {
+            let (data, now) = (data_of(secret.clone()), clock.now());
+            match self.step(&data, &configuration, now) {
                 Step::Wait(until) => return Ok(until),
                 Step::Make => self.make(calls, now, &secret, &configuration).await?,
                 Step::Publish => {

@@ -1,6 +1,7 @@
 //! The simulated world: a week in seconds.
 
 mod authority;
+mod certificate;
 mod clocks;
 mod dataiku;
 mod deletion;

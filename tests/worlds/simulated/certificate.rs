@@ -1,0 +1,67 @@
+//! The webhook's certificate: what making it takes, and that a restart over one that is in order takes nothing.
+
+use super::world::{Cost, World};
+use crate::{doubles::apiserver::ResourceKind, fixtures::OPERATORS};
+use keyturn::operator::{Operator, WebhookSettings};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const CONFIGURATIONS: &str = "mutatingwebhookconfigurations";
+const NAME: &str = "keyturn-webhook";
+
+/// What the chart installs: an empty Secret and a configuration without an authority.
+fn installed() -> World {
+    let world = World::empty();
+    let version = "admissionregistration.k8s.io/v1";
+    let kind = ResourceKind::cluster(version, CONFIGURATIONS, "MutatingWebhookConfiguration");
+    world.api.register(kind.with_keyed_list("webhooks", &["name"]));
+    world.api.namespace(OPERATORS, &[]);
+    world.api.put(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME, "namespace": OPERATORS}}));
+    let webhooks = json!([{"name": "pods.keyturn.dev", "clientConfig": {}}]);
+    let metadata = json!({"name": NAME});
+    let configuration = json!({"apiVersion": version, "kind": "MutatingWebhookConfiguration", "metadata": metadata, "webhooks": webhooks});
+    world.api.put(configuration);
+    world
+}
+
+fn start(world: &mut World) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = Some((NAME.to_owned(), vec![format!("{NAME}.{OPERATORS}.svc")]));
+    let (namespace, secret) = (OPERATORS.to_owned(), NAME.to_owned());
+    let webhook = Some(WebhookSettings { listener, namespace, secret, own });
+    world.start_as(Operator { webhook, ..world.operator() });
+}
+
+fn authority(world: &World) -> Value {
+    world.api.get(CONFIGURATIONS, "", NAME).unwrap()["webhooks"][0]["clientConfig"]["caBundle"].take()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_is_made_and_its_authority_published_and_a_restart_over_it_reads_and_writes_nothing() {
+    let mut world = installed();
+    start(&mut world);
+    world.until("an authority is published", |world| authority(world).is_string()).await;
+    world.settle().await;
+    assert_eq!(world.cost().writes, 2, "the Secret and the configuration: {}", world.picture());
+    let made = authority(&world);
+
+    world.stop().await;
+    world.count_from_here();
+    start(&mut world);
+    world.pass(Duration::from_secs(3600)).await;
+    assert_eq!(world.cost(), Cost { sts: world.sts.count(), ..Cost::NOTHING }, "{}", world.picture());
+    assert_eq!(authority(&world), made);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authority_that_somebody_takes_away_is_published_again_at_once() {
+    let mut world = installed();
+    start(&mut world);
+    world.until("an authority is published", |world| authority(world).is_string()).await;
+    world.settle().await;
+    let made = authority(&world);
+    world.api.edit(CONFIGURATIONS, "", NAME, |configuration| {
+        configuration["webhooks"][0]["clientConfig"] = json!({});
+    });
+    world.at_once("it is published again", |world| authority(world) == made).await;
+}
