@@ -1,4 +1,5 @@
-//! Pods that are created again and again, each as a dry run: the API server does all but store it.
+//! Pods that are created again and again. One after the other each is a dry run, for which the API server does all but
+//! store it; those that are created at once are there afterwards, and are deleted.
 
 use crate::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -6,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use keyturn::api::names::{MOUNT_PATH, POD_INJECTED};
 use kube::{
     Api, Client,
-    api::{ObjectMeta, PostParams},
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
@@ -84,14 +85,18 @@ impl Place {
         Ok(())
     }
 
-    /// Creates it so often, with so many in flight.
+    /// Creates so many of it, with so many in flight, and deletes them again.
     pub async fn at_once(&mut self, count: usize, in_flight: usize) -> Result {
+        let mut pod = self.pod.clone();
+        pod.metadata.generate_name = pod.metadata.name.take().map(|name| format!("{name}-"));
+        let parameters = PostParams::default();
         let begun = Instant::now();
-        let creations = stream::iter((0..count).map(|_| self.create())).buffer_unordered(in_flight);
-        let right: Vec<bool> = creations.try_collect().await?;
+        let creations = (0..count).map(|_| self.api.create(&parameters, &pod));
+        let created: Vec<Pod> = stream::iter(creations).buffer_unordered(in_flight).try_collect().await?;
         self.crowded_took += begun.elapsed();
+        self.api.delete_collection(&DeleteParams::default().grace_period(0), &ListParams::default()).await?;
         self.crowded += count;
-        self.wrong += right.into_iter().filter(|right| !right).count();
+        self.wrong += created.iter().filter(|pod| !is_as_it_should(pod, self.secret.as_deref())).count();
         Ok(())
     }
 }
