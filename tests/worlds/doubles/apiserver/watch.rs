@@ -105,18 +105,21 @@ impl Watching {
     }
 
     fn event(&self, event: &str, object: &Value) -> Bytes {
-        if self.only_metadata { line(event, metadata_of(object)) } else { line(event, object) }
+        if self.only_metadata { self.metadata_line(event, &object["metadata"]) } else { line(event, object) }
     }
 
-    /// The end of the list, or of an interval; `more` follows in its metadata.
-    fn bookmark(&self, version: u64, more: &str) -> Bytes {
-        let (kind, api_version) = if self.only_metadata {
+    fn metadata_line(&self, event: &str, metadata: impl Display) -> Bytes {
+        let (kind, version) = if self.only_metadata {
             ("PartialObjectMetadata", METADATA_VERSION.to_owned())
         } else {
             (&*self.kind.kind, self.kind.api_version())
         };
-        let metadata = format_args!(r#"{{"resourceVersion":"{version}"{more}}}"#);
-        line("BOOKMARK", format_args!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{metadata}}}"#))
+        line(event, format_args!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{metadata}}}"#))
+    }
+
+    /// The end of the list, or of an interval; `more` follows in its metadata.
+    fn bookmark(&self, version: u64, more: &str) -> Bytes {
+        self.metadata_line("BOOKMARK", format_args!(r#"{{"resourceVersion":"{version}"{more}}}"#))
     }
 
     /// How a change shows to this watch, if it does.
