@@ -16,7 +16,7 @@ pub(super) struct Pod {
 /// What a pod says of itself.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Metadata {
-    pub labels: Option<BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -24,10 +24,10 @@ pub(super) struct Metadata {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec {
-    pub volumes: Option<Vec<Volume>>,
-    pub init_containers: Option<Vec<Container>>,
-    pub containers: Option<Vec<Container>>,
-    pub ephemeral_containers: Option<Vec<Container>>,
+    volumes: Option<Vec<Volume>>,
+    init_containers: Option<Vec<Container>>,
+    containers: Option<Vec<Container>>,
+    ephemeral_containers: Option<Vec<Container>>,
 }
 
 /// A volume, of which only Secrets matter.
@@ -39,7 +39,7 @@ pub(super) struct Volume {
 }
 
 /// A container of any kind.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Container {
     #[serde(default)]
@@ -47,6 +47,21 @@ pub(super) struct Container {
     env: Option<Vec<EnvVar>>,
     env_from: Option<Vec<EnvFromSource>>,
     volume_mounts: Option<Vec<VolumeMount>>,
+}
+
+/// What there is of labels or annotations where there are none.
+static NONE: BTreeMap<String, String> = BTreeMap::new();
+
+impl Metadata {
+    /// Its labels.
+    pub(super) fn labels(&self) -> &BTreeMap<String, String> {
+        self.labels.as_ref().unwrap_or(&NONE)
+    }
+
+    /// Its annotations.
+    pub(super) fn annotations(&self) -> &BTreeMap<String, String> {
+        self.annotations.as_ref().unwrap_or(&NONE)
+    }
 }
 
 impl Spec {

@@ -48,13 +48,18 @@ pub(super) struct Choice {
     pub warnings: Vec<String>,
 }
 
+/// The config that a pod with these annotations names.
+pub(super) fn named(annotations: &BTreeMap<String, String>) -> Option<&str> {
+    annotations.get(POD_AWS_CONFIG).map(String::as_str)
+}
+
 /// The choice for a pod with these labels and annotations, among the configs of its namespace.
 pub(super) fn choose(
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
     configs: &[Arc<AwsConfig>],
 ) -> Choice {
-    let named = annotations.get(POD_AWS_CONFIG).map(String::as_str);
+    let named = named(annotations);
     if labels.get(INJECT).is_some_and(|value| value == INJECT_OFF) {
         let warnings = named.map(|named| format!("the label {INJECT} keeps AwsConfig \"{named}\" out of this pod"));
         return Choice { wanted: None, warnings: warnings.into_iter().collect() };

@@ -11,10 +11,7 @@ use crate::api::{
     names::{MOUNT_PATH, POD_INJECTED},
 };
 use k8s_openapi::api::core::v1::{EnvVar, SecretVolumeSource};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The volume's name, unless the author has another of that name.
 const VOLUME: &str = "keyturn";
@@ -34,10 +31,8 @@ pub(super) struct Injection {
 
 /// What is added to a pod that is created in a namespace with these configs.
 pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
-    let (none, metadata) = (BTreeMap::new(), &pod.metadata);
-    let labels = metadata.labels.as_ref().unwrap_or(&none);
-    let annotations = metadata.annotations.as_ref().unwrap_or(&none);
-    let choice = choose(labels, annotations, configs);
+    let metadata = &pod.metadata;
+    let choice = choose(metadata.labels(), metadata.annotations(), configs);
     let (Some(wanted), Some(spec)) = (choice.wanted, &pod.spec) else {
         return Injection { warnings: choice.warnings, ..Injection::default() };
     };
@@ -62,7 +57,7 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
     }
     // Also where its author had added all of it: who bears no mark is looked for as one that was missed. A mark that came
     // with a copy of another pod is put right.
-    if draft.given && annotations.get(POD_INJECTED) != Some(&wanted.config) {
+    if draft.given && metadata.annotations().get(POD_INJECTED) != Some(&wanted.config) {
         annotate(&mut draft.patch, POD_INJECTED, wanted.config.clone(), metadata.annotations.is_some());
     }
     draft.injection(wanted.config)
@@ -86,7 +81,7 @@ fn ephemeral(pod: &Pod) -> &[Container] {
 
 /// What a marked pod got, and the volume that it got it in.
 fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str)> {
-    let config = pod.metadata.annotations.as_ref()?.get(POD_INJECTED)?.clone();
+    let config = pod.metadata.annotations().get(POD_INJECTED)?.clone();
     let spec = pod.spec.as_ref()?;
     let containers = || spec.at_creation().into_iter().flat_map(|(_, containers)| containers);
     let mut mounts = containers().flat_map(Container::mounts);

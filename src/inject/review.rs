@@ -5,12 +5,11 @@
 use super::{
     Asking, ConfigsFor,
     asked::Pod,
+    choose::named,
     pod::{Injection, ephemeral_containers, new_pod},
 };
-use crate::api::names::POD_AWS_CONFIG;
 use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
@@ -141,9 +140,8 @@ fn injection(request: Request, configs: &ConfigsFor) -> Result<Injection, NoAnsw
     };
     match (request.operation.as_str(), request.sub_resource.as_deref()) {
         ("CREATE", None | Some("")) => {
-            let (none, namespace) = (BTreeMap::new(), request.namespace.as_deref().unwrap_or_default());
-            let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
-            let named = pod.metadata.annotations.as_ref().and_then(|all| all.get(POD_AWS_CONFIG)).map(String::as_str);
+            let namespace = request.namespace.as_deref().unwrap_or_default();
+            let (labels, named) = (pod.metadata.labels(), named(pod.metadata.annotations()));
             let configs = configs(Asking { namespace, labels, named }).ok_or(NoAnswer::NotReady)?;
             Ok(new_pod(&pod, &configs))
         }

@@ -6,7 +6,7 @@ use crate::{
     certificate::{Followed, Kept, follow},
     clock::Clock,
     inject::{
-        Asking, ConfigsFor,
+        ConfigsFor,
         server::{Webhook, end},
     },
     metrics::Metrics,
@@ -103,9 +103,9 @@ impl Served {
 
 /// The configs for the pods of a namespace that this operator serves; those of another are none of its business.
 pub(super) fn configs_for(scopes: Vec<(Option<String>, Views)>) -> ConfigsFor {
-    std::sync::Arc::new(move |Asking { namespace, labels, named }| {
-        let serves = |scope: &&(Option<String>, Views)| scope.0.as_deref().is_none_or(|served| served == namespace);
+    std::sync::Arc::new(move |pod| {
+        let serves = |scope: &&(Option<String>, Views)| scope.0.as_deref().is_none_or(|served| served == pod.namespace);
         let Some((_, views)) = scopes.iter().find(serves) else { return Some(vec![]) };
-        views.configs.health().missing().is_none().then(|| views.configs_for_pod(namespace, labels, named))
+        views.configs.health().missing().is_none().then(|| views.configs_for_pod(pod))
     })
 }

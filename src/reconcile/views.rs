@@ -3,6 +3,7 @@
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, Inject, names},
     cluster::{Health, Watched},
+    inject::Asking,
 };
 use futures::{
     FutureExt as _,
@@ -169,12 +170,7 @@ impl Views {
     /// The configs that a pod of a namespace may mean: the one that it names, and those whose selectors may match its
     /// labels. It costs no more where there are thousands.
     #[must_use]
-    pub fn configs_for_pod(
-        &self,
-        namespace: &str,
-        labels: &BTreeMap<String, String>,
-        named: Option<&str>,
-    ) -> Vec<Arc<AwsConfig>> {
+    pub fn configs_for_pod(&self, Asking { namespace, labels, named }: Asking<'_>) -> Vec<Arc<AwsConfig>> {
         let mut found: Vec<_> = selecting(namespace, labels).flat_map(|key| self.configs.find(&key)).collect();
         let named = named.filter(|named| found.iter().all(|config| config.name_any() != *named));
         found.extend(named.and_then(|named| self.configs.get(namespace, named)));

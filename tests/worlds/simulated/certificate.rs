@@ -2,7 +2,6 @@
 
 use super::world::{Cost, World};
 use crate::{doubles::apiserver::ResourceKind, fixtures::OPERATORS};
-use keyturn::operator::{Operator, WebhookSettings};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -25,11 +24,16 @@ fn installed() -> World {
 }
 
 fn start(world: &mut World) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let own = Some((NAME.to_owned(), vec![format!("{NAME}.{OPERATORS}.svc")]));
-    let (namespace, secret) = (OPERATORS.to_owned(), NAME.to_owned());
-    let webhook = Some(WebhookSettings { listener, namespace, secret, own });
-    world.start_as(Operator { webhook, ..world.operator() });
+    world.start_with_webhook_of(Some((NAME.to_owned(), vec![format!("{NAME}.{OPERATORS}.svc")])));
+}
+
+/// An operator has begun, and has done what there was to do.
+async fn in_order() -> World {
+    let mut world = installed();
+    start(&mut world);
+    world.until("an authority is published", |world| authority(world).is_string()).await;
+    world.settle().await;
+    world
 }
 
 fn authority(world: &World) -> Value {
@@ -38,10 +42,7 @@ fn authority(world: &World) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_certificate_is_made_and_its_authority_published_and_a_restart_over_it_reads_and_writes_nothing() {
-    let mut world = installed();
-    start(&mut world);
-    world.until("an authority is published", |world| authority(world).is_string()).await;
-    world.settle().await;
+    let mut world = in_order().await;
     assert_eq!(world.cost().writes, 2, "the Secret and the configuration: {}", world.picture());
     let made = authority(&world);
 
@@ -55,10 +56,7 @@ async fn a_certificate_is_made_and_its_authority_published_and_a_restart_over_it
 
 #[tokio::test(start_paused = true)]
 async fn an_authority_that_somebody_takes_away_is_published_again_at_once() {
-    let mut world = installed();
-    start(&mut world);
-    world.until("an authority is published", |world| authority(world).is_string()).await;
-    world.settle().await;
+    let world = in_order().await;
     let made = authority(&world);
     world.api.edit(CONFIGURATIONS, "", NAME, |configuration| {
         configuration["webhooks"][0]["clientConfig"] = json!({});

@@ -125,9 +125,14 @@ impl World {
 
     /// Starts an operator with a webhook, which looks for pods that were missed. It never answers: no certificate comes.
     pub fn start_with_webhook(&mut self) {
+        self.start_with_webhook_of(None);
+    }
+
+    /// The same; the certificate is the operator's own, if this says what the configuration is named and how it is called.
+    pub fn start_with_webhook_of(&mut self, own: Option<(String, Vec<String>)>) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (namespace, secret) = (OPERATORS.to_owned(), "keyturn-webhook".to_owned());
-        let webhook = Some(WebhookSettings { listener, namespace, secret, own: None });
+        let webhook = Some(WebhookSettings { listener, namespace, secret, own });
         self.start_as(Operator { webhook, ..self.operator() });
     }
 
