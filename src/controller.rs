@@ -18,7 +18,8 @@ pub use waker::Waker;
 use crate::{
     api::{AwsConfig, AwsRole, names},
     cluster::{CallError, Change, follow},
-    reconcile::{Context, Memory, Views, reconcile, reconcile_role, views::Writers},
+    reconcile::{Context, Memory, reconcile, reconcile_role},
+    views::{Views, Writers},
 };
 use futures::{Stream, StreamExt as _, stream};
 use kube::{

@@ -28,13 +28,16 @@
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
-//! | [`reconcile`] | DECIDE AND ACT: observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `digest`, `directory`, `dss`, `inject`, `metrics`, `secret` |
-//! | [`restart`] | RESTART: workloads that read only their environment, rolled after a renewal | `api`, `clock`, `cluster`, `reconcile` |
-//! | [`controller`] | which object is looked at when | `api`, `cluster`, `directory`, `reconcile`, `restart` |
+//! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster` |
+//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `directory`, `dss`, `inject`, `secret` |
+//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `inject`, `secret` |
+//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `directory`, `dss`, `inject`, `metrics`, `report`, `secret`, `views` |
+//! | [`restart`] | RESTART: workloads that read only their environment, rolled after a renewal | `api`, `clock`, `cluster`, `decide`, `reconcile`, `report` |
+//! | [`controller`] | which object is looked at when | `api`, `cluster`, `decide`, `directory`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: who holds the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`inject`] | INJECT: what is added to pods, and the webhook that does it | `api`, `metrics` |
-//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `reconcile` |
+//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `views` |
 //! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `directory`, `inject`, `leader`, `metrics`, `reconcile`, `server` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
@@ -44,9 +47,8 @@
 //!
 //! # What holds everywhere
 //!
-//! * Decisions are functions of values and `now`. `api`, `digest`, `reference`, `secret`, `inject::{asked, choose, container,
-//!   missed, patch, pod, review}`, `reconcile::{decide, dss, grants, observed, report, schedule, step}`,
-//!   `restart::{decide, workload}` hold no client, read no clock and no environment, and draw no random number.
+//! * Decisions are functions of values and `now`. `api`, `decide`, `digest`, `reference`, `report`, `secret`, `inject::{asked,
+//!   choose, container, missed, patch, pod, review}`, `restart::{decide, workload}` hold no client, read no clock and no environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
 //! * Every replica watches; only the one that leads looks at objects, calls STS or DSS, and writes.
@@ -61,6 +63,7 @@ pub mod clock;
 pub mod cluster;
 pub mod controller;
 pub mod credentials;
+pub mod decide;
 pub mod digest;
 pub mod directory;
 pub mod dss;
@@ -70,7 +73,9 @@ pub mod metrics;
 pub mod operator;
 pub mod reconcile;
 pub mod reference;
+pub mod report;
 pub mod restart;
 pub mod secret;
 pub mod server;
 pub mod telemetry;
+pub mod views;

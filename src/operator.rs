@@ -14,8 +14,9 @@ use crate::{
     directory::{Connect, Directory},
     leader::{LeaseName, Lost},
     metrics::Metrics,
-    reconcile::{Memory, Views},
+    reconcile::Memory,
     server::{self, Admin},
+    views::Views,
 };
 use futures::{FutureExt as _, future};
 use kube::{Client, CustomResourceExt as _};

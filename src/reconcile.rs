@@ -11,38 +11,29 @@
 //! the time of the next one, so that no lost watch event can lose a renewal.
 
 mod act;
-pub mod decide;
-pub mod dss;
-mod farewell;
-pub mod grants;
+mod aws_role;
+mod cleanup;
 mod instance;
 mod memory;
 mod observe;
-pub mod observed;
-mod report;
-mod role;
-pub mod schedule;
-pub mod step;
 mod turn;
-pub mod views;
 
+pub use aws_role::reconcile_role;
 pub use instance::{InstanceContext, WakeUsers, reconcile_instance};
 pub use memory::Memory;
-pub use observed::Trouble;
-pub use report::{DeletedKey, Done, News, news, next_look, status};
-pub use role::reconcile_role;
 pub use turn::Waited;
-pub use views::Views;
 
 use crate::{
     api::{AwsConfig, same_ignoring_times},
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::Sts,
+    decide::{Plan, Step, decide, input::Observed, schedule},
     directory::Directory,
     metrics::Metrics,
+    report::{Done, news, next_look, status},
+    views::{self, Views},
 };
-use decide::{Step, decide};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
@@ -92,8 +83,8 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     if !context.views.whole().await {
         return Ok(views::MOMENT);
     }
-    if let Some(going) = farewell::going(context, &config) {
-        return farewell::farewell(context, &going).await;
+    if let Some(going) = cleanup::going(context, &config) {
+        return cleanup::cleanup(context, &going).await;
     }
     let Some(mut seen) = observe::observe(context, &config) else {
         context.memory.forget(&config.uid().unwrap_or_default());
@@ -130,13 +121,7 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
 }
 
 /// Tells: status if it says something new, Events for what a person would want to know, metrics.
-async fn report(
-    context: &Context,
-    seen: &observed::Observed,
-    plan: &decide::Plan,
-    done: &Done,
-    now: Timestamp,
-) -> Result<(), CallError> {
+async fn report(context: &Context, seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> Result<(), CallError> {
     let before = seen.config.status.clone().unwrap_or_default();
     let after = status(seen, plan, done, now);
     let same = same_ignoring_times(&before.conditions, &after.conditions) && {

@@ -11,7 +11,9 @@ use crate::{
     api::{AwsConfig, ConditionType, RESTARTED_AT, Reason, Restart, WorkloadKind, said},
     clock::whole_seconds,
     cluster::{CallError, Failed},
-    reconcile::{Context, News, Trouble},
+    decide::input::Trouble,
+    reconcile::Context,
+    report::News,
 };
 use decide::{Candidate, Decision, Due, Found, Standing, decide, wish};
 use jiff::{SignedDuration, Timestamp};

@@ -5,7 +5,7 @@ use crate::{
     certificate::Followed,
     clock::Clock,
     metrics::{Metrics, States},
-    reconcile::Views,
+    views::Views,
 };
 use axum::{
     Router,

@@ -5,7 +5,7 @@ use crate::{
     api::{AwsRoleGrant, DssInstance},
     cluster::{Change, Watched, follow},
     directory::Directory,
-    reconcile::views,
+    views,
 };
 use futures::{StreamExt as _, channel::mpsc::UnboundedSender};
 use k8s_openapi::api::core::v1::Namespace;

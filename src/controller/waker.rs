@@ -3,10 +3,11 @@
 use super::restarts::SeenNamespace;
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
-    reconcile::{
-        Views, dss,
+    decide::{
+        dss_access,
         grants::{self, What},
     },
+    views::Views,
 };
 use futures::{
     StreamExt as _,
@@ -163,7 +164,7 @@ impl Waker {
             let concerned = match (logins, &found, config.subject()) {
                 (Some(logins), Some(found), Some(subject)) => {
                     let labels = self.views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone());
-                    let login = dss::allowed_login(found, &namespace, &labels.unwrap_or_default(), &subject);
+                    let login = dss_access::allowed_login(found, &namespace, &labels.unwrap_or_default(), &subject);
                     login.is_some_and(|login| logins(&login))
                 }
                 _ => true,

@@ -10,7 +10,8 @@ use crate::{
     controller::Waker,
     inject::{Count, is_looked_at},
     metrics::Metrics,
-    reconcile::{Memory, Views},
+    reconcile::Memory,
+    views::Views,
 };
 use kube::ResourceExt as _;
 use std::{

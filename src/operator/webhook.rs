@@ -10,7 +10,7 @@ use crate::{
         server::{Webhook, end},
     },
     metrics::Metrics,
-    reconcile::Views,
+    views::Views,
 };
 use axum_server::Handle;
 use kube::Client;
@@ -106,6 +106,6 @@ pub(super) fn configs_for(scopes: Vec<(Option<String>, Views)>) -> ConfigsFor {
     std::sync::Arc::new(move |pod| {
         let serves = |scope: &&(Option<String>, Views)| scope.0.as_deref().is_none_or(|served| served == pod.namespace);
         let Some((_, views)) = scopes.iter().find(serves) else { return Some(vec![]) };
-        views.configs.health().missing().is_none().then(|| views.configs_for_pod(pod))
+        views.configs.health().missing().is_none().then(|| views.configs_for_pod(pod.namespace, pod.labels, pod.named))
     })
 }

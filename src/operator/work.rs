@@ -8,10 +8,12 @@ use crate::{
     cluster::{Calls, Watched},
     controller::{InstanceLooks, Looks, Waker},
     credentials::Sts,
+    decide::schedule,
     directory::Directory,
     leader::{Candidate, LeaseName, Lost},
     metrics::Metrics,
-    reconcile::{Context, InstanceContext, Memory, Views, Waited, schedule},
+    reconcile::{Context, InstanceContext, Memory, Waited},
+    views::Views,
 };
 use futures::future::{self, Either};
 use kube::Client;

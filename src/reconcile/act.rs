@@ -7,9 +7,6 @@ pub(super) use tidy::{delete_keys, finalizers_without};
 
 use super::{
     Context,
-    decide::{Accepted, KeyStep, Plan, RoleStep, Step, Why, is_doubted},
-    observed::{Look, Observed, Ours, Target, rendering},
-    report::{Done, Written},
     turn::{A_CREDENTIAL, A_LOOK, in_turn},
 };
 use crate::{
@@ -17,6 +14,12 @@ use crate::{
     clock::whole_seconds,
     cluster::{CallError, Failed, Preconditions},
     credentials::{Credentials, IssueError, Issued, Pace, Request},
+    decide::{
+        Accepted, KeyStep, Plan, RoleStep, Step, Why,
+        input::{Look, Observed, Ours, Target, rendering},
+        is_doubted,
+    },
+    report::{Done, Written},
     secret::{
         ApiKeyRecord, Content, Record, Rendering, Unrenderable, WITHDRAWN, desired, render, render_withdrawn, shell,
     },

@@ -1,7 +1,7 @@
 //! What happens each time that a `DssInstance` is looked at: its admin key, its users and the API keys of ours are read
 //! again, for all who use it at once, and whoever is concerned is woken.
 
-use super::{Memory, Views, dss::key_label_prefix, schedule, until};
+use super::{Memory, until};
 use crate::{
     api::{
         AuthScheme, ConditionType, DssInstance, DssInstanceStatus, Reason, condition, names, same_ignoring_times,
@@ -9,8 +9,10 @@ use crate::{
     },
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched, data_of},
+    decide::{dss_access::key_label_prefix, schedule},
     directory::{Directory, SeenUser},
     dss::{Dss, DssError, Kind, Scheme, Tls},
+    views::Views,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

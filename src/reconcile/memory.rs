@@ -1,15 +1,14 @@
 //! What the process remembers of each object. All of it may be lost: a restart then costs a read or an early retry.
 
-use super::{
-    decide::{Accepted, api_key_attempt},
-    decide::{KeyStep, Plan, RoleStep, Step, Why},
-    observed::{HeldKey, Look, Observed, Passing, Remembered, SeenKey, Source, Target, Trouble},
-    report::Done,
-    schedule,
-};
 use crate::{
-    credentials::{IssueError, Issued, Pace, Request},
+    credentials::{Issued, Pace, Request},
+    decide::{
+        KeyStep, Plan, RoleStep, Step, Why,
+        input::{HeldKey, Look, Observed, Passing, Remembered, SeenKey, Source, Target, Trouble},
+        schedule,
+    },
     inject::Missed,
+    report::{Done, failed},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -162,13 +161,6 @@ impl Memory {
     fn unwritten(&self) -> MutexGuard<'_, HashMap<String, Unwritten>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What failed, and which attempt that was: the credential, or else the API key of DSS.
-pub(super) fn failed<'a>(plan: &Plan, done: &'a Done) -> Option<(&'a IssueError, String)> {
-    let accepted: &Accepted = plan.accepted.as_ref().ok()?;
-    let of_issue = done.issue_failed.as_ref().map(|error| (error, accepted.attempt.clone()));
-    of_issue.or_else(|| done.api_key_failed.as_ref().map(|error| (error, api_key_attempt(accepted))))
 }
 
 /// A key that was created is remembered whether or not it could be written, and one that was withdrawn is forgotten.

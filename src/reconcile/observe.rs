@@ -2,19 +2,21 @@
 
 use super::{
     Context,
-    dss::{KeyPlace, SeenDss, allowed_login, is_fresh, key_label, role_of},
-    observed::{
-        Look, Observed, Ours, SeenKey, SeenRole, Source, Taken, Target, is_controlled_by, key_request, role_name,
-    },
-    step::Refusal,
     turn::{A_LOOK, NoTurn, in_turn},
-    views,
 };
 use crate::{
     api::{AwsConfig, AwsRole, RoleArn, names},
     cluster::{CallError, data_of},
+    decide::{
+        action::Refusal,
+        dss_access::{KeyPlace, SeenDss, allowed_login, is_fresh, key_label, role_of},
+        input::{
+            Look, Observed, Ours, SeenKey, SeenRole, Source, Taken, Target, is_controlled_by, key_request, role_name,
+        },
+    },
     directory::SeenUser,
     secret::{Record, api_key_in, credentials_in, is_intact},
+    views,
 };
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};

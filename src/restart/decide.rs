@@ -7,7 +7,7 @@
 use super::workload::{Rollout, Workload};
 use crate::{
     api::{AwsConfig, Reason},
-    reconcile::{Trouble, schedule},
+    decide::{input::Trouble, schedule},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;

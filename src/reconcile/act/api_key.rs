@@ -8,15 +8,17 @@ use crate::{
     api::{AwsConfig, DssInstance, Reason, names},
     cluster::CallError,
     credentials::{IssueError, Pace},
+    decide::{
+        Accepted, DssAsk, KeyStep,
+        dss_access::key_label,
+        input::{HeldKey, Observed},
+    },
     dss::{Dss, DssError, Kind, PersonalKey},
     reconcile::{
         Context,
-        decide::{Accepted, DssAsk, KeyStep},
-        dss::key_label,
-        observed::{HeldKey, Observed},
-        report::Done,
         turn::{NoTurn, in_turn},
     },
+    report::Done,
 };
 use kube::ResourceExt as _;
 use secrecy::SecretString;

@@ -2,15 +2,17 @@
 
 use crate::{
     api::{AwsConfig, names},
+    decide::{
+        Tidy,
+        dss_access::{key_label, key_label_prefix},
+        input::Observed,
+    },
     dss::{DssError, PersonalKey},
     reconcile::{
         Context,
-        decide::Tidy,
-        dss::{key_label, key_label_prefix},
-        observed::Observed,
-        report::{DeletedKey, Done},
         turn::{A_LOOK, NoTurn, in_turn},
     },
+    report::{DeletedKey, Done},
 };
 use kube::ResourceExt as _;
 

@@ -1,0 +1,205 @@
+//! What a config has to do with DSS: whether it may use the instance that it names, as which login, and what its role
+//! with variables stands for. Pure.
+
+use super::{
+    action::{Refusal, Step, refuse},
+    grants,
+};
+use crate::{
+    api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Subject, Variable, role_named},
+    directory::SeenUser,
+    dss::{DssError, PersonalKey, User},
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What is known of the DSS that a config names.
+#[derive(Clone, Debug)]
+pub struct SeenDss {
+    /// The instance; `None` if there is none of that name.
+    pub instance: Option<Arc<DssInstance>>,
+    /// Whether the process has seen any instance since it started. Until then an empty list may be half a view.
+    pub instances_seen: bool,
+    /// The login that the instance allows the config; `None` if it allows it none.
+    pub login: Option<String>,
+    /// The user of that login.
+    pub user: SeenUser,
+    /// Whether what is known of users is younger than `maxStale`.
+    pub fresh: bool,
+    /// Why users could not be read last, if they could not.
+    pub trouble: Option<DssError>,
+}
+
+/// A DSS in which, by a finalizer's word, there may be personal API keys of a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// The name of the instance.
+    pub instance: String,
+    /// Whether there is such an instance.
+    pub exists: bool,
+    /// The keys of this config there; `None` while they have not been listed.
+    pub keys: Option<Vec<PersonalKey>>,
+}
+
+/// By this label a config's keys are found again in DSS, and no other config's: it holds the UID.
+#[must_use]
+pub fn key_label(cluster: &str, config: &AwsConfig) -> String {
+    let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
+    format!("{}{namespace}/{name} {}", key_label_prefix(cluster), config.uid().unwrap_or_default())
+}
+
+/// What the labels of all keys of a cluster begin with.
+#[must_use]
+pub fn key_label_prefix(cluster: &str) -> String {
+    format!("keyturn {cluster}/")
+}
+
+/// The login that an instance allows a subject of a namespace. Of several entries the first that allows it counts.
+#[must_use]
+pub fn allowed_login(
+    instance: &DssInstance,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+    subject: &Subject,
+) -> Option<String> {
+    let about = instance.spec.allow.iter().filter(|entry| grants::selects(&entry.namespaces, namespace, labels));
+    about.into_iter().find_map(|entry| match subject.as_person() {
+        Some(person) => {
+            let names = entry.persons.iter().any(|pattern| grants::names(pattern, subject));
+            names.then(|| instance.spec.login_of(person))
+        }
+        None => entry.system_login.clone(),
+    })
+}
+
+/// Whether what was last read of users, by this process at `read_at` or by one before it, may be used: it is younger than
+/// `maxStale`, or nothing is known to be wrong with DSS (`fine`) and it is merely not time yet to read it again.
+#[must_use]
+pub fn is_fresh(instance: &DssInstance, read_at: Option<Timestamp>, fine: bool, now: Timestamp) -> bool {
+    let refresh = instance.spec.refresh.length().unwrap_or_default();
+    if fine && read_at.is_some_and(|at| now.duration_since(at) <= refresh + refresh) {
+        return true;
+    }
+    let told = instance.status.as_ref().and_then(|status| status.users_read_at.as_ref()).map(|Time(at)| *at);
+    // A length that cannot be read, which the schema refuses, is none.
+    let most = instance.spec.max_stale.length().unwrap_or_default();
+    read_at.max(told).is_some_and(|at| now.duration_since(at) <= most)
+}
+
+impl SeenDss {
+    /// The instance and the login, if the config may use them.
+    ///
+    /// # Errors
+    /// With what stands in the way.
+    pub fn usable(&self, config: &AwsConfig) -> Result<(&DssInstance, &str), Refusal> {
+        let name = config.spec.dss.as_ref().map(|dss| dss.instance.as_str()).unwrap_or_default();
+        let Some(instance) = &self.instance else {
+            let message = format!("there is no DssInstance \"{name}\"; a cluster admin can create it");
+            // As with grants: an empty list is what a half-restored cluster shows.
+            let withdraws = self.instances_seen;
+            return Err(Refusal { reason: Reason::DssInstanceMissing, message, withdraws, look: None });
+        };
+        if instance.metadata.deletion_timestamp.is_some() {
+            return refuse(Reason::DssInstanceMissing, format!("DssInstance \"{name}\" is being deleted"));
+        }
+        let Some(login) = &self.login else {
+            let (namespace, subject) = (config.namespace().unwrap_or_default(), config.subject());
+            let message = format!(
+                "DssInstance \"{name}\" does not allow namespace \"{namespace}\" to use it as {}; a cluster admin can add that to \
+                 its spec.allow",
+                subject.as_ref().map(grants::described).unwrap_or_default()
+            );
+            return refuse(Reason::NotGranted, message);
+        };
+        let missing = |what: &str| {
+            refuse(
+                Reason::DssUserMissing,
+                format!("DssInstance \"{name}\" {what} \"{login}\", the login of this config"),
+            )
+        };
+        match &self.user {
+            SeenUser::Missing => missing("has no user"),
+            SeenUser::There(user) if !user.enabled => missing("has disabled the user"),
+            SeenUser::Unlisted => Err(Refusal {
+                reason: Reason::Pending,
+                message: format!("user \"{login}\" is being looked for in DssInstance \"{name}\""),
+                withdraws: false,
+                look: Some(Step::LookForUser),
+            }),
+            SeenUser::Unread | SeenUser::There(_) => Ok((instance, login)),
+        }
+    }
+}
+
+/// What `spec.role` stands for; `None` if it is not set.
+///
+/// # Errors
+/// With what stands in the way.
+pub fn role_of(config: &AwsConfig, dss: Option<&SeenDss>) -> Result<Option<RoleArn>, Refusal> {
+    let template = match config.spec.asked_role() {
+        Ok(None) => return Ok(None),
+        Ok(Some(AskedRole::Arn(role))) => return Ok(Some(role)),
+        Ok(Some(AskedRole::Template(template))) => template,
+        Err(error) => return refuse(Reason::InvalidSpec, format!("spec.role: {error}")),
+    };
+    let Some(dss) = dss else {
+        return refuse(Reason::InvalidSpec, format!("spec.role: {template} needs spec.dss, whose users it is about"));
+    };
+    let (instance, login) = dss.usable(config)?;
+    match &dss.user {
+        SeenUser::There(user) if dss.fresh => filled(&template, instance, user).map(Some),
+        SeenUser::Unread if dss.fresh => match remembered(config, instance, login, &template) {
+            Some(role) => Ok(Some(role)),
+            None => Err(unread(dss, instance)),
+        },
+        _ => Err(unread(dss, instance)),
+    }
+}
+
+/// What it stood for when it was last read: a restart asks nobody again.
+fn remembered(config: &AwsConfig, instance: &DssInstance, login: &str, template: &RoleTemplate) -> Option<RoleArn> {
+    let dss = config.status.as_ref()?.dss.as_ref()?;
+    let same = dss.instance == instance.name_any() && dss.login == login;
+    let resolved = dss.resolved_role.as_ref().filter(|resolved| same && resolved.from == template.to_string())?;
+    resolved.role.parse().ok()
+}
+
+fn unread(dss: &SeenDss, instance: &DssInstance) -> Refusal {
+    let name = instance.name_any();
+    let (reason, message) = match &dss.trouble {
+        Some(why) => {
+            let reason = if why.kind.passes() { Reason::DssUnreachable } else { Reason::DssDenied };
+            (reason, format!("the users of DssInstance \"{name}\" cannot be read: {why}"))
+        }
+        None => (Reason::Pending, format!("the users of DssInstance \"{name}\" are being read")),
+    };
+    Refusal { reason, message, withdraws: false, look: None }
+}
+
+fn filled(template: &RoleTemplate, instance: &DssInstance, user: &User) -> Result<RoleArn, Refusal> {
+    let (name, login) = (instance.name_any(), &user.login);
+    let text = template.fill(|variable| match variable {
+        Variable::Login => Ok(login.clone()),
+        Variable::AdminProperty(property) => {
+            let value = user.admin_properties.as_ref().and_then(|properties| properties.get(property));
+            let value = value.filter(|value| !value.trim().is_empty()).cloned();
+            value.ok_or_else(|| {
+                format!(
+                    "user \"{login}\" of DssInstance \"{name}\" has no admin property \"{property}\"; a DSS admin sets it in the \
+                     user's settings"
+                )
+            })
+        }
+    });
+    let spec = &instance.spec;
+    let role = text.and_then(|text| {
+        role_named(&text, &spec.aws_partition, spec.aws_account_id.as_deref())
+            .map_err(|error| format!("{template} of user \"{login}\" of DssInstance \"{name}\": {error}"))
+    });
+    role.or_else(|message| refuse(Reason::DssPropertyMissing, message))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The `AwsRole`s that `spec.role` stands for: created once, put right if one was edited or deleted, never somebody
+//! else's; and deleted once they are not the active one, if that is asked for.
+
+use super::{
+    Case,
+    input::{Observed, SeenRole, generated_role_name, is_controlled_by},
+};
+use crate::api::{AwsConfigRef, AwsRole, AwsRoleSpec, RoleRetention, names};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use std::sync::Arc;
+
+/// What is to be done about the generated `AwsRole`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RoleStep {
+    /// Nothing.
+    Keep,
+    /// Write it: create it, or, if it has a UID, apply it to the one of that UID.
+    Write {
+        /// As it should be.
+        role: Box<AwsRole>,
+        /// It was there before: somebody edited or deleted it.
+        repairs: bool,
+    },
+    /// It is fought over: nothing before `until`.
+    Hold {
+        /// When it is time.
+        until: Timestamp,
+    },
+}
+
+impl Case<'_> {
+    pub(super) fn role_step(&self) -> RoleStep {
+        let Some(mut wanted) = wanted_role(self.seen) else { return RoleStep::Keep };
+        let repairs = match &self.seen.role {
+            SeenRole::NotShown | SeenRole::Absent => self.former_active_role() == wanted.metadata.name.as_deref(),
+            SeenRole::Shown(role) if role.metadata.deletion_timestamp.is_some() => return RoleStep::Keep,
+            SeenRole::Shown(role) if !is_controlled_by(&role.metadata, &self.seen.config) || is_as(role, &wanted) => {
+                return RoleStep::Keep;
+            }
+            SeenRole::Shown(role) => {
+                wanted.metadata.uid = role.uid();
+                true
+            }
+        };
+        match self.fought_over_until().filter(|_| repairs) {
+            Some(until) => RoleStep::Hold { until },
+            None => RoleStep::Write { role: Box::new(wanted), repairs },
+        }
+    }
+
+    /// What status last named as the active role.
+    pub(super) fn former_active_role(&self) -> Option<&str> {
+        let status = self.seen.config.status.as_ref()?;
+        status.active_role.as_ref().map(|active| active.name.as_str())
+    }
+
+    /// The generated ones that are to be deleted.
+    pub(super) fn roles_to_prune(&self) -> Vec<Arc<AwsRole>> {
+        let config = &self.seen.config;
+        let unknown = self.seen.namespace_labels.is_none()
+            || self.seen.asked_role.as_ref().is_err_and(|refusal| !refusal.withdraws);
+        if config.spec.role_retention == RoleRetention::Retain || unknown {
+            return vec![];
+        }
+        let is_generated = |role: &&Arc<AwsRole>| {
+            role.labels().get(names::CREATED_FROM).is_some_and(|from| from == names::CREATED_FROM_CONFIG)
+                && is_controlled_by(&role.metadata, config)
+                && role.metadata.deletion_timestamp.is_none()
+        };
+        self.seen.other_roles.iter().filter(is_generated).cloned().collect()
+    }
+}
+
+fn is_as(role: &AwsRole, wanted: &AwsRole) -> bool {
+    let has_labels = wanted.labels().iter().all(|(key, value)| role.labels().get(key) == Some(value));
+    role.spec == wanted.spec && has_labels
+}
+
+/// As it should be; `None` without a role, and while the namespace has not been seen.
+fn wanted_role(seen: &Observed) -> Option<AwsRole> {
+    let config = &seen.config;
+    let role = seen.asked_role.as_ref().ok()?.as_ref()?;
+    seen.namespace_labels.as_ref()?;
+    let spec = AwsRoleSpec {
+        aws_config_ref: AwsConfigRef { name: config.name_any() },
+        person: config.spec.person.clone(),
+        role: role.to_string(),
+    };
+    let mut wanted = AwsRole::new(&generated_role_name(config, role), spec);
+    wanted.metadata.namespace = config.namespace();
+    wanted.metadata.labels = Some(
+        [
+            (names::MANAGED_BY, names::MANAGER.to_owned()),
+            (names::AWS_CONFIG_LABEL, config.name_any()),
+            (names::CREATED_FROM, names::CREATED_FROM_CONFIG.to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into(),
+    );
+    wanted.metadata.owner_references = Some(vec![config.owner_reference()]);
+    Some(wanted)
+}

@@ -1,0 +1,397 @@
+//! The chain as tables: each row disturbs one thing and says where the chain stops.
+
+mod keys;
+mod roles;
+
+use super::*;
+use super::{
+    dss_access::role_of,
+    input::{Look, Ours, Passing, Remembered, SeenRole, Source, Taken, Target, is_controlled_by, rendering},
+    schedule,
+};
+use crate::{
+    api::{AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, names},
+    credentials::{Credentials, Issued},
+    secret::{ApiKeyRecord, Record, desired, render},
+};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use proptest::prelude::*;
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc};
+
+const ROLE: &str = "arn:aws:iam::123456789012:role/ds-analyst";
+
+fn issued_at() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// A quarter of an hour after the issue: nothing is due.
+fn now() -> Timestamp {
+    issued_at() + SignedDuration::from_mins(15)
+}
+
+fn after_expiry() -> Timestamp {
+    issued_at() + SignedDuration::from_mins(61)
+}
+
+fn session() -> Issued {
+    Issued {
+        credentials: Credentials {
+            access_key_id: "ASIAEXAMPLE".into(),
+            secret_access_key: "secret".into(),
+            session_token: Some("token".into()),
+        },
+        issued_at: issued_at(),
+        expires_at: Some(issued_at() + SignedDuration::from_hours(1)),
+    }
+}
+
+/// alice as she was applied, and the grant that allows it. No Secret, no status.
+fn fresh() -> Observed {
+    let spec: AwsConfigSpec = serde_json::from_value(json!({"person": "alice", "role": ROLE})).unwrap();
+    let mut config = AwsConfig::new("alice", spec);
+    config.metadata.namespace = Some("scoring".into());
+    config.metadata.uid = Some("uid-of-alice".into());
+    config.metadata.generation = Some(1);
+    let grant = AwsRoleGrantSpec {
+        roles: vec![ROLE.into()],
+        namespaces: Some(Namespaces { names: vec!["scoring".into()], selector: None }),
+        persons: vec!["alice".into()],
+        ..AwsRoleGrantSpec::default()
+    };
+    Observed {
+        config: Arc::new(config),
+        cluster: "prod".into(),
+        namespace_labels: Some(BTreeMap::new()),
+        grants: vec![Arc::new(AwsRoleGrant::new("analysts", grant))],
+        grants_seen: true,
+        identity: None,
+        dss: None,
+        key_places: vec![],
+        asked_role: Ok(ROLE.parse().ok()),
+        role: SeenRole::NotShown,
+        other_roles: vec![],
+        source: Source::NotShown,
+        api_key_source: Source::NotShown,
+        target: Target::NotWatched,
+        remembered: Remembered::default(),
+        started_at: issued_at(),
+    }
+}
+
+/// alice with everything in order: her Secret is as we wrote it.
+fn healthy() -> Observed {
+    let mut seen = fresh();
+    let accepted = decide(&seen, now()).accepted.unwrap();
+    let rendering = rendering(&seen);
+    let content = render(&rendering, &session().credentials, session().expires_at, None).unwrap();
+    let none = ApiKeyRecord::default();
+    let record = Record::of(&accepted.request, &session(), "alice", rendering.digest(), none, &content);
+    let secret = desired(&seen.config, &rendering, &record, content, None);
+    seen.target =
+        Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: Look::NotNeeded }));
+    config(&mut seen, |config| config.status.get_or_insert_default().access_key_id = Some("ASIAEXAMPLE".into()));
+    seen
+}
+
+fn config(seen: &mut Observed, change: impl FnOnce(&mut AwsConfig)) {
+    change(Arc::make_mut(&mut seen.config));
+    seen.asked_role = role_of(&seen.config, seen.dss.as_ref());
+}
+
+fn grant(seen: &mut Observed, change: impl FnOnce(&mut AwsRoleGrant)) {
+    change(Arc::make_mut(&mut seen.grants[0]));
+}
+
+fn ours(seen: &mut Observed) -> &mut Ours {
+    let Target::Ours(ours) = &mut seen.target else { panic!("the Secret is ours") };
+    ours
+}
+
+fn record(seen: &mut Observed) -> &mut Record {
+    ours(seen).record.as_mut().unwrap()
+}
+
+fn taken(intact: bool, immutable: bool) -> Look {
+    Look::Taken(Taken { intact, immutable, credentials: Some(Arc::new(session().credentials)), api_key: None })
+}
+
+fn foreign(seen: &mut Observed) {
+    seen.target = Target::Foreign { owner: "nobody's".into() };
+}
+
+fn a_stranger_s_role(seen: &mut Observed) {
+    let spec = json!({"awsConfigRef": {"name": "alice"}, "person": "alice", "role": ROLE});
+    seen.role = SeenRole::Shown(Arc::new(AwsRole::new("alice-758d4cc4", serde_json::from_value(spec).unwrap())));
+}
+
+/// What a plan does, in a word.
+fn step(seen: &Observed, now: Timestamp) -> String {
+    match decide(seen, now).step {
+        Step::Withdraw { reason, .. } => format!("Withdraw({reason})"),
+        Step::Hold { .. } => "Hold".into(),
+        Step::Blocked { .. } => "Blocked".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn verdict(seen: &Observed) -> String {
+    match decide(seen, now()).accepted {
+        Ok(accepted) => format!("granted by {}", accepted.grant),
+        Err(Refusal { reason, withdraws: true, .. }) => format!("{reason}, withdraws"),
+        Err(Refusal { reason, .. }) => format!("{reason}, waits"),
+    }
+}
+
+type Disturbance = fn(&mut Observed);
+
+// ---- 1. May this config have what it asks for? ---------------------------------------------------------------------
+
+/// In the order of the chain: a disturbance and what the check that meets it says.
+const QUESTIONS: [(&str, Disturbance, &str); 8] = [
+    ("suspended", |seen| config(seen, |c| c.spec.suspend = true), "Suspended, withdraws"),
+    ("the namespace is unknown", |seen| seen.namespace_labels = None, "Pending, waits"),
+    ("no role", |seen| config(seen, |c| c.spec.role = None), "RolePending, withdraws"),
+    ("a stranger's AwsRole", a_stranger_s_role, "RoleNotOfThisConfig, waits"),
+    ("no person", |seen| config(seen, |c| c.spec.person = None), "InvalidSpec, withdraws"),
+    ("no grant was ever seen", |seen| (seen.grants, seen.grants_seen) = (vec![], false), "NotGranted, waits"),
+    ("no grant", |seen| seen.grants.clear(), "NotGranted, withdraws"),
+    ("a foreign Secret", foreign, "granted by analysts"),
+];
+
+#[test]
+fn each_question_has_its_answer() {
+    assert_eq!(verdict(&fresh()), "granted by analysts");
+    for (what, disturb, answer) in QUESTIONS {
+        let mut seen = fresh();
+        disturb(&mut seen);
+        assert_eq!(verdict(&seen), answer, "{what}");
+    }
+    let mut seen = fresh();
+    config(&mut seen, |c| c.spec.role = Some("admin".into()));
+    assert_eq!(verdict(&seen), "InvalidSpec, withdraws", "a role that is no ARN");
+    let mut seen = fresh();
+    let ceiling = Ceilings { max_duration: Some("30m".parse().unwrap()), ..Ceilings::default() };
+    grant(&mut seen, |grant| grant.spec.ceilings = Some(ceiling));
+    assert_eq!(verdict(&seen), "NotGranted, withdraws", "over a ceiling");
+}
+
+#[test]
+fn of_two_disturbances_the_first_of_the_chain_is_told() {
+    for (first, (what, disturb, answer)) in QUESTIONS.iter().enumerate() {
+        for (later, disturb_more, _) in &QUESTIONS[first + 1..] {
+            let mut seen = fresh();
+            disturb_more(&mut seen);
+            disturb(&mut seen);
+            assert_eq!(verdict(&seen), *answer, "{what} before {later}");
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_is_taken_away_once_and_what_is_not_known_is_left() {
+    for (what, disturb, answer) in QUESTIONS {
+        let Some((reason, consequence)) = answer.split_once(", ") else { continue };
+        let mut seen = healthy();
+        disturb(&mut seen);
+        let withdrawn = format!("Withdraw({reason})");
+        let expected = if consequence == "withdraws" { withdrawn.as_str() } else { "Keep" };
+        assert_eq!(step(&seen, now()), expected, "{what}");
+        if consequence == "waits" {
+            assert_eq!(step(&seen, after_expiry()), "Withdraw(Expired)", "{what}: an expired one is none");
+            continue;
+        }
+        record(&mut seen).withdrawn = Some(reason.to_owned());
+        assert_eq!(step(&seen, now()), "Keep", "{what}: it is done");
+        record(&mut seen).withdrawn = Some("AnotherReason".to_owned());
+        assert_eq!(step(&seen, now()), withdrawn, "{what}: the reason has changed");
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_there_or_not_ours_is_not_withdrawn_and_one_that_lost_its_label_is_looked_for() {
+    let suspended = |target: Target, claims: bool| {
+        let mut seen = if claims { healthy() } else { fresh() };
+        config(&mut seen, |c| c.spec.suspend = true);
+        seen.target = target;
+        step(&seen, now())
+    };
+    assert_eq!(suspended(Target::NotWatched, false), "Keep");
+    assert_eq!(suspended(Target::NotWatched, true), "LookForTarget");
+    assert_eq!(suspended(Target::Absent, true), "Keep");
+    assert_eq!(suspended(Target::Foreign { owner: "nobody's".into() }, true), "Keep");
+}
+
+// ---- 2. Does the Secret hold exactly that? --------------------------------------------------------------------------
+
+/// In the order of the chain: a disturbance of a healthy object and the step that the check that meets it names.
+const CHECKS: [(&str, Disturbance, &str); 14] = [
+    ("the Secret is not watched", |seen| seen.target = Target::NotWatched, "LookForTarget"),
+    ("the Secret is foreign", foreign, "Blocked"),
+    ("the Secret is gone", |seen| seen.target = Target::Absent, "Issue(Drifted)"),
+    ("its annotations are gone", |seen| ours(seen).record = None, "Issue(Drifted)"),
+    ("it is another person's", |seen| record(seen).person = "bob".into(), "Withdraw(Pending)"),
+    ("somebody wrote it", |seen| ours(seen).content = Look::Needed, "LookInside"),
+    ("somebody edited it", |seen| ours(seen).content = taken(false, false), "Issue(Drifted)"),
+    ("it is withdrawn", |seen| record(seen).withdrawn = Some("Suspended".into()), "Issue(Restored)"),
+    ("another external ID", |seen| grant(seen, |g| g.spec.external_id = Some("x".into())), "Issue(Changed)"),
+    ("it is due", |seen| record(seen).issued_at = issued_at() - SignedDuration::from_hours(2), "Issue(Due)"),
+    ("another region", |seen| config(seen, |c| c.spec.region = Some("eu-west-2".into())), "LookInside"),
+    ("a label was edited", |seen| ours(seen).metadata.labels = None, "LookInside"),
+    ("it is immutable", |seen| ours(seen).content = taken(true, true), "Render(Drifted)"),
+    ("somebody wrote beside it", |seen| ours(seen).content = taken(true, false), "Keep"),
+];
+
+#[test]
+fn a_healthy_object_is_kept() {
+    assert_eq!(step(&healthy(), now()), "Keep");
+    assert_eq!(step(&healthy(), issued_at()), "Keep");
+}
+
+#[test]
+fn each_check_names_its_step() {
+    for (what, disturb, expected) in CHECKS {
+        let mut seen = healthy();
+        disturb(&mut seen);
+        assert_eq!(step(&seen, now()), expected, "{what}");
+    }
+    let mut seen = fresh();
+    seen.target = Target::Absent;
+    assert_eq!(step(&seen, now()), "Issue(First)", "there never was one");
+    let mut seen = healthy();
+    config(&mut seen, |c| c.spec.region = Some("eu-west-2".into()));
+    ours(&mut seen).content = taken(true, false);
+    assert_eq!(step(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
+    ours(&mut seen).content = Look::Taken(Taken { intact: true, immutable: false, credentials: None, api_key: None });
+    assert_eq!(step(&seen, now()), "Issue(Drifted)", "or by an issue, if there is nothing to render");
+}
+
+#[test]
+fn of_two_disturbances_the_first_of_the_chain_decides() {
+    // Only those that can be true of one Secret at the same time.
+    let chain = [5, 4, 8, 9, 10];
+    for (at, first) in chain.iter().enumerate() {
+        for later in &chain[at + 1..] {
+            let (what, disturb, expected) = CHECKS[*first];
+            let mut seen = healthy();
+            CHECKS[*later].1(&mut seen);
+            disturb(&mut seen);
+            assert_eq!(step(&seen, now()), expected, "{what} before {}", CHECKS[*later].0);
+        }
+    }
+}
+
+#[test]
+fn a_former_person_s_credential_that_is_withdrawn_stands_in_nobody_s_way() {
+    let mut seen = healthy();
+    record(&mut seen).person = "bob".into();
+    record(&mut seen).withdrawn = Some("Pending".into());
+    assert_eq!(step(&seen, now()), "Issue(Restored)");
+}
+
+#[test]
+fn only_the_very_owner_makes_a_secret_ours() {
+    let mut seen = healthy();
+    let namesake = OwnerReference {
+        uid: "uid-of-her-predecessor".into(),
+        ..ours(&mut seen).metadata.owner_references.clone().unwrap().remove(0)
+    };
+    ours(&mut seen).metadata.owner_references = Some(vec![namesake]);
+    assert!(!is_controlled_by(&ours(&mut seen).metadata.clone(), &seen.config));
+    assert_eq!(names::AWS_CONFIG_LABEL, "keyturn.dev/aws-config");
+}
+
+// ---- Not before its time --------------------------------------------------------------------------------------------
+
+fn failed(seen: &mut Observed, until: Timestamp, generation: i64, attempt: Option<&str>) {
+    let this = decide(seen, now()).accepted.unwrap().attempt;
+    let attempt = attempt.map_or(this, str::to_owned);
+    config(seen, |config| {
+        let status = config.status.get_or_insert_default();
+        status.observed_generation = Some(generation);
+        let failure = json!({"count": 3, "since": issued_at(), "lastAt": issued_at(), "nextAttemptAt": until, "attempt": attempt});
+        status.failure = Some(serde_json::from_value(failure).unwrap());
+    });
+}
+
+#[test]
+fn a_failure_holds_back_the_same_attempt_until_its_time() {
+    let later = now() + SignedDuration::from_mins(5);
+    let gone = |generation, attempt| {
+        let mut seen = healthy();
+        failed(&mut seen, later, generation, attempt);
+        seen.target = Target::Absent;
+        seen
+    };
+    assert_eq!(step(&gone(1, None), now()), "Hold");
+    assert_eq!(step(&gone(1, None), later), "Issue(Drifted)", "its time has come");
+    assert_eq!(step(&gone(0, None), now()), "Issue(Drifted)", "the spec has changed");
+    assert_eq!(step(&gone(1, Some("another")), now()), "Issue(Drifted)", "something else is asked for");
+
+    let mut seen = healthy();
+    failed(&mut seen, later, 1, None);
+    assert_eq!(step(&seen, now()), "Keep", "what needs no attempt is not held back");
+    assert_eq!(step(&seen, after_expiry()), "Issue(Due)");
+    failed(&mut seen, after_expiry() + SignedDuration::from_mins(1), 1, None);
+    assert_eq!(step(&seen, after_expiry()), "Withdraw(Expired)", "what has expired does not wait");
+    record(&mut seen).withdrawn = Some("Expired".into());
+    assert_eq!(step(&seen, after_expiry()), "Hold");
+}
+
+#[test]
+fn a_passing_failure_holds_back_too_and_the_later_of_both_counts() {
+    let mut seen = healthy();
+    seen.target = Target::Absent;
+    let attempt = decide(&seen, now()).accepted.unwrap().attempt;
+    let soon = now() + SignedDuration::from_secs(10);
+    seen.remembered.passing = Some(Passing { attempt, count: 1, next_attempt_at: soon });
+    assert_eq!(decide(&seen, now()).step, Step::Hold { until: soon });
+    let later = now() + SignedDuration::from_mins(5);
+    failed(&mut seen, later, 1, None);
+    assert_eq!(decide(&seen, now()).step, Step::Hold { until: later });
+}
+
+#[test]
+fn repairs_are_held_back_in_a_war_and_nothing_else_is() {
+    for (what, disturb, expected) in CHECKS {
+        let mut seen = healthy();
+        disturb(&mut seen);
+        seen.remembered.repairs = 1_000;
+        seen.remembered.repaired_at = Some(now());
+        let held = if expected.ends_with("(Drifted)") { "Hold" } else { expected };
+        assert_eq!(step(&seen, now()), held, "{what}");
+        let calm = now() + schedule::CALM + SignedDuration::from_secs(1);
+        assert_ne!(step(&seen, calm), "Hold", "{what}: peace");
+    }
+}
+
+// ---- Whatever is seen -----------------------------------------------------------------------------------------------
+
+proptest! {
+    /// Any number of disturbances, at any time: there is a decision, it is the same again, and it issues only what a
+    /// grant allows.
+    #[test]
+    fn nothing_is_issued_that_is_not_granted(
+        questions in proptest::collection::vec(0..QUESTIONS.len(), 0..4),
+        checks in proptest::collection::vec(0..3_usize, 0..2),
+        minutes in -100_i64..200,
+    ) {
+        let mut seen = healthy();
+        for check in checks {
+            CHECKS[check].1(&mut seen);
+        }
+        for question in questions {
+            QUESTIONS[question].1(&mut seen);
+        }
+        let now = issued_at() + SignedDuration::from_mins(minutes);
+        let plan = decide(&seen, now);
+        prop_assert_eq!(&plan, &decide(&seen, now));
+        if matches!(plan.step, Step::Issue(_) | Step::Render(_)) {
+            prop_assert!(plan.accepted.is_ok());
+        }
+        if !matches!(seen.target, Target::Ours(_)) {
+            prop_assert!(!matches!(plan.step, Step::Withdraw { .. } | Step::Render(_)), "only what is ours is touched");
+        }
+    }
+}

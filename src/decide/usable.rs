@@ -1,0 +1,57 @@
+//! What an `AwsRole` says of itself: whether it is the one in use, and whether its config could use it.
+
+use super::{
+    Case, Refusal,
+    action::refuse,
+    input::{Observed, is_controlled_by},
+};
+use crate::api::{AwsRole, AwsRoleStatus, ConditionType, Reason, condition, set_conditions};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+/// The status that says what is true now; `None` while that is not known. `seen` is what is seen of the config that the
+/// role names, if there is one.
+#[must_use]
+pub fn role_status(role: &AwsRole, seen: Option<&Observed>, now: Timestamp) -> Option<AwsRoleStatus> {
+    let (active, usable) = match seen {
+        Some(seen) => {
+            let case = Case { seen, now };
+            (case.uses(role), case.could_use(role))
+        }
+        // It goes with its config, by garbage collection.
+        None if role.owner_references().iter().any(|owner| owner.controller == Some(true)) => return None,
+        None => {
+            (false, refuse(Reason::Pending, format!("there is no AwsConfig \"{}\"", role.spec.aws_config_ref.name)))
+        }
+    };
+    let (truth, reason, message) = match usable {
+        Ok(grant) => (true, Reason::Granted, format!("AwsRoleGrant \"{grant}\" allows it")),
+        Err(refusal) if seen.is_some_and(|seen| is_unknown(&refusal, seen)) => return None,
+        Err(refusal) => (false, refusal.reason, refusal.message),
+    };
+    let generation = role.metadata.generation;
+    let usable = condition(ConditionType::Usable, truth, reason.as_str(), &message, generation, now);
+    let before = role.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    Some(AwsRoleStatus { active: Some(active), conditions: set_conditions(before, vec![usable]) })
+}
+
+/// Whether a refusal says only that something has not been seen yet.
+fn is_unknown(refusal: &Refusal, seen: &Observed) -> bool {
+    refusal.reason == Reason::Pending || (refusal.reason == Reason::NotGranted && !seen.grants_seen)
+}
+
+impl Case<'_> {
+    fn uses(&self, role: &AwsRole) -> bool {
+        let is_named = self.active_role().is_some_and(|active| active.name == role.name_any());
+        let is_ours =
+            self.seen.config.spec.active_role_ref.is_some() || is_controlled_by(&role.metadata, &self.seen.config);
+        is_named && is_ours && self.role_is_of_this_config(role).is_ok()
+    }
+
+    fn could_use(&self, role: &AwsRole) -> Result<String, Refusal> {
+        self.role_is_of_this_config(role)?;
+        let arn = role.spec.role.parse().or_else(|error| refuse(Reason::InvalidSpec, format!("spec.role: {error}")))?;
+        self.namespace_is_known()?;
+        self.may_use(&arn).map(|accepted| accepted.grant)
+    }
+}

@@ -1,0 +1,120 @@
+//! Events: what a person would want to know.
+
+use super::Done;
+use crate::{
+    api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, names, said},
+    decide::{Plan, Step, Why, input::Observed},
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::events::v1::Event,
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time},
+};
+use kube::{Resource as _, ResourceExt as _};
+use sha2::{Digest as _, Sha256};
+
+/// Something that a person would want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Whether it is bad.
+    pub warning: bool,
+    /// The reason.
+    pub reason: String,
+    /// What was done, as a verb.
+    pub action: &'static str,
+    /// The sentence.
+    pub note: String,
+}
+
+/// What is worth an Event: the first issue and every unusual one, a withdrawal, the beginning and the end of a
+/// failure, and that pods begin to be missed. A routine renewal is no news.
+#[must_use]
+pub fn news(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus, after: &AwsConfigStatus) -> Vec<News> {
+    let find = |status: &AwsConfigStatus, type_: ConditionType| said(&status.conditions, type_).cloned();
+    let (ready_before, ready) = (find(before, ConditionType::Ready), find(after, ConditionType::Ready));
+    let failing = (find(before, ConditionType::RenewalFailing), find(after, ConditionType::RenewalFailing));
+    let mut news = Vec::new();
+    let repair = matches!(plan.step, Step::Issue(Why::Drifted) | Step::Render(Why::Drifted));
+    let drifted = repair && done.written.is_some();
+    if drifted {
+        let note = format!(
+            "Secret \"{}\" was changed or deleted by somebody else and has been put right",
+            seen.config.target_name()
+        );
+        news.push(News { warning: true, reason: Reason::Drifted.to_string(), action: "Repair", note });
+    }
+    let missed = (find(before, ConditionType::PodsMissed), find(after, ConditionType::PodsMissed));
+    if let (None, Some(missed)) = missed {
+        news.push(News { warning: true, reason: missed.reason, action: "Inject", note: missed.message });
+    }
+    let restarts = (find(before, ConditionType::RestartFailing), find(after, ConditionType::RestartFailing));
+    if let (said, Some(failing)) = restarts
+        && said.is_none_or(|said| (said.reason, said.message) != (failing.reason.clone(), failing.message.clone()))
+    {
+        news.push(News { warning: true, reason: failing.reason, action: "Restart", note: failing.message });
+    }
+    let Some(ready) = ready else { return news };
+    let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");
+    if ready.status == "True" {
+        let issued = done.written.as_ref().filter(|_| matches!(plan.step, Step::Issue(_)));
+        let replaced = matches!(plan.step, Step::Issue(Why::Changed)) && issued.is_some();
+        if !was_ready || replaced {
+            let until = after.expires_at.as_ref().map(|Time(at)| format!(", valid until {at}")).unwrap_or_default();
+            news.push(News {
+                warning: false,
+                reason: Reason::Issued.to_string(),
+                action: "Issue",
+                note: format!("{}{until}", ready.message),
+            });
+        } else if failing.0.is_some() && failing.1.is_none() {
+            let note = "renewal works again".to_owned();
+            news.push(News { warning: false, reason: Reason::Renewed.to_string(), action: "Renew", note });
+        }
+        if let (None, Some(failing)) = failing {
+            news.push(News { warning: true, reason: failing.reason, action: "Renew", note: failing.message });
+        }
+    } else if was_ready || ready_before.is_none_or(|before| before.reason != ready.reason) {
+        let action = if matches!(plan.step, Step::Withdraw { .. }) { "Withdraw" } else { "Issue" };
+        news.push(News { warning: true, reason: ready.reason, action, note: ready.message });
+    }
+    news
+}
+
+impl News {
+    /// The same, for the log.
+    pub fn log(&self) {
+        if self.warning {
+            tracing::warn!(reason = self.reason, action = self.action, "{}", self.note);
+        } else {
+            tracing::info!(reason = self.reason, action = self.action, "{}", self.note);
+        }
+    }
+
+    /// The Event about `config`, reported by `instance`. Notes are cut at 1,024 bytes (events.k8s.io/v1).
+    #[must_use]
+    pub fn manifest(&self, config: &AwsConfig, instance: &str, now: Timestamp) -> Event {
+        let mut note = self.note.clone();
+        while note.len() > 1_024 {
+            note.pop();
+        }
+        // Two Events of one moment have names of their own.
+        let hash = Sha256::new().chain_update(&self.reason).chain_update(&note).finalize();
+        let unique = format!("{:x}{:02x}{:02x}", now.as_nanosecond(), hash[0], hash[1]);
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{}.{unique}", config.name_any())),
+                namespace: config.namespace(),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            action: Some(self.action.to_owned()),
+            reason: Some(self.reason.clone()),
+            note: Some(note),
+            type_: Some(if self.warning { "Warning" } else { "Normal" }.to_owned()),
+            regarding: Some(config.object_ref(&())),
+            reporting_controller: Some(format!("{}/{}", names::GROUP, names::MANAGER)),
+            reporting_instance: Some(instance.to_owned()),
+            ..Event::default()
+        }
+    }
+}
