@@ -1,10 +1,10 @@
 //! INJECT: a pod gets the Secret of an `AwsConfig` mounted, and the variables that lead SDKs to it, without a change by
-//! its author.
+//! its author. Pure: `webhook` serves it.
 //!
 //! ```text
-//!  API server ──▶ server ──▶ review ──▶ choose ──▶ pod ──▶ container
-//!                 TLS,        HTTP to   whose      volume,  mount and
-//!                 bounds      values    Secret     mark     variables     (all but the server: pure)
+//!  webhook ──▶ review ──▶ choose ──▶ pod ──▶ container
+//!              JSON to    whose      volume,  mount and
+//!              values     Secret     mark     variables
 //! ```
 //!
 //! Who asked and bears no mark was [`Missed`]: the leader looks for such pods from time to time.
@@ -22,10 +22,10 @@ mod missed;
 mod patch;
 mod pod;
 mod review;
-pub mod server;
 
 pub use choose::quoted;
 pub use missed::{Count, Missed, is_looked_at};
+pub use review::{NoAnswer, Outcome, answer};
 
 use crate::api::AwsConfig;
 use std::{collections::BTreeMap, sync::Arc};

@@ -36,9 +36,11 @@
 //! | [`controller`] | which object is looked at when | `api`, `cluster`, `decide`, `directory`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: who holds the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
-//! | [`inject`] | INJECT: what is added to pods, and the webhook that does it | `api`, `metrics` |
+//! | [`https`] | HTTPS for unknown clients, bounded in time and size | nothing |
+//! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
+//! | [`webhook`] | the route over which the API server asks about pods | `https`, `inject`, `metrics` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `views` |
-//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `directory`, `inject`, `leader`, `metrics`, `reconcile`, `server` |
+//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `directory`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `server` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `telemetry` |
@@ -47,8 +49,9 @@
 //!
 //! # What holds everywhere
 //!
-//! * Decisions are functions of values and `now`. `api`, `decide`, `digest`, `reference`, `report`, `secret`, `inject::{asked,
-//!   choose, container, missed, patch, pod, review}`, `restart::{decide, workload}` hold no client, read no clock and no environment, and draw no random number.
+//! * Decisions are functions of values and `now`.
+//! * Pure rooms: `api`, `decide`, `digest`, `inject`, `reference`, `report`, `secret`. They hold no client, read neither clock nor
+//!   environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
 //! * Every replica watches; only the one that leads looks at objects, calls STS or DSS, and writes.
@@ -67,6 +70,7 @@ pub mod decide;
 pub mod digest;
 pub mod directory;
 pub mod dss;
+pub mod https;
 pub mod inject;
 pub mod leader;
 pub mod metrics;
@@ -79,3 +83,4 @@ pub mod secret;
 pub mod server;
 pub mod telemetry;
 pub mod views;
+pub mod webhook;

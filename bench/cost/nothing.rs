@@ -9,11 +9,7 @@ use crate::{Result, process};
 use axum::{Json, Router, routing::post};
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use k8s_openapi::ByteString;
-use keyturn::{
-    certificate,
-    clock::Clock,
-    inject::server::{PATH, serve as serve_webhook},
-};
+use keyturn::{certificate, clock::Clock, https::serve as serve_webhook, webhook::PATH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{

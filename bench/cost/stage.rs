@@ -11,7 +11,7 @@ use k8s_openapi::{
 };
 use keyturn::{
     api::names::{INJECT, INJECT_OFF, POD_AWS_CONFIG},
-    inject::server::PATH,
+    webhook::PATH,
 };
 use kube::{
     Api, Client,

@@ -21,7 +21,7 @@ const WARNINGS: usize = 10;
 
 /// What became of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// The pod got a Secret.
     Injected,
     /// There was nothing to add: it asked for none, or has it already.
@@ -36,7 +36,8 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// Its name in metrics.
-    pub(super) fn as_str(self) -> &'static str {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Injected => "injected",
             Self::Untouched => "untouched",
@@ -49,9 +50,11 @@ impl Outcome {
 
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoAnswer {
+pub enum NoAnswer {
+    /// The body is no review of a pod.
     #[error("not an AdmissionReview of a Pod (admission.k8s.io/v1): {0}")]
     Malformed(String),
+    /// The configs have not been listed yet.
     #[error("the AwsConfigs have not been listed yet")]
     NotReady,
 }
@@ -105,8 +108,11 @@ struct Response {
     warnings: Vec<String>,
 }
 
-/// The answer to a review.
-pub(super) fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outcome), NoAnswer> {
+/// The answer to a review, as JSON, and what became of it.
+///
+/// # Errors
+/// If the body is no review of a pod, or the configs have not been listed yet.
+pub fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outcome), NoAnswer> {
     let malformed = |error: String| NoAnswer::Malformed(error);
     let question: Question = serde_json::from_slice(body).map_err(|error| malformed(position(&error)))?;
     if (question.api_version.as_str(), question.kind.as_str()) != (API_VERSION, KIND) {

@@ -5,12 +5,11 @@ use super::AbortOnDrop;
 use crate::{
     certificate::{Followed, Kept, follow},
     clock::Clock,
-    inject::{
-        ConfigsFor,
-        server::{Webhook, end},
-    },
+    https::end,
+    inject::ConfigsFor,
     metrics::Metrics,
     views::Views,
+    webhook::Webhook,
 };
 use axum_server::Handle;
 use kube::Client;

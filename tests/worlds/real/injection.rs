@@ -11,7 +11,7 @@ use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, 
 use keyturn::{
     api::AwsConfigSpec,
     certificate::bundled,
-    inject::server::{BODY_LIMIT, PATH},
+    webhook::{BODY_LIMIT, PATH},
 };
 use kube::{
     Api, ResourceExt as _,

@@ -1,7 +1,8 @@
 use super::*;
 use crate::metrics::States;
-use axum::http::Request;
+use axum::{body::Bytes, http::Request};
 use futures::stream;
+use std::{sync::Arc, time::Duration};
 use tower::ServiceExt as _;
 
 fn webhook() -> Webhook {
@@ -35,7 +36,7 @@ async fn each_way_to_send_something_else_has_its_status() {
     }
     let metrics = webhook.metrics.encode(States::default()).unwrap();
     assert!(metrics.contains("admission_reviews_total{outcome=\"malformed\"} 4"), "{metrics}");
-    assert_eq!(webhook.room.available_permits(), HELD / 1024, "what was held is given back");
+    assert_eq!(webhook.bodies.free_kib(), HELD / 1024, "what was held is given back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,7 +50,7 @@ async fn slow_bodies_are_not_waited_for_and_hold_a_bounded_room() {
         })
         .collect();
     tokio::task::yield_now().await;
-    assert_eq!(webhook.room.available_permits(), 0, "the rest wait without holding a byte");
+    assert_eq!(webhook.bodies.free_kib(), 0, "the rest wait without holding a byte");
     for slow in slow {
         assert_eq!(slow.await.unwrap(), 408);
     }
