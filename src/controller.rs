@@ -6,14 +6,14 @@
 //!
 //! Watching and looking are apart: every replica watches, and only the one that leads looks.
 
+mod enqueuer;
 mod instances;
 mod restarts;
 mod shared;
-mod waker;
 
+pub use enqueuer::Enqueuer;
 pub use instances::InstanceLooks;
 pub use shared::{Shared, SharedWriters};
-pub use waker::Waker;
 
 use crate::{
     api::{AwsConfig, AwsRole, names},
@@ -21,6 +21,7 @@ use crate::{
     reconcile::{Context, Memory, reconcile, reconcile_role},
     views::{Views, Writers},
 };
+use enqueuer::Queue;
 use futures::{Stream, StreamExt as _, stream};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -34,7 +35,6 @@ use kube::{
 use restarts::SeenNamespace;
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, sync::Arc, time::Duration};
-use waker::Woken;
 
 /// How many objects of a kind are looked at at the same time. More is no faster: the API server is the limit.
 const CONCURRENCY: u16 = 64;
@@ -44,10 +44,10 @@ pub struct Scope {
     api_namespace: Option<String>,
     views: Views,
     writers: Writers,
-    waker: Waker,
-    configs: Woken<AwsConfig>,
-    roles: Woken<AwsRole>,
-    restarts: Woken<SeenNamespace>,
+    enqueuer: Enqueuer,
+    configs: Queue<AwsConfig>,
+    roles: Queue<AwsRole>,
+    restarts: Queue<SeenNamespace>,
 }
 
 impl Scope {
@@ -55,8 +55,8 @@ impl Scope {
     #[must_use]
     pub fn new(namespace: Option<String>, shared: &Shared) -> Self {
         let (views, writers) = Views::new(shared.grants.clone(), shared.namespaces.clone(), shared.instances.clone());
-        let (waker, configs, roles, restarts) = Waker::new(views.clone());
-        Self { api_namespace: namespace, views, writers, waker, configs, roles, restarts }
+        let (enqueuer, configs, roles, restarts) = Enqueuer::new(views.clone());
+        Self { api_namespace: namespace, views, writers, enqueuer, configs, roles, restarts }
     }
 
     /// What this scope sees.
@@ -67,14 +67,14 @@ impl Scope {
 
     /// How others wake its objects.
     #[must_use]
-    pub fn waker(&self) -> Waker {
-        self.waker.clone()
+    pub fn enqueuer(&self) -> Enqueuer {
+        self.enqueuer.clone()
     }
 
-    /// What keeps the views up to date and wakes whom a change concerns, which never ends; and the looks at who is woken.
+    /// What keeps the views up to date and wakes whom a change concerns, which never ends; and the looks at who is queue.
     pub fn begin(self, client: Client, memory: Arc<Memory>) -> (impl Future<Output = ()> + Send + 'static, Looks) {
-        let Self { api_namespace, views, writers, waker, configs, roles, restarts } = self;
-        let looks = Looks { views: views.clone(), waker: waker.clone(), configs, roles, restarts };
+        let Self { api_namespace, views, writers, enqueuer, configs, roles, restarts } = self;
+        let looks = Looks { views: views.clone(), enqueuer: enqueuer.clone(), configs, roles, restarts };
         let watching = async move {
             let all = watcher::Config::default;
             let ours = all().labels(names::AWS_CONFIG_LABEL);
@@ -87,15 +87,15 @@ impl Scope {
             let source_changes =
                 follow(scoped(&client, namespace), offered, &views.sources, writers.sources, drop_annotations);
             Box::pin(futures::future::join4(
-                each_change(config_changes, &waker, |config: &AwsConfig| {
+                each_change(config_changes, &enqueuer, |config: &AwsConfig| {
                     if views.configs.store().get(&ObjectRef::from_obj(config)).is_none() {
                         memory.forget(&config.uid().unwrap_or_default());
                     }
-                    waker.config_changed(config);
+                    enqueuer.config_changed(config);
                 }),
-                each_change(role_changes, &waker, |role: &AwsRole| waker.role_changed(role)),
-                each_change(secret_changes, &waker, |secret| waker.secret_changed(secret)),
-                each_change(source_changes, &waker, |secret| waker.source_changed(secret)),
+                each_change(role_changes, &enqueuer, |role: &AwsRole| enqueuer.role_changed(role)),
+                each_change(secret_changes, &enqueuer, |secret| enqueuer.secret_changed(secret)),
+                each_change(source_changes, &enqueuer, |secret| enqueuer.source_changed(secret)),
             ))
             .await;
         };
@@ -106,10 +106,10 @@ impl Scope {
 /// The looks at the configs and roles of one scope, and at workloads that are to be restarted.
 pub struct Looks {
     views: Views,
-    waker: Waker,
-    configs: Woken<AwsConfig>,
-    roles: Woken<AwsRole>,
-    restarts: Woken<SeenNamespace>,
+    enqueuer: Enqueuer,
+    configs: Queue<AwsConfig>,
+    roles: Queue<AwsRole>,
+    restarts: Queue<SeenNamespace>,
 }
 
 impl Looks {
@@ -119,7 +119,7 @@ impl Looks {
         &self.views
     }
 
-    /// Looks at nothing and forgets who is woken. Never ends. Whoever begins to look has everything listed anew, which
+    /// Looks at nothing and forgets who is queue. Never ends. Whoever begins to look has everything listed anew, which
     /// wakes everybody.
     pub async fn rest(&mut self) {
         futures::future::join3(self.configs.forget(), self.roles.forget(), self.restarts.forget()).await;
@@ -127,13 +127,13 @@ impl Looks {
 
     /// Looks until `shutdown`, then finishes what is being done.
     pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
-        let Self { views, waker, configs, roles, restarts } = self;
+        let Self { views, enqueuer, configs, roles, restarts } = self;
         let context = Arc::new(context);
         let (configs, roles) = ((views.configs.store().clone(), configs), (views.roles.store().clone(), roles));
         futures::future::join3(
             looks(configs, CONCURRENCY, shutdown.clone(), look, after_error, context.clone()),
             looks(roles, CONCURRENCY, shutdown.clone(), look_at_role, after_error, context.clone()),
-            restarts::looks(restarts, waker, context, shutdown),
+            restarts::looks(restarts, enqueuer, context, shutdown),
         )
         .await;
     }
@@ -144,10 +144,10 @@ fn drop_annotations<K: Resource>(object: &mut K) {
     object.annotations_mut().clear();
 }
 
-/// Looks at whichever object is woken, or has asked to be looked at again, until `shutdown`; at no more than
+/// Looks at whichever object is queue, or has asked to be looked at again, until `shutdown`; at no more than
 /// `concurrency` at the same time, and at none twice at once.
 async fn looks<K, C, Look>(
-    (store, woken): (Store<K>, Woken<K>),
+    (store, queue): (Store<K>, Queue<K>),
     concurrency: u16,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
     look: impl FnMut(Arc<K>, Arc<C>) -> Look,
@@ -159,8 +159,8 @@ async fn looks<K, C, Look>(
 {
     Controller::for_stream(stream::pending(), store)
         .with_config(controller::Config::default().concurrency(concurrency))
-        .reconcile_on(woken.one)
-        .reconcile_all_on(woken.every)
+        .reconcile_on(queue.one)
+        .reconcile_all_on(queue.every)
         .graceful_shutdown_on(shutdown)
         .run(look, after_error, context)
         .for_each(|_| std::future::ready(()))
@@ -177,12 +177,12 @@ where
     }
 }
 
-async fn each_change<K>(changes: impl Stream<Item = Change<K>>, waker: &Waker, wake: impl Fn(&K)) {
+async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enqueuer, wake: impl Fn(&K)) {
     changes
         .for_each(|change| {
             match change {
                 Change::One(object) => wake(&object),
-                Change::All => waker.all(),
+                Change::All => enqueuer.all(),
             }
             std::future::ready(())
         })

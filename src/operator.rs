@@ -9,7 +9,7 @@ pub use webhook::WebhookSettings;
 use crate::{
     api,
     clock::{Clock, http_date},
-    controller::{Scope, Shared, Waker},
+    controller::{Enqueuer, Scope, Shared},
     credentials::Sts,
     directory::{Connect, Directory},
     leader::{LeaseName, Lost},
@@ -118,12 +118,12 @@ impl Operator {
             let configs = webhook::configs_for(served.into_iter().zip(views.iter().cloned()).collect());
             webhook.serve(self.client.clone(), self.clock.clone(), configs, metrics.clone())
         });
-        let wakers: Vec<Waker> = scopes.iter().map(Scope::waker).collect();
+        let enqueuers: Vec<Enqueuer> = scopes.iter().map(Scope::enqueuer).collect();
         let shutdown = shutdown.shared();
 
         let directory = Directory::new(self.connect);
         let instances = shared.instances.clone();
-        let shared = shared.watch(self.client.clone(), shared_writers, wakers.clone(), directory.clone());
+        let shared = shared.watch(self.client.clone(), shared_writers, enqueuers.clone(), directory.clone());
         let mut ours = vec![tokio::spawn(shared)];
         let mut looks = Vec::new();
         for scope in scopes {
@@ -156,7 +156,7 @@ impl Operator {
             memory,
             metrics,
             views,
-            wakers,
+            enqueuers,
             instances,
             looks,
             instance_looks,
@@ -192,13 +192,13 @@ async fn ask_the_time(client: &Client, clock: &Clock, path: &str) -> Result<u16,
 /// while everything is there.
 async fn complain(views: Arc<[Views]>) {
     loop {
-        future::select_all(views.iter().map(|views| Box::pin(views.until_missing()))).await;
+        future::select_all(views.iter().map(|views| Box::pin(views.until_unsynced()))).await;
         tokio::time::sleep(COMPLAINTS).await;
-        let mut missing: Vec<String> = views.iter().flat_map(Views::missing).collect();
-        missing.dedup();
-        if !missing.is_empty() {
+        let mut unsynced: Vec<String> = views.iter().flat_map(Views::unsynced).collect();
+        unsynced.dedup();
+        if !unsynced.is_empty() {
             tracing::error!(
-                missing = missing.join("; "),
+                missing = unsynced.join("; "),
                 "nothing is issued or withdrawn until everything has been listed"
             );
         }

@@ -80,7 +80,7 @@ const LOOKS: usize = 8;
 pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Duration, CallError> {
     let context = &Context { waited: Waited::default(), ..context.clone() };
     // Nothing is issued and nothing is withdrawn on half a view.
-    if !context.views.whole().await {
+    if !context.views.synced().await {
         return Ok(views::MOMENT);
     }
     if let Some(going) = cleanup::going(context, &config) {
@@ -135,7 +135,7 @@ async fn report(context: &Context, seen: &Observed, plan: &Plan, done: &Done, no
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.name_any());
     if !same || seen.config.status.is_none() {
         let write = context.calls.config_status(&namespace, &name, &after);
-        context.views.configs.ahead().write(&namespace, &name, write).await?;
+        context.views.configs.own_writes().write(&namespace, &name, write).await?;
     }
     for event in news(seen, plan, done, &before, &after) {
         event.log();

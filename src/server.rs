@@ -41,14 +41,14 @@ pub fn router(admin: Admin) -> Router {
 /// Ready once everything has been listed: until then nothing is issued or withdrawn. And once the webhook has a
 /// certificate: only a replica that is ready is asked by the API server.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    let mut missing: Vec<String> = admin.views.iter().flat_map(Views::missing).collect();
-    missing.extend(admin.certificate.as_ref().and_then(Followed::missing));
-    missing.sort_unstable();
-    missing.dedup();
-    if missing.is_empty() {
+    let mut unsynced: Vec<String> = admin.views.iter().flat_map(Views::unsynced).collect();
+    unsynced.extend(admin.certificate.as_ref().and_then(Followed::unsynced));
+    unsynced.sort_unstable();
+    unsynced.dedup();
+    if unsynced.is_empty() {
         (StatusCode::OK, "ok".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}", missing.join("; ")))
+        (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}", unsynced.join("; ")))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, Inject, names},
-    cluster::{Health, Watched},
+    cluster::{SyncState, Watched},
 };
 use futures::{
     FutureExt as _,
@@ -223,51 +223,51 @@ impl Views {
         self.configs_using(instance).iter().any(|config| key_places(config).any(|place| place == instance))
     }
 
-    fn health(&self) -> [&Health; 7] {
+    fn sync_state(&self) -> [&SyncState; 7] {
         [
-            self.configs.health(),
-            self.roles.health(),
-            self.secrets.health(),
-            self.sources.health(),
-            self.grants.health(),
-            self.namespaces.health(),
-            self.instances.health(),
+            self.configs.sync_state(),
+            self.roles.sync_state(),
+            self.secrets.sync_state(),
+            self.sources.sync_state(),
+            self.grants.sync_state(),
+            self.namespaces.sync_state(),
+            self.instances.sync_state(),
         ]
     }
 
     /// What has not been listed, in words; empty if every view is whole.
     #[must_use]
-    pub fn missing(&self) -> Vec<String> {
-        self.health().into_iter().filter_map(Health::missing).collect()
+    pub fn unsynced(&self) -> Vec<String> {
+        self.sync_state().into_iter().filter_map(SyncState::unsynced).collect()
     }
 
     /// Waits until something has not been listed.
-    pub async fn until_missing(&self) {
-        future::select_all(self.health().map(|health| Box::pin(health.wait_for_loss()))).await;
+    pub async fn until_unsynced(&self) {
+        future::select_all(self.sync_state().map(|sync_state| Box::pin(sync_state.wait_until_unsynced()))).await;
     }
 
     /// Has everything listed anew, from now on; ends when it has been.
-    pub fn list_anew(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn relist(&self) -> impl Future<Output = ()> + Send + 'static {
         let lists = [
-            self.configs.list_anew().boxed(),
-            self.roles.list_anew().boxed(),
-            self.secrets.list_anew().boxed(),
-            self.sources.list_anew().boxed(),
-            self.grants.list_anew().boxed(),
-            self.namespaces.list_anew().boxed(),
-            self.instances.list_anew().boxed(),
+            self.configs.relist().boxed(),
+            self.roles.relist().boxed(),
+            self.secrets.relist().boxed(),
+            self.sources.relist().boxed(),
+            self.grants.relist().boxed(),
+            self.namespaces.relist().boxed(),
+            self.instances.relist().boxed(),
         ];
         join_all(lists).map(|_| ())
     }
 
     /// Waits a moment for every view to be whole, and says whether it is.
-    pub(super) async fn whole(&self) -> bool {
+    pub(super) async fn synced(&self) -> bool {
         let all = async {
-            for health in self.health() {
-                health.wait().await;
+            for sync_state in self.sync_state() {
+                sync_state.wait().await;
             }
         };
-        tokio::time::timeout(MOMENT, all).await.is_ok() && self.missing().is_empty()
+        tokio::time::timeout(MOMENT, all).await.is_ok() && self.unsynced().is_empty()
     }
 }
 

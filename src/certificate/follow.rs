@@ -25,7 +25,7 @@ impl Followed {
 
     /// What is waited for, in words, while there is none.
     #[must_use]
-    pub fn missing(&self) -> Option<String> {
+    pub fn unsynced(&self) -> Option<String> {
         self.seen.borrow().is_none().then(|| format!("the webhook's certificate in Secret {}", self.secret))
     }
 }

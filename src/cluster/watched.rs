@@ -1,7 +1,7 @@
 //! What the API server shows us of one kind of object: a store that a watch keeps up to date, our own newer writes
 //! on top, and whether it can be trusted to be complete.
 
-use super::{Ahead, Index};
+use super::{Index, OwnWrites};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use kube::{
     Api, Resource, ResourceExt as _,
@@ -28,9 +28,9 @@ where
     K::DynamicType: Hash + Eq,
 {
     store: Store<K>,
-    ahead: Arc<Ahead<K>>,
+    own_writes: Arc<OwnWrites<K>>,
     index: Arc<Index<K>>,
-    health: Health,
+    sync_state: SyncState,
     shown: Arc<AtomicBool>,
     lists: Lists,
 }
@@ -43,9 +43,9 @@ where
     fn clone(&self) -> Self {
         Self {
             store: self.store.clone(),
-            ahead: self.ahead.clone(),
+            own_writes: self.own_writes.clone(),
             index: self.index.clone(),
-            health: self.health.clone(),
+            sync_state: self.sync_state.clone(),
             shown: self.shown.clone(),
             lists: self.lists.clone(),
         }
@@ -63,9 +63,9 @@ where
         let writer = Writer::new(());
         let watched = Self {
             store: writer.as_reader(),
-            ahead: Arc::default(),
+            own_writes: Arc::default(),
             index: Arc::new(Index::new(keys_of)),
-            health: Health::new(what),
+            sync_state: SyncState::new(what),
             shown: Arc::default(),
             lists: Lists::default(),
         };
@@ -79,7 +79,7 @@ where
             let key = ObjectRef::new(name);
             self.store.get(&if namespace.is_empty() { key } else { key.within(namespace) })
         };
-        self.ahead.get(namespace, name).or_else(stored)
+        self.own_writes.get(namespace, name).or_else(stored)
     }
 
     /// The objects that have this key, in the order of their names. An object that only our own write has shown yet is
@@ -103,19 +103,19 @@ where
 
     /// Our own writes pass through here.
     #[must_use]
-    pub fn ahead(&self) -> &Ahead<K> {
-        &self.ahead
+    pub fn own_writes(&self) -> &OwnWrites<K> {
+        &self.own_writes
     }
 
     /// Whether what is shown is complete.
     #[must_use]
-    pub fn health(&self) -> &Health {
-        &self.health
+    pub fn sync_state(&self) -> &SyncState {
+        &self.sync_state
     }
 
     /// Has everything listed anew, from now on; ends when it has been. What is shown then is no older than this call,
     /// however late the watch was, or dead without anybody having noticed.
-    pub fn list_anew(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn relist(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut number = 0;
         self.lists.asked.send_modify(|asked| {
             *asked += 1;
@@ -139,13 +139,13 @@ struct Lists {
 
 /// Whether everything of one kind has been listed.
 #[derive(Clone, Debug)]
-pub struct Health {
+pub struct SyncState {
     what: &'static str,
     listed: Arc<watch::Sender<bool>>,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
-impl Health {
+impl SyncState {
     fn new(what: &'static str) -> Self {
         Self { what, listed: Arc::new(watch::Sender::new(false)), trouble: Arc::default() }
     }
@@ -156,13 +156,13 @@ impl Health {
     }
 
     /// Waits until something has not been listed.
-    pub async fn wait_for_loss(&self) {
+    pub async fn wait_until_unsynced(&self) {
         let _ = self.listed.subscribe().wait_for(|listed| !*listed).await;
     }
 
     /// What is missing, in words; `None` if everything has been listed.
     #[must_use]
-    pub fn missing(&self) -> Option<String> {
+    pub fn unsynced(&self) -> Option<String> {
         if *self.listed.borrow() {
             return None;
         }
@@ -226,7 +226,7 @@ pub fn follow<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let Watched { ahead, index, health, shown, lists, .. } = watched.clone();
+    let Watched { own_writes, index, sync_state, shown, lists, .. } = watched.clone();
     let (asked, begun) = (lists.asked.clone(), Arc::new(AtomicU64::new(0)));
     let begins = begun.clone();
     // A watch that is forbidden is not waited for but begun anew, because only a new list proves that it is complete.
@@ -259,7 +259,7 @@ where
             // that it is whole.
             if let Ok(event) = &event {
                 index.saw(event);
-                ahead.saw(event);
+                own_writes.saw(event);
                 if matches!(event, Event::InitDone) {
                     lists.done.send_replace(begun.load(Ordering::Relaxed));
                 }
@@ -267,7 +267,7 @@ where
                     shown.store(true, Ordering::Relaxed);
                 }
             }
-            health.saw(&event);
+            sync_state.saw(&event);
             let change = match event {
                 Ok(Event::Apply(object) | Event::Delete(object)) => Some(Change::One(object)),
                 Ok(Event::InitDone) => Some(Change::All),

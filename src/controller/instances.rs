@@ -1,6 +1,6 @@
 //! The instances of DSS: looked at when they change and as often as `refresh` says.
 
-use super::Waker;
+use super::Enqueuer;
 use crate::{
     api::DssInstance,
     cluster::{CallError, Change},
@@ -25,24 +25,24 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 /// The looks at instances.
 pub struct InstanceLooks {
     store: Store<DssInstance>,
-    woken: UnboundedReceiver<ObjectRef<DssInstance>>,
+    queue: UnboundedReceiver<ObjectRef<DssInstance>>,
 }
 
 impl InstanceLooks {
     pub(super) fn new(store: Store<DssInstance>) -> (Self, UnboundedSender<ObjectRef<DssInstance>>) {
-        let (wake, woken) = unbounded();
-        (Self { store, woken }, wake)
+        let (wake, queue) = unbounded();
+        (Self { store, queue }, wake)
     }
 
-    /// Looks at nothing and forgets who is woken. Never ends.
+    /// Looks at nothing and forgets who is queue. Never ends.
     pub async fn rest(&mut self) {
-        (&mut self.woken).for_each(|_| std::future::ready(())).await;
+        (&mut self.queue).for_each(|_| std::future::ready(())).await;
     }
 
     /// Looks. Never ends.
     pub async fn run(self, context: InstanceContext) {
         Controller::for_stream(stream::pending(), self.store)
-            .reconcile_on(self.woken)
+            .reconcile_on(self.queue)
             .run(look, after_error, Arc::new(context))
             .for_each(|_| std::future::ready(()))
             .await;
@@ -54,7 +54,7 @@ pub(super) async fn follow_changes(
     store: Store<DssInstance>,
     changes: impl Stream<Item = Change<DssInstance>>,
     wake: UnboundedSender<ObjectRef<DssInstance>>,
-    wakers: Vec<Waker>,
+    enqueuers: Vec<Enqueuer>,
     directory: Directory,
 ) {
     let mut known = HashMap::new();
@@ -65,7 +65,7 @@ pub(super) async fn follow_changes(
         for name in known.keys() {
             one(name);
         }
-        wakers.iter().for_each(Waker::all);
+        enqueuers.iter().for_each(Enqueuer::all);
     };
     changes
         .for_each(|change| {
@@ -81,8 +81,8 @@ pub(super) async fn follow_changes(
                             None => known.remove(&name),
                         };
                         one(&name);
-                        for waker in &wakers {
-                            waker.users_changed(&name, None);
+                        for enqueuer in &enqueuers {
+                            enqueuer.users_changed(&name, None);
                         }
                         if !is_there {
                             directory.forget(&name);

@@ -1,6 +1,6 @@
 //! The namespaces whose configs have workloads restarted: looked at when one of these changes, and when something is due.
 
-use super::{Waker, waker::Woken};
+use super::{Enqueuer, enqueuer::Queue};
 use crate::{
     cluster::CallError,
     reconcile::Context,
@@ -19,24 +19,24 @@ pub(super) type SeenNamespace = PartialObjectMeta<Namespace>;
 struct RestartContext {
     context: Arc<Context>,
     finished: Finished,
-    waker: Waker,
+    enqueuer: Enqueuer,
 }
 
-/// Looks at whichever namespace is woken, or has asked to be looked at again, until `shutdown`. A namespace is never
+/// Looks at whichever namespace is queue, or has asked to be looked at again, until `shutdown`. A namespace is never
 /// looked at twice at once, so that no two of its workloads are restarted at once.
 pub(super) async fn looks(
-    woken: Woken<SeenNamespace>,
-    waker: Waker,
+    queue: Queue<SeenNamespace>,
+    enqueuer: Enqueuer,
     context: Arc<Context>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let store = context.views.namespaces.store().clone();
-    let context = Arc::new(RestartContext { context, finished: Finished::default(), waker });
-    super::looks((store, woken), CONCURRENCY, shutdown, look, after_error, context).await;
+    let context = Arc::new(RestartContext { context, finished: Finished::default(), enqueuer });
+    super::looks((store, queue), CONCURRENCY, shutdown, look, after_error, context).await;
 }
 
 async fn look(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
-    let wake = |config: &crate::api::AwsConfig| context.waker.config_told(config);
+    let wake = |config: &crate::api::AwsConfig| context.enqueuer.config_told(config);
     let name = namespace.name_any();
     let next = Box::pin(restart::look(&name, &context.context, &context.finished, wake));
     Ok(next.await?.map_or_else(Action::await_change, Action::requeue))

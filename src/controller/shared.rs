@@ -1,6 +1,6 @@
 //! The views that all scopes share: grants and namespaces.
 
-use super::{InstanceLooks, Waker, drop_annotations, instances};
+use super::{Enqueuer, InstanceLooks, drop_annotations, instances};
 use crate::{
     api::{AwsRoleGrant, DssInstance},
     cluster::{Change, Watched, follow},
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Keeps the shared views up to date and wakes whom a change concerns. Never ends.
-    pub async fn watch(self, client: Client, writers: SharedWriters, wakers: Vec<Waker>, directory: Directory) {
+    pub async fn watch(self, client: Client, writers: SharedWriters, enqueuers: Vec<Enqueuer>, directory: Directory) {
         let all = watcher::Config::default;
         let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants, |_| {});
         let namespaces =
@@ -70,28 +70,29 @@ impl Shared {
                 Change::One(grant) if !first => {
                     // What a grant allowed before its change concerns somebody, too.
                     let versions = known.replace(&grant.name_any(), self.grants.get("", &grant.name_any()));
-                    for waker in &wakers {
-                        waker.grants_changed(&versions);
+                    for enqueuer in &enqueuers {
+                        enqueuer.grants_changed(&versions);
                     }
                 }
                 Change::One(_) | Change::All => {
                     known = Known::of(self.grants.store().state());
-                    wakers.iter().for_each(Waker::all);
+                    enqueuers.iter().for_each(Enqueuer::all);
                 }
             }
             std::future::ready(())
         });
         let namespaces = namespaces.for_each(|change| {
-            for waker in &wakers {
+            for enqueuer in &enqueuers {
                 match &change {
-                    Change::One(namespace) => waker.namespace_changed(&namespace.name_any()),
-                    Change::All => waker.all(),
+                    Change::One(namespace) => enqueuer.namespace_changed(&namespace.name_any()),
+                    Change::All => enqueuer.all(),
                 }
             }
             std::future::ready(())
         });
         let store = self.instances.store().clone();
-        let instances = instances::follow_changes(store, instances, writers.wake_instance, wakers.clone(), directory);
+        let instances =
+            instances::follow_changes(store, instances, writers.wake_instance, enqueuers.clone(), directory);
         Box::pin(futures::future::join3(grants, namespaces, instances)).await;
     }
 }

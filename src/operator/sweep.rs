@@ -7,7 +7,7 @@
 use crate::{
     api::{AwsConfig, ConditionType, Inject, said},
     cluster::{CallError, Calls},
-    controller::Waker,
+    controller::Enqueuer,
     inject::{Count, is_looked_at},
     metrics::Metrics,
     reconcile::Memory,
@@ -32,7 +32,7 @@ const SOON: Duration = Duration::from_secs(30);
 pub(super) struct Sweep {
     pub(super) calls: Calls,
     pub(super) views: Arc<[Views]>,
-    pub(super) wakers: Vec<Waker>,
+    pub(super) enqueuers: Vec<Enqueuer>,
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Metrics,
     /// The release's namespace, whose pods the webhook is not asked about.
@@ -60,20 +60,21 @@ impl Swept {
 impl Sweep {
     /// Looks for ever.
     pub(super) async fn run(self) {
-        let mut scopes: Vec<(&Views, &Waker, HashMap<String, Swept>)> =
-            self.views.iter().zip(&self.wakers).map(|(views, waker)| (views, waker, HashMap::new())).collect();
+        let mut scopes: Vec<(&Views, &Enqueuer, HashMap<String, Swept>)> =
+            self.views.iter().zip(&self.enqueuers).map(|(views, enqueuer)| (views, enqueuer, HashMap::new())).collect();
         loop {
             tokio::time::sleep(TICK).await;
-            for (views, waker, known) in &mut scopes {
+            for (views, enqueuer, known) in &mut scopes {
                 // Half of the configs would select other pods.
-                if views.configs.health().missing().is_some() || views.namespaces.health().missing().is_some() {
+                if views.configs.sync_state().unsynced().is_some() || views.namespaces.sync_state().unsynced().is_some()
+                {
                     continue;
                 }
                 // A namespace without configs is forgotten, and costs nothing.
                 let mut before = std::mem::take(known);
                 for (namespace, configs) in by_namespace(views) {
                     let former = before.remove(&namespace);
-                    if let Some(swept) = self.look(views, waker, &namespace, &configs, former).await {
+                    if let Some(swept) = self.look(views, enqueuer, &namespace, &configs, former).await {
                         known.insert(namespace, swept);
                     }
                 }
@@ -87,7 +88,7 @@ impl Sweep {
     async fn look(
         &self,
         views: &Views,
-        waker: &Waker,
+        enqueuer: &Enqueuer,
         namespace: &str,
         configs: &[Arc<AwsConfig>],
         former: Option<Swept>,
@@ -117,7 +118,7 @@ impl Sweep {
             };
             let to_tell = missed.count > 0 || tells_of_pods(&shown);
             if self.memory.learn_missed(&uid, missed) && to_tell {
-                waker.pods_looked_at(namespace, &name);
+                enqueuer.pods_looked_at(namespace, &name);
             }
         }
         looked_at.then_some(Swept { at, failed: false, selectors, missed: total })

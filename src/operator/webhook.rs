@@ -62,7 +62,7 @@ impl WebhookSettings {
             let Some(kept) = kept else { return };
             loop {
                 tokio::time::sleep(LEADER_S_TURN).await;
-                if waiting.missing().is_none() {
+                if waiting.unsynced().is_none() {
                     return;
                 }
                 kept.make_the_first(client.clone(), &clock).await;
@@ -91,7 +91,7 @@ impl Served {
     /// Answers a moment longer, and ends.
     pub(super) async fn end(mut self) {
         // Nobody is answered before there is a certificate, and one may never come.
-        if self.followed.missing().is_some() {
+        if self.followed.unsynced().is_some() {
             return;
         }
         tokio::time::sleep(LINGER).await;
@@ -105,6 +105,11 @@ pub(super) fn configs_for(scopes: Vec<(Option<String>, Views)>) -> ConfigsFor {
     std::sync::Arc::new(move |pod| {
         let serves = |scope: &&(Option<String>, Views)| scope.0.as_deref().is_none_or(|served| served == pod.namespace);
         let Some((_, views)) = scopes.iter().find(serves) else { return Some(vec![]) };
-        views.configs.health().missing().is_none().then(|| views.configs_for_pod(pod.namespace, pod.labels, pod.named))
+        views
+            .configs
+            .sync_state()
+            .unsynced()
+            .is_none()
+            .then(|| views.configs_for_pod(pod.namespace, pod.labels, pod.named))
     })
 }

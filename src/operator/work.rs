@@ -6,7 +6,7 @@ use crate::{
     certificate::{Kept, keep},
     clock::Clock,
     cluster::{Calls, Watched},
-    controller::{InstanceLooks, Looks, Waker},
+    controller::{Enqueuer, InstanceLooks, Looks},
     credentials::Sts,
     decide::schedule,
     directory::Directory,
@@ -39,7 +39,7 @@ pub(super) struct Work {
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Metrics,
     pub(super) views: Arc<[Views]>,
-    pub(super) wakers: Vec<Waker>,
+    pub(super) enqueuers: Vec<Enqueuer>,
     pub(super) instances: Watched<DssInstance>,
     pub(super) looks: Vec<Looks>,
     pub(super) instance_looks: InstanceLooks,
@@ -91,13 +91,13 @@ impl Work {
     async fn catch_up(&self) {
         let path = format!("/apis/{}/{}", names::GROUP, names::VERSION);
         let time = tokio::time::timeout(THE_TIME, ask_the_time(&self.client, &self.clock, &path));
-        let lists: Vec<_> = self.views.iter().map(Views::list_anew).collect();
+        let lists: Vec<_> = self.views.iter().map(Views::relist).collect();
         let _ = future::join(time, future::join_all(lists)).await;
         tracing::info!("everything is listed anew; decisions begin");
     }
 
     async fn run(self, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
-        let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.wakers.clone())));
+        let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.enqueuers.clone())));
         // Not a task of its own: what writes is polled by who minds the lease's deadline.
         let (client, clock) = (self.client.clone(), self.clock.clone());
         let keeping = async move {
@@ -110,14 +110,14 @@ impl Work {
             let sweep = Sweep {
                 calls: Calls::new(self.client.clone()),
                 views: self.views.clone(),
-                wakers: self.wakers.clone(),
+                enqueuers: self.enqueuers.clone(),
                 memory: self.memory.clone(),
                 metrics: self.metrics.clone(),
                 own,
             };
             AbortOnDrop(tokio::spawn(sweep.run()))
         });
-        let to_wake = self.wakers.clone();
+        let to_wake = self.enqueuers.clone();
         let instance_context = InstanceContext {
             cluster_name: self.cluster_name.clone(),
             clock: self.clock.clone(),
@@ -129,8 +129,8 @@ impl Work {
             all: self.all,
             started_at: self.clock.now(),
             wake: Arc::new(move |instance, logins| {
-                for waker in &to_wake {
-                    waker.users_changed(instance, logins);
+                for enqueuer in &to_wake {
+                    enqueuer.users_changed(instance, logins);
                 }
             }),
         };
@@ -168,12 +168,12 @@ impl Work {
 }
 
 /// Finds out who the operator is in AWS, whenever STS can be reached. Until then STS itself refuses what it would.
-async fn identify(sts: Sts, wakers: Vec<Waker>) {
+async fn identify(sts: Sts, enqueuers: Vec<Enqueuer>) {
     for attempt in 1.. {
         match sts.identify().await {
             Ok(identity) => {
                 tracing::info!(arn = identity.arn(), "the operator's identity in AWS");
-                wakers.iter().for_each(Waker::all);
+                enqueuers.iter().for_each(Enqueuer::all);
                 return;
             }
             Err(error) => tracing::warn!(error, "STS does not say who the operator is in AWS; it will be asked again"),

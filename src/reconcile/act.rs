@@ -243,7 +243,7 @@ async fn write(context: &Context, seen: &Observed, rendering: &Rendering, record
         }
         create(context, seen, rendering, &record, content).await
     };
-    match context.views.secrets.ahead().write(&namespace, &name, write).await {
+    match context.views.secrets.own_writes().write(&namespace, &name, write).await {
         Ok(secret) => Done { written: Some(Written { record, version: secret.resource_version() }), ..Done::default() },
         Err(error) if error.failed == Failed::AlreadyExists => Done { blocked: true, ..Done::default() },
         Err(error) => Done { call_failed: Some(error), ..Done::default() },
@@ -297,7 +297,7 @@ async fn create(
 async fn write_role(context: &Context, step: &RoleStep) -> Result<(), CallError> {
     let RoleStep::Write { role, .. } = step else { return Ok(()) };
     let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
-    let roles = context.views.roles.ahead();
+    let roles = context.views.roles.own_writes();
     let written = if role.metadata.uid.is_none() {
         roles.write(&namespace, &name, context.calls.create_role(role)).await
     } else {

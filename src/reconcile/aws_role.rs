@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
     name = role.name_any(),
 ))]
 pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Duration, CallError> {
-    if !context.views.whole().await {
+    if !context.views.synced().await {
         return Ok(views::MOMENT);
     }
     let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
@@ -35,7 +35,7 @@ pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Dur
     let before = role.status.clone().unwrap_or_default();
     if before.active != after.active || !same_ignoring_times(&before.conditions, &after.conditions) {
         let write = context.calls.role_status(&namespace, &name, &after);
-        match context.views.roles.ahead().write(&namespace, &name, write).await {
+        match context.views.roles.own_writes().write(&namespace, &name, write).await {
             Err(error) if error.failed != Failed::NotFound => return Err(error),
             // Deleted meanwhile: there is nothing to say any more.
             _ => {}

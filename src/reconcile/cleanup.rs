@@ -52,7 +52,7 @@ pub(super) async fn cleanup(context: &Context, config: &AwsConfig) -> Result<Dur
         let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
         let left = finalizers_without(config, &free);
         let write = context.calls.finalizers(config, &left);
-        match context.views.configs.ahead().write(&namespace, &name, write).await {
+        match context.views.configs.own_writes().write(&namespace, &name, write).await {
             Err(error) if error.failed != Failed::NotFound => return Err(error),
             _ => {}
         }

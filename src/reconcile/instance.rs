@@ -1,5 +1,5 @@
 //! What happens each time that a `DssInstance` is looked at: its admin key, its users and the API keys of ours are read
-//! again, for all who use it at once, and whoever is concerned is woken.
+//! again, for all who use it at once, and whoever is concerned is queue.
 
 use super::{Memory, until};
 use crate::{
@@ -74,7 +74,7 @@ const GLANCE: SignedDuration = SignedDuration::from_secs(5);
 pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceContext) -> Result<Duration, CallError> {
     let name = instance.name_any();
     for views in context.views.iter() {
-        if !views.whole().await {
+        if !views.synced().await {
             return Ok(super::views::MOMENT);
         }
     }
@@ -290,7 +290,7 @@ async fn report(
     }
     let name = instance.name_any();
     let write = context.calls.instance_status(&name, &after);
-    context.instances.ahead().write("", &name, write).await?;
+    context.instances.own_writes().write("", &name, write).await?;
     Ok(())
 }
 
@@ -330,6 +330,6 @@ async fn free(context: &InstanceContext, instance: &DssInstance) -> Result<(), C
     let stays = |finalizer: &&String| *finalizer != names::DSS_INSTANCE_FINALIZER;
     let finalizers: Vec<String> = instance.finalizers().iter().filter(stays).cloned().collect();
     let write = context.calls.finalizers(instance, &finalizers);
-    context.instances.ahead().write("", &instance.name_any(), write).await?;
+    context.instances.own_writes().write("", &instance.name_any(), write).await?;
     Ok(())
 }

@@ -273,7 +273,7 @@ pub(super) async fn look_for_role(context: &Context, seen: &mut Observed) -> Res
     seen.role = match context.calls.role(&namespace, &name).await? {
         // What was read is ahead of the watch just as what was written is.
         Some(role) => SeenRole::Shown(
-            context.views.roles.ahead().write(&namespace, &name, async { Ok::<_, CallError>(role) }).await?,
+            context.views.roles.own_writes().write(&namespace, &name, async { Ok::<_, CallError>(role) }).await?,
         ),
         None => SeenRole::Absent,
     };

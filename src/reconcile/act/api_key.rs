@@ -190,7 +190,7 @@ async fn announce(context: &Context, seen: &Observed, instance: &str) -> Result<
         finalizers.push(finalizer);
         let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
         let write = context.calls.finalizers(config, &finalizers);
-        context.views.configs.ahead().write(&namespace, &name, write).await?;
+        context.views.configs.own_writes().write(&namespace, &name, write).await?;
     }
     let unannounced = || {
         let found: Option<std::sync::Arc<DssInstance>> = context.views.instances.get("", instance);
@@ -206,7 +206,7 @@ async fn announce(context: &Context, seen: &Observed, instance: &str) -> Result<
     let mut finalizers = found.finalizers().to_vec();
     finalizers.push(names::DSS_INSTANCE_FINALIZER.to_owned());
     let write = context.calls.finalizers(found.as_ref(), &finalizers);
-    context.views.instances.ahead().write("", instance, write).await?;
+    context.views.instances.own_writes().write("", instance, write).await?;
     Ok(())
 }
 

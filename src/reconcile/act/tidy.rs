@@ -42,7 +42,7 @@ pub(super) async fn tidy(context: &Context, seen: &Observed, plan: &[Tidy], done
     let Some(current) = context.views.configs.get(&namespace, &name) else { return };
     let left = finalizers_without(&current, &free);
     let write = context.calls.finalizers(current.as_ref(), &left);
-    if let Err(error) = context.views.configs.ahead().write(&namespace, &name, write).await {
+    if let Err(error) = context.views.configs.own_writes().write(&namespace, &name, write).await {
         done.call_failed = Some(error);
     }
 }

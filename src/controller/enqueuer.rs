@@ -19,50 +19,50 @@ use std::{collections::BTreeSet, sync::Arc};
 
 /// Wakes the objects of one scope. Clones wake the same.
 #[derive(Clone)]
-pub struct Waker {
+pub struct Enqueuer {
     views: Views,
-    configs: Queue<AwsConfig>,
-    roles: Queue<AwsRole>,
-    restarts: Queue<SeenNamespace>,
+    configs: QueueSender<AwsConfig>,
+    roles: QueueSender<AwsRole>,
+    restarts: QueueSender<SeenNamespace>,
 }
 
-struct Queue<K: Resource<DynamicType = ()>> {
+struct QueueSender<K: Resource<DynamicType = ()>> {
     one: UnboundedSender<ObjectRef<K>>,
     every: UnboundedSender<()>,
 }
 
-impl<K: Resource<DynamicType = ()>> Clone for Queue<K> {
+impl<K: Resource<DynamicType = ()>> Clone for QueueSender<K> {
     fn clone(&self) -> Self {
         Self { one: self.one.clone(), every: self.every.clone() }
     }
 }
 
-/// The other end of a waker, for the objects of one kind.
-pub(super) struct Woken<K: Resource<DynamicType = ()>> {
+/// The other end of an enqueuer, for the objects of one kind.
+pub(super) struct Queue<K: Resource<DynamicType = ()>> {
     pub(super) one: UnboundedReceiver<ObjectRef<K>>,
     pub(super) every: UnboundedReceiver<()>,
 }
 
-impl<K: Resource<DynamicType = ()>> Woken<K> {
-    /// Forgets whoever is woken. Never ends.
+impl<K: Resource<DynamicType = ()>> Queue<K> {
+    /// Forgets whoever is queue. Never ends.
     pub(super) async fn forget(&mut self) {
         let (one, every) = ((&mut self.one).map(drop), &mut self.every);
         stream::select(one, every).for_each(std::future::ready).await;
     }
 }
 
-fn queue<K: Resource<DynamicType = ()>>() -> (Queue<K>, Woken<K>) {
-    let ((one, woken), (every, all_woken)) = (unbounded(), unbounded());
-    (Queue { one, every }, Woken { one: woken, every: all_woken })
+fn queue<K: Resource<DynamicType = ()>>() -> (QueueSender<K>, Queue<K>) {
+    let ((one, queue), (every, every_queue)) = (unbounded(), unbounded());
+    (QueueSender { one, every }, Queue { one: queue, every: every_queue })
 }
 
-impl<K: Resource<DynamicType = ()>> Queue<K> {
+impl<K: Resource<DynamicType = ()>> QueueSender<K> {
     // The receiver is gone only when the scope is: then there is nothing to wake.
     fn one(&self, namespace: &str, name: &str) {
-        self.wake(ObjectRef::new(name).within(namespace));
+        self.enqueue(ObjectRef::new(name).within(namespace));
     }
 
-    fn wake(&self, object: ObjectRef<K>) {
+    fn enqueue(&self, object: ObjectRef<K>) {
         let _ = self.one.unbounded_send(object);
     }
 
@@ -71,11 +71,11 @@ impl<K: Resource<DynamicType = ()>> Queue<K> {
     }
 }
 
-impl Waker {
-    pub(super) fn new(views: Views) -> (Self, Woken<AwsConfig>, Woken<AwsRole>, Woken<SeenNamespace>) {
-        let ((configs, woken_configs), (roles, woken_roles)) = (queue(), queue());
-        let (restarts, woken_restarts) = queue();
-        (Self { views, configs, roles, restarts }, woken_configs, woken_roles, woken_restarts)
+impl Enqueuer {
+    pub(super) fn new(views: Views) -> (Self, Queue<AwsConfig>, Queue<AwsRole>, Queue<SeenNamespace>) {
+        let ((configs, configs_queue), (roles, roles_queue)) = (queue(), queue());
+        let (restarts, restarts_queue) = queue();
+        (Self { views, configs, roles, restarts }, configs_queue, roles_queue, restarts_queue)
     }
 
     /// Everybody: everything of some kind was listed anew.
@@ -98,7 +98,7 @@ impl Waker {
             self.roles.one(&namespace, &role.name_any());
         }
         if !config.spec.restart.is_empty() {
-            self.restarts.wake(ObjectRef::new(&namespace));
+            self.restarts.enqueue(ObjectRef::new(&namespace));
         }
     }
 

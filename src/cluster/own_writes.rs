@@ -17,7 +17,7 @@ type Key = (String, String);
 
 /// Objects of one kind, by namespace and name, in versions that are newer than the watch's.
 #[derive(Debug)]
-pub struct Ahead<K> {
+pub struct OwnWrites<K> {
     entries: Mutex<HashMap<Key, Entry<K>>>,
 }
 
@@ -33,13 +33,13 @@ struct Entry<K> {
     before_list: bool,
 }
 
-impl<K> Default for Ahead<K> {
+impl<K> Default for OwnWrites<K> {
     fn default() -> Self {
         Self { entries: Mutex::default() }
     }
 }
 
-impl<K: Resource> Ahead<K> {
+impl<K: Resource> OwnWrites<K> {
     /// The object as we last wrote it, as long as the watch has not shown it.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
@@ -61,7 +61,7 @@ impl<K: Resource> Ahead<K> {
         write: impl Future<Output = Result<K, E>>,
     ) -> Result<Arc<K>, E> {
         let key = (namespace.to_owned(), name.to_owned());
-        let in_flight = InFlight { ahead: self, key: key.clone() };
+        let in_flight = InFlight { own_writes: self, key: key.clone() };
         self.lock().entry(key).or_insert_with(Entry::new).in_flight += 1;
         let result = write.await.map(Arc::new);
         if let Ok(answer) = &result {
@@ -119,13 +119,13 @@ impl<K: Resource> Entry<K> {
 
 /// Ends with the write, even if the write is given up.
 struct InFlight<'a, K: Resource> {
-    ahead: &'a Ahead<K>,
+    own_writes: &'a OwnWrites<K>,
     key: Key,
 }
 
 impl<K: Resource> InFlight<'_, K> {
     fn answered(&self, answer: &Arc<K>) {
-        if let Some(entry) = self.ahead.lock().get_mut(&self.key) {
+        if let Some(entry) = self.own_writes.lock().get_mut(&self.key) {
             let newest = entry.answer.as_ref().map_or(0, |known| version(known.as_ref())).max(entry.shown);
             if version(answer.as_ref()) > newest {
                 entry.answer = Some(answer.clone());
@@ -137,7 +137,7 @@ impl<K: Resource> InFlight<'_, K> {
 
 impl<K: Resource> Drop for InFlight<'_, K> {
     fn drop(&mut self) {
-        let mut entries = self.ahead.lock();
+        let mut entries = self.own_writes.lock();
         if let Some(entry) = entries.get_mut(&self.key) {
             entry.in_flight -= 1;
             if entry.is_over() {
@@ -168,69 +168,69 @@ mod tests {
         ConfigMap { metadata, ..ConfigMap::default() }
     }
 
-    async fn wrote(ahead: &Ahead<ConfigMap>, version: u64) {
-        let _ = ahead.write("n", "a", async { Ok::<_, Infallible>(object(version)) }).await;
+    async fn wrote(own_writes: &OwnWrites<ConfigMap>, version: u64) {
+        let _ = own_writes.write("n", "a", async { Ok::<_, Infallible>(object(version)) }).await;
     }
 
-    fn seen(ahead: &Ahead<ConfigMap>) -> Option<u64> {
-        ahead.get("n", "a").map(|object| version(object.as_ref()))
+    fn seen(own_writes: &OwnWrites<ConfigMap>) -> Option<u64> {
+        own_writes.get("n", "a").map(|object| version(object.as_ref()))
     }
 
     #[tokio::test]
     async fn an_answer_is_ahead_until_the_watch_shows_it() {
-        let ahead = Ahead::default();
-        wrote(&ahead, 5).await;
-        ahead.saw(&Event::Apply(object(4)));
-        assert_eq!(seen(&ahead), Some(5), "the watch is behind");
-        ahead.saw(&Event::Apply(object(5)));
-        assert_eq!(seen(&ahead), None, "the watch has caught up");
-        assert!(ahead.lock().is_empty(), "nothing is kept");
+        let own_writes = OwnWrites::default();
+        wrote(&own_writes, 5).await;
+        own_writes.saw(&Event::Apply(object(4)));
+        assert_eq!(seen(&own_writes), Some(5), "the watch is behind");
+        own_writes.saw(&Event::Apply(object(5)));
+        assert_eq!(seen(&own_writes), None, "the watch has caught up");
+        assert!(own_writes.lock().is_empty(), "nothing is kept");
     }
 
     #[tokio::test]
     async fn an_answer_that_the_watch_overtook_is_not_ahead() {
-        let ahead = Ahead::default();
-        let write = ahead.write("n", "a", async {
-            ahead.saw(&Event::Apply(object(5)));
-            ahead.saw(&Event::Delete(object(6)));
+        let own_writes = OwnWrites::default();
+        let write = own_writes.write("n", "a", async {
+            own_writes.saw(&Event::Apply(object(5)));
+            own_writes.saw(&Event::Delete(object(6)));
             Ok::<_, Infallible>(object(5))
         });
         let _ = write.await;
-        assert_eq!(seen(&ahead), None, "it has been deleted since");
-        assert!(ahead.lock().is_empty());
+        assert_eq!(seen(&own_writes), None, "it has been deleted since");
+        assert!(own_writes.lock().is_empty());
     }
 
     #[tokio::test]
     async fn a_deletion_from_before_the_write_does_not_undo_it() {
-        let ahead = Ahead::default();
-        wrote(&ahead, 5).await;
-        ahead.saw(&Event::Delete(object(3)));
-        assert_eq!(seen(&ahead), Some(5));
-        ahead.saw(&Event::Delete(object(7)));
-        assert_eq!(seen(&ahead), None);
+        let own_writes = OwnWrites::default();
+        wrote(&own_writes, 5).await;
+        own_writes.saw(&Event::Delete(object(3)));
+        assert_eq!(seen(&own_writes), Some(5));
+        own_writes.saw(&Event::Delete(object(7)));
+        assert_eq!(seen(&own_writes), None);
     }
 
     #[tokio::test]
     async fn a_list_that_began_after_the_answer_replaces_it_and_one_that_began_before_does_not() {
-        let ahead = Ahead::default();
-        wrote(&ahead, 5).await;
-        ahead.saw(&Event::Init);
-        ahead.saw(&Event::InitDone);
-        assert_eq!(seen(&ahead), None, "deleted while the watch was away");
+        let own_writes = OwnWrites::default();
+        wrote(&own_writes, 5).await;
+        own_writes.saw(&Event::Init);
+        own_writes.saw(&Event::InitDone);
+        assert_eq!(seen(&own_writes), None, "deleted while the watch was away");
 
-        ahead.saw(&Event::Init);
-        wrote(&ahead, 9).await;
-        ahead.saw(&Event::InitDone);
-        assert_eq!(seen(&ahead), Some(9), "written while the list was on its way");
+        own_writes.saw(&Event::Init);
+        wrote(&own_writes, 9).await;
+        own_writes.saw(&Event::InitDone);
+        assert_eq!(seen(&own_writes), Some(9), "written while the list was on its way");
     }
 
     #[tokio::test]
     async fn a_failed_write_and_one_that_was_given_up_leave_nothing() {
-        let ahead: Ahead<ConfigMap> = Ahead::default();
-        let _ = ahead.write("n", "a", async { Err::<ConfigMap, _>("refused") }).await;
-        assert!(ahead.lock().is_empty());
-        let given_up = ahead.write("n", "a", std::future::pending::<Result<ConfigMap, Infallible>>());
+        let own_writes: OwnWrites<ConfigMap> = OwnWrites::default();
+        let _ = own_writes.write("n", "a", async { Err::<ConfigMap, _>("refused") }).await;
+        assert!(own_writes.lock().is_empty());
+        let given_up = own_writes.write("n", "a", std::future::pending::<Result<ConfigMap, Infallible>>());
         let _ = tokio::time::timeout(std::time::Duration::from_millis(1), given_up).await;
-        assert!(ahead.lock().is_empty());
+        assert!(own_writes.lock().is_empty());
     }
 }
