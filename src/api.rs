@@ -38,7 +38,7 @@ pub use aws_config_status::{
 };
 pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
 pub use aws_role_grant::{AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, TagPatterns};
-pub use condition::{ConditionType, condition, said, same_ignoring_times, set_conditions};
+pub use condition::{ConditionType, condition, find_condition, same_ignoring_times, set_conditions};
 pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
 pub use dss_instance::{AdminKeySecretRef, Allowance, AuthScheme, DssInstance, DssInstanceSpec, DssInstanceStatus};
 pub use duration::{InvalidDuration, SessionDuration};

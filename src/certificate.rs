@@ -52,7 +52,7 @@ pub struct Made {
     pub private_key: SecretString,
 }
 
-/// Why there is no certificate.
+/// Trigger there is no certificate.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoCertificate {
     /// The Secret lacks a key.

@@ -4,7 +4,7 @@
 //! counts); what is in this room only says what changed and whom it concerns. A look at a healthy object is a decision
 //! in memory and costs no call.
 //!
-//! Watching and looking are apart: every replica watches, and only the one that leads looks.
+//! Watching and looking are apart: every replica watches, and only the one that leads controllers.
 
 mod enqueuer;
 mod instances;
@@ -12,7 +12,7 @@ mod restarts;
 mod shared;
 
 pub use enqueuer::Enqueuer;
-pub use instances::InstanceLooks;
+pub use instances::InstanceController;
 pub use shared::{Shared, SharedWriters};
 
 use crate::{
@@ -72,9 +72,13 @@ impl Scope {
     }
 
     /// What keeps the views up to date and wakes whom a change concerns, which never ends; and the looks at who is queue.
-    pub fn begin(self, client: Client, memory: Arc<Memory>) -> (impl Future<Output = ()> + Send + 'static, Looks) {
+    pub fn begin(
+        self,
+        client: Client,
+        memory: Arc<Memory>,
+    ) -> (impl Future<Output = ()> + Send + 'static, Controllers) {
         let Self { api_namespace, views, writers, enqueuer, configs, roles, restarts } = self;
-        let looks = Looks { views: views.clone(), enqueuer: enqueuer.clone(), configs, roles, restarts };
+        let controllers = Controllers { views: views.clone(), enqueuer: enqueuer.clone(), configs, roles, restarts };
         let watching = async move {
             let all = watcher::Config::default;
             let ours = all().labels(names::AWS_CONFIG_LABEL);
@@ -99,12 +103,12 @@ impl Scope {
             ))
             .await;
         };
-        (watching, looks)
+        (watching, controllers)
     }
 }
 
 /// The looks at the configs and roles of one scope, and at workloads that are to be restarted.
-pub struct Looks {
+pub struct Controllers {
     views: Views,
     enqueuer: Enqueuer,
     configs: Queue<AwsConfig>,
@@ -112,28 +116,28 @@ pub struct Looks {
     restarts: Queue<SeenNamespace>,
 }
 
-impl Looks {
+impl Controllers {
     /// What these look at.
     #[must_use]
     pub fn views(&self) -> &Views {
         &self.views
     }
 
-    /// Looks at nothing and forgets who is queue. Never ends. Whoever begins to look has everything listed anew, which
+    /// Controllers at nothing and forgets who is queue. Never ends. Whoever begins to look has everything listed anew, which
     /// wakes everybody.
-    pub async fn rest(&mut self) {
+    pub async fn drain(&mut self) {
         futures::future::join3(self.configs.forget(), self.roles.forget(), self.restarts.forget()).await;
     }
 
-    /// Looks until `shutdown`, then finishes what is being done.
+    /// Controllers until `shutdown`, then finishes what is being done.
     pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let Self { views, enqueuer, configs, roles, restarts } = self;
         let context = Arc::new(context);
         let (configs, roles) = ((views.configs.store().clone(), configs), (views.roles.store().clone(), roles));
         futures::future::join3(
-            looks(configs, CONCURRENCY, shutdown.clone(), look, after_error, context.clone()),
-            looks(roles, CONCURRENCY, shutdown.clone(), look_at_role, after_error, context.clone()),
-            restarts::looks(restarts, enqueuer, context, shutdown),
+            run_controller(configs, CONCURRENCY, shutdown.clone(), reconcile_one, after_error, context.clone()),
+            run_controller(roles, CONCURRENCY, shutdown.clone(), reconcile_one_role, after_error, context.clone()),
+            restarts::run(restarts, enqueuer, context, shutdown),
         )
         .await;
     }
@@ -144,25 +148,25 @@ fn drop_annotations<K: Resource>(object: &mut K) {
     object.annotations_mut().clear();
 }
 
-/// Looks at whichever object is queue, or has asked to be looked at again, until `shutdown`; at no more than
+/// Controllers at whichever object is queue, or has asked to be looked at again, until `shutdown`; at no more than
 /// `concurrency` at the same time, and at none twice at once.
-async fn looks<K, C, Look>(
+async fn run_controller<K, C, Reconcile>(
     (store, queue): (Store<K>, Queue<K>),
     concurrency: u16,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
-    look: impl FnMut(Arc<K>, Arc<C>) -> Look,
+    reconcile: impl FnMut(Arc<K>, Arc<C>) -> Reconcile,
     after_error: impl Fn(Arc<K>, &CallError, Arc<C>) -> Action + Send + Sync + 'static,
     context: Arc<C>,
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    Look: Future<Output = Result<Action, CallError>> + Send + 'static,
+    Reconcile: Future<Output = Result<Action, CallError>> + Send + 'static,
 {
     Controller::for_stream(stream::pending(), store)
         .with_config(controller::Config::default().concurrency(concurrency))
         .reconcile_on(queue.one)
         .reconcile_all_on(queue.every)
         .graceful_shutdown_on(shutdown)
-        .run(look, after_error, context)
+        .run(reconcile, after_error, context)
         .for_each(|_| std::future::ready(()))
         .await;
 }
@@ -189,11 +193,11 @@ async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enque
         .await;
 }
 
-async fn look(config: Arc<AwsConfig>, context: Arc<Context>) -> Result<Action, CallError> {
+async fn reconcile_one(config: Arc<AwsConfig>, context: Arc<Context>) -> Result<Action, CallError> {
     Box::pin(reconcile(config, &context)).await.map(Action::requeue)
 }
 
-async fn look_at_role(role: Arc<AwsRole>, context: Arc<Context>) -> Result<Action, CallError> {
+async fn reconcile_one_role(role: Arc<AwsRole>, context: Arc<Context>) -> Result<Action, CallError> {
     Box::pin(reconcile_role(role, &context)).await.map(Action::requeue)
 }
 

@@ -16,7 +16,7 @@ pub use connection::ConnectionRequest;
 pub use identity::Identity;
 pub use key::KeyRequest;
 pub use policy::{PolicyError, session_policy};
-pub use refusal::{IssueError, Pace};
+pub use refusal::{IssueError, Retry};
 pub use sts::{Answered, Sts};
 
 use crate::{api::RoleArn, digest::Digest};

@@ -8,31 +8,31 @@
 //! 2. *Does the Secret hold exactly that?* (`deliver`). If not, the plan is the smallest step that makes it so:
 //!    a look, a rendering, or an issue.
 //!
-//! A failure changes neither answer: it only holds an issue back until its time has come (`pace`).
+//! A failure changes neither answer: it only holds an issue back until its time has come (`backoff`).
 
 mod accept;
 pub mod action;
 mod api_key;
+mod backoff;
 mod deliver;
 pub mod dss_access;
 mod generated;
 pub mod grants;
 pub mod input;
 mod key;
-mod pace;
 mod role;
 pub mod schedule;
 mod tidy;
 mod usable;
 
 pub use accept::default_external_id;
-pub use api_key::{DssAsk, KeyAsk, KeyStep, api_key_attempt, check_at, is_doubted};
+pub use api_key::{ApiKeyRequest, DssRequest, KeyStep, api_key_attempt, awaits_own_key, check_at};
 pub use deliver::renew_at;
 pub use generated::RoleStep;
 pub use tidy::Tidy;
 pub use usable::role_status;
 
-pub use action::{Refusal, Step, Why};
+pub use action::{Refusal, Step, Trigger};
 
 use crate::{
     api::{ActiveRole, AwsRole},
@@ -69,7 +69,7 @@ pub struct Accepted {
     /// The name of the grant.
     pub grant: String,
     /// The DSS that the pod's code talks to.
-    pub dss: Option<DssAsk>,
+    pub dss: Option<DssRequest>,
     /// A digest of the request and of the grant as it stands: a failure holds back this attempt only, so that
     /// changing either tries again at once.
     pub attempt: String,
@@ -82,15 +82,15 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let accepted = case.accept();
     let mismatch = accepted.as_ref().ok().and_then(|accepted| case.is_somebody_elses(accepted));
     let (step, api_key) = match (&accepted, mismatch) {
-        (_, Some((until, refusal))) => match case.take_away(&refusal) {
+        (_, Some((until, refusal))) => match case.withdrawal(&refusal) {
             Step::Keep => (Step::Hold { until }, KeyStep::None),
             step => (step, KeyStep::None),
         },
         (Ok(accepted), None) => {
-            let step = case.with_key_in_hand(accepted, case.pace(accepted, case.deliver(accepted)));
+            let step = case.with_key_in_hand(accepted, case.hold_back(accepted, case.deliver(accepted)));
             case.with_api_key(accepted, step)
         }
-        (Err(refusal), None) => (case.take_away(refusal), KeyStep::None),
+        (Err(refusal), None) => (case.withdrawal(refusal), KeyStep::None),
     };
     let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
     let tidy = case.tidy(&accepted, &step);

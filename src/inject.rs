@@ -15,12 +15,12 @@
 //! A pod that asks for a credential waits for it: the Secret is mounted as a must, so the kubelet starts no container
 //! before it is there. The alternative, an empty folder, would let SDKs fall back to the node's identity.
 
-mod asked;
 mod choose;
 mod container;
 mod missed;
 mod patch;
 mod pod;
+mod pod_view;
 mod review;
 
 pub use choose::quoted;

@@ -72,7 +72,7 @@ impl fmt::Debug for Candidate {
     }
 }
 
-/// Why a leader no longer leads.
+/// Trigger a leader no longer leads.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
     /// Somebody else holds the lease.

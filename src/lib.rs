@@ -23,24 +23,24 @@
 //! | [`clock`] | the one source of time | nothing |
 //! | [`digest`] | digests of several parts | nothing |
 //! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | nothing |
-//! | [`directory`] | what every DSS tells of users and API keys: read once for all | `dss` |
+//! | [`dss_cache`] | what every DSS tells of users and API keys: read once for all | `dss` |
 //! | [`metrics`] | what is counted | `api`, `credentials` |
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
 //! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster` |
-//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `directory`, `dss`, `inject`, `secret` |
+//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss_cache`, `dss`, `inject`, `secret` |
 //! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `inject`, `secret` |
-//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `directory`, `dss`, `inject`, `metrics`, `report`, `secret`, `views` |
+//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss_cache`, `dss`, `inject`, `metrics`, `report`, `secret`, `views` |
 //! | [`restart`] | RESTART: workloads that read only their environment, rolled after a renewal | `api`, `clock`, `cluster`, `decide`, `reconcile`, `report` |
-//! | [`controller`] | which object is looked at when | `api`, `cluster`, `decide`, `directory`, `reconcile`, `restart`, `views` |
+//! | [`controller`] | which object is looked at when | `api`, `cluster`, `decide`, `dss_cache`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: who holds the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTPS for unknown clients, bounded in time and size | nothing |
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
 //! | [`webhook`] | the route over which the API server asks about pods | `https`, `inject`, `metrics` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `views` |
-//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `directory`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `server` |
+//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `dss_cache`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `server` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `telemetry` |
@@ -68,8 +68,8 @@ pub mod controller;
 pub mod credentials;
 pub mod decide;
 pub mod digest;
-pub mod directory;
 pub mod dss;
+pub mod dss_cache;
 pub mod https;
 pub mod inject;
 pub mod leader;

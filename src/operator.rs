@@ -1,6 +1,6 @@
 //! The operator, assembled: what `keyturn run` starts, and what tests start over another wire and another clock.
 
-mod sweep;
+mod missed_pods;
 mod webhook;
 mod work;
 
@@ -11,7 +11,7 @@ use crate::{
     clock::{Clock, http_date},
     controller::{Enqueuer, Scope, Shared},
     credentials::Sts,
-    directory::{Connect, Directory},
+    dss_cache::{Connect, DssCache},
     leader::{LeaseName, Lost},
     metrics::Metrics,
     reconcile::Memory,
@@ -49,7 +49,7 @@ pub struct Operator {
     pub webhook: Option<WebhookSettings>,
 }
 
-/// Why the operator does not start.
+/// Trigger the operator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The API server does not answer.
@@ -105,7 +105,7 @@ impl Operator {
     ) -> Result<(), Lost> {
         let metrics = Metrics::new();
         let memory = Arc::new(if self.webhook.is_some() { Memory::default() } else { Memory::without_webhook() });
-        let (shared, shared_writers, instance_looks) = Shared::new();
+        let (shared, shared_writers, instance_controller) = Shared::new();
         let all = self.namespaces.is_empty();
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
@@ -121,15 +121,15 @@ impl Operator {
         let enqueuers: Vec<Enqueuer> = scopes.iter().map(Scope::enqueuer).collect();
         let shutdown = shutdown.shared();
 
-        let directory = Directory::new(self.connect);
+        let dss_cache = DssCache::new(self.connect);
         let instances = shared.instances.clone();
-        let shared = shared.watch(self.client.clone(), shared_writers, enqueuers.clone(), directory.clone());
+        let shared = shared.watch(self.client.clone(), shared_writers, enqueuers.clone(), dss_cache.clone());
         let mut ours = vec![tokio::spawn(shared)];
-        let mut looks = Vec::new();
+        let mut controllers = Vec::new();
         for scope in scopes {
-            let (watching, looking) = scope.begin(self.client.clone(), memory.clone());
+            let (watching, scope_controllers) = scope.begin(self.client.clone(), memory.clone());
             ours.push(tokio::spawn(watching));
-            looks.push(looking);
+            controllers.push(scope_controllers);
         }
         let certificate = webhook.as_ref().map(|webhook| webhook.followed.clone());
         let admin = Admin { views: views.clone(), certificate, metrics: metrics.clone(), clock: self.clock.clone() };
@@ -149,17 +149,17 @@ impl Operator {
             client: self.client,
             clock: self.clock,
             cluster_name: self.cluster_name.into(),
-            instance: self.instance.into(),
+            reporter: self.instance.into(),
             all,
             sts,
-            directory,
+            dss_cache,
             memory,
             metrics,
             views,
             enqueuers,
             instances,
-            looks,
-            instance_looks,
+            controllers,
+            instance_controller,
             kept,
             webhook_namespace,
         };

@@ -1,7 +1,7 @@
 //! DECIDE AND ACT: what happens each time that an `AwsConfig` is looked at.
 //!
 //! ```text
-//!   observe [client] ─▶ Observed ─▶ decide [pure] ─▶ Plan ─▶ act [client] ─▶ Done ─▶ report [pure, then client]
+//!   observe [client] ─▶ Observed ─▶ decide [pure] ─▶ Plan ─▶ act [client] ─▶ Outcome ─▶ report [pure, then client]
 //!                          ▲                          │
 //!                          └──────────── look ──────────┘
 //! ```
@@ -29,9 +29,9 @@ use crate::{
     cluster::{CallError, Calls},
     credentials::Sts,
     decide::{Plan, Step, decide, input::Observed, schedule},
-    directory::Directory,
+    dss_cache::DssCache,
     metrics::Metrics,
-    report::{Done, news, next_look, status},
+    report::{Outcome, event_notes, next_reconcile, status},
     views::{self, Views},
 };
 use jiff::Timestamp;
@@ -52,7 +52,7 @@ pub struct Context {
     /// Where sessions come from.
     pub sts: Sts,
     /// What is known of every DSS.
-    pub directory: Directory,
+    pub dss_cache: DssCache,
     /// What this process remembers, and may forget.
     pub memory: Arc<Memory>,
     /// When this process started.
@@ -60,7 +60,7 @@ pub struct Context {
     /// What is counted.
     pub metrics: Metrics,
     /// Who reports Events: the pod's name.
-    pub instance: Arc<str>,
+    pub reporter: Arc<str>,
     /// How long the look that is under way has waited for DSS: each has its own.
     pub waited: Waited,
 }
@@ -108,22 +108,28 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     }
     tracing::debug!(step = ?plan.step, "decided");
 
-    let done = Box::pin(act::act(context, &seen, &plan)).await;
+    let outcome = Box::pin(act::act(context, &seen, &plan)).await;
     let now = context.clock.now();
-    context.memory.learn(&seen, &plan, &done, now);
-    report(context, &seen, &plan, &done, now).await?;
-    if let Some(error) = done.call_failed {
+    context.memory.learn(&seen, &plan, &outcome, now);
+    report(context, &seen, &plan, &outcome, now).await?;
+    if let Some(error) = outcome.call_failed {
         return Err(error);
     }
     context.memory.call_succeeded(&seen.config.uid().unwrap_or_default());
     let remembered = context.memory.recall(&seen.config.uid().unwrap_or_default());
-    Ok(until(now, Some(next_look(&seen, &plan, &done, &remembered, now))))
+    Ok(until(now, Some(next_reconcile(&seen, &plan, &outcome, &remembered, now))))
 }
 
 /// Tells: status if it says something new, Events for what a person would want to know, metrics.
-async fn report(context: &Context, seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> Result<(), CallError> {
+async fn report(
+    context: &Context,
+    seen: &Observed,
+    plan: &Plan,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Result<(), CallError> {
     let before = seen.config.status.clone().unwrap_or_default();
-    let after = status(seen, plan, done, now);
+    let after = status(seen, plan, outcome, now);
     let same = same_ignoring_times(&before.conditions, &after.conditions) && {
         let without = |status: &crate::api::AwsConfigStatus| {
             let mut status = status.clone();
@@ -137,9 +143,9 @@ async fn report(context: &Context, seen: &Observed, plan: &Plan, done: &Done, no
         let write = context.calls.config_status(&namespace, &name, &after);
         context.views.configs.own_writes().write(&namespace, &name, write).await?;
     }
-    for event in news(seen, plan, done, &before, &after) {
+    for event in event_notes(seen, plan, outcome, &before, &after) {
         event.log();
-        if let Err(error) = context.calls.create_event(&event.manifest(&seen.config, &context.instance, now)).await {
+        if let Err(error) = context.calls.create_event(&event.manifest(&seen.config, &context.reporter, now)).await {
             tracing::warn!(%error, "an Event was lost");
         }
     }

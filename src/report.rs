@@ -3,21 +3,21 @@
 mod attempt;
 mod conditions;
 mod dss;
-mod news;
-mod next_look;
+mod event_note;
+mod next_reconcile;
 mod pods;
 mod status;
 
 pub use attempt::failed;
-pub use news::{News, news};
-pub use next_look::next_look;
+pub use event_note::{EventNote, event_notes};
+pub use next_reconcile::next_reconcile;
 pub use status::status;
 
 use crate::{api::Reason, cluster::CallError, credentials::IssueError, decide::input::HeldKey, secret::Record};
 
 /// What came of a plan.
 #[derive(Debug, Default)]
-pub struct Done {
+pub struct Outcome {
     /// The Secret was written.
     pub written: Option<Written>,
     /// No credential was obtained.
@@ -38,7 +38,7 @@ pub struct Done {
     pub call_failed: Option<CallError>,
 }
 
-impl Done {
+impl Outcome {
     /// Whether the API key that was obtained proved to be somebody else's, or none could be proven to be right after that.
     #[must_use]
     pub fn key_is_somebody_elses(&self) -> bool {

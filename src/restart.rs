@@ -8,12 +8,12 @@ pub mod decide;
 pub mod workload;
 
 use crate::{
-    api::{AwsConfig, ConditionType, RESTARTED_AT, Reason, Restart, WorkloadKind, said},
+    api::{AwsConfig, ConditionType, RESTARTED_AT, Reason, Restart, WorkloadKind, find_condition},
     clock::whole_seconds,
     cluster::{CallError, Failed},
     decide::input::Trouble,
     reconcile::Context,
-    report::News,
+    report::EventNote,
 };
 use decide::{Candidate, Decision, Due, Found, Standing, decide, wish};
 use jiff::{SignedDuration, Timestamp};
@@ -44,7 +44,7 @@ type Issue = (Option<Timestamp>, Option<String>, Option<i64>);
 /// # Errors
 /// If the API server refused or did not answer; the same is then decided anew.
 #[tracing::instrument(name = "restart", skip_all, fields(namespace))]
-pub async fn look(
+pub async fn reconcile(
     namespace: &str,
     context: &Context,
     finished: &Finished,
@@ -165,10 +165,10 @@ fn denied(error: &CallError) -> String {
 fn tell(context: &Context, config: &AwsConfig, standing: &Standing, wake: &impl Fn(&AwsConfig)) {
     let trouble = if let Standing::Blocked(trouble) = standing { Some(trouble.clone()) } else { None };
     let status = config.status.as_ref();
-    let said = status.and_then(|status| said(&status.conditions, ConditionType::RestartFailing));
+    let said = status.and_then(|status| find_condition(&status.conditions, ConditionType::RestartFailing));
     let said = said.map(|said| (said.reason.as_str(), said.message.as_str()));
     let is_news = said != trouble.as_ref().map(|trouble| (trouble.reason.as_str(), trouble.message.as_str()));
-    context.memory.restarts_are(&config.uid().unwrap_or_default(), trouble.map_or(Ok(()), Err));
+    context.memory.record_restarts(&config.uid().unwrap_or_default(), trouble.map_or(Ok(()), Err));
     if is_news {
         wake(config);
     }
@@ -176,9 +176,9 @@ fn tell(context: &Context, config: &AwsConfig, standing: &Standing, wake: &impl 
 
 /// An Event and a line in the log.
 async fn announce(context: &Context, config: &AwsConfig, note: String) {
-    let news = News { warning: false, reason: Reason::Restarted.to_string(), action: "Restart", note };
+    let news = EventNote { warning: false, reason: Reason::Restarted.to_string(), action: "Restart", note };
     news.log();
-    let event = news.manifest(config, &context.instance, context.clock.now());
+    let event = news.manifest(config, &context.reporter, context.clock.now());
     if let Err(error) = context.calls.create_event(&event).await {
         tracing::warn!(%error, "an Event was lost");
     }

@@ -1,7 +1,7 @@
 //! The admin server: `/livez`, `/readyz`, `/metrics`.
 
 use crate::{
-    api::{ConditionType, said},
+    api::{ConditionType, find_condition},
     certificate::Followed,
     clock::Clock,
     metrics::{Metrics, States},
@@ -69,8 +69,9 @@ fn states(admin: &Admin) -> States {
             states.not_ready += 1;
             continue;
         };
-        let is =
-            |type_: ConditionType| said(&status.conditions, type_).is_some_and(|condition| condition.status == "True");
+        let is = |type_: ConditionType| {
+            find_condition(&status.conditions, type_).is_some_and(|condition| condition.status == "True")
+        };
         match (is(ConditionType::Ready), is(ConditionType::RenewalFailing)) {
             (true, false) => states.ready += 1,
             (true, true) => states.renewal_failing += 1,

@@ -102,7 +102,7 @@ impl ConditionType {
 
 /// The condition of this type, if it is said.
 #[must_use]
-pub fn said(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+pub fn find_condition(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
     conditions.iter().find(|condition| condition.type_ == type_.as_str())
 }
 

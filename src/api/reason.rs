@@ -1,4 +1,4 @@
-//! Why an object is in the state that it is in: one closed list for conditions, Events and metric labels.
+//! Trigger an object is in the state that it is in: one closed list for conditions, Events and metric labels.
 
 mod explained;
 

@@ -34,7 +34,7 @@ pub enum Variable {
 )]
 pub struct InvalidTemplate(String);
 
-/// Why a template that was filled in is no role.
+/// Trigger a template that was filled in is no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRole {
     /// It is neither an ARN nor a name.

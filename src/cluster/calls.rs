@@ -28,7 +28,7 @@ const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 pub struct CallError {
     /// What was tried, on which object.
     tried: String,
-    /// Why it failed. Never what was sent or read: that may be a secret.
+    /// Trigger it failed. Never what was sent or read: that may be a secret.
     why: String,
     /// What kind of failure it is.
     pub failed: Failed,

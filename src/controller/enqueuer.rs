@@ -5,7 +5,7 @@ use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
     decide::{
         dss_access,
-        grants::{self, What},
+        grants::{self, Requested},
     },
     views::Views,
 };
@@ -127,7 +127,7 @@ impl Enqueuer {
     }
 
     /// Other pods than before asked for the Secret of a config and have not got it.
-    pub fn pods_looked_at(&self, namespace: &str, config: &str) {
+    pub fn missed_pods_changed(&self, namespace: &str, config: &str) {
         self.configs.one(namespace, config);
     }
 
@@ -180,17 +180,18 @@ impl Enqueuer {
         let Some(labels) = self.views.namespaces.get("", namespace).map(|namespace| namespace.labels().clone()) else {
             return;
         };
-        let is_about =
-            |what: What<'_>| versions.iter().any(|grant| grants::is_about(grant, namespace, &labels, &subject, what));
+        let is_about = |what: Requested<'_>| {
+            versions.iter().any(|grant| grants::is_about(grant, namespace, &labels, &subject, what))
+        };
         let mut concerned = match (config.spec.credential_provider, config.spec.role.as_deref()) {
-            (CredentialProvider::Default, _) => is_about(What::Key),
-            (CredentialProvider::Connection, _) => is_about(What::Connection),
-            // What a role with variables stands for has an AwsRole of its own, once it is known.
-            (CredentialProvider::Temporary, Some(role)) => is_about(What::Role(role)),
+            (CredentialProvider::Default, _) => is_about(Requested::Key),
+            (CredentialProvider::Connection, _) => is_about(Requested::Connection),
+            // Requested a role with variables stands for has an AwsRole of its own, once it is known.
+            (CredentialProvider::Temporary, Some(role)) => is_about(Requested::Role(role)),
             (CredentialProvider::Temporary, None) => false,
         };
         for role in self.views.roles_of(namespace, &config.name_any()) {
-            if is_about(What::Role(&role.spec.role)) {
+            if is_about(Requested::Role(&role.spec.role)) {
                 concerned = true;
                 self.roles.one(namespace, &role.name_any());
             }

@@ -4,7 +4,7 @@ use super::Enqueuer;
 use crate::{
     api::DssInstance,
     cluster::{CallError, Change},
-    directory::Directory,
+    dss_cache::DssCache,
     reconcile::{InstanceContext, reconcile_instance},
 };
 use futures::{
@@ -23,27 +23,27 @@ use kube::{
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The looks at instances.
-pub struct InstanceLooks {
+pub struct InstanceController {
     store: Store<DssInstance>,
     queue: UnboundedReceiver<ObjectRef<DssInstance>>,
 }
 
-impl InstanceLooks {
+impl InstanceController {
     pub(super) fn new(store: Store<DssInstance>) -> (Self, UnboundedSender<ObjectRef<DssInstance>>) {
         let (wake, queue) = unbounded();
         (Self { store, queue }, wake)
     }
 
-    /// Looks at nothing and forgets who is queue. Never ends.
-    pub async fn rest(&mut self) {
+    /// Controllers at nothing and forgets who is queue. Never ends.
+    pub async fn drain(&mut self) {
         (&mut self.queue).for_each(|_| std::future::ready(())).await;
     }
 
-    /// Looks. Never ends.
+    /// Controllers. Never ends.
     pub async fn run(self, context: InstanceContext) {
         Controller::for_stream(stream::pending(), self.store)
             .reconcile_on(self.queue)
-            .run(look, after_error, Arc::new(context))
+            .run(reconcile_one, after_error, Arc::new(context))
             .for_each(|_| std::future::ready(()))
             .await;
     }
@@ -55,7 +55,7 @@ pub(super) async fn follow_changes(
     changes: impl Stream<Item = Change<DssInstance>>,
     wake: UnboundedSender<ObjectRef<DssInstance>>,
     enqueuers: Vec<Enqueuer>,
-    directory: Directory,
+    dss_cache: DssCache,
 ) {
     let mut known = HashMap::new();
     // The receiver is gone only when nobody will look any more.
@@ -85,7 +85,7 @@ pub(super) async fn follow_changes(
                             enqueuer.users_changed(&name, None);
                         }
                         if !is_there {
-                            directory.forget(&name);
+                            dss_cache.forget(&name);
                         }
                     }
                 }
@@ -114,7 +114,7 @@ impl Meaning {
     }
 }
 
-async fn look(instance: Arc<DssInstance>, context: Arc<InstanceContext>) -> Result<Action, CallError> {
+async fn reconcile_one(instance: Arc<DssInstance>, context: Arc<InstanceContext>) -> Result<Action, CallError> {
     Box::pin(reconcile_instance(instance, &context)).await.map(Action::requeue)
 }
 

@@ -22,9 +22,9 @@ struct RestartContext {
     enqueuer: Enqueuer,
 }
 
-/// Looks at whichever namespace is queue, or has asked to be looked at again, until `shutdown`. A namespace is never
+/// Controllers at whichever namespace is queue, or has asked to be looked at again, until `shutdown`. A namespace is never
 /// looked at twice at once, so that no two of its workloads are restarted at once.
-pub(super) async fn looks(
+pub(super) async fn run(
     queue: Queue<SeenNamespace>,
     enqueuer: Enqueuer,
     context: Arc<Context>,
@@ -32,13 +32,13 @@ pub(super) async fn looks(
 ) {
     let store = context.views.namespaces.store().clone();
     let context = Arc::new(RestartContext { context, finished: Finished::default(), enqueuer });
-    super::looks((store, queue), CONCURRENCY, shutdown, look, after_error, context).await;
+    super::run_controller((store, queue), CONCURRENCY, shutdown, reconcile_one, after_error, context).await;
 }
 
-async fn look(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
+async fn reconcile_one(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
     let wake = |config: &crate::api::AwsConfig| context.enqueuer.config_told(config);
     let name = namespace.name_any();
-    let next = Box::pin(restart::look(&name, &context.context, &context.finished, wake));
+    let next = Box::pin(restart::reconcile(&name, &context.context, &context.finished, wake));
     Ok(next.await?.map_or_else(Action::await_change, Action::requeue))
 }
 

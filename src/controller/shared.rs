@@ -1,10 +1,10 @@
 //! The views that all scopes share: grants and namespaces.
 
-use super::{Enqueuer, InstanceLooks, drop_annotations, instances};
+use super::{Enqueuer, InstanceController, drop_annotations, instances};
 use crate::{
     api::{AwsRoleGrant, DssInstance},
     cluster::{Change, Watched, follow},
-    directory::Directory,
+    dss_cache::DssCache,
     views,
 };
 use futures::{StreamExt as _, channel::mpsc::UnboundedSender};
@@ -40,22 +40,22 @@ pub struct SharedWriters {
 impl Shared {
     /// Nothing seen yet.
     #[must_use]
-    pub fn new() -> (Self, SharedWriters, InstanceLooks) {
+    pub fn new() -> (Self, SharedWriters, InstanceController) {
         let (grants, grants_writer) = views::grants();
         let (namespaces, namespaces_writer) = views::namespaces();
         let (instances, instances_writer) = views::instances();
-        let (looks, wake_instance) = InstanceLooks::new(instances.store().clone());
+        let (controllers, wake_instance) = InstanceController::new(instances.store().clone());
         let writers = SharedWriters {
             grants: grants_writer,
             namespaces: namespaces_writer,
             instances: instances_writer,
             wake_instance,
         };
-        (Self { grants, namespaces, instances }, writers, looks)
+        (Self { grants, namespaces, instances }, writers, controllers)
     }
 
     /// Keeps the shared views up to date and wakes whom a change concerns. Never ends.
-    pub async fn watch(self, client: Client, writers: SharedWriters, enqueuers: Vec<Enqueuer>, directory: Directory) {
+    pub async fn watch(self, client: Client, writers: SharedWriters, enqueuers: Vec<Enqueuer>, dss_cache: DssCache) {
         let all = watcher::Config::default;
         let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants, |_| {});
         let namespaces =
@@ -92,7 +92,7 @@ impl Shared {
         });
         let store = self.instances.store().clone();
         let instances =
-            instances::follow_changes(store, instances, writers.wake_instance, enqueuers.clone(), directory);
+            instances::follow_changes(store, instances, writers.wake_instance, enqueuers.clone(), dss_cache);
         Box::pin(futures::future::join3(grants, namespaces, instances)).await;
     }
 }

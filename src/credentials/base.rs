@@ -26,7 +26,7 @@ pub enum BaseError {
     CaBundle {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Trigger.
         source: std::io::Error,
     },
     /// The CA bundle is none.
@@ -34,7 +34,7 @@ pub enum BaseError {
     CaBundleInvalid {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Trigger.
         reason: String,
     },
 }

@@ -1,7 +1,7 @@
 //! What a DSS connection gives a person: the credential that `client.get_connection(name).get_info().get_aws_credential()`
 //! returns to them, asked for as them.
 
-use super::{Credentials, IssueError, Issued, Pace};
+use super::{Credentials, IssueError, Issued, Retry};
 use crate::{
     api::Reason,
     clock::whole_seconds,
@@ -56,7 +56,7 @@ impl ConnectionRequest {
             (Some(_), Some(told)) if told <= issued_at => {
                 let message =
                     format!("DSS hands out a session of connection \"{}\" that ended at {told}", self.connection);
-                return Err(IssueError { reason: Reason::DssUnreachable, pace: Pace::Fast, message });
+                return Err(IssueError { reason: Reason::DssUnreachable, retry: Retry::Transient, message });
             }
             (Some(_), Some(told)) => Some(whole_seconds(told)),
             (Some(_), None) => Some(issued_at.saturating_add(assumed).unwrap_or(issued_at)),
@@ -120,30 +120,32 @@ impl ConnectionRequest {
 
 /// The person has it no longer.
 fn denied(message: String) -> IssueError {
-    IssueError { reason: Reason::DssConnectionDenied, pace: Pace::Slow, message }
+    IssueError { reason: Reason::DssConnectionDenied, retry: Retry::Durable, message }
 }
 
 /// The person was not denied it, so what they have stays.
 fn kept(message: String) -> IssueError {
-    IssueError { reason: Reason::DssDenied, pace: Pace::Slow, message }
+    IssueError { reason: Reason::DssDenied, retry: Retry::Durable, message }
 }
 
 impl IssueError {
     /// What a failed call to DSS means for whoever waits for it.
     #[must_use]
     pub fn of_dss(error: &DssError) -> Self {
-        let (reason, pace) = match error.kind {
+        let (reason, retry) = match error.kind {
             Kind::Unreachable | Kind::Unreadable | Kind::Failed => {
                 let wait = error.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
-                (Reason::DssUnreachable, wait.map_or(Pace::Fast, Pace::FastAfter))
+                (Reason::DssUnreachable, wait.map_or(Retry::Transient, Retry::TransientAfter))
             }
-            Kind::Unauthenticated | Kind::Denied | Kind::NotFound | Kind::Refused => (Reason::DssDenied, Pace::Slow),
+            Kind::Unauthenticated | Kind::Denied | Kind::NotFound | Kind::Refused => {
+                (Reason::DssDenied, Retry::Durable)
+            }
         };
         let what = match error.kind {
             Kind::Unreachable | Kind::Unreadable => "DSS cannot be reached",
             Kind::Failed => "DSS failed",
             _ => "DSS refused",
         };
-        Self { reason, pace, message: format!("{what}: {error}") }
+        Self { reason, retry, message: format!("{what}: {error}") }
     }
 }

@@ -1,4 +1,4 @@
-//! Why STS gave no credential: each error becomes a reason, a pace at which to try again, and a sentence.
+//! Trigger STS gave no credential: each error becomes a reason, a pace at which to try again, and a sentence.
 
 use super::SessionRequest;
 use crate::api::{Reason, RoleArn};
@@ -6,15 +6,15 @@ use jiff::SignedDuration;
 
 /// How soon to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum Retry {
     /// Somebody has to change something first: 30 s doubling to 10 min, this object only.
-    Slow,
+    Durable,
     /// It will pass: seconds, with jitter.
-    Fast,
+    Transient,
     /// It will pass, and whoever was asked wants to be left alone for so long: no sooner, within reason.
-    FastAfter(SignedDuration),
+    TransientAfter(SignedDuration),
     /// Nothing was asked, since others are being answered: seconds, with jitter. It is no failure, and nobody is told.
-    Busy,
+    Saturated,
 }
 
 /// A credential that was not issued.
@@ -24,7 +24,7 @@ pub struct IssueError {
     /// For conditions, Events and metrics.
     pub reason: Reason,
     /// How soon to try again.
-    pub pace: Pace,
+    pub retry: Retry,
     /// What was tried, why it failed and what to do.
     pub message: String,
 }
@@ -51,37 +51,37 @@ const QUOTED: usize = 400;
 pub(super) fn explain(request: &SessionRequest, answer: &Answer<'_>) -> IssueError {
     let SessionRequest { role, external_id, session_name, .. } = request;
     let tried = format!("AssumeRole of {role} as \"{session_name}\" with external ID \"{external_id}\"");
-    let (reason, pace, why) = match answer {
+    let (reason, retry, why) = match answer {
         Answer::Refused { code, message, status } => refused(request, code, message, *status),
         Answer::Unreadable { status } => (
             Reason::Unreachable,
-            Pace::Fast,
+            Retry::Transient,
             format!("STS answered with HTTP {status} and something that is no STS response; is a proxy in the way?"),
         ),
         Answer::NoBaseCredentials { detail } => (
             Reason::BaseCredentialsMissing,
-            Pace::Fast,
+            Retry::Transient,
             format!(
                 "the operator has no AWS credentials of its own ({}); give its ServiceAccount an IAM role",
                 quoted(detail)
             ),
         ),
         Answer::TimedOut { seconds } => {
-            (Reason::Unreachable, Pace::Fast, format!("STS did not answer within {seconds} s"))
+            (Reason::Unreachable, Retry::Transient, format!("STS did not answer within {seconds} s"))
         }
         Answer::Disconnected { detail } => {
-            (Reason::Unreachable, Pace::Fast, format!("STS could not be reached: {}", quoted(detail)))
+            (Reason::Unreachable, Retry::Transient, format!("STS could not be reached: {}", quoted(detail)))
         }
     };
-    IssueError { reason, pace, message: format!("{tried}: {why}") }
+    IssueError { reason, retry, message: format!("{tried}: {why}") }
 }
 
-fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> (Reason, Pace, String) {
+fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> (Reason, Retry, String) {
     let said = quoted(message);
     match code {
         "AccessDenied" | "AccessDeniedException" => (
             Reason::AssumeRoleDenied,
-            Pace::Slow,
+            Retry::Durable,
             format!(
                 "IAM refused: {said}. Check that the role exists, that its trust policy names {} and, if it has a condition on \
                  sts:ExternalId, that it is \"{}\"{}",
@@ -92,7 +92,7 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
         ),
         "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => (
             Reason::PolicyTooLarge,
-            Pace::Slow,
+            Retry::Durable,
             format!(
                 "session policy and tags together are larger than STS takes: {said}. Shorten session.policy, or name fewer \
                  extraBuckets (with scope Buckets), policyArns or tags"
@@ -100,12 +100,12 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
         ),
         "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => (
             Reason::InvalidSpec,
-            Pace::Slow,
+            Retry::Durable,
             format!("STS does not understand session.policy: {said}"),
         ),
         "ValidationError" if is_about_duration(message) => (
             Reason::DurationTooLong,
-            Pace::Slow,
+            Retry::Durable,
             format!(
                 "{} s are longer than allowed: {said}. Ask for less in session.duration, or raise the role's MaxSessionDuration \
                  (a base identity that is itself a role's session never gets more than 1h)",
@@ -114,30 +114,30 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
         ),
         "RegionDisabledException" => (
             Reason::RegionDisabled,
-            Pace::Slow,
+            Retry::Durable,
             "STS is not activated in the operator's region for this account; activate it in IAM's account settings, or give the \
              operator another region"
                 .to_owned(),
         ),
         "SignatureDoesNotMatch" | "RequestExpired" | "InvalidSignatureException" if is_about_time(code, message) => (
             Reason::ClockSkewed,
-            Pace::Fast,
+            Retry::Transient,
             "STS refuses the time of the request: set the clock of the operator's node".to_owned(),
         ),
         // The message of a wrong signature can quote the signed request, so it is not repeated.
         "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" | "ExpiredToken"
         | "ExpiredTokenException" | "MissingAuthenticationToken" | "OptInRequired" => (
             Reason::BaseCredentialsMissing,
-            Pace::Fast,
+            Retry::Transient,
             format!("STS does not accept the operator's own credentials ({code}); check the identity that its pod runs with"),
         ),
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
-            (Reason::Throttled, Pace::Fast, "STS is throttling this account; it will be tried again shortly".to_owned())
+            (Reason::Throttled, Retry::Transient, "STS is throttling this account; it will be tried again shortly".to_owned())
         }
         _ if status >= 500 => {
-            (Reason::Unreachable, Pace::Fast, format!("STS has a problem of its own (HTTP {status}, {})", quoted(code)))
+            (Reason::Unreachable, Retry::Transient, format!("STS has a problem of its own (HTTP {status}, {})", quoted(code)))
         }
-        _ => (Reason::Internal, Pace::Slow, format!("STS refused with {}: {said}", quoted(code))),
+        _ => (Reason::Internal, Retry::Durable, format!("STS refused with {}: {said}", quoted(code))),
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
     fn each_answer_has_its_reason_and_its_pace() {
         let refused = |status, code, message| Answer::Refused { status, code, message };
         let table = [
-            (refused(403, "AccessDenied", "User is not authorized"), Reason::AssumeRoleDenied, Pace::Slow),
+            (refused(403, "AccessDenied", "User is not authorized"), Reason::AssumeRoleDenied, Retry::Durable),
             (
                 refused(
                     400,
@@ -191,36 +191,36 @@ mod tests {
                     "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
                 ),
                 Reason::DurationTooLong,
-                Pace::Slow,
+                Retry::Durable,
             ),
             (
                 refused(400, "ValidationError", "exceeds the 1 hour session limit for roles assumed by role chaining"),
                 Reason::DurationTooLong,
-                Pace::Slow,
+                Retry::Durable,
             ),
-            (refused(400, "ValidationError", "1 validation error detected"), Reason::Internal, Pace::Slow),
-            (refused(400, "PackedPolicyTooLarge", "consumes 132%"), Reason::PolicyTooLarge, Pace::Slow),
-            (refused(400, "MalformedPolicyDocument", "Syntax errors"), Reason::InvalidSpec, Pace::Slow),
-            (refused(403, "RegionDisabledException", "STS is not activated"), Reason::RegionDisabled, Pace::Slow),
+            (refused(400, "ValidationError", "1 validation error detected"), Reason::Internal, Retry::Durable),
+            (refused(400, "PackedPolicyTooLarge", "consumes 132%"), Reason::PolicyTooLarge, Retry::Durable),
+            (refused(400, "MalformedPolicyDocument", "Syntax errors"), Reason::InvalidSpec, Retry::Durable),
+            (refused(403, "RegionDisabledException", "STS is not activated"), Reason::RegionDisabled, Retry::Durable),
             (
                 refused(403, "SignatureDoesNotMatch", "Signature expired: 1 is now earlier than 2"),
                 Reason::ClockSkewed,
-                Pace::Fast,
+                Retry::Transient,
             ),
-            (refused(403, "SignatureDoesNotMatch", "does not match"), Reason::BaseCredentialsMissing, Pace::Fast),
-            (refused(403, "InvalidClientTokenId", "invalid"), Reason::BaseCredentialsMissing, Pace::Fast),
-            (refused(403, "ExpiredToken", "expired"), Reason::BaseCredentialsMissing, Pace::Fast),
-            (refused(400, "Throttling", "Rate exceeded"), Reason::Throttled, Pace::Fast),
-            (refused(500, "InternalFailure", "oops"), Reason::Unreachable, Pace::Fast),
-            (refused(503, "ServiceUnavailable", "oops"), Reason::Unreachable, Pace::Fast),
-            (Answer::Unreadable { status: 200 }, Reason::Unreachable, Pace::Fast),
-            (Answer::NoBaseCredentials { detail: "none".into() }, Reason::BaseCredentialsMissing, Pace::Fast),
-            (Answer::TimedOut { seconds: 10 }, Reason::Unreachable, Pace::Fast),
-            (Answer::Disconnected { detail: "refused".into() }, Reason::Unreachable, Pace::Fast),
+            (refused(403, "SignatureDoesNotMatch", "does not match"), Reason::BaseCredentialsMissing, Retry::Transient),
+            (refused(403, "InvalidClientTokenId", "invalid"), Reason::BaseCredentialsMissing, Retry::Transient),
+            (refused(403, "ExpiredToken", "expired"), Reason::BaseCredentialsMissing, Retry::Transient),
+            (refused(400, "Throttling", "Rate exceeded"), Reason::Throttled, Retry::Transient),
+            (refused(500, "InternalFailure", "oops"), Reason::Unreachable, Retry::Transient),
+            (refused(503, "ServiceUnavailable", "oops"), Reason::Unreachable, Retry::Transient),
+            (Answer::Unreadable { status: 200 }, Reason::Unreachable, Retry::Transient),
+            (Answer::NoBaseCredentials { detail: "none".into() }, Reason::BaseCredentialsMissing, Retry::Transient),
+            (Answer::TimedOut { seconds: 10 }, Reason::Unreachable, Retry::Transient),
+            (Answer::Disconnected { detail: "refused".into() }, Reason::Unreachable, Retry::Transient),
         ];
-        for (answer, reason, pace) in table {
+        for (answer, reason, retry) in table {
             let error = explain(&request(), &answer);
-            assert_eq!((error.reason, error.pace), (reason, pace), "{answer:?}");
+            assert_eq!((error.reason, error.retry), (reason, retry), "{answer:?}");
             assert!(error.message.contains("role/analyst"), "the message names what was tried: {}", error.message);
         }
     }

@@ -1,10 +1,10 @@
 //! The first question: may this config have what it asks for? And if not, what is taken away.
 
 use super::{
-    Accepted, Case, DssAsk, Refusal, Step,
+    Accepted, Case, DssRequest, Refusal, Step,
     action::{cannot, refuse},
-    grants::{Ask, What, granted},
-    input::{Look, Observed, Target},
+    grants::{GrantRequest, Requested, granted},
+    input::{Observed, SecretData, Target},
 };
 use crate::{
     api::{AwsConfig, AwsRoleGrant, CredentialProvider, Reason, RoleArn, Scope, Session, Subject},
@@ -27,7 +27,7 @@ impl Case<'_> {
             }
             CredentialProvider::Default => {
                 let request = self.names_a_key()?;
-                let granted = self.is_granted(What::Key);
+                let granted = self.is_granted(Requested::Key);
                 match &granted {
                     // A key does not end by itself. So its owner's consent counts even where a missing grant is not
                     // believed yet.
@@ -40,7 +40,7 @@ impl Case<'_> {
             }
             CredentialProvider::Connection => {
                 let request = self.names_a_connection(dss.as_ref())?;
-                let (grant, _) = self.is_granted(What::Connection)?;
+                let (grant, _) = self.is_granted(Requested::Connection)?;
                 Self::accepted(grant, Request::Connection(request))
             }
         };
@@ -49,7 +49,7 @@ impl Case<'_> {
         Ok(accepted)
     }
 
-    fn names_a_connection(&self, dss: Option<&DssAsk>) -> Result<ConnectionRequest, Refusal> {
+    fn names_a_connection(&self, dss: Option<&DssRequest>) -> Result<ConnectionRequest, Refusal> {
         let spec = &self.seen.config.spec;
         let (Some(connection), Some(dss)) = (spec.connection.clone(), dss) else {
             return refuse(Reason::InvalidSpec, "credentialProvider connection needs spec.connection and spec.dss");
@@ -60,7 +60,7 @@ impl Case<'_> {
 
     /// Whether the config may use this role as it now asks.
     pub(super) fn may_use(&self, role: &RoleArn) -> Result<Accepted, Refusal> {
-        let (grant, subject) = self.is_granted(What::Role(role.as_str()))?;
+        let (grant, subject) = self.is_granted(Requested::Role(role.as_str()))?;
         let external_id = grant.spec.external_id.clone().unwrap_or_else(|| default_external_id(self.seen));
         let mut request = request(&self.seen.config, &subject, role, external_id)?;
         request.via = self.route(grant)?;
@@ -83,14 +83,14 @@ impl Case<'_> {
         cannot(Reason::Pending, message)
     }
 
-    fn is_granted(&self, what: What<'_>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
+    fn is_granted(&self, what: Requested<'_>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
         let config = &self.seen.config;
         let Some(subject) = config.subject() else {
             return refuse(Reason::InvalidSpec, "spec.person is required in User mode");
         };
         let none = BTreeMap::new();
         let namespace_labels = self.seen.namespace_labels.as_ref().unwrap_or(&none);
-        match granted(&self.seen.grants, Ask { config, namespace_labels, subject: &subject, what }) {
+        match granted(&self.seen.grants, GrantRequest { config, namespace_labels, subject: &subject, what }) {
             Ok(grant) => Ok((grant, subject)),
             // A process that has never seen a grant issues nothing, but takes nothing away either: an empty list is
             // what a restored or half-restored cluster shows, and what is live ends by itself.
@@ -119,7 +119,7 @@ impl Case<'_> {
         }
     }
 
-    /// What STS would refuse is said before it is asked. Nothing is taken away for it: what is live was granted.
+    /// Requested STS would refuse is said before it is asked. Nothing is taken away for it: what is live was granted.
     fn base_identity_reaches(&self, request: &SessionRequest) -> Result<(), Refusal> {
         let identity = self.seen.identity.as_ref();
         let first = request.via.hops.first().unwrap_or(&request.role);
@@ -162,7 +162,7 @@ pub fn default_external_id(seen: &Observed) -> String {
     format!("{}/{}", seen.cluster, seen.config.namespace().unwrap_or_default())
 }
 
-/// What STS is to be asked for.
+/// Requested STS is to be asked for.
 fn request(
     config: &AwsConfig,
     subject: &Subject,
@@ -228,7 +228,7 @@ const LONGEST_SESSION_NAME: usize = 64;
 const SHORTENED: usize = 12;
 
 impl Case<'_> {
-    /// What goes whether or not there is more to be known: what has expired, and what is another person's.
+    /// Requested goes whether or not there is more to be known: what has expired, and what is another person's.
     fn over_anyway(&self) -> Option<Step> {
         let Target::Ours(ours) = &self.seen.target else { return None };
         let of_another = ours.record.as_ref().and_then(|record| self.is_of_this_person(ours, record).err());
@@ -241,7 +241,7 @@ impl Case<'_> {
         self.claims_a_credential() || target.is_some_and(|target| target.resource_version.is_some())
     }
 
-    pub(super) fn take_away(&self, refusal: &Refusal) -> Step {
+    pub(super) fn withdrawal(&self, refusal: &Refusal) -> Step {
         if let Some(look) = &refusal.look {
             return look.clone();
         }
@@ -258,11 +258,13 @@ impl Case<'_> {
         let done = ours.record.as_ref().filter(|record| record.is_withdrawn_for(refusal.reason));
         let Some(record) = done else { return withdraw };
         match &ours.content {
-            Look::Needed => Step::LookInside,
-            Look::NotNeeded | Look::Taken(_) if !ours.is_edited() && self.undressed(ours, record).is_none() => {
+            SecretData::Unknown => Step::LookInside,
+            SecretData::Known | SecretData::Read(_)
+                if !ours.is_edited() && self.metadata_drift(ours, record).is_none() =>
+            {
                 Step::Keep
             }
-            Look::NotNeeded | Look::Taken(_) => self.after_repairs(withdraw),
+            SecretData::Known | SecretData::Read(_) => self.after_repairs(withdraw),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::api::Reason;
 use jiff::Timestamp;
 
-/// Why a config may not have what it asks for.
+/// Trigger a config may not have what it asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     /// For the conditions.
@@ -48,21 +48,21 @@ pub enum Step {
         owner: String,
     },
     /// Obtain a new credential and write it.
-    Issue(Why),
+    Issue(Trigger),
     /// Write the credential that is there in the form that is asked for.
-    Render(Why),
+    Render(Trigger),
     /// Take the credential out of the Secret.
     Withdraw {
-        /// Why.
+        /// Trigger.
         reason: Reason,
         /// For the person.
         message: String,
     },
 }
 
-/// Why a credential is obtained or written.
+/// Trigger a credential is obtained or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum Trigger {
     /// There is none yet.
     First,
     /// The one that there was has been withdrawn.

@@ -4,8 +4,8 @@
 //! key that cannot be had yet does not hold back a credential. One that proves to be somebody else's takes the credential along.
 
 use super::{
-    Accepted, Case, Refusal, Step, Why,
-    input::{HeldKey, Look, Observed, Ours, SeenKey, Source, Target},
+    Accepted, Case, Refusal, Step, Trigger,
+    input::{HeldKey, Observed, Ours, SecretData, SeenKey, Source, Target},
     key::{is_known, is_offered},
     schedule,
 };
@@ -20,18 +20,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// What is asked of a DSS that the config may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DssAsk {
+pub struct DssRequest {
     /// The name of the instance.
     pub instance: String,
     /// The person's login.
     pub login: String,
     /// The API key that the Secret is to hold.
-    pub api_key: KeyAsk,
+    pub api_key: ApiKeyRequest,
 }
 
 /// Which API key the Secret is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyAsk {
+pub enum ApiKeyRequest {
     /// None.
     None,
     /// A personal one, which is created. Another rotation means another one.
@@ -51,15 +51,15 @@ pub enum KeyAsk {
 /// Parts whose key is asked for from which.
 const WHICH_FOLLOWS: char = '.';
 
-impl DssAsk {
+impl DssRequest {
     /// Whose key is asked for, by instance, login and kind; empty if none is.
     #[must_use]
     pub fn whose(&self) -> String {
         let digest = Digest::default().with(&self.instance).with(&self.login);
         match &self.api_key {
-            KeyAsk::None => String::new(),
-            KeyAsk::Personal { .. } => digest.with("personal").short(),
-            KeyAsk::Offered { named, .. } => digest.with("offered").with(&named.name).with(&named.key).short(),
+            ApiKeyRequest::None => String::new(),
+            ApiKeyRequest::Personal { .. } => digest.with("personal").short(),
+            ApiKeyRequest::Offered { named, .. } => digest.with("offered").with(&named.name).with(&named.key).short(),
         }
     }
 
@@ -67,9 +67,9 @@ impl DssAsk {
     #[must_use]
     pub fn record(&self, key: String, value: &SecretString) -> ApiKeyRecord {
         let which = match &self.api_key {
-            KeyAsk::None => return ApiKeyRecord::default(),
-            KeyAsk::Personal { rotation } => Digest::default().with(rotation).short(),
-            KeyAsk::Offered { .. } => Digest::default().with(value.expose_secret()).short(),
+            ApiKeyRequest::None => return ApiKeyRecord::default(),
+            ApiKeyRequest::Personal { rotation } => Digest::default().with(rotation).short(),
+            ApiKeyRequest::Offered { .. } => Digest::default().with(value.expose_secret()).short(),
         };
         ApiKeyRecord { key, digest: format!("{}{WHICH_FOLLOWS}{which}", self.whose()) }
     }
@@ -84,12 +84,12 @@ impl DssAsk {
     #[must_use]
     pub fn is_answered_by(&self, record: &ApiKeyRecord, offered: Option<&SecretString>) -> bool {
         match (&self.api_key, offered) {
-            (KeyAsk::None, _) => *record == ApiKeyRecord::default(),
-            (KeyAsk::Personal { .. }, _) => {
+            (ApiKeyRequest::None, _) => *record == ApiKeyRecord::default(),
+            (ApiKeyRequest::Personal { .. }, _) => {
                 record.digest == self.record(String::new(), &SecretString::default()).digest
             }
-            (KeyAsk::Offered { .. }, Some(value)) => record.digest == self.record(String::new(), value).digest,
-            (KeyAsk::Offered { .. }, None) => self.is_whose(record),
+            (ApiKeyRequest::Offered { .. }, Some(value)) => record.digest == self.record(String::new(), value).digest,
+            (ApiKeyRequest::Offered { .. }, None) => self.is_whose(record),
         }
     }
 }
@@ -126,21 +126,21 @@ pub enum KeyStep {
 
 impl Case<'_> {
     /// What the config asks of DSS; `None` if nothing.
-    pub(super) fn asks_of_dss(&self) -> Result<Option<DssAsk>, Refusal> {
+    pub(super) fn asks_of_dss(&self) -> Result<Option<DssRequest>, Refusal> {
         let (Some(spec), Some(dss)) = (&self.seen.config.spec.dss, &self.seen.dss) else { return Ok(None) };
         let (instance, login) = dss.usable(&self.seen.config)?;
         let api_key = match (&spec.api_key_secret_ref, spec.api_key) {
             (Some(named), _) => {
                 let shown =
                     if let Source::Offered { version, .. } = &self.seen.api_key_source { version } else { &None };
-                KeyAsk::Offered { named: named.clone(), version: shown.clone() }
+                ApiKeyRequest::Offered { named: named.clone(), version: shown.clone() }
             }
             (None, ApiKey::Personal) => {
-                KeyAsk::Personal { rotation: spec.api_key_rotation.clone().unwrap_or_default() }
+                ApiKeyRequest::Personal { rotation: spec.api_key_rotation.clone().unwrap_or_default() }
             }
-            (None, ApiKey::None) => KeyAsk::None,
+            (None, ApiKey::None) => ApiKeyRequest::None,
         };
-        Ok(Some(DssAsk { instance: instance.name_any(), login: login.to_owned(), api_key }))
+        Ok(Some(DssRequest { instance: instance.name_any(), login: login.to_owned(), api_key }))
     }
 
     pub(super) fn api_key_is_offered(&self) -> Result<(), Refusal> {
@@ -153,8 +153,8 @@ impl Case<'_> {
 
     /// A key that proved to be somebody else's takes everything away, until it is time to try another or another is offered.
     pub(super) fn is_somebody_elses(&self, accepted: &Accepted) -> Option<(Timestamp, Refusal)> {
-        accepted.dss.as_ref().filter(|ask| ask.api_key != KeyAsk::None)?;
-        let until = self.backing_off(&api_key_attempt(accepted)).filter(|_| is_doubted(self.seen))?;
+        accepted.dss.as_ref().filter(|ask| ask.api_key != ApiKeyRequest::None)?;
+        let until = self.backing_off(&api_key_attempt(accepted)).filter(|_| awaits_own_key(self.seen))?;
         let said = said_to_be_somebody_elses(self.seen);
         let message = said.unwrap_or("DSS says that the last API key was somebody else's").to_owned();
         Some((until, Refusal { reason: Reason::DssUserMismatch, message, withdraws: true, look: None }))
@@ -168,16 +168,16 @@ impl Case<'_> {
             return Ok(());
         }
         match &ours.content {
-            Look::Taken(taken) if taken.credentials.is_none() => Err(Step::Issue(Why::Drifted)),
-            Look::Taken(_) => Err(Step::Render(Why::ApiKey)),
-            Look::Needed | Look::NotNeeded => Err(Step::LookInside),
+            SecretData::Read(taken) if taken.credentials.is_none() => Err(Step::Issue(Trigger::Drifted)),
+            SecretData::Read(_) => Err(Step::Render(Trigger::ApiKey)),
+            SecretData::Unknown | SecretData::Known => Err(Step::LookInside),
         }
     }
 
     /// Whether DSS, which lists the keys that are ours, does not list this one, or nothing says any more that there is one:
     /// the finalizer comes before every key and goes after it.
-    fn is_gone(&self, ask: &DssAsk, record: &ApiKeyRecord) -> bool {
-        if record.key.is_empty() || !matches!(ask.api_key, KeyAsk::Personal { .. }) {
+    fn is_gone(&self, ask: &DssRequest, record: &ApiKeyRecord) -> bool {
+        if record.key.is_empty() || !matches!(ask.api_key, ApiKeyRequest::Personal { .. }) {
             return false;
         }
         let Some(place) = self.seen.key_places.iter().find(|place| place.instance == ask.instance) else { return true };
@@ -201,13 +201,13 @@ impl Case<'_> {
             };
         }
         match &ask.api_key {
-            KeyAsk::None => (step, KeyStep::None),
-            KeyAsk::Offered { named, .. } => self.with_offered_key(ask, &named.name, step, until),
-            KeyAsk::Personal { .. } => self.with_personal_key(ask, step, until),
+            ApiKeyRequest::None => (step, KeyStep::None),
+            ApiKeyRequest::Offered { named, .. } => self.with_offered_key(ask, &named.name, step, until),
+            ApiKeyRequest::Personal { .. } => self.with_personal_key(ask, step, until),
         }
     }
 
-    fn with_offered_key(&self, ask: &DssAsk, name: &str, step: Step, until: Option<Timestamp>) -> (Step, KeyStep) {
+    fn with_offered_key(&self, ask: &DssRequest, name: &str, step: Step, until: Option<Timestamp>) -> (Step, KeyStep) {
         if let Source::Offered { version, key: SeenKey::Read(key) } = &self.seen.api_key_source {
             let record = ask.record(format!("{name}@{}", version.as_deref().unwrap_or_default()), key);
             let held = HeldKey { record, key: SecretString::clone(key) };
@@ -224,7 +224,7 @@ impl Case<'_> {
         }
     }
 
-    fn with_personal_key(&self, ask: &DssAsk, step: Step, until: Option<Timestamp>) -> (Step, KeyStep) {
+    fn with_personal_key(&self, ask: &DssRequest, step: Step, until: Option<Timestamp>) -> (Step, KeyStep) {
         let held = self.held(ask);
         let is_good = |held: &HeldKey| ask.is_answered_by(&held.record, None) && !self.is_gone(ask, &held.record);
         if let Some(held) = held.clone().filter(is_good) {
@@ -232,7 +232,7 @@ impl Case<'_> {
         }
         let record = self.record().filter(|record| record.withdrawn.is_none());
         let stands_there = record.is_some_and(|record| ask.is_whose(&record.api_key));
-        let unread = matches!(&self.seen.target, Target::Ours(ours) if !matches!(ours.content, Look::Taken(_)));
+        let unread = matches!(&self.seen.target, Target::Ours(ours) if !matches!(ours.content, SecretData::Read(_)));
         match until {
             _ if held.is_none() && stands_there && unread => (Step::LookInside, KeyStep::None),
             Some(until) => (step, KeyStep::Hold { until, former: held }),
@@ -241,10 +241,10 @@ impl Case<'_> {
     }
 
     /// A key of this login that is at hand: remembered, or read from the Secret.
-    fn held(&self, ask: &DssAsk) -> Option<HeldKey> {
+    fn held(&self, ask: &DssRequest) -> Option<HeldKey> {
         let remembered = self.seen.remembered.api_key.clone();
         let read = if let Target::Ours(ours) = &self.seen.target
-            && let Look::Taken(taken) = &ours.content
+            && let SecretData::Read(taken) = &ours.content
             && taken.intact
             && let (Some(record), Some(key)) = (&ours.record, &taken.api_key)
         {
@@ -278,7 +278,7 @@ fn said_to_be_somebody_elses(seen: &Observed) -> Option<&str> {
 
 /// Whether the last API key proved to be somebody else's: then there has to be a right one before there is anything else.
 #[must_use]
-pub fn is_doubted(seen: &Observed) -> bool {
+pub fn awaits_own_key(seen: &Observed) -> bool {
     let withdrawn = seen.target.record().is_some_and(|record| record.is_withdrawn_for(Reason::DssUserMismatch));
     withdrawn || said_to_be_somebody_elses(seen).is_some()
 }

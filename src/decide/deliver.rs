@@ -2,8 +2,8 @@
 //! step that would make it pass.
 
 use super::{
-    Accepted, Case, Step, Why,
-    input::{Look, Observed, Ours, Target, rendering},
+    Accepted, Case, Step, Trigger,
+    input::{Observed, Ours, SecretData, Target, rendering},
     schedule,
 };
 use crate::{
@@ -47,8 +47,8 @@ impl Case<'_> {
         ours.record.as_ref().ok_or_else(|| Step::Issue(self.drifted_or_first()))
     }
 
-    fn drifted_or_first(&self) -> Why {
-        if self.claims_a_credential() { Why::Drifted } else { Why::First }
+    fn drifted_or_first(&self) -> Trigger {
+        if self.claims_a_credential() { Trigger::Drifted } else { Trigger::First }
     }
 
     /// Somebody else's credential goes before anything new is issued, even if the new one is then refused.
@@ -70,38 +70,40 @@ impl Case<'_> {
         if accepted.request.is_answered_by(&record.issue_digest, current) {
             Ok(())
         } else {
-            Err(Step::Issue(Why::Changed))
+            Err(Step::Issue(Trigger::Changed))
         }
     }
 
     fn is_not_due(&self, record: &Record) -> Result<(), Step> {
         if self.is_to_be_checked(record) {
-            return Err(Step::Issue(Why::Due));
+            return Err(Step::Issue(Trigger::Due));
         }
         match renew_at(self.seen, record) {
-            Some(at) if at <= self.now => Err(Step::Issue(Why::Due)),
+            Some(at) if at <= self.now => Err(Step::Issue(Trigger::Due)),
             _ => Ok(()),
         }
     }
 
     fn is_rendered_as_asked(&self, ours: &Ours, record: &Record) -> Result<(), Step> {
-        let immutable = matches!(&ours.content, Look::Taken(taken) if taken.immutable);
-        let Some(why) = self.undressed(ours, record).or(immutable.then_some(Why::Drifted)) else { return Ok(()) };
+        let immutable = matches!(&ours.content, SecretData::Read(taken) if taken.immutable);
+        let Some(why) = self.metadata_drift(ours, record).or(immutable.then_some(Trigger::Drifted)) else {
+            return Ok(());
+        };
         match &ours.content {
-            Look::Taken(taken) if taken.credentials.is_none() => Err(Step::Issue(Why::Drifted)),
-            Look::Taken(_) => Err(Step::Render(why)),
-            Look::Needed | Look::NotNeeded => Err(Step::LookInside),
+            SecretData::Read(taken) if taken.credentials.is_none() => Err(Step::Issue(Trigger::Drifted)),
+            SecretData::Read(_) => Err(Step::Render(why)),
+            SecretData::Unknown | SecretData::Known => Err(Step::LookInside),
         }
     }
 
-    /// Why a Secret does not look as asked for (formats, labels, annotations), whatever is in it; `None` if it does.
-    pub(super) fn undressed(&self, ours: &Ours, record: &Record) -> Option<Why> {
+    /// Trigger a Secret does not look as asked for (formats, labels, annotations), whatever is in it; `None` if it does.
+    pub(super) fn metadata_drift(&self, ours: &Ours, record: &Record) -> Option<Trigger> {
         let rendering = rendering(self.seen);
         if record.render_digest != rendering.digest() {
-            return Some(Why::Changed);
+            return Some(Trigger::Changed);
         }
         let dressed = metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata);
-        (!dressed).then_some(Why::Drifted)
+        (!dressed).then_some(Trigger::Drifted)
     }
 
     /// Whether status says that there is a credential: then its Secret was there.
@@ -111,15 +113,15 @@ impl Case<'_> {
 }
 
 fn content_is_known(ours: &Ours) -> Result<(), Step> {
-    if ours.content == Look::Needed { Err(Step::LookInside) } else { Ok(()) }
+    if ours.content == SecretData::Unknown { Err(Step::LookInside) } else { Ok(()) }
 }
 
 fn content_is_intact(ours: &Ours) -> Result<(), Step> {
-    if ours.is_edited() { Err(Step::Issue(Why::Drifted)) } else { Ok(()) }
+    if ours.is_edited() { Err(Step::Issue(Trigger::Drifted)) } else { Ok(()) }
 }
 
 fn is_not_withdrawn(record: &Record) -> Result<(), Step> {
-    if record.withdrawn.is_none() { Ok(()) } else { Err(Step::Issue(Why::Restored)) }
+    if record.withdrawn.is_none() { Ok(()) } else { Err(Step::Issue(Trigger::Restored)) }
 }
 
 /// When the credential of `record` is renewed; a key is not.

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Subject, Variable, role_named},
-    directory::SeenUser,
     dss::{DssError, PersonalKey, User},
+    dss_cache::SeenUser,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -28,7 +28,7 @@ pub struct SeenDss {
     pub user: SeenUser,
     /// Whether what is known of users is younger than `maxStale`.
     pub fresh: bool,
-    /// Why users could not be read last, if they could not.
+    /// Trigger users could not be read last, if they could not.
     pub trouble: Option<DssError>,
 }
 

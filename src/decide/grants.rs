@@ -4,9 +4,9 @@ use crate::api::{AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, Namespac
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-/// What an `AwsConfig` asks a grant for.
+/// Requested an `AwsConfig` asks a grant for.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct GrantRequest<'a> {
     /// The config, which names session and buckets.
     pub config: &'a AwsConfig,
     /// The labels of its namespace.
@@ -14,21 +14,21 @@ pub struct Ask<'a> {
     /// Whom the credential is for.
     pub subject: &'a Subject,
     /// The role, or what else.
-    pub what: What<'a>,
+    pub what: Requested<'a>,
 }
 
-/// What is asked for.
+/// Requested is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What<'a> {
+pub enum Requested<'a> {
     /// A session of the role with this ARN.
     Role(&'a str),
     /// A key from a Secret.
     Key,
-    /// What a DSS connection gives.
+    /// Requested a DSS connection gives.
     Connection,
 }
 
-impl What<'_> {
+impl Requested<'_> {
     fn provider(self) -> CredentialProvider {
         match self {
             Self::Role(_) => CredentialProvider::Temporary,
@@ -38,7 +38,7 @@ impl What<'_> {
     }
 }
 
-impl fmt::Display for What<'_> {
+impl fmt::Display for Requested<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Role(arn) => arn,
@@ -52,7 +52,7 @@ impl fmt::Display for What<'_> {
 ///
 /// # Errors
 /// With a sentence that says what is missing: what a grant that allows the rest does not, else that there is none.
-pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: Ask<'_>) -> Result<&'a AwsRoleGrant, String> {
+pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: GrantRequest<'_>) -> Result<&'a AwsRoleGrant, String> {
     let namespace = ask.config.namespace().unwrap_or_default();
     let about = |grant: &&AwsRoleGrant| is_about(grant, &namespace, ask.namespace_labels, ask.subject, ask.what);
     let mut candidates: Vec<&AwsRoleGrant> = grants.iter().map(Arc::as_ref).filter(about).collect();
@@ -88,15 +88,15 @@ pub fn is_about(
     namespace: &str,
     namespace_labels: &BTreeMap<String, String>,
     subject: &Subject,
-    what: What<'_>,
+    what: Requested<'_>,
 ) -> bool {
     let spec = &grant.spec;
     is_about_namespace(grant, namespace, namespace_labels)
         && spec.persons.iter().any(|pattern| names(pattern, subject))
         && spec.providers.contains(&what.provider())
         && match what {
-            What::Role(role) => spec.roles.iter().any(|pattern| arn_glob(pattern, role)),
-            What::Key | What::Connection => true,
+            Requested::Role(role) => spec.roles.iter().any(|pattern| arn_glob(pattern, role)),
+            Requested::Key | Requested::Connection => true,
         }
 }
 
@@ -137,8 +137,8 @@ fn tag_glob(pattern: &str, value: &str) -> bool {
     glob(&pattern.replace('/', "\u{1}"), &value.replace('/', "\u{1}"))
 }
 
-/// What of the request a grant does not allow, by its name.
-fn exceeds(grant: &AwsRoleGrant, ask: Ask<'_>) -> Option<String> {
+/// Requested of the request a grant does not allow, by its name.
+fn exceeds(grant: &AwsRoleGrant, ask: GrantRequest<'_>) -> Option<String> {
     let none = Session::default();
     let session = ask.config.spec.session.as_ref().unwrap_or(&none);
     let ceilings = grant.spec.ceilings.clone().unwrap_or_default();
@@ -153,8 +153,8 @@ fn exceeds(grant: &AwsRoleGrant, ask: Ask<'_>) -> Option<String> {
 
 /// Whoever else makes a credential sets its end, scope and source identity: what a ceiling asks of a session it cannot
 /// keep.
-fn no_session(ceilings: &Ceilings, what: What<'_>) -> Option<String> {
-    if matches!(what, What::Role(_)) {
+fn no_session(ceilings: &Ceilings, what: Requested<'_>) -> Option<String> {
+    if matches!(what, Requested::Role(_)) {
         return None;
     }
     let asked = [

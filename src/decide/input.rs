@@ -153,31 +153,31 @@ pub struct Ours {
     /// What its annotations say; `None` if they were destroyed.
     pub record: Option<Record>,
     /// Its data.
-    pub content: Look,
+    pub content: SecretData,
 }
 
 impl Ours {
     /// Whether a look found that somebody edited what is ours.
     #[must_use]
     pub fn is_edited(&self) -> bool {
-        matches!(&self.content, Look::Taken(taken) if !taken.intact)
+        matches!(&self.content, SecretData::Read(taken) if !taken.intact)
     }
 }
 
 /// What is known of a Secret's data.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Look {
+pub enum SecretData {
     /// Nothing: it was written by somebody since we last looked.
-    Needed,
+    Unknown,
     /// Its resourceVersion is the one that we wrote or looked at.
-    NotNeeded,
+    Known,
     /// It was read.
-    Taken(Taken),
+    Read(ReadData),
 }
 
 /// What a look at a Secret's data found.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct ReadData {
     /// Whether our keys and annotations are as we wrote them.
     pub intact: bool,
     /// Whether the Secret refuses every apply.
@@ -188,7 +188,7 @@ pub struct Taken {
     pub api_key: Option<SecretString>,
 }
 
-impl PartialEq for Taken {
+impl PartialEq for ReadData {
     fn eq(&self, other: &Self) -> bool {
         let names_session = |taken: &Self| taken.credentials.as_ref().map(|c| c.access_key_id.clone());
         (self.intact, self.immutable, names_session(self)) == (other.intact, other.immutable, names_session(other))

@@ -6,7 +6,7 @@ mod roles;
 use super::*;
 use super::{
     dss_access::role_of,
-    input::{Look, Ours, Passing, Remembered, SeenRole, Source, Taken, Target, is_controlled_by, rendering},
+    input::{Ours, Passing, ReadData, Remembered, SecretData, SeenRole, Source, Target, is_controlled_by, rendering},
     schedule,
 };
 use crate::{
@@ -90,7 +90,7 @@ fn healthy() -> Observed {
     let record = Record::of(&accepted.request, &session(), "alice", rendering.digest(), none, &content);
     let secret = desired(&seen.config, &rendering, &record, content, None);
     seen.target =
-        Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: Look::NotNeeded }));
+        Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: SecretData::Known }));
     config(&mut seen, |config| config.status.get_or_insert_default().access_key_id = Some("ASIAEXAMPLE".into()));
     seen
 }
@@ -113,8 +113,8 @@ fn record(seen: &mut Observed) -> &mut Record {
     ours(seen).record.as_mut().unwrap()
 }
 
-fn taken(intact: bool, immutable: bool) -> Look {
-    Look::Taken(Taken { intact, immutable, credentials: Some(Arc::new(session().credentials)), api_key: None })
+fn taken(intact: bool, immutable: bool) -> SecretData {
+    SecretData::Read(ReadData { intact, immutable, credentials: Some(Arc::new(session().credentials)), api_key: None })
 }
 
 fn foreign(seen: &mut Observed) {
@@ -232,7 +232,7 @@ const CHECKS: [(&str, Disturbance, &str); 14] = [
     ("the Secret is gone", |seen| seen.target = Target::Absent, "Issue(Drifted)"),
     ("its annotations are gone", |seen| ours(seen).record = None, "Issue(Drifted)"),
     ("it is another person's", |seen| record(seen).person = "bob".into(), "Withdraw(Pending)"),
-    ("somebody wrote it", |seen| ours(seen).content = Look::Needed, "LookInside"),
+    ("somebody wrote it", |seen| ours(seen).content = SecretData::Unknown, "LookInside"),
     ("somebody edited it", |seen| ours(seen).content = taken(false, false), "Issue(Drifted)"),
     ("it is withdrawn", |seen| record(seen).withdrawn = Some("Suspended".into()), "Issue(Restored)"),
     ("another external ID", |seen| grant(seen, |g| g.spec.external_id = Some("x".into())), "Issue(Changed)"),
@@ -263,7 +263,8 @@ fn each_check_names_its_step() {
     config(&mut seen, |c| c.spec.region = Some("eu-west-2".into()));
     ours(&mut seen).content = taken(true, false);
     assert_eq!(step(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
-    ours(&mut seen).content = Look::Taken(Taken { intact: true, immutable: false, credentials: None, api_key: None });
+    ours(&mut seen).content =
+        SecretData::Read(ReadData { intact: true, immutable: false, credentials: None, api_key: None });
     assert_eq!(step(&seen, now()), "Issue(Drifted)", "or by an issue, if there is nothing to render");
 }
 

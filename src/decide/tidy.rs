@@ -1,7 +1,7 @@
 //! Which API keys of DSS go. A key is ours by its label, which holds the config's UID; whatever is ours and is not to
 //! stay is deleted, known to status or not: so a key that a crash left behind is found, and nobody else's is touched.
 
-use super::{Accepted, Case, DssAsk, KeyAsk, Refusal, Step, action::is_look};
+use super::{Accepted, ApiKeyRequest, Case, DssRequest, Refusal, Step, action::is_look};
 use crate::api::DssKey;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -41,7 +41,7 @@ impl Case<'_> {
     }
 
     /// The key in the Secret, and those that a rotation replaced a short time ago.
-    fn staying(&self, ask: &DssAsk) -> Vec<String> {
+    fn staying(&self, ask: &DssRequest) -> Vec<String> {
         let record = self.record();
         if record.is_some_and(|record| record.withdrawn.is_some()) {
             return self.unwritten(ask);
@@ -62,7 +62,7 @@ impl Case<'_> {
     }
 
     /// One that was created and could not be written yet.
-    fn unwritten(&self, ask: &DssAsk) -> Vec<String> {
+    fn unwritten(&self, ask: &DssRequest) -> Vec<String> {
         let held = self.seen.remembered.api_key.iter();
         held.filter(|held| ask.is_answered_by(&held.record, None)).map(|held| held.record.key.clone()).collect()
     }
@@ -73,7 +73,7 @@ impl Case<'_> {
 }
 
 /// What is asked of this instance, if a key of ours is. One that is about to be withdrawn is not.
-fn wanted<'a>(accepted: &'a Accepted, step: &Step, instance: &str) -> Option<&'a DssAsk> {
+fn wanted<'a>(accepted: &'a Accepted, step: &Step, instance: &str) -> Option<&'a DssRequest> {
     let ask = accepted.dss.as_ref().filter(|ask| ask.instance == instance && !matches!(step, Step::Withdraw { .. }))?;
-    matches!(ask.api_key, KeyAsk::Personal { .. }).then_some(ask)
+    matches!(ask.api_key, ApiKeyRequest::Personal { .. }).then_some(ask)
 }

@@ -1,8 +1,8 @@
-//! Why a call failed, in a sentence that names the route and never a key.
+//! Trigger a call failed, in a sentence that names the route and never a key.
 
 use std::{fmt, time::Duration};
 
-/// Why a call to DSS failed.
+/// Trigger a call to DSS failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{tried}: {said}")]
 pub struct DssError {

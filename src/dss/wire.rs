@@ -22,7 +22,7 @@ pub trait Wire: fmt::Debug + Send + Sync {
     fn send(&self, request: Request<String>, most_bytes: usize) -> BoxFuture<'_, Result<Received, Lost>>;
 }
 
-/// Why there is no answer.
+/// Trigger there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// The connection did not come about, or broke.
@@ -40,7 +40,7 @@ pub struct Tls {
     pub insecure_skip_verify: bool,
 }
 
-/// Why there cannot be a connection.
+/// Trigger there cannot be a connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTls {
     /// The bundle is none.

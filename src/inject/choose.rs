@@ -4,9 +4,8 @@
 //! `keyturn.dev/inject: "false"` on the pod wins over both.
 
 use crate::api::{
-    AwsConfig, ConditionType, Format, Reason, SECRET_KEYS, SecretKey,
+    AwsConfig, ConditionType, Format, Reason, SECRET_KEYS, SecretKey, find_condition,
     names::{INJECT, INJECT_OFF, POD_AWS_CONFIG, default_target},
-    said,
 };
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
@@ -140,7 +139,7 @@ fn wanted(config: &AwsConfig) -> Wanted {
 /// What its author should know of a config that has no credential now.
 fn not_ready(config: &AwsConfig) -> Option<String> {
     let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let reason = match said(conditions, ConditionType::Ready) {
+    let reason = match find_condition(conditions, ConditionType::Ready) {
         Some(condition) if condition.status == "True" => return None,
         Some(condition) => condition.reason.as_str(),
         None => Reason::Pending.as_str(),

@@ -1,6 +1,6 @@
 //! What one container gets: the mount, and variables that are not there yet. Pure.
 
-use super::{asked::Container, choose::Wanted};
+use super::{choose::Wanted, pod_view::Container};
 use crate::api::names::MOUNT_PATH;
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
 

@@ -1,6 +1,6 @@
 //! A JSON patch (RFC 6902) that only adds, as it is sent. Pure.
 
-use super::asked::Volume;
+use super::pod_view::Volume;
 use k8s_openapi::api::core::v1::{EnvVar, VolumeMount};
 use serde::Serialize;
 use std::collections::BTreeMap;

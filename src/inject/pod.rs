@@ -1,10 +1,10 @@
 //! What is added to a pod, as a JSON patch (RFC 6902). Pure.
 
 use super::{
-    asked::{Container, Pod, Spec, Volume},
     choose::{Wanted, choose},
     container::{Addition, CONFIG_FILE, addition},
     patch::{Element, Operation, annotate, append},
+    pod_view::{Container, Pod, Spec, Volume},
 };
 use crate::api::{
     AwsConfig,

@@ -4,9 +4,9 @@
 
 use super::{
     Asking, ConfigsFor,
-    asked::Pod,
     choose::named,
     pod::{Injection, ephemeral_containers, new_pod},
+    pod_view::Pod,
 };
 use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ impl Outcome {
     }
 }
 
-/// Why there is no answer.
+/// Trigger there is no answer.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     /// The body is no review of a pod.

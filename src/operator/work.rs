@@ -1,15 +1,15 @@
 //! What only the replica that leads does: it looks at objects, calls STS and DSS, and writes.
 
-use super::{AbortOnDrop, ask_the_time, sweep::Sweep};
+use super::{AbortOnDrop, ask_the_time, missed_pods::MissedPods};
 use crate::{
     api::{DssInstance, names},
     certificate::{Kept, keep},
     clock::Clock,
     cluster::{Calls, Watched},
-    controller::{Enqueuer, InstanceLooks, Looks},
+    controller::{Controllers, Enqueuer, InstanceController},
     credentials::Sts,
     decide::schedule,
-    directory::Directory,
+    dss_cache::DssCache,
     leader::{Candidate, LeaseName, Lost},
     metrics::Metrics,
     reconcile::{Context, InstanceContext, Memory, Waited},
@@ -32,17 +32,17 @@ pub(super) struct Work {
     pub(super) client: Client,
     pub(super) clock: Clock,
     pub(super) cluster_name: Arc<str>,
-    pub(super) instance: Arc<str>,
+    pub(super) reporter: Arc<str>,
     pub(super) all: bool,
     pub(super) sts: Sts,
-    pub(super) directory: Directory,
+    pub(super) dss_cache: DssCache,
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Metrics,
     pub(super) views: Arc<[Views]>,
     pub(super) enqueuers: Vec<Enqueuer>,
     pub(super) instances: Watched<DssInstance>,
-    pub(super) looks: Vec<Looks>,
-    pub(super) instance_looks: InstanceLooks,
+    pub(super) controllers: Vec<Controllers>,
+    pub(super) instance_controller: InstanceController,
     /// The certificate of the webhook, if it is of our making.
     pub(super) kept: Option<Kept>,
     /// The namespace of the webhook, if there is one.
@@ -61,9 +61,9 @@ impl Work {
             self.run(shutdown).await;
             return Ok(());
         };
-        let candidate = Candidate::new(self.client.clone(), lease, &self.instance, self.clock.clone());
+        let candidate = Candidate::new(self.client.clone(), lease, &self.reporter, self.clock.clone());
         let standing = pin!(candidate.stand(shutdown.clone()));
-        let won = match future::select(standing, pin!(self.rest())).await {
+        let won = match future::select(standing, pin!(self.drain())).await {
             Either::Left((won, _)) => won,
             Either::Right(_) => None,
         };
@@ -81,9 +81,9 @@ impl Work {
         Ok(())
     }
 
-    async fn rest(&mut self) {
-        let looks = future::join_all(self.looks.iter_mut().map(Looks::rest));
-        future::join(looks, self.instance_looks.rest()).await;
+    async fn drain(&mut self) {
+        let controllers = future::join_all(self.controllers.iter_mut().map(Controllers::drain));
+        future::join(controllers, self.instance_controller.drain()).await;
     }
 
     /// What the former leader saw and wrote last may not have been shown to us: then a session that it has just written
@@ -107,7 +107,7 @@ impl Work {
             }
         };
         let _sweeping = self.webhook_namespace.map(|own| {
-            let sweep = Sweep {
+            let missed_pods = MissedPods {
                 calls: Calls::new(self.client.clone()),
                 views: self.views.clone(),
                 enqueuers: self.enqueuers.clone(),
@@ -115,7 +115,7 @@ impl Work {
                 metrics: self.metrics.clone(),
                 own,
             };
-            AbortOnDrop(tokio::spawn(sweep.run()))
+            AbortOnDrop(tokio::spawn(missed_pods.run()))
         });
         let to_wake = self.enqueuers.clone();
         let instance_context = InstanceContext {
@@ -124,7 +124,7 @@ impl Work {
             calls: Calls::new(self.client.clone()),
             instances: self.instances,
             views: self.views,
-            directory: self.directory.clone(),
+            dss_cache: self.dss_cache.clone(),
             memory: self.memory.clone(),
             all: self.all,
             started_at: self.clock.now(),
@@ -142,28 +142,28 @@ impl Work {
                 tracing::warn!("something in flight did not finish in time; its next look will be the next leader's");
             }
         };
-        let looks = self.looks.into_iter().map(|looks| {
+        let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
                 cluster_name: self.cluster_name.clone(),
                 clock: self.clock.clone(),
                 calls: Calls::new(self.client.clone()),
-                views: looks.views().clone(),
+                views: controllers.views().clone(),
                 sts: self.sts.clone(),
-                directory: self.directory.clone(),
+                dss_cache: self.dss_cache.clone(),
                 started_at: self.clock.now(),
                 memory: self.memory.clone(),
                 metrics: self.metrics.clone(),
-                instance: self.instance.clone(),
+                reporter: self.reporter.clone(),
                 waited: Waited::default(),
             };
-            looks.run(context, shutdown.clone())
+            controllers.run(context, shutdown.clone())
         });
-        let instances = Box::pin(self.instance_looks.run(instance_context));
-        // Looks at instances are not waited for: a DSS may be slow, and what they read is read again. Nor is the
+        let instances = Box::pin(self.instance_controller.run(instance_context));
+        // Controllers at instances are not waited for: a DSS may be slow, and what they read is read again. Nor is the
         // certificate, which goes on from any state.
         let for_ever = future::join(instances, Box::pin(keeping));
-        let looks = future::select(Box::pin(late), future::join_all(looks));
-        future::select(for_ever, looks).await;
+        let controllers = future::select(Box::pin(late), future::join_all(controllers));
+        future::select(for_ever, controllers).await;
     }
 }
 

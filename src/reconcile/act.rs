@@ -13,13 +13,12 @@ use crate::{
     api::{AwsRole, Reason},
     clock::whole_seconds,
     cluster::{CallError, Failed, Preconditions},
-    credentials::{Credentials, IssueError, Issued, Pace, Request},
+    credentials::{Credentials, IssueError, Issued, Request, Retry},
     decide::{
-        Accepted, KeyStep, Plan, RoleStep, Step, Why,
-        input::{Look, Observed, Ours, Target, rendering},
-        is_doubted,
+        Accepted, KeyStep, Plan, RoleStep, Step, Trigger, awaits_own_key,
+        input::{Observed, Ours, SecretData, Target, rendering},
     },
-    report::{Done, Written},
+    report::{Outcome, Written},
     secret::{
         ApiKeyRecord, Content, Record, Rendering, Unrenderable, WITHDRAWN, desired, render, render_withdrawn, shell,
     },
@@ -31,34 +30,34 @@ use std::sync::Arc;
 
 /// Carries out what concerns the Secret and, beside it, sees to the generated `AwsRole`s. What went wrong is part of
 /// the answer.
-pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Done {
+pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Outcome {
     let secret = async {
         match (&plan.step, &plan.accepted) {
             (Step::Issue(why), Ok(accepted)) => issue(context, seen, accepted, &plan.api_key, *why).await,
             (Step::Render(why), Ok(accepted)) => render_again(context, seen, accepted, &plan.api_key, *why).await,
             (Step::Withdraw { reason, .. }, _) => withdraw(context, seen, *reason).await,
-            _ => Done::default(),
+            _ => Outcome::default(),
         }
     };
     let roles = async {
         write_role(context, &plan.role).await?;
         prune(context, &plan.prune).await
     };
-    let (mut done, roles) = join(Box::pin(secret), Box::pin(roles)).await;
+    let (mut outcome, roles) = join(Box::pin(secret), Box::pin(roles)).await;
     if let Err(error) = roles {
-        done.call_failed.get_or_insert(error);
+        outcome.call_failed.get_or_insert(error);
     }
     // A key goes once it is out of the Secret, never before.
-    if done.call_failed.is_none() && !done.blocked {
-        Box::pin(tidy::tidy(context, seen, &plan.tidy, &mut done)).await;
+    if outcome.call_failed.is_none() && !outcome.blocked {
+        Box::pin(tidy::tidy(context, seen, &plan.tidy, &mut outcome)).await;
     }
-    done
+    outcome
 }
 
-async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Why) -> Done {
+async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Trigger) -> Outcome {
     let (provider, request) = (seen.config.spec.credential_provider, &accepted.request);
     let mut first = None;
-    if is_doubted(seen) {
+    if awaits_own_key(seen) {
         let obtained = api_key::doubted(api_key::obtain(context, seen, accepted, key, A_LOOK).await);
         if obtained.call_failed.is_some() || obtained.api_key_failed.is_some() {
             return take_back(context, seen, obtained).await;
@@ -69,14 +68,14 @@ async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, key: &Ke
         Ok(Some(issued)) => issued,
         Ok(None) => return first.unwrap_or_default(),
         Err(error) => {
-            if error.pace != Pace::Busy {
+            if error.retry != Retry::Saturated {
                 context.metrics.failed(provider, error.reason);
             }
-            return Done { issue_failed: Some(error), ..first.unwrap_or_default() };
+            return Outcome { issue_failed: Some(error), ..first.unwrap_or_default() };
         }
     };
-    if why == Why::Due && is_there_already(seen, request, &issued) {
-        return Done { checked: true, ..Done::default() };
+    if why == Trigger::Due && is_there_already(seen, request, &issued) {
+        return Outcome { checked: true, ..Outcome::default() };
     }
     let obtained = match first {
         Some(obtained) => obtained,
@@ -93,16 +92,16 @@ async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, key: &Ke
         Err(error) => return unrenderable(&error),
     };
     let record = Record::of(request, &issued, &subject(seen), rendering.digest(), api_key, &content);
-    let done = write(context, seen, &rendering, record, content).await.with_api_key(obtained);
-    if done.written.is_some() {
-        context.metrics.issued(provider, if why == Why::Due { Reason::Renewed } else { Reason::Issued });
-        if why == Why::Drifted {
+    let outcome = write(context, seen, &rendering, record, content).await.with_api_key(obtained);
+    if outcome.written.is_some() {
+        context.metrics.issued(provider, if why == Trigger::Due { Reason::Renewed } else { Reason::Issued });
+        if why == Trigger::Drifted {
             context.metrics.repaired();
         }
     } else {
         keep(context, seen, accepted, issued);
     }
-    done
+    outcome
 }
 
 /// A session from STS, unless one for this very request could not be written before; or the key that was read.
@@ -120,7 +119,7 @@ async fn obtain(context: &Context, seen: &Observed, request: &Request) -> Result
             let lifetime =
                 instance.and_then(|instance| instance.spec.session_lifetime.length().ok()).unwrap_or_default();
             let client =
-                context.directory.dss(&connection.instance).ok_or_else(|| not_spoken_to(&connection.instance))?;
+                context.dss_cache.dss(&connection.instance).ok_or_else(|| not_spoken_to(&connection.instance))?;
             let former = seen
                 .target
                 .record()
@@ -147,10 +146,10 @@ fn is_there_already(seen: &Observed, request: &Request, issued: &Issued) -> bool
 /// A DSS whose admin key has not been read yet.
 fn not_spoken_to(instance: &str) -> IssueError {
     let message = format!("DssInstance \"{instance}\" has not been spoken to yet; see its conditions");
-    IssueError { reason: Reason::DssUnreachable, pace: Pace::Fast, message }
+    IssueError { reason: Reason::DssUnreachable, retry: Retry::Transient, message }
 }
 
-fn in_hand(obtained: &Done) -> (ApiKeyRecord, Option<&SecretString>) {
+fn in_hand(obtained: &Outcome) -> (ApiKeyRecord, Option<&SecretString>) {
     match &obtained.api_key {
         Some(held) => (held.record.clone(), Some(&held.key)),
         None => (ApiKeyRecord::default(), None),
@@ -166,14 +165,14 @@ fn keep(context: &Context, seen: &Observed, accepted: &Accepted, issued: Issued)
 }
 
 /// The credential that is there, in the form that is asked for now. No call to STS.
-async fn render_again(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Why) -> Done {
-    let Some((record, credentials)) = readable(&seen.target) else { return Done::default() };
+async fn render_again(context: &Context, seen: &Observed, accepted: &Accepted, key: &KeyStep, why: Trigger) -> Outcome {
+    let Some((record, credentials)) = readable(&seen.target) else { return Outcome::default() };
     let obtained = api_key::obtain(context, seen, accepted, key, A_LOOK).await;
     if obtained.key_is_somebody_elses() {
         return take_back(context, seen, obtained).await;
     }
     let nothing_new = in_hand(&obtained).0 == record.api_key;
-    if obtained.call_failed.is_some() || (why == Why::ApiKey && nothing_new) {
+    if obtained.call_failed.is_some() || (why == Trigger::ApiKey && nothing_new) {
         return obtained;
     }
     let rendering = rendering(seen);
@@ -183,21 +182,21 @@ async fn render_again(context: &Context, seen: &Observed, accepted: &Accepted, k
         Err(error) => return unrenderable(&error),
     };
     let record = record.rendered_again(rendering.digest(), api_key, &content);
-    let done = write(context, seen, &rendering, record, content).await.with_api_key(obtained);
-    if why == Why::Drifted && done.written.is_some() {
+    let outcome = write(context, seen, &rendering, record, content).await.with_api_key(obtained);
+    if why == Trigger::Drifted && outcome.written.is_some() {
         context.metrics.repaired();
     }
-    done
+    outcome
 }
 
 fn readable(target: &Target) -> Option<(Record, Arc<Credentials>)> {
     let Target::Ours(ours) = target else { return None };
-    let Look::Taken(taken) = &ours.content else { return None };
+    let SecretData::Read(taken) = &ours.content else { return None };
     Some((ours.record.clone()?, taken.credentials.clone()?))
 }
 
-async fn withdraw(context: &Context, seen: &Observed, reason: Reason) -> Done {
-    let Target::Ours(ours) = &seen.target else { return Done::default() };
+async fn withdraw(context: &Context, seen: &Observed, reason: Reason) -> Outcome {
+    let Target::Ours(ours) = &seen.target else { return Outcome::default() };
     let record = ours.record.clone().unwrap_or_else(|| Record::lost(&subject(seen), context.clock.now()));
     let rendering = rendering(seen);
     match render_withdrawn(&rendering, reason) {
@@ -214,13 +213,13 @@ async fn withdraw(context: &Context, seen: &Observed, reason: Reason) -> Done {
 }
 
 /// Whose API key proved to be somebody else's is left nothing.
-async fn take_back(context: &Context, seen: &Observed, obtained: Done) -> Done {
-    let done = seen.target.record().is_some_and(|record| record.is_withdrawn_for(Reason::DssUserMismatch));
-    if done || !obtained.key_is_somebody_elses() {
+async fn take_back(context: &Context, seen: &Observed, obtained: Outcome) -> Outcome {
+    let outcome = seen.target.record().is_some_and(|record| record.is_withdrawn_for(Reason::DssUserMismatch));
+    if outcome || !obtained.key_is_somebody_elses() {
         return obtained;
     }
     // Nor is a former key of theirs kept for later.
-    let obtained = Done { api_key: None, ..obtained };
+    let obtained = Outcome { api_key: None, ..obtained };
     withdraw(context, seen, Reason::DssUserMismatch).await.with_api_key(obtained)
 }
 
@@ -228,14 +227,14 @@ fn subject(seen: &Observed) -> String {
     seen.config.subject().map(|subject| subject.to_string()).unwrap_or_default()
 }
 
-fn unrenderable(error: &Unrenderable) -> Done {
-    let error = IssueError { reason: Reason::InvalidSpec, pace: Pace::Slow, message: error.to_string() };
-    Done { issue_failed: Some(error), ..Done::default() }
+fn unrenderable(error: &Unrenderable) -> Outcome {
+    let error = IssueError { reason: Reason::InvalidSpec, retry: Retry::Durable, message: error.to_string() };
+    Outcome { issue_failed: Some(error), ..Outcome::default() }
 }
 
 // ---- The Secret -----------------------------------------------------------------------------------------------------
 
-async fn write(context: &Context, seen: &Observed, rendering: &Rendering, record: Record, content: Content) -> Done {
+async fn write(context: &Context, seen: &Observed, rendering: &Rendering, record: Record, content: Content) -> Outcome {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let write = async {
         if let Target::Ours(ours) = &seen.target {
@@ -244,9 +243,11 @@ async fn write(context: &Context, seen: &Observed, rendering: &Rendering, record
         create(context, seen, rendering, &record, content).await
     };
     match context.views.secrets.own_writes().write(&namespace, &name, write).await {
-        Ok(secret) => Done { written: Some(Written { record, version: secret.resource_version() }), ..Done::default() },
-        Err(error) if error.failed == Failed::AlreadyExists => Done { blocked: true, ..Done::default() },
-        Err(error) => Done { call_failed: Some(error), ..Done::default() },
+        Ok(secret) => {
+            Outcome { written: Some(Written { record, version: secret.resource_version() }), ..Outcome::default() }
+        }
+        Err(error) if error.failed == Failed::AlreadyExists => Outcome { blocked: true, ..Outcome::default() },
+        Err(error) => Outcome { call_failed: Some(error), ..Outcome::default() },
     }
 }
 
@@ -260,7 +261,7 @@ async fn apply_or_recreate(
     content: Content,
 ) -> Result<PartialObjectMeta<k8s_openapi::api::core::v1::Secret>, CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
-    let known_immutable = matches!(&ours.content, Look::Taken(taken) if taken.immutable);
+    let known_immutable = matches!(&ours.content, SecretData::Read(taken) if taken.immutable);
     if !known_immutable {
         let secret = desired(&seen.config, rendering, record, content.clone(), ours.metadata.uid.clone());
         match context.calls.apply_secret(&secret).await {
@@ -270,7 +271,7 @@ async fn apply_or_recreate(
                     return Err(error);
                 }
             }
-            done => return done,
+            outcome => return outcome,
         }
     }
     let seen_version =

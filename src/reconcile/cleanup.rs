@@ -12,7 +12,7 @@ use crate::{
     api::{AwsConfig, Reason},
     cluster::{CallError, Failed, Preconditions},
     decide::{Tidy, dss_access::key_label, input::is_controlled_by, schedule},
-    report::News,
+    report::EventNote,
     views::key_places,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -91,9 +91,9 @@ async fn left_behind(context: &Context, config: &AwsConfig, instance: &str, why:
         "API keys with the label \"{label}\" may be left in DssInstance \"{instance}\", where keyturn could not delete them in \
          time: {why}; a DSS admin deletes them"
     );
-    let news = News { warning: true, reason: Reason::DssUnreachable.to_string(), action: "Delete", note };
+    let news = EventNote { warning: true, reason: Reason::DssUnreachable.to_string(), action: "Delete", note };
     news.log();
-    let event = news.manifest(config, &context.instance, context.clock.now());
+    let event = news.manifest(config, &context.reporter, context.clock.now());
     if let Err(error) = context.calls.create_event(&event).await {
         tracing::warn!(%error, "an Event was lost");
     }

@@ -10,8 +10,8 @@ use crate::{
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched, data_of},
     decide::{dss_access::key_label_prefix, schedule},
-    directory::{Directory, SeenUser},
     dss::{Dss, DssError, Kind, Scheme, Tls},
+    dss_cache::{DssCache, SeenUser},
     views::Views,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -36,7 +36,7 @@ pub struct InstanceContext {
     /// The views of every scope.
     pub views: Arc<[Views]>,
     /// What is known of every DSS.
-    pub directory: Directory,
+    pub dss_cache: DssCache,
     /// What this process remembers.
     pub memory: Arc<Memory>,
     /// When this process started.
@@ -79,7 +79,7 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
         }
     }
     let Some(instance) = context.instances.get("", &name) else {
-        context.directory.forget(&name);
+        context.dss_cache.forget(&name);
         return Ok(until(context.clock.now(), None));
     };
     let has_keys = || context.views.iter().any(|views| views.has_keys_in(&name));
@@ -90,11 +90,11 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
     }
     if let Some(Time(deleted)) = &instance.metadata.deletion_timestamp {
         let given_up = schedule::is_given_up(*deleted, context.started_at, now);
-        if context.directory.dss(&name).is_none() && has_finalizer {
+        if context.dss_cache.dss(&name).is_none() && has_finalizer {
             // A process that has just started has to be able to delete the keys, too.
             let _ = reach(context, &instance).await?;
         }
-        return farewell(context, &instance, has_finalizer, has_keys(), given_up).await;
+        return cleanup(context, &instance, has_finalizer, has_keys(), given_up).await;
     }
     let reading = read(context, &instance, has_finalizer || has_keys()).await?;
     let now = context.clock.now();
@@ -103,7 +103,7 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
     report(context, &instance, reading, now).await?;
     // The finalizer is there while there may be a key; the configs' own say whether there may.
     if has_finalizer && !has_keys() {
-        free(context, &instance).await?;
+        remove_finalizer(context, &instance).await?;
     }
     let uid = instance.uid().unwrap_or_default();
     let refresh = instance.spec.refresh.length().unwrap_or(schedule::RESYNC);
@@ -122,7 +122,7 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
 fn is_ours(context: &InstanceContext, instance: &DssInstance, has_finalizer: bool, now: Timestamp) -> bool {
     let name = instance.name_any();
     let used = || context.views.iter().any(|views| views.is_used(&name));
-    let spoken_to = || context.directory.dss(&name).is_some();
+    let spoken_to = || context.dss_cache.dss(&name).is_some();
     let going = instance.metadata.deletion_timestamp.as_ref();
     let left = || going.is_some_and(|Time(since)| now.duration_since(*since) > schedule::GIVE_UP);
     context.all || used() || (has_finalizer && (spoken_to() || left()))
@@ -142,13 +142,13 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
         Ok(dss) => dss,
         Err(statement) => {
             // Without its key it is no longer spoken to: who takes the key away means that.
-            context.directory.lose(&name, DssError::not_spoken_to(&name));
+            context.dss_cache.lose(&name, DssError::not_spoken_to(&name));
             reading.reachable = Err(Statement(Reason::Pending, "it has not been tried".to_owned()));
             reading.authorized = Err(statement);
             return Ok(reading);
         }
     };
-    let had_trouble = context.directory.trouble(&name).is_some();
+    let had_trouble = context.dss_cache.trouble(&name).is_some();
     let answered = async {
         // Some releases may have no such route, and say so as a proxy would. Only who does not answer, or does not know
         // the key, is asked nothing more.
@@ -164,15 +164,15 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
         Ok((began, users)) => {
             tracing::debug!(users = users.len(), "read the users of DSS");
             reading.users_read_at = Some(began);
-            let changed = context.directory.learn_users(&name, began, users);
+            let changed = context.dss_cache.learn_users(&name, began, users);
             // At once: whatever else is asked of DSS may fail. Who is in no listing is asked for by name after each.
             let concerned =
-                |login: &str| changed.contains(login) || context.directory.user(&name, login) == SeenUser::Unlisted;
+                |login: &str| changed.contains(login) || context.dss_cache.user(&name, login) == SeenUser::Unlisted;
             (context.wake)(&name, if had_trouble { None } else { Some(&concerned) });
         }
         Err(error) => {
             judge(&mut reading, &error);
-            context.directory.failed(&name, error);
+            context.dss_cache.failed(&name, error);
             if !had_trouble {
                 (context.wake)(&name, None);
             }
@@ -180,7 +180,7 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
         }
     }
     if keys {
-        match context.directory.list_keys_anew(&name, &dss, &key_label_prefix(&context.cluster_name)).await {
+        match context.dss_cache.list_keys_anew(&name, &dss, &key_label_prefix(&context.cluster_name)).await {
             Ok(changed) => {
                 reading.keys_read = true;
                 if changed {
@@ -222,7 +222,7 @@ async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Resu
         AuthScheme::Basic => Scheme::Basic,
         AuthScheme::Bearer => Scheme::Bearer,
     };
-    let reached = context.directory.reach(&instance.name_any(), &spec.url, &key, scheme, &tls);
+    let reached = context.dss_cache.reach(&instance.name_any(), &spec.url, &key, scheme, &tls);
     Ok(reached.map_err(|error| Statement(Reason::InvalidSpec, error.to_string())))
 }
 
@@ -301,7 +301,7 @@ fn is_news(instance: &DssInstance, told: Option<Timestamp>, at: Timestamp) -> bo
 }
 
 /// An instance that is being deleted stays until the API keys that were created in it are deleted; not for ever.
-async fn farewell(
+async fn cleanup(
     context: &InstanceContext,
     instance: &DssInstance,
     has_finalizer: bool,
@@ -321,12 +321,12 @@ async fn farewell(
                 "API keys whose label begins so may be left in this DSS: they could not be deleted in time"
             );
         }
-        free(context, instance).await?;
+        remove_finalizer(context, instance).await?;
     }
     Ok(until(now, None))
 }
 
-async fn free(context: &InstanceContext, instance: &DssInstance) -> Result<(), CallError> {
+async fn remove_finalizer(context: &InstanceContext, instance: &DssInstance) -> Result<(), CallError> {
     let stays = |finalizer: &&String| *finalizer != names::DSS_INSTANCE_FINALIZER;
     let finalizers: Vec<String> = instance.finalizers().iter().filter(stays).cloned().collect();
     let write = context.calls.finalizers(instance, &finalizers);

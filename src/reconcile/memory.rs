@@ -1,14 +1,14 @@
 //! What the process remembers of each object. All of it may be lost: a restart then costs a read or an early retry.
 
 use crate::{
-    credentials::{Issued, Pace, Request},
+    credentials::{Issued, Request, Retry},
     decide::{
-        KeyStep, Plan, RoleStep, Step, Why,
-        input::{HeldKey, Look, Observed, Passing, Remembered, SeenKey, Source, Target, Trouble},
+        KeyStep, Plan, RoleStep, Step, Trigger,
+        input::{HeldKey, Observed, Passing, Remembered, SecretData, SeenKey, Source, Target, Trouble},
         schedule,
     },
     inject::Missed,
-    report::{Done, failed},
+    report::{Outcome, failed},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -75,7 +75,7 @@ impl Memory {
     }
 
     /// Remembers what stands in the way of restarting an object's workloads.
-    pub fn restarts_are(&self, uid: &str, restarts: Result<(), Trouble>) {
+    pub fn record_restarts(&self, uid: &str, restarts: Result<(), Trouble>) {
         self.objects().entry(uid.to_owned()).or_default().restarts = Some(restarts);
     }
 
@@ -98,19 +98,19 @@ impl Memory {
     }
 
     /// Learns from what was done.
-    pub(super) fn learn(&self, seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) {
+    pub(super) fn learn(&self, seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) {
         let uid = seen.config.uid().unwrap_or_default();
         let mut objects = self.objects();
         let remembered = objects.entry(uid.clone()).or_default();
-        if let Some(written) = &done.written {
+        if let Some(written) = &outcome.written {
             remembered.known_version.clone_from(&written.version);
             remembered.passing = None;
         } else if let Target::Ours(ours) = &seen.target
-            && matches!(&ours.content, Look::Taken(taken) if taken.intact)
+            && matches!(&ours.content, SecretData::Read(taken) if taken.intact)
         {
             remembered.known_version.clone_from(&ours.metadata.resource_version);
         }
-        let as_planned = done.written.is_some() || plan.step == Step::Keep;
+        let as_planned = outcome.written.is_some() || plan.step == Step::Keep;
         if let Source::Offered { version, key: SeenKey::Read(_) } = &seen.source
             && as_planned
         {
@@ -118,29 +118,31 @@ impl Memory {
         }
         if let Source::Offered { version, key: SeenKey::Read(_) } = &seen.api_key_source
             && as_planned
-            && done.api_key_failed.is_none()
+            && outcome.api_key_failed.is_none()
             && !matches!(plan.api_key, KeyStep::Hold { .. })
         {
             remembered.known_api_key_source.clone_from(version);
         }
-        learn_api_key(remembered, seen, done);
-        if done.checked || done.written.is_some() {
+        learn_api_key(remembered, seen, outcome);
+        if outcome.checked || outcome.written.is_some() {
             remembered.checked_at = Some(now);
         }
-        if is_repair(seen, plan) && done.issue_failed.is_none() {
+        if is_repair(seen, plan) && outcome.issue_failed.is_none() {
             let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
             remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
             remembered.repaired_at = Some(now);
         }
-        match (failed(plan, done), &plan.accepted) {
+        match (failed(plan, outcome), &plan.accepted) {
             // Status tells the pace of the slow ones. But keys must not come and go while that cannot be written.
-            (Some((error, attempt)), _) if error.pace != Pace::Slow || done.key_is_somebody_elses() => {
+            (Some((error, attempt)), _) if error.retry != Retry::Durable || outcome.key_is_somebody_elses() => {
                 let before = remembered.passing.take().filter(|passing| passing.attempt == attempt);
                 let count = before.map_or(0, |passing| passing.count).saturating_add(1);
-                let wait = match error.pace {
-                    Pace::Slow => schedule::slow_delay(count),
-                    Pace::Fast | Pace::Busy => schedule::fast_delay(&uid, count),
-                    Pace::FastAfter(wish) => schedule::fast_delay(&uid, count).max(wish.min(schedule::LONGEST_WISH)),
+                let wait = match error.retry {
+                    Retry::Durable => schedule::slow_delay(count),
+                    Retry::Transient | Retry::Saturated => schedule::fast_delay(&uid, count),
+                    Retry::TransientAfter(wish) => {
+                        schedule::fast_delay(&uid, count).max(wish.min(schedule::LONGEST_WISH))
+                    }
                 };
                 let next_attempt_at = now.saturating_add(wait).unwrap_or(now);
                 remembered.passing = Some(Passing { attempt, count, next_attempt_at });
@@ -164,18 +166,18 @@ impl Memory {
 }
 
 /// A key that was created is remembered whether or not it could be written, and one that was withdrawn is forgotten.
-fn learn_api_key(remembered: &mut Remembered, seen: &Observed, done: &Done) {
+fn learn_api_key(remembered: &mut Remembered, seen: &Observed, outcome: &Outcome) {
     // Of two instances that gave the same ID the key of the one that stays is forgotten with it, which costs a read.
-    let is_deleted = |id: &str| done.deleted.iter().any(|deleted| deleted.id == id);
+    let is_deleted = |id: &str| outcome.deleted.iter().any(|deleted| deleted.id == id);
     remembered.api_key.take_if(|held| is_deleted(&held.record.key));
-    if let Some(held) = &done.api_key {
+    if let Some(held) = &outcome.api_key {
         remembered.api_key = Some(held.clone());
-    } else if let Some(written) = &done.written {
+    } else if let Some(written) = &outcome.written {
         if written.record.api_key.key.is_empty() {
             remembered.api_key = None;
         }
     } else if let Target::Ours(ours) = &seen.target
-        && let Look::Taken(taken) = &ours.content
+        && let SecretData::Read(taken) = &ours.content
         && taken.intact
         && let (Some(record), Some(key)) = (&ours.record, &taken.api_key)
         && remembered.api_key.is_none()
@@ -192,9 +194,8 @@ fn is_repair(seen: &Observed, plan: &Plan) -> bool {
     let edited = ours.is_some_and(|ours| ours.is_edited());
     let record = ours.and_then(|ours| ours.record.as_ref());
     match (&plan.step, &plan.role) {
-        (Step::Issue(Why::Drifted) | Step::Render(Why::Drifted), _) | (_, RoleStep::Write { repairs: true, .. }) => {
-            true
-        }
+        (Step::Issue(Trigger::Drifted) | Step::Render(Trigger::Drifted), _)
+        | (_, RoleStep::Write { repairs: true, .. }) => true,
         (Step::Withdraw { reason, .. }, _) => edited || record.is_some_and(|record| record.is_withdrawn_for(*reason)),
         (Step::Issue(_) | Step::Render(_), _) => edited,
         _ => false,

@@ -11,10 +11,11 @@ use crate::{
         action::Refusal,
         dss_access::{KeyPlace, SeenDss, allowed_login, is_fresh, key_label, role_of},
         input::{
-            Look, Observed, Ours, SeenKey, SeenRole, Source, Taken, Target, is_controlled_by, key_request, role_name,
+            Observed, Ours, ReadData, SecretData, SeenKey, SeenRole, Source, Target, is_controlled_by, key_request,
+            role_name,
         },
     },
-    directory::SeenUser,
+    dss_cache::SeenUser,
     secret::{Record, api_key_in, credentials_in, is_intact},
     views,
 };
@@ -92,8 +93,8 @@ fn seen_dss(
         }
         _ => None,
     };
-    let user = login.as_deref().map_or(SeenUser::Unread, |login| context.directory.user(named, login));
-    let (read_at, trouble) = (context.directory.users_read_at(named), context.directory.trouble(named));
+    let user = login.as_deref().map_or(SeenUser::Unread, |login| context.dss_cache.user(named, login));
+    let (read_at, trouble) = (context.dss_cache.users_read_at(named), context.dss_cache.trouble(named));
     let fresh = instance.as_ref().is_some_and(|instance| is_fresh(instance, read_at, trouble.is_none(), now));
     Some(SeenDss { fresh, trouble, instances_seen: views.instances.has_shown_any(), instance, login, user })
 }
@@ -104,7 +105,7 @@ fn key_places(context: &Context, config: &AwsConfig) -> Vec<KeyPlace> {
     let place = |instance: &str| KeyPlace {
         instance: instance.to_owned(),
         exists: context.views.instances.get("", instance).is_some(),
-        keys: context.directory.keys(instance, &label),
+        keys: context.dss_cache.keys(instance, &label),
     };
     views::key_places(config).map(place).collect()
 }
@@ -121,7 +122,7 @@ fn target(config: &AwsConfig, metadata: &ObjectMeta, known: Option<&str>) -> Tar
     let written = written.and_then(|target| target.resource_version.as_deref());
     let is_known = version.is_some() && (version == known || version == written);
     let record = metadata.annotations.as_ref().and_then(Record::read);
-    let content = if is_known { Look::NotNeeded } else { Look::Needed };
+    let content = if is_known { SecretData::Known } else { SecretData::Unknown };
     Target::Ours(Box::new(Ours { metadata: metadata.clone(), record, content }))
 }
 
@@ -191,11 +192,11 @@ pub(super) async fn look_for_user(context: &Context, seen: &mut Observed) {
     let Some(dss) = &mut seen.dss else { return };
     let (Some(instance), Some(login)) = (&dss.instance, &dss.login) else { return };
     let instance = instance.name_any();
-    let Some(client) = context.directory.dss(&instance) else { return };
+    let Some(client) = context.dss_cache.dss(&instance) else { return };
     match in_turn(context, &instance, &format!("looking for user \"{login}\""), A_LOOK, client.user(login)).await {
         Ok(Ok(user)) => {
-            context.directory.learn_user(&instance, login, context.clock.now(), user);
-            dss.user = context.directory.user(&instance, login);
+            context.dss_cache.learn_user(&instance, login, context.clock.now(), user);
+            dss.user = context.dss_cache.user(&instance, login);
         }
         Ok(Err(error)) | Err(NoTurn::Late(error)) => {
             dss.user = SeenUser::Unread;
@@ -289,16 +290,16 @@ pub(super) async fn look_inside(context: &Context, seen: &mut Observed) -> Resul
     };
     seen.target = target(&seen.config, &secret.metadata, None);
     if let Target::Ours(ours) = &mut seen.target {
-        ours.content = Look::Taken(taken(ours.record.as_ref(), secret));
+        ours.content = SecretData::Read(taken(ours.record.as_ref(), secret));
         ours.metadata.managed_fields = None;
     }
     Ok(())
 }
 
-fn taken(record: Option<&Record>, secret: Secret) -> Taken {
+fn taken(record: Option<&Record>, secret: Secret) -> ReadData {
     let immutable = secret.immutable == Some(true);
     let data = data_of(secret);
-    Taken {
+    ReadData {
         intact: record.is_some_and(|record| is_intact(record, &data)),
         immutable,
         credentials: credentials_in(&data).map(Arc::new),

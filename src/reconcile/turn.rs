@@ -7,7 +7,7 @@
 use super::Context;
 use crate::{
     api::Reason,
-    credentials::{IssueError, Pace},
+    credentials::{IssueError, Retry},
     dss::DssError,
 };
 use std::{
@@ -35,7 +35,7 @@ impl Waited {
     }
 }
 
-/// Why nothing came of a turn.
+/// Trigger nothing came of a turn.
 #[derive(Debug)]
 pub(super) enum NoTurn {
     /// Enough others wait for this DSS. Nothing was asked.
@@ -57,7 +57,7 @@ pub(super) async fn in_turn<T>(
 ) -> Result<T, NoTurn> {
     let tried = || format!("{what} in DssInstance \"{instance}\"");
     let most = most.min(A_LOOK.saturating_sub(context.waited.so_far()));
-    let Some(_turn) = context.directory.turn(instance) else { return Err(NoTurn::Busy(tried())) };
+    let Some(_turn) = context.dss_cache.turn(instance) else { return Err(NoTurn::Busy(tried())) };
     let begun = Instant::now();
     let talked = tokio::time::timeout(most, talk).await;
     context.waited.add(begun.elapsed());
@@ -69,7 +69,7 @@ impl From<NoTurn> for IssueError {
         match none {
             NoTurn::Busy(tried) => Self {
                 reason: Reason::DssUnreachable,
-                pace: Pace::Busy,
+                retry: Retry::Saturated,
                 message: format!("{tried}: others wait for an answer; it will be asked in turn"),
             },
             NoTurn::Late(error) => Self::of_dss(&error),

@@ -1,14 +1,14 @@
 //! The conditions: each either holds, or carries the reason and the sentence of what stands in its way.
 
 use super::{
-    Done, Statement,
+    Outcome, Statement,
     attempt::{current_record, failure},
     pods::pods_missed,
 };
 use crate::{
-    api::{ConditionType, Reason, condition, said, set_conditions},
+    api::{ConditionType, Reason, condition, find_condition, set_conditions},
     clock::whole_seconds,
-    credentials::Pace,
+    credentials::Retry,
     decide::{
         Accepted, KeyStep, Plan, Step,
         input::{Observed, Target},
@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub(super) fn conditions(
     seen: &Observed,
     plan: &Plan,
-    done: &Done,
+    outcome: &Outcome,
     record: Option<&Record>,
     now: Timestamp,
 ) -> Vec<Condition> {
@@ -36,10 +36,10 @@ pub(super) fn conditions(
         Err(refusal) => Err(Statement::new(refusal.reason, still_usable(refusal.message.clone(), record, now))),
     };
     let live = record.filter(|record| record.is_live(now));
-    let trouble = trouble(seen, plan, done, &before, record, now);
+    let trouble = trouble(seen, plan, outcome, &before, record, now);
     let issued = match (live, &plan.accepted) {
-        (Some(record), Ok(accepted)) if answers(seen, done, accepted, record) => {
-            if api_key_missing(seen, done, accepted, record) {
+        (Some(record), Ok(accepted)) if answers(seen, outcome, accepted, record) => {
+            if api_key_missing(seen, outcome, accepted, record) {
                 Err(holds_no_key(seen, record, trouble.clone()))
             } else {
                 Ok(holds(seen, record))
@@ -81,19 +81,19 @@ fn restarts(seen: &Observed, before: &[Condition]) -> Option<Statement> {
     if let Some(restarts) = &seen.remembered.restarts {
         return restarts.as_ref().err().map(|trouble| Statement::new(trouble.reason, trouble.message.clone()));
     }
-    said(before, ConditionType::RestartFailing)
+    find_condition(before, ConditionType::RestartFailing)
         .map(|said| Statement { reason: said.reason.clone(), message: said.message.clone() })
 }
 
 /// Whether what the Secret holds is what is asked for.
-fn answers(seen: &Observed, done: &Done, accepted: &Accepted, record: &Record) -> bool {
-    let current = seen.source.key().filter(|_| done.written.is_none()).map(Arc::as_ref);
+fn answers(seen: &Observed, outcome: &Outcome, accepted: &Accepted, record: &Record) -> bool {
+    let current = seen.source.key().filter(|_| outcome.written.is_none()).map(Arc::as_ref);
     accepted.request.is_answered_by(&record.issue_digest, current)
 }
 
 /// Whether the Secret lacks the API key of DSS that is asked for.
-fn api_key_missing(seen: &Observed, done: &Done, accepted: &Accepted, record: &Record) -> bool {
-    let offered = seen.api_key_source.key().filter(|_| done.written.is_none()).map(Arc::as_ref);
+fn api_key_missing(seen: &Observed, outcome: &Outcome, accepted: &Accepted, record: &Record) -> bool {
+    let offered = seen.api_key_source.key().filter(|_| outcome.written.is_none()).map(Arc::as_ref);
     accepted.dss.as_ref().is_some_and(|ask| !ask.is_answered_by(&record.api_key, offered))
 }
 
@@ -143,20 +143,20 @@ fn still_usable(message: String, record: Option<&Record>, now: Timestamp) -> Str
 fn trouble(
     seen: &Observed,
     plan: &Plan,
-    done: &Done,
+    outcome: &Outcome,
     before: &[Condition],
     record: Option<&Record>,
     now: Timestamp,
 ) -> Option<Statement> {
-    let failed = done.issue_failed.as_ref().or(done.api_key_failed.as_ref());
-    if failed.is_some_and(|error| error.pace == Pace::Busy) {
+    let failed = outcome.issue_failed.as_ref().or(outcome.api_key_failed.as_ref());
+    if failed.is_some_and(|error| error.retry == Retry::Saturated) {
         return previous_trouble(before);
     }
-    if let (None, Some(error)) = (&done.issue_failed, &done.api_key_failed) {
+    if let (None, Some(error)) = (&outcome.issue_failed, &outcome.api_key_failed) {
         let taken = record.filter(|_| error.reason == Reason::DssUserMismatch);
         return Some(Statement::new(error.reason, still_usable(error.message.clone(), taken, now)));
     }
-    if let Some(error) = &done.issue_failed {
+    if let Some(error) = &outcome.issue_failed {
         let expired = record.filter(|record| record.is_withdrawn_for(Reason::Expired));
         return Some(match expired {
             Some(record) => Statement::new(Reason::Expired, format!("{}: {}", expiry(record), error.message)),
@@ -171,16 +171,16 @@ fn trouble(
         Some(Statement::new(Reason::ForeignTarget, message))
     };
     match &plan.step {
-        _ if done.blocked => foreign("somebody else's"),
+        _ if outcome.blocked => foreign("somebody else's"),
         Step::Blocked { owner } => foreign(owner),
         Step::Withdraw { reason, message } if *reason == Reason::Expired => {
             let why = previous_trouble(before).map(|statement| format!(": {}", statement.message)).unwrap_or_default();
             Some(Statement::new(*reason, format!("{message}{why}")))
         }
         // What was withdrawn while an attempt is held back: what failed stands in the way, and not the withdrawal.
-        Step::Withdraw { .. } if failure(seen, plan, done, now).is_some() => previous_trouble(before),
+        Step::Withdraw { .. } if failure(seen, plan, outcome, now).is_some() => previous_trouble(before),
         Step::Withdraw { reason, message } => Some(Statement::new(*reason, still_usable(message.clone(), record, now))),
-        Step::Hold { until } if current_record(seen, done).is_none() && seen.target != Target::NotWatched => {
+        Step::Hold { until } if current_record(seen, outcome).is_none() && seen.target != Target::NotWatched => {
             let again = format!("Secret \"{name}\" is changed or deleted by somebody else again and again");
             let until = whole_seconds(*until);
             previous_trouble(before)

@@ -1,10 +1,10 @@
 //! What status says of DSS: as whom, what the role stood for, and which API keys there are.
 
-use super::{Done, attempt::former_record};
+use super::{Outcome, attempt::former_record};
 use crate::{
     api::{AskedRole, DssKey, DssStatus, ResolvedRole},
     clock::whole_seconds,
-    decide::{DssAsk, KeyAsk, Plan, input::Observed, schedule},
+    decide::{ApiKeyRequest, DssRequest, Plan, input::Observed, schedule},
     secret::Record,
 };
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub(super) fn dss(
     seen: &Observed,
     plan: &Plan,
-    done: &Done,
+    outcome: &Outcome,
     before: Option<DssStatus>,
     record: Option<&Record>,
     now: Timestamp,
@@ -27,7 +27,7 @@ pub(super) fn dss(
         None => (String::new(), String::new()),
     };
     let record = record.filter(|record| record.withdrawn.is_none() && !record.api_key.key.is_empty());
-    let keys = keys(seen, done, &before, ask, record, unknown, now);
+    let keys = keys(seen, outcome, &before, ask, record, unknown, now);
     if instance.is_empty() && keys.is_empty() {
         return None;
     }
@@ -51,14 +51,14 @@ fn resolved(seen: &Observed) -> Option<ResolvedRole> {
 /// there still, since DSS did not let us delete them yet.
 fn keys(
     seen: &Observed,
-    done: &Done,
+    outcome: &Outcome,
     before: &DssStatus,
-    ask: Option<&DssAsk>,
+    ask: Option<&DssRequest>,
     record: Option<&Record>,
     unknown: bool,
     now: Timestamp,
 ) -> Vec<DssKey> {
-    let personal = |ask: &&DssAsk| matches!(ask.api_key, KeyAsk::Personal { .. });
+    let personal = |ask: &&DssRequest| matches!(ask.api_key, ApiKeyRequest::Personal { .. });
     let ask = ask.filter(personal);
     let current = record.filter(|record| ask.is_some_and(|ask| ask.is_whose(&record.api_key)));
     let entry = |record: &Record| DssKey {
@@ -71,10 +71,10 @@ fn keys(
     let is = |key: &DssKey, instance: &str, id: &str| key.instance == instance && key.id == id;
     let is_current = |key: &DssKey| current.as_ref().is_some_and(|current| is(key, &current.instance, &current.id));
     // Only DSS's own word at its deletion strikes a key out: a list may be shorter than the truth.
-    let deleted = |key: &DssKey| done.deleted.iter().any(|deleted| is(key, &deleted.instance, &deleted.id));
+    let deleted = |key: &DssKey| outcome.deleted.iter().any(|deleted| is(key, &deleted.instance, &deleted.id));
     let gone = |key: &DssKey| deleted(key) || seen.key_places.is_empty();
     // One that was delivered before we were killed may be in no status. The Secret says which, until another takes its place.
-    let taken_out = former_record(seen).filter(|_| done.written.is_some() && current.is_some());
+    let taken_out = former_record(seen).filter(|_| outcome.written.is_some() && current.is_some());
     let taken_out = taken_out.filter(|record| record.withdrawn.is_none() && !record.api_key.key.is_empty());
     let taken_out = taken_out.filter(|record| ask.is_some_and(|ask| ask.is_whose(&record.api_key))).map(entry);
     let is_noted = |key: &DssKey| before.keys.iter().any(|noted| is(noted, &key.instance, &key.id));

@@ -1,7 +1,7 @@
 //! What is said of pods that asked for the Secret and have not got it.
 
 use crate::{
-    api::{ConditionType, Reason, condition, said},
+    api::{ConditionType, Reason, condition, find_condition},
     decide::input::Observed,
     inject::{Missed, quoted},
 };
@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 /// The condition, if there are such pods. As long as nobody has looked since this replica leads, what was true before.
 pub(super) fn pods_missed(seen: &Observed, before: &[Condition], now: Timestamp) -> Option<Condition> {
     let Some(missed) = &seen.remembered.missed else {
-        return said(before, ConditionType::PodsMissed).cloned();
+        return find_condition(before, ConditionType::PodsMissed).cloned();
     };
     let (reason, generation) = (Reason::NotInjected.as_str(), seen.config.metadata.generation);
     let told = || condition(ConditionType::PodsMissed, true, reason, &message(missed), generation, now);

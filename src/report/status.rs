@@ -1,7 +1,7 @@
 //! The status that says what is true now.
 
 use super::{
-    Done,
+    Outcome,
     attempt::{current_record, failure},
     conditions::conditions,
     dss::dss,
@@ -11,7 +11,7 @@ use crate::{
     credentials::Request,
     decide::{
         Plan, default_external_id,
-        input::{Look, Observed, SeenKey, Source, Target},
+        input::{Observed, SecretData, SeenKey, Source, Target},
         renew_at,
     },
     secret::Record,
@@ -21,15 +21,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// The status that says what is true now.
 #[must_use]
-pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsConfigStatus {
+pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> AwsConfigStatus {
     let before = seen.config.status.clone().unwrap_or_default();
-    let record = current_record(seen, done);
+    let record = current_record(seen, outcome);
     let live = record.as_ref().filter(|record| record.is_live(now));
     let former = former(&before, live);
     let generation = seen.config.metadata.generation;
     AwsConfigStatus {
         observed_generation: generation,
-        conditions: conditions(seen, plan, done, record.as_ref(), now),
+        conditions: conditions(seen, plan, outcome, record.as_ref(), now),
         active_role: plan.active_role.clone(),
         external_id: match &plan.accepted {
             Ok(accepted) => match &accepted.request {
@@ -40,17 +40,17 @@ pub fn status(seen: &Observed, plan: &Plan, done: &Done, now: Timestamp) -> AwsC
         },
         target: Some(TargetStatus {
             name: seen.config.target_name(),
-            resource_version: known_version(seen, done, &before, record.as_ref()),
+            resource_version: known_version(seen, outcome, &before, record.as_ref()),
         }),
-        source: source(seen, done, &before),
-        dss: dss(seen, plan, done, before.dss, record.as_ref(), now),
+        source: source(seen, outcome, &before),
+        dss: dss(seen, plan, outcome, before.dss, record.as_ref(), now),
         access_key_id: live.map(|record| record.access_key_id.clone()),
         person: live.map(|record| record.person.clone()),
         issued_at: live.map(|record| Time(record.issued_at)),
         expires_at: live.and_then(|record| record.expires_at).map(Time),
         former,
         renew_at: live.filter(|_| plan.accepted.is_ok()).and_then(|record| renew_at(seen, record)).map(Time),
-        failure: failure(seen, plan, done, now),
+        failure: failure(seen, plan, outcome, now),
     }
 }
 
@@ -71,10 +71,10 @@ fn former(before: &AwsConfigStatus, live: Option<&Record>) -> Option<Former> {
 }
 
 /// The Secret that the key was taken from, at the version at which that was.
-fn source(seen: &Observed, done: &Done, before: &AwsConfigStatus) -> Option<SourceStatus> {
+fn source(seen: &Observed, outcome: &Outcome, before: &AwsConfigStatus) -> Option<SourceStatus> {
     let name = seen.config.spec.key_secret_ref.as_ref()?.name.clone();
     match &seen.source {
-        Source::Offered { version, key: SeenKey::Read(_) } if done.written.is_some() => {
+        Source::Offered { version, key: SeenKey::Read(_) } if outcome.written.is_some() => {
             Some(SourceStatus { name, resource_version: version.clone() })
         }
         _ => before.source.clone().filter(|source| source.name == name),
@@ -83,8 +83,13 @@ fn source(seen: &Observed, done: &Done, before: &AwsConfigStatus) -> Option<Sour
 
 /// The version of the Secret at which its content is known. Somebody's label moves it; that alone is no reason to
 /// write status, so the older one stays and costs one look after a restart.
-fn known_version(seen: &Observed, done: &Done, before: &AwsConfigStatus, record: Option<&Record>) -> Option<String> {
-    if let Some(written) = &done.written {
+fn known_version(
+    seen: &Observed,
+    outcome: &Outcome,
+    before: &AwsConfigStatus,
+    record: Option<&Record>,
+) -> Option<String> {
+    if let Some(written) = &outcome.written {
         return written.version.clone();
     }
     let Target::Ours(ours) = &seen.target else { return None };
@@ -95,7 +100,7 @@ fn known_version(seen: &Observed, done: &Done, before: &AwsConfigStatus, record:
     let same_session = before.issued_at.as_ref().map(|Time(at)| *at) == record.map(|record| record.issued_at);
     match (&ours.content, stored) {
         (_, Some(stored)) if same_session => Some(stored),
-        (Look::Needed, _) => None,
+        (SecretData::Unknown, _) => None,
         _ => ours.metadata.resource_version.clone(),
     }
 }

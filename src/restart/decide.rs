@@ -69,7 +69,7 @@ pub struct Candidate {
     pub workload: Workload,
     /// Whose wish it is: a place in the list of the wishes that are due.
     pub whose: usize,
-    /// Why, for people.
+    /// Trigger, for people.
     pub why: String,
 }
 

@@ -21,11 +21,11 @@ fn config(spec: Value) -> AwsConfig {
     config
 }
 
-/// What this config is answered if it asks for this role, or for a key.
+/// Requested this config is answered if it asks for this role, or for a key.
 fn asked_by(config: &AwsConfig, grants: &[Arc<AwsRoleGrant>], role: Option<&str>) -> Result<String, String> {
     let namespace_labels = &BTreeMap::from([("team".to_owned(), "ds".to_owned())]);
-    let (subject, what) = (&config.subject().unwrap(), role.map_or(What::Key, What::Role));
-    granted(grants, Ask { config, namespace_labels, subject, what }).map(kube::ResourceExt::name_any)
+    let (subject, what) = (&config.subject().unwrap(), role.map_or(Requested::Key, Requested::Role));
+    granted(grants, GrantRequest { config, namespace_labels, subject, what }).map(kube::ResourceExt::name_any)
 }
 
 fn asked(grants: &[Arc<AwsRoleGrant>], role: &str, duration: &str) -> Result<String, String> {
@@ -223,10 +223,10 @@ fn whom_a_grant_is_about_is_told_without_its_details() {
     let (labels, alice) = (BTreeMap::new(), Subject::person("alice"));
     let grant = grant("g", |s| s.ceilings = serde_json::from_value(json!({"maxDuration": "15m"})).unwrap());
     assert!(
-        is_about(&grant, "scoring", &labels, &alice, What::Role(ROLE)),
+        is_about(&grant, "scoring", &labels, &alice, Requested::Role(ROLE)),
         "exceeding a ceiling is a matter of the grant, too"
     );
-    assert!(!is_about(&grant, "other", &labels, &alice, What::Role(ROLE)));
-    assert!(!is_about(&grant, "scoring", &labels, &alice, What::Role("arn:aws:iam::123456789012:role/other")));
-    assert!(!is_about(&grant, "scoring", &labels, &Subject::namespace("scoring"), What::Role(ROLE)));
+    assert!(!is_about(&grant, "other", &labels, &alice, Requested::Role(ROLE)));
+    assert!(!is_about(&grant, "scoring", &labels, &alice, Requested::Role("arn:aws:iam::123456789012:role/other")));
+    assert!(!is_about(&grant, "scoring", &labels, &Subject::namespace("scoring"), Requested::Role(ROLE)));
 }

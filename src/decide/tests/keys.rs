@@ -38,7 +38,7 @@ fn delivered() -> Observed {
     let record = Record::of(&request, &issued, "alice", rendering.digest(), ApiKeyRecord::default(), &content);
     let secret = desired(&seen.config, &rendering, &record, content, None);
     seen.target =
-        Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: Look::NotNeeded }));
+        Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: SecretData::Known }));
     seen
 }
 

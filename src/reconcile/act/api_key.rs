@@ -7,9 +7,9 @@ use super::not_spoken_to;
 use crate::{
     api::{AwsConfig, DssInstance, Reason, names},
     cluster::CallError,
-    credentials::{IssueError, Pace},
+    credentials::{IssueError, Retry},
     decide::{
-        Accepted, DssAsk, KeyStep,
+        Accepted, DssRequest, KeyStep,
         dss_access::key_label,
         input::{HeldKey, Observed},
     },
@@ -18,7 +18,7 @@ use crate::{
         Context,
         turn::{NoTurn, in_turn},
     },
-    report::Done,
+    report::Outcome,
 };
 use kube::ResourceExt as _;
 use secrecy::SecretString;
@@ -31,11 +31,11 @@ pub(super) async fn obtain(
     accepted: &Accepted,
     step: &KeyStep,
     most: Duration,
-) -> Done {
-    let with = |api_key: Option<HeldKey>| Done { api_key, ..Done::default() };
-    let Some(ask) = &accepted.dss else { return Done::default() };
+) -> Outcome {
+    let with = |api_key: Option<HeldKey>| Outcome { api_key, ..Outcome::default() };
+    let Some(ask) = &accepted.dss else { return Outcome::default() };
     match step {
-        KeyStep::None => Done::default(),
+        KeyStep::None => Outcome::default(),
         KeyStep::Keep(held) => with(Some(held.clone())),
         KeyStep::Hold { former, .. } => with(former.clone()),
         KeyStep::Deliver { offered, former } => match proven_in_turn(context, ask, &offered.key, most).await {
@@ -52,34 +52,45 @@ pub(super) async fn obtain(
 
 /// The same after a key proved to be somebody else's: whatever stands in the way of a right one, that is what is wrong. Keys
 /// are tried for no faster for that.
-pub(super) fn doubted(obtained: Done) -> Done {
-    let api_key_failed = obtained.api_key_failed.map(|error| match (error.reason, error.pace) {
-        (Reason::DssUserMismatch, _) | (_, Pace::Busy) => error,
+pub(super) fn doubted(obtained: Outcome) -> Outcome {
+    let api_key_failed = obtained.api_key_failed.map(|error| match (error.reason, error.retry) {
+        (Reason::DssUserMismatch, _) | (_, Retry::Saturated) => error,
         _ => {
             let message = format!("the last API key was somebody else's, and another cannot be had: {}", error.message);
-            IssueError { reason: Reason::DssUserMismatch, pace: Pace::Slow, message }
+            IssueError { reason: Reason::DssUserMismatch, retry: Retry::Durable, message }
         }
     });
-    Done { api_key_failed, ..obtained }
+    Outcome { api_key_failed, ..obtained }
 }
 
-async fn proven_in_turn(context: &Context, ask: &DssAsk, key: &SecretString, most: Duration) -> Result<(), IssueError> {
+async fn proven_in_turn(
+    context: &Context,
+    ask: &DssRequest,
+    key: &SecretString,
+    most: Duration,
+) -> Result<(), IssueError> {
     in_turn(context, &ask.instance, "asking whose the API key is", most, proven(context, ask, key)).await?
 }
 
-async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option<&HeldKey>, most: Duration) -> Done {
-    let Some(dss) = context.directory.dss(&ask.instance) else { return failed(former, not_spoken_to(&ask.instance)) };
+async fn create(
+    context: &Context,
+    seen: &Observed,
+    ask: &DssRequest,
+    former: Option<&HeldKey>,
+    most: Duration,
+) -> Outcome {
+    let Some(dss) = context.dss_cache.dss(&ask.instance) else { return failed(former, not_spoken_to(&ask.instance)) };
     if let Err(error) = announce(context, seen, &ask.instance).await {
-        return Done { call_failed: Some(error), ..Done::default() };
+        return Outcome { call_failed: Some(error), ..Outcome::default() };
     }
     let what = format!("creating an API key for \"{}\"", ask.login);
     let talk = created_or_found(context, seen, ask, &dss, former);
     match in_turn(context, &ask.instance, &what, most, talk).await {
-        Ok(done) => done,
+        Ok(outcome) => outcome,
         Err(none) => {
             if matches!(none, NoTurn::Late(_)) {
                 // It may have been created all the same.
-                context.directory.unsure_of_keys(&ask.instance);
+                context.dss_cache.unsure_of_keys(&ask.instance);
             }
             failed(former, none.into())
         }
@@ -89,10 +100,10 @@ async fn create(context: &Context, seen: &Observed, ask: &DssAsk, former: Option
 async fn created_or_found(
     context: &Context,
     seen: &Observed,
-    ask: &DssAsk,
+    ask: &DssRequest,
     dss: &Dss,
     mut former: Option<&HeldKey>,
-) -> Done {
+) -> Outcome {
     if let Some(held) = former.filter(|held| ask.is_answered_by(&held.record, None)) {
         match proven(context, ask, &held.key).await {
             Ok(()) => {
@@ -103,9 +114,9 @@ async fn created_or_found(
                 if dss.personal_keys().await.is_ok_and(|keys| keys.iter().any(is_theirs)) {
                     let label = key_label(&context.cluster_name, &seen.config);
                     let entry = PersonalKey { id: id.clone(), user: login.clone(), label };
-                    context.directory.created(&ask.instance, entry);
+                    context.dss_cache.created(&ask.instance, entry);
                 }
-                return Done { api_key: Some(held.clone()), ..Done::default() };
+                return Outcome { api_key: Some(held.clone()), ..Outcome::default() };
             }
             // DSS does not know it: nobody can do anything with it any more.
             Err(error) if error.reason == Reason::DssDenied => former = None,
@@ -113,16 +124,16 @@ async fn created_or_found(
         }
     }
     match created(context, seen, ask, dss).await {
-        Ok(held) => Done { api_key: Some(held), ..Done::default() },
+        Ok(held) => Outcome { api_key: Some(held), ..Outcome::default() },
         Err(error) => failed(former, error),
     }
 }
 
-fn failed(former: Option<&HeldKey>, error: IssueError) -> Done {
-    Done { api_key: former.cloned(), api_key_failed: Some(error), ..Done::default() }
+fn failed(former: Option<&HeldKey>, error: IssueError) -> Outcome {
+    Outcome { api_key: former.cloned(), api_key_failed: Some(error), ..Outcome::default() }
 }
 
-async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) -> Result<HeldKey, IssueError> {
+async fn created(context: &Context, seen: &Observed, ask: &DssRequest, dss: &Dss) -> Result<HeldKey, IssueError> {
     let config = &seen.config;
     let label = key_label(&context.cluster_name, config);
     let description = format!(
@@ -134,11 +145,11 @@ async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) ->
     let created = dss.create_personal_key(&ask.login, &label, &description).await;
     let created = created.map_err(|error| {
         // It may have been created all the same: what is known of keys is not all of them any more.
-        context.directory.unsure_of_keys(&ask.instance);
+        context.dss_cache.unsure_of_keys(&ask.instance);
         not_created(&error, &ask.login)
     })?;
     let entry = PersonalKey { id: created.id.clone(), user: ask.login.clone(), label };
-    context.directory.created(&ask.instance, entry.clone());
+    context.dss_cache.created(&ask.instance, entry.clone());
     tracing::info!(
         instance = ask.instance,
         login = ask.login,
@@ -148,7 +159,7 @@ async fn created(context: &Context, seen: &Observed, ask: &DssAsk, dss: &Dss) ->
     if let Err(error) = proven(context, ask, &created.key).await {
         // Not this person's, or not proven to be: it is of no use to anybody.
         if dss.delete_personal_key(&created.id, &ask.login).await.is_ok() {
-            context.directory.deleted(&ask.instance, entry);
+            context.dss_cache.deleted(&ask.instance, entry);
         }
         return Err(error);
     }
@@ -167,8 +178,8 @@ fn not_created(error: &DssError, login: &str) -> IssueError {
 }
 
 /// Has DSS say whose key it is.
-async fn proven(context: &Context, ask: &DssAsk, key: &SecretString) -> Result<(), IssueError> {
-    let dss = context.directory.dss(&ask.instance).ok_or_else(|| not_spoken_to(&ask.instance))?;
+async fn proven(context: &Context, ask: &DssRequest, key: &SecretString) -> Result<(), IssueError> {
+    let dss = context.dss_cache.dss(&ask.instance).ok_or_else(|| not_spoken_to(&ask.instance))?;
     let info = dss.with_key(key.clone()).auth_info().await.map_err(|error| IssueError::of_dss(&error))?;
     if info.login() == Some(ask.login.as_str()) {
         return Ok(());
@@ -178,7 +189,7 @@ async fn proven(context: &Context, ask: &DssAsk, key: &SecretString) -> Result<(
         "DssInstance \"{}\" says that the API key is {whose}, and it has to be \"{}\"'s; it is not delivered",
         ask.instance, ask.login
     );
-    Err(IssueError { reason: Reason::DssUserMismatch, pace: Pace::Slow, message })
+    Err(IssueError { reason: Reason::DssUserMismatch, retry: Retry::Durable, message })
 }
 
 /// The config's finalizer first: whoever takes the instance's away looks at the configs.
@@ -200,7 +211,7 @@ async fn announce(context: &Context, seen: &Observed, instance: &str) -> Result<
         return Ok(());
     }
     // Of many who want the same at once one does it.
-    let alone = context.directory.writing(instance);
+    let alone = context.dss_cache.writing(instance);
     let _alone = alone.lock().await;
     let Some(found) = unannounced() else { return Ok(()) };
     let mut finalizers = found.finalizers().to_vec();

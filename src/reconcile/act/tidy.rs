@@ -12,26 +12,26 @@ use crate::{
         Context,
         turn::{A_LOOK, NoTurn, in_turn},
     },
-    report::{DeletedKey, Done},
+    report::{DeletedKey, Outcome},
 };
 use kube::ResourceExt as _;
 
-pub(super) async fn tidy(context: &Context, seen: &Observed, plan: &[Tidy], done: &mut Done) {
+pub(super) async fn tidy(context: &Context, seen: &Observed, plan: &[Tidy], outcome: &mut Outcome) {
     let mut free = vec![];
     for place in plan {
         let mut stay = place.stay.clone();
         // The one that was just obtained is of the instance that is asked, which is none that is left.
-        let obtained = done.api_key.as_ref().filter(|_| !place.leave);
+        let obtained = outcome.api_key.as_ref().filter(|_| !place.leave);
         stay.extend(obtained.map(|held| held.record.key.clone()));
-        let deleting = delete_keys(context, &seen.config, place, &stay, &mut done.deleted);
+        let deleting = delete_keys(context, &seen.config, place, &stay, &mut outcome.deleted);
         match in_turn(context, &place.instance, "deleting API keys", A_LOOK, deleting).await {
             Ok(Ok(())) if place.leave => free.push(place.instance.clone()),
             Ok(Ok(())) => {}
             Ok(Err(error)) | Err(NoTurn::Late(error)) => {
                 tracing::warn!(instance = place.instance, %error, "API keys could not be deleted in DSS; it will be tried again");
-                done.tidy_failed = Some(error.to_string());
+                outcome.tidy_failed = Some(error.to_string());
             }
-            Err(NoTurn::Busy(tried)) => done.tidy_failed = Some(tried),
+            Err(NoTurn::Busy(tried)) => outcome.tidy_failed = Some(tried),
         }
     }
     if free.is_empty() {
@@ -43,7 +43,7 @@ pub(super) async fn tidy(context: &Context, seen: &Observed, plan: &[Tidy], done
     let left = finalizers_without(&current, &free);
     let write = context.calls.finalizers(current.as_ref(), &left);
     if let Err(error) = context.views.configs.own_writes().write(&namespace, &name, write).await {
-        done.call_failed = Some(error);
+        outcome.call_failed = Some(error);
     }
 }
 
@@ -57,7 +57,7 @@ pub(in crate::reconcile) async fn delete_keys(
     deleted: &mut Vec<DeletedKey>,
 ) -> Result<(), DssError> {
     let label = key_label(&context.cluster_name, config);
-    let dss = context.directory.dss(&place.instance);
+    let dss = context.dss_cache.dss(&place.instance);
     let (true, Some(dss)) = (place.exists, &dss) else {
         if place.exists {
             return Err(DssError::not_spoken_to(&place.instance));
@@ -70,7 +70,7 @@ pub(in crate::reconcile) async fn delete_keys(
         return Ok(());
     };
     let prefix = key_label_prefix(&context.cluster_name);
-    let keys: Vec<PersonalKey> = context.directory.keys_or_list(&place.instance, dss, &prefix, &label).await?;
+    let keys: Vec<PersonalKey> = context.dss_cache.keys_or_list(&place.instance, dss, &prefix, &label).await?;
     // A list may be shorter than the truth, and somebody may have labelled a key otherwise: status names it still.
     let told = config.status.iter().filter_map(|status| status.dss.as_ref()).flat_map(|dss| &dss.keys);
     let told: Vec<PersonalKey> = told
@@ -80,7 +80,7 @@ pub(in crate::reconcile) async fn delete_keys(
     let goes = |key: &PersonalKey| !stay.contains(&key.id);
     for key in keys.into_iter().filter(goes) {
         dss.delete_personal_key(&key.id, &key.user).await?;
-        is_deleted(context, place, key, deleted);
+        record_deletion(context, place, key, deleted);
     }
     let told: Vec<PersonalKey> = told.into_iter().filter(goes).collect();
     if told.is_empty() {
@@ -100,16 +100,16 @@ pub(in crate::reconcile) async fn delete_keys(
             ),
             None => dss.delete_own_key(&key.id, &key.user).await?,
         }
-        is_deleted(context, place, key, deleted);
+        record_deletion(context, place, key, deleted);
     }
     Ok(())
 }
 
-fn is_deleted(context: &Context, place: &Tidy, key: PersonalKey, deleted: &mut Vec<DeletedKey>) {
+fn record_deletion(context: &Context, place: &Tidy, key: PersonalKey, deleted: &mut Vec<DeletedKey>) {
     let instance = &place.instance;
     tracing::info!(instance, login = key.user, id = key.id, "a personal API key is no longer in use");
     deleted.push(DeletedKey { instance: instance.clone(), id: key.id.clone() });
-    context.directory.deleted(instance, key);
+    context.dss_cache.deleted(instance, key);
 }
 
 /// The finalizers of a config without those for these instances.

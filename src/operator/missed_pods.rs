@@ -5,7 +5,7 @@
 //! page by page, and only metadata is asked for.
 
 use crate::{
-    api::{AwsConfig, ConditionType, Inject, said},
+    api::{AwsConfig, ConditionType, Inject, find_condition},
     cluster::{CallError, Calls},
     controller::Enqueuer,
     inject::{Count, is_looked_at},
@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_secs(300);
 const SOON: Duration = Duration::from_secs(30);
 
 /// What it works with.
-pub(super) struct Sweep {
+pub(super) struct MissedPods {
     pub(super) calls: Calls,
     pub(super) views: Arc<[Views]>,
     pub(super) enqueuers: Vec<Enqueuer>,
@@ -40,7 +40,7 @@ pub(super) struct Sweep {
 }
 
 /// When a namespace was looked at, among whom, and what came of it.
-struct Swept {
+struct Searched {
     at: Instant,
     failed: bool,
     selectors: Selectors,
@@ -50,17 +50,17 @@ struct Swept {
 /// Who selects pods: UIDs and selectors, by name.
 type Selectors = BTreeMap<String, (Option<String>, Option<Inject>)>;
 
-impl Swept {
+impl Searched {
     fn is_due(&self, selectors: &Selectors, now: Instant) -> bool {
         let soon = self.failed || self.selectors != *selectors;
         now.duration_since(self.at) >= if soon { SOON } else { EVERY }
     }
 }
 
-impl Sweep {
-    /// Looks for ever.
+impl MissedPods {
+    /// Controllers for ever.
     pub(super) async fn run(self) {
-        let mut scopes: Vec<(&Views, &Enqueuer, HashMap<String, Swept>)> =
+        let mut scopes: Vec<(&Views, &Enqueuer, HashMap<String, Searched>)> =
             self.views.iter().zip(&self.enqueuers).map(|(views, enqueuer)| (views, enqueuer, HashMap::new())).collect();
         loop {
             tokio::time::sleep(TICK).await;
@@ -74,25 +74,25 @@ impl Sweep {
                 let mut before = std::mem::take(known);
                 for (namespace, configs) in by_namespace(views) {
                     let former = before.remove(&namespace);
-                    if let Some(swept) = self.look(views, enqueuer, &namespace, &configs, former).await {
-                        known.insert(namespace, swept);
+                    if let Some(searched) = self.search(views, enqueuer, &namespace, &configs, former).await {
+                        known.insert(namespace, searched);
                     }
                 }
             }
             let known = scopes.iter().flat_map(|(.., known)| known.values());
-            self.metrics.pods_missed(known.map(|swept| swept.missed).sum());
+            self.metrics.pods_missed(known.map(|searched| searched.missed).sum());
         }
     }
 
-    /// Looks at a namespace if it is due. `None` if its pods are not the webhook's business, or that is not known yet.
-    async fn look(
+    /// Controllers at a namespace if it is due. `None` if its pods are not the webhook's business, or that is not known yet.
+    async fn search(
         &self,
         views: &Views,
         enqueuer: &Enqueuer,
         namespace: &str,
         configs: &[Arc<AwsConfig>],
-        former: Option<Swept>,
-    ) -> Option<Swept> {
+        former: Option<Searched>,
+    ) -> Option<Searched> {
         let shown = views.namespaces.get("", namespace)?;
         let selectors = selectors(configs);
         let at = Instant::now();
@@ -106,7 +106,7 @@ impl Sweep {
         if let Err(error) = listed {
             // What was found before stands: half a list says nothing of the other half.
             tracing::warn!(%error, "pods that were missed are not looked for; it will be tried again");
-            return Some(Swept { at, failed: true, selectors, missed: found_before });
+            return Some(Searched { at, failed: true, selectors, missed: found_before });
         }
         let mut missed = count.missed();
         let total = missed.values().map(|missed| missed.count).sum();
@@ -118,10 +118,10 @@ impl Sweep {
             };
             let to_tell = missed.count > 0 || tells_of_pods(&shown);
             if self.memory.learn_missed(&uid, missed) && to_tell {
-                enqueuer.pods_looked_at(namespace, &name);
+                enqueuer.missed_pods_changed(namespace, &name);
             }
         }
-        looked_at.then_some(Swept { at, failed: false, selectors, missed: total })
+        looked_at.then_some(Searched { at, failed: false, selectors, missed: total })
     }
 
     async fn list(&self, namespace: &str, count: &mut Count<'_>) -> Result<(), CallError> {
@@ -138,7 +138,7 @@ impl Sweep {
 }
 
 fn tells_of_pods(config: &AwsConfig) -> bool {
-    config.status.as_ref().is_some_and(|status| said(&status.conditions, ConditionType::PodsMissed).is_some())
+    config.status.as_ref().is_some_and(|status| find_condition(&status.conditions, ConditionType::PodsMissed).is_some())
 }
 
 fn by_namespace(views: &Views) -> BTreeMap<String, Vec<Arc<AwsConfig>>> {

@@ -1,6 +1,6 @@
 //! The personal API keys that are ours, in every DSS.
 
-use super::Directory;
+use super::DssCache;
 use crate::dss::{Dss, DssError, PersonalKey};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -42,7 +42,7 @@ fn place_of(key: &PersonalKey) -> (String, String) {
     (key.label.clone(), key.id.clone())
 }
 
-impl Directory {
+impl DssCache {
     /// A listing of keys begins: what comes and goes from here on counts more than what it will show.
     pub(super) fn listing_keys(&self, instance: &str) {
         self.lock().entry(instance.to_owned()).or_default().keys.since.clear();

@@ -1,8 +1,8 @@
 use super::*;
 use crate::dss::PersonalKey;
 
-fn directory() -> Directory {
-    Directory::new(Arc::new(|_| Err(InvalidTls::CaBundle)))
+fn dss_cache() -> DssCache {
+    DssCache::new(Arc::new(|_| Err(InvalidTls::CaBundle)))
 }
 
 fn user(login: &str, role: Option<&str>) -> User {
@@ -16,7 +16,7 @@ fn names(changed: &BTreeSet<String>) -> Vec<&str> {
 
 #[test]
 fn a_listing_tells_whom_something_changed_for() {
-    let known = directory();
+    let known = dss_cache();
     let at = Timestamp::UNIX_EPOCH;
     let listing = |role| vec![user("alice", Some(role)), user("bob", Some("b"))];
     assert_eq!(names(&known.learn_users("d", at, listing("a"))), ["alice", "bob"], "the first is all new");
@@ -27,7 +27,7 @@ fn a_listing_tells_whom_something_changed_for() {
 
 #[test]
 fn who_is_missing_is_asked_for_once_by_name() {
-    let known = directory();
+    let known = dss_cache();
     assert_eq!(known.user("d", "alice"), SeenUser::Unread);
     let list = |users| known.learn_users("d", Timestamp::UNIX_EPOCH, users);
     list(vec![user("bob", None)]);
@@ -53,7 +53,7 @@ fn who_is_missing_is_asked_for_once_by_name() {
 
 #[test]
 fn keys_are_known_as_they_come_and_go() {
-    let known = directory();
+    let known = dss_cache();
     let key = |id: &str, label: &str| PersonalKey { id: id.into(), user: "alice".into(), label: label.into() };
     known.listing_keys("d");
     known.created("d", key("0", "ours"));

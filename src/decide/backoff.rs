@@ -1,14 +1,14 @@
 //! Not before its time: what failed, or is fought over, is held back. It changes what is decided only for a while.
 
-use super::{Accepted, Case, Step, Why, input::Target, schedule};
+use super::{Accepted, Case, Step, Trigger, input::Target, schedule};
 use crate::api::{ConditionType, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 impl Case<'_> {
-    pub(super) fn pace(&self, accepted: &Accepted, step: Step) -> Step {
+    pub(super) fn hold_back(&self, accepted: &Accepted, step: Step) -> Step {
         let step = match step {
-            Step::Issue(Why::First | Why::Drifted) | Step::Render(Why::Drifted) => self.after_repairs(step),
+            Step::Issue(Trigger::First | Trigger::Drifted) | Step::Render(Trigger::Drifted) => self.after_repairs(step),
             other => other,
         };
         match (&step, self.backing_off(&accepted.attempt)) {

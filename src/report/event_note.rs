@@ -1,9 +1,9 @@
 //! Events: what a person would want to know.
 
-use super::Done;
+use super::Outcome;
 use crate::{
-    api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, names, said},
-    decide::{Plan, Step, Why, input::Observed},
+    api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, find_condition, names},
+    decide::{Plan, Step, Trigger, input::Observed},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 /// Something that a person would want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct EventNote {
     /// Whether it is bad.
     pub warning: bool,
     /// The reason.
@@ -29,38 +29,44 @@ pub struct News {
 /// What is worth an Event: the first issue and every unusual one, a withdrawal, the beginning and the end of a
 /// failure, and that pods begin to be missed. A routine renewal is no news.
 #[must_use]
-pub fn news(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus, after: &AwsConfigStatus) -> Vec<News> {
-    let find = |status: &AwsConfigStatus, type_: ConditionType| said(&status.conditions, type_).cloned();
+pub fn event_notes(
+    seen: &Observed,
+    plan: &Plan,
+    outcome: &Outcome,
+    before: &AwsConfigStatus,
+    after: &AwsConfigStatus,
+) -> Vec<EventNote> {
+    let find = |status: &AwsConfigStatus, type_: ConditionType| find_condition(&status.conditions, type_).cloned();
     let (ready_before, ready) = (find(before, ConditionType::Ready), find(after, ConditionType::Ready));
     let failing = (find(before, ConditionType::RenewalFailing), find(after, ConditionType::RenewalFailing));
-    let mut news = Vec::new();
-    let repair = matches!(plan.step, Step::Issue(Why::Drifted) | Step::Render(Why::Drifted));
-    let drifted = repair && done.written.is_some();
+    let mut notes = Vec::new();
+    let repair = matches!(plan.step, Step::Issue(Trigger::Drifted) | Step::Render(Trigger::Drifted));
+    let drifted = repair && outcome.written.is_some();
     if drifted {
         let note = format!(
             "Secret \"{}\" was changed or deleted by somebody else and has been put right",
             seen.config.target_name()
         );
-        news.push(News { warning: true, reason: Reason::Drifted.to_string(), action: "Repair", note });
+        notes.push(EventNote { warning: true, reason: Reason::Drifted.to_string(), action: "Repair", note });
     }
     let missed = (find(before, ConditionType::PodsMissed), find(after, ConditionType::PodsMissed));
     if let (None, Some(missed)) = missed {
-        news.push(News { warning: true, reason: missed.reason, action: "Inject", note: missed.message });
+        notes.push(EventNote { warning: true, reason: missed.reason, action: "Inject", note: missed.message });
     }
     let restarts = (find(before, ConditionType::RestartFailing), find(after, ConditionType::RestartFailing));
     if let (said, Some(failing)) = restarts
         && said.is_none_or(|said| (said.reason, said.message) != (failing.reason.clone(), failing.message.clone()))
     {
-        news.push(News { warning: true, reason: failing.reason, action: "Restart", note: failing.message });
+        notes.push(EventNote { warning: true, reason: failing.reason, action: "Restart", note: failing.message });
     }
-    let Some(ready) = ready else { return news };
+    let Some(ready) = ready else { return notes };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");
     if ready.status == "True" {
-        let issued = done.written.as_ref().filter(|_| matches!(plan.step, Step::Issue(_)));
-        let replaced = matches!(plan.step, Step::Issue(Why::Changed)) && issued.is_some();
+        let issued = outcome.written.as_ref().filter(|_| matches!(plan.step, Step::Issue(_)));
+        let replaced = matches!(plan.step, Step::Issue(Trigger::Changed)) && issued.is_some();
         if !was_ready || replaced {
             let until = after.expires_at.as_ref().map(|Time(at)| format!(", valid until {at}")).unwrap_or_default();
-            news.push(News {
+            notes.push(EventNote {
                 warning: false,
                 reason: Reason::Issued.to_string(),
                 action: "Issue",
@@ -68,19 +74,19 @@ pub fn news(seen: &Observed, plan: &Plan, done: &Done, before: &AwsConfigStatus,
             });
         } else if failing.0.is_some() && failing.1.is_none() {
             let note = "renewal works again".to_owned();
-            news.push(News { warning: false, reason: Reason::Renewed.to_string(), action: "Renew", note });
+            notes.push(EventNote { warning: false, reason: Reason::Renewed.to_string(), action: "Renew", note });
         }
         if let (None, Some(failing)) = failing {
-            news.push(News { warning: true, reason: failing.reason, action: "Renew", note: failing.message });
+            notes.push(EventNote { warning: true, reason: failing.reason, action: "Renew", note: failing.message });
         }
     } else if was_ready || ready_before.is_none_or(|before| before.reason != ready.reason) {
         let action = if matches!(plan.step, Step::Withdraw { .. }) { "Withdraw" } else { "Issue" };
-        news.push(News { warning: true, reason: ready.reason, action, note: ready.message });
+        notes.push(EventNote { warning: true, reason: ready.reason, action, note: ready.message });
     }
-    news
+    notes
 }
 
-impl News {
+impl EventNote {
     /// The same, for the log.
     pub fn log(&self) {
         if self.warning {

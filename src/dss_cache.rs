@@ -21,7 +21,7 @@ pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send 
 
 /// What is known of every DSS, by the name of its `DssInstance`. Clones share it.
 #[derive(Clone)]
-pub struct Directory {
+pub struct DssCache {
     connect: Connect,
     instances: Arc<Mutex<HashMap<String, Known>>>,
     turns: Arc<Semaphore>,
@@ -95,7 +95,7 @@ pub enum SeenUser {
     There(Arc<User>),
 }
 
-/// Why a DSS cannot be spoken to.
+/// Trigger a DSS cannot be spoken to.
 #[derive(Debug, thiserror::Error)]
 pub enum NoReach {
     /// The certificate authorities are none.
@@ -106,9 +106,9 @@ pub enum NoReach {
     Url(#[from] url::ParseError),
 }
 
-impl fmt::Debug for Directory {
+impl fmt::Debug for DssCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Directory")
+        f.write_str("DssCache")
     }
 }
 
@@ -125,7 +125,7 @@ impl DssError {
     }
 }
 
-impl Directory {
+impl DssCache {
     /// Nothing known yet.
     #[must_use]
     pub fn new(connect: Connect) -> Self {
@@ -251,7 +251,7 @@ impl Directory {
         known.trouble = Some(why);
     }
 
-    /// Why the users could not be listed last, if they could not.
+    /// Trigger the users could not be listed last, if they could not.
     #[must_use]
     pub fn trouble(&self, instance: &str) -> Option<DssError> {
         self.lock().get(instance)?.trouble.clone()

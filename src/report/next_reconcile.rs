@@ -1,7 +1,7 @@
 //! When to look again: every look ends with the time of the next one.
 
 use super::{
-    Done,
+    Outcome,
     attempt::{current_record, failed, failure},
     dss::dss,
 };
@@ -21,21 +21,27 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// When to look at the object again, whatever else happens.
 #[must_use]
-pub fn next_look(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembered, now: Timestamp) -> Timestamp {
+pub fn next_reconcile(
+    seen: &Observed,
+    plan: &Plan,
+    outcome: &Outcome,
+    remembered: &Remembered,
+    now: Timestamp,
+) -> Timestamp {
     let after = |wait: SignedDuration| now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-    let record = current_record(seen, done);
+    let record = current_record(seen, outcome);
     let expiry = record.as_ref().filter(|record| record.withdrawn.is_none()).and_then(|record| record.expires_at);
     let or_expiry = |at: Timestamp| expiry.map_or(at, |expiry| at.min(expiry));
     if let RoleStep::Hold { until } = plan.role {
         return until;
     }
-    let until_next_key = of_api_keys(seen, plan, done, record.as_ref(), remembered, now).unwrap_or(Timestamp::MAX);
+    let until_next_key = of_api_keys(seen, plan, outcome, record.as_ref(), remembered, now).unwrap_or(Timestamp::MAX);
     let at = match (&plan.accepted, &plan.step) {
         (_, step) if is_look(step) => after(schedule::PENDING),
         (Err(refusal), _) if refusal.reason == Reason::Pending => after(schedule::PENDING),
         (Err(_), _) => or_expiry(after(schedule::RESYNC)),
-        _ if done.blocked => after(schedule::FOREIGN_TARGET),
-        (Ok(_), _) if done.issue_failed.is_some() => or_expiry(next_attempt(seen, plan, done, remembered, now)),
+        _ if outcome.blocked => after(schedule::FOREIGN_TARGET),
+        (Ok(_), _) if outcome.issue_failed.is_some() => or_expiry(next_attempt(seen, plan, outcome, remembered, now)),
         (Ok(_), Step::Blocked { .. }) => after(schedule::FOREIGN_TARGET),
         (Ok(_), Step::Hold { until }) => or_expiry(*until),
         // Withdrawn for what has changed or for its age: what comes next is decided at once.
@@ -54,30 +60,30 @@ pub fn next_look(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembe
 fn of_api_keys(
     seen: &Observed,
     plan: &Plan,
-    done: &Done,
+    outcome: &Outcome,
     record: Option<&Record>,
     remembered: &Remembered,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    if done.tidy_failed.is_some() {
+    if outcome.tidy_failed.is_some() {
         return now.saturating_add(schedule::slow_delay(1)).ok();
     }
     let again = match &plan.api_key {
         KeyStep::Hold { until, .. } => Some(*until),
-        _ if done.api_key_failed.is_some() => Some(next_attempt(seen, plan, done, remembered, now)),
+        _ if outcome.api_key_failed.is_some() => Some(next_attempt(seen, plan, outcome, remembered, now)),
         _ => None,
     };
     let before = seen.config.status.as_ref().and_then(|status| status.dss.clone());
-    let told = dss(seen, plan, done, before, record, now);
+    let told = dss(seen, plan, outcome, before, record, now);
     let goes = told.iter().flat_map(|dss| &dss.keys).filter_map(|key| key.delete_at.as_ref()).map(|Time(at)| *at).min();
     // One whose time has come and that is there still is tried for again, and not all the time.
     let goes = goes.map(|at| if at > now { at } else { now.saturating_add(schedule::slow_delay(1)).unwrap_or(at) });
     again.into_iter().chain(goes).min()
 }
 
-fn next_attempt(seen: &Observed, plan: &Plan, done: &Done, remembered: &Remembered, now: Timestamp) -> Timestamp {
-    let attempt = failed(plan, done).map(|(_, attempt)| attempt).unwrap_or_default();
+fn next_attempt(seen: &Observed, plan: &Plan, outcome: &Outcome, remembered: &Remembered, now: Timestamp) -> Timestamp {
+    let attempt = failed(plan, outcome).map(|(_, attempt)| attempt).unwrap_or_default();
     let passing = remembered.passing.as_ref().filter(|passing| passing.attempt == attempt);
-    let slow = || failure(seen, plan, done, now).map(|failure| failure.next_attempt_at.0);
+    let slow = || failure(seen, plan, outcome, now).map(|failure| failure.next_attempt_at.0);
     passing.map(|passing| passing.next_attempt_at).or_else(slow).unwrap_or(now)
 }
