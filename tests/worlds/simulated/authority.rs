@@ -40,7 +40,7 @@ fn assert_withdrawn(world: &World, name: &str, reason: &str) {
 // ---- Granted and not ------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn without_a_grant_nothing_is_issued_and_no_secret_is_created_until_there_is_one() {
+async fn nothing_is_issued_and_no_secret_is_created_without_a_grant() {
     let mut world = World::empty();
     world.apply(&alice());
     world.start();
@@ -61,7 +61,7 @@ async fn without_a_grant_nothing_is_issued_and_no_secret_is_created_until_there_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_that_goes_takes_the_credential_with_it_and_one_that_comes_gives_another() {
+async fn deleting_a_grant_withdraws_the_credential_and_a_new_one_issues() {
     let world = World::with(&[alice()]).await;
     let (before, keys) = (world.record("alice").unwrap(), world.secret("alice").unwrap().data.unwrap());
     world.api.delete("AwsRoleGrant", "", "analysts");
@@ -94,7 +94,7 @@ async fn a_grant_that_goes_takes_the_credential_with_it_and_one_that_comes_gives
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_grant_of_two_that_goes_takes_nothing() {
+async fn deleting_one_of_two_grants_withdraws_nothing() {
     let mut world = World::empty();
     world.apply(&analysts());
     world.apply(&grant("second", |_| {}));
@@ -114,7 +114,7 @@ async fn one_grant_of_two_that_goes_takes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grant_that_comes_changes_or_goes_is_a_look_at_those_whom_it_concerns_and_at_nobody_else() {
+async fn a_grant_change_reconciles_only_the_configs_it_concerns() {
     let elsewhere = config_in("elsewhere", "eve", |_| {});
     let other_role = config("carol", |spec| spec.role = Some(role("ds-lead")));
     let world = World::with(&[alice(), config("bob", |_| {}), other_role]).await;
@@ -172,7 +172,7 @@ async fn a_grant_that_comes_changes_or_goes_is_a_look_at_those_whom_it_concerns_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ceiling_that_sinks_below_the_duration_takes_the_credential_and_is_named() {
+async fn a_ceiling_lowered_below_the_duration_withdraws_the_credential() {
     let two_hours = Some(Session { duration: Some("2h".parse().unwrap()), ..Session::default() });
     let world = World::with(&[config("alice", |spec| spec.session = two_hours)]).await;
     let ceiling = |most: &str| Some(Ceilings { max_duration: Some(most.parse().unwrap()), ..Ceilings::default() });
@@ -188,7 +188,7 @@ async fn a_ceiling_that_sinks_below_the_duration_takes_the_credential_and_is_nam
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_that_loses_the_label_that_a_grant_selects_loses_the_credential() {
+async fn a_namespace_that_loses_its_granted_label_loses_the_credential() {
     let mut world = World::empty();
     let team =
         LabelSelector { match_labels: BTreeMap::from([("team".into(), "ds".into())]), match_expressions: vec![] };
@@ -229,7 +229,7 @@ async fn a_grant_for_one_namespace_person_and_role_serves_no_other() {
 // ---- Suspended, and without a role ----------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn a_suspended_config_has_nothing_until_it_is_resumed() {
+async fn a_suspended_config_has_no_credential_until_it_is_resumed() {
     let world = World::with(&[alice()]).await;
     world.change("alice", |spec| spec.suspend = true);
     world.at_once("alice is suspended", |world| is_refused(world, "alice", "Suspended")).await;
@@ -246,7 +246,7 @@ async fn a_suspended_config_has_nothing_until_it_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_that_was_always_suspended_has_no_secret() {
+async fn a_config_created_suspended_has_no_secret() {
     let world = World::started();
     world.apply(&config("alice", |spec| spec.suspend = true));
     world.until("alice is suspended", |world| is_refused(world, "alice", "Suspended")).await;
@@ -255,7 +255,7 @@ async fn a_config_that_was_always_suspended_has_no_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_is_no_longer_named_takes_the_credential_with_it() {
+async fn removing_the_role_withdraws_the_credential() {
     let world = World::with(&[alice()]).await;
     world.change("alice", |spec| spec.role = None);
     world.at_once("alice waits for a role", |world| is_refused(world, "alice", "RolePending")).await;
@@ -269,7 +269,7 @@ async fn a_role_that_is_no_longer_named_takes_the_credential_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_reason_after_another_stands_in_the_secret_as_it_is_now() {
+async fn a_withdrawn_secret_names_the_current_reason() {
     let world = World::with(&[alice()]).await;
     world.api.delete("AwsRoleGrant", "", "analysts");
     world.at_once("alice is refused", |world| is_refused(world, "alice", "NotGranted")).await;
@@ -291,7 +291,7 @@ fn first_withdrawal(world: &World) -> Option<Request> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_person_gets_a_credential_only_after_the_former_one_has_been_withdrawn() {
+async fn the_former_person_s_credential_is_withdrawn_before_the_next_issue() {
     let world = World::with(&[alice()]).await;
     let former = world.record("alice").unwrap();
     // STS answers when both logs can be compared: the write has to be answered before the call comes.
@@ -326,7 +326,7 @@ async fn another_person_gets_a_credential_only_after_the_former_one_has_been_wit
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_former_person_s_credential_is_withdrawn_even_if_the_new_person_gets_none() {
+async fn a_former_person_s_credential_is_withdrawn_without_a_new_grant() {
     let mut world = World::empty();
     world.apply(&grant("alice", |spec| spec.persons = vec!["alice".into()]));
     world.apply(&alice());
@@ -340,7 +340,7 @@ async fn the_former_person_s_credential_is_withdrawn_even_if_the_new_person_gets
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_former_person_s_credential_is_withdrawn_even_if_sts_refuses_the_new_person() {
+async fn a_former_person_s_credential_is_withdrawn_though_sts_denies() {
     let world = World::with(&[alice()]).await;
     world.sts.always(crate::doubles::sts::Behaviour::AccessDenied);
     world.change("alice", |spec| spec.person = Some("bob".into()));
@@ -354,7 +354,7 @@ fn is_refused_by_sts(world: &World) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_former_person_s_credential_is_withdrawn_even_if_the_aws_role_s_name_is_taken() {
+async fn a_former_person_s_credential_is_withdrawn_on_a_taken_role_name() {
     let world = World::with(&[alice()]).await;
     // A stranger's object stands where bob's AwsRole would be created.
     let probe = World::with(&[config("alice", |spec| spec.person = Some("bob".into()))]).await;
@@ -374,7 +374,7 @@ async fn the_former_person_s_credential_is_withdrawn_even_if_the_aws_role_s_name
 // ---- What is not known yet ------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_that_has_not_been_seen_yet_is_waited_for() {
+async fn a_namespace_missing_from_the_list_is_waited_for() {
     let mut world = World::with(&[alice()]).await;
     world.stop().await;
     world.count_from_here();

@@ -41,7 +41,7 @@ fn authority(world: &World) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_certificate_is_made_and_its_authority_published_and_a_restart_over_it_reads_and_writes_nothing() {
+async fn a_restart_over_a_valid_certificate_reads_and_writes_nothing() {
     let mut world = in_order().await;
     assert_eq!(world.cost().writes, 2, "the Secret and the configuration: {}", world.picture());
     let made = authority(&world);
@@ -55,7 +55,7 @@ async fn a_certificate_is_made_and_its_authority_published_and_a_restart_over_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_authority_that_somebody_takes_away_is_published_again_at_once() {
+async fn a_removed_authority_is_published_again_at_once() {
     let world = in_order().await;
     let made = authority(&world);
     world.api.edit(CONFIGURATIONS, "", NAME, |configuration| {

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn a_node_whose_clock_is_hours_wrong_renews_as_every_other() {
+async fn a_node_clock_that_is_hours_wrong_does_not_change_renewals() {
     for ahead in [-48, -2, 2, 48].map(SignedDuration::from_hours) {
         let mut world = World::empty();
         world.node_clock_ahead(ahead);
@@ -48,7 +48,7 @@ async fn a_wrong_clock_at_a_restart_neither_renews_nor_withdraws() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_sts_whose_clock_differs_is_believed() {
+async fn the_expiration_of_an_sts_with_another_clock_is_trusted() {
     for ahead in [-1, 1].map(SignedDuration::from_hours) {
         let world = World::started();
         world.sts.skew(ahead);
@@ -63,7 +63,7 @@ async fn an_sts_whose_clock_differs_is_believed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_of_seconds_are_renewed_in_time_and_not_in_a_loop() {
+async fn sessions_of_seconds_are_renewed_in_time_without_a_loop() {
     for seconds in [1, 2, 3, 5, 10, 30] {
         let world = World::started();
         world.sts.always(Behaviour::Lifetime(seconds));
@@ -78,7 +78,7 @@ async fn sessions_of_seconds_are_renewed_in_time_and_not_in_a_loop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_has_expired_when_it_comes_is_a_failure_and_not_a_loop() {
+async fn a_session_that_arrives_expired_is_a_failure_without_a_loop() {
     for seconds in [0, -3600] {
         let world = World::started();
         world.sts.always(Behaviour::Lifetime(seconds));

@@ -11,7 +11,7 @@ use crate::{
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn deleting_a_config_takes_its_secret_and_its_roles_and_nothing_comes_back() {
+async fn deleting_a_config_deletes_its_secret_and_its_roles_for_good() {
     let world = World::with(&[alice(), config("bob", |_| {})]).await;
     world.change("alice", |spec| spec.role = Some(role("ds-lead")));
     world.at_once("alice has two roles", |world| world.is_ready("alice") && world.roles().len() == 3).await;
@@ -30,7 +30,7 @@ async fn deleting_a_config_takes_its_secret_and_its_roles_and_nothing_comes_back
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deletion_that_is_seen_late_is_not_fought() {
+async fn a_deletion_that_the_watch_shows_late_costs_few_writes() {
     let world = World::with(&[alice()]).await;
     world.api.lag("awsconfigs", Duration::from_millis(500));
     // Garbage collection is at once; a write takes a moment.
@@ -47,7 +47,7 @@ async fn a_deletion_that_is_seen_late_is_not_fought() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_that_is_being_deleted_is_left_alone() {
+async fn a_config_that_is_being_deleted_is_not_written() {
     let world = World::with(&[alice()]).await;
     world.api.edit("AwsConfig", SCORING, "alice", |config| {
         config["metadata"]["finalizers"] = serde_json::json!(["example.com/somebody-s"]);
@@ -64,7 +64,7 @@ async fn a_config_that_is_being_deleted_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_that_is_created_again_under_the_same_name_begins_anew() {
+async fn a_recreated_config_of_the_same_name_gets_a_new_session() {
     let world = World::with(&[alice()]).await;
     let before = world.record("alice").unwrap();
     world.api.recreate("AwsConfig", SCORING, "alice");
@@ -78,7 +78,7 @@ async fn a_config_that_is_created_again_under_the_same_name_begins_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_whose_namesake_s_secret_is_not_collected_yet_waits_for_it() {
+async fn a_recreated_config_waits_for_the_garbage_collection() {
     let world = World::with(&[alice()]).await;
     world.api.collect_garbage(false);
     world.api.recreate("AwsConfig", SCORING, "alice");
@@ -94,7 +94,7 @@ async fn a_config_whose_namesake_s_secret_is_not_collected_yet_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_of_configs_that_goes_costs_no_call() {
+async fn deleting_a_namespace_of_configs_costs_no_call() {
     let names: Vec<String> = (0..20).map(|n| format!("person-{n}")).collect();
     let configs: Vec<_> = names.iter().map(|name| config(name, |_| {})).collect();
     let world = World::with(&configs).await;

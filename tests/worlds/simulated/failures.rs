@@ -54,7 +54,7 @@ fn failures() -> Vec<(Behaviour, &'static str, bool)> {
 // ---- Every failure --------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn each_failure_of_a_first_issue_has_its_reason_and_its_pace_and_ends_when_sts_is_well_again() {
+async fn each_failure_of_a_first_issue_has_its_reason_and_its_backoff() {
     for (behaviour, reason, slow) in failures() {
         let world = World::started();
         world.sts.always(behaviour.clone());
@@ -88,7 +88,7 @@ async fn each_failure_of_a_first_issue_has_its_reason_and_its_pace_and_ends_when
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_failure_of_a_renewal_leaves_the_valid_credential_and_says_so() {
+async fn each_failure_of_a_renewal_keeps_the_credential_and_is_reported() {
     for (behaviour, reason, _) in failures() {
         let world = World::with(&[alice()]).await;
         world.sts.always(behaviour.clone());
@@ -106,7 +106,7 @@ async fn each_failure_of_a_renewal_leaves_the_valid_credential_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_that_sts_refuses_leaves_what_is_there_and_is_told_once() {
+async fn a_change_that_sts_refuses_keeps_the_credential_and_one_event() {
     for (behaviour, reason, _) in failures() {
         let world = World::with(&[alice()]).await;
         // A write takes a moment, so that time passes in whatever is done again and again.
@@ -125,7 +125,7 @@ async fn a_change_that_sts_refuses_leaves_what_is_there_and_is_told_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_that_expires_because_sts_is_away_is_withdrawn_and_comes_back() {
+async fn a_credential_that_expires_in_an_sts_outage_is_withdrawn() {
     let world = World::with(&[alice()]).await;
     let expires_at = world.record("alice").unwrap().expires_at.unwrap();
     world.sts.always(Behaviour::ConnectionFailure);
@@ -154,7 +154,7 @@ async fn a_credential_that_expires_because_sts_is_away_is_withdrawn_and_comes_ba
 // ---- Pace -----------------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn what_is_denied_is_tried_again_after_30_seconds_doubling_to_10_minutes_also_after_a_restart() {
+async fn a_denial_backs_off_from_30_s_to_10_min_even_across_a_restart() {
     let mut world = World::started();
     world.sts.always(Behaviour::AccessDenied);
     world.apply(&alice());
@@ -179,7 +179,7 @@ async fn what_is_denied_is_tried_again_after_30_seconds_doubling_to_10_minutes_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_denied_is_tried_at_once_when_the_spec_or_the_grant_changes() {
+async fn a_changed_spec_or_grant_retries_a_denial_at_once() {
     type Change = fn(&World);
     let changes: [(&str, Change); 3] = [
         ("another role", |world| world.change("alice", |spec| spec.role = Some(role("ds-lead")))),
@@ -201,7 +201,7 @@ async fn what_is_denied_is_tried_at_once_when_the_spec_or_the_grant_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_denied_to_one_holds_nobody_else_back() {
+async fn one_config_s_denial_delays_no_other_config() {
     let world = World::started();
     world.sts.behave_for(&role("ds-closed"), Times::UntilCleared, Behaviour::AccessDenied);
     for n in 0..20 {
@@ -212,7 +212,7 @@ async fn what_is_denied_to_one_holds_nobody_else_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_outage_a_hundred_configs_do_not_come_back_in_the_same_moment() {
+async fn a_hundred_configs_spread_their_retries_after_an_outage() {
     let world = World::started();
     world.sts.always(Behaviour::Throttling);
     for n in 0..100 {
@@ -245,7 +245,7 @@ const WRITES: [(&str, Fits); 6] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn whichever_write_the_api_server_refuses_the_secret_is_right_in_the_end_for_one_call_to_sts() {
+async fn one_call_to_sts_is_enough_whichever_write_of_a_first_issue_fails() {
     let faults: [(&str, fn() -> Fault); 8] = [
         ("409", || Fault::status(409)),
         ("429", || Fault::too_many_requests(1)),
@@ -277,7 +277,7 @@ async fn whichever_write_the_api_server_refuses_the_secret_is_right_in_the_end_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn whichever_write_of_a_renewal_is_refused_one_call_to_sts_is_enough() {
+async fn one_call_to_sts_is_enough_whichever_write_of_a_renewal_fails() {
     for (what, fits) in [WRITES[1], WRITES[4]] {
         for fault in [Fault::status(409), Fault::status(500), Fault::LoseAnswer, Fault::HangAfter] {
             let case = format!("{what}: {fault:?}");
@@ -296,7 +296,7 @@ async fn whichever_write_of_a_renewal_is_refused_one_call_to_sts_is_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_could_not_be_written_for_ten_minutes_is_written_then_without_another_call() {
+async fn a_session_waits_ten_minutes_for_its_write_without_another_call() {
     let world = World::started();
     let fits = |r: &Request| r.is_on("secrets") && r.is_write();
     let refusal = world.api.fault(Times::UntilCleared, fits, Fault::status(500));
@@ -311,7 +311,7 @@ async fn a_session_that_could_not_be_written_for_ten_minutes_is_written_then_wit
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_is_refused_stops_nothing() {
+async fn a_refused_event_stops_nothing() {
     let world = World::started();
     world.api.fault_on(Times::UntilCleared, "create", "events", Fault::forbidden());
     world.apply(&alice());

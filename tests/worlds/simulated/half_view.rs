@@ -43,7 +43,7 @@ fn opens(resource: &'static str) -> impl Fn(&Request) -> bool + Send + Sync + 's
 // ---- What is said ---------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_waits_for_a_list_says_so_each_half_minute_at_the_start_and_later() {
+async fn an_unsynced_view_is_logged_every_half_minute() {
     let said = |log: Log| {
         let log = log.end();
         let waiting =
@@ -73,7 +73,7 @@ async fn an_operator_that_waits_for_a_list_says_so_each_half_minute_at_the_start
 // ---- At the start ---------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_starts_with_any_list_slow_decides_nothing_until_it_comes() {
+async fn no_decision_is_made_before_a_slow_first_list() {
     for resource in VIEWS {
         let mut world = ten_at_rest().await;
         let held = world.api.hold(opens(resource));
@@ -92,7 +92,7 @@ async fn an_operator_that_starts_with_any_list_slow_decides_nothing_until_it_com
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_starts_with_any_list_refused_decides_nothing_until_it_is_allowed() {
+async fn no_decision_is_made_while_a_first_list_is_refused() {
     for resource in VIEWS {
         let mut world = ten_at_rest().await;
         let refusal = world.api.fault(Times::UntilCleared, opens(resource), Fault::forbidden());
@@ -111,7 +111,7 @@ async fn an_operator_that_starts_with_any_list_refused_decides_nothing_until_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_whose_first_list_of_anything_but_grants_is_empty_takes_nothing_away() {
+async fn an_empty_first_list_withdraws_nothing() {
     for resource in ["awsconfigs", "awsroles", "secrets", "namespaces"] {
         let mut world = ten_at_rest().await;
         world.api.fault(Times::Once, move |request| request.lists(resource), Fault::EmptyList);
@@ -136,7 +136,7 @@ fn list_requests(world: &World) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_starts_with_an_empty_list_of_grants_takes_no_credential_away() {
+async fn an_empty_first_list_of_grants_withdraws_nothing() {
     let mut world = ten_at_rest().await;
     world.api.fault(Times::Once, |request| request.lists("awsrolegrants"), Fault::EmptyList);
     world.start();
@@ -154,7 +154,7 @@ async fn an_operator_that_starts_with_an_empty_list_of_grants_takes_no_credentia
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_whose_last_grant_went_while_the_operator_was_away_end_by_themselves() {
+async fn credentials_expire_if_the_last_grant_was_deleted_during_downtime() {
     let mut world = ten_at_rest().await;
     world.api.delete("AwsRoleGrant", "", "analysts");
     world.start();
@@ -166,7 +166,7 @@ async fn credentials_whose_last_grant_went_while_the_operator_was_away_end_by_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_whose_label_went_meanwhile_too_is_not_forgotten() {
+async fn a_credential_whose_label_was_removed_too_is_still_withdrawn() {
     let mut world = ten_at_rest().await;
     world.api.delete("AwsRoleGrant", "", "analysts");
     let secret = format!("{}-aws", person(3));
@@ -179,7 +179,7 @@ async fn a_credential_whose_label_went_meanwhile_too_is_not_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn once_any_grant_has_been_seen_the_last_one_that_goes_takes_its_credentials() {
+async fn deleting_the_last_grant_withdraws_once_any_grant_was_listed() {
     let mut world = ten_at_rest().await;
     world.api.delete("AwsRoleGrant", "", "analysts");
     world.start();
@@ -190,7 +190,7 @@ async fn once_any_grant_has_been_seen_the_last_one_that_goes_takes_its_credentia
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_grant_of_several_that_goes_while_the_operator_is_away_takes_its_credentials_at_once() {
+async fn one_of_several_grants_deleted_during_downtime_withdraws_at_once() {
     let mut world = World::empty();
     for name in ["alice", "bob"] {
         world.apply(&crate::fixtures::grant(name, |spec| spec.persons = vec![name.to_owned()]));
@@ -208,7 +208,7 @@ async fn one_grant_of_several_that_goes_while_the_operator_is_away_takes_its_cre
 // ---- While it runs --------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_refused_while_the_operator_runs_freezes_everything_and_thaws_again() {
+async fn a_relist_refused_at_runtime_pauses_every_decision() {
     for resource in ["awsrolegrants", "namespaces", "secrets", "awsroles", "awsconfigs"] {
         let world = World::with(&[alice()]).await;
         let refusal = world.api.fault(Times::UntilCleared, opens(resource), Fault::forbidden());
@@ -235,7 +235,7 @@ async fn a_list_that_is_refused_while_the_operator_runs_freezes_everything_and_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_fails_after_the_history_was_lost_freezes_everything_and_thaws_again() {
+async fn a_relist_that_fails_after_a_compaction_pauses_every_decision() {
     for resource in VIEWS {
         let world = World::with(&[alice()]).await;
         // The watch would be allowed, but what it ended at is history; and the list that should mend it fails.
@@ -257,7 +257,7 @@ async fn a_list_that_fails_after_the_history_was_lost_freezes_everything_and_tha
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_merely_breaks_freezes_nothing() {
+async fn a_watch_that_only_breaks_pauses_nothing() {
     let world = World::with(&[alice()]).await;
     for _ in 0..20 {
         world.api.break_watches();
@@ -270,7 +270,7 @@ async fn a_watch_that_merely_breaks_freezes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changed_while_the_watches_were_away_is_done_when_they_are_back() {
+async fn changes_missed_by_broken_watches_are_applied_after_the_relist() {
     let world = World::with(&[alice(), config("bob", |_| {}), config("carol", |_| {})]).await;
     let held = world.api.hold(|request| matches!(request.verb, "list" | "watch"));
     world.api.compact();

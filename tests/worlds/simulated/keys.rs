@@ -58,7 +58,7 @@ async fn a_key_is_delivered_without_sts_and_does_not_expire() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_key_is_in_the_target_within_a_second_and_somebody_s_label_costs_one_read() {
+async fn a_changed_key_is_delivered_in_a_second_and_a_label_costs_a_read() {
     let world = alice_with_a_key().await;
     world.put_key("mine", true, OTHER_ID, "another");
     world.at_once("the other key is there", |world| delivered(world) == (OTHER_ID.into(), "another".into())).await;
@@ -73,7 +73,7 @@ async fn a_changed_key_is_in_the_target_within_a_second_and_somebody_s_label_cos
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_missing_or_not_offered_or_none_has_one_clear_reason() {
+async fn a_missing_unoffered_or_invalid_key_has_its_own_reason() {
     let world = started();
     world.apply(&config("alice", delivers_key("mine")));
     world.until("missing", |world| is_refused(world, "KeySecretMissing")).await;
@@ -101,7 +101,7 @@ async fn a_key_that_is_missing_or_not_offered_or_none_has_one_clear_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_the_offer_back_or_the_key_away_takes_it_out_of_the_target() {
+async fn a_key_no_longer_offered_is_withdrawn_from_the_target() {
     let strikes: [(&str, fn(&World)); 3] = [
         ("SecretNotOffered", |world| world.put_key("mine", false, ID, "the/secret+key")),
         ("KeySecretMissing", |world| assert!(world.api.delete("Secret", SCORING, "mine"))),
@@ -122,7 +122,7 @@ async fn who_takes_the_offer_back_or_the_key_away_takes_it_out_of_the_target() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_of_offered_secrets_that_comes_back_empty_takes_nothing_away() {
+async fn an_empty_list_of_offered_secrets_withdraws_nothing() {
     let mut world = alice_with_a_key().await;
     world.stop().await;
     world.count_from_here();
@@ -137,7 +137,7 @@ async fn a_list_of_offered_secrets_that_comes_back_empty_takes_nothing_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_needs_a_grant_that_lists_its_provider_before_its_secret_is_even_looked_at() {
+async fn a_key_s_secret_is_not_read_without_a_grant_for_its_provider() {
     let world = World::started();
     world.put_key("mine", true, ID, "the/secret+key");
     world.apply(&config("alice", delivers_key("mine")));
@@ -150,7 +150,7 @@ async fn a_key_needs_a_grant_that_lists_its_provider_before_its_secret_is_even_l
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_costs_nothing_and_a_target_that_was_deleted_one_read_of_the_source() {
+async fn a_restart_costs_nothing_and_a_deleted_target_costs_one_read() {
     let mut world = alice_with_a_key().await;
     world.stop().await;
     world.count_from_here();
@@ -166,7 +166,7 @@ async fn a_restart_costs_nothing_and_a_target_that_was_deleted_one_read_of_the_s
 // ---- From one provider to the other ---------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn changing_the_provider_is_one_patch_and_one_write_of_the_target() {
+async fn changing_the_provider_is_one_write_of_the_target() {
     let world = World::with(&[alice()]).await;
     world.apply(&grant("keys", |spec| spec.providers = vec![CredentialProvider::Default]));
     world.put_key("mine", true, ID, "the/secret+key");
@@ -188,7 +188,7 @@ async fn changing_the_provider_is_one_patch_and_one_write_of_the_target() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_no_longer_asked_for_goes_even_if_the_session_that_is_cannot_be_had() {
+async fn a_key_no_longer_asked_for_is_withdrawn_though_sts_denies() {
     let world = alice_with_a_key().await;
     world.sts.always(Behaviour::AccessDenied);
     world.change("alice", |spec| *spec = alice().spec);

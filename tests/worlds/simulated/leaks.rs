@@ -54,7 +54,7 @@ async fn an_eventful_life() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_but_the_secret_ever_holds_a_secret() {
+async fn no_secret_appears_outside_the_secret() {
     let log = Log::listen();
     let world = an_eventful_life().await;
     let log = log.end();
@@ -94,7 +94,7 @@ async fn a_life_with_dss() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_but_the_secret_ever_holds_an_api_key_and_nothing_of_a_user_s_the_admin_key() {
+async fn no_api_key_appears_outside_the_secret_and_no_admin_key_in_it() {
     let log = Log::listen();
     let world = a_life_with_dss().await;
     let key = world.value("alice", "DKU_API_KEY");
@@ -137,7 +137,7 @@ fn holds_none_of(world: &World, log: String, markers: &[&str]) {
 }
 
 #[test]
-fn debug_output_of_what_holds_a_session_shows_none() {
+fn debug_output_shows_no_session() {
     use keyturn::{
         credentials::{Credentials, Issued},
         secret::{Rendering, render},

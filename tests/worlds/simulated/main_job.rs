@@ -7,7 +7,7 @@ use std::time::Duration;
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[tokio::test(start_paused = true)]
-async fn applying_an_aws_config_gives_a_secret_with_a_session_of_that_role_and_person() {
+async fn an_applied_config_gets_a_secret_with_its_role_and_person() {
     let world = World::started();
     world.apply(&alice());
     world.until("alice is ready", |world| world.is_ready("alice")).await;
@@ -30,7 +30,7 @@ async fn applying_an_aws_config_gives_a_secret_with_a_session_of_that_role_and_p
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_a_week_each_renewal_costs_one_call_to_sts_two_writes_and_no_read() {
+async fn each_renewal_of_a_week_costs_one_sts_call_two_writes_no_read() {
     let mut world = World::empty();
     world.apply(&analysts());
     // `renewal` has a week in which they end, some 14,600 times.
@@ -62,7 +62,7 @@ async fn over_a_week_each_renewal_costs_one_call_to_sts_two_writes_and_no_read()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_cold_objects_cost_exactly_a_thousand_calls_to_sts() {
+async fn a_thousand_new_configs_cost_exactly_a_thousand_calls_to_sts() {
     let mut world = World::empty();
     world.apply(&analysts());
     for n in 0..1000 {

@@ -14,7 +14,7 @@ fn allow_system(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_s_shared_credentials_need_a_grant_that_names_it_and_bear_its_name() {
+async fn a_namespace_s_shared_credential_needs_a_grant_that_names_it() {
     let world = World::started();
     world.apply(&config("batch", system));
     world.until("any person is not the namespace", |world| world.ready("batch") == "False/NotGranted").await;
@@ -31,7 +31,7 @@ async fn a_namespace_s_shared_credentials_need_a_grant_that_names_it_and_bear_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_name_that_would_be_too_long_is_shortened_and_stays_its_own() {
+async fn a_session_name_that_is_too_long_is_shortened_and_stays_unique() {
     let world = World::started();
     allow_system(&world);
     let names: Vec<String> = ["a", "b"].iter().map(|end| format!("{}-{end}", "x".repeat(56))).collect();
@@ -47,7 +47,7 @@ async fn a_session_name_that_would_be_too_long_is_shortened_and_stays_its_own() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_of_mode_is_a_change_of_person_the_old_credential_goes_first() {
+async fn a_change_of_mode_withdraws_the_former_credential_first() {
     let world = World::with(&[alice()]).await;
     world.change("alice", system);
     world.at_once("it is refused", |world| world.ready("alice") == "False/NotGranted").await;
@@ -68,7 +68,7 @@ async fn a_change_of_mode_is_a_change_of_person_the_old_credential_goes_first() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_may_have_several_configs_one_for_each_service_or_role() {
+async fn a_person_may_have_several_configs() {
     let second = |spec: &mut AwsConfigSpec| {
         spec.person = Some("alice".into());
         spec.role = Some(role("ds-fraud"));
@@ -80,7 +80,7 @@ async fn a_person_may_have_several_configs_one_for_each_service_or_role() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_configs_that_want_one_secret_the_second_waits_until_the_first_lets_go() {
+async fn the_second_config_of_a_target_waits_until_the_first_is_deleted() {
     let world = World::with(&[alice()]).await;
     world.apply(&config("late", |spec| {
         spec.target = Some(Target { name: Some("alice-aws".into()), ..Target::default() });

@@ -45,7 +45,7 @@ fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missed_pod_is_named_once_and_forgotten_when_it_is_gone() {
+async fn a_missed_pod_is_named_once_until_it_is_deleted() {
     let world = world(&[alice()]).await;
     world.pass(10 * SECOND).await;
     missed(&world, "late", "alice");
@@ -65,7 +65,7 @@ async fn a_missed_pod_is_named_once_and_forgotten_when_it_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_neither_drops_nor_repeats_what_was_told() {
+async fn a_restart_neither_drops_nor_repeats_a_report_of_missed_pods() {
     let mut world = world(&[alice()]).await;
     missed(&world, "late", "alice");
     world.until("it is named", |world| is_told(world, "alice", "late")).await;
@@ -88,7 +88,7 @@ async fn a_restart_neither_drops_nor_repeats_what_was_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_webhook_no_pod_is_listed_and_none_is_missed() {
+async fn no_pod_is_listed_or_missed_without_a_webhook() {
     let mut world = world(&[alice()]).await;
     missed(&world, "late", "alice");
     world.until("it is named", |world| is_told(world, "alice", "late")).await;
@@ -101,7 +101,7 @@ async fn without_a_webhook_no_pod_is_listed_and_none_is_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_namespaces_with_configs_that_the_webhook_is_asked_about_are_listed() {
+async fn only_namespaces_with_configs_and_injection_are_listed() {
     let world = world(&[alice()]).await;
     world.api.namespace("other", &[]);
     world.api.namespace("off", &[("keyturn.dev/inject", "false")]);
@@ -115,7 +115,7 @@ async fn only_namespaces_with_configs_that_the_webhook_is_asked_about_are_listed
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_that_is_taken_from_the_webhook_is_told_of_no_pods() {
+async fn no_missed_pod_is_reported_in_a_namespace_without_injection() {
     let world = world(&[alice()]).await;
     missed(&world, "late", "alice");
     world.until("it is named", |world| is_told(world, "alice", "late")).await;
@@ -126,7 +126,7 @@ async fn a_namespace_that_is_taken_from_the_webhook_is_told_of_no_pods() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_selector_that_pods_are_older_than_is_told_of_them_within_a_minute() {
+async fn pods_older_than_a_selector_are_reported_within_a_minute() {
     let world = world(&[alice(), config("bob", |_| {})]).await;
     let metadata = json!({"name": "old", "namespace": SCORING, "labels": {"app": "scorer"}});
     world.api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}));
@@ -139,7 +139,7 @@ async fn a_selector_that_pods_are_older_than_is_told_of_them_within_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_pods_on_several_pages_five_are_named_and_those_that_have_finished_are_not_counted() {
+async fn five_of_many_missed_pods_are_named_and_finished_ones_not_counted() {
     let world = world(&[alice()]).await;
     for number in 0..1200 {
         missed(&world, &format!("p-{number:04}"), "alice");
@@ -156,7 +156,7 @@ async fn of_many_pods_on_several_pages_five_are_named_and_those_that_have_finish
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_fails_in_the_middle_changes_nothing_and_is_tried_again() {
+async fn a_list_that_fails_on_its_second_page_is_retried() {
     let world = world(&[alice()]).await;
     for number in 0..600 {
         missed(&world, &format!("p-{number:04}"), "alice");

@@ -19,7 +19,7 @@ fn with_target(spec: &mut AwsConfigSpec, change: impl FnOnce(&mut Target)) {
 // ---- When -----------------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_is_renewed_as_long_before_its_expiry_as_the_user_asks() {
+async fn a_credential_is_renewed_by_the_user_s_margin_before_expiry() {
     let margin = Some("20m".parse().unwrap());
     let world = World::with(&[config("alice", |spec| spec.renew_before = margin)]).await;
     let first = world.record("alice").unwrap();
@@ -33,7 +33,7 @@ async fn a_credential_is_renewed_as_long_before_its_expiry_as_the_user_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_margin_that_is_given_later_moves_the_renewal_and_costs_one_status_write() {
+async fn a_later_margin_moves_the_renewal_for_one_status_write() {
     let world = World::with(&[alice()]).await;
     let record = world.record("alice").unwrap();
     world.change("alice", |spec| spec.renew_before = Some("10m".parse().unwrap()));
@@ -49,7 +49,7 @@ async fn a_margin_that_is_given_later_moves_the_renewal_and_costs_one_status_wri
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_a_week_twenty_configs_are_valid_at_every_moment_for_exactly_the_promised_calls() {
+async fn twenty_configs_are_valid_all_week_for_the_promised_calls() {
     let configs: Vec<_> = (0..20)
         .map(|n| {
             let length = ["8h", "12h"][n % 2];
@@ -95,7 +95,7 @@ async fn over_a_week_twenty_configs_are_valid_at_every_moment_for_exactly_the_pr
 // ---- What is asked of STS changes -----------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn another_role_is_issued_at_once_and_the_former_aws_role_stays_inactive() {
+async fn another_role_is_issued_at_once_and_the_former_stays_inactive() {
     let world = World::with(&[alice()]).await;
     let former = world.status("alice").active_role.unwrap();
     let session = world.value("alice", "AWS_ACCESS_KEY_ID");
@@ -153,7 +153,7 @@ async fn another_external_id_of_the_grant_is_issued_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_a_grant_but_not_the_request_costs_nothing() {
+async fn a_grant_change_that_leaves_the_request_alone_costs_nothing() {
     let world = World::with(&[alice()]).await;
     world.change_grant("analysts", |spec| spec.persons = vec!["al*".into()]);
     world.settle().await;
@@ -163,7 +163,7 @@ async fn what_changes_a_grant_but_not_the_request_costs_nothing() {
 // ---- What only the rendering needs changes --------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn what_only_the_rendering_needs_is_rendered_at_once_without_a_call_to_sts() {
+async fn a_change_of_the_rendering_is_written_at_once_without_sts() {
     let world = World::with(&[config("alice", |spec| spec.session = duration("12h"))]).await;
     let (session, events) = (world.value("alice", "AWS_ACCESS_KEY_ID"), world.events());
     let changes: [(&str, fn(&mut AwsConfigSpec)); 8] = [
@@ -219,7 +219,7 @@ async fn changes_in_quick_succession_are_each_rendered_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_changes_at_once_cost_one_call_and_one_write_of_the_secret() {
+async fn two_changes_at_once_cost_one_call_and_one_secret_write() {
     let world = World::with(&[alice()]).await;
     world.change("alice", |spec| {
         spec.role = Some(role("ds-lead"));

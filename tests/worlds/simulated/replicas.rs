@@ -108,7 +108,7 @@ fn writes_of(world: &World, replica: &str) -> Vec<Timestamp> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_replicas_one_issues_and_the_other_only_watches() {
+async fn one_of_two_replicas_issues_and_the_other_only_watches() {
     let world = World::empty();
     world.api.namespace(SYSTEM, &[]);
     world.apply(&analysts());
@@ -132,7 +132,7 @@ async fn of_two_replicas_one_issues_and_the_other_only_watches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_leader_is_followed_within_the_lease_at_no_cost() {
+async fn a_killed_leader_is_replaced_within_the_lease_at_no_cost() {
     let (world, first, second) = two(&["alice", "bob", "carol"]).await;
     first.kill().await;
     world.pass(13 * SECOND).await;
@@ -147,7 +147,7 @@ async fn a_killed_leader_is_followed_within_the_lease_at_no_cost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_is_told_to_stop_hands_over_at_once_and_at_no_cost() {
+async fn a_stopped_leader_hands_over_at_once_and_at_no_cost() {
     let (world, first, second) = two(&["alice", "bob"]).await;
     first.stop().await;
     assert_eq!(holder(&world), "", "it is released");
@@ -160,7 +160,7 @@ async fn a_leader_that_is_told_to_stop_hands_over_at_once_and_at_no_cost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_stops_finishes_what_is_in_flight_before_anybody_else_leads() {
+async fn a_stopping_leader_finishes_its_writes_before_another_leads() {
     let (world, first, second) = two(&[]).await;
     let hold = world.api.hold(|request| request.is("patch", "secrets"));
     world.apply(&alice());
@@ -178,7 +178,7 @@ async fn whoever_stops_finishes_what_is_in_flight_before_anybody_else_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_cannot_renew_the_lease_ends_before_another_leads() {
+async fn a_leader_that_cannot_renew_its_lease_ends_before_another_leads() {
     let faults =
         [Fault::status(500), Fault::forbidden(), Fault::RefuseConnection, Fault::Hang, Fault::Delay(20 * SECOND)];
     for fault in faults {
@@ -205,7 +205,7 @@ async fn whoever_cannot_renew_the_lease_ends_before_another_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_whose_lease_somebody_took_ends_and_says_who() {
+async fn a_leader_whose_lease_was_taken_ends_and_names_the_holder() {
     let (world, first, _second) = two(&["alice"]).await;
     world.api.edit("leases", SYSTEM, "keyturn", |lease| lease["spec"]["holderIdentity"] = "somebody".into());
     world.pass(3 * SECOND).await;
@@ -214,7 +214,7 @@ async fn a_leader_whose_lease_somebody_took_ends_and_says_who() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_somebody_deletes_or_edits_stays_its_holder_s() {
+async fn a_deleted_or_edited_lease_stays_with_its_holder() {
     let (world, first, second) = two(&["alice"]).await;
     let before = holder(&world);
     for n in 0..20 {
@@ -268,7 +268,7 @@ async fn renewals_go_on_across_every_takeover() {
 // ---- Late watches ---------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_that_the_next_leader_has_not_been_shown_is_not_made_twice() {
+async fn a_renewal_that_the_next_leader_s_watch_lacks_is_not_repeated() {
     for gracefully in [true, false] {
         let (world, first, second) = two(&["alice"]).await;
         // Whoever stands by is shown nothing any more.
@@ -291,7 +291,7 @@ async fn a_renewal_that_the_next_leader_has_not_been_shown_is_not_made_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_late_watch_has_not_shown_is_known_to_the_next_leader() {
+async fn the_next_leader_knows_changes_that_its_late_watch_lacks() {
     let (world, first, second) = two(&["alice"]).await;
     for resource in ["awsrolegrants", "awsconfigs", "namespaces", "secrets"] {
         world.api.lag(resource, 60 * MINUTE);

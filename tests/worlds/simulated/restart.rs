@@ -43,7 +43,7 @@ async fn a_restart_over_healthy_objects_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fell_due_while_the_operator_was_away_is_renewed_once_it_is_back() {
+async fn renewals_due_during_downtime_are_made_once_after_it() {
     let mut world = World::with(&[alice(), config("bob", |_| {})]).await;
     world.stop().await;
     world.pass(50 * MINUTE).await;
@@ -55,7 +55,7 @@ async fn what_fell_due_while_the_operator_was_away_is_renewed_once_it_is_back() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changed_while_the_operator_was_away_is_done_once_it_is_back() {
+async fn changes_during_downtime_are_applied_after_it() {
     let names = ["suspended", "edited", "deleted", "other-role", "other-region", "gone"];
     let mut world = World::with(&names.map(|name| config(name, |_| {}))).await;
     world.stop().await;
@@ -102,7 +102,7 @@ pub(super) async fn kill_at_write(world: &mut World, k: usize, after: bool, pati
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_at_any_write_of_a_first_issue_it_ends_right_for_at_most_one_call_more() {
+async fn a_kill_at_any_write_of_a_first_issue_costs_at_most_one_call() {
     for after in [false, true] {
         let mut reached = Vec::new();
         for k in 1..20 {
@@ -125,7 +125,7 @@ async fn killed_at_any_write_of_a_first_issue_it_ends_right_for_at_most_one_call
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_at_any_write_of_a_renewal_it_ends_right_for_at_most_one_call_more() {
+async fn a_kill_at_any_write_of_a_renewal_costs_at_most_one_call() {
     for after in [false, true] {
         for k in 1..=2 {
             let mut world = World::with(&[alice()]).await;
@@ -141,7 +141,7 @@ async fn killed_at_any_write_of_a_renewal_it_ends_right_for_at_most_one_call_mor
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_while_sts_is_asked_it_asks_again_and_delivers_one_session() {
+async fn an_operator_killed_during_a_call_to_sts_calls_it_again() {
     let mut world = World::started();
     world.sts.once(Behaviour::Latency(Duration::from_secs(3)));
     world.apply(&alice());
@@ -155,7 +155,7 @@ async fn killed_while_sts_is_asked_it_asks_again_and_delivers_one_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_at_random_a_hundred_times_it_delivers_and_wastes_little() {
+async fn a_hundred_random_kills_waste_few_calls() {
     let configs: Vec<_> = (0..5).map(|n| config(&format!("person-{n}"), |_| {})).collect();
     let mut world = World::empty();
     world.apply(&analysts());

@@ -25,7 +25,7 @@ fn in_use(world: &World) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_s_roles_are_switched_between_and_the_secret_follows_at_once() {
+async fn the_secret_follows_a_switch_between_a_user_s_roles_at_once() {
     let world = alice_with_two_roles().await;
     assert_eq!(in_use(&world), role("ds-analyst"));
     assert_eq!(world.roles().len(), 2, "none is generated");
@@ -44,7 +44,7 @@ async fn a_user_s_roles_are_switched_between_and_the_secret_follows_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_arn_in_the_active_role_issues_at_once_and_in_an_inactive_one_costs_no_session() {
+async fn another_arn_issues_at_once_in_the_active_role_only() {
     let world = alice_with_two_roles().await;
     let to = |name: &'static str, arn: String| {
         let edited = aws_role(name, "alice", &arn);
@@ -59,7 +59,7 @@ async fn another_arn_in_the_active_role_issues_at_once_and_in_an_inactive_one_co
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_active_role_deleted_takes_the_credential_and_never_another_role_takes_its_place() {
+async fn deleting_the_active_role_withdraws_and_no_other_role_replaces_it() {
     let world = alice_with_two_roles().await;
     world.api.delete("AwsRole", SCORING, "analyst");
     world.at_once("it is said", |world| world.ready("alice") == "False/ActiveRoleMissing").await;
@@ -102,7 +102,7 @@ async fn config_role_and_grant_may_come_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_of_another_config_or_of_another_person_is_refused() {
+async fn a_role_of_another_config_or_person_is_refused() {
     for theirs in [
         aws_role("theirs", "bob", &role("ds-analyst")),
         aws_role_for("theirs", "alice", Some("bob"), &role("ds-analyst")),
@@ -121,7 +121,7 @@ async fn a_role_of_another_config_or_of_another_person_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_says_whether_it_could_be_used_and_a_grant_changes_that_within_a_second() {
+async fn a_role_reports_within_a_second_whether_a_grant_allows_it() {
     let world = alice_with_two_roles().await;
     world.apply(&aws_role("admin", "alice", &role("admin")));
     world.at_once("it is not usable", |world| world.role_status("admin").2.contains("no AwsRoleGrant")).await;
@@ -133,7 +133,7 @@ async fn a_role_says_whether_it_could_be_used_and_a_grant_changes_that_within_a_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_without_its_config_says_so_and_is_not_active() {
+async fn a_role_without_its_config_reports_that_and_is_inactive() {
     let world = alice_with_two_roles().await;
     world.api.delete("AwsConfig", SCORING, "alice");
     let alone = |world: &World| {
@@ -147,7 +147,7 @@ async fn a_role_without_its_config_says_so_and_is_not_active() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn switching_to_a_role_that_the_watch_does_not_show_yet_takes_nothing_away() {
+async fn switching_to_a_role_not_in_the_watch_yet_withdraws_nothing() {
     let world = alice_with_two_roles().await;
     world.api.lag("awsroles", Duration::from_secs(30));
     world.apply(&aws_role("new", "alice", &role("ds-new")));
@@ -160,7 +160,7 @@ async fn switching_to_a_role_that_the_watch_does_not_show_yet_takes_nothing_away
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_of_roles_that_comes_back_empty_takes_nothing_away() {
+async fn an_empty_list_of_roles_withdraws_nothing() {
     let mut world = alice_with_two_roles().await;
     world.stop().await;
     world.count_from_here();
@@ -184,7 +184,7 @@ async fn a_restart_over_healthy_roles_costs_nothing() {
 // ---- Generated roles that are no longer in use ----------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn a_former_generated_role_stays_inactive_or_goes_as_the_config_says() {
+async fn a_former_generated_role_is_kept_inactive_or_pruned() {
     for (retention, left) in [(RoleRetention::Retain, 2), (RoleRetention::Prune, 1)] {
         let world = World::with(&[alice()]).await;
         world.change("alice", |spec| {
@@ -204,7 +204,7 @@ async fn a_former_generated_role_stays_inactive_or_goes_as_the_config_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pruning_never_deletes_what_a_user_wrote() {
+async fn pruning_never_deletes_a_user_s_role() {
     let world = alice_with_two_roles().await;
     world.change("alice", |spec| {
         spec.role_retention = RoleRetention::Prune;

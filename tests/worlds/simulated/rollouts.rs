@@ -92,7 +92,7 @@ fn said(world: &World, name: &str) -> Option<(String, String)> {
 // ---- When -----------------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn a_workload_is_rolled_once_after_each_renewal_and_not_at_the_first_issue() {
+async fn a_workload_is_restarted_after_each_renewal_not_the_first_issue() {
     let world = world_of(&[restarts("alice")]).await;
     world.pass(20 * MINUTE).await;
     assert_eq!(world.cost(), Cost::NOTHING, "not at the first issue: {}", world.picture());
@@ -117,7 +117,7 @@ async fn a_workload_is_rolled_once_after_each_renewal_and_not_at_the_first_issue
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_rolled_it_after_the_renewal_it_is_not_rolled_again() {
+async fn a_workload_restarted_by_hand_after_the_renewal_is_left_alone() {
     let world = world_of(&[restarts("alice")]).await;
     renewed(&world, "alice").await;
     // The spread is over after half a minute and what is left of a tenth of the lifetime.
@@ -133,7 +133,7 @@ async fn whoever_rolled_it_after_the_renewal_it_is_not_rolled_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_operator_rolls_nothing_again_and_sees_the_end_of_what_the_former_began() {
+async fn the_next_operator_repeats_no_restart_and_awaits_its_end() {
     let mut world = world_of(&[restarts("alice"), restarts("bob")]).await;
     renewed(&world, "alice").await;
     renewed(&world, "bob").await;
@@ -158,7 +158,7 @@ async fn another_operator_rolls_nothing_again_and_sees_the_end_of_what_the_forme
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_of_a_namespace_are_rolled_one_after_the_other() {
+async fn two_workloads_of_a_namespace_are_restarted_one_after_the_other() {
     let world = world_of(&[restarts("alice"), restarts("bob")]).await;
     let another = |spec: &mut AwsConfigSpec| spec.role = Some(role("ds-lead"));
     world.change("alice", another);
@@ -173,7 +173,7 @@ async fn two_of_a_namespace_are_rolled_one_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_that_is_replaced_within_the_second_of_its_issue_is_a_former_one() {
+async fn a_credential_replaced_in_the_second_of_its_issue_counts_as_former() {
     let mut world = World::empty();
     world.api.register(ResourceKind::namespaced("apps/v1", "deployments", "Deployment").custom());
     deploy(&world, "alice", &json!({}));
@@ -189,7 +189,7 @@ async fn a_credential_that_is_replaced_within_the_second_of_its_issue_is_a_forme
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_workloads_of_a_selector_are_rolled_one_after_the_other() {
+async fn the_workloads_of_a_selector_are_restarted_one_after_the_other() {
     let chosen = json!([{"kind": "Deployment", "selector": {"matchLabels": {"of": "fraud"}}}]);
     let world = world_of(&[config("alice", restarting(&chosen))]).await;
     for name in ["fraud-1", "fraud-2"] {
@@ -208,7 +208,7 @@ async fn the_workloads_of_a_selector_are_rolled_one_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_restarts_nothing_costs_no_read_of_workloads() {
+async fn a_config_without_restarts_costs_no_read_of_workloads() {
     let world = world_of(&[alice()]).await;
     for _ in 0..3 {
         renewed(&world, "alice").await;
@@ -220,7 +220,7 @@ async fn who_restarts_nothing_costs_no_read_of_workloads() {
 // ---- When it cannot be ----------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_paused_is_said_once_left_alone_and_rolled_when_it_goes_on() {
+async fn a_paused_workload_is_reported_once_and_restarted_when_resumed() {
     let world = world_of(&[restarts("alice")]).await;
     world.api.edit("Deployment", SCORING, "alice", |deployment| deployment["spec"]["paused"] = json!(true));
     renewed(&world, "alice").await;
@@ -242,7 +242,7 @@ async fn one_that_is_paused_is_said_once_left_alone_and_rolled_when_it_goes_on()
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_somebody_rolls_out_is_waited_for() {
+async fn a_workload_in_a_rollout_is_waited_for() {
     let world = world_of(&[restarts("alice")]).await;
     renewed(&world, "alice").await;
     world.api.edit("Deployment", SCORING, "alice", |deployment| deployment["status"]["updatedReplicas"] = json!(1));
@@ -253,7 +253,7 @@ async fn one_that_somebody_rolls_out_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_that_is_missing_is_said_once_with_the_chart_s_value_and_used_when_it_is_there() {
+async fn a_missing_right_is_reported_once_with_the_chart_s_value() {
     let world = world_of(&[restarts("alice")]).await;
     for verb in ["get", "patch"] {
         let denied = world.api.fault_on(Times::UntilCleared, verb, "deployments", Fault::forbidden());
@@ -272,7 +272,7 @@ async fn a_right_that_is_missing_is_said_once_with_the_chart_s_value_and_used_wh
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_missing_is_said_once_and_one_that_is_created_later_needs_nothing() {
+async fn a_missing_workload_is_reported_once_and_needs_no_restart_later() {
     let mut world = world_of(&[restarts("alice")]).await;
     world.api.delete("Deployment", SCORING, "alice");
     renewed(&world, "alice").await;
@@ -293,7 +293,7 @@ async fn one_that_is_missing_is_said_once_and_one_that_is_created_later_needs_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_who_changes_it_between_the_look_and_the_patch_is_not_fought() {
+async fn a_workload_changed_between_read_and_patch_is_not_overwritten() {
     let world = world_of(&[restarts("alice")]).await;
     let theirs = Fault::before(|api| {
         api.edit("Deployment", SCORING, "alice", |deployment| deployment["spec"]["replicas"] = json!(3));

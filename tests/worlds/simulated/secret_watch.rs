@@ -51,7 +51,7 @@ fn data(data: Option<std::collections::BTreeMap<String, ByteString>>) -> std::co
 // ---- One edit, and what it costs ------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn whatever_is_done_to_a_secret_of_ours_is_put_right_within_a_second_at_its_price() {
+async fn a_drifted_secret_is_repaired_within_a_second_at_its_price() {
     type Edit = fn(&World);
     /// What was done, how, and the most that it may cost: reads and calls to STS.
     type Row = (&'static str, Edit, usize, usize);
@@ -92,7 +92,7 @@ fn annotate(secret: &mut Value, name: &str, value: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_puts_beside_ours_stays_and_costs_one_read_at_most() {
+async fn foreign_keys_and_labels_in_our_secret_stay_and_cost_one_read() {
     let world = World::with(&[alice()]).await;
     let additions: [(&str, fn(&mut Value)); 3] = [
         ("a label", |s| s["metadata"]["labels"]["backup"] = json!("yes")),
@@ -116,7 +116,7 @@ async fn what_somebody_puts_beside_ours_stays_and_costs_one_read_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edit_is_told_in_one_event() {
+async fn an_edit_is_reported_in_one_event() {
     let world = World::with(&[alice()]).await;
     edit(&world, |secret| secret["data"]["AWS_ACCESS_KEY_ID"] = base64("AKIAMINE"));
     world.at_once("it is put right", is_healthy).await;
@@ -126,7 +126,7 @@ async fn an_edit_is_told_in_one_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edit_of_a_withdrawn_secret_is_put_right_without_a_call_to_sts() {
+async fn an_edited_withdrawn_secret_is_repaired_without_a_call_to_sts() {
     let world = World::with(&[config("alice", |_| {})]).await;
     let key = world.value("alice", "AWS_ACCESS_KEY_ID");
     world.change("alice", |spec| spec.suspend = true);
@@ -148,7 +148,7 @@ async fn an_edit_of_a_withdrawn_secret_is_put_right_without_a_call_to_sts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_immutable_secret_is_replaced_only_if_it_is_still_the_one_that_was_seen() {
+async fn an_immutable_secret_is_replaced_only_if_its_uid_is_unchanged() {
     let world = World::with(&[alice()]).await;
     // Between our read and our delete somebody puts a Secret of his own in its place.
     let theirs = Fault::before(|api| {
@@ -164,7 +164,7 @@ async fn an_immutable_secret_is_replaced_only_if_it_is_still_the_one_that_was_se
 // ---- A war ----------------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn a_war_with_another_writer_costs_few_calls_whatever_the_weapon() {
+async fn a_fight_with_another_writer_costs_few_calls() {
     let weapons: [(&str, fn(&World)); 6] = [
         ("edits a key", |w| edit(w, |s| s["data"]["AWS_SESSION_TOKEN"] = base64("mine"))),
         ("removes the data", |w| edit(w, |s| s["data"] = json!({}))),
@@ -191,7 +191,7 @@ async fn a_war_with_another_writer_costs_few_calls_whatever_the_weapon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_war_over_our_label_costs_no_call_to_sts() {
+async fn a_fight_over_our_label_costs_no_call_to_sts() {
     let world = World::with(&[alice()]).await;
     for _ in 0..300 {
         edit(&world, |secret| secret["metadata"]["labels"] = json!({}));
@@ -204,7 +204,7 @@ async fn a_war_over_our_label_costs_no_call_to_sts() {
 // ---- Not ours -------------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn somebody_s_secret_under_the_name_is_left_alone_and_looked_at_every_five_minutes() {
+async fn a_foreign_secret_is_never_written_and_read_every_five_minutes() {
     let world = World::started();
     let theirs = world.api.put(somebody_s_secret(SECRET));
     world.apply(&alice());
@@ -228,7 +228,7 @@ async fn somebody_s_secret_under_the_name_is_left_alone_and_looked_at_every_five
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_is_created_between_our_look_and_our_create_is_not_touched_and_wastes_no_call() {
+async fn a_foreign_secret_created_before_ours_is_not_touched() {
     let world = World::started();
     world.api.fault_on(Times::Once, "create", "secrets", Fault::before(|api| drop(api.put(somebody_s_secret(SECRET)))));
     world.apply(&alice());
@@ -245,7 +245,7 @@ async fn a_secret_that_is_created_between_our_look_and_our_create_is_not_touched
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_whose_owner_reference_is_taken_off_is_no_longer_ours_until_it_is_put_back() {
+async fn a_secret_without_its_owner_reference_is_not_ours() {
     let world = World::with(&[alice()]).await;
     let owner = world.api.get("Secret", SCORING, SECRET).unwrap()["metadata"]["ownerReferences"].clone();
     edit(&world, |secret| drop(secret["metadata"].as_object_mut().unwrap().remove("ownerReferences")));
@@ -258,7 +258,7 @@ async fn a_secret_whose_owner_reference_is_taken_off_is_no_longer_ours_until_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_configs_that_want_one_secret_the_second_gets_none() {
+async fn the_second_config_of_a_target_gets_no_credential() {
     let world = World::with(&[alice()]).await;
     let target = keyturn::api::Target { name: Some(SECRET.into()), ..Default::default() };
     world.apply(&config("bob", |spec| spec.target = Some(target)));
@@ -276,7 +276,7 @@ async fn of_two_configs_that_want_one_secret_the_second_gets_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_somebody_put_in_the_place_of_ours_at_a_renewal_is_not_touched() {
+async fn a_foreign_secret_swapped_in_at_a_renewal_is_not_touched() {
     let world = World::with(&[alice()]).await;
     let theirs = Fault::before(|api| {
         api.delete("Secret", SCORING, SECRET);
@@ -304,7 +304,7 @@ fn said(role: &keyturn::api::AwsRole) -> (Option<bool>, Vec<(String, String)>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_aws_role_that_was_edited_or_deleted_is_restored_without_a_call_to_sts() {
+async fn an_edited_or_deleted_aws_role_is_restored_without_sts() {
     let strikes: [(&str, fn(&World)); 4] = [
         ("deleted", |w| assert!(w.api.delete("AwsRole", SCORING, &generated(w)))),
         ("another role", |w| {
@@ -333,7 +333,7 @@ async fn an_aws_role_that_was_edited_or_deleted_is_restored_without_a_call_to_st
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_aws_role_of_somebody_s_under_the_generated_name_is_left_alone() {
+async fn a_foreign_aws_role_under_the_generated_name_is_left_alone() {
     let mut world = World::with(&[alice()]).await;
     let name = generated(&world);
     world.kill().await;
@@ -359,7 +359,7 @@ async fn an_aws_role_of_somebody_s_under_the_generated_name_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_withdrawn_secret_that_was_undressed_is_dressed_again_and_stays_withdrawn() {
+async fn a_withdrawn_secret_s_metadata_drift_is_repaired() {
     let strikes: [(&str, fn(&mut Value)); 3] = [
         ("its labels", |secret| secret["metadata"]["labels"] = json!({})),
         ("its annotations", |secret| secret["metadata"]["annotations"] = json!({})),

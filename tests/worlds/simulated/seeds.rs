@@ -126,7 +126,7 @@ async fn play(seed: u64) {
 }
 
 #[test]
-fn whatever_happens_at_rest_everybody_has_exactly_what_the_grants_allow() {
+fn every_config_has_exactly_its_granted_credential_at_rest() {
     #[expect(clippy::disallowed_methods, reason = "which history is played is the tester's choice")]
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let (seed, histories) = (number("KEYTURN_SEED"), number("KEYTURN_HISTORIES"));

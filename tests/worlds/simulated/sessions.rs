@@ -41,7 +41,7 @@ fn only_call(world: &World) -> Call {
 // ---- What is asked for ----------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn tags_source_identity_and_policies_arrive_as_they_were_asked_for() {
+async fn tags_source_identity_and_policies_reach_sts_as_asked() {
     let policy = r#"{"Version": "2012-10-17", "Statement": []}"#;
     let world = alice_with(json!({
         "tags": {"project": "fraud", "step": "2"}, "transitiveTags": ["project"], "sourceIdentity": true,
@@ -61,7 +61,7 @@ async fn tags_source_identity_and_policies_arrive_as_they_were_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_of_what_is_asked_for_is_a_new_session_and_so_is_a_bucket_within_the_scope() {
+async fn a_changed_request_or_bucket_in_scope_issues_a_new_session() {
     let world = alice_with(json!({})).await;
     let changes: [(&str, fn(&mut AwsConfigSpec), usize); 4] = [
         ("tags", |spec| session(json!({"tags": {"project": "fraud"}}))(spec), 1),
@@ -81,7 +81,7 @@ async fn a_change_of_what_is_asked_for_is_a_new_session_and_so_is_a_bucket_withi
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_scope_of_buckets_is_a_deny_of_everything_else_in_s3() {
+async fn the_scope_of_buckets_denies_everything_else_in_s3() {
     let world = World::started();
     world.apply(&config("alice", |spec| {
         spec.extra_buckets = vec!["shared".into()];
@@ -97,7 +97,7 @@ async fn the_scope_of_buckets_is_a_deny_of_everything_else_in_s3() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_sts_would_not_take_is_said_before_it_is_asked_and_a_packed_one_after() {
+async fn an_oversized_policy_is_refused_before_or_after_the_call_to_sts() {
     let world = World::started();
     world.apply(&config("alice", |spec| {
         spec.extra_buckets = (0..50).map(|n| format!("a-rather-long-name-of-a-bucket-{n}")).collect();
@@ -121,7 +121,7 @@ async fn a_policy_that_sts_would_not_take_is_said_before_it_is_asked_and_a_packe
 // ---- Who asks -------------------------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
-async fn the_operator_asks_once_who_it_is_and_again_only_if_sts_did_not_say() {
+async fn the_operator_asks_sts_for_its_identity_until_sts_answers() {
     let world = World::with(&[alice()]).await;
     world.pass(Duration::from_secs(7200)).await;
     let asked = |world: &World| world.sts.count_where(|call| call.action == "GetCallerIdentity");
@@ -135,7 +135,7 @@ async fn the_operator_asks_once_who_it_is_and_again_only_if_sts_did_not_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_of_another_partition_is_refused_with_the_reason_and_sts_is_not_asked() {
+async fn a_role_of_another_partition_is_refused_without_a_call_to_sts() {
     let world = World::started();
     let china = format!("arn:aws-cn:iam::{ACCOUNT}:role/ds-analyst");
     world.change_grant("analysts", |spec| spec.roles.push(china.clone()));
@@ -148,7 +148,7 @@ async fn a_role_of_another_partition_is_refused_with_the_reason_and_sts_is_not_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_an_hour_from_a_session_is_refused_beforehand_with_advice_and_takes_nothing_away() {
+async fn a_chained_session_over_an_hour_is_refused_without_a_call() {
     let mut world = World::with(&[alice()]).await;
     world.stop().await;
     world.sts.set_caller(BASE_SESSION);
@@ -179,7 +179,7 @@ fn through_hubs(hops: usize) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_is_reached_through_its_hops_each_from_the_session_of_the_one_before() {
+async fn a_role_is_reached_through_its_hops_one_after_the_other() {
     let world = through_hubs(2);
     world.change_grant("analysts", |spec| {
         spec.external_id = Some("theirs".into());
@@ -216,7 +216,7 @@ async fn a_role_is_reached_through_its_hops_each_from_the_session_of_the_one_bef
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_session_of_a_hop_is_used_again_while_it_lives_and_never_for_another_person() {
+async fn the_session_of_a_hop_is_reused_but_never_for_another_person() {
     let world = through_hubs(1);
     world.apply(&alice());
     world.until("alice is ready", |world| world.is_ready("alice")).await;
@@ -239,7 +239,7 @@ async fn the_session_of_a_hop_is_used_again_while_it_lives_and_never_for_another
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hop_that_is_refused_is_named_and_more_than_an_hour_is_not_asked_for() {
+async fn a_refused_hop_is_named_and_over_an_hour_is_refused_before_a_call() {
     let world = through_hubs(1);
     world.sts.behave_for(&hub(1), Times::UntilCleared, Behaviour::AccessDenied);
     world.apply(&alice());
@@ -258,7 +258,7 @@ async fn a_hop_that_is_refused_is_named_and_more_than_an_hour_is_not_asked_for()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hop_whose_session_was_revoked_is_assumed_anew() {
+async fn a_hop_with_a_revoked_session_is_assumed_again() {
     let world = through_hubs(1);
     world.apply(&alice());
     world.until("alice is ready", |world| world.is_ready("alice")).await;
@@ -271,7 +271,7 @@ async fn a_hop_whose_session_was_revoked_is_assumed_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_route_is_another_session() {
+async fn another_route_issues_another_session() {
     let world = World::with(&[alice()]).await;
     world.change_grant("analysts", |spec| spec.via = vec![hub(1)]);
     world.settle().await;
@@ -282,7 +282,7 @@ async fn another_route_is_another_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_session_that_only_a_later_hop_meets_is_assumed_anew_too() {
+async fn a_revoked_session_that_a_later_hop_meets_is_assumed_again() {
     let world = through_hubs(2);
     world.sts.behave_for(&hub(2), Times::Once, Behaviour::InvalidClientTokenId);
     world.apply(&alice());

@@ -25,7 +25,7 @@ fn finalizers(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_personal_key_is_the_person_s_and_stands_in_every_format() {
+async fn a_personal_key_belongs_to_the_person_and_is_in_every_format() {
     let world = world_with(&[(
         "alice",
         Box::new(|spec| {
@@ -47,7 +47,7 @@ async fn a_personal_key_is_the_person_s_and_stands_in_every_format() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_hundred_at_once_get_one_key_each_for_one_call_to_sts_each() {
+async fn two_hundred_configs_at_once_cost_one_key_and_one_call_each() {
     let mut world = world();
     let names: Vec<String> = (0..200).map(|n| format!("user-{n}")).collect();
     for name in &names {
@@ -67,7 +67,7 @@ async fn two_hundred_at_once_get_one_key_each_for_one_call_to_sts_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_carries_it_along_and_asks_dss_nothing() {
+async fn a_renewal_keeps_the_api_key_without_a_call_to_dss() {
     let mut world = alice_with_key().await;
     let before = key(&world);
     world.pass_until_due("alice").await;
@@ -91,7 +91,7 @@ fn of_admin_key(world: &World) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_created_only_once_the_credential_is_granted_and_deleted_when_that_is_withdrawn() {
+async fn an_api_key_is_created_with_the_credential_and_deleted_with_it() {
     let world = alice_with_key().await;
     for (what, disturb, restore) in [
         (
@@ -122,7 +122,7 @@ async fn it_is_created_only_once_the_credential_is_granted_and_deleted_when_that
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_goes_when_it_is_no_longer_asked_for_and_with_the_config() {
+async fn an_api_key_is_deleted_when_unwanted_and_with_its_config() {
     let world = alice_with_key().await;
     world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key = ApiKey::None);
     world.until("it is gone", |world| world.dss.personal_keys().is_empty() && key(world).is_empty()).await;
@@ -140,7 +140,7 @@ async fn it_goes_when_it_is_no_longer_asked_for_and_with_the_config() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_went_is_not_delivered_again_when_one_is_asked_for_again() {
+async fn a_deleted_api_key_is_not_delivered_again() {
     let world = alice_with_key().await;
     let former = key(&world);
     world.api.fault(Times::Once, |request| request.is("patch", "secrets"), Fault::LoseAnswer);
@@ -153,7 +153,7 @@ async fn a_key_that_went_is_not_delivered_again_when_one_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finalizer_that_somebody_took_away_is_put_back_and_the_key_stays() {
+async fn a_removed_finalizer_is_added_again_and_the_key_stays() {
     let world = alice_with_key().await;
     let before = key(&world);
     world.api.edit("AwsConfig", "scoring", "alice", |config| config["metadata"]["finalizers"] = json!([]));
@@ -163,7 +163,7 @@ async fn a_finalizer_that_somebody_took_away_is_put_back_and_the_key_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_person_gets_another_key_and_the_former_one_goes_first() {
+async fn another_person_gets_another_key_and_the_former_is_deleted() {
     let world = alice_with_key().await;
     let former = key(&world);
     world.change("alice", |spec| spec.person = Some("bob".to_owned()));
@@ -173,7 +173,7 @@ async fn another_person_gets_another_key_and_the_former_one_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_goes_with_its_login() {
+async fn an_api_key_is_deleted_with_its_login() {
     for go in [
         (|world: &World| world.dss.remove_user("alice")) as fn(&World),
         |world| world.dss.rename_user("alice", "alice2"),
@@ -191,7 +191,7 @@ async fn it_goes_with_its_login() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_was_made_for_one_is_told_to_all_whom_it_concerns() {
+async fn a_listing_made_for_one_config_enqueues_all_it_concerns() {
     let world = world_with(&[("alice", Box::new(personal_key)), ("bob", Box::new(personal_key))]).await;
     let of_alice = |key: &PersonalKey| key.user == "alice";
     let id = world.dss.personal_keys().into_iter().find(of_alice).unwrap().id;
@@ -203,7 +203,7 @@ async fn a_listing_that_was_made_for_one_is_told_to_all_whom_it_concerns() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_that_is_asked_for_leaves_the_former_key_a_day() {
+async fn a_rotation_keeps_the_former_key_for_a_day() {
     let world = alice_with_key().await;
     let former = key(&world);
     world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key_rotation = Some("2026-01".to_owned()));
@@ -223,7 +223,7 @@ async fn a_rotation_that_is_asked_for_leaves_the_former_key_a_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replaced_key_that_somebody_deleted_before_its_time_is_forgotten() {
+async fn a_former_key_deleted_early_in_dss_is_forgotten() {
     let world = alice_with_key().await;
     world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key_rotation = Some("2".to_owned()));
     world.until("it is rotated", |world| world.dss.personal_keys().len() == 2 && world.is_ready("alice")).await;
@@ -239,7 +239,7 @@ async fn a_replaced_key_that_somebody_deleted_before_its_time_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_somebody_deleted_in_dss_is_replaced() {
+async fn a_key_deleted_in_dss_is_replaced() {
     let world = alice_with_key().await;
     let former = key(&world);
     world.pass(REFRESH).await;
@@ -251,7 +251,7 @@ async fn a_key_that_somebody_deleted_in_dss_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dss_down_holds_back_the_key_and_neither_credential_nor_renewal() {
+async fn a_dss_outage_delays_the_api_key_but_not_the_credential() {
     let mut world = world();
     world.start();
     world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
@@ -278,7 +278,7 @@ async fn dss_down_holds_back_the_key_and_neither_credential_nor_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_a_user_offers_is_delivered_only_if_it_is_that_login_s() {
+async fn an_offered_api_key_is_delivered_only_if_its_login_owns_it() {
     let mut world = world();
     let alices = world.dss.add_personal_key("alice", "mine").key;
     let bobs = world.dss.add_personal_key("bob", "mine").key;
@@ -335,7 +335,7 @@ fn put_api_key(world: &World, key: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_project_or_setting_of_the_instance_is_written_anew_without_sts_and_with_the_same_key() {
+async fn another_project_or_instance_setting_keeps_session_and_key() {
     let world = alice_with_key().await;
     let before = key(&world);
     world.apply(&instance("design", URL, |spec| spec.insecure_skip_verify = true));
@@ -349,7 +349,7 @@ async fn another_project_or_setting_of_the_instance_is_written_anew_without_sts_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_somebody_labelled_otherwise_stays_and_is_proven_once() {
+async fn a_relabelled_key_stays_and_is_verified_once() {
     let mut world = world_with(&[("alice", Box::new(personal_key)), ("bob", Box::new(personal_key))]).await;
     let (before, id) = (key(&world), world.status("alice").dss.unwrap().keys[0].id.clone());
     world.dss.relabel_personal_key(&id, "mine");
@@ -376,7 +376,7 @@ async fn a_key_that_somebody_labelled_otherwise_stays_and_is_proven_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_admin_who_may_not_create_keys_for_others_is_told_which_right_is_missing() {
+async fn an_admin_key_that_may_not_create_keys_is_told_the_missing_right() {
     let mut world = world();
     world.dss.keys_are_their_owners_only(true);
     world.start();

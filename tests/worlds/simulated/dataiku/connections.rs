@@ -14,7 +14,7 @@ fn s3() -> Connection {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_what_get_aws_credential_gives_that_very_person() {
+async fn a_connection_s_credential_is_the_person_s_own() {
     let mut world = world();
     world.dss.add_connection("s3", s3());
     world.dss.set_admin_property("bob", "associatedRole", Some("ds-bob"));
@@ -33,7 +33,7 @@ async fn it_is_what_get_aws_credential_gives_that_very_person() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_without_an_end_is_taken_to_live_a_quarter_of_an_hour_and_renewed_before() {
+async fn a_session_without_an_expiry_is_assumed_to_live_15_minutes() {
     let mut world = world();
     world.dss.add_connection("s3", s3());
     world.start();
@@ -49,7 +49,7 @@ async fn a_session_without_an_end_is_taken_to_live_a_quarter_of_an_hour_and_rene
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_is_handed_out_again_is_older_than_it_looks() {
+async fn a_session_that_dss_returns_again_is_assumed_to_be_older() {
     let mut world = world();
     world.dss.add_connection("s3", s3());
     world.dss.caches_sessions(true);
@@ -69,7 +69,7 @@ async fn a_session_that_is_handed_out_again_is_older_than_it_looks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_that_dss_tells_is_kept_to() {
+async fn an_expiry_that_dss_reports_is_used() {
     let mut world = world();
     world.dss.add_connection("s3", s3());
     world.dss.tells_expiration(true);
@@ -81,7 +81,7 @@ async fn an_end_that_dss_tells_is_kept_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_static_key_is_looked_at_each_refresh_written_only_when_it_changes_and_goes_when_it_is_denied() {
+async fn a_static_key_is_checked_each_refresh_and_withdrawn_when_denied() {
     let mut world = world();
     let key = |id| Connection::key_pair(id, "LeakedSecretOfTheConnection0123456789ab").readable_by(&["analysts"]);
     world.dss.add_connection("s3", key("AKIAIOSFODNN7EXAMPLE"));
@@ -111,7 +111,7 @@ async fn a_static_key_is_looked_at_each_refresh_written_only_when_it_changes_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_way_to_be_refused_has_its_sentence() {
+async fn each_refusal_of_a_connection_has_its_own_message() {
     let table = [
         ("closed", "\"Details readable by\""),
         ("empty", "resolves to no AWS credential"),
@@ -136,7 +136,7 @@ async fn each_way_to_be_refused_has_its_sentence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_needs_a_grant_that_lists_connection() {
+async fn a_connection_needs_a_grant_that_lists_its_provider() {
     let world = world_with(&[]).await;
     world.dss.add_connection("s3", s3());
     world.change_grant("from-dss", |grant| grant.providers = vec![CredentialProvider::Default]);
@@ -150,7 +150,7 @@ async fn it_needs_a_grant_that_lists_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_that_fails_takes_nothing_away_before_the_end() {
+async fn a_failed_renewal_withdraws_nothing_before_the_expiry() {
     let world = world_with(&[]).await;
     world.dss.add_connection("s3", s3());
     world.apply(&config("alice", from_connection("s3")));
@@ -181,7 +181,7 @@ fn reads_a_connection(call: &crate::doubles::dss::Call) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_admin_key_that_lost_its_rights_is_nothing_that_the_person_was_denied() {
+async fn an_admin_key_without_rights_does_not_count_as_a_denial() {
     let world = with_static_key().await;
     world.dss.revoke_admin_right();
     world.pass(Duration::from_hours(1)).await;
@@ -205,7 +205,7 @@ async fn an_admin_key_that_lost_its_rights_is_nothing_that_the_person_was_denied
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_dss_cannot_do_is_said_as_it_is_and_takes_nothing_away() {
+async fn a_dss_failure_is_reported_as_such_and_withdraws_nothing() {
     let senseless = "java.lang.IllegalArgumentException";
     let aws = "software.amazon.awssdk.services.sts.model.StsException";
     let table = [
@@ -227,7 +227,7 @@ async fn what_dss_cannot_do_is_said_as_it_is_and_takes_nothing_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dss_that_asks_to_be_left_alone_is_not_asked_for_a_connection_meanwhile() {
+async fn retry_after_delays_the_next_read_of_a_connection() {
     let world = with_static_key().await;
     world.count_from_here();
     let busy = Behaviour::TooManyRequests { retry_after_seconds: 120 };

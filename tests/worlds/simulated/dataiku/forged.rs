@@ -21,7 +21,7 @@ fn owners(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_of_somebody_else_s_that_status_names_is_left_alone() {
+async fn a_forged_key_id_in_status_deletes_no_other_user_s_key() {
     let (world, bob_s) = alice_s_and_bob_s().await;
     assert_eq!(owners(&world), ["bob", "alice"]);
     world.api.edit("awsconfigs", SCORING, "alice", |config| {
@@ -39,7 +39,7 @@ async fn a_key_of_somebody_else_s_that_status_names_is_left_alone() {
 
 /// Who may write the Secret can write its annotations so that nothing seems to be edited.
 #[tokio::test(start_paused = true)]
-async fn a_key_of_somebody_else_s_that_the_secret_names_is_left_alone() {
+async fn a_forged_key_id_in_the_secret_deletes_no_other_user_s_key() {
     let (world, bob_s) = alice_s_and_bob_s().await;
     let (record, secret) = (world.record("alice").unwrap(), world.secret("alice").unwrap());
     let content = Content(secret.data.unwrap().into_iter().map(|(key, value)| (key, value.0)).collect());

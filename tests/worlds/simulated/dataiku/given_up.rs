@@ -24,7 +24,7 @@ async fn comes_with_short_lived_leaders(world: &mut World, holds: impl Fn(&World
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_goes_after_a_day_whoever_leads() {
+async fn a_deleted_config_is_released_after_a_day_of_many_leaders() {
     let mut world = alice_and_no_dss().await;
     world.api.delete("AwsConfig", "scoring", "alice");
     let deleted = world.now();
@@ -33,7 +33,7 @@ async fn a_config_goes_after_a_day_whoever_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_goes_after_a_day_whoever_leads() {
+async fn a_deleted_instance_is_released_after_a_day_of_many_leaders() {
     let mut world = alice_and_no_dss().await;
     world.api.delete("DssInstance", "", "design");
     let deleted = world.now();
@@ -42,7 +42,7 @@ async fn an_instance_goes_after_a_day_whoever_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_goes_after_an_hour_of_one_leader() {
+async fn a_deleted_instance_is_released_after_an_hour_of_one_leader() {
     let world = alice_and_no_dss().await;
     world.api.delete("DssInstance", "", "design");
     world.pass(Duration::from_mins(55)).await;
@@ -52,7 +52,7 @@ async fn an_instance_goes_after_an_hour_of_one_leader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_comes_after_days_tries_before_it_gives_up() {
+async fn a_leader_that_starts_days_later_tries_before_it_gives_up() {
     let mut world = world_with(&[("alice", Box::new(personal_key))]).await;
     world.kill().await;
     world.api.delete("AwsConfig", "scoring", "alice");

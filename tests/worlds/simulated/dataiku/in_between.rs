@@ -22,7 +22,7 @@ fn answers() -> Vec<Behaviour> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_deletes_no_key_so_none_is_forgotten() {
+async fn an_intermediary_s_answer_confirms_no_deletion_of_a_key() {
     for answer in answers() {
         let world = world_with(&[("alice", Box::new(personal_key))]).await;
         world.dss.behave_if(Times::UntilCleared, |call| call.method == "DELETE", answer.clone());
@@ -36,7 +36,7 @@ async fn it_deletes_no_key_so_none_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_knows_of_nobody_whether_they_are_gone() {
+async fn an_intermediary_s_answer_proves_no_user_missing() {
     let by_name = |call: &Call| call.path == "/admin/users/alice";
     let empty = Behaviour::InBetween { status: 200, body: "" };
     for answer in answers().into_iter().chain([empty]) {
@@ -50,7 +50,7 @@ async fn it_knows_of_nobody_whether_they_are_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_denies_nobody_a_connection() {
+async fn an_intermediary_s_answer_denies_no_connection() {
     for answer in answers() {
         let world = world_with(&[]).await;
         let key = Connection::key_pair("AKIAIOSFODNN7EXAMPLE", "LeakedSecretOfTheConnection0123456789ab");
@@ -65,7 +65,7 @@ async fn it_denies_nobody_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_it_answers_everything_dss_is_not_reachable_whatever_its_rights() {
+async fn an_intermediary_that_answers_everything_makes_dss_unreachable() {
     for answer in answers() {
         let mut world = world();
         world.dss.always(answer.clone());

@@ -14,7 +14,7 @@ use keyturn::api::AuthScheme;
 const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
 
 #[tokio::test(start_paused = true)]
-async fn it_says_its_version_and_that_it_is_reachable_and_authorized() {
+async fn an_instance_reports_its_version_reachable_and_authorized() {
     let mut world = world();
     world.dss.set_version("14.2.2");
     world.start();
@@ -30,7 +30,7 @@ async fn it_says_its_version_and_that_it_is_reachable_and_authorized() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_are_sent_as_the_instance_says() {
+async fn the_admin_key_is_sent_in_the_instance_s_scheme() {
     for (scheme, header) in [(AuthScheme::Basic, "Basic"), (AuthScheme::Bearer, "Bearer")] {
         let mut world = world();
         world.apply(&instance("design", URL, |spec| spec.auth_scheme = scheme));
@@ -41,7 +41,7 @@ async fn keys_are_sent_as_the_instance_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_failure_says_which_route_failed_and_what_is_missing() {
+async fn each_failure_names_its_route_and_the_missing_part() {
     let table: [(Behaviour, &str, &str, &str); 6] = [
         (Behaviour::BadGateway, "Reachable", "DssUnreachable", "GET /instance-info at https://dss.test"),
         (Behaviour::LoginPage, "Reachable", "DssUnreachable", "a web page"),
@@ -62,7 +62,7 @@ async fn each_failure_says_which_route_failed_and_what_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_without_rights_is_said_and_one_that_is_replaced_is_used_within_a_minute() {
+async fn an_admin_key_without_rights_is_reported_and_its_successor_used() {
     let mut world = world();
     world.dss.revoke_admin_right();
     world.start();
@@ -81,7 +81,7 @@ async fn a_key_without_rights_is_said_and_one_that_is_replaced_is_used_within_a_
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_secret_for_the_admin_key_the_instance_says_so() {
+async fn a_missing_secret_of_the_admin_key_is_reported() {
     let mut world = world();
     world.apply(&instance("design", URL, |spec| spec.api_key_secret_ref.name = "elsewhere".to_owned()));
     world.start();
@@ -91,7 +91,7 @@ async fn without_a_secret_for_the_admin_key_the_instance_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_its_admin_key_a_dss_is_no_longer_spoken_to_and_nothing_is_taken_away() {
+async fn a_missing_admin_key_stops_calls_to_dss_and_withdraws_nothing() {
     let mut world = world();
     world.dss.add_connection("s3", Connection::assume_role("ds-analyst").readable_by(&["analysts"]));
     world.start();
@@ -110,7 +110,7 @@ async fn without_its_admin_key_a_dss_is_no_longer_spoken_to_and_nothing_is_taken
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_instance_may_come_last_and_one_that_goes_withdraws() {
+async fn an_instance_may_be_created_last_and_its_deletion_withdraws() {
     let mut world = World::empty();
     world.apply(&analysts());
     world.api.namespace(OPERATORS, &[]);
@@ -128,7 +128,7 @@ async fn the_instance_may_come_last_and_one_that_goes_withdraws() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_sees_no_instance_at_all_takes_nothing_away() {
+async fn an_empty_list_of_instances_withdraws_nothing() {
     let mut world = world();
     world.start();
     world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
@@ -142,7 +142,7 @@ async fn an_operator_that_sees_no_instance_at_all_takes_nothing_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_serves_some_namespaces_only_leaves_instances_alone_that_nobody_uses_there() {
+async fn an_operator_of_some_namespaces_ignores_instances_unused_there() {
     let mut world = world();
     let admin_key = |request: &Request| request.verb == "get" && request.path.contains("dss-admin");
     world.api.fault(Times::UntilCleared, admin_key, Fault::forbidden());
@@ -160,7 +160,7 @@ async fn who_serves_some_namespaces_only_leaves_instances_alone_that_nobody_uses
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_release_that_does_not_tell_its_version_is_served_all_the_same() {
+async fn a_dss_release_without_a_version_route_is_served() {
     let mut world = world();
     world.dss.behave_if(Times::UntilCleared, |call| call.path == "/instance-info", Behaviour::NoSuchRoute);
     world.start();
@@ -172,7 +172,7 @@ async fn a_release_that_does_not_tell_its_version_is_served_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_says_what_the_admin_key_was_seen_to_read_and_no_more() {
+async fn an_instance_reports_only_the_rights_that_its_key_has_used() {
     let world = world_with(&[("alice", Box::new(|spec| role_from_dss(FROM_PROPERTY)(spec)))]).await;
     assert_eq!(instance_says(&world, "Authorized").2, "the admin key may read users");
     world.change("alice", crate::fixtures::personal_key);
@@ -182,7 +182,7 @@ async fn it_says_what_the_admin_key_was_seen_to_read_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dss_that_asks_to_be_left_alone_is() {
+async fn retry_after_delays_the_next_listing_up_to_a_limit() {
     let world = world_with(&[("alice", Box::new(|spec| role_from_dss(FROM_PROPERTY)(spec)))]).await;
     world.dss.always(Behaviour::TooManyRequests { retry_after_seconds: 120 });
     world.pass(REFRESH).await;

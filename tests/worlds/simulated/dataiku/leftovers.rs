@@ -22,7 +22,7 @@ fn ours(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_lost_after_the_key_was_created_leaves_one_key() {
+async fn a_lost_answer_to_a_created_key_leaves_one_key() {
     let mut world = world();
     world.start();
     world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
@@ -88,7 +88,7 @@ pub(super) async fn kill_at(world: &mut World, at_call: bool, k: usize, after: b
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_lost_and_a_wish_that_is_dropped_leave_no_key() {
+async fn a_lost_answer_and_a_suspension_leave_no_key() {
     let mut world = before_alice().await;
     world.apply(&config("bob", personal_key));
     world.until("it is ready", |world| world.is_ready("bob")).await;
@@ -103,7 +103,7 @@ async fn an_answer_that_is_lost_and_a_wish_that_is_dropped_leave_no_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_at_any_write_or_call_of_a_first_issue_it_ends_with_one_key_which_is_delivered() {
+async fn a_kill_at_any_point_of_a_first_issue_leaves_one_delivered_key() {
     for after in [false, true] {
         let mut cases = 0;
         for at_call in [false, true] {
@@ -129,7 +129,7 @@ async fn killed_at_any_write_or_call_of_a_first_issue_it_ends_with_one_key_which
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_at_any_write_or_call_of_a_deletion_it_leaves_no_key_and_touches_nobody_else_s() {
+async fn a_kill_at_any_point_of_a_deletion_leaves_only_other_users_keys() {
     for after in [false, true] {
         let mut cases = 0;
         for at_call in [false, true] {
@@ -152,7 +152,7 @@ async fn killed_at_any_write_or_call_of_a_deletion_it_leaves_no_key_and_touches_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_that_goes_while_dss_is_down_waits_an_hour_and_says_what_it_leaves() {
+async fn a_config_deleted_in_an_outage_waits_an_hour_and_names_its_key() {
     let world = world_with(&asks_for_key()).await;
     world.dss.always(Behaviour::Maintenance);
     world.api.delete("AwsConfig", "scoring", "alice");
@@ -169,7 +169,7 @@ async fn a_config_that_goes_while_dss_is_down_waits_an_hour_and_says_what_it_lea
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_that_went_long_before_the_operator_starts_takes_its_key_along() {
+async fn a_config_deleted_during_downtime_has_its_key_deleted() {
     let mut world = world_with(&asks_for_key()).await;
     world.kill().await;
     world.api.delete("AwsConfig", "scoring", "alice");
@@ -180,7 +180,7 @@ async fn a_config_that_went_long_before_the_operator_starts_takes_its_key_along(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_that_goes_while_dss_is_down_for_a_while_takes_its_key_along_later() {
+async fn a_config_deleted_in_a_short_outage_has_its_key_deleted_later() {
     let world = world_with(&asks_for_key()).await;
     world.dss.always(Behaviour::Maintenance);
     world.api.delete("AwsConfig", "scoring", "alice");
@@ -191,7 +191,7 @@ async fn a_config_that_goes_while_dss_is_down_for_a_while_takes_its_key_along_la
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_instance_that_goes_takes_the_keys_in_it_along() {
+async fn deleting_an_instance_deletes_the_keys_in_it() {
     let world = world_with(&asks_for_key()).await;
     let finalizers = |world: &World| world.instance("design").and_then(|found| found.metadata.finalizers);
     assert_eq!(finalizers(&world).unwrap(), ["keyturn.dev/dss-keys"]);
@@ -203,7 +203,7 @@ async fn an_instance_that_goes_takes_the_keys_in_it_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_starts_while_an_instance_is_going_still_deletes_the_keys_in_it() {
+async fn an_instance_deleted_during_downtime_has_its_keys_deleted() {
     let mut world = world_with(&asks_for_key()).await;
     world.kill().await;
     world.api.delete("DssInstance", "", "design");
@@ -214,7 +214,7 @@ async fn an_operator_that_starts_while_an_instance_is_going_still_deletes_the_ke
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_instance_s_finalizer_is_there_only_while_there_is_a_key() {
+async fn an_instance_has_its_finalizer_only_while_it_holds_a_key() {
     let world = world_with(&asks_for_key()).await;
     world.api.delete("AwsConfig", "scoring", "alice");
     world.until("it is gone", |world| world.config("alice").is_none()).await;
@@ -223,7 +223,7 @@ async fn the_instance_s_finalizer_is_there_only_while_there_is_a_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_cannot_be_deleted_at_a_withdrawal_is_deleted_later() {
+async fn a_key_that_outlives_a_withdrawal_is_deleted_later() {
     let world = world_with(&asks_for_key()).await;
     world.dss.behave_if(Times::UntilCleared, |call| call.method == "DELETE", Behaviour::ServerError);
     world.change("alice", |spec| spec.suspend = true);
@@ -238,7 +238,7 @@ async fn a_key_that_cannot_be_deleted_at_a_withdrawal_is_deleted_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_only_owners_delete_their_keys_it_is_deleted_as_its_owner_and_with_nobody_left_it_is_not_forgotten() {
+async fn a_key_that_only_its_owner_may_delete_is_deleted_as_its_owner() {
     let world = world_with(&[("alice", Box::new(personal_key)), ("bob", Box::new(personal_key))]).await;
     world.dss.keys_are_their_owners_only(true);
     world.api.delete("AwsConfig", "scoring", "alice");

@@ -26,7 +26,7 @@ fn lacks_alice() -> Behaviour {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_concerned_hears_of_it_though_the_keys_cannot_be_listed() {
+async fn user_changes_are_applied_though_keys_cannot_be_listed() {
     let denied = Behaviour::Error { status: 403, error_type: "a.b.C".to_owned(), message: "no".to_owned() };
     for trouble in [denied, Behaviour::ServerError] {
         let world = world_with(&[("alice", Box::new(personal_key)), ("bob", from_property())]).await;
@@ -46,7 +46,7 @@ async fn who_is_concerned_hears_of_it_though_the_keys_cannot_be_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_keys_cannot_be_listed_users_wake_nobody_of_whom_nothing_changed() {
+async fn failing_key_listings_enqueue_no_unchanged_config() {
     let world = world_with(&[("alice", Box::new(personal_key)), ("bob", from_property())]).await;
     world.dss.behave_if(Times::UntilCleared, lists_keys, Behaviour::ServerError);
     world.pass(REFRESH).await;
@@ -58,7 +58,7 @@ async fn while_the_keys_cannot_be_listed_users_wake_nobody_of_whom_nothing_chang
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_went_while_nobody_was_watching_is_withdrawn_by_the_first_listing() {
+async fn a_user_removed_during_downtime_is_withdrawn_by_the_first_listing() {
     let mut world = world_with(&[("alice", from_property()), ("bob", from_property())]).await;
     world.kill().await;
     world.dss.remove_user("alice");
@@ -73,7 +73,7 @@ async fn who_went_while_nobody_was_watching_is_withdrawn_by_the_first_listing() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_in_no_listing_is_asked_for_by_name_at_each() {
+async fn a_user_absent_from_listings_is_read_by_name_at_each() {
     let world = world_with(&[("alice", from_property()), ("bob", from_property())]).await;
     world.dss.always(lacks_alice());
     world.pass(REFRESH * 2).await;
@@ -88,7 +88,7 @@ async fn who_is_in_no_listing_is_asked_for_by_name_at_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_could_not_be_asked_for_by_name_is_asked_for_again_at_the_next_listing() {
+async fn a_failed_read_of_a_user_is_retried_at_the_next_listing() {
     let world = world_with(&[("alice", from_property()), ("bob", from_property())]).await;
     world.dss.remove_user("alice");
     let by_name = |call: &Call| call.path == "/admin/users/alice";

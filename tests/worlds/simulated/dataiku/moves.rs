@@ -60,7 +60,7 @@ fn finalizers(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_that_moves_has_its_key_in_the_other_and_none_in_the_first() {
+async fn a_config_that_moves_has_one_key_in_the_new_instance() {
     let (world, other) = alice_in_the_first().await;
     move_to_the_other(&world);
     world.until("it has moved", |world| world.is_ready("alice") && world.dss.personal_keys().is_empty()).await;
@@ -74,7 +74,7 @@ async fn a_config_that_moves_has_its_key_in_the_other_and_none_in_the_first() {
 
 /// IDs are an instance's own: two may well have given the same one.
 #[tokio::test(start_paused = true)]
-async fn what_could_not_be_deleted_in_the_first_is_never_deleted_in_the_other() {
+async fn a_leftover_key_is_never_deleted_in_another_instance() {
     let (world, other) = alice_in_the_first().await;
     let bobs = {
         other.add_user("bob", &[]);

@@ -17,7 +17,7 @@ fn active(world: &World, name: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bare_name_a_whole_arn_and_the_login_each_make_a_role() {
+async fn a_role_comes_from_a_bare_name_an_arn_or_the_login() {
     let mut world = world();
     world.dss.set_admin_property("bob", "associatedRole", Some(&role("ds-whole")));
     world.dss.add_user("carol", &[]);
@@ -40,7 +40,7 @@ async fn a_bare_name_a_whole_arn_and_the_login_each_make_a_role() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_property_issues_anew_within_refresh_and_one_that_goes_withdraws() {
+async fn a_property_change_issues_within_refresh_and_a_removal_withdraws() {
     let world = world_with(&[("alice", from(FROM_PROPERTY)), ("bob", from(FROM_PROPERTY))]).await;
     world.dss.set_admin_property("alice", "associatedRole", Some("ds-other"));
     world.pass(REFRESH).await;
@@ -61,7 +61,7 @@ async fn a_changed_property_issues_anew_within_refresh_and_one_that_goes_withdra
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_dss_admin_writes_has_to_be_granted_and_has_to_be_a_role() {
+async fn a_dss_admin_s_property_must_be_a_role_and_granted() {
     let mut world = world();
     world.dss.set_admin_property("alice", "associatedRole", Some("admin"));
     world.dss.set_admin_property("bob", "associatedRole", Some("no role\nat all"));
@@ -81,7 +81,7 @@ async fn what_a_dss_admin_writes_has_to_be_granted_and_has_to_be_a_role() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_persons_cost_one_listing_per_refresh() {
+async fn a_thousand_persons_cost_one_listing_for_each_refresh() {
     let mut world = world();
     let names: Vec<String> = (0..1000).map(|n| format!("user-{n}")).collect();
     for name in &names {
@@ -104,7 +104,7 @@ async fn a_thousand_persons_cost_one_listing_per_refresh() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_missing_from_a_list_is_asked_for_by_name_before_anything_is_taken_away() {
+async fn a_user_missing_from_a_listing_is_read_by_name_before_withdrawal() {
     let world = world_with(&[("alice", from(FROM_PROPERTY)), ("bob", from(FROM_PROPERTY))]).await;
     world.dss.behave(Times::UntilCleared, Behaviour::UsersMissingFromListing(vec!["alice".to_owned()]));
     world.pass(REFRESH).await;
@@ -119,7 +119,7 @@ async fn who_is_missing_from_a_list_is_asked_for_by_name_before_anything_is_take
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_is_renamed_deleted_or_disabled_withdraws() {
+async fn a_renamed_or_disabled_login_withdraws_the_credential() {
     let world = world_with(&[("alice", from(FROM_PROPERTY)), ("bob", from(FROM_PROPERTY))]).await;
     world.dss.rename_user("alice", "alice2");
     world.dss.set_enabled("bob", false);
@@ -137,7 +137,7 @@ async fn a_login_that_is_renamed_deleted_or_disabled_withdraws() {
 
 /// `maxStale` is about a DSS that cannot be read. One that is read seldom, because `refresh` says so, is no such.
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_is_longer_than_max_stale_holds_nothing_back_while_dss_is_there() {
+async fn a_refresh_longer_than_max_stale_delays_nothing_while_dss_answers() {
     let mut world = world();
     let seldom = |spec: &mut keyturn::api::DssInstanceSpec| {
         (spec.refresh, spec.max_stale) = ("12h".parse().unwrap(), "1h".parse().unwrap());
@@ -155,7 +155,7 @@ async fn a_refresh_that_is_longer_than_max_stale_holds_nothing_back_while_dss_is
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_dss_is_down_the_last_role_is_renewed_for_max_stale() {
+async fn the_last_role_is_renewed_for_max_stale_during_a_dss_outage() {
     let mut world = world_with(&[("alice", from(FROM_PROPERTY))]).await;
     world.dss.always(Behaviour::BadGateway);
     world.pass(Duration::from_hours(12)).await;
@@ -192,7 +192,7 @@ async fn a_restart_over_healthy_configs_costs_one_listing_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_not_allowed_learns_nothing_of_anybodys_role() {
+async fn a_person_who_is_not_allowed_learns_nobody_s_role() {
     let mut world = world();
     world.apply(&instance("design", URL, |spec| spec.allow[0].persons = vec!["bob".to_owned()]));
     world.start();
@@ -205,7 +205,7 @@ async fn who_is_not_allowed_learns_nothing_of_anybodys_role() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_s_shared_config_is_the_login_that_the_instance_gives_it() {
+async fn a_namespace_s_shared_config_uses_the_instance_s_system_login() {
     let mut world = world();
     world.apply(&instance("design", URL, |spec| {
         spec.allow

@@ -26,7 +26,7 @@ fn days_of(world: &World, key: &str, at: jiff::Timestamp) -> Option<SignedDurati
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_was_delivered_and_not_noted_in_status_has_its_day_when_it_is_rotated_after_a_restart() {
+async fn a_former_key_missing_from_status_still_lives_for_a_day() {
     for delivered_by_a_rotation in [false, true] {
         let mut world = if delivered_by_a_rotation {
             world_with(&[("alice", Box::new(personal_key))]).await
@@ -96,7 +96,7 @@ async fn rotated_and_killed_everywhere(world: &mut World, after: bool, others: &
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_at_any_write_or_call_of_a_rotation_or_of_its_end_each_former_key_has_its_day_and_goes() {
+async fn a_kill_at_any_point_of_a_rotation_gives_former_keys_one_day() {
     for after in [false, true] {
         let mut world = world_with(&[("alice", Box::new(personal_key))]).await;
         let others = others(&world);
@@ -125,7 +125,7 @@ async fn killed_at_any_write_or_call_of_a_rotation_or_of_its_end_each_former_key
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_at_any_write_or_call_of_a_withdrawal_it_leaves_no_key_and_touches_nobody_else_s() {
+async fn a_kill_at_any_point_of_a_withdrawal_leaves_only_other_users_keys() {
     for after in [false, true] {
         let mut cases = 0;
         for at_call in [false, true] {

@@ -42,7 +42,7 @@ async fn delay_of_renewal(world: &World, name: &str) -> i64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn renewals_from_sts_are_in_time_while_dss_hangs_for_three_hundred_others() {
+async fn renewals_from_sts_are_in_time_while_dss_hangs_for_300_configs() {
     let mut world = world();
     let others = of_connection(&world, 300);
     world.start();
@@ -68,7 +68,7 @@ async fn renewals_from_sts_are_in_time_while_dss_hangs_for_three_hundred_others(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_does_not_wait_for_the_key_that_dss_is_slow_to_create() {
+async fn a_credential_does_not_wait_for_an_api_key_that_dss_delays() {
     let mut world = world();
     world.start();
     world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
@@ -90,7 +90,7 @@ async fn a_credential_does_not_wait_for_the_key_that_dss_is_slow_to_create() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_takes_ten_seconds_comes_after_the_credential_and_is_one_in_the_end() {
+async fn a_key_that_takes_ten_seconds_is_created_once() {
     let mut world = world();
     world.start();
     world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
@@ -103,7 +103,7 @@ async fn a_key_that_takes_ten_seconds_comes_after_the_credential_and_is_one_in_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_turn_is_pending_and_never_failing() {
+async fn a_config_that_waits_for_a_permit_is_pending_and_never_failing() {
     let mut world = world();
     let all = of_connection(&world, 100);
     world.dss.behave_if(Times::UntilCleared, is_connection, Behaviour::Latency(Duration::from_millis(300)));
@@ -128,7 +128,7 @@ async fn who_waits_for_a_turn_is_pending_and_never_failing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_ends_while_dss_hangs_gives_up_the_lease_within_a_pod_s_grace() {
+async fn a_leader_stopped_while_dss_hangs_releases_the_lease_in_time() {
     let world = world();
     let all = of_connection(&world, 5);
     world.dss.behave_if(Times::UntilCleared, is_connection, Behaviour::Hang);

@@ -36,7 +36,7 @@ fn rotate(world: &World, to: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_personal_key_that_is_somebody_else_s_takes_everything_away_until_there_is_a_right_one() {
+async fn a_key_of_another_user_withdraws_the_whole_secret() {
     let mut world = alice_with_key().await;
     let all = keys_of_data(&world);
     let session = world.value("alice", "AWS_ACCESS_KEY_ID");
@@ -77,7 +77,7 @@ async fn a_personal_key_that_is_somebody_else_s_takes_everything_away_until_ther
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_key_that_is_somebody_else_s_lets_nothing_be_written() {
+async fn a_first_key_of_another_user_prevents_every_write() {
     let mut world = world();
     world.dss.gives_keys_to(Some("bob"));
     world.start();
@@ -93,7 +93,7 @@ async fn a_first_key_that_is_somebody_else_s_lets_nothing_be_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_dss_cannot_say_whose_the_next_key_is_nothing_comes_back() {
+async fn nothing_is_delivered_until_dss_names_the_owner_of_the_next_key() {
     let world = alice_with_key().await;
     world.dss.gives_keys_to(Some("bob"));
     rotate(&world, "2");
@@ -112,7 +112,7 @@ async fn while_dss_cannot_say_whose_the_next_key_is_nothing_comes_back() {
 
 /// Status says when it may be tried again; if it cannot be written, that is remembered.
 #[tokio::test(start_paused = true)]
-async fn keys_are_not_created_any_faster_while_status_cannot_be_written() {
+async fn keys_are_not_created_faster_while_status_cannot_be_written() {
     use crate::doubles::apiserver::Fault;
     let world = alice_with_key().await;
     world.dss.gives_keys_to(Some("bob"));
