@@ -89,7 +89,7 @@ fn code(answer: &Answer) -> (u16, &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_is_what_was_asked_for_and_is_recorded() {
+async fn a_session_matches_its_request_and_is_recorded() {
     let world = sts();
     let answer = assume(&client(&world), ROLE, 3600).await.unwrap();
     let credentials = answer.credentials().unwrap();
@@ -115,7 +115,7 @@ async fn a_session_is_what_was_asked_for_and_is_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_session_is_another_and_every_history_the_same() {
+async fn sessions_differ_and_the_same_history_gives_the_same_sessions() {
     let (one, other) = (sts(), sts());
     for world in [&one, &other] {
         assume(&client(world), ROLE, 900).await.unwrap();
@@ -183,7 +183,7 @@ async fn the_sdk_reads_every_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sdk_takes_broken_xml_for_a_session_with_nothing_in_it() {
+async fn the_sdk_parses_broken_xml_as_an_empty_session() {
     let world = sts();
     world.0.once(Behaviour::BrokenXml);
     let answer = assume(&client(&world), ROLE, 3600).await.unwrap();
@@ -196,7 +196,7 @@ async fn the_sdk_takes_broken_xml_for_a_session_with_nothing_in_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rules_are_for_some_calls_and_some_times() {
+async fn rules_apply_to_matching_calls_for_a_number_of_times() {
     let world = sts();
     let client = client(&world);
     world.0.behave_for(HUB, Times::N(2), Behaviour::Throttling);
@@ -213,7 +213,7 @@ async fn rules_are_for_some_calls_and_some_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sts_itself_refuses_what_its_roles_do_not_allow() {
+async fn sts_refuses_a_duration_or_external_id_that_the_role_forbids() {
     let world = sts();
     let client = client(&world);
     world.0.max_duration(ROLE, 3600);
@@ -227,7 +227,7 @@ async fn sts_itself_refuses_what_its_roles_do_not_allow() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_may_call_until_it_ends_and_chains_for_an_hour() {
+async fn a_session_is_usable_until_it_ends_and_chains_for_one_hour() {
     let world = sts();
     assume(&client(&world), HUB, 3600).await.unwrap();
     let session = world.0.issued().pop().unwrap();
@@ -243,7 +243,7 @@ async fn a_session_may_call_until_it_ends_and_chains_for_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_answer_takes_simulated_time_and_a_hang_all_of_it() {
+async fn a_late_answer_takes_simulated_time_and_a_hang_never_ends() {
     let world = sts();
     let client = client(&world);
     world.0.once(Behaviour::Latency(Duration::from_secs(7)));
@@ -257,7 +257,7 @@ async fn a_late_answer_takes_simulated_time_and_a_hang_all_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_skewed_clock_shows_in_date_and_expiration() {
+async fn a_skewed_clock_shows_in_the_date_header_and_the_expiration() {
     let world = sts();
     let client = client(&world);
     let ahead = SignedDuration::from_mins(10);
@@ -278,7 +278,7 @@ async fn a_skewed_clock_shows_in_date_and_expiration() {
 }
 
 #[tokio::test]
-async fn over_tcp_it_answers_fails_and_stops() {
+async fn the_double_answers_fails_and_stops_over_tcp() {
     let clock = tokio_clock(start());
     let sts = Sts::new(clock.clone());
     let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();

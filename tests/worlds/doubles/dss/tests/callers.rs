@@ -8,7 +8,7 @@ use super::{Asking, ROLE, acting_as, admin, dss, own_key, with_key};
 use crate::doubles::dss::{ADMIN_KEY, ADMIN_KEY_ID, ADMINISTRATORS, NOBODY};
 
 #[tokio::test(start_paused = true)]
-async fn a_key_is_shown_in_three_ways_under_two_bases() {
+async fn a_key_is_accepted_in_three_forms_under_two_base_paths() {
     let dss = dss();
     let shown = |text: String| BASE64_STANDARD.encode(text);
     let ways = [
@@ -32,7 +32,7 @@ async fn a_key_is_shown_in_three_ways_under_two_bases() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_personal_key_is_its_user_and_a_global_key_is_none() {
+async fn a_personal_key_acts_as_its_user_and_a_global_key_as_none() {
     let dss = dss();
     let alice = own_key(&dss, "alice").get("/auth/info?withSecrets=True").await.json();
     let expected = json!({
@@ -48,7 +48,7 @@ async fn a_personal_key_is_its_user_and_a_global_key_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_an_admin_acts_as_somebody_else_and_only_as_somebody_who_may_log_in() {
+async fn only_an_admin_may_act_as_another_user_and_only_an_enabled_one() {
     let dss = dss();
     dss.add_global_key("reader", "reader-key", &["analysts"]);
     for asking in [own_key(&dss, "bob"), with_key(&dss, "reader-key")] {
@@ -68,7 +68,7 @@ async fn only_an_admin_acts_as_somebody_else_and_only_as_somebody_who_may_log_in
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_key_of_a_user_who_is_disabled_removed_or_renamed_opens_nothing() {
+async fn the_key_of_a_disabled_removed_or_renamed_user_is_rejected() {
     let dss = dss();
     let (alice, bob) = (own_key(&dss, "alice"), own_key(&dss, "bob"));
     dss.set_enabled("alice", false);
@@ -87,7 +87,7 @@ async fn the_key_of_a_user_who_is_disabled_removed_or_renamed_opens_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_admin_key_is_rotated_and_loses_its_right() {
+async fn the_admin_key_can_be_rotated_and_can_lose_its_rights() {
     let dss = dss();
     dss.rotate_admin_key("another");
     assert_eq!(admin(&dss).get("/admin/users/").await.error().0, 401);

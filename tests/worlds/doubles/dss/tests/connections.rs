@@ -9,7 +9,7 @@ use crate::doubles::dss::{AssumedBy, Connection, HandedOut};
 use crate::doubles::sts::LEAK_MARKERS;
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_gives_the_credential_of_whoever_asks() {
+async fn a_connection_gives_the_credential_of_its_caller() {
     let dss = dss();
     dss.add_connection("own bucket/é", Connection::assume_role("team-${dssUserLogin}").readable_by_all());
     let info = acting_as(&dss, "alice").get("/connections/lake/info?contextualProjectKey=P").await.json();
@@ -45,7 +45,7 @@ async fn a_connection_without_the_right_or_the_property_gives_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_of_other_kinds_answer_as_they_do() {
+async fn connections_of_other_types_answer_without_a_session() {
     let dss = dss();
     dss.add_connection("static", Connection::key_pair("AKIASTATIC", "secret").readable_by_all());
     dss.add_connection("machine", Connection::without_credential().readable_by_all());
@@ -61,7 +61,7 @@ async fn connections_of_other_kinds_answer_as_they_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_come_from_where_the_test_says_and_may_be_cached_and_told_to_end() {
+async fn sessions_can_be_cached_dated_and_supplied_by_the_test() {
     let dss = dss();
     let alice = own_key(&dss, "alice");
     let credential = async || alice.get("/connections/lake/info").await.json()["resolvedAWSCredential"].clone();

@@ -9,7 +9,7 @@ use crate::doubles::dss::{ADMIN_KEY_ID, ADMIN_KEY_MARKER, Behaviour};
 use crate::doubles::rules::Times;
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_the_api_is_nginx() {
+async fn paths_outside_the_api_are_answered_by_nginx() {
     let dss = dss();
     for url in ["/", "/login", "/public/api", "/public/api/unknown", "/public/apis/auth/info", "/auth/info"] {
         let answer = admin(&dss).send("GET", url, None).await.unwrap();
@@ -23,7 +23,7 @@ async fn what_is_not_the_api_is_nginx() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_fails_as_dss_does_and_as_what_stands_before_it() {
+async fn each_failure_has_its_status_and_content_type() {
     let dss = dss();
     let other = Behaviour::Error { status: 409, error_type: "a.b.C".to_owned(), message: "no".to_owned() };
     let table = [
@@ -63,7 +63,7 @@ async fn it_fails_as_dss_does_and_as_what_stands_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_lost_was_carried_out_and_a_connection_that_failed_was_not() {
+async fn a_lost_answer_has_an_effect_and_a_failed_connection_has_none() {
     let dss = dss();
     let wanted = || Some(json!({ "user": "alice", "label": "keyturn" }));
     for (behaviour, created) in [(Behaviour::ConnectionFailure, 0), (Behaviour::AnswerLost, 1)] {
@@ -83,7 +83,7 @@ async fn an_answer_that_is_lost_was_carried_out_and_a_connection_that_failed_was
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_answer_takes_simulated_time_and_a_hang_all_of_it() {
+async fn a_late_answer_takes_simulated_time_and_a_hang_never_ends() {
     let dss = dss();
     dss.once(Behaviour::Latency(Duration::from_secs(7)));
     let before = tokio::time::Instant::now();
@@ -100,7 +100,7 @@ async fn a_late_answer_takes_simulated_time_and_a_hang_all_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_may_lack_what_there_is() {
+async fn listings_can_be_incomplete() {
     let dss = dss();
     dss.add_personal_key("alice", "keyturn");
     let rule = dss.always(Behaviour::UsersMissingFromListing(vec!["alice".to_owned()]));

@@ -71,7 +71,7 @@ async fn a_personal_key_shows_its_value_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_are_made_by_their_user_or_an_admin_and_deleted_by_the_same() {
+async fn keys_are_created_and_deleted_by_their_user_or_an_admin() {
     let dss = dss();
     let (alice, bob) = (own_key(&dss, "alice"), own_key(&dss, "bob"));
     let for_bob = json!({ "user": "bob", "label": "not hers to make" });
@@ -96,7 +96,7 @@ async fn keys_are_made_by_their_user_or_an_admin_and_deleted_by_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_admin_may_be_kept_off_the_keys_of_others() {
+async fn an_admin_can_be_denied_the_keys_of_other_users() {
     let dss = dss();
     let id = dss.add_personal_key("alice", "hers").id;
     dss.keys_are_their_owners_only(true);
