@@ -7,7 +7,7 @@ fn root() -> &'static Path {
 }
 
 #[test]
-fn the_crds_in_the_repository_and_in_the_chart_are_those_of_the_code() {
+fn the_committed_crds_match_the_code() {
     let dir = tempfile::tempdir().unwrap();
     let keyturn = env!("CARGO_BIN_EXE_keyturn");
     assert!(Command::new(keyturn).args(["crds", "--dir"]).arg(dir.path()).status().unwrap().success());
@@ -37,7 +37,7 @@ fn the_crds_are_printed_as_one_stream_of_yaml_documents() {
 }
 
 #[test]
-fn the_reference_in_the_repository_is_that_of_the_code() {
+fn the_committed_reference_matches_the_code() {
     let output = Command::new(env!("CARGO_BIN_EXE_keyturn")).arg("reference").output().unwrap();
     assert!(output.status.success());
     let expected = String::from_utf8(output.stdout).unwrap();

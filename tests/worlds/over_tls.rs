@@ -55,7 +55,7 @@ fn client(url: &str, tls: &Tls) -> Dss {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_who_the_bundle_vouches_for_is_spoken_to() {
+async fn a_server_without_a_trusted_certificate_never_sees_the_key() {
     let double = Double::new(tokio_clock("2026-01-01T00:00:00Z".parse().unwrap()));
     double.add_user("alice", &[]);
     let plain = double.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_redirect_to_another_host_is_not_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_without_end_is_not_read_to_its_end() {
+async fn an_endless_answer_is_read_up_to_the_limit() {
     let double = Double::new(tokio_clock("2026-01-01T00:00:00Z".parse().unwrap()));
     let listening = double.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
     double.once(Behaviour::HugeBody(8 << 20));
@@ -102,7 +102,7 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_listens_the_reason_is_said() {
+async fn a_refused_connection_is_reported_with_its_reason() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = client(&format!("http://{free}"), &Tls::default()).version().await.unwrap_err();
     assert!(error.kind == Kind::Unreachable && error.to_string().contains("refused"), "{error}");

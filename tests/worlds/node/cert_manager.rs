@@ -15,7 +15,7 @@ use serde_json::{from_value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
-async fn pods_are_injected_with_cert_manager_s_certificate_with_its_next_one_and_after_an_upgrade_to_keyturn_s_own() {
+async fn injection_survives_new_certificates_and_another_source() {
     let release = Release::with_sessions_of(3_600, &[]).await;
     definitions(&release);
 

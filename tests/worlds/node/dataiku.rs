@@ -14,7 +14,7 @@ const SERVICE: &str = "dataiku.com/dku-apideployer-service-id";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
-async fn an_endpoint_s_pod_is_the_person_in_dss_and_in_aws_by_its_labels_alone() {
+async fn an_endpoint_pod_has_its_person_s_identity_by_labels_alone() {
     let release = Release::with_sessions_of(3_600, &[]).await;
     let install = &release.install;
     let server = DssServer::reached_at(install, &release.node().host).await;

@@ -12,7 +12,7 @@ const KEYS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
-async fn variables_end_with_their_session_unless_the_workload_is_restarted_and_then_no_call_fails() {
+async fn only_a_restarted_workload_outlives_the_session_in_its_variables() {
     let release = Release::with_sessions_of(LIFETIME, &[]).await;
     release.install.may_restart();
     release.install.apply_grant(|_| {}).await;

@@ -14,7 +14,7 @@ const KEYS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
-async fn pods_run_across_five_rotations_and_an_upgrade_and_the_docs_say_which_sdks_do() {
+async fn pods_run_across_five_renewals_and_an_upgrade_as_the_docs_say() {
     let release = Release::with_sessions_of(LIFETIME, &[]).await;
     release.install.apply_grant(|_| {}).await;
     release.install.apply_config("alice", |_| {}).await;

@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
-async fn a_running_pod_loses_what_is_withdrawn_is_told_why_and_takes_no_other_identity() {
+async fn a_running_pod_loses_a_withdrawn_credential_and_takes_no_other() {
     let release = Release::with_sessions_of(LIFETIME, &[]).await;
     let install = &release.install;
     alice_runs(&release).await;
@@ -45,7 +45,7 @@ async fn a_running_pod_loses_what_is_withdrawn_is_told_why_and_takes_no_other_id
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
-async fn pods_outlive_an_operator_that_is_away_until_their_session_ends_and_recover_by_themselves() {
+async fn pods_outlive_a_stopped_operator_for_one_session_and_recover() {
     let release = Release::with_sessions_of(LIFETIME, &[]).await;
     alice_runs(&release).await;
     let scale = |replicas: &str| {

@@ -36,7 +36,7 @@ fn complaints(said: &str) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_bad_object_is_refused_by_the_api_server_with_the_field_and_what_is_wrong_with_it() {
+async fn a_bad_object_is_refused_with_its_field_and_its_fault() {
     let ground = Ground::shared();
     let long = "a".repeat(254);
     let table: Vec<(&str, Value, &[&str])> = vec![
@@ -238,7 +238,7 @@ async fn a_bad_object_is_refused_by_the_api_server_with_the_field_and_what_is_wr
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn what_is_immutable_stays_and_the_message_says_what_to_do_instead() {
+async fn immutable_fields_stay_and_the_message_names_the_alternative() {
     let ground = Ground::shared();
     let namespace = format!("immutable-{}-{}", std::process::id(), super::ground::number());
     super::ground::run(ground.kubectl().args(["create", "namespace", &namespace]));

@@ -19,7 +19,7 @@ const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn the_real_clients_are_that_person_with_nothing_but_the_secret() {
+async fn the_real_clients_act_as_the_person_with_the_secret_alone() {
     let install = Install::scoped().await;
     let server = DssServer::start(&install).await;
     server.dss.add_connection("s3", Connection::assume_role(FROM_PROPERTY).readable_by(&["analysts"]));
@@ -30,9 +30,9 @@ async fn the_real_clients_are_that_person_with_nothing_but_the_secret() {
     let operator = install.start().await;
 
     the_role_comes_from_the_admin_property_and_follows_it(&install, &server).await;
-    the_documented_pattern_and_its_replacements_reach_the_same_bucket(&install, &server).await;
+    the_documented_pattern_and_its_replacements_reach_the_bucket(&install, &server).await;
     a_connection_s_credential_is_delivered_and_works(&install, &server).await;
-    who_is_not_allowed_gets_nothing(&install, &server).await;
+    a_person_who_is_not_allowed_gets_nothing(&install, &server).await;
     deleting_the_config_deletes_the_key_in_dss(&install, &server).await;
 
     let log = operator.log.clone();
@@ -66,7 +66,7 @@ async fn the_role_comes_from_the_admin_property_and_follows_it(install: &Install
     .await;
 }
 
-async fn the_documented_pattern_and_its_replacements_reach_the_same_bucket(install: &Install<'_>, server: &DssServer) {
+async fn the_documented_pattern_and_its_replacements_reach_the_bucket(install: &Install<'_>, server: &DssServer) {
     let [allowed, other] = &install.aws.buckets[..] else { panic!("two buckets") };
     server.dss.set_admin_property("alice", "associatedRole", Some("ds-from-dss"));
     install
@@ -113,7 +113,7 @@ async fn a_connection_s_credential_is_delivered_and_works(install: &Install<'_>,
     assert!(ok && identity.contains("assumed-role/ds-from-dss/carol"), "{identity}");
 }
 
-async fn who_is_not_allowed_gets_nothing(install: &Install<'_>, server: &DssServer) {
+async fn a_person_who_is_not_allowed_gets_nothing(install: &Install<'_>, server: &DssServer) {
     server.apply(install, |spec| spec.allow[0].persons = vec!["bob".to_owned(), "carol".to_owned()]).await;
     let refused = install.until_ready_is("alice", "False/NotGranted").await;
     let message = &refused.status.unwrap().conditions[0].message;

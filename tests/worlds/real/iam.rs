@@ -19,7 +19,7 @@ fn session(session: Value) -> impl FnOnce(&mut AwsConfigSpec) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn what_iam_and_s3_decide_is_as_the_config_asks() {
+async fn iam_and_s3_decide_as_the_config_asks() {
     let ground = Ground::own();
     let install = Install::cluster_wide(&ground).await;
     install.apply_grant(|spec| spec.tags = [("project".to_owned(), TagPatterns(vec!["fraud".into()]))].into()).await;
@@ -28,10 +28,10 @@ async fn what_iam_and_s3_decide_is_as_the_config_asks() {
     s3_outside_the_scope_is_refused_whatever_the_role_allows(&install).await;
     session_tags_arrive(&install).await;
     another_namespace_s_external_id_is_refused_by_iam(&install).await;
-    a_role_of_another_account_is_reached_through_the_hub_that_it_trusts(&install).await;
+    a_role_of_another_account_is_reached_through_its_hub(&install).await;
     a_namespace_s_shared_session_bears_its_name(&install).await;
     a_user_s_own_key_is_delivered_while_its_owner_offers_it(&install).await;
-    a_config_that_is_handed_over_takes_the_credential_from_the_one_and_gives_another_to_the_other(&install).await;
+    a_config_handed_to_another_person_gets_another_credential(&install).await;
 
     assert!(operator.stop().await.success());
 }
@@ -110,7 +110,7 @@ async fn another_namespace_s_external_id_is_refused_by_iam(install: &Install<'_>
     assert!(message.contains(&format!("external ID \"{}/{elsewhere}\"", install.cluster)), "{message}");
 }
 
-async fn a_role_of_another_account_is_reached_through_the_hub_that_it_trusts(install: &Install<'_>) {
+async fn a_role_of_another_account_is_reached_through_its_hub(install: &Install<'_>) {
     let hub_role = role_for(HUB_ACCOUNT, "hub", &trusts_operator(install, &["sts:AssumeRole"]));
     hub_role.allows(install, &json!([{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}]));
     let hub = role_of(HUB_ACCOUNT, "hub");
@@ -197,9 +197,7 @@ async fn a_user_s_own_key_is_delivered_while_its_owner_offers_it(install: &Insta
     assert!(values["AWS_SESSION_TOKEN"].len() > 20 && values["AWS_ACCESS_KEY_ID"].starts_with("ASIA"));
 }
 
-async fn a_config_that_is_handed_over_takes_the_credential_from_the_one_and_gives_another_to_the_other(
-    install: &Install<'_>,
-) {
+async fn a_config_handed_to_another_person_gets_another_credential(install: &Install<'_>) {
     install.apply_config("alice", |_| {}).await;
     install.until_ready_is("alice", "True/Issued").await;
     let alices = install.record("alice").await.unwrap();

@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_pod_gets_the_secret_of_the_config_that_it_names_or_that_selects_it() {
+async fn a_pod_gets_the_secret_of_the_config_it_names_or_is_selected_by() {
     let install = Install::scoped().await;
     let operator = serving(&install).await;
     install.apply_grant(|_| {}).await;
@@ -64,9 +64,9 @@ async fn a_pod_gets_the_secret_of_the_config_that_it_names_or_that_selects_it() 
     a_container_for_debugging_gets_it_too(&install).await;
     the_pods_of_a_deployment_get_it(&install).await;
     assert!(operator.stop().await.success());
-    a_dead_keyturn_stops_no_pod(&install).await;
+    a_stopped_keyturn_blocks_no_pod(&install).await;
     let operator = install.start().await;
-    the_pod_that_was_missed_is_named_until_it_is_gone(&install, &operator).await;
+    a_missed_pod_is_named_until_it_is_deleted(&install, &operator).await;
 }
 
 async fn a_container_for_debugging_gets_it_too(install: &Install<'_>) {
@@ -93,12 +93,12 @@ async fn the_pods_of_a_deployment_get_it(install: &Install<'_>) {
     .await;
 }
 
-async fn a_dead_keyturn_stops_no_pod(install: &Install<'_>) {
+async fn a_stopped_keyturn_blocks_no_pod(install: &Install<'_>) {
     create(install, &pod("late", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}})));
     assert_eq!(mounted(&get(install, "late").await), None);
 }
 
-async fn the_pod_that_was_missed_is_named_until_it_is_gone(install: &Install<'_>, operator: &Operator) {
+async fn a_missed_pod_is_named_until_it_is_deleted(install: &Install<'_>, operator: &Operator) {
     let told = async |name: &str| {
         let conditions = install.configs().get(name).await.unwrap().status.unwrap().conditions;
         let told = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).cloned();
@@ -127,7 +127,7 @@ async fn the_pod_that_was_missed_is_named_until_it_is_gone(install: &Install<'_>
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn two_hundred_pods_at_once_are_all_injected_while_others_send_nonsense() {
+async fn two_hundred_pods_at_once_are_injected_beside_malformed_requests() {
     // On a machine that does much else at the same time two seconds may pass, and the API server goes on without.
     let install = Install::of_some_namespaces(Ground::shared(), &["webhook.timeoutSeconds=10"]).await;
     let operator = serving(&install).await;
@@ -187,7 +187,7 @@ async fn send_nonsense(address: String) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn its_certificate_comes_back_whatever_becomes_of_it() {
+async fn a_lost_certificate_or_authority_is_restored() {
     let install = Install::scoped().await;
     let operator = serving(&install).await;
     install.apply_config("scorer", selecting("scorer")).await;
@@ -230,7 +230,7 @@ async fn its_certificate_comes_back_whatever_becomes_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn who_writes_a_selector_needs_the_right_to_create_pods() {
+async fn writing_a_selector_needs_the_right_to_create_pods() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let alice = people.person("alice").await;

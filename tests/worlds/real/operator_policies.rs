@@ -34,7 +34,7 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn who_holds_the_operator_s_token_can_write_no_secret_but_those_of_aws_configs_and_make_no_token() {
+async fn the_operator_s_token_writes_only_secrets_of_aws_configs() {
     let install = Install::scoped().await;
     let operator: Api<Secret> = Api::namespaced(holder_of_its_token(&install).await, &install.namespace);
     let bare = secret("bare", json!({}));
@@ -73,7 +73,7 @@ async fn who_holds_the_operator_s_token_can_write_no_secret_but_those_of_aws_con
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn who_holds_the_operator_s_token_can_write_no_spec() {
+async fn the_operator_s_token_writes_no_spec() {
     let install = Install::scoped().await;
     let server = DssServer::start(&install).await;
     install.apply_config("alice", |_| {}).await;

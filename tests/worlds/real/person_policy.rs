@@ -33,7 +33,7 @@ async fn people_write_their_own_name_and_nobody_elses() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn the_right_to_use_a_name_is_for_that_name_in_that_namespace_and_may_come_by_a_group() {
+async fn the_right_to_use_a_name_is_per_name_and_namespace() {
     let (install, elsewhere) = (Install::scoped().await, Install::scoped().await);
     let people = People::of(&install).await;
     let (ci, other, member) =
@@ -55,7 +55,7 @@ async fn the_right_to_use_a_name_is_for_that_name_in_that_namespace_and_may_come
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn of_another_persons_config_everything_but_the_spec_may_be_edited() {
+async fn only_the_spec_of_another_person_s_config_is_protected() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let (alice, bob) = (people.person("alice").await, people.person("bob").await);
@@ -77,7 +77,7 @@ async fn of_another_persons_config_everything_but_the_spec_may_be_edited() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn nobody_takes_a_config_over_or_gives_theirs_to_somebody_else() {
+async fn a_config_cannot_be_taken_over_or_given_away() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let (alice, mallory) = (people.person("alice").await, people.person("mallory").await);
@@ -94,7 +94,7 @@ async fn nobody_takes_a_config_over_or_gives_theirs_to_somebody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_change_of_mode_is_a_change_of_person_and_nobody_is_system() {
+async fn a_change_of_mode_counts_as_a_change_of_person() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let (alice, system) = (people.person("alice").await, people.person("system").await);
@@ -119,7 +119,7 @@ async fn a_change_of_mode_is_a_change_of_person_and_nobody_is_system() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn an_aws_role_is_written_by_the_person_that_it_names() {
+async fn an_aws_role_is_written_by_the_person_it_names() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let (alice, bob) = (people.person("alice").await, people.person("bob").await);
@@ -136,7 +136,7 @@ async fn an_aws_role_is_written_by_the_person_that_it_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn the_chart_says_how_user_names_become_persons_and_who_is_mapped_to_nobody_is_nobody() {
+async fn the_chart_maps_user_names_to_persons_or_to_nobody() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let expression = "request.userInfo.username.matches('^oidc:[a-z.]+@corp[.]example$') \
@@ -155,7 +155,7 @@ async fn the_chart_says_how_user_names_become_persons_and_who_is_mapped_to_nobod
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_service_account_that_is_named_like_a_person_is_not_that_person_whatever_the_chart_is_told() {
+async fn a_service_account_is_never_the_person_of_the_same_name() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let names = [format!("system:serviceaccount:{}:alice", install.namespace), "system:alice".to_owned()];
@@ -175,7 +175,7 @@ async fn a_service_account_that_is_named_like_a_person_is_not_that_person_whatev
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn an_expression_that_fails_lets_through_only_who_has_the_right_and_one_that_is_wrong_is_not_installed() {
+async fn a_failing_expression_allows_only_users_with_the_right() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     for wrong in ["request.userInfo.nickname", "nonsense(", "request.userInfo.username == 'alice'"] {
@@ -192,7 +192,7 @@ async fn an_expression_that_fails_lets_through_only_who_has_the_right_and_one_th
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn who_has_every_right_has_this_one_too() {
+async fn a_cluster_admin_may_use_every_name() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let root = people.member("root", &["system:masters"]).await;
@@ -202,7 +202,7 @@ async fn who_has_every_right_has_this_one_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn the_operator_issues_as_usual_because_the_chart_lets_it_use_every_name() {
+async fn the_chart_gives_the_operator_the_right_to_use_every_name() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let operator = install.start().await;
@@ -233,7 +233,7 @@ async fn the_operator_issues_as_usual_because_the_chart_lets_it_use_every_name()
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_policy_that_is_switched_off_is_gone_with_the_operators_right() {
+async fn disabling_the_policy_removes_it_and_the_operator_s_right() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let kinds = "validatingadmissionpolicies,validatingadmissionpolicybindings";

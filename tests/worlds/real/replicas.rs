@@ -49,7 +49,7 @@ fn writes_since(install: &Install<'_>, since: Timestamp, name: &str) -> Vec<Stri
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_leader_that_is_killed_is_followed_and_nothing_healthy_is_written() {
+async fn a_killed_leader_is_replaced_and_healthy_objects_stay_unwritten() {
     let install = Install::scoped().await;
     let (first, second) = two(&install).await;
     let (secret, config) = (install.secret("alice").await, install.configs().get("alice").await.unwrap());
@@ -68,7 +68,7 @@ async fn a_leader_that_is_killed_is_followed_and_nothing_healthy_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_leader_that_is_told_to_end_hands_over_within_two_seconds() {
+async fn a_stopped_leader_hands_over_within_two_seconds() {
     let install = Install::scoped().await;
     let (first, second) = two(&install).await;
     let log = first.log.clone();
@@ -86,7 +86,7 @@ async fn a_leader_that_is_told_to_end_hands_over_within_two_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_leader_that_was_frozen_until_another_leads_ends_without_a_word_to_anybody() {
+async fn a_leader_frozen_past_its_lease_ends_without_a_write() {
     let install = Install::scoped().await;
     let (mut first, second) = two(&install).await;
     let pid = first.child.id().to_string();
@@ -106,7 +106,7 @@ async fn a_leader_that_was_frozen_until_another_leads_ends_without_a_word_to_any
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn the_lease_names_the_pod_that_leads() {
+async fn the_lease_names_the_leading_pod() {
     let install = Install::scoped().await;
     let operator = install.start().await;
     let leases: Api<Lease> = Api::namespaced(install.admin.clone(), &install.system);

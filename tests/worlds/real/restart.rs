@@ -23,7 +23,7 @@ const SPREAD: Duration = Duration::from_secs(150);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_workload_is_rolled_after_a_new_issue_with_the_rights_that_the_chart_gives_and_said_without_them() {
+async fn a_workload_is_restarted_once_the_chart_grants_the_right() {
     let install = Install::scoped().await;
     deploy(&install, "scorer").await;
     let operator = install.start().await;
@@ -61,7 +61,7 @@ async fn a_workload_is_rolled_after_a_new_issue_with_the_rights_that_the_chart_g
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn who_holds_the_operator_s_token_can_change_nothing_of_a_workload_but_when_it_was_restarted() {
+async fn the_operator_s_token_changes_only_the_restart_time_of_a_workload() {
     let install = Install::scoped().await;
     install.may_restart();
     deploy(&install, "scorer").await;
@@ -119,7 +119,7 @@ async fn who_holds_the_operator_s_token_can_change_nothing_of_a_workload_but_whe
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn who_asks_for_a_restart_needs_the_right_to_patch_each_of_the_workloads() {
+async fn asking_for_a_restart_needs_the_right_to_patch_each_workload() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let (alice, bob) = (people.person("alice").await, people.person("bob").await);

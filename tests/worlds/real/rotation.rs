@@ -18,7 +18,7 @@ fn real_clock() -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn each_rotation_is_one_call_to_sts_and_two_writes_as_the_api_server_counts_them() {
+async fn each_renewal_is_one_call_to_sts_and_two_audited_writes() {
     let install = Install::scoped().await;
     let sts = Sts::new(real_clock());
     sts.behave(Times::UntilCleared, Behaviour::Lifetime(4));
@@ -76,7 +76,7 @@ async fn each_rotation_is_one_call_to_sts_and_two_writes_as_the_api_server_count
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_denied_role_says_why_and_is_not_asked_for_again_by_a_restart() {
+async fn a_denied_role_is_explained_and_not_retried_by_a_restart() {
     let install = Install::scoped().await;
     let sts = Sts::new(real_clock());
     sts.always(Behaviour::AccessDenied);

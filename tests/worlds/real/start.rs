@@ -26,7 +26,7 @@ fn one_line(text: &str) -> &str {
 }
 
 #[test]
-fn a_wrong_flag_a_wrong_setting_and_no_cluster_are_one_line_each() {
+fn a_wrong_flag_or_setting_or_no_cluster_is_one_line() {
     for (arguments, environment, named) in [
         (&["run", "--cluster", "x"][..], &[][..], "--cluster"),
         (&["run"], &[], "--cluster-name"),
@@ -47,7 +47,7 @@ fn a_wrong_flag_a_wrong_setting_and_no_cluster_are_one_line_each() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn without_the_definitions_or_a_region_or_a_readable_ca_bundle_it_says_so_in_one_line_and_ends() {
+async fn missing_crds_region_or_ca_bundle_end_the_operator_with_one_line() {
     let ground = Ground::bare();
     let kubeconfig = ground.at.kubeconfig.to_str().unwrap();
     let arguments = ["run", "--cluster-name", "a", "--log", "error", "--admin-addr", "127.0.0.1:0"];
@@ -69,7 +69,7 @@ async fn without_the_definitions_or_a_region_or_a_readable_ca_bundle_it_says_so_
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn without_base_credentials_each_config_says_so_and_none_is_lost() {
+async fn missing_base_credentials_are_reported_by_each_config() {
     let install = Install::scoped().await;
     let endpoint = install.ground.at.aws.as_ref().unwrap().endpoint.clone();
     let operator = install.start_with(&[("AWS_ENDPOINT_URL_STS", &endpoint)]).await;
@@ -86,7 +86,7 @@ async fn without_base_credentials_each_config_says_so_and_none_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn without_rights_it_is_not_ready_says_which_are_missing_and_takes_nothing_away() {
+async fn an_operator_without_rights_names_them_and_withdraws_nothing() {
     let install = Install::scoped().await;
     let operator = install.start().await;
     install.apply_grant(|_| {}).await;
@@ -114,7 +114,7 @@ async fn without_rights_it_is_not_ready_says_which_are_missing_and_takes_nothing
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn an_operator_of_some_namespaces_serves_those_only_and_has_no_right_in_others() {
+async fn an_operator_of_some_namespaces_has_no_rights_in_others() {
     let install = Install::scoped().await;
     let other = Install::scoped().await;
     let operator = install.start().await;
@@ -135,7 +135,7 @@ async fn an_operator_of_some_namespaces_serves_those_only_and_has_no_right_in_ot
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn the_chart_renders_what_the_api_server_accepts_and_refuses_values_that_it_does_not_know() {
+async fn the_chart_renders_valid_objects_and_refuses_unknown_values() {
     let ground = Ground::shared();
     for values in ["minimal", "all", "person"] {
         let values = &format!("charts/keyturn/ci/{values}-values.yaml");

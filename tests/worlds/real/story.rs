@@ -27,25 +27,25 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn the_main_job_from_apply_to_deletion_with_exactly_the_rights_of_the_chart() {
+async fn the_main_job_works_from_apply_to_deletion_with_the_chart_s_rights() {
     let ground = Ground::own();
     let install = Install::cluster_wide(&ground).await;
-    names_of_others_are_not_for_everybody(&install).await;
+    another_person_s_name_is_refused(&install).await;
     let operator = install.start().await;
 
     nothing_is_given_without_a_grant(&install).await;
     a_grant_gives_a_secret_that_the_aws_cli_can_use(&install).await;
     a_changed_role_is_a_new_session_at_once(&install).await;
-    what_only_changes_the_rendering_costs_no_session(&install).await;
-    a_secret_of_ours_is_put_right_within_a_second(&install).await;
+    a_change_of_the_rendering_costs_no_session(&install).await;
+    a_drifted_secret_is_repaired_within_a_second(&install).await;
     an_aws_role_that_was_edited_is_restored(&install).await;
-    a_user_s_own_role_is_used_and_its_deletion_takes_the_credential(&install).await;
-    an_api_key_of_dss_comes_and_goes(&install).await;
+    deleting_a_user_s_own_role_withdraws_the_credential(&install).await;
+    a_dss_api_key_is_created_and_deleted(&install).await;
     a_foreign_secret_is_never_touched(&install).await;
-    a_withdrawn_grant_takes_the_credential_away(&install).await;
+    a_narrower_grant_withdraws_the_credential(&install).await;
     let operator = a_restart_over_healthy_objects_costs_nothing(&install, operator).await;
-    pods_were_looked_for(&install).await;
-    deleting_the_config_takes_everything_of_it(&install).await;
+    missed_pods_were_searched_for(&install).await;
+    deleting_the_config_deletes_everything_it_owns(&install).await;
 
     let metrics = operator.get("metrics").await.unwrap();
     assert!(
@@ -55,10 +55,10 @@ async fn the_main_job_from_apply_to_deletion_with_exactly_the_rights_of_the_char
     let log = operator.log.clone();
     assert!(operator.stop().await.success(), "SIGTERM ends it cleanly");
     no_secret_was_logged(&std::fs::read_to_string(log).unwrap());
-    the_rights_of_the_chart_are_those_that_were_used(&install).await;
+    the_chart_s_rights_are_exactly_the_used_ones(&install).await;
 }
 
-async fn names_of_others_are_not_for_everybody(install: &Install<'_>) {
+async fn another_person_s_name_is_refused(install: &Install<'_>) {
     let people = People::of(install).await;
     people.refused("alice", people.person("bob").await.creates("alice", "alice")).await;
 }
@@ -130,7 +130,7 @@ async fn a_changed_role_is_a_new_session_at_once(install: &Install<'_>) {
     install.until_ready_is("alice", "True/Issued").await;
 }
 
-async fn what_only_changes_the_rendering_costs_no_session(install: &Install<'_>) {
+async fn a_change_of_the_rendering_costs_no_session(install: &Install<'_>) {
     let before = install.record("alice").await.unwrap();
     let only_files = || Target { formats: Some(vec![Format::Files]), ..Target::default() };
     install.apply_config("alice", |spec| spec.target = Some(only_files())).await;
@@ -149,7 +149,7 @@ async fn what_only_changes_the_rendering_costs_no_session(install: &Install<'_>)
     assert_eq!(before.access_key_id, after.access_key_id, "the same session");
 }
 
-async fn a_secret_of_ours_is_put_right_within_a_second(install: &Install<'_>) {
+async fn a_drifted_secret_is_repaired_within_a_second(install: &Install<'_>) {
     install.until_ready_is("alice", "True/Issued").await;
     let secrets = install.secrets();
     let name = "alice-aws";
@@ -217,7 +217,7 @@ async fn an_aws_role_that_was_edited_is_restored(install: &Install<'_>) {
     assert_eq!(install.record("alice").await.unwrap(), before, "the credential is untouched");
 }
 
-async fn a_user_s_own_role_is_used_and_its_deletion_takes_the_credential(install: &Install<'_>) {
+async fn deleting_a_user_s_own_role_withdraws_the_credential(install: &Install<'_>) {
     let own = || {
         let mut own = aws_role("own", "alice", &install.role("ds-other"));
         own.metadata.namespace = Some(install.namespace.clone());
@@ -238,7 +238,7 @@ async fn a_user_s_own_role_is_used_and_its_deletion_takes_the_credential(install
     install.until_ready_is("alice", "True/Issued").await;
 }
 
-async fn an_api_key_of_dss_comes_and_goes(install: &Install<'_>) {
+async fn a_dss_api_key_is_created_and_deleted(install: &Install<'_>) {
     let server = DssServer::start(install).await;
     server.dss.add_user("dora", &[]);
     let dss = |spec: &mut AwsConfigSpec| {
@@ -280,7 +280,7 @@ async fn a_foreign_secret_is_never_touched(install: &Install<'_>) {
     assert!(install.secret("bob").await.is_some(), "garbage collection leaves it alone, too");
 }
 
-async fn a_withdrawn_grant_takes_the_credential_away(install: &Install<'_>) {
+async fn a_narrower_grant_withdraws_the_credential(install: &Install<'_>) {
     let too_short = Ceilings { max_duration: Some("30m".parse().unwrap()), ..Ceilings::default() };
     install.apply_grant(|spec| spec.ceilings = Some(too_short)).await;
     let alice = install.until_ready_is("alice", "False/NotGranted").await;
@@ -334,7 +334,7 @@ async fn a_restart_over_healthy_objects_costs_nothing(
     operator
 }
 
-async fn pods_were_looked_for(install: &Install<'_>) {
+async fn missed_pods_were_searched_for(install: &Install<'_>) {
     eventually("the pods of her namespace were listed", async || {
         let requests = install.ground.audit(&install.user());
         let listed = requests.iter().any(|request| request.verb == "list" && request.resource == "pods");
@@ -343,7 +343,7 @@ async fn pods_were_looked_for(install: &Install<'_>) {
     .await;
 }
 
-async fn deleting_the_config_takes_everything_of_it(install: &Install<'_>) {
+async fn deleting_the_config_deletes_everything_it_owns(install: &Install<'_>) {
     install.configs().delete("alice", &DeleteParams::default()).await.unwrap();
     eventually("Secret and AwsRoles are collected", async || {
         let secret = install.secret("alice").await.map(|secret| secret.name_any());
@@ -361,7 +361,7 @@ fn no_secret_was_logged(log: &str) {
 }
 
 /// A right that is missing has failed a test by now; one that no test used has no reason to be there.
-async fn the_rights_of_the_chart_are_those_that_were_used(install: &Install<'_>) {
+async fn the_chart_s_rights_are_exactly_the_used_ones(install: &Install<'_>) {
     let requests = eventually("the watches have ended", async || {
         let requests = install.ground.audit(&install.user());
         let watched = requests.iter().filter(|request| request.verb == "watch").map(|request| request.resource.clone());

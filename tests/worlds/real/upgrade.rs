@@ -37,7 +37,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn an_upgrade_of_the_definitions_keeps_every_object_and_is_no_reason_to_issue_again() {
+async fn an_upgrade_of_the_crds_keeps_every_object_and_session() {
     let ground = Ground::without_definitions();
     let former = chart_with_former_definitions();
     let definitions = |verb: &str, chart: &Path| {
