@@ -6,7 +6,7 @@ mod clocks;
 mod dataiku;
 mod deletion;
 mod failures;
-mod half_view;
+mod unsynced;
 mod keys;
 mod leaks;
 mod log;

@@ -3,8 +3,8 @@
 mod api_keys;
 mod connections;
 mod forged;
-mod given_up;
-mod in_between;
+mod unreachable;
+mod intermediaries;
 mod instances;
 mod leftovers;
 mod listings;
@@ -12,7 +12,7 @@ mod moves;
 mod roles;
 mod rotations;
 mod slow;
-mod whose;
+mod wrong_owner;
 
 use super::world::World;
 use crate::{
