@@ -1,4 +1,4 @@
-//! The vocabulary of all tests: alice, an analyst of namespace `scoring`, and the grant that allows it.
+//! The vocabulary of all tests: alice, an analyst of namespace `scoring`, and the grant for her.
 
 #![allow(dead_code, reason = "a vocabulary offers more than each world says")]
 
@@ -25,7 +25,8 @@ pub fn role_of(account: &str, name: &str) -> String {
     format!("arn:aws:iam::{account}:role/{name}")
 }
 
-/// An `AwsConfig` in [`SCORING`] for the person of the same name and the role `ds-analyst`, changed as the test needs it.
+/// An `AwsConfig` in [`SCORING`] for the person of the same name and the role `ds-analyst`, changed
+/// as the test needs it.
 pub fn config(name: &str, change: impl FnOnce(&mut AwsConfigSpec)) -> AwsConfig {
     config_in(SCORING, name, change)
 }
@@ -40,12 +41,12 @@ pub fn config_in(namespace: &str, name: &str, change: impl FnOnce(&mut AwsConfig
     config
 }
 
-/// alice, as she is.
+/// alice, unchanged.
 pub fn alice() -> AwsConfig {
     config("alice", |_| {})
 }
 
-/// Allows [`SCORING`] to use the roles `ds-*` as anybody, changed as the test needs it.
+/// Allows [`SCORING`] to use the roles `ds-*` as any person, changed as the test needs it.
 pub fn grant(name: &str, change: impl FnOnce(&mut AwsRoleGrantSpec)) -> AwsRoleGrant {
     let mut spec = AwsRoleGrantSpec {
         roles: vec![role("ds-*")],
@@ -62,12 +63,13 @@ pub fn analysts() -> AwsRoleGrant {
     grant("analysts", |_| {})
 }
 
-/// An `AwsRole` of [`SCORING`] as a user writes it: another role for a config of the person of the same name.
+/// An `AwsRole` of [`SCORING`] as a user writes it: another role for a config of the person of the
+/// same name.
 pub fn aws_role(name: &str, config: &str, role: &str) -> AwsRole {
     aws_role_for(name, config, Some(config), role)
 }
 
-/// The same for somebody else, or for nobody (System mode).
+/// The same for another person, or for none (System mode).
 pub fn aws_role_for(name: &str, config: &str, person: Option<&str>, role: &str) -> AwsRole {
     let spec = json!({"awsConfigRef": {"name": config}, "person": person, "role": role});
     let mut role = AwsRole::new(name, serde_json::from_value(spec).unwrap());
@@ -84,7 +86,7 @@ pub fn uses(role: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     }
 }
 
-/// Lets a config deliver the key in a Secret of its user's.
+/// Lets a config deliver the key in a user's Secret.
 pub fn delivers_key(secret: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     let source = serde_json::from_value(json!({"name": secret})).unwrap();
     move |spec| {
@@ -94,12 +96,13 @@ pub fn delivers_key(secret: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     }
 }
 
-/// The `DssInstance` of most tests: it allows [`SCORING`] everybody, as the login of the same name.
+/// The `DssInstance` of most tests. It allows every person of [`SCORING`], as the login of the same
+/// name.
 pub fn design(url: &str) -> DssInstance {
     instance("design", url, |_| {})
 }
 
-/// Another, changed as the test needs it.
+/// Another instance, changed as the test needs it.
 pub fn instance(name: &str, url: &str, change: impl FnOnce(&mut DssInstanceSpec)) -> DssInstance {
     let spec = json!({
         "url": url,
@@ -115,7 +118,7 @@ pub fn instance(name: &str, url: &str, change: impl FnOnce(&mut DssInstanceSpec)
 /// The namespace of the operator's own Secrets.
 pub const OPERATORS: &str = "keyturn-system";
 
-/// Lets a config take its role from what DSS knows of the person.
+/// Lets a config take its role from DSS.
 pub fn role_from_dss(role: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     let dss = serde_json::from_value(json!({"instance": "design"})).unwrap();
     let role = role.to_owned();

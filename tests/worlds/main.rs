@@ -1,13 +1,13 @@
 //! One test binary, three worlds.
 //!
-//! * [`simulated`]: the whole operator over an in-process API server and an STS double, under a paused clock. One
-//!   history in milliseconds; faults, races and crash points on demand.
-//! * [`real`]: the operator's binary as a process, with the chart's ServiceAccount and RBAC, on a real control plane
-//!   and a real AWS API (`tests/cluster`).
+//! * [`simulated`]: the whole operator over an in-process API server and an STS double, under a
+//!   paused clock. A history takes milliseconds; faults, races and crash points come on demand.
+//! * [`real`]: the operator's binary as a process, with the chart's ServiceAccount and RBAC, on a
+//!   real control plane and a real AWS API (`tests/cluster`).
 //! * [`node`]: the operator's image, installed by the chart, and pods under a kubelet.
 //!
-//! All speak the vocabulary of [`fixtures`]. Beside them: what has to agree with the code ([`architecture`],
-//! [`generated`]).
+//! All share the vocabulary of [`fixtures`]. Beside the worlds are the checks of files that have to
+//! agree with the code ([`architecture`], [`generated`]) and of the wording ([`wording`]).
 
 #![allow(
     clippy::unwrap_used,
@@ -32,8 +32,9 @@ mod node;
 mod over_tls;
 mod real;
 mod simulated;
+mod wording;
 
-/// A quarter of the simulated world's time goes into small allocations, JSON values mostly. With this allocator its tests take a
-/// third less than with glibc's.
+/// A quarter of the simulated world's time goes into small allocations, mostly of JSON values. With
+/// this allocator its tests take a third less time than with glibc's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

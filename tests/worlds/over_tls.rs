@@ -1,4 +1,5 @@
-//! The client of DSS over real sockets: whom it trusts, whom it sends the admin key, and how much it reads.
+//! The client of DSS over real sockets: the servers that it trusts, the hosts that get the admin
+//! key, and how much of an answer it reads.
 
 use crate::doubles::{
     dss::{ADMIN_KEY, Behaviour, Dss as Double},
@@ -13,7 +14,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, pki_types::PrivateKeyDer},
 };
 
-/// A certificate authority and a server that it vouches for.
+/// A certificate authority and a server with a certificate of it.
 struct Vouched {
     ca: String,
     server: ServerConfig,
@@ -32,7 +33,7 @@ fn vouched() -> Vouched {
     Vouched { ca: authority.pem(), server }
 }
 
-/// TLS in front of a server that speaks none.
+/// Serves TLS in front of a server without TLS.
 async fn in_front_of(plain: SocketAddr, server: ServerConfig) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,9 +1,10 @@
-//! The real world: the operator's binary, with the ServiceAccount and the rights that the chart installed, on a real
-//! control plane and against a real AWS API.
+//! The real world: the operator's binary, with the ServiceAccount and the rights that the chart
+//! installed, on a real control plane and against a real AWS API.
 //!
-//! These tests need what `tests/cluster/ground build` builds, so plain `cargo test` leaves them out; `make test` runs
-//! them, and `cargo test -- --include-ignored real::story` one of them. Each has a namespace, an AWS account, an
-//! installed release and an operator of its own, so they run alone, twice, and beside each other.
+//! These tests need the result of `tests/cluster/ground build`, so plain `cargo test` leaves them
+//! out. `make test` runs all of them, and `cargo test -- --include-ignored real::story` runs one.
+//! Each has a namespace, an AWS account, an installed release and an operator of its own. A test
+//! can therefore run alone, twice, and beside the others.
 
 mod aws_admin;
 mod bad_input;

@@ -1,4 +1,4 @@
-//! The simulated world: a week in seconds.
+//! The simulated world: a week of an operator in seconds.
 
 mod authority;
 mod certificate;
@@ -6,7 +6,6 @@ mod clocks;
 mod dataiku;
 mod deletion;
 mod failures;
-mod unsynced;
 mod keys;
 mod leaks;
 mod log;
@@ -21,5 +20,6 @@ mod rollouts;
 mod secret_watch;
 mod seeds;
 mod sessions;
+mod unsynced;
 mod wire;
 mod world;

@@ -228,8 +228,9 @@ impl ApiServer {
         self.tell();
     }
 
-    /// When the time is over that a client gave its watch, there is a bookmark and the watch goes on, if it takes bookmarks.
-    /// For long histories in which nothing is about watches, most of whose work would otherwise be to take them up again.
+    /// When the time is over that a client gave its watch, there is a bookmark and the watch goes
+    /// on, if it takes bookmarks. For long histories in which nothing is about watches, most of
+    /// whose work would otherwise be to take them up again.
     pub fn keep_watches_open(&self) {
         self.lock().watches_stay_open = true;
     }

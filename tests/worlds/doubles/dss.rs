@@ -1,9 +1,11 @@
-//! A double of a Dataiku DSS server: its public HTTP API, as far as keyturn and the Python client use it.
+//! A double of a Dataiku DSS server: its public HTTP API, as far as keyturn and the Python client
+//! use it.
 //!
 //! It is no echo: it checks keys as DSS does, knows what an administrator may do and what a user
 //! may, lets only an administrator's key act as somebody else, resolves a connection's credential
 //! for the user who asks, and shows the value of a personal API key once, when it is created.
-//! [`Behaviour`]s make it fail in every way that matters, those of proxies and login pages included.
+//! [`Behaviour`]s make it fail in every way that matters, those of proxies and login pages
+//! included.
 //!
 //! Routes, field names, the error object and the forms of authentication are those of DSS'
 //! documentation and of the Python package `dataiku-api-client` 15.2.0, which was run against it.
@@ -151,7 +153,8 @@ impl Dss {
 
     // ---- how it is reached ----
 
-    /// The HTTP side: the API under `/dip/publicapi` (Python's base) and `/public/api` (the documented one).
+    /// The HTTP side: the API under `/dip/publicapi` (Python's base) and `/public/api` (the
+    /// documented one).
     pub fn router(&self) -> Router {
         http::router(self.clone())
     }
@@ -178,7 +181,8 @@ impl Dss {
         self.lock().calls.iter().filter(|call| fits(call)).count()
     }
 
-    /// The sessions that AssumeRole connections were answered with, in that order; one that was cached again each time.
+    /// The sessions that AssumeRole connections were answered with, in that order; one that was
+    /// cached again each time.
     pub fn handed_out(&self) -> Vec<(AssumedBy, HandedOut)> {
         self.lock().handed_out.clone()
     }

@@ -1,6 +1,6 @@
-//! A double of S3 that knows which sessions the double of STS handed out: it lists any bucket for whoever shows one that
-//! has not expired, and says what S3 says to everybody else. It does not verify signatures; a session's token has to be its
-//! own.
+//! A double of S3 that knows which sessions the double of STS handed out: it lists any bucket for
+//! whoever shows one that has not expired, and says what S3 says to everybody else. It does not
+//! verify signatures; a session's token has to be its own.
 
 use super::{
     sts::Sts,

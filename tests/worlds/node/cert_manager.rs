@@ -1,5 +1,5 @@
-//! The webhook with a certificate of cert-manager's, which is played here: it fills the Secret that a Certificate names, and writes
-//! the authority where an annotation asks for it.
+//! The webhook with a certificate of cert-manager's. The test acts as cert-manager: it fills the
+//! Secret that a Certificate names, and publishes the authority where an annotation asks for it.
 
 use super::release::Release;
 use crate::real::ground::{eventually, run, run_with_input};
@@ -36,7 +36,7 @@ async fn injection_survives_new_certificates_and_another_source() {
     second.is_in_the_secret(&release).await;
     release.until_pods_are_injected().await;
 
-    // The leader is of the former revision until the rollout has ended, and keeps no certificate.
+    // Until the rollout ends, the leader has the former revision and keeps no certificate.
     release.install.set("webhook.certificate.source=Generated");
     release.until_available().await;
     release.until_pods_are_injected().await;
@@ -49,7 +49,7 @@ async fn injection_survives_new_certificates_and_another_source() {
     release.until_pods_are_injected().await;
 }
 
-/// cert-manager's kinds, as far as the chart's objects need them.
+/// Installs cert-manager's kinds, as far as the chart's objects need them.
 fn definitions(release: &Release) {
     for (kind, plural) in [("Certificate", "certificates"), ("Issuer", "issuers")] {
         let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
@@ -68,9 +68,9 @@ fn definitions(release: &Release) {
     }
 }
 
-/// A certificate that signed itself, as cert-manager makes it with an issuer of the kind `SelfSigned`.
+/// A self-signed certificate, as cert-manager makes it with an issuer of the kind `SelfSigned`.
 struct Certified {
-    /// The Certificate that asked for it, `namespace/name`.
+    /// The Certificate that it was made for, as `namespace/name`.
     of: String,
     secret: String,
     certificate: String,

@@ -1,5 +1,5 @@
-//! A pod as Dataiku's API deployer makes it: labelled, without a DSS user, without an AWS identity, and nothing in it that
-//! names keyturn.
+//! A pod as Dataiku's API deployer creates it: with labels, without a DSS user, without an AWS
+//! identity, and without any mention of keyturn.
 
 use super::release::Release;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 use serde_json::{Value, from_value, json};
 
-/// What an endpoint's code does.
+/// The code of an endpoint.
 const ENDPOINT: &str = include_str!("../real/endpoint.py");
 const SERVICE: &str = "dataiku.com/dku-apideployer-service-id";
 

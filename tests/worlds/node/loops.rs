@@ -1,4 +1,4 @@
-//! Pods that list a bucket of their own name again and again, and what they said of it.
+//! Pods that list a bucket of their own name repeatedly, and the results of their calls.
 
 use super::release::Release;
 use crate::real::ground::within;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const LOOP: &str = include_str!("loop.py");
 
-/// What a workload said of one call.
+/// The result of one call, as a workload logged it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Said {
     pub ok: bool,
@@ -21,7 +21,7 @@ pub fn boto3(name: &str) -> [&str; 5] {
     ["python3", "-c", LOOP, "boto3", name]
 }
 
-/// The same by the AWS CLI, which begins anew for each call.
+/// The same by the AWS CLI, with a new process for each call.
 pub fn cli(name: &str) -> [&str; 5] {
     ["python3", "-c", LOOP, "cli", name]
 }
@@ -31,7 +31,7 @@ pub fn go(name: &str) -> [&str; 5] {
     ["/usr/bin/sdk-go", "-bucket", name, "-every", "500ms"]
 }
 
-/// The pod, which has alice's credential in its environment and nowhere else.
+/// Adds alice's credential to the pod's environment. The pod has it nowhere else.
 pub fn by_variables(mut pod: Value) -> Value {
     let variables = pod["spec"]["containers"][0]["env"].as_array_mut().unwrap();
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"] {
@@ -41,12 +41,12 @@ pub fn by_variables(mut pod: Value) -> Value {
 }
 
 impl Release {
-    /// What a workload said so far.
+    /// The results of a workload so far.
     pub fn said(&self, pod: &str) -> Vec<Said> {
         self.log(pod).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Waits until a workload has listed its bucket with this many keys.
+    /// Waits until a workload has listed its bucket with this many access keys.
     pub async fn until_it_has_used(&self, pod: &str, keys: usize, limit: Duration) {
         within(limit, &format!("{pod} has used {keys} keys"), async || {
             let used = self.s3.keys(pod).len();
@@ -55,7 +55,7 @@ impl Release {
         .await;
     }
 
-    /// Waits until a workload's last call went like this.
+    /// Waits until the result of a workload's last call fits.
     pub async fn until_it_says(&self, pod: &str, limit: Duration, wanted: impl Fn(&Said) -> bool) -> Said {
         within(limit, &format!("{pod} says it"), async || {
             let said = self.said(pod);

@@ -1,5 +1,6 @@
-//! A release as people have it: `helm install` of the chart with the image of the Dockerfile. Its AWS are the doubles of
-//! STS and S3, in the test's own process, because sessions have to expire within a test.
+//! A release as users have it: `helm install` of the chart with the image of the Dockerfile. Its
+//! AWS are the doubles of STS and S3 in the test's own process, because sessions have to expire
+//! within a test.
 
 use crate::{
     doubles::{
@@ -48,7 +49,8 @@ fn tool() -> Command {
     Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/ground"))
 }
 
-/// The image of the Dockerfile, with a static program from a debug build: the one of a release takes minutes more.
+/// The image of the Dockerfile with a static program from a debug build. A release build takes
+/// minutes more.
 fn operator_image() -> &'static Path {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     run(Command::new(root.join("tests/cluster/operator-image")).current_dir(root));
@@ -56,7 +58,8 @@ fn operator_image() -> &'static Path {
 }
 
 impl Release {
-    /// Installed, with all replicas available. Sessions of its STS live this long, in seconds.
+    /// Installs a release and waits until all replicas are available. Sessions of its STS live for
+    /// `seconds`.
     pub async fn with_sessions_of(seconds: i64, values: &[&str]) -> Self {
         let ground = tokio::task::spawn_blocking(ground).await.unwrap();
         let sts = Sts::new(Arc::new(real_time));
@@ -84,12 +87,13 @@ impl Release {
         release
     }
 
-    /// How the node is reached, and what images it has.
+    /// The address of the node, and its images.
     pub fn node(&self) -> &'static Node {
         node(self.install.ground)
     }
 
-    /// Waits until every replica of the operator is available, and none of a former revision is left.
+    /// Waits until every replica of the operator is available and none of a former revision is
+    /// left.
     pub async fn until_available(&self) {
         let deployments: Api<Deployment> = Api::namespaced(self.install.admin.clone(), &self.install.system);
         eventually("the operator is available", async || {
@@ -105,8 +109,8 @@ impl Release {
         .await;
     }
 
-    /// Waits until the API server reaches the webhook through its Service, which the kubelet and kube-proxy first have to
-    /// learn of. Nothing is created.
+    /// Waits until the API server reaches the webhook through its Service. The kubelet and
+    /// kube-proxy have to learn of the Service first. Nothing is created.
     pub async fn until_pods_are_injected(&self) {
         eventually("pods are injected", async || {
             let said = self.probe();
@@ -115,14 +119,15 @@ impl Release {
         .await;
     }
 
-    /// Replaces every pod of the operator by an upgrade, and comes back when the last one is available.
+    /// Replaces every pod of the operator by an upgrade. The task ends when the last one is
+    /// available.
     pub fn upgrade(&self) -> JoinHandle<()> {
         let mut helm = self.install.upgrade();
         helm.args(["--set", "podAnnotations.revision=two", "--wait=watcher"]);
         tokio::task::spawn_blocking(move || drop(run(&mut helm)))
     }
 
-    /// A pod as it would be stored now.
+    /// A pod as the API server would store it now, and the warnings.
     pub fn probe(&self) -> String {
         let probe = self.pod("probe", "none", &[]);
         self.install.kubectl_create(&probe, &["--dry-run=server", "-o", "json"]).1
@@ -134,26 +139,26 @@ impl Release {
         pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await.unwrap().items
     }
 
-    /// The last that the operator's pods said.
+    /// The last lines that the operator's pods logged.
     pub fn operator_log(&self) -> String {
         let label = "app.kubernetes.io/component=operator";
         self.kubectl(&self.install.system, &["logs", "-l", label, "--prefix", "--tail=20"]).1
     }
 
-    /// kubectl in a namespace: whether it succeeded, and what it said.
+    /// Runs kubectl in a namespace. Returns whether it succeeded, and its output.
     pub fn kubectl(&self, namespace: &str, arguments: &[&str]) -> (bool, String) {
         let mut command = self.install.ground.kubectl();
         command.args(["-n", namespace]).args(arguments);
         tokio::task::block_in_place(|| run_with_input(&mut command, ""))
     }
 
-    /// Creates an object in the users' namespace, as they do.
+    /// Creates an object in the users' namespace, as users do.
     pub fn create(&self, object: &Value) {
         let (ok, said) = self.install.kubectl_create(object, &[]);
         assert!(ok, "{said}");
     }
 
-    /// A pod of one container, which reaches S3 and asks for no credential.
+    /// A pod of one container that reaches S3 and asks for no credential.
     pub fn plain_pod(&self, name: &str, image: &str, command: &[&str]) -> Value {
         let env = json!([{"name": "AWS_ENDPOINT_URL", "value": self.s3_url}]);
         let container =
@@ -162,19 +167,19 @@ impl Release {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec})
     }
 
-    /// The same, which asks for alice's.
+    /// The same pod, which asks for alice's credential.
     pub fn pod(&self, name: &str, image: &str, command: &[&str]) -> Value {
         let mut pod = self.plain_pod(name, image, command);
         pod["metadata"]["annotations"] = json!({"keyturn.dev/aws-config": "alice"});
         pod
     }
 
-    /// What a pod wrote.
+    /// The log of a pod.
     pub fn log(&self, pod: &str) -> String {
         self.kubectl(&self.install.namespace, &["logs", pod]).1
     }
 
-    /// A pod as it is now, for a message.
+    /// The status and last lines of a pod, for a message.
     pub async fn describe(&self, pod: &str) -> String {
         let pods: Api<Pod> = Api::namespaced(self.install.admin.clone(), &self.install.namespace);
         let status = pods.get_opt(pod).await.unwrap().and_then(|pod| pod.status);
@@ -182,7 +187,7 @@ impl Release {
         format!("{}\n{last}", serde_json::to_string(&status).unwrap())
     }
 
-    /// The name of the pod that leads.
+    /// The name of the leading pod.
     pub async fn leader(&self) -> String {
         let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
             Api::namespaced(self.install.admin.clone(), &self.install.system);

@@ -1,13 +1,15 @@
-//! A workload that reads its credential from its environment alone: the kubelet fills that once, at the start.
+//! A workload that reads its credential from its environment only. The kubelet fills the
+//! environment once, when a container starts.
 
 use super::{loops, release::Release};
 use serde_json::{Value, from_value, json};
 use std::time::Duration;
 
-/// How long a session lives here, in seconds. It is renewed a minute before its end, and what read the former one is
-/// restarted when the new one has stood in the Secret for half a minute: in the second half of that minute.
+/// The lifetime of a session in this test, in seconds. A session is renewed a minute before its
+/// expiry. A workload is restarted half a minute after the renewal, in the second half of that
+/// minute.
 const LIFETIME: i64 = 110;
-/// Three keys are two restarts, the second of them after the end of the first session.
+/// Three keys need two restarts, and the second one comes after the first session has expired.
 const KEYS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +37,8 @@ async fn only_a_restarted_workload_outlives_the_session_in_its_variables() {
     assert!(events.iter().any(|event| event.starts_with("Restarted: ")), "{events:#?}");
 }
 
-/// One pod that lists the bucket of its own name, with variables of alice's Secret.
+/// A Deployment of one pod that lists the bucket of its own name, with variables from alice's
+/// Secret.
 fn deployment(release: &Release, name: &str) -> Value {
     let pod = release.plain_pod(name, &release.node().images.python, &loops::boto3(name));
     let pod = loops::by_variables(pod);

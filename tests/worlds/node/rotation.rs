@@ -1,4 +1,5 @@
-//! What this is all for: a pod that runs across rotations and never sees an expired credential; and how each SDK does.
+//! The purpose of keyturn: a pod runs across renewals and never sees an expired credential. The
+//! test also records how each SDK behaves.
 
 use super::{
     loops::{self, Said},
@@ -7,9 +8,9 @@ use super::{
 use serde_json::json;
 use std::time::Duration;
 
-/// How long sessions live here, in seconds. The kubelet looks every two seconds.
+/// The lifetime of sessions in this test, in seconds. The kubelet syncs every two seconds.
 const LIFETIME: i64 = 40;
-/// Six keys are five rotations.
+/// Six keys need five renewals.
 const KEYS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +63,7 @@ async fn pods_run_across_five_renewals_and_an_upgrade_as_the_docs_say() {
     }
 }
 
-/// How a workload fared over all rotations.
+/// The behaviour of a workload over all renewals, in the words of docs/pods.md.
 fn what_became_of(said: &[Said]) -> String {
     let Some(first) = said.iter().find(|said| !said.ok) else {
         return "follows every renewal: no call failed".to_owned();

@@ -1,4 +1,5 @@
-//! What running pods see when something is taken away: the operator for a while, a grant, a pod of the operator's.
+//! Running pods during trouble: a stopped operator, a withdrawn grant, a deleted pod of the
+//! operator.
 
 use super::{loops, release::Release};
 use crate::real::{ground::eventually, install::Install};
@@ -6,7 +7,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a session of these tests lives, in seconds.
+/// The lifetime of a session in these tests, in seconds.
 const LIFETIME: i64 = 40;
 const SOON: Duration = Duration::from_secs(90);
 
@@ -96,7 +97,7 @@ async fn an_upgrade_and_a_killed_leader_miss_no_pod_and_cost_no_session() {
     assert_eq!(release.sts.count(), 2, "alice's session is still the first");
 }
 
-/// alice has a credential, and a pod `app` that uses it.
+/// Gives alice a credential and starts a pod `app` that uses it.
 async fn alice_runs(release: &Release) {
     release.install.apply_grant(|_| {}).await;
     release.install.apply_config("alice", |_| {}).await;

@@ -1,23 +1,23 @@
-//! What the administrator of an AWS account does in IAM.
+//! The administrator of an AWS account, who creates roles in IAM.
 
 use super::{ground::run, install::Install};
 use serde_json::{Value, json};
 
-/// Lets the operator's user assume a role on behalf of the namespace.
+/// A statement that lets the operator's user assume a role on behalf of the namespace.
 pub fn trusts_operator(install: &Install<'_>, actions: &[&str]) -> Value {
     let operator = format!("arn:aws:iam::{}:user/keyturn", install.account);
     json!({"Effect": "Allow", "Principal": {"AWS": operator}, "Action": actions,
         "Condition": {"StringEquals": {"sts:ExternalId": format!("{}/{}", install.cluster, install.namespace)}}})
 }
 
-/// A role that is to be.
+/// A role that is not created yet.
 pub struct Role {
     account: String,
     name: String,
     trust: Value,
 }
 
-/// A role with this trust policy's only statement.
+/// A role whose trust policy has this statement only.
 pub fn role_for(account: &str, name: &str, trust: &Value) -> Role {
     Role { account: account.to_owned(), name: name.to_owned(), trust: trust.clone() }
 }

@@ -1,4 +1,4 @@
-//! Bad input gets one clear line and changes nothing: what `kubectl apply` prints for each.
+//! Bad input: `kubectl apply` prints one clear line for each, and nothing changes.
 
 use super::ground::{Ground, run_with_input};
 use serde_json::{Value, json};
@@ -25,8 +25,8 @@ fn apply(ground: &Ground, object: &Value) -> (bool, String) {
     run_with_input(&mut kubectl, &object.to_string())
 }
 
-/// The lines that say what is wrong. The API server adds a head and, where the shape of an object is wrong, that it did
-/// not go on to check rules.
+/// The lines that name a fault. The API server adds a head and, for an object of a wrong shape, a
+/// line about the rules that were not checked.
 fn complaints(said: &str) -> Vec<&str> {
     let lines = said.lines().filter(|line| !line.trim().is_empty());
     lines

@@ -1,5 +1,5 @@
-//! Dataiku, with its real Python client and boto3: what a pod has of it is the Secret, and the Secret is what the
-//! operator wrote on a real API server with the chart's own rights.
+//! Dataiku with its real Python client and boto3. A pod has nothing but the Secret, and the
+//! operator wrote the Secret on a real API server with the chart's rights.
 
 use super::{
     dss::{DssServer, endpoint},
@@ -58,7 +58,7 @@ async fn the_role_comes_from_the_admin_property_and_follows_it(install: &Install
     install.until_ready_is("bob", "True/Issued").await;
     assert_eq!(install.record("bob").await.unwrap().role, install.role("ds-analyst"));
     server.dss.set_admin_property("bob", "associatedRole", Some(&install.role("ds-other")));
-    // The list of users is read again each minute, which is the shortest `refresh` there is.
+    // The list of users is read every minute, which is the shortest possible `refresh`.
     within(Duration::from_secs(150), "the session is of the other role", async || {
         let role = install.record("bob").await.unwrap().role;
         if role == install.role("ds-other") { Ok(()) } else { Err(role) }

@@ -1,5 +1,6 @@
-//! A DSS beside a release: the double, served on TCP, with an admin key in the operator's namespace and a `DssInstance`
-//! that names both. The sessions of its connections are real ones of the ground's AWS.
+//! A DSS beside a release: the double, served on TCP, with an admin key in the operator's namespace
+//! and a `DssInstance` that names both. The sessions of its connections are real sessions of the
+//! ground's AWS.
 
 use super::{
     aws_admin::role_for,
@@ -22,9 +23,9 @@ use kube::{
 use serde_json::{Value, json};
 use std::{process::Command, sync::Arc};
 
-/// A running DSS that a release knows.
+/// A running DSS with its `DssInstance`.
 pub struct DssServer {
-    /// It.
+    /// The double.
     pub dss: Dss,
     /// The name of its `DssInstance`.
     pub instance: String,
@@ -33,7 +34,8 @@ pub struct DssServer {
 }
 
 impl DssServer {
-    /// One that allows everybody in the release's namespace, and knows alice and bob.
+    /// Starts a DSS that knows alice and bob, with an instance that allows everybody in the
+    /// release's namespace.
     pub async fn start(install: &Install<'_>) -> Self {
         Self::reached_at(install, "127.0.0.1").await
     }
@@ -53,7 +55,7 @@ impl DssServer {
         server
     }
 
-    /// Applies its `DssInstance`, changed as the test needs it.
+    /// Applies the `DssInstance`, changed as the test needs it.
     pub async fn apply(&self, install: &Install<'_>, change: impl FnOnce(&mut DssInstanceSpec)) {
         let wanted = instance(&self.instance, &self.url, |spec| {
             spec.api_key_secret_ref.namespace.clone_from(&install.system);
@@ -80,7 +82,8 @@ impl DssServer {
         .await
     }
 
-    /// Gives it AWS as DSS has it: an identity that may assume `role`, which may list the release's first bucket.
+    /// Gives DSS an AWS identity that may assume `role`. The role may list the release's first
+    /// bucket.
     pub fn assumes(&self, install: &Install<'_>, role: &str) {
         let dss = format!("arn:aws:iam::{}:user/keyturn", install.account);
         let trust = json!({"Effect": "Allow", "Principal": {"AWS": dss}, "Action": "sts:AssumeRole"});
@@ -147,8 +150,8 @@ async fn put_admin_key(install: &Install<'_>) {
     secrets.patch("dss-admin", &admin, &Patch::Apply(&secret)).await.unwrap();
 }
 
-/// What code in an endpoint's pod says that it saw ([`endpoint.py`](endpoint.py)), which is given the mounted Secret,
-/// the buckets to list, and the connection to ask.
+/// Runs the code of an endpoint ([`endpoint.py`](endpoint.py)) with the mounted Secret, the buckets
+/// to list and the connection to ask, and returns what it saw.
 pub async fn endpoint(install: &Install<'_>, config: &str, variables: &[(&str, String)], arguments: &[&str]) -> Value {
     let mount = install.mount(config).await;
     let mut command = install.in_pod(install.ground.at.bin.python.as_ref().unwrap(), &mount);

@@ -19,19 +19,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything in the real world may take.
+/// The longest time that anything in the real world may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running control plane with an AWS beside it. It ends when its standard input does: at the latest with this
-/// process, however that ends.
+/// A running control plane with an AWS beside it. It ends when its standard input closes, which is
+/// at the latest when this process ends, for whatever reason.
 pub struct Ground {
-    /// How to reach it.
+    /// The addresses, files and programs.
     pub at: Reached,
     _until_eof: ChildStdin,
     _launcher: Child,
 }
 
-/// What `ground.json` says.
+/// The content of `ground.json`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reached {
@@ -54,11 +54,11 @@ pub struct Reached {
 /// The node.
 #[derive(Debug, Deserialize)]
 pub struct Node {
-    /// Where pods reach this process.
+    /// The address at which pods reach this process.
     pub host: String,
-    /// What pods can be made of.
+    /// The images for pods.
     pub images: Images,
-    /// What plays the node's own role.
+    /// The node's own role.
     pub metadata: Metadata,
 }
 
@@ -74,15 +74,15 @@ pub struct Images {
     pub sdk_go: String,
 }
 
-/// The credentials of the node, for all who ask.
+/// The credentials of the node, for every pod that asks.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
-    /// By this key a call is known that fell back to them.
+    /// A call with this key fell back to the node's credentials.
     pub access_key_id: String,
 }
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Debug, Deserialize)]
 pub struct Programs {
     /// kubectl.
@@ -119,22 +119,22 @@ impl Ground {
         SHARED.get_or_init(|| Self::start(&["--crds", "crds"]))
     }
 
-    /// One of its own, for a test that needs the whole cluster.
+    /// A ground of the test's own, for a test that needs the whole cluster.
     pub fn own() -> Self {
         Self::start(&["--crds", "crds"])
     }
 
-    /// One of its own without our resources.
+    /// A ground of the test's own without keyturn's CRDs.
     pub fn without_definitions() -> Self {
         Self::start(&[])
     }
 
-    /// One without our resources and without an AWS.
+    /// A ground without keyturn's CRDs and without an AWS.
     pub fn bare() -> Self {
         Self::start(&["--no-aws"])
     }
 
-    /// One with a node, on which pods run; the node has a role of its own.
+    /// A ground with a node on which pods run. The node has a role of its own.
     pub fn with_node() -> Self {
         Self::start(&["--crds", "crds", "--node", "--node-role"])
     }
@@ -164,7 +164,7 @@ impl Ground {
         Client::try_from(self.config().await).unwrap()
     }
 
-    /// A client with the rights of this user, a member of these groups.
+    /// A client with the rights of this user, as a member of these groups.
     pub async fn client_as(&self, user: &str, groups: &[&str]) -> Client {
         let mut config = self.config().await;
         config.auth_info.impersonate = Some(user.to_owned());
@@ -201,7 +201,8 @@ impl Ground {
         command
     }
 
-    /// What a user asked of the API server, as the server's audit log has it. A watch is there only when it has ended.
+    /// The requests of a user, according to the API server's audit log. A watch is logged only when
+    /// it has ended.
     pub fn audit(&self, user: &str) -> Vec<Audited> {
         let log = fs::read_to_string(&self.at.audit_log).unwrap_or_default();
         let lines = log.lines().filter_map(|line| serde_json::from_str::<AuditLine>(line).ok());
@@ -224,7 +225,7 @@ impl Ground {
     }
 }
 
-/// One request as the API server saw it.
+/// One request in the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audited {
     pub verb: String,
@@ -278,7 +279,7 @@ pub fn real_time() -> Timestamp {
     Timestamp::now()
 }
 
-/// Runs a command that has to succeed; its standard output.
+/// Runs a command that has to succeed. Returns its standard output.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -286,7 +287,7 @@ pub fn run(command: &mut Command) -> String {
     out.into_owned()
 }
 
-/// Runs a command with this standard input; whether it succeeded, and all that it printed.
+/// Runs a command with this standard input. Returns whether it succeeded, and its whole output.
 pub fn run_with_input(command: &mut Command, input: &str) -> (bool, String) {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -295,12 +296,12 @@ pub fn run_with_input(command: &mut Command, input: &str) -> (bool, String) {
     (output.status.success(), text)
 }
 
-/// Asks again until there is an answer. On time-out it says what was seen last.
+/// Asks again until there is an answer. On time-out it reports what was seen last.
 pub async fn eventually<T, S: std::fmt::Debug>(what: &str, ask: impl AsyncFn() -> Result<T, S>) -> T {
     within(PATIENCE, what, ask).await
 }
 
-/// The same, with a deadline that is part of what is promised.
+/// The same, with a deadline that is part of the promise.
 #[expect(clippy::disallowed_methods, reason = "the real world has real time")]
 pub async fn within<T, S: std::fmt::Debug>(limit: Duration, what: &str, ask: impl AsyncFn() -> Result<T, S>) -> T {
     let started = Instant::now();

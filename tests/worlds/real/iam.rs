@@ -1,4 +1,5 @@
-//! People and roles where the API server and IAM decide: scopes, tags, namespaces, routes, keys, hand-overs.
+//! People and roles where the API server and IAM decide: scopes, tags, namespaces, hops, keys, and
+//! configs that change hands.
 
 use super::{
     aws_admin::{role_for, trusts_operator},
@@ -83,7 +84,7 @@ async fn session_tags_arrive(install: &Install<'_>) {
     let (ok, said) = ls().await;
     assert!(ok && said.contains("hello.txt"), "with it: {said}");
 
-    // A role whose trust policy does not let the operator tag sessions.
+    // The trust policy of this role does not let the operator tag sessions.
     install.apply_config("tagged", session(json!({"tags": {"project": "fraud"}}))).await;
     let refused = install.until_ready_is("tagged", "False/AssumeRoleDenied").await;
     let message = refused.status.unwrap().conditions.into_iter().find(|c| c.type_ == "Ready").unwrap().message;
@@ -190,7 +191,7 @@ async fn a_user_s_own_key_is_delivered_while_its_owner_offers_it(install: &Insta
     kubectl(&["label", "secret", "mine", "keyturn.dev/source=true"], &[]);
     install.until_ready_is("keyed", "True/Issued").await;
 
-    // From the key to a session: one patch, and no part of the key is left.
+    // A change from the key to a session is one patch, and no part of the key is left.
     install.apply_config("keyed", |_| {}).await;
     install.until_ready_is("keyed", "True/Issued").await;
     let values = install.values("keyed").await;

@@ -1,5 +1,5 @@
-//! Pods that ask for a credential, as a real API server sends them to the webhook. There is no node here: what is looked
-//! at is the pod that the API server stored.
+//! Pods that ask for a credential, as a real API server sends them to the webhook. There is no node
+//! here: the tests check the pod that the API server stored.
 
 use super::{
     ground::{Ground, eventually, within},
@@ -116,7 +116,8 @@ async fn a_missed_pod_is_named_until_it_is_deleted(install: &Install<'_>, operat
     .await;
 
     pods(install).delete("late", &DeleteParams::default().grace_period(0)).await.unwrap();
-    // Another selector has the namespace looked at before its five minutes are over.
+    // A changed selector makes the operator search the namespace before the next five minutes are
+    // over.
     install.apply_config("scorer", selecting("scorer-2")).await;
     within(Duration::from_secs(60), "nothing is told any more", async || match told("alice").await {
         None => Ok(()),
@@ -128,7 +129,8 @@ async fn a_missed_pod_is_named_until_it_is_deleted(install: &Install<'_>, operat
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
 async fn two_hundred_pods_at_once_are_injected_beside_malformed_requests() {
-    // On a machine that does much else at the same time two seconds may pass, and the API server goes on without.
+    // On a busy machine an answer can take longer than the default of two seconds, and the API
+    // server then goes on without it.
     let install = Install::of_some_namespaces(Ground::shared(), &["webhook.timeoutSeconds=10"]).await;
     let operator = serving(&install).await;
     install.apply_grant(|_| {}).await;
@@ -157,14 +159,14 @@ async fn two_hundred_pods_at_once_are_injected_beside_malformed_requests() {
     assert!(operator.stop().await.success(), "it runs on, and ends when it is asked to");
 }
 
-/// How many reviews ended so, as the metrics say.
+/// The number of reviews with this outcome, according to the metrics.
 async fn reviews(operator: &Operator, outcome: &str) -> u64 {
     let metrics = operator.get("metrics").await.unwrap();
     let name = format!("keyturn_admission_reviews_total{{outcome=\"{outcome}\"}} ");
     metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
 }
 
-/// Each is refused with its own status and costs nobody else anything.
+/// Sends malformed requests. Each is refused with its own status and delays no other request.
 async fn send_nonsense(address: String) {
     let client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
     let url = format!("https://{address}{PATH}");
@@ -173,10 +175,10 @@ async fn send_nonsense(address: String) {
     assert_eq!(post("application/json", b"{]".to_vec()).await.unwrap().status(), 400);
     assert_eq!(post("application/json", b"{\"request\": 1}".to_vec()).await.unwrap().status(), 400);
     assert_eq!(post("text/plain", b"{}".to_vec()).await.unwrap().status(), 415);
-    // Its connection may be closed while it still writes.
+    // The webhook may close the connection while the client still writes.
     assert!(post("application/json", vec![b'a'; BODY_LIMIT + 1]).await.map_or(true, |answer| answer.status() == 413));
     assert_eq!(client.get(&url).send().await.unwrap().status(), 405);
-    // No TLS at all, and a connection that says nothing: both are ended by the webhook.
+    // A client without TLS and a silent client: the webhook ends both connections.
     for words in [&b"GET / HTTP/1.1\r\n\r\n"[..], b""] {
         let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
         stream.write_all(words).await.unwrap();
@@ -199,7 +201,7 @@ async fn a_lost_certificate_or_authority_is_restored() {
     };
     let first = authority().await;
 
-    // Somebody applies the configuration without it.
+    // Another writer applies the configuration without the authority.
     let gone = json!([{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]);
     patch_configuration(&install, &gone).await;
     eventually("the authority is published again", async || {
@@ -260,8 +262,8 @@ fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
     move |spec| spec.inject = Some(inject)
 }
 
-/// An operator whose webhook the API server reaches: there is no network for Services here, so the configuration is
-/// given its address.
+/// Starts an operator whose webhook the API server reaches. There is no network for Services here,
+/// so the configuration gets the webhook's address.
 async fn serving(install: &Install<'_>) -> Operator {
     let operator = install.start().await;
     let url = format!("https://{}{PATH}", operator.webhook);
@@ -274,7 +276,7 @@ async fn serving(install: &Install<'_>) -> Operator {
     within(Duration::from_secs(30), "pods are sent to the webhook", async || {
         let name = format!("probe-{}", super::ground::number());
         let probe = pod(&name, &json!({"annotations": {"keyturn.dev/aws-config": "nobody"}}));
-        // At first the namespace has no ServiceAccount yet, and then the webhook no authority.
+        // At first the namespace has no ServiceAccount, and then the webhook has no authority.
         let (created, said) = install.kubectl_create(&probe, &[]);
         if created { mounted(&get(install, &name).await).ok_or(said) } else { Err(said) }
     })
@@ -295,7 +297,7 @@ fn pod(name: &str, metadata: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"initContainers": init, "containers": app}})
 }
 
-/// What a user who creates it sees.
+/// Creates an object as a user does, and returns the output of kubectl.
 fn create(install: &Install<'_>, object: &Value) -> String {
     let (ok, said) = install.kubectl_create(object, &[]);
     assert!(ok, "{said}");

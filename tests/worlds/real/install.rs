@@ -1,5 +1,6 @@
-//! One installed release and the operator of it, run as a process with exactly what the chart gives its pod:
-//! ServiceAccount, rights, arguments and environment. Only the addresses of its servers and AWS are ours.
+//! One installed release and its operator, run as a process with exactly what the chart gives its
+//! pod: ServiceAccount, rights, arguments and environment. Only the addresses of its servers and of
+//! AWS are the test's.
 
 use super::ground::{Ground, PATIENCE, eventually, number, run, run_with_input};
 use crate::fixtures::{self, role_of};
@@ -43,7 +44,7 @@ pub struct Install<'a> {
     dir: PathBuf,
 }
 
-/// What `ground aws-account` printed.
+/// The output of `ground aws-account`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsAccount {
@@ -58,7 +59,7 @@ impl<'a> Install<'a> {
         Install::new(Ground::shared(), true, &[]).await
     }
 
-    /// The same on a ground of the test's choice, with more values.
+    /// The same on another ground, with more values.
     pub async fn of_some_namespaces(ground: &'a Ground, values: &[&str]) -> Self {
         Self::new(ground, true, values).await
     }
@@ -125,7 +126,7 @@ impl<'a> Install<'a> {
         .await
     }
 
-    /// Starts the operator with this environment besides what the chart sets, and waits until it is ready.
+    /// Starts the operator with this environment besides the chart's, and waits until it is ready.
     pub async fn start_with(&self, environment: &[(&str, &str)]) -> Operator {
         let mut operator = self.spawn(environment).await;
         let ready = async || operator_answer(&operator.admin, "readyz").await;
@@ -135,7 +136,7 @@ impl<'a> Install<'a> {
         operator
     }
 
-    /// Starts the operator and waits for nothing.
+    /// Starts the operator without waiting.
     pub async fn spawn(&self, environment: &[(&str, &str)]) -> Operator {
         let deployments: Api<Deployment> = Api::namespaced(self.admin.clone(), &self.system);
         let deployment = deployments.get(&self.fullname()).await.unwrap();
@@ -144,7 +145,7 @@ impl<'a> Install<'a> {
         let container = &pod.containers[0];
         let [port, webhook] = free_ports();
         let (admin, webhook) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{webhook}"));
-        // What the kubelet would put in.
+        // The values that the kubelet would fill in.
         let pod_name = format!("{}-{port}", self.fullname());
         let field = |env: &EnvVar| {
             let field = env.value_from.as_ref()?.field_ref.as_ref()?;
@@ -186,7 +187,7 @@ impl<'a> Install<'a> {
         path
     }
 
-    // ---- what users and admins do ----
+    // ---- Actions of users and admins ----
 
     /// The ARN of a role of this account.
     pub fn role(&self, name: &str) -> String {
@@ -204,7 +205,8 @@ impl<'a> Install<'a> {
         self.configs().patch(name, &user, &Patch::Apply(&config)).await.unwrap();
     }
 
-    /// Applies a grant of this account's `ds-*` roles to this namespace; its name is the namespace's.
+    /// Applies a grant of this account's `ds-*` roles to this namespace; its name is the
+    /// namespace's.
     pub async fn apply_grant(&self, change: impl FnOnce(&mut AwsRoleGrantSpec)) {
         let grant = fixtures::grant(&self.namespace, |spec| {
             spec.roles = vec![self.role("ds-*")];
@@ -215,15 +217,15 @@ impl<'a> Install<'a> {
         self.grants().patch(&self.namespace, &admin, &Patch::Apply(&grant)).await.unwrap();
     }
 
-    /// Creates an object in the users' namespace as they do, by `kubectl create` with these options; whether that succeeded,
-    /// and what it said.
+    /// Creates an object in the users' namespace as they do, by `kubectl create` with these
+    /// options. Returns whether that succeeded, and the output.
     pub fn kubectl_create(&self, object: &Value, options: &[&str]) -> (bool, String) {
         let mut command = self.ground.kubectl();
         command.args(["-n", &self.namespace, "create", "-f", "-"]).args(options);
         tokio::task::block_in_place(|| run_with_input(&mut command, &object.to_string()))
     }
 
-    /// An admin gives the right to restart workloads of the users' namespace, by the chart.
+    /// Grants the operator the right to restart workloads of the users' namespace, by the chart.
     pub fn may_restart(&self) {
         self.set(&format!("restart.namespaces={{{}}}", self.namespace));
     }
@@ -234,7 +236,7 @@ impl<'a> Install<'a> {
         tokio::task::block_in_place(|| run(helm.args(["--set", value])));
     }
 
-    /// A `helm upgrade` of the release with the values that it has; more are to follow.
+    /// A `helm upgrade` of the release that keeps its values. The caller adds further ones.
     pub fn upgrade(&self) -> Command {
         let mut helm = self.ground.helm();
         helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &self.system, "--reuse-values"]);
@@ -257,9 +259,10 @@ impl<'a> Install<'a> {
         Api::namespaced(self.admin.clone(), &self.namespace)
     }
 
-    // ---- what they see ----
+    // ---- Views of users and admins ----
 
-    /// Waits until a config's `Ready` has this status and reason for the spec that it has now: `True/Issued`.
+    /// Waits until a config's `Ready` has this status and reason, such as `True/Issued`, for its
+    /// current spec.
     pub async fn until_ready_is(&self, name: &str, wanted: &str) -> AwsConfig {
         let configs = self.configs();
         eventually(&format!("{name} is {wanted}"), async || {
@@ -287,7 +290,7 @@ impl<'a> Install<'a> {
         data.into_iter().map(|(key, value)| (key, String::from_utf8(value.0).unwrap())).collect()
     }
 
-    /// What that Secret says of its credential.
+    /// The record of the credential in that Secret.
     pub async fn record(&self, config: &str) -> Option<Record> {
         let secret = self.secret(config).await?;
         Record::read(secret.annotations())
@@ -305,7 +308,8 @@ impl<'a> Install<'a> {
             .collect()
     }
 
-    /// Runs the real AWS CLI as a pod would that mounts this config's Secret: with its files and nothing else.
+    /// Runs the real AWS CLI as in a pod that mounts this config's Secret: with the files and
+    /// nothing else.
     pub async fn aws(&self, config: &str, arguments: &[&str]) -> (bool, String) {
         let mount = self.mount(config).await;
         let mut command = self.in_pod(self.ground.at.bin.aws.as_ref().unwrap(), &mount);
@@ -314,8 +318,8 @@ impl<'a> Install<'a> {
         (output.status.success(), text)
     }
 
-    /// A folder with this config's Secret as the kubelet would mount it. The `config` file names the fixed mount path,
-    /// which is replaced by that of the folder.
+    /// A folder with this config's Secret as the kubelet would mount it. The `config` file names
+    /// the fixed mount path, which is replaced by the path of the folder.
     pub async fn mount(&self, config: &str) -> PathBuf {
         let mount = self.dir.join(format!("mount-{}", number()));
         fs::create_dir_all(&mount).unwrap();
@@ -339,7 +343,8 @@ impl<'a> Install<'a> {
         command
     }
 
-    /// The AWS CLI as the root of an account: its number is an access key of its own in ministack.
+    /// The AWS CLI as the root of an account. In ministack the number of an account is an access
+    /// key of it.
     pub fn aws_as_root(&self, account: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.ground.at.bin.aws.as_ref().unwrap());
         command
@@ -369,13 +374,13 @@ fn aws_account(ground: &Ground, account: &str, cluster: &str, namespace: &str) -
     serde_json::from_str(&run(&mut command)).unwrap()
 }
 
-/// The metadata of an object, for a patch that touches nothing else.
+/// A patch of an object's labels that changes nothing else.
 pub fn labels(labels: &[(&str, Option<&str>)]) -> Patch<serde_json::Value> {
     let labels: BTreeMap<&str, Option<&str>> = labels.iter().copied().collect();
     Patch::Merge(json!({"metadata": {"labels": labels}}))
 }
 
-/// Two that are free now.
+/// Two ports that are free now.
 fn free_ports() -> [u16; 2] {
     let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     taken.map(|listener| listener.local_addr().unwrap().port())
@@ -384,28 +389,28 @@ fn free_ports() -> [u16; 2] {
 /// A running operator. Killed when dropped.
 pub struct Operator {
     pub child: Child,
-    /// Where its admin server listens.
+    /// The address of its admin server.
     pub admin: String,
-    /// Where its webhook listens.
+    /// The address of its webhook.
     pub webhook: String,
     /// Its log.
     pub log: PathBuf,
 }
 
 impl Operator {
-    /// Asks it to end (SIGTERM) and waits until it has.
+    /// Asks the operator to end (SIGTERM) and waits until it has.
     pub async fn stop(mut self) -> ExitStatus {
         run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
         self.ended().await
     }
 
-    /// Kills it where it stands (SIGKILL).
+    /// Kills the operator (SIGKILL).
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits until it has ended.
+    /// Waits until the operator has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = async {
             loop {
@@ -418,12 +423,12 @@ impl Operator {
         tokio::time::timeout(PATIENCE, ended).await.expect("the operator ends")
     }
 
-    /// What it logged.
+    /// The operator's log.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// What its admin server answers: the body of a 200, or what else came.
+    /// The answer of its admin server: the body of a 200. Any other answer is an error.
     pub async fn get(&self, path: &str) -> Result<String, String> {
         operator_answer(&self.admin, path).await
     }

@@ -1,5 +1,5 @@
-//! What the operator may write, whoever holds its token: the API server lets its ServiceAccount touch no Secrets but those
-//! of `AwsConfig`s, and no spec.
+//! The policies for the operator's own token: the API server lets the ServiceAccount write only
+//! Secrets of `AwsConfig`s, and no spec.
 
 use super::{dss::DssServer, ground::eventually, install::Install};
 use k8s_openapi::api::core::v1::Secret;
@@ -66,7 +66,7 @@ async fn the_operator_s_token_writes_only_secrets_of_aws_configs() {
 
     let ours = secret("ours", json!({"metadata": owned("ours")}));
     operator.create(&PostParams::default(), &ours).await.unwrap();
-    // Everybody else does as before.
+    // All other users write as before.
     install.secrets().patch("theirs", &PatchParams::default(), &change).await.unwrap();
     install.secrets().delete("theirs", &DeleteParams::default()).await.unwrap();
 }
@@ -99,7 +99,7 @@ async fn the_operator_s_token_writes_no_spec() {
     assert_eq!(install.configs().get("alice").await.unwrap().spec.person.as_deref(), Some("alice"));
 }
 
-/// Somebody who has the token of its ServiceAccount.
+/// A client with the token of the operator's ServiceAccount.
 pub async fn holder_of_its_token(install: &Install<'_>) -> Client {
     let groups =
         ["system:serviceaccounts", &format!("system:serviceaccounts:{}", install.system), "system:authenticated"];

@@ -1,5 +1,5 @@
-//! People of a cluster who are not its admins. They act by impersonation, as members of a group that the chart's own
-//! role lets write `AwsConfig`s and `AwsRole`s in an install's namespace.
+//! People of a cluster who are not its admins. They act by impersonation, as members of a group
+//! that the chart's own role lets write `AwsConfig`s and `AwsRole`s in an install's namespace.
 
 use super::{
     ground::{eventually, number, run},
@@ -20,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{fmt::Debug, process::Command};
 
-/// Who may write `AwsConfig`s and `AwsRole`s in an install's namespace.
+/// The group that may write `AwsConfig`s and `AwsRole`s in an install's namespace.
 pub const WRITERS: &str = "writers";
 
 /// The people of one install, with the chart's person policy in force.
@@ -28,7 +28,7 @@ pub struct People<'a> {
     pub install: &'a Install<'a>,
 }
 
-/// One of them.
+/// One of these people.
 pub struct Person {
     pub name: String,
     client: Client,
@@ -37,7 +37,7 @@ pub struct Person {
 }
 
 impl<'a> People<'a> {
-    /// Lets the group [`WRITERS`] write, and waits until the policy asks whom they write about.
+    /// Lets the group [`WRITERS`] write, and waits until the person policy is in force.
     pub async fn of(install: &'a Install<'a>) -> Self {
         let people = Self { install };
         let binding = json!({
@@ -50,7 +50,7 @@ impl<'a> People<'a> {
         people
     }
 
-    /// Somebody who may write, and has no other right.
+    /// A person who may write and has no other right.
     pub async fn person(&self, name: &str) -> Person {
         self.member(name, &[]).await
     }
@@ -63,7 +63,8 @@ impl<'a> People<'a> {
         Person { name: name.to_owned(), client, namespace, role }
     }
 
-    /// An admin lets a subject (`User`, `Group`) use these persons in a namespace. It is so when this returns.
+    /// Lets a subject (`User`, `Group`) use these persons in a namespace, and waits until the right
+    /// is in force.
     pub async fn may_use(&self, kind: &str, subject: &str, persons: &[&str], namespace: &str) {
         let name = format!("use-{}", number());
         let rules = json!([{"apiGroups": ["keyturn.dev"], "resources": ["persons"], "resourceNames": persons, "verbs": ["use"]}]);
@@ -72,13 +73,13 @@ impl<'a> People<'a> {
         self.until_may_use(user, &groups, persons[0], namespace, true).await;
     }
 
-    /// An admin lets a user create pods in the namespace.
+    /// Lets a user create pods in the namespace.
     pub async fn may_create_pods(&self, user: &str) {
         let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]);
         self.bind(&format!("pods-{}", number()), &rules, "User", user, &self.install.namespace).await;
     }
 
-    /// An admin lets a user patch these workloads of the namespace.
+    /// Lets a user patch these workloads of the namespace.
     pub async fn may_patch(&self, user: &str, resource: &str, names: &[String]) {
         let rules =
             json!([{"apiGroups": ["apps"], "resources": [resource], "resourceNames": names, "verbs": ["patch"]}]);
@@ -133,7 +134,8 @@ impl<'a> People<'a> {
         helm
     }
 
-    /// Waits until a user may write a person's name, or is refused by the policy; nothing is written.
+    /// Waits until a user may write a person's name, or until the policy refuses it. Nothing is
+    /// written.
     async fn until_is(&self, user: &str, person: &str, is: bool) {
         let user = self.person(user).await;
         let probe = PostParams { dry_run: true, ..PostParams::default() };
@@ -148,7 +150,8 @@ impl<'a> People<'a> {
         .await;
     }
 
-    /// Asserts that the policy refuses this for the sake of a person, in words that help, and that nothing is changed.
+    /// Asserts that the policy refuses the attempt because of this person, that the message names
+    /// the missing right and its remedy, and that nothing changes.
     pub async fn refused<T: Debug>(&self, person: &str, attempt: impl Future<Output = kube::Result<T>>) {
         let before = self.everything().await;
         let status = refusal(attempt.await);
@@ -178,7 +181,7 @@ impl<'a> People<'a> {
     }
 }
 
-/// What the API server said when it refused.
+/// The status with which the API server refused.
 pub fn refusal<T: Debug>(answer: kube::Result<T>) -> Box<Status> {
     match answer {
         Err(kube::Error::Api(status)) => status,
@@ -218,7 +221,7 @@ impl Person {
         self.configs().create(&PostParams::default(), &self.config(name, person, change)).await
     }
 
-    /// Applies one on the server's side, whether it is there or not.
+    /// Applies an `AwsConfig` by server-side apply, whether it exists or not.
     pub async fn applies(&self, name: &str, person: &str) -> kube::Result<AwsConfig> {
         let user = PatchParams::apply(&self.name.replace(':', "-")).force();
         self.configs().patch(name, &user, &Patch::Apply(&self.config(name, person, |_| {}))).await
@@ -240,7 +243,7 @@ impl Person {
             "apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRole", "metadata": {"name": name},
             "spec": {"awsConfigRef": {"name": "alice"}, "person": person, "role": self.role},
         });
-        // As it stands: an AwsRole of ours would leave `null` out.
+        // A dynamic object, because keyturn's own type would leave `null` out.
         let roles: Api<kube::core::DynamicObject> =
             Api::namespaced_with(self.client.clone(), &self.namespace, &kube::core::ApiResource::erase::<AwsRole>(&()));
         let created = roles.create(&PostParams::default(), &serde_json::from_value(role).unwrap()).await?;

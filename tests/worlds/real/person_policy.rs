@@ -1,4 +1,4 @@
-//! Who may write a person's name: the chart's admission policy, as the API server enforces it.
+//! The right to write a person's name: the chart's admission policy, as the API server enforces it.
 
 use super::{
     ground::{eventually, run, run_with_input},
@@ -67,7 +67,7 @@ async fn only_the_spec_of_another_person_s_config_is_protected() {
     bob.edits("alice", json!({"region": "eu-west-1"})).await.expect("what is there already is no change");
     people.refused("alice", bob.edits("alice", json!({"region": "eu-west-3"}))).await;
 
-    // A config that is being deleted has to be able to go.
+    // The deletion of a config has to be able to finish.
     bob.marks("alice", json!({"finalizers": ["example.com/hold"]})).await.unwrap();
     install.configs().delete("alice", &DeleteParams::default()).await.unwrap();
     assert!(install.configs().get("alice").await.unwrap().metadata.deletion_timestamp.is_some());
@@ -130,7 +130,8 @@ async fn an_aws_role_is_written_by_the_person_it_names() {
     people.refused("alice", bob.creates_role("his", json!("alice"))).await;
     people.refused("alice", bob.edits_role("hers", json!({"role": install.role("ds-analyst")}))).await;
     people.refused("system", alice.creates_role("shared", Value::Null)).await;
-    // One of another person than its config's is of no use; that is the operator's to say.
+    // A role for another person than its config's is useless. The operator reports that; the policy
+    // does not.
     bob.creates_role("his", json!("bob")).await.unwrap();
 }
 
@@ -217,7 +218,8 @@ async fn the_chart_gives_the_operator_the_right_to_use_every_name() {
     assert!(wrote.iter().any(|request| request.resource == "awsroles"), "{wrote:#?}");
     assert!(wrote.iter().all(|request| request.code < 300), "{wrote:#?}");
 
-    // Without that right it is refused as anybody else is, except in what is no request for a person: status.
+    // Without that right the operator is refused as any other user. A write of status is no request
+    // for a person and is allowed.
     let rights: Api<Role> = Api::namespaced(install.admin.clone(), &install.namespace);
     let mut rules = rights.get(&install.fullname()).await.unwrap().rules.unwrap();
     rules.retain(|rule| rule.resources.as_deref() != Some(&["persons".to_owned()]));

@@ -16,7 +16,7 @@ async fn leads(operator: &Operator) -> Result<(), String> {
     if metrics.lines().any(|line| line == "keyturn_leader 1") { Ok(()) } else { Err(metrics) }
 }
 
-/// A release with two replicas, of which the first leads, and alice's credential.
+/// Starts two replicas, of which the first leads, and issues alice's credential.
 async fn two(install: &Install<'_>) -> (Operator, Operator) {
     let first = install.start().await;
     within(5 * SECOND, "the first leads", async || leads(&first).await).await;
@@ -29,20 +29,20 @@ async fn two(install: &Install<'_>) -> (Operator, Operator) {
     (first, second)
 }
 
-/// Applies a config and waits for its credential: whoever leads works.
+/// Applies a config and waits for its credential, which proves that a leader works.
 async fn issues(install: &Install<'_>, name: &str) {
     install.apply_config(name, |_| {}).await;
     install.until_ready_is(name, "True/Issued").await;
 }
 
-/// What was written since then, the lease and what is about `name` apart.
+/// The writes since then, without those of the Lease and those about `name`.
 fn writes_since(install: &Install<'_>, since: Timestamp, name: &str) -> Vec<String> {
     let requests = install.ground.audit(&install.user()).into_iter();
     let writes = requests.filter(|request| {
         request.at > since && !matches!(request.verb.as_str(), "get" | "list" | "watch") && request.resource != "leases"
     });
     let others = writes.filter(|request| !request.name.starts_with(name) && request.resource != "events");
-    // What is created has no name in the log.
+    // The audit log has no name for created objects.
     let others = others.filter(|request| !request.name.is_empty());
     others.map(|request| format!("{} {} {}", request.verb, request.resource, request.name)).collect()
 }
@@ -77,7 +77,7 @@ async fn a_stopped_leader_hands_over_within_two_seconds() {
     issues(&install, "bob").await;
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("the lease is released"), "{log}");
-    // An upgrade: the new one stands by before the old one ends.
+    // An upgrade: the new replica is on standby before the old one ends.
     let third = install.start().await;
     assert!(second.stop().await.success());
     within(2 * SECOND, "the third leads", async || leads(&third).await).await;

@@ -1,6 +1,6 @@
-//! `spec.restart` on a real control plane: the rights that the chart gives, who may ask for it, and how little the
-//! operator's token may do with them. No pod runs here, so a Deployment of no replicas has finished as soon as its
-//! controller has seen it.
+//! `spec.restart` on a real control plane: the rights that the chart gives, the people who may ask
+//! for a restart, and how little the operator's token may do with these rights. No pod runs here,
+//! so the rollout of a Deployment without replicas ends as soon as its controller has seen it.
 
 use super::{
     ground::{eventually, within},
@@ -39,7 +39,7 @@ async fn a_workload_is_restarted_once_the_chart_grants_the_right() {
     assert!(ready.status.unwrap().former.is_some(), "Ready does not depend on it");
 
     install.may_restart();
-    // A change of the config wakes it.
+    // A change of the config enqueues it.
     install
         .configs()
         .patch("alice", &PatchParams::default(), &Patch::Merge(json!({"spec": {"region": "eu-west-3"}})))
@@ -97,7 +97,8 @@ async fn the_operator_s_token_changes_only_the_restart_time_of_a_workload() {
     operator.patch("scorer", &for_good, &Patch::Merge(restart.clone())).await.unwrap();
     assert_eq!(restarted_at(&install, "scorer").await.as_deref(), Some("2026-01-01T00:00:00Z"));
 
-    // The same for the others: their first restart is let through, another image is not.
+    // The policy is the same for other kinds: the first restart is allowed, and another image is
+    // not.
     let template = template();
     let selector = json!({"matchLabels": {"app": "scorer"}});
     let sets: Api<StatefulSet> = Api::namespaced(install.admin.clone(), &install.namespace);
@@ -112,7 +113,7 @@ async fn the_operator_s_token_changes_only_the_restart_time_of_a_workload() {
     let everywhere: Api<DaemonSet> = Api::namespaced(client, &install.namespace);
     everywhere.patch("set", &for_good, &Patch::Merge(restart)).await.unwrap();
     refusal(everywhere.patch("set", &for_good, &Patch::Strategic(image)).await);
-    // Everybody else does as before.
+    // All other users write as before.
     let admin: Api<Deployment> = Api::namespaced(install.admin.clone(), &install.namespace);
     admin.patch("scorer", &for_good, &Patch::Merge(json!({"spec": {"paused": true}}))).await.unwrap();
 }
@@ -147,7 +148,8 @@ async fn asking_for_a_restart_needs_the_right_to_patch_each_workload() {
 
     let said = refusal(bob.creates_with("bob", "bob", restarting(&json!(all(1)), "1h")).await).message;
     assert!(said.contains("user \"bob\" may not write restart[0]"), "{said}");
-    // What stands there already is no request: who lost the right may still change the rest, and take it away.
+    // An existing entry is no request. A user who lost the right may still change the rest, and
+    // remove entries.
     people.may_use("User", "bob", &["alice"], &install.namespace).await;
     bob.edits("eight", json!({"region": "eu-west-3"})).await.unwrap();
     bob.edits("eight", json!({"restart": all(8)[2..]})).await.unwrap();
@@ -159,7 +161,7 @@ async fn asking_for_a_restart_needs_the_right_to_patch_each_workload() {
     assert!(said.contains("exactly one of name and selector"), "{said}");
 }
 
-// ---- the words ------------------------------------------------------------------------------------------------------
+// ---- helpers ------------------------------------------------------------------------------------
 
 fn restarting(workloads: &Value, duration: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     let (restart, session) = (from_value(workloads.clone()).unwrap(), json!({"duration": duration}));

@@ -1,4 +1,5 @@
-//! Rotation in real time on a real API server, with sessions that live for seconds (the STS double grants them).
+//! Renewals in real time on a real API server. The STS double grants sessions that live for
+//! seconds.
 
 use super::{
     ground::{Audited, eventually},
@@ -33,7 +34,7 @@ async fn each_renewal_is_one_call_to_sts_and_two_audited_writes() {
     install.apply_grant(|_| {}).await;
     install.apply_config("alice", |_| {}).await;
     install.until_ready_is("alice", "True/Issued").await;
-    // The last that is written at a first issue, besides Events.
+    // This is the last write of a first issue, besides Events.
     eventually("her AwsRole says that it is usable, and so does the audit log", async || {
         let asked = install.ground.audit(&install.user());
         let told = asked.iter().any(|request| request.resource == "awsroles/status");
@@ -50,7 +51,7 @@ async fn each_renewal_is_one_call_to_sts_and_two_audited_writes() {
         if count >= issued + rotations { Ok(()) } else { Err(count) }
     })
     .await;
-    // The renewal that was counted last has been written when status shows it.
+    // Once status shows the last session, the renewal that was counted last is written.
     let last = sts.issued().pop().unwrap();
     eventually("the last session is in status", async || {
         let status = install.configs().get("alice").await.unwrap().status.unwrap();

@@ -1,4 +1,5 @@
-//! How the operator starts, or says in one line why it does not; and what the chart makes of its values.
+//! The start of the operator, the one line in which it reports why it cannot start, and the chart's
+//! values.
 
 use super::{
     ground::{Ground, eventually, run_with_input},
@@ -194,7 +195,7 @@ async fn every_example_is_accepted_as_it_is() {
         let text = std::fs::read_to_string(&file).unwrap();
         let file = file.display();
         let mut apply = ground.kubectl();
-        // The namespace of the examples is not created, so that nothing is left behind.
+        // The namespace of the examples does not exist here, because nothing is to be left behind.
         let text = text.replace("namespace: scoring", "namespace: default");
         apply.args(["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
         let (ok, said) = run_with_input(&mut apply, &text);

@@ -1,5 +1,6 @@
-//! The whole story once, with the chart's defaults on a cluster of its own: every promise that a user can see, through
-//! the API server, IAM, S3 and the AWS CLI. At its end the API server's audit log says which rights the operator used.
+//! The whole story once, with the chart's defaults on a cluster of its own: every promise that a
+//! user can see, through the API server, IAM, S3 and the AWS CLI. At the end the API server's audit
+//! log shows which rights the operator used.
 
 use super::{
     dss::DssServer,
@@ -155,13 +156,13 @@ async fn a_drifted_secret_is_repaired_within_a_second(install: &Install<'_>) {
     let name = "alice-aws";
     let merge = PatchParams::default();
 
-    // Somebody's label and somebody's key stay, and cost no session.
+    // Foreign labels and keys stay, and cost no session.
     let before = install.record("alice").await.unwrap();
     secrets.patch(name, &merge, &labels(&[("team", Some("ds"))])).await.unwrap();
     let key = json!({"stringData": {"NOT_OURS": "stays"}});
     secrets.patch(name, &merge, &Patch::Merge(key)).await.unwrap();
 
-    // Our label taken off: it is back.
+    // Without its label: keyturn adds the label again.
     secrets.patch(name, &merge, &labels(&[("keyturn.dev/aws-config", None)])).await.unwrap();
     within(SECOND, "the label is back", async || {
         let secret = secrets.get(name).await.unwrap();
@@ -170,7 +171,7 @@ async fn a_drifted_secret_is_repaired_within_a_second(install: &Install<'_>) {
     .await;
     assert_eq!(install.record("alice").await.unwrap().access_key_id, before.access_key_id);
 
-    // Made immutable: it is replaced by one that is not, with the same session.
+    // Immutable: keyturn replaces the Secret by a mutable one with the same session.
     secrets.patch(name, &merge, &Patch::Merge(json!({"immutable": true}))).await.unwrap();
     within(SECOND, "it can be changed again", async || match install.secret("alice").await {
         Some(secret) if secret.immutable != Some(true) && secret.data.is_some() => Ok(()),
@@ -179,7 +180,8 @@ async fn a_drifted_secret_is_repaired_within_a_second(install: &Install<'_>) {
     .await;
     assert_eq!(install.record("alice").await.unwrap().access_key_id, before.access_key_id);
 
-    // A value edited: a new session, since the old one may have been replaced by somebody else's.
+    // With an edited value: keyturn issues a new session, because the old one may have been
+    // replaced by a foreign one.
     let edited = json!({"stringData": {"AWS_SECRET_ACCESS_KEY": "edited"}});
     secrets.patch(name, &merge, &Patch::Merge(edited)).await.unwrap();
     let after = within(SECOND, "another session", async || {
@@ -191,7 +193,7 @@ async fn a_drifted_secret_is_repaired_within_a_second(install: &Install<'_>) {
     let added = json!({"stringData": {"NOT_OURS": "stays"}});
     secrets.patch(name, &merge, &Patch::Merge(added)).await.unwrap();
 
-    // Deleted: it is back with a new session.
+    // Deleted: keyturn creates the Secret again with a new session.
     secrets.delete(name, &DeleteParams::default()).await.unwrap();
     within(SECOND, "the Secret is back", async || match install.record("alice").await {
         Some(record) if record.access_key_id != after.access_key_id => Ok(()),
@@ -250,7 +252,8 @@ async fn a_dss_api_key_is_created_and_deleted(install: &Install<'_>) {
     let keys = server.dss.personal_keys();
     assert_eq!((keys.len(), install.values("dora").await["DKU_API_KEY"].as_str()), (1, keys[0].key.as_str()));
     let instances: Api<DssInstance> = Api::all(install.admin.clone());
-    // It waits for the key in it, and the config is told.
+    // The instance waits for the deletion of the key in it, and the config reports the missing
+    // instance.
     instances.delete(&server.instance, &DeleteParams::default()).await.unwrap();
     install.until_ready_is("dora", "False/DssInstanceMissing").await;
     eventually("the key and the instance are gone", async || {
@@ -315,7 +318,7 @@ async fn a_restart_over_healthy_objects_costs_nothing(
         if metrics.contains("keyturn_credentials{state=\"ready\"} 1") { Ok(()) } else { Err(metrics) }
     })
     .await;
-    // A change that costs a status write proves that everything before it has been looked at.
+    // A change that costs a status write proves that everything before it has been reconciled.
     install.apply_config("witness", |spec| spec.role = None).await;
     install.until_ready_is("witness", "False/RolePending").await;
     let requests = install.ground.audit(&install.user()).split_off(asked);
@@ -360,7 +363,8 @@ fn no_secret_was_logged(log: &str) {
     assert!(suspicious.is_empty(), "{suspicious:?}");
 }
 
-/// A right that is missing has failed a test by now; one that no test used has no reason to be there.
+/// A missing right has already failed a step. A right that no step used has no reason to be
+/// granted.
 async fn the_chart_s_rights_are_exactly_the_used_ones(install: &Install<'_>) {
     let requests = eventually("the watches have ended", async || {
         let requests = install.ground.audit(&install.user());
@@ -391,7 +395,7 @@ async fn the_chart_s_rights_are_exactly_the_used_ones(install: &Install<'_>) {
             }
         }
     }
-    // No request is made with this one: the person policy asks for it (`person_policy`).
+    // keyturn makes no request with this right; the person policy asks for it (`person_policy`).
     assert!(granted.remove("use persons.keyturn.dev"));
     let unused: Vec<&String> = granted.difference(&used).collect();
     assert!(unused.is_empty(), "rights that nothing used: {unused:?}; used: {:?}", kinds(&requests));

@@ -1,4 +1,4 @@
-//! Upgrades: the definitions change and every object stays as it was.
+//! Upgrades: the CRDs change, and every object stays as it was.
 
 use super::{
     ground::{Ground, eventually, run, within},
@@ -11,13 +11,14 @@ use kube::{
 use serde_json::json;
 use std::{fs, path::Path, time::Duration};
 
-/// The chart with other definitions, in a folder that goes with its value.
+/// The chart with the CRDs of a former release, in a temporary folder.
 fn chart_with_former_definitions() -> tempfile::TempDir {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = tempfile::tempdir().unwrap();
     let chart = dir.path().join("keyturn");
     copy(&root.join("charts/keyturn"), &chart);
-    // A kind that came later is there from the beginning: an operator does not start without its kinds.
+    // The kinds of later releases are installed from the beginning, because an operator does not
+    // start without its kinds.
     copy(&root.join("tests/worlds/real/former-crds"), &chart.join("files/crds"));
     dir
 }
@@ -47,7 +48,7 @@ async fn an_upgrade_of_the_crds_keeps_every_object_and_session() {
     };
     definitions("install", &former.path().join("keyturn"));
     let install = Install::cluster_wide(&ground).await;
-    // As an older client would write them: without the fields that came later.
+    // Objects as an older client would write them, without the fields of later releases.
     let (name, namespace) = (&install.namespace, &install.namespace);
     let objects = [
         json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRoleGrant", "metadata": {"name": name},
@@ -87,7 +88,7 @@ async fn an_upgrade_of_the_crds_keeps_every_object_and_session() {
     assert!(install.record("alice").await.is_some(), "and so are their Secrets");
     assert!(operator.stop().await.success());
 
-    // crds.keep=false: all of it goes.
+    // With crds.keep=false everything is deleted.
     until_the_garbage_collector_watches(&install).await;
     let mut helm = ground.helm();
     helm.args(["install", "definitions", "charts/keyturn", "--namespace", "definitions", "--take-ownership"]);
@@ -100,9 +101,10 @@ async fn an_upgrade_of_the_crds_keeps_every_object_and_session() {
     .await;
 }
 
-/// A definition may go before the garbage collector, which asks every 30 s which kinds there are, has learnt of it. Then it
-/// never sees the objects go, and leaves what they owned. Only definitions of a test are that young. It is what ends a
-/// deletion in the foreground, and it does that for objects that it watches.
+/// Waits until the garbage collector watches AwsConfigs. The garbage collector reads the list of
+/// kinds every 30 s. If a CRD is deleted before that, it never sees the objects go, and leaves what
+/// they owned. Only the CRDs of a test are that young. The garbage collector also ends deletions in
+/// the foreground, and does so only for objects that it watches.
 async fn until_the_garbage_collector_watches(install: &Install<'_>) {
     install.configs().delete("witness", &DeleteParams::foreground()).await.unwrap();
     within(Duration::from_secs(100), "the garbage collector watches AwsConfigs", async || {

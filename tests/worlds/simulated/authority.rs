@@ -1,4 +1,5 @@
-//! Authority: without a grant there is no credential, and one that is taken away is gone at once.
+//! Authority: without a grant there is no credential, and a grant that is deleted withdraws the
+//! credential at once.
 
 use super::{
     log::Log,
@@ -26,7 +27,7 @@ fn is_refused(world: &World, name: &str, reason: &str) -> bool {
     world.ready(name) == format!("False/{reason}")
 }
 
-/// All that a withdrawal promises.
+/// Asserts everything that a withdrawal promises.
 fn assert_withdrawn(world: &World, name: &str, reason: &str) {
     assert!(world.is_withdrawn(name), "{}", world.picture());
     assert_eq!(world.record(name).unwrap().withdrawn.as_deref(), Some(reason));
@@ -37,7 +38,7 @@ fn assert_withdrawn(world: &World, name: &str, reason: &str) {
     assert_eq!((status.issued_at, status.renew_at), (None, None));
 }
 
-// ---- Granted and not ------------------------------------------------------------------------------------------------
+// ---- Granted and not ----------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_issued_and_no_secret_is_created_without_a_grant() {
@@ -226,7 +227,7 @@ async fn a_grant_for_one_namespace_person_and_role_serves_no_other() {
     assert_eq!(world.api.list("secrets").len(), 1);
 }
 
-// ---- Suspended, and without a role ----------------------------------------------------------------------------------
+// ---- Suspended, and without a role --------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_suspended_config_has_no_credential_until_it_is_resumed() {
@@ -279,7 +280,7 @@ async fn a_withdrawn_secret_names_the_current_reason() {
     assert_eq!(world.sts.count(), 0);
 }
 
-// ---- Another person -------------------------------------------------------------------------------------------------
+// ---- Another person -----------------------------------------------------------------------------
 
 /// The first request that withdrew the Secret.
 fn first_withdrawal(world: &World) -> Option<Request> {
@@ -294,7 +295,8 @@ fn first_withdrawal(world: &World) -> Option<Request> {
 async fn the_former_person_s_credential_is_withdrawn_before_the_next_issue() {
     let world = World::with(&[alice()]).await;
     let former = world.record("alice").unwrap();
-    // STS answers when both logs can be compared: the write has to be answered before the call comes.
+    // STS answers when both logs can be compared: the API server has to have answered the write
+    // before the call to STS arrives.
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let (log, api) = (seen.clone(), world.api.clone());
     world.sts.behave_if(
@@ -356,7 +358,7 @@ fn is_refused_by_sts(world: &World) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_former_person_s_credential_is_withdrawn_on_a_taken_role_name() {
     let world = World::with(&[alice()]).await;
-    // A stranger's object stands where bob's AwsRole would be created.
+    // A foreign object has the name of bob's future AwsRole.
     let probe = World::with(&[config("alice", |spec| spec.person = Some("bob".into()))]).await;
     let taken = probe.status("alice").active_role.unwrap().name;
     world.api.put(serde_json::json!({
@@ -371,7 +373,7 @@ async fn a_former_person_s_credential_is_withdrawn_on_a_taken_role_name() {
     assert_eq!(world.sts.count(), 0);
 }
 
-// ---- What is not known yet ------------------------------------------------------------------------------------------
+// ---- What the watch does not show yet -----------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_namespace_missing_from_the_list_is_waited_for() {

@@ -1,4 +1,5 @@
-//! The webhook's certificate: what making it takes, and that a restart over one that is in order takes nothing.
+//! The webhook's certificate: the writes that making it costs. A restart over a valid certificate
+//! costs nothing.
 
 use super::world::{Cost, World};
 use crate::{doubles::apiserver::ResourceKind, fixtures::OPERATORS};
@@ -27,7 +28,7 @@ fn start(world: &mut World) {
     world.start_with_webhook_of(Some((NAME.to_owned(), vec![format!("{NAME}.{OPERATORS}.svc")])));
 }
 
-/// An operator has begun, and has done what there was to do.
+/// A world whose operator has started and has published its authority.
 async fn in_order() -> World {
     let mut world = installed();
     start(&mut world);

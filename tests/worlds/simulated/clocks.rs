@@ -1,4 +1,4 @@
-//! Clocks: a node's clock that is wrong, sessions of seconds, an STS whose clock differs.
+//! Clocks: a node whose clock is wrong, sessions of seconds, and an STS with another clock.
 
 use super::world::World;
 use crate::{
@@ -67,7 +67,7 @@ async fn sessions_of_seconds_are_renewed_in_time_without_a_loop() {
     for seconds in [1, 2, 3, 5, 10, 30] {
         let world = World::started();
         world.sts.always(Behaviour::Lifetime(seconds));
-        // So that simulated time passes even if calls follow each other without a pause.
+        // The latency lets simulated time pass even if calls follow each other without a pause.
         world.sts.always(Behaviour::Latency(Duration::from_millis(20)));
         world.apply(&alice());
         world.pass(Duration::from_secs(60)).await;

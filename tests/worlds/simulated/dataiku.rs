@@ -1,17 +1,18 @@
-//! A world with a Dataiku DSS in it: what is asked of it, what it costs, and what happens when it fails.
+//! A world with a Dataiku DSS in it: the calls that DSS gets, what they cost, and the behaviour
+//! when DSS fails.
 
 mod api_keys;
 mod connections;
 mod forged;
-mod unreachable;
-mod intermediaries;
 mod instances;
+mod intermediaries;
 mod leftovers;
 mod listings;
 mod moves;
 mod roles;
 mod rotations;
 mod slow;
+mod unreachable;
 mod wrong_owner;
 
 use super::world::World;
@@ -27,7 +28,8 @@ const URL: &str = "https://dss.test";
 /// A little more than `refresh`.
 const REFRESH: Duration = Duration::from_secs(5 * 60 + 5);
 
-/// A world whose DSS knows alice and bob, each with the name of a role in an admin property; no operator yet.
+/// A world whose DSS knows alice and bob. Each has the name of a role in an admin property. No
+/// operator runs yet.
 pub(super) fn world() -> World {
     let world = World::empty();
     world.apply(&analysts());
@@ -77,7 +79,7 @@ fn instance_says(world: &World, type_: &str) -> (String, String, String) {
     found.map(|condition| (condition.status, condition.reason, condition.message)).unwrap_or_default()
 }
 
-/// Asks DSS of the double whom a key stands for.
+/// The login that a key belongs to, according to the double.
 fn owner_of(world: &World, key: &str) -> Option<String> {
     world.dss.personal_keys().into_iter().find(|personal| personal.key == key).map(|personal| personal.user)
 }

@@ -1,4 +1,4 @@
-//! Deletion: garbage collection takes what we made, and nothing is made again.
+//! Deletion: garbage collection deletes keyturn's objects, and keyturn creates none of them again.
 
 use super::world::World;
 use crate::{
@@ -33,7 +33,7 @@ async fn deleting_a_config_deletes_its_secret_and_its_roles_for_good() {
 async fn a_deletion_that_the_watch_shows_late_costs_few_writes() {
     let world = World::with(&[alice()]).await;
     world.api.lag("awsconfigs", Duration::from_millis(500));
-    // Garbage collection is at once; a write takes a moment.
+    // Garbage collection is immediate, and a write takes a moment.
     world.api.fault(Times::UntilCleared, Request::is_write, Fault::Delay(Duration::from_millis(2)));
     world.api.delete("AwsConfig", SCORING, "alice");
     world.pass(Duration::from_secs(60)).await;

@@ -1,4 +1,4 @@
-//! STS and the API server fail: what people are told, how soon it is tried again, and what survives.
+//! Failures of STS and of the API server: the reported reason, the retries, and what survives.
 
 use super::world::World;
 use crate::{
@@ -24,13 +24,13 @@ fn error(code: &str) -> Behaviour {
     Behaviour::Error { status: 400, code: code.into(), message: "something else".into() }
 }
 
-/// Whether a config that was ready says that its renewal fails, for this reason, and is ready all the same.
+/// Whether a ready config stays ready and reports that its renewal fails for this reason.
 fn renewal_fails(world: &World, name: &str, reason: &str) -> bool {
     let failing = world.condition(name, "RenewalFailing");
     world.is_ready(name) && failing.is_some_and(|(status, why, _)| status == "True" && why == reason)
 }
 
-/// Every way in which STS may fail, the reason that people read, and whether it waits for somebody.
+/// Every failure of STS, the reason that users read, and whether the failure is durable.
 fn failures() -> Vec<(Behaviour, &'static str, bool)> {
     vec![
         (Behaviour::AccessDenied, "AssumeRoleDenied", true),
@@ -51,7 +51,7 @@ fn failures() -> Vec<(Behaviour, &'static str, bool)> {
     ]
 }
 
-// ---- Every failure --------------------------------------------------------------------------------------------------
+// ---- Every failure ------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn each_failure_of_a_first_issue_has_its_reason_and_its_backoff() {
@@ -72,7 +72,8 @@ async fn each_failure_of_a_first_issue_has_its_reason_and_its_backoff() {
         if slow {
             assert_eq!(pauses(&world), [30, 60, 120, 240], "{behaviour:?}");
         } else {
-            // 1 s doubling to 60 s, between half and all of it, and as long as STS takes to time out.
+            // The backoff doubles from 1 s to 60 s. Each pause is 50 to 100 % of it, and STS's
+            // time-out is added.
             assert!((10..=30).contains(&calls), "{behaviour:?}: {calls} calls in 10 minutes");
             let writes = world.api.count("patch", "awsconfigs/status");
             assert!(writes <= 2, "{behaviour:?}: {writes} writes of status for {calls} attempts");
@@ -109,7 +110,7 @@ async fn each_failure_of_a_renewal_keeps_the_credential_and_is_reported() {
 async fn a_change_that_sts_refuses_keeps_the_credential_and_one_event() {
     for (behaviour, reason, _) in failures() {
         let world = World::with(&[alice()]).await;
-        // A write takes a moment, so that time passes in whatever is done again and again.
+        // A write takes a moment, so that time passes in a loop of writes.
         world.api.fault(Times::UntilCleared, Request::is_write, Fault::Delay(Duration::from_millis(2)));
         world.sts.behave_for(&role("ds-lead"), Times::UntilCleared, behaviour.clone());
         world.change("alice", |spec| spec.role = Some(role("ds-lead")));
@@ -151,7 +152,7 @@ async fn a_credential_that_expires_in_an_sts_outage_is_withdrawn() {
     assert_eq!(world.event_reasons(), ["Issued", "Unreachable", "Expired", "Issued"]);
 }
 
-// ---- Pace -----------------------------------------------------------------------------------------------------------
+// ---- Backoff ------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_denial_backs_off_from_30_s_to_10_min_even_across_a_restart() {
@@ -231,7 +232,7 @@ async fn a_hundred_configs_spread_their_retries_after_an_outage() {
     assert!(seconds.values().all(|calls| *calls <= 15), "{seconds:?}");
 }
 
-// ---- The API server fails -------------------------------------------------------------------------------------------
+// ---- The API server fails -----------------------------------------------------------------------
 
 type Fits = fn(&Request) -> bool;
 

@@ -1,4 +1,4 @@
-//! Provider `default`: a key and its secret, from a Secret of the user's.
+//! Provider `default`: an access key from a user's Secret.
 
 use super::world::{Cost, World};
 use crate::{
@@ -12,14 +12,14 @@ use std::time::Duration;
 const ID: &str = "AKIAIOSFODNN7EXAMPLE";
 const OTHER_ID: &str = "AKIAOTHEROTHEROTHER1";
 
-/// A world in which keys may be used, and no key yet.
+/// A world with a grant for keys and without a key.
 fn started() -> World {
     let world = World::started();
     world.apply(&grant("keys", |spec| spec.providers = vec![CredentialProvider::Default]));
     world
 }
 
-/// alice's key, delivered; at rest.
+/// alice's key, delivered and at rest.
 async fn alice_with_a_key() -> World {
     let world = started();
     world.put_key("mine", true, ID, "the/secret+key");
@@ -163,7 +163,7 @@ async fn a_restart_costs_nothing_and_a_deleted_target_costs_one_read() {
     assert_eq!(world.sts.count(), 0);
 }
 
-// ---- From one provider to the other ---------------------------------------------------------------------------------
+// ---- From one provider to the other -------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn changing_the_provider_is_one_write_of_the_target() {

@@ -1,4 +1,4 @@
-//! Leaks: through everything that happens, no secret key and no session token is anywhere but in the Secret.
+//! Leaks: no secret key and no session token ever appears outside the Secret.
 
 use super::{dataiku, log::Log, world::World};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 use keyturn::api::CredentialProvider;
 use std::time::Duration;
 
-/// A life with everything in it that could make somebody quote a credential.
+/// A history with every event that could make an error, a log line or a status quote a credential.
 async fn an_eventful_life() -> World {
     let mut world = World::with(&[alice(), config("bob", |_| {})]).await;
     let secrets = |verb: &'static str| move |request: &Request| request.is(verb, "secrets");
@@ -35,7 +35,7 @@ async fn an_eventful_life() -> World {
     world.change("bob", |spec| spec.person = Some("carol".into()));
     world.change("alice", |spec| spec.suspend = true);
     world.pass(Duration::from_secs(60)).await;
-    // A user's own key: delivered, malformed, taken back.
+    // A user's own key is delivered, malformed, and no longer offered.
     world.apply(&grant("keys", |spec| spec.providers = vec![CredentialProvider::Default]));
     world.put_key("mine", true, "AKIAIOSFODNN7EXAMPLE", LEAK_MARKERS[0]);
     world.apply(&config("carol", delivers_key("mine")));
@@ -64,7 +64,8 @@ async fn no_secret_appears_outside_the_secret() {
     assert!(LEAK_MARKERS.iter().any(|marker| token.contains(marker)), "the markers are what is looked for");
 }
 
-/// A life with DSS in it: keys created, refused, echoed in errors, deleted; connections; an admin key that is replaced.
+/// A history with DSS: API keys that are created, refused, quoted in errors and deleted;
+/// connections; an admin key that is replaced.
 async fn a_life_with_dss() -> World {
     let mut world = dataiku::world();
     world.dss.add_connection("s3", Connection::assume_role("ds-analyst").readable_by(&["analysts"]));
@@ -110,7 +111,7 @@ async fn no_api_key_appears_outside_the_secret_and_no_admin_key_in_it() {
     holds_none_of(&world, log.end(), &[KEY_MARKER, ADMIN_KEY_MARKER, LEAK_MARKERS[0], LEAK_MARKERS[1]]);
 }
 
-/// No secret is anywhere but in the data of Secrets.
+/// Asserts that no marker appears anywhere but in the data of Secrets.
 fn holds_none_of(world: &World, log: String, markers: &[&str]) {
     let mut places = vec![("the log", log)];
     for resource in ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances", "events.events.k8s.io"] {

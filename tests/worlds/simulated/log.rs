@@ -1,4 +1,4 @@
-//! What the operator logs, at every level, while a test listens.
+//! What the operator logs at every level while a test listens.
 
 use std::{
     io,
@@ -29,7 +29,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// All that this thread logs.
+/// Everything that this thread logs.
 pub struct Log {
     lines: Lines,
     listening: DefaultGuard,
@@ -37,11 +37,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// From now on.
+    /// Begins to record.
     pub fn listen() -> Self {
         let lines = Lines::default();
-        // With a single subscriber in the process, tracing asks the thread that meets a log line first whether anybody
-        // listens; with two it asks both. Other tests' threads have none.
+        // With one subscriber in the process, tracing asks only the thread that first reaches a log
+        // line whether it is enabled. With two subscribers tracing asks both. The threads of other
+        // tests have none.
         let second = Dispatch::new(tracing_subscriber::registry());
         let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_ansi(false);
         let harmless = filter_fn(keyturn::telemetry::may_be_logged);
@@ -49,7 +50,7 @@ impl Log {
         Self { lines, listening, _second: second }
     }
 
-    /// Until now.
+    /// Ends recording and returns the log.
     pub fn end(self) -> String {
         drop(self.listening);
         String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()

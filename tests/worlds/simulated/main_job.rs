@@ -1,4 +1,4 @@
-//! The main job: an AwsConfig becomes a Secret that stays fresh, at the price that was promised.
+//! The main job: an AwsConfig becomes a Secret that stays valid, at the promised price.
 
 use super::world::World;
 use crate::fixtures::{SCORING, alice, analysts, config, role};
@@ -33,7 +33,7 @@ async fn an_applied_config_gets_a_secret_with_its_role_and_person() {
 async fn each_renewal_of_a_week_costs_one_sts_call_two_writes_no_read() {
     let mut world = World::empty();
     world.apply(&analysts());
-    // `renewal` has a week in which they end, some 14,600 times.
+    // The watches stay open. `renewal` has a week in which they end, about 14,600 times.
     world.api.keep_watches_open();
     world.start();
     world.apply(&alice());
@@ -68,7 +68,7 @@ async fn a_thousand_new_configs_cost_exactly_a_thousand_calls_to_sts() {
     for n in 0..1000 {
         world.apply(&config(&format!("person-{n}"), |_| {}));
     }
-    // The watch shows our own writes late, and our status later than our Secrets.
+    // The watch shows our own writes late, and status later than Secrets.
     world.api.lag("awsconfigs", Duration::from_millis(300));
     world.api.lag("secrets", Duration::from_millis(40));
     world.start();

@@ -1,4 +1,5 @@
-//! Persons and namespaces: several configs of one person, the shared credentials of a namespace, and changes of mode.
+//! Persons and namespaces: several configs of one person, the shared credential of a namespace, and
+//! changes of mode.
 
 use super::world::World;
 use crate::fixtures::{alice, config, grant, role};

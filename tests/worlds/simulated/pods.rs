@@ -1,4 +1,5 @@
-//! Pods that asked for a credential while keyturn was not reached: they are found and named, and nothing is said twice.
+//! Missed pods: pods that asked for a credential while the webhook was not reachable. keyturn finds
+//! and names them, and reports each finding once.
 
 use super::world::World;
 use crate::{
@@ -12,7 +13,7 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A world whose operator has a webhook and these configs, at rest.
+/// A world at rest whose operator has a webhook and these configs.
 async fn world(configs: &[keyturn::api::AwsConfig]) -> World {
     let mut world = World::empty();
     world.apply(&analysts());
@@ -25,7 +26,7 @@ async fn world(configs: &[keyturn::api::AwsConfig]) -> World {
     world
 }
 
-/// As the API server stores a pod that names `config` and that the webhook was not asked about.
+/// Stores a pod that names `config` and that the webhook has not seen.
 fn missed(world: &World, name: &str, config: &str) {
     let metadata = json!({"name": name, "namespace": SCORING, "annotations": {"keyturn.dev/aws-config": config}});
     world.api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}));

@@ -1,4 +1,5 @@
-//! Renewal: when a credential is issued again, when it is only rendered again, and what each costs.
+//! Renewal: when keyturn issues a credential again, when it only renders the Secret again, and what
+//! each costs.
 
 use super::world::{Cost, World};
 use crate::fixtures::{SCORING, alice, config, role};
@@ -16,7 +17,7 @@ fn with_target(spec: &mut AwsConfigSpec, change: impl FnOnce(&mut Target)) {
     change(spec.target.get_or_insert_default());
 }
 
-// ---- When -----------------------------------------------------------------------------------------------------------
+// ---- When ---------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_is_renewed_by_the_user_s_margin_before_expiry() {
@@ -81,7 +82,7 @@ async fn twenty_configs_are_valid_all_week_for_the_promised_calls() {
     }
     let renewals = world.sts.count();
     assert_eq!(world.cost(), Cost { sts: renewals, reads: 0, writes: 2 * renewals });
-    // Between the checks too: every session was replaced before it ended.
+    // Also between the checks, every session was replaced before its expiry.
     let mut valid_until = BTreeMap::new();
     for write in world.api.writes().iter().filter(|write| write.is("patch", "secrets")) {
         let annotations = &write.body.as_ref().unwrap()["metadata"]["annotations"];
@@ -92,7 +93,7 @@ async fn twenty_configs_are_valid_all_week_for_the_promised_calls() {
     }
 }
 
-// ---- What is asked of STS changes -----------------------------------------------------------------------------------
+// ---- The request to STS changes -----------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn another_role_is_issued_at_once_and_the_former_stays_inactive() {
@@ -160,7 +161,7 @@ async fn a_grant_change_that_leaves_the_request_alone_costs_nothing() {
     assert_eq!(world.cost(), Cost::NOTHING, "{}", world.picture());
 }
 
-// ---- What only the rendering needs changes --------------------------------------------------------------------------
+// ---- Only the rendering changes -----------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_the_rendering_is_written_at_once_without_sts() {
@@ -185,7 +186,8 @@ async fn a_change_of_the_rendering_is_written_at_once_without_sts() {
         world.count_from_here();
         world.change("alice", change);
         world.at_once(what, |world| world.is_ready("alice")).await;
-        // Its Secret is looked into once, and written once; status says for which generation.
+        // keyturn reads its Secret once and writes it once. The status write records the
+        // generation.
         assert_eq!(world.cost(), Cost { sts: 0, reads: 1, writes: 2 }, "{what}: {}", world.picture());
         let process = world.value("alice", "credential-process.json");
         assert!(process.contains(&session), "{what}: the same session");

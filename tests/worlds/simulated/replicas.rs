@@ -1,4 +1,4 @@
-//! Two replicas: one leads, the other takes over, and nobody can tell from the bill.
+//! Two replicas: one leads, the other takes over, and a takeover costs nothing.
 
 use super::world::{Cost, World};
 use crate::{
@@ -28,7 +28,7 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    /// Starts a replica whose requests bear its name.
+    /// Starts a replica whose user agent is its name.
     pub(super) fn start(world: &World, name: &'static str) -> Self {
         let lease = LeaseName { namespace: SYSTEM.to_owned(), name: "keyturn".to_owned() };
         let operator = Operator {
@@ -48,7 +48,7 @@ impl Replica {
         Self { name, task, stop: Some(stop) }
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Asks the replica to stop and waits until it has.
     pub(super) async fn stop(mut self) {
         let _ = self.stop.take().unwrap().send(());
         self.task.await.unwrap().expect("it ends because it was told to");
@@ -64,13 +64,14 @@ impl Replica {
     }
 }
 
-/// Who holds the lease; empty if nobody does.
+/// The holder of the Lease; empty without one.
 pub(super) fn holder(world: &World) -> String {
     let lease = world.api.get("leases", SYSTEM, "keyturn").unwrap_or_default();
     lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A world with these configs, issued by "first", while "second" stands by; nothing counted yet.
+/// A world with these configs, issued by "first", while "second" is on standby. Nothing is counted
+/// yet.
 async fn two(names: &[&str]) -> (World, Replica, Replica) {
     let world = World::empty();
     world.api.namespace(SYSTEM, &[]);
@@ -87,7 +88,7 @@ async fn two(names: &[&str]) -> (World, Replica, Replica) {
     (world, first, second)
 }
 
-/// What it has cost, the lease apart.
+/// The cost without that of the Lease.
 fn cost(world: &World) -> Cost {
     let of = |fits: fn(&Request) -> bool| {
         world.api.count_where(move |request| request.resource != "leases" && fits(request))
@@ -99,7 +100,7 @@ fn cost(world: &World) -> Cost {
     }
 }
 
-/// When each write of a replica, the lease apart, was sent.
+/// When each write of a replica was sent, without writes of the Lease.
 fn writes_of(world: &World, replica: &str) -> Vec<Timestamp> {
     let is_its = |request: &Request| {
         request.is_write() && request.resource != "leases" && request.user_agent.as_deref() == Some(replica)
@@ -187,7 +188,7 @@ async fn a_leader_that_cannot_renew_its_lease_ends_before_another_leads() {
         let begun = world.now();
         let is_first = |request: &Request| request.user_agent.as_deref() == Some("first");
         world.api.fault(Times::UntilCleared, move |request| is_first(request) && request.resource == "leases", fault);
-        // There is always something to write.
+        // In every second there is something to write.
         for n in 0..40 {
             world.apply(&config(&format!("person-{n}"), |_| {}));
             world.pass(SECOND).await;
@@ -249,7 +250,7 @@ async fn renewals_go_on_across_every_takeover() {
     let (world, mut leads, mut stands) = two(&listed).await;
     for n in 0..24 {
         world.pass(10 * MINUTE).await;
-        // A rolling upgrade on odd turns, a crash on even ones.
+        // A rolling upgrade in odd rounds, a crash in even ones.
         if n % 2 == 0 {
             leads.kill().await;
         } else {
@@ -260,18 +261,18 @@ async fn renewals_go_on_across_every_takeover() {
         (leads, stands) = (stands, Replica::start(&world, if n % 2 == 0 { "even" } else { "odd" }));
         assert!(names.iter().all(|name| world.holds_a_valid_session(name)));
     }
-    // Four hours and eight minutes: each hour's session is renewed after 33 to 42 minutes.
+    // Four hours and eight minutes: each session of an hour is renewed after 33 to 42 minutes.
     let calls = world.sts.count();
     assert!((50..=75).contains(&calls), "{calls} calls");
 }
 
-// ---- Late watches ---------------------------------------------------------------------------------------------------
+// ---- Late watches -------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_the_next_leader_s_watch_lacks_is_not_repeated() {
     for gracefully in [true, false] {
         let (world, first, second) = two(&["alice"]).await;
-        // Whoever stands by is shown nothing any more.
+        // The watches show the standby nothing any more.
         for resource in ["secrets", "awsconfigs", "awsroles"] {
             world.api.lag(resource, 60 * MINUTE);
         }

@@ -1,4 +1,5 @@
-//! Restarts, crashes and late watches: a process that may end at any line costs nothing that was paid for.
+//! Restarts, crashes and late watches: an operator may end at any line without losing a session
+//! that was already issued.
 
 use super::world::{Cost, World};
 use crate::{
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-// ---- Healthy --------------------------------------------------------------------------------------------------------
+// ---- Healthy objects ----------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_over_healthy_objects_costs_nothing() {
@@ -76,16 +77,16 @@ async fn changes_during_downtime_are_applied_after_it() {
     assert!(world.secret("gone").is_none());
 }
 
-// ---- Killed at every request ----------------------------------------------------------------------------------------
+// ---- Killed at every request --------------------------------------------------------------------
 
-/// Kills the operator at its `k`th write from now, before or after its effect, and starts another. `None` if there
-/// was no such write within `patience`.
+/// Kills the operator at its `k`th write from now, before or after the write's effect, and starts
+/// another operator. Returns `None` without such a write within `patience`.
 pub(super) async fn kill_at_write(world: &mut World, k: usize, after: bool, patience: Duration) -> Option<Request> {
     let begun = world.api.requests().last().map_or(0, |request| request.number);
     let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let fits =
         move |request: &Request| request.is_write() && seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 == k;
-    // The request gets no answer, and by the time that one would come the process is gone.
+    // The request gets no answer. The process is gone before an answer could arrive.
     let fault = if after { Fault::HangAfter } else { Fault::Hang };
     let rule = world.api.fault(Times::UntilCleared, fits, fault);
     let api = world.api.clone();
@@ -173,7 +174,7 @@ async fn a_hundred_random_kills_waste_few_calls() {
     assert!(world.sts.count() <= 10, "{} calls", world.sts.count());
 }
 
-// ---- Late watches ---------------------------------------------------------------------------------------------------
+// ---- Late watches -------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn late_watches_cost_no_call_however_short_the_sessions() {

@@ -1,4 +1,4 @@
-//! `AwsRole`s: those that users write, the one that is in use, and those that are no longer.
+//! `AwsRole`s: those of users, the active one, and the former ones.
 
 use super::world::{Cost, World};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use keyturn::api::RoleRetention;
 use std::time::Duration;
 
-/// alice with two roles of her own, the first in use; at rest.
+/// alice with two roles of her own, at rest. The first is active.
 async fn alice_with_two_roles() -> World {
     let world = World::started();
     world.apply(&aws_role("analyst", "alice", &role("ds-analyst")));
@@ -181,7 +181,7 @@ async fn a_restart_over_healthy_roles_costs_nothing() {
     assert_eq!(world.cost(), Cost::NOTHING);
 }
 
-// ---- Generated roles that are no longer in use ----------------------------------------------------------------------
+// ---- Former generated roles ---------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_former_generated_role_is_kept_inactive_or_pruned() {

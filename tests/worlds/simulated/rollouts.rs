@@ -1,4 +1,5 @@
-//! `spec.restart`: workloads that read only their environment are rolled after a renewal, within a budget, and not otherwise.
+//! `spec.restart`: after a renewal keyturn restarts workloads that read only their environment,
+//! within a budget.
 
 use super::world::{Cost, World};
 use crate::{
@@ -16,7 +17,7 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
-// ---- The namespace and its Deployments ------------------------------------------------------------------------------
+// ---- The namespace and its Deployments ----------------------------------------------------------
 
 fn restarts(name: &str) -> AwsConfig {
     config(name, restarting(&json!([{"kind": "Deployment", "name": name}])))
@@ -27,7 +28,7 @@ fn restarting(workloads: &Value) -> impl FnOnce(&mut AwsConfigSpec) {
     move |spec| spec.restart = restart
 }
 
-/// A Deployment of two replicas, which has long been at rest.
+/// A Deployment of two replicas whose rollout finished long ago.
 fn deploy(world: &World, name: &str, labels: &Value) {
     world.api.put(json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -37,7 +38,7 @@ fn deploy(world: &World, name: &str, labels: &Value) {
     finish(world, name);
 }
 
-/// The Deployment controller's part: every pod is of the present template.
+/// Acts as the Deployment controller: every pod has the current template.
 fn finish(world: &World, name: &str) {
     world.api.edit("Deployment", SCORING, name, |deployment| {
         deployment["status"] = json!({"observedGeneration": deployment["metadata"]["generation"],
@@ -54,7 +55,7 @@ fn rolls(world: &World) -> usize {
     world.api.count("patch", "deployments")
 }
 
-/// A world in which these have their first credential and their Deployments are at rest.
+/// A world in which these configs have their first credential and their Deployments are at rest.
 async fn world_of(configs: &[AwsConfig]) -> World {
     let mut world = World::empty();
     world.api.register(ResourceKind::namespaced("apps/v1", "deployments", "Deployment").custom());
@@ -73,7 +74,7 @@ async fn world_of(configs: &[AwsConfig]) -> World {
     world
 }
 
-/// The credential of a config is replaced.
+/// Lets time pass until the credential of a config is renewed.
 async fn renewed(world: &World, name: &str) {
     let before = world.record(name).unwrap().issued_at;
     world.pass_until_due(name).await;
@@ -89,7 +90,7 @@ fn said(world: &World, name: &str) -> Option<(String, String)> {
     world.condition(name, "RestartFailing").map(|(_, reason, message)| (reason, message))
 }
 
-// ---- When -----------------------------------------------------------------------------------------------------------
+// ---- When ---------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_workload_is_restarted_after_each_renewal_not_the_first_issue() {
@@ -109,9 +110,9 @@ async fn a_workload_is_restarted_after_each_renewal_not_the_first_issue() {
     }
     assert_eq!(world.event_reasons(), ["Issued", "Restarted", "Restarted", "Restarted"]);
     assert_eq!(said(&world, "alice"), None);
-    // A renewal is one call and two writes, as ever; a roll the patch and an Event.
+    // A renewal is one call and two writes. A restart is one patch and one Event.
     assert_eq!(world.api.writes().len(), 3 * (2 + 2), "{}", world.picture());
-    // One read to decide, and some to see the end of it.
+    // One read to decide, and some to see the end of the rollout.
     let reads = world.api.count("get", "deployments");
     assert!((6..=12).contains(&reads), "{reads} reads: {}", world.picture());
 }
@@ -120,7 +121,7 @@ async fn a_workload_is_restarted_after_each_renewal_not_the_first_issue() {
 async fn a_workload_restarted_by_hand_after_the_renewal_is_left_alone() {
     let world = world_of(&[restarts("alice")]).await;
     renewed(&world, "alice").await;
-    // The spread is over after half a minute and what is left of a tenth of the lifetime.
+    // The spread ends half a minute and the rest of a tenth of the lifetime after the issue.
     let issued_at = world.record("alice").unwrap().issued_at;
     world.api.edit("Deployment", SCORING, "alice", |deployment| {
         let by_hand = (issued_at + SignedDuration::from_secs(30)).to_string();
@@ -217,7 +218,7 @@ async fn a_config_without_restarts_costs_no_read_of_workloads() {
     assert_eq!(world.cost(), Cost { sts: 3, reads: 0, writes: 6 }, "{}", world.picture());
 }
 
-// ---- When it cannot be ----------------------------------------------------------------------------------------------
+// ---- When a restart is not possible -------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_workload_is_reported_once_and_restarted_when_resumed() {

@@ -1,5 +1,5 @@
-//! The Secret and the AwsRole in other people's hands: edited, deleted, taken over. What is ours is put right within
-//! a second at the promised price; what is not ours is never touched.
+//! The Secret and the AwsRole under other writers: edits, deletions, take-overs. keyturn repairs
+//! its own objects within a second at the promised price, and never touches a foreign object.
 
 use super::world::{Cost, World};
 use crate::{
@@ -24,7 +24,7 @@ fn base64(text: &str) -> Value {
     serde_json::to_value(ByteString(text.as_bytes().to_vec())).unwrap()
 }
 
-/// A Secret that is nothing to do with us.
+/// A foreign Secret.
 fn somebody_s_secret(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
@@ -48,12 +48,12 @@ fn data(data: Option<std::collections::BTreeMap<String, ByteString>>) -> std::co
     data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
 }
 
-// ---- One edit, and what it costs ------------------------------------------------------------------------------------
+// ---- One edit and its cost ----------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_drifted_secret_is_repaired_within_a_second_at_its_price() {
     type Edit = fn(&World);
-    /// What was done, how, and the most that it may cost: reads and calls to STS.
+    /// The edit, and the most reads and calls to STS that it may cost.
     type Row = (&'static str, Edit, usize, usize);
     let table: [Row; 16] = [
         ("deleted", |w| assert!(w.api.delete("Secret", SCORING, SECRET)), 1, 1),
@@ -150,7 +150,7 @@ async fn an_edited_withdrawn_secret_is_repaired_without_a_call_to_sts() {
 #[tokio::test(start_paused = true)]
 async fn an_immutable_secret_is_replaced_only_if_its_uid_is_unchanged() {
     let world = World::with(&[alice()]).await;
-    // Between our read and our delete somebody puts a Secret of his own in its place.
+    // Between keyturn's read and its delete, another writer replaces the Secret by a foreign one.
     let theirs = Fault::before(|api| {
         api.delete("Secret", SCORING, SECRET);
         api.put(somebody_s_secret(SECRET));
@@ -161,7 +161,7 @@ async fn an_immutable_secret_is_replaced_only_if_its_uid_is_unchanged() {
     assert_eq!(world.value("alice", "theirs"), "untouched");
 }
 
-// ---- A war ----------------------------------------------------------------------------------------------------------
+// ---- Another writer that does not stop ----------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_fight_with_another_writer_costs_few_calls() {
@@ -181,7 +181,7 @@ async fn a_fight_with_another_writer_costs_few_calls() {
             }
             world.pass(Duration::from_millis(100)).await;
         }
-        // Five at once, then 1, 2, 4, 8, 16 and 32 seconds apart, and a few that crossed a strike.
+        // Five at once, then 1, 2, 4, 8, 16 and 32 seconds apart, and a few that crossed an edit.
         assert!(world.sts.count() <= 16, "{weapon}: {}", world.picture());
         let cost = world.cost();
         assert!(cost.writes <= 90 && cost.reads <= 400, "{weapon}: {cost:?}\n{}", world.picture());
@@ -201,7 +201,7 @@ async fn a_fight_over_our_label_costs_no_call_to_sts() {
     assert!(world.api.count("patch", "secrets") <= 12, "{:?}", world.cost());
 }
 
-// ---- Not ours -------------------------------------------------------------------------------------------------------
+// ---- Foreign objects ----------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_foreign_secret_is_never_written_and_read_every_five_minutes() {
@@ -291,13 +291,13 @@ async fn a_foreign_secret_swapped_in_at_a_renewal_is_not_touched() {
     assert_eq!(world.sts.count(), 1);
 }
 
-// ---- The AwsRole ----------------------------------------------------------------------------------------------------
+// ---- The AwsRole --------------------------------------------------------------------------------
 
 fn generated(world: &World) -> String {
     world.status("alice").active_role.unwrap().name
 }
 
-/// What a role says of itself, whatever the time.
+/// The status of a role without its times.
 fn said(role: &keyturn::api::AwsRole) -> (Option<bool>, Vec<(String, String)>) {
     let status = role.status.clone().unwrap_or_default();
     (status.active, status.conditions.into_iter().map(|c| (c.status, c.message)).collect())

@@ -1,5 +1,6 @@
-//! Histories that nobody thought of: users, admins, failures, crashes and time, in any order. One seed is one
-//! history; `KEYTURN_SEED=<n>` plays that one, `KEYTURN_HISTORIES=<n>` plays that many from there on.
+//! Random histories: users, admins, failures, crashes and time, in any order. One seed is one
+//! history. `KEYTURN_SEED=<n>` plays that history, and `KEYTURN_HISTORIES=<n>` plays that many from
+//! there on.
 
 mod dice;
 mod history;
@@ -11,7 +12,7 @@ use history::{History, NAMES, dss::keys_of, key_of, somebody_s_secret};
 use keyturn::api::{ApiKey, AwsConfig, RoleRetention};
 use rules::{Due, due, is_generated, subject};
 
-/// What holds at rest, whatever has happened.
+/// Asserts what holds at rest after every history.
 fn assert_right(history: &History) {
     let world = &history.world;
     assert_eq!(*history.unlawful.lock().unwrap(), Vec::<String>::new(), "no grant allowed these calls");
@@ -38,7 +39,8 @@ fn assert_right(history: &History) {
     assert_eq!(own, 5, "users' own API keys are never deleted");
 }
 
-/// The API key is the person's own and the only one of its config, but for those that a rotation or a repair replaced.
+/// The API key belongs to the person. Besides it, the config has only keys that a rotation or a
+/// repair has replaced.
 fn assert_has_its_api_key(world: &World, history: &History, name: &str, config: &AwsConfig, due: &Due) {
     let keys = keys_of(world, name);
     let asked = config.spec.dss.as_ref().is_some_and(|dss| dss.api_key == ApiKey::Personal);

@@ -1,4 +1,5 @@
-//! What else STS is asked for: tags, source identity, session policies; and the way there, through other roles.
+//! The rest of the request to STS: tags, source identity, session policies; and hops, which are the
+//! roles on the way.
 
 use super::world::World;
 use crate::{
@@ -38,7 +39,7 @@ fn only_call(world: &World) -> Call {
     call.clone()
 }
 
-// ---- What is asked for ----------------------------------------------------------------------------------------------
+// ---- The request --------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn tags_source_identity_and_policies_reach_sts_as_asked() {
@@ -118,7 +119,7 @@ async fn an_oversized_policy_is_refused_before_or_after_the_call_to_sts() {
     world.at_once("what is no policy is refused", |world| world.ready("alice") == "False/InvalidSpec").await;
 }
 
-// ---- Who asks -------------------------------------------------------------------------------------------------------
+// ---- The operator's identity --------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn the_operator_asks_sts_for_its_identity_until_sts_answers() {
@@ -165,13 +166,13 @@ async fn a_chained_session_over_an_hour_is_refused_without_a_call() {
     world.at_once("an hour is fine", |world| world.is_ready("alice")).await;
 }
 
-// ---- The way there --------------------------------------------------------------------------------------------------
+// ---- Hops ---------------------------------------------------------------------------------------
 
 fn hub(n: usize) -> String {
     role_of("210987654321", &format!("hub-{n}"))
 }
 
-/// A world whose roles are reached through one hub, or two.
+/// A world whose roles are reached through this many hubs.
 fn through_hubs(hops: usize) -> World {
     let world = World::started();
     world.change_grant("analysts", |spec| spec.via = (1..=hops).map(hub).collect());

@@ -1,4 +1,4 @@
-//! Half a view: an operator that cannot see everything neither issues nor takes away.
+//! Unsynced views: an operator that cannot list everything neither issues nor withdraws.
 
 use super::{
     log::Log,
@@ -22,7 +22,7 @@ fn person(n: usize) -> String {
     format!("person-{n}")
 }
 
-/// Ten healthy configs, and no operator.
+/// Ten healthy configs without an operator.
 async fn ten_at_rest() -> World {
     let configs: Vec<_> = (0..10).map(|n| config(&person(n), |_| {})).collect();
     let mut world = World::with(&configs).await;
@@ -35,12 +35,12 @@ fn all_hold_a_session(world: &World) -> bool {
     (0..10).all(|n| world.holds_a_valid_session(&person(n)))
 }
 
-/// The first list of a watcher, and every watch that it might begin instead.
+/// The first list of a watcher, and every watch that might begin instead of it.
 fn opens(resource: &'static str) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
     move |request| request.is("list", resource) || request.is("watch", resource)
 }
 
-// ---- What is said ---------------------------------------------------------------------------------------------------
+// ---- The log ------------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn an_unsynced_view_is_logged_every_half_minute() {
@@ -70,7 +70,7 @@ async fn an_unsynced_view_is_logged_every_half_minute() {
     }
 }
 
-// ---- At the start ---------------------------------------------------------------------------------------------------
+// ---- At the start -------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn no_decision_is_made_before_a_slow_first_list() {
@@ -120,7 +120,7 @@ async fn an_empty_first_list_withdraws_nothing() {
         assert!(all_hold_a_session(&world), "{resource}");
         assert_eq!(world.sts.count(), 0, "{resource}: {}", world.picture());
 
-        // The truth comes with the next list.
+        // The next list is complete.
         world.api.compact();
         world.api.break_watches();
         world.pass(HALF_AN_HOUR).await;
@@ -144,7 +144,7 @@ async fn an_empty_first_list_of_grants_withdraws_nothing() {
     assert!(all_hold_a_session(&world), "ten credentials were taken away: {}", world.picture());
     assert_eq!(world.sts.count(), 0);
 
-    // The next list shows the grants: everything goes on as if nothing had been.
+    // The next list shows the grants. Everything continues as if the empty list had never been.
     world.api.compact();
     world.api.break_watches();
     world.pass(Duration::from_secs(300)).await;
@@ -205,7 +205,7 @@ async fn one_of_several_grants_deleted_during_downtime_withdraws_at_once() {
     assert!(world.holds_a_valid_session("alice"));
 }
 
-// ---- While it runs --------------------------------------------------------------------------------------------------
+// ---- While it runs ------------------------------------------------------------------------------
 
 #[tokio::test(start_paused = true)]
 async fn a_relist_refused_at_runtime_pauses_every_decision() {
@@ -215,7 +215,7 @@ async fn a_relist_refused_at_runtime_pauses_every_decision() {
         world.api.end_watches();
         world.settle().await;
         world.count_from_here();
-        // Whatever happens now might be undone by what cannot be seen.
+        // The unsynced view might hold the opposite of every change that happens now.
         world.apply(&config("newcomer", |_| {}));
         if resource != "awsrolegrants" {
             world.api.delete("AwsRoleGrant", "", "analysts");
@@ -238,7 +238,7 @@ async fn a_relist_refused_at_runtime_pauses_every_decision() {
 async fn a_relist_that_fails_after_a_compaction_pauses_every_decision() {
     for resource in VIEWS {
         let world = World::with(&[alice()]).await;
-        // The watch would be allowed, but what it ended at is history; and the list that should mend it fails.
+        // The watch would be allowed, but its resource version is compacted, and the relist fails.
         let refusal = world.api.fault(Times::UntilCleared, move |request| request.lists(resource), Fault::status(500));
         world.api.namespace("noise", &[]);
         world.api.compact();
@@ -286,6 +286,6 @@ async fn changes_missed_by_broken_watches_are_applied_after_the_relist() {
     world.settle().await;
     let calls = |name: &str| world.sts.count_where(|call| call.session_name.as_deref() == Some(name));
     assert_eq!((calls("alice"), calls("bob")), (0, 1), "{}", world.picture());
-    // Her Secret may be seen to be gone before she is.
+    // The watch may show that her Secret is deleted before it shows that she is.
     assert!(calls("carol") <= 1 && world.secret("carol").is_none(), "{}", world.picture());
 }

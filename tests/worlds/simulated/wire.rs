@@ -1,4 +1,4 @@
-//! How the operator reaches the double of DSS in the same process.
+//! The connection between the operator and the double of DSS in the same process.
 
 use crate::doubles::wire::ConnectionLost;
 use axum::{
@@ -11,7 +11,7 @@ use http::{Request, Response};
 use keyturn::dss::{Lost, Wire};
 use tower::ServiceExt as _;
 
-/// The way to DSS without a socket.
+/// A connection to DSS without a socket.
 #[derive(Debug)]
 pub struct InProcess(pub Router);
 

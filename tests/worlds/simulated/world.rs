@@ -30,37 +30,37 @@ use std::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
-/// When every simulated history begins.
+/// The start of every simulated history.
 pub const START: &str = "2026-01-01T00:00:00Z";
-/// How long, in simulated time, something may take before a test gives up on it.
+/// The simulated time after which a test gives up waiting.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// The world. The operator in it can be stopped, killed and started again.
+/// The world. Its operator can be stopped, killed and started again.
 pub struct World {
     /// The API server.
     pub api: ApiServer,
     /// STS.
     pub sts: Sts,
-    /// A DSS, for those who use one.
+    /// A DSS, which is used only by tests that need one.
     pub dss: Dss,
     clock: Clock,
     node_clock_ahead: SignedDuration,
     operator: Option<Running>,
 }
 
-/// What something cost.
+/// The cost of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// Calls to STS.
     pub sts: usize,
-    /// Objects read one by one.
+    /// Objects that were read one by one.
     pub reads: usize,
     /// Writes, Events included.
     pub writes: usize,
 }
 
 impl Cost {
-    /// Nothing at all.
+    /// No cost at all.
     pub const NOTHING: Self = Self { sts: 0, reads: 0, writes: 0 };
 }
 
@@ -70,7 +70,7 @@ struct Running {
 }
 
 impl World {
-    /// An API server with the namespace [`SCORING`] and nothing else; no operator yet.
+    /// An API server with the namespace [`SCORING`] and nothing else. No operator runs yet.
     pub fn empty() -> Self {
         let clock = impatient(tokio_clock(START.parse().unwrap()));
         let api = ApiServer::new(clock.clone());
@@ -87,7 +87,7 @@ impl World {
         Self { api, sts, dss, clock, node_clock_ahead: SignedDuration::ZERO, operator: None }
     }
 
-    /// Another DSS under the same clock. Nobody reaches it unless a test's wire leads there.
+    /// Another DSS under the same clock. The operator reaches it only by a wire of the test's.
     pub fn another_dss(&self) -> Dss {
         Dss::new(self.clock.clone())
     }
@@ -100,7 +100,7 @@ impl World {
         world
     }
 
-    /// The same with these configs, issued and at rest, and nothing counted yet.
+    /// The same with these configs, issued and at rest. Nothing is counted yet.
     pub async fn with(configs: &[AwsConfig]) -> Self {
         let world = Self::started();
         for config in configs {
@@ -113,7 +113,7 @@ impl World {
         world
     }
 
-    /// Sets the clock of the operator's node wrong, for the next start.
+    /// Sets the clock of the operator's node wrong from the next start on.
     pub fn node_clock_ahead(&mut self, ahead: SignedDuration) {
         self.node_clock_ahead = ahead;
     }
@@ -123,12 +123,14 @@ impl World {
         self.start_as(self.operator());
     }
 
-    /// Starts an operator with a webhook, which looks for pods that were missed. It never answers: no certificate comes.
+    /// Starts an operator with a webhook, which searches for missed pods. The webhook never answers
+    /// because no certificate comes.
     pub fn start_with_webhook(&mut self) {
         self.start_with_webhook_of(None);
     }
 
-    /// The same; the certificate is the operator's own, if this says what the configuration is named and how it is called.
+    /// The same. With `own` the operator makes the certificate itself; `own` is the name of the
+    /// webhook configuration and the DNS names of the webhook.
     pub fn start_with_webhook_of(&mut self, own: Option<(String, Vec<String>)>) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (namespace, secret) = (OPERATORS.to_owned(), "keyturn-webhook".to_owned());
@@ -150,7 +152,7 @@ impl World {
         self.operator = Some(Running { task, stop });
     }
 
-    /// An operator as it would be started, for tests that drive it themselves.
+    /// An operator that is not started, for tests that run it themselves.
     pub fn operator(&self) -> Operator {
         let config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -183,7 +185,7 @@ impl World {
         tokio::time::timeout(PATIENCE, task).await.expect("the operator stops").expect("and does not panic");
     }
 
-    /// Kills the operator where it stands.
+    /// Kills the operator at its current line.
     pub async fn kill(&mut self) {
         let Running { task, .. } = self.operator.take().expect("an operator is running");
         task.abort();
@@ -200,19 +202,20 @@ impl World {
         tokio::time::sleep(time).await;
     }
 
-    /// Lets time pass until the renewal of a config is due, and a moment more.
+    /// Lets time pass until the renewal of a config is due, and 100 ms more.
     pub async fn pass_until_due(&self, name: &str) {
         let due = self.status(name).renew_at.expect("it has a credential").0;
         self.pass(Duration::try_from(due.duration_since(self.now())).unwrap_or_default()).await;
         self.pass(Duration::from_millis(100)).await;
     }
 
-    /// Lets a second pass: enough for everything that happens at once, since nothing else moves the paused clock.
+    /// Lets a second pass. That is enough for everything that happens at once, because nothing else
+    /// moves the paused clock.
     pub async fn settle(&self) {
         self.pass(Duration::from_secs(1)).await;
     }
 
-    /// Waits until something holds, and says what was seen if it never does.
+    /// Waits until a condition holds. On time-out it reports what was seen.
     pub async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let waited = async {
             while !holds(self) {
@@ -223,7 +226,7 @@ impl World {
         assert!(came, "never came true: {what}\nseen:\n{}", self.picture());
     }
 
-    /// The same, and it may take a simulated second: what the project calls "at once".
+    /// The same within a simulated second, which is what the project calls "at once".
     pub async fn at_once(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..=20 {
             if holds(self) {
@@ -234,24 +237,25 @@ impl World {
         panic!("not within a second: {what}\nseen:\n{}", self.picture());
     }
 
-    /// Forgets the requests and the calls until now.
+    /// Forgets all requests and calls until now.
     pub fn count_from_here(&self) {
         self.api.clear_requests();
         self.sts.clear();
         self.dss.clear();
     }
 
-    /// How many objects were read one by one, which costs the API server more than a watch.
+    /// The number of objects that were read one by one. Such a read costs the API server more than
+    /// a watch.
     pub fn reads(&self) -> usize {
         self.api.count_where(|request| request.verb == "get" && !request.resource.is_empty())
     }
 
-    /// What it has cost: calls to STS, reads, writes (Events included).
+    /// The cost since the count began: calls to STS, reads, and writes (Events included).
     pub fn cost(&self) -> Cost {
         Cost { sts: self.sts.count(), reads: self.reads(), writes: self.api.writes().len() }
     }
 
-    /// Everything of ours that there is, for a failed test.
+    /// Every object of keyturn's and every request, for the message of a failed test.
     pub fn picture(&self) -> String {
         let mut picture = String::new();
         for resource in ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances", "secrets", "events.events.k8s.io"] {
@@ -275,7 +279,7 @@ impl World {
         picture
     }
 
-    /// Applies an object as a user would. What is there keeps its status.
+    /// Applies an object as a user would. An existing object keeps its status.
     pub fn apply(&self, object: &(impl Serialize + kube::Resource<DynamicType = ()>)) {
         let mut wanted = serde_json::to_value(object).unwrap();
         let kind = wanted["kind"].as_str().unwrap().to_owned();
@@ -306,7 +310,7 @@ impl World {
         });
     }
 
-    /// Applies a Secret of a user's of [`SCORING`] with a key in it, offered or not.
+    /// Applies a user's Secret of [`SCORING`] with a key in it, offered or not.
     pub fn put_key(&self, name: &str, is_offered: bool, id: &str, secret: &str) {
         let data = [("aws_access_key_id", id), ("aws_secret_access_key", secret)];
         let data: BTreeMap<&str, ByteString> =
@@ -325,7 +329,8 @@ impl World {
         }
     }
 
-    /// What an `AwsRole` of [`SCORING`] says of itself: active, usable, and why not.
+    /// The status of an `AwsRole` of [`SCORING`]: whether it is active, whether it is usable, and
+    /// the message.
     pub fn role_status(&self, name: &str) -> (bool, bool, String) {
         let role = self.roles().into_iter().find(|role| role.metadata.name.as_deref() == Some(name));
         let status = role.and_then(|role| role.status).unwrap_or_default();
@@ -344,13 +349,13 @@ impl World {
         self.read("DssInstance", "", name)
     }
 
-    /// What the status of every object of ours says.
+    /// The statuses of all objects of keyturn's, as text.
     pub fn picture_of_status(&self) -> String {
         let all = ["awsconfigs", "awsroles", "dssinstances"].into_iter().flat_map(|resource| self.api.list(resource));
         all.map(|object| object["status"].to_string()).collect()
     }
 
-    /// Its status; empty while there is none.
+    /// The status of a config of [`SCORING`]; empty while there is none.
     pub fn status(&self, name: &str) -> AwsConfigStatus {
         self.config(name).and_then(|config| config.status).unwrap_or_default()
     }
@@ -366,7 +371,7 @@ impl World {
         self.condition(name, "Ready").map(|(status, reason, _)| format!("{status}/{reason}")).unwrap_or_default()
     }
 
-    /// Whether a config is ready for the spec that it has now.
+    /// Whether a config is ready for its current spec.
     pub fn is_ready(&self, name: &str) -> bool {
         let current = self.config(name).is_some_and(|config| {
             config.status.as_ref().and_then(|status| status.observed_generation) == config.metadata.generation
@@ -385,12 +390,12 @@ impl World {
         data.get(key).map(|value| String::from_utf8(value.0.clone()).unwrap()).unwrap_or_default()
     }
 
-    /// What that Secret says of its credential.
+    /// The record of the credential in that Secret.
     pub fn record(&self, config: &str) -> Option<Record> {
         self.secret(config).and_then(|secret| secret.metadata.annotations).as_ref().and_then(Record::read)
     }
 
-    /// Whether that Secret holds a whole session that STS issued and that has not expired.
+    /// Whether that Secret holds all of a session that STS issued and that has not expired.
     pub fn holds_a_valid_session(&self, config: &str) -> bool {
         let key = self.value(config, "AWS_ACCESS_KEY_ID");
         self.sts.session(&key).is_some_and(|session| {
@@ -400,7 +405,7 @@ impl World {
         })
     }
 
-    /// Whether that Secret is there and nothing of any session ever issued is in it.
+    /// Whether that Secret exists and holds no part of any session that STS ever issued.
     pub fn is_withdrawn(&self, config: &str) -> bool {
         let Some(secret) = self.secret(config) else { return false };
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
@@ -438,8 +443,8 @@ impl World {
     }
 }
 
-/// A clock that notices a loop in which no time passes, which no time-out of a test can end: paused time stands still
-/// while anybody is busy.
+/// A clock that detects a loop in which no time passes. No time-out of a test can end such a loop,
+/// because paused time stands still while any task is busy.
 fn impatient(clock: Clock) -> Clock {
     let moment = Mutex::new((Timestamp::MIN, 0));
     Arc::new(move || {
@@ -451,7 +456,8 @@ fn impatient(clock: Clock) -> Clock {
     })
 }
 
-/// How often anybody may ask for the time in one moment: a thousand cold objects ask some ten thousand times.
+/// How often the time may be read in one moment. A thousand new objects read it about ten thousand
+/// times.
 const BUSY: u32 = 60_000;
 
 /// The SDK signs with simulated time.

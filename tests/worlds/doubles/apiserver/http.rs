@@ -144,7 +144,8 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
         "list" => {
             let selector = selector();
             let wanted = |object: &Value| !hides_objects && selector.matches(object);
-            // The end of a page is a place in the list: unlike the real one's, it does not keep what was there.
+            // The end of a page is a place in the list: unlike the real one's, it does not keep
+            // what was there.
             let from = asks("continue").parse().unwrap_or(0);
             let limit = asks("limit").parse().ok().filter(|limit| *limit > 0);
             Ok(Json(list(api, target, only_metadata, wanted, from, limit)).into_response())

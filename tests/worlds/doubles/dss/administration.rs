@@ -92,8 +92,8 @@ impl Dss {
         self.lock().personal_keys.clone()
     }
 
-    /// Whether administrators are refused the creation and deletion of others' keys, which they may list all the same.
-    /// Off by default; what a real DSS does is not known.
+    /// Whether administrators are refused the creation and deletion of others' keys, which they may
+    /// list all the same. Off by default; what a real DSS does is not known.
     pub fn keys_are_their_owners_only(&self, only: bool) {
         self.lock().keys_are_their_owners_only = only;
     }
@@ -103,7 +103,8 @@ impl Dss {
         self.lock().keys_ever
     }
 
-    /// Whoever an administrator creates a personal key for, it becomes this user's. Not as it should be.
+    /// Whoever an administrator creates a personal key for, it becomes this user's. Not as it
+    /// should be.
     pub fn gives_keys_to(&self, user: Option<&str>) {
         self.lock().keys_go_to = user.map(str::to_owned);
     }

@@ -34,7 +34,8 @@ pub enum Behaviour {
     BadGateway,
     /// 404 with the HTML page of DSS' own nginx: as if this release had no such route.
     NoSuchRoute,
-    /// What stands in front of DSS answers in its own way, which is neither HTML nor an error of DSS.
+    /// What stands in front of DSS answers in its own way, which is neither HTML nor an error of
+    /// DSS.
     InBetween {
         /// The HTTP status.
         status: u16,

@@ -129,7 +129,8 @@ impl State {
         if !user.enabled {
             return Err(Refusal::denied(format!("User is disabled: {login}")));
         }
-        // That DSS says so of an impersonated user is an assumption; nothing but the words depends on it.
+        // That DSS says so of an impersonated user is an assumption; nothing but the words depends
+        // on it.
         Ok(Caller::user("CONFIGURABLE_API_KEY", &caller.key_id, user))
     }
 
@@ -149,7 +150,8 @@ impl State {
     }
 }
 
-/// The key that a request shows: as a user's name, as a password without a name, or as a bearer token.
+/// The key that a request shows: as a user's name, as a password without a name, or as a bearer
+/// token.
 pub(super) fn presented_key(headers: &HeaderMap) -> Option<String> {
     let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = authorization.split_once(' ')?;

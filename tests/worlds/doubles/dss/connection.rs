@@ -41,7 +41,8 @@ enum Readers {
 }
 
 impl Connection {
-    /// S3 in AssumeRole mode, e.g. `${adminProperty:associatedRole}`, `team-${dssUserLogin}`, an ARN or a name.
+    /// S3 in AssumeRole mode, e.g. `${adminProperty:associatedRole}`, `team-${dssUserLogin}`, an
+    /// ARN or a name.
     pub fn assume_role(role: &str) -> Self {
         Self::new(Kind::AssumeRole { role: role.to_owned() })
     }
@@ -130,7 +131,8 @@ fn s3(params: &Value, credential: Option<Value>) -> Value {
     info
 }
 
-/// The dictionary of `get_aws_credential()`. How DSS would spell `expiration` is not known: it has none.
+/// The dictionary of `get_aws_credential()`. How DSS would spell `expiration` is not known: it has
+/// none.
 fn as_told(session: &HandedOut, with_expiration: bool) -> Value {
     let mut told = json!({ "accessKey": session.access_key, "secretKey": session.secret_key });
     if let Some(token) = &session.session_token {

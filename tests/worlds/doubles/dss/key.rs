@@ -1,4 +1,5 @@
-//! API keys: global ones, which only a test makes, and the personal ones of users with their routes.
+//! API keys: global ones, which only a test makes, and the personal ones of users with their
+//! routes.
 //!
 //! Keys are stored hashed, as on a new installation of DSS: the value is in the answer to the
 //! creation and nowhere else. Everything about a key follows from its number.
@@ -146,7 +147,8 @@ async fn create_own(State(dss): State<Dss>, caller: Caller, body: Bytes) -> Answ
     Ok(Json(dss.create_key(wanted, login).with_value()))
 }
 
-/// For a user who exists. That a disabled one gets a key (which does not work yet) is an assumption.
+/// For a user who exists. That a disabled one gets a key (which does not work yet) is an
+/// assumption.
 async fn create_for_user(State(dss): State<Dss>, Admin(caller): Admin, body: Bytes) -> Answer {
     let mut wanted = Wanted::read(&body)?;
     if dss.lock().keys_are_their_owners_only {

@@ -39,7 +39,8 @@ pub struct HandedOut {
 pub type Sessions =
     Arc<dyn Fn(AssumedBy) -> Pin<Box<dyn Future<Output = Result<HandedOut, String>> + Send>> + Send + Sync>;
 
-/// Numbered sessions of an hour. Their secrets carry [`sts::LEAK_MARKERS`], as those of the STS double do.
+/// Numbered sessions of an hour. Their secrets carry [`sts::LEAK_MARKERS`], as those of the STS
+/// double do.
 pub fn made_up_sessions(clock: Clock) -> Sessions {
     let made = Arc::new(AtomicUsize::new(0));
     let [secret, token] = sts::LEAK_MARKERS;

@@ -75,7 +75,7 @@ async fn a_renewal_keeps_the_api_key_without_a_call_to_dss() {
     assert_eq!((key(&world), world.reads() - of_admin_key(&world)), (before.clone(), 0));
     assert_eq!((world.dss.keys_ever(), world.sts.count()), (1, 1));
 
-    // A process that remembers nothing reads it once.
+    // A process without memory reads it once.
     world.kill().await;
     world.start();
     world.settle().await;
@@ -85,7 +85,7 @@ async fn a_renewal_keeps_the_api_key_without_a_call_to_dss() {
     assert_eq!(world.reads() - of_admin_key(&world), 1);
 }
 
-/// Reads of the admin key's Secret, of which there is one for each refresh.
+/// Reads of the admin key's Secret. There is one for each refresh.
 fn of_admin_key(world: &World) -> usize {
     world.api.count_where(|request| request.verb == "get" && request.path.contains("dss-admin"))
 }
@@ -356,14 +356,15 @@ async fn a_relabelled_key_stays_and_is_verified_once() {
     let proofs = |world: &World| world.dss.count_where(|call| call.path == "/auth/info");
     world.pass(REFRESH * 3).await;
     assert_eq!((key(&world), world.dss.keys_ever(), proofs(&world)), (before.clone(), 2, 0));
-    // A process that remembers nothing asks DSS once.
+    // A process without memory asks DSS once.
     world.kill().await;
     world.start();
     world.pass(REFRESH * 3).await;
     assert_eq!((key(&world), world.dss.keys_ever(), proofs(&world)), (before.clone(), 2, 1), "{}", world.picture());
     assert_eq!((world.sts.count(), world.is_ready("alice")), (0, true));
 
-    // It is known by its ID, so it is missed when it goes, and goes when it is not wanted any more.
+    // keyturn knows the key by its ID. If the key is deleted in DSS, keyturn notices. If it is no
+    // longer wanted, keyturn deletes it.
     world.dss.delete_personal_key(&id);
     world.pass(REFRESH).await;
     assert_ne!(key(&world), before);

@@ -166,7 +166,7 @@ async fn a_failed_renewal_withdraws_nothing_before_the_expiry() {
     world.until("it is ready again", |world| world.is_ready("alice")).await;
 }
 
-/// A static key, which has no end, so that only a denial takes it away.
+/// A world with a static key. A static key never expires, so only a denial withdraws it.
 async fn with_static_key() -> World {
     let world = world_with(&[]).await;
     let key = Connection::key_pair("AKIAIOSFODNN7EXAMPLE", "LeakedSecretOfTheConnection0123456789ab");
@@ -193,7 +193,7 @@ async fn an_admin_key_without_rights_does_not_count_as_a_denial() {
 
     world.dss.restore_admin_right();
     world.until("it is well again", |world| world.condition("alice", "RenewalFailing").is_none()).await;
-    // A denial that is the person's own still counts, whichever status DSS gives it.
+    // A denial of the person's own still counts, with each status that DSS may give it.
     let denied = |status| Behaviour::Error { status, error_type: "a.b.C".to_owned(), message: "no".to_owned() };
     for status in [401, 403, 404] {
         world.dss.behave_if(Times::UntilCleared, reads_a_connection, denied(status));

@@ -1,10 +1,11 @@
-//! IDs of keys that somebody wrote where keyturn writes them.
+//! Forged key IDs: another writer puts them where keyturn records its own.
 
 use super::*;
 use crate::fixtures::{SCORING, personal_key};
 use keyturn::secret::{ApiKeyRecord, Content};
 
-/// A world in which alice has a key of ours, and bob one of his own, whose ID this is.
+/// A world in which alice has a key of keyturn's and bob one of his own. Returns the ID of bob's
+/// key.
 async fn alice_s_and_bob_s() -> (World, String) {
     let mut world = world();
     world.dss.add_user("bob", &[]);
@@ -37,7 +38,7 @@ async fn a_forged_key_id_in_status_deletes_no_other_user_s_key() {
     assert!(world.config("alice").unwrap().metadata.finalizers.unwrap_or_default().is_empty(), "nothing is left to do");
 }
 
-/// Who may write the Secret can write its annotations so that nothing seems to be edited.
+/// A writer of the Secret can change its annotations such that no drift is seen.
 #[tokio::test(start_paused = true)]
 async fn a_forged_key_id_in_the_secret_deletes_no_other_user_s_key() {
     let (world, bob_s) = alice_s_and_bob_s().await;
@@ -50,7 +51,7 @@ async fn a_forged_key_id_in_the_secret_deletes_no_other_user_s_key() {
             secret["metadata"]["annotations"][name] = json!(value);
         }
     });
-    // Listings come and go, and the key in the Secret is asked about.
+    // Listings are made, and keyturn asks DSS about the key in the Secret.
     world.pass(Duration::from_mins(30)).await;
     world.change("alice", |spec| spec.suspend = true);
     world.until("alice's are deleted", |world| !owners(world).contains(&"alice".to_owned())).await;

@@ -1,4 +1,4 @@
-//! What an instance says of itself, and what becomes of the admin key.
+//! The status of an instance, and the life of its admin key.
 
 use super::*;
 use crate::{

@@ -1,4 +1,5 @@
-//! What stands in front of DSS and answers in its place is believed nothing, in whatever words and with whatever status.
+//! Intermediaries: a server in front of DSS that answers in its place. keyturn believes none of its
+//! answers, whatever their text and status.
 
 use super::*;
 use crate::{
@@ -11,7 +12,8 @@ use crate::{
 
 const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
 
-/// A router without a route, an ingress without a backend, a gateway, a mesh's sidecar, one that says nothing.
+/// Answers of a router without a route, an ingress without a backend, a gateway, a server that says
+/// nothing, and a sidecar of a mesh.
 const NOT_FOUND: [&str; 5] =
     ["404 page not found", "default backend - 404", r#"{"message": "no Route matched with those values"}"#, "", "\n{}"];
 const DENIED: [&str; 2] = ["RBAC: access denied", r#"{"message": "Forbidden"}"#];

@@ -1,4 +1,4 @@
-//! No key is left behind, wherever the operator is killed, and none is deleted that is not ours.
+//! Leftovers: no key is left behind wherever the operator is killed, and no foreign key is deleted.
 
 use super::*;
 use crate::{
@@ -15,7 +15,7 @@ fn asks_for_key() -> Vec<(&'static str, Box<dyn Fn(&mut AwsConfigSpec)>)> {
     vec![("alice", Box::new(personal_key))]
 }
 
-/// The keys in DSS that somebody other than a user made.
+/// The keys in DSS that keyturn created.
 fn ours(world: &World) -> Vec<String> {
     let keys = world.dss.personal_keys().into_iter().filter(|key| key.label.starts_with("keyturn "));
     keys.map(|key| key.key).collect()
@@ -34,7 +34,7 @@ async fn a_lost_answer_to_a_created_key_leaves_one_key() {
     assert_eq!(ours(&world), [world.value("alice", "DKU_API_KEY")]);
 }
 
-/// A world in which nothing of alice's has happened yet.
+/// A world in which alice has no config yet.
 async fn before_alice() -> World {
     let mut world = world();
     world.start();
@@ -43,7 +43,7 @@ async fn before_alice() -> World {
     world
 }
 
-/// Keys of others whose labels look nearly like that of alice's config: all of them stay.
+/// Creates keys whose labels are similar to that of alice's config. All of them have to stay.
 pub(super) fn others(world: &World) -> Vec<String> {
     let uid = world.config("alice").and_then(|config| config.metadata.uid).expect("there is alice's config");
     let labels = [
@@ -56,8 +56,8 @@ pub(super) fn others(world: &World) -> Vec<String> {
     labels.iter().map(|label| world.dss.add_personal_key("alice", label).key).collect()
 }
 
-/// Kills the operator at its `k`th call to DSS from now, before or after its effect, and starts another. Whether there
-/// was such a call.
+/// Kills the operator at its `k`th call to DSS from now, before or after the call's effect, and
+/// starts another operator. Returns whether there was such a call.
 async fn kill_at_call(world: &mut World, k: usize, after: bool) -> bool {
     let seen = AtomicUsize::new(0);
     let fits = move |call: &Call| call.path != "/instance-info" && seen.fetch_add(1, Ordering::Relaxed) + 1 == k;
@@ -79,7 +79,8 @@ async fn kill_at_call(world: &mut World, k: usize, after: bool) -> bool {
     reached
 }
 
-/// Kills the operator at its `k`th call to DSS, or write to the API server, from now. Whether there was one.
+/// Kills the operator at its `k`th call to DSS, or write to the API server, from now. Returns
+/// whether there was one.
 pub(super) async fn kill_at(world: &mut World, at_call: bool, k: usize, after: bool) -> bool {
     if at_call {
         return kill_at_call(world, k, after).await;

@@ -1,6 +1,8 @@
-//! Whom a listing of users wakes: everybody of whom it says something else, or too little, and nobody else.
+//! Listings of users: a listing enqueues every config about which it says something new, or too
+//! little, and no other config.
 //!
-//! A config that has its credential looks again only when that is due. Until then it hears of DSS through listings.
+//! A config with a credential is requeued only for its renewal. Until then it learns of changes in
+//! DSS through listings.
 
 use super::*;
 use crate::{
@@ -62,7 +64,7 @@ async fn a_user_removed_during_downtime_is_withdrawn_by_the_first_listing() {
     let mut world = world_with(&[("alice", from_property()), ("bob", from_property())]).await;
     world.kill().await;
     world.dss.remove_user("alice");
-    // The configs are looked at before DSS has listed anybody.
+    // The configs are reconciled before DSS has listed any user.
     world.dss.behave_if(Times::Once, |call| call.path == "/admin/users/", Behaviour::Latency(Duration::from_secs(10)));
     world.start();
     world.pass(Duration::from_secs(5)).await;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 const OTHER_URL: &str = "https://other.test";
 
-/// The way to two of them, by host.
+/// The connection to both instances, by host.
 #[derive(Debug)]
 struct ByHost {
     design: InProcess,
@@ -38,7 +38,7 @@ fn start(world: &mut World, other: &Dss) {
     world.start_as(operator);
 }
 
-/// A world with two, in both of which alice is known, and alice's key in the first.
+/// A world with two instances that both know alice. Her key is in the first.
 async fn alice_in_the_first() -> (World, Dss) {
     let mut world = world();
     let other = world.another_dss();
@@ -72,7 +72,7 @@ async fn a_config_that_moves_has_one_key_in_the_new_instance() {
     assert_eq!((told.instance.as_str(), told.keys.len()), ("other", 1));
 }
 
-/// IDs are an instance's own: two may well have given the same one.
+/// IDs are unique in one instance only: two instances may give the same one.
 #[tokio::test(start_paused = true)]
 async fn a_leftover_key_is_never_deleted_in_another_instance() {
     let (world, other) = alice_in_the_first().await;

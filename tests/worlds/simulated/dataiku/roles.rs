@@ -135,7 +135,8 @@ async fn a_renamed_or_disabled_login_withdraws_the_credential() {
     assert!(world.is_ready("bob"));
 }
 
-/// `maxStale` is about a DSS that cannot be read. One that is read seldom, because `refresh` says so, is no such.
+/// `maxStale` is about a DSS that cannot be read. A DSS that is seldom read, because `refresh` is
+/// long, is not meant.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_longer_than_max_stale_delays_nothing_while_dss_answers() {
     let mut world = world();
@@ -163,7 +164,7 @@ async fn the_last_role_is_renewed_for_max_stale_during_a_dss_outage() {
     assert!(world.sts.count() > 12, "renewed all the time");
     assert_eq!(instance_says(&world, "Reachable").1, "DssUnreachable");
 
-    // A restart knows no more than what status says, and that is enough.
+    // After a restart keyturn knows only what status records, and that is enough.
     world.kill().await;
     world.count_from_here();
     world.start();
@@ -172,7 +173,8 @@ async fn the_last_role_is_renewed_for_max_stale_during_a_dss_outage() {
     world.pass(Duration::from_hours(10)).await;
     assert!(world.is_ready("alice") && world.holds_a_valid_session("alice"));
 
-    // After a day nobody knows any more who may have what: nothing is renewed, and nothing taken away before its end.
+    // After a day the last known role no longer counts: keyturn renews nothing, and withdraws
+    // nothing before its expiry.
     world.pass(Duration::from_hours(3)).await;
     assert_eq!(world.ready("alice"), "False/DssUnreachable");
     assert!(world.is_withdrawn("alice"), "it has expired by now");

@@ -1,4 +1,4 @@
-//! A rotated key has its day, wherever the operator is killed, and then it goes.
+//! Rotations: a former key lives for one day, wherever the operator is killed, and is then deleted.
 
 use super::{
     leftovers::{kill_at, others},
@@ -18,7 +18,7 @@ fn rotate(world: &World, rotation: &str) {
     world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key_rotation = Some(rotation.to_owned()));
 }
 
-/// How long after `at` status says that a key goes.
+/// The time from `at` until the deletion of a key that status announces.
 fn days_of(world: &World, key: &str, at: jiff::Timestamp) -> Option<SignedDuration> {
     let id = world.dss.personal_keys().into_iter().find(|personal| personal.key == key)?.id;
     let told = world.status("alice").dss?.keys.into_iter().find(|told| told.id == id)?;
@@ -69,7 +69,8 @@ fn assert_there(world: &World, expected: &[&[String]], case: &str) {
     assert_eq!(there, expected, "{case}\n{}", world.picture());
 }
 
-/// Rotates alice's key again and again, killed somewhere else each time. The keys that were delivered, the first one first.
+/// Rotates alice's key repeatedly and kills the operator at another point each time. Returns the
+/// delivered keys, the first one first.
 async fn rotated_and_killed_everywhere(world: &mut World, after: bool, others: &[String]) -> Vec<String> {
     let mut delivered = vec![key(world)];
     let mut cases = 0;
@@ -109,7 +110,8 @@ async fn a_kill_at_any_point_of_a_rotation_gives_former_keys_one_day() {
             let at_call = n % 2 == 1;
             let case = format!("killed at {n} of the ends, call: {at_call}, after: {after}");
             assert_there(&world, &[&delivered, &others], &case);
-            // One call and one write are a key's end; what comes second, if anything, is killed as well.
+            // The deletion of a key is one call and one write. A second one, if any, is killed as
+            // well.
             let k = if n % 4 < 3 { 1 } else { 2 };
             reached[usize::from(at_call)] += usize::from(kill_at(&mut world, at_call, k, after).await);
             world.pass(Duration::from_mins(2)).await;

@@ -1,4 +1,4 @@
-//! A DSS that answers late, or never: who does not need it notices nothing.
+//! A DSS that answers late, or never: configs that do not need it are not delayed.
 
 use super::*;
 use crate::{
@@ -22,7 +22,7 @@ fn is_creation(call: &Call) -> bool {
     call.method == "POST"
 }
 
-/// Configs that take what a connection gives, each its own person's.
+/// Configs with a credential of a connection, each for a person of its own.
 fn of_connection(world: &World, count: usize) -> Vec<AwsConfig> {
     world.dss.add_connection("s3", Connection::assume_role("ds-analyst").readable_by(&["analysts"]));
     let named = |n| {
@@ -33,7 +33,7 @@ fn of_connection(world: &World, count: usize) -> Vec<AwsConfig> {
     (0..count).map(named).collect()
 }
 
-/// How long after it was due the credential of a config was renewed, in seconds.
+/// The seconds between the due time of a renewal and the renewal.
 async fn delay_of_renewal(world: &World, name: &str) -> i64 {
     let due = world.status(name).renew_at.expect("it has a credential").0;
     world.pass_until_due(name).await;
@@ -54,7 +54,8 @@ async fn renewals_from_sts_are_in_time_while_dss_hangs_for_300_configs() {
     world.until("all are ready", all_ready).await;
     let mut due = ["alice", "bob"].map(|name| (world.status(name).renew_at.unwrap().0, name));
     due.sort();
-    // Sessions of connections are renewed after ten minutes at the latest: by then all of them wait for DSS.
+    // Sessions of connections are renewed after ten minutes at the latest. By then all of them wait
+    // for DSS.
     let until = due[0].0.duration_since(world.now()) - SignedDuration::from_mins(20);
     world.pass(until.unsigned_abs()).await;
     world.dss.always(Behaviour::Hang);

@@ -1,16 +1,16 @@
-//! A DSS that is gone for good keeps nothing from going for ever.
+//! A DSS that never answers again: keyturn releases deleted objects in the end.
 
 use super::*;
 use crate::{doubles::dss::Behaviour, fixtures::personal_key};
 
-/// alice with a key in a DSS that does not answer any more.
+/// alice with a key in a DSS that no longer answers.
 async fn alice_and_no_dss() -> World {
     let world = world_with(&[("alice", Box::new(personal_key))]).await;
     world.dss.always(Behaviour::Maintenance);
     world
 }
 
-/// Whether something comes true within 25 hours, in which no leader lives longer than 50 minutes.
+/// Whether a condition holds within 25 hours, in which no leader lives longer than 50 minutes.
 async fn comes_with_short_lived_leaders(world: &mut World, holds: impl Fn(&World) -> bool) -> bool {
     for _ in 0..30 {
         world.pass(Duration::from_mins(50)).await;

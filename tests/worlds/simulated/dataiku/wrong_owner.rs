@@ -1,4 +1,5 @@
-//! An API key that proves to be somebody else's: nothing is left to whom it was for, until there is a right one.
+//! An API key that belongs to another user: keyturn withdraws the whole Secret until there is a
+//! right key.
 
 use super::*;
 use crate::{
@@ -14,7 +15,7 @@ fn is_creation(call: &Call) -> bool {
     call.method == "POST"
 }
 
-/// alice with all formats, and a key of hers.
+/// alice with all formats and a key of hers.
 async fn alice_with_key() -> World {
     world_with(&[(
         "alice",
@@ -87,7 +88,7 @@ async fn a_first_key_of_another_user_prevents_every_write() {
     assert!(world.secret("alice").is_none(), "a Secret that never held a credential is not created");
     assert_eq!((world.ready("alice").as_str(), world.sts.count()), ("False/DssUserMismatch", 1));
     assert!(world.dss.keys_ever() <= 17 && world.dss.personal_keys().is_empty(), "{}", world.dss.keys_ever());
-    // Whoever asks for none any more has none to be doubted.
+    // A config that asks for no key has no doubtful key.
     world.change("alice", |spec| spec.dss.as_mut().unwrap().api_key = ApiKey::None);
     world.at_once("the credential is there", |world| world.is_ready("alice")).await;
 }
@@ -110,7 +111,8 @@ async fn nothing_is_delivered_until_dss_names_the_owner_of_the_next_key() {
     assert_eq!(world.dss.personal_keys().len(), 1);
 }
 
-/// Status says when it may be tried again; if it cannot be written, that is remembered.
+/// Status records the time of the next attempt. If status cannot be written, the process remembers
+/// it.
 #[tokio::test(start_paused = true)]
 async fn keys_are_not_created_faster_while_status_cannot_be_written() {
     use crate::doubles::apiserver::Fault;

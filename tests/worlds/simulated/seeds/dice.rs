@@ -1,4 +1,4 @@
-//! Dice that fall the same way for the same seed.
+//! A random generator that gives the same numbers for the same seed.
 
 /// Small, and the same on every machine (`SplitMix64`).
 pub struct Dice(pub u64);
@@ -18,7 +18,7 @@ impl Dice {
         usize::try_from(self.next() % u64::try_from(sides).unwrap()).unwrap()
     }
 
-    /// One of these, each as likely as the others.
+    /// One of these, with equal probability.
     pub fn one_of<T: Copy>(&mut self, these: &[T]) -> T {
         these[self.below(these.len())]
     }

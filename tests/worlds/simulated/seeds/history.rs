@@ -1,4 +1,4 @@
-//! One history: what users, admins and misfortune do, one step after the other.
+//! One history: the steps of users, admins and failures, one after the other.
 
 pub mod dss;
 
@@ -28,35 +28,36 @@ pub const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 pub const ROLES: [&str; 2] = ["ds-analyst", "ds-lead"];
 const KEYS: [&str; 2] = ["AKIAIOSFODNN7EXAMPLE", "AKIAOTHEROTHEROTHER1"];
 
-/// How long a change may go unseen: a moment, on its way through the watch.
+/// How late the operator may know a change: the time that the watch takes.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(1);
-/// The same once watches have broken: they are taken up again after 0.8 s, then after twice as long each time.
+/// The same after watches have broken. They begin again after 0.8 s, then after twice as long each
+/// time.
 const BROKEN: SignedDuration = SignedDuration::from_secs(15);
 
 /// A history that is being played.
 pub struct History {
     pub world: World,
     pub dice: Dice,
-    /// What happened, in words.
+    /// The steps so far, in words.
     pub told: Vec<String>,
     running: bool,
-    /// DSS as its admins think that it is.
+    /// DSS as its admins believe it to be.
     pub dss: dss::Model,
-    /// Calls to STS that no grant allowed when they came, nor a moment before.
+    /// Calls to STS that no grant allowed when they came or within `allowed_lag` before.
     pub unlawful: Arc<Mutex<Vec<String>>>,
-    /// The grants as they were until then.
+    /// The former grants, each with the time until which it was in force.
     former: Arc<Mutex<Vec<(Timestamp, Vec<Value>)>>>,
-    /// How long a change may go unseen.
+    /// How late the operator may know a change.
     unseen: Arc<Mutex<SignedDuration>>,
 }
 
-/// Somebody's Secret under the name of a target.
+/// A foreign Secret under the name of a target.
 pub fn somebody_s_secret(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": format!("{name}-aws"), "namespace": SCORING}, "data": {"theirs": "eA=="}})
 }
 
-/// The name of a Secret of a user's, with their key.
+/// The name of a user's Secret with their key.
 pub fn key_of(name: &str) -> String {
     format!("{name}-key")
 }
@@ -89,7 +90,7 @@ impl History {
         Self { world, dice: Dice(seed), told: Vec::new(), running: false, dss, unlawful, former, unseen }
     }
 
-    /// Everybody has everything already: so a history is about what becomes of it.
+    /// Begins with a credential and an API key for every config.
     pub async fn begin_in_the_middle(&mut self) {
         self.world.apply(&grant("one", |spec| {
             spec.persons.push("system:*".to_owned());
@@ -104,7 +105,7 @@ impl History {
         self.told.push("everybody has a credential and an API key".to_owned());
     }
 
-    /// Whatever comes next.
+    /// Takes one random step.
     pub async fn step(&mut self) {
         self.former.lock().unwrap().push((self.world.now(), self.world.api.list("awsrolegrants")));
         let told = match self.dice.below(13) {
@@ -340,13 +341,13 @@ impl History {
         "the operator is killed".to_owned()
     }
 
-    /// A write takes a moment, so that time passes in whatever somebody does again and again.
+    /// Delays each write, so that time passes in a loop of writes.
     pub fn take_time(&self) {
         self.world.api.fault(Times::UntilCleared, Request::is_write, Fault::Delay(Duration::from_millis(2)));
         self.world.sts.always(Behaviour::Latency(Duration::from_millis(5)));
     }
 
-    /// Everything works again, and there is time.
+    /// Ends all failures and waits long enough for everything to settle.
     pub async fn come_to_rest(&mut self) {
         self.world.api.behave_well();
         self.world.sts.behave_well();
@@ -355,13 +356,13 @@ impl History {
         if !self.running {
             self.world.start();
         }
-        // So that an empty list of grants is not taken for half a view.
+        // One grant exists, so that an empty list of grants does not count as unsynced.
         self.world.apply(&grant("of-nobody", |spec| spec.persons = vec!["nobody".into()]));
         self.world.pass(Duration::from_secs(16 * 60)).await;
     }
 }
 
-/// Whether a grant that stands allows this call to STS, or leads through it.
+/// Whether one of these grants allows this call to STS, or has its role as a hop.
 fn is_lawful(grants: &[Value], call: &Call) -> bool {
     if call.action != "AssumeRole" {
         return true;

@@ -1,5 +1,5 @@
-//! The rules, written anew from the contract so that they do not share the operator's mistakes: what each config may
-//! have, given the objects as they stand.
+//! The rules, written a second time from the contract, so that they do not share the operator's
+//! mistakes. They say what each config may have, given the objects.
 
 use super::history::dss::{FROM_PROPERTY, Model};
 use crate::{fixtures::SCORING, simulated::world::World};
@@ -17,7 +17,7 @@ pub enum Due {
     Nothing,
 }
 
-/// Whom a config is for, as grants and Secrets spell it.
+/// The person or namespace of a config, as grants and Secrets spell it.
 pub fn subject(config: &AwsConfig) -> String {
     match config.spec.mode {
         Mode::User => config.spec.person.clone().unwrap(),
@@ -59,7 +59,7 @@ pub fn due(world: &World, dss: &Model, config: &AwsConfig) -> Due {
     role.map_or(Due::Nothing, |role| Due::Session { name: session, role })
 }
 
-/// The ID of the key in a Secret that is offered and holds one.
+/// The ID of the key in an offered Secret.
 fn key_in(source: &Value) -> Option<String> {
     let text = |key: &str| {
         let bytes: k8s_openapi::ByteString = serde_json::from_value(source["data"][key].clone()).unwrap();
@@ -70,7 +70,7 @@ fn key_in(source: &Value) -> Option<String> {
     (is_offered && id.len() == 20).then_some(id)
 }
 
-/// Whether one grant allows all of it. Without a role it is about a key.
+/// Whether one grant allows the whole request. A request without a role is about a key.
 pub fn allows(grants: &[Value], subject: &str, role: Option<&str>, seconds: i64) -> bool {
     grants.iter().any(|grant| {
         let spec = spec(grant);
@@ -84,7 +84,7 @@ pub fn allows(grants: &[Value], subject: &str, role: Option<&str>, seconds: i64)
     })
 }
 
-/// Whether one grant leads through this hop for this subject.
+/// Whether one grant has this hop for this subject.
 pub fn leads_through(grants: &[Value], subject: &str, hop: &str) -> bool {
     grants.iter().map(spec).any(|spec| is_for(&spec, subject) && spec.via.iter().any(|via| via == hop))
 }

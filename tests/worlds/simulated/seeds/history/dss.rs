@@ -1,4 +1,4 @@
-//! DSS in a history: its admins, its users, its failures, and what cluster admins allow of it.
+//! DSS in a history: its admins, its users, its failures, and the permissions of cluster admins.
 
 use super::{History, NAMES, ROLES};
 use crate::{
@@ -16,18 +16,18 @@ use std::{
     time::Duration,
 };
 
-/// What `spec.role` says to have it from DSS.
+/// The `spec.role` that takes the role from DSS.
 pub const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
 const LOGINS: [&str; 5] = ["alice", "bob", "carol", "dave", "svc"];
 const URL: &str = "https://dss.test";
 
-/// DSS as those who change it think that it is.
+/// DSS as its admins believe it to be.
 #[derive(Debug, Default)]
 pub struct Model {
     /// The roles in the admin property.
     roles: BTreeMap<String, Option<String>>,
     disabled: BTreeSet<String>,
-    /// Whom the instance allows: everybody whose name begins so, and the namespace or not.
+    /// The instance allows every person whose name begins so, and the namespace or not.
     persons: String,
     system: bool,
 }
@@ -48,7 +48,7 @@ impl Model {
     }
 }
 
-/// An instance, its admin key and its users.
+/// Creates an instance, its admin key and its users.
 pub(super) fn found(world: &World) -> Model {
     world.api.namespace(OPERATORS, &[]);
     put_admin_key(world, ADMIN_KEY);
@@ -63,14 +63,14 @@ pub(super) fn found(world: &World) -> Model {
     model
 }
 
-/// The labels of the keys that were created for configs and are still there.
+/// The keys that were created for a config and still exist.
 pub fn keys_of(world: &World, config: &str) -> Vec<crate::doubles::dss::PersonalKey> {
     let begins = format!("keyturn {CLUSTER}/{SCORING}/{config} ");
     world.dss.personal_keys().into_iter().filter(|key| key.label.starts_with(&begins)).collect()
 }
 
 impl History {
-    /// A config asks for something of DSS, or no longer.
+    /// A config changes what it wants of DSS.
     pub(super) fn a_wish_of_dss(&mut self) -> String {
         let name = self.dice.one_of(&NAMES);
         if self.world.config(name).is_none() {
@@ -115,7 +115,7 @@ impl History {
         }
     }
 
-    /// An admin of DSS, or of the cluster, changes what DSS gives to whom.
+    /// An admin of DSS or of the cluster changes a setting.
     pub(super) fn an_admin_of_dss(&mut self) -> String {
         let login = self.dice.one_of(&LOGINS);
         match self.dice.below(5) {
@@ -157,7 +157,7 @@ impl History {
         }
     }
 
-    /// DSS fails for some calls, or for some time.
+    /// DSS fails for some calls.
     pub(super) fn trouble_in_dss(&mut self) -> String {
         let troubles = [
             Behaviour::BadGateway,
