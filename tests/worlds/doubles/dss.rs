@@ -1,23 +1,22 @@
 //! A double of a Dataiku DSS server: its public HTTP API, as far as keyturn and the Python client
 //! use it.
 //!
-//! It is no echo: it checks keys as DSS does, knows what an administrator may do and what a user
-//! may, lets only an administrator's key act as somebody else, resolves a connection's credential
-//! for the user who asks, and shows the value of a personal API key once, when it is created.
-//! [`Behaviour`]s make it fail in every way that matters, those of proxies and login pages
-//! included.
+//! The double checks keys as DSS does and knows the rights of administrators and of users. Only an
+//! administrator's key may act as another user. A connection's credential is resolved for the user
+//! who asks. The value of a personal API key is shown once, when the key is created. [`Behaviour`]s
+//! make the double fail in every way that matters, those of proxies and login pages included.
 //!
 //! Routes, field names, the error object and the forms of authentication are those of DSS'
-//! documentation and of the Python package `dataiku-api-client` 15.2.0, which was run against it.
-//! Which *status* a real DSS answers a denial with is not known; what is assumed here stands in
-//! `dss/answer.rs`, and [`Behaviour::Error`] is there for trying another.
+//! documentation and of the Python package `dataiku-api-client` 15.2.0, which was run against the
+//! double. The *status* with which a real DSS answers a denial is not known. The assumed statuses
+//! are in `dss/answer.rs`, and [`Behaviour::Error`] is there for trying another.
 //!
 //! * `dss/administration.rs`: the test as the instance's administrator: users, keys, connections
 //! * `dss/behaviour.rs`: the ways to fail
-//! * `dss/http.rs`: from a request to an answer; `dss/answer.rs`: what answers look like
-//! * `dss/caller.rs`: whose key it is, as whom it acts, and what that user may do
-//! * `dss/user.rs`, `dss/key.rs`, `dss/connection.rs`: the routes, and what they are about
-//! * `dss/session.rs`: where the sessions of an AssumeRole connection come from
+//! * `dss/http.rs`: from a request to an answer; `dss/answer.rs`: the form of answers
+//! * `dss/caller.rs`: the owner of a key, the user that it acts as, and the rights of that user
+//! * `dss/user.rs`, `dss/key.rs`, `dss/connection.rs`: the routes and their objects
+//! * `dss/session.rs`: the source of the sessions of an AssumeRole connection
 
 mod administration;
 mod answer;
@@ -56,24 +55,24 @@ pub const ADMIN_KEY: &str = "dkuaps-LeakedDssAdminKey-0001";
 /// The ID of the administrator's global key, whatever its value.
 pub const ADMIN_KEY_ID: &str = "global-admin";
 
-/// What [`ADMIN_KEY`] contains, and nothing else that DSS says or hands out.
+/// A part of [`ADMIN_KEY`] that nothing else in DSS' answers contains.
 pub const ADMIN_KEY_MARKER: &str = "LeakedDssAdminKey";
 
-/// What the value of every personal key contains, and nothing else does.
+/// A part of the value of every personal key that nothing else contains.
 pub const KEY_MARKER: &str = "LeakedDssPersonalKey";
 
 /// The group whose members are administrators, as on a fresh DSS.
 pub const ADMINISTRATORS: &str = "administrators";
 
-/// The caller of a call with no key, or with one that DSS does not know.
+/// The caller of a call without a key, or with an unknown key.
 pub const NOBODY: &str = "nobody";
 
 /// A call that DSS got, in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Counts from 1; clearing the list does not start it again.
+    /// Counts from 1. Clearing the list does not reset the number.
     pub number: usize,
-    /// When it arrived, by the test's clock.
+    /// The time of arrival, by the test's clock.
     pub at: Timestamp,
     /// `GET`, `POST`, `PUT`, `DELETE`.
     pub method: String,
@@ -87,11 +86,11 @@ pub struct Call {
     pub scheme: Option<String>,
     /// The login in `X-DKU-ProxyUser`.
     pub proxy_user: Option<String>,
-    /// The ID of the key, also if its user may not log in; else [`NOBODY`].
+    /// The ID of the key, also if its user may not log in. Otherwise [`NOBODY`].
     pub caller: String,
-    /// What was sent.
+    /// The body of the request.
     pub body: String,
-    /// The status of the answer. `None`: no answer yet, or never.
+    /// The status of the answer. `None` until there is an answer.
     pub status: Option<u16>,
 }
 
@@ -151,7 +150,7 @@ impl Dss {
         Self { clock, state: Arc::new(Mutex::new(state)) }
     }
 
-    // ---- how it is reached ----
+    // ---- how to reach it ----
 
     /// The HTTP side: the API under `/dip/publicapi` (Python's base) and `/public/api` (the
     /// documented one).
@@ -164,30 +163,31 @@ impl Dss {
         wire::serve(self.router(), addr).await
     }
 
-    // ---- what it saw ----
+    // ---- what it has recorded ----
 
     /// All calls, in the order of arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.lock().calls.clone()
     }
 
-    /// How many calls arrived, whatever became of them.
+    /// The number of calls that arrived, with every outcome.
     pub fn count(&self) -> usize {
         self.lock().calls.len()
     }
 
-    /// How many calls fit.
+    /// The number of calls that fit.
     pub fn count_where(&self, fits: impl Fn(&Call) -> bool) -> usize {
         self.lock().calls.iter().filter(|call| fits(call)).count()
     }
 
-    /// The sessions that AssumeRole connections were answered with, in that order; one that was
-    /// cached again each time.
+    /// The sessions that AssumeRole connections were answered with, in order. A cached session is
+    /// listed once for each answer.
     pub fn handed_out(&self) -> Vec<(AssumedBy, HandedOut)> {
         self.lock().handed_out.clone()
     }
 
-    /// Forgets the calls. Users, keys, connections, rules and settings stay; so does the numbering.
+    /// Forgets the calls. Users, keys, connections, rules and settings stay, and the numbering
+    /// continues.
     pub fn clear(&self) {
         self.lock().calls.clear();
     }
@@ -210,22 +210,22 @@ impl Dss {
         self.lock().rules.add(times, fits, behaviour)
     }
 
-    /// The next call goes like this.
+    /// Gives the next call this behaviour.
     pub fn once(&self, behaviour: Behaviour) -> RuleId {
         self.behave(Times::Once, behaviour)
     }
 
-    /// All calls go like this until the rule is taken away.
+    /// Gives all calls this behaviour until the rule is removed.
     pub fn always(&self, behaviour: Behaviour) -> RuleId {
         self.behave(Times::UntilCleared, behaviour)
     }
 
-    /// Takes a rule away.
+    /// Removes a rule.
     pub fn forgive(&self, rule: RuleId) {
         self.lock().rules.remove(rule);
     }
 
-    /// Takes all rules away. What is known about users, keys and connections stays.
+    /// Removes all rules. Users, keys and connections stay.
     pub fn behave_well(&self) {
         self.lock().rules.clear();
     }

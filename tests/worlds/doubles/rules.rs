@@ -1,34 +1,35 @@
-//! Rules: which of the calls to come are answered otherwise than they should be.
+//! Rules: a rule changes the answers of a double to some of its coming calls.
 //!
-//! A rule says which calls it is about, what happens to them, and how often. Rules are looked at
-//! in the order in which they were added. Some effects only colour the answer (a delay, a shifted
-//! clock): all of those that fit take place. Others *are* the answer (an error, a lost
-//! connection): the first that fits takes place, and the rules after it keep their turns.
+//! A rule names the calls that it fits, the effect on them, and the number of times. Rules are
+//! tried in the order in which they were added. Some effects only modify the answer (a delay, a
+//! shifted clock): all rules of this kind that fit take effect. Other effects *are* the answer (an
+//! error, a lost connection): the first rule that fits takes effect, and the rules after it keep
+//! their remaining times.
 
 use std::sync::Arc;
 
-/// How many calls a rule is good for.
+/// The number of calls for which a rule takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
     /// The next call that fits, and no other.
     Once,
     /// That many of the next calls that fit.
     N(usize),
-    /// Every call that fits, until the rule is taken away.
+    /// Every call that fits, until the rule is removed.
     UntilCleared,
 }
 
-/// What a rule does to a call.
+/// The effect of a rule on a call.
 pub trait Effect: Clone {
-    /// Whether this is the answer (`true`), or only colours it (`false`).
+    /// Whether the effect is the answer (`true`) or only modifies it (`false`).
     fn is_the_answer(&self) -> bool;
 }
 
-/// The name of a rule that was added, for taking it away again.
+/// A handle for removing a rule again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuleId(u64);
 
-/// Says whether a rule is about a call.
+/// Whether a rule fits a call.
 pub type Fits<Call> = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 
 struct Rule<Call, E> {
@@ -64,12 +65,12 @@ impl<Call, E: Effect> Rules<Call, E> {
         id
     }
 
-    /// Takes a rule away. A rule that is used up is gone already; then nothing happens.
+    /// Removes a rule. A used-up rule is already gone, and then nothing happens.
     pub fn remove(&mut self, id: RuleId) {
         self.rules.retain(|rule| rule.id != id);
     }
 
-    /// Takes all rules away.
+    /// Removes all rules.
     pub fn clear(&mut self) {
         self.rules.clear();
     }
@@ -79,8 +80,8 @@ impl<Call, E: Effect> Rules<Call, E> {
         self.rules.is_empty()
     }
 
-    /// What happens to this call: any number of effects that colour the answer, and at most one
-    /// that is the answer. The rules that took effect have one turn less.
+    /// The effects on this call: any number that modify the answer, and at most one that is the
+    /// answer. Each rule that takes effect has one time less.
     pub fn take(&mut self, call: &Call) -> Vec<E> {
         let mut effects: Vec<E> = Vec::new();
         let mut answered = false;

@@ -1,6 +1,6 @@
-//! A double of S3 that knows which sessions the double of STS handed out: it lists any bucket for
-//! whoever shows one that has not expired, and says what S3 says to everybody else. It does not
-//! verify signatures; a session's token has to be its own.
+//! A double of S3 that knows the sessions of the double of STS. A caller with a session that has
+//! not expired may list any bucket. Every other caller gets the error that S3 gives. The double
+//! does not verify signatures. A session's token has to belong to its key.
 
 use super::{
     sts::Sts,
@@ -24,11 +24,11 @@ use std::{
 /// A call that S3 got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Which bucket was listed.
+    /// The listed bucket.
     pub bucket: String,
-    /// Whose key signed the call.
+    /// The access key ID that signed the call.
     pub access_key_id: String,
-    /// The code of the error, if it was refused.
+    /// The code of the error, if the call was refused.
     pub refused: Option<&'static str>,
 }
 
@@ -58,7 +58,7 @@ impl S3 {
         calls.iter().filter(|call| call.bucket == bucket).cloned().collect()
     }
 
-    /// The keys by which a bucket was listed.
+    /// The access keys by which a bucket was listed.
     pub fn keys(&self, bucket: &str) -> BTreeSet<String> {
         let listed = self.calls(bucket).into_iter().filter(|call| call.refused.is_none());
         listed.map(|call| call.access_key_id).collect()
@@ -69,7 +69,8 @@ impl S3 {
         if session.session_token != token {
             return Some("InvalidToken");
         }
-        // A call that was signed in time is not refused because it travelled.
+        // The time of the signature counts, so a call is not refused because of its time on the
+        // wire.
         ((self.clock)() >= session.expiration + SignedDuration::from_secs(1)).then_some("ExpiredToken")
     }
 }

@@ -1,13 +1,14 @@
 //! A double of AWS STS: `AssumeRole` and `GetCallerIdentity` over the Query protocol.
 //!
-//! It hands out sessions that a test can tell apart (each has a number) and whose secrets it can
-//! recognise wherever they should not be ([`LEAK_MARKERS`]). It knows what STS refuses by itself
-//! (a lifetime over the role's maximum, a missing external ID, a caller whose own session has
-//! ended, chaining over one hour), and [`Behaviour`]s make it fail in every way that matters.
-//! It does not verify signatures and knows no policies: whoever asks gets, unless a rule says no.
+//! The double issues sessions that a test can tell apart, because each has a number. A test can
+//! recognise their secrets wherever they should not be ([`LEAK_MARKERS`]). The double refuses what
+//! STS itself refuses: a lifetime over the role's maximum, a missing external ID, a caller whose
+//! own session has expired, role chaining over one hour. [`Behaviour`]s make it fail in every way
+//! that matters. It does not verify signatures and knows no policies: every request succeeds unless
+//! a rule forbids it.
 //!
 //! * `sts/behaviour.rs`: the ways to fail, spelled as AWS spells them
-//! * `sts/session.rs`: the sessions that were handed out
+//! * `sts/session.rs`: the issued sessions
 //! * `sts/answer.rs`: the XML
 //! * `sts/http.rs`: from a request to an answer; the in-process client for the SDK
 
@@ -39,13 +40,13 @@ const UNKNOWN_ROLE: &str = "arn:aws:iam::000000000000:role/unnamed";
 /// A call that STS got, in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Counts from 1; clearing the list does not start it again.
+    /// Counts from 1. Clearing the list does not reset the number.
     pub number: usize,
-    /// When it arrived, by the test's clock (no skew).
+    /// The time of arrival, by the test's clock (no skew).
     pub at: Timestamp,
     /// `AssumeRole`, `GetCallerIdentity`.
     pub action: String,
-    /// The role that was asked for.
+    /// The requested role.
     pub role_arn: Option<String>,
     /// `RoleSessionName`.
     pub session_name: Option<String>,
@@ -53,31 +54,31 @@ pub struct Call {
     pub external_id: Option<String>,
     /// `SourceIdentity`.
     pub source_identity: Option<String>,
-    /// `DurationSeconds`; absent means that the caller left it to STS.
+    /// `DurationSeconds`. Without it STS decides.
     pub duration_seconds: Option<i64>,
     /// The session policy.
     pub policy: Option<String>,
     /// The session tags.
     pub tags: BTreeMap<String, String>,
-    /// All parameters as they came, also those named above.
+    /// All parameters of the request, also those named above.
     pub params: BTreeMap<String, String>,
-    /// Whose key signed the call.
+    /// The access key ID that signed the call.
     pub access_key_id: Option<String>,
-    /// What became of it.
+    /// The outcome of the call.
     pub outcome: Outcome,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// No answer yet, or never: a late answer, a hang, or a client that gave up before.
     Unanswered,
-    /// A session was handed out.
+    /// A session was issued.
     Issued {
         /// Its access key ID.
         access_key_id: String,
     },
-    /// The caller was told who it is.
+    /// The caller's identity was answered.
     Identified,
     /// An error.
     Refused {
@@ -86,7 +87,7 @@ pub enum Outcome {
         /// The error code.
         code: String,
     },
-    /// Something that is no answer of STS (broken XML, nothing, a proxy's page).
+    /// An answer that STS does not give (broken XML, nothing, a proxy's page).
     Garbled,
     /// The connection broke.
     ConnectionLost,
@@ -134,7 +135,7 @@ impl Sts {
         Self { clock, state: Arc::new(Mutex::new(state)) }
     }
 
-    // ---- how it is reached ----
+    // ---- how to reach it ----
 
     /// The HTTP side: `POST /`.
     pub fn router(&self) -> Router {
@@ -152,7 +153,7 @@ impl Sts {
         wire::serve(self.router(), addr).await
     }
 
-    // ---- what it saw ----
+    // ---- what it has recorded ----
 
     /// All `AssumeRole` calls, in the order of arrival.
     pub fn calls(&self) -> Vec<Call> {
@@ -161,22 +162,22 @@ impl Sts {
         calls
     }
 
-    /// All calls, whatever they ask, in the order of arrival.
+    /// All calls of every action, in the order of arrival.
     pub fn all_calls(&self) -> Vec<Call> {
         self.lock().calls.clone()
     }
 
-    /// How many `AssumeRole` calls arrived, whatever became of them.
+    /// The number of `AssumeRole` calls that arrived, with every outcome.
     pub fn count(&self) -> usize {
         self.count_where(|call| call.action == "AssumeRole")
     }
 
-    /// How many calls fit.
+    /// The number of calls that fit.
     pub fn count_where(&self, fits: impl Fn(&Call) -> bool) -> usize {
         self.lock().calls.iter().filter(|call| fits(call)).count()
     }
 
-    /// The sessions that were handed out, in that order.
+    /// The issued sessions, in order.
     pub fn issued(&self) -> Vec<Issued> {
         self.lock().issued.clone()
     }
@@ -186,7 +187,7 @@ impl Sts {
         self.lock().session(access_key_id).cloned()
     }
 
-    /// Forgets the calls. Sessions, rules and settings stay; so does their numbering.
+    /// Forgets the calls. Sessions, rules and settings stay, and their numbering continues.
     pub fn clear(&self) {
         self.lock().calls.clear();
     }
@@ -205,7 +206,7 @@ impl Sts {
         self.behave_if(times, fits, behaviour)
     }
 
-    /// Adds a rule about the calls that fit, whatever they ask.
+    /// Adds a rule about the calls of every action that fit.
     pub fn behave_if(
         &self,
         times: Times,
@@ -216,53 +217,54 @@ impl Sts {
         self.lock().rules.add(times, fits, behaviour)
     }
 
-    /// The next call goes like this.
+    /// Gives the next call this behaviour.
     pub fn once(&self, behaviour: Behaviour) -> RuleId {
         self.behave(Times::Once, behaviour)
     }
 
-    /// All calls go like this until the rule is taken away.
+    /// Gives all calls this behaviour until the rule is removed.
     pub fn always(&self, behaviour: Behaviour) -> RuleId {
         self.behave(Times::UntilCleared, behaviour)
     }
 
-    /// Takes a rule away.
+    /// Removes a rule.
     pub fn forgive(&self, rule: RuleId) {
         self.lock().rules.remove(rule);
     }
 
-    /// Takes all rules away, and the skew. What is known about roles stays.
+    /// Removes all rules and the skew. The settings of roles stay.
     pub fn behave_well(&self) {
         let mut state = self.lock();
         state.rules.clear();
         state.skew = SignedDuration::ZERO;
     }
 
-    /// Sets STS's clock ahead of ours (behind, if negative): `Date`, `Expiration`, and what it
-    /// takes for expired. A skew of a rule comes on top.
+    /// Sets STS's clock ahead of the test's (behind, if negative). The clock counts for `Date`,
+    /// `Expiration`, and the expiry of sessions. The skew of a rule is added.
     pub fn skew(&self, ahead: SignedDuration) {
         self.lock().skew = ahead;
     }
 
-    /// Whether a call that was signed more than 5 minutes off STS's clock is refused, as STS
-    /// does. Off by default; `x-amz-date` has to follow the simulated clock for it.
+    /// Whether STS refuses a call that was signed more than 5 minutes off its clock, as the real
+    /// one does. Off by default, because `x-amz-date` has to follow the simulated clock for it.
     pub fn check_signing_time(&self, check: bool) {
         self.lock().checks_signing_time = check;
     }
 
-    /// The role's trust policy asks for this external ID; without it: `AccessDenied`.
+    /// Makes the role's trust policy demand this external ID. A call without it gets
+    /// `AccessDenied`.
     pub fn require_external_id(&self, role_arn: &str, external_id: &str) {
         let (role_arn, external_id) = (role_arn.to_owned(), external_id.to_owned());
         self.lock().external_ids.insert(role_arn, external_id);
     }
 
-    /// The role's `MaxSessionDuration` (12 hours for a role that was not named here).
+    /// Sets the role's `MaxSessionDuration`. The default is 12 hours.
     pub fn max_duration(&self, role_arn: &str, seconds: i64) {
         let role_arn = role_arn.to_owned();
         self.lock().max_durations.insert(role_arn, seconds);
     }
 
-    /// Who the base credentials belong to. An `assumed-role` ARN makes every `AssumeRole` role
+    /// Sets the owner of the base credentials. An `assumed-role` ARN makes every `AssumeRole` role
     /// chaining, which STS limits to one hour.
     pub fn set_caller(&self, arn: &str) {
         arn.clone_into(&mut self.lock().caller);
@@ -279,7 +281,7 @@ impl State {
         issued.find(|session| session.access_key_id == access_key_id)
     }
 
-    /// Who signed a call: a session that we handed out, or else the base credentials' owner.
+    /// The signer of a call: the session that signed it, or the owner of the base credentials.
     fn caller(&self, call: &Call) -> &str {
         let key = call.access_key_id.as_deref();
         let session = key.and_then(|key| self.session(key));

@@ -1,8 +1,8 @@
 //! The wire between a double and its client: time, the `Date` header, and lost connections.
 //!
-//! An axum router cannot fail: it always has an answer. A connection that breaks is therefore an
-//! answer that carries a mark, [`ConnectionLost`]. A client in the process turns the mark into the
-//! error that its library knows; a server on TCP closes the socket without having written a byte.
+//! An axum router cannot fail, because it always has an answer. A broken connection is therefore an
+//! answer with a mark, [`ConnectionLost`]. A client in the process turns the mark into the error
+//! that its library knows. A server on TCP closes the socket without having written a byte.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// Where a double takes the time from. It never asks the system.
+/// The source of a double's time. A double never reads the system's clock.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A clock that shows `start` now and runs as tokio's clock does: under a paused clock it moves
@@ -33,7 +33,7 @@ pub fn tokio_clock(start: Timestamp) -> Clock {
     Arc::new(move || start + origin.elapsed())
 }
 
-/// A time as the `Date` header shows it, e.g. `Sun, 22 Nov 2026 13:33:54 GMT`.
+/// A time in the form of the `Date` header, e.g. `Sun, 22 Nov 2026 13:33:54 GMT`.
 pub fn http_date(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
@@ -50,7 +50,7 @@ impl ConnectionLost {
         answer
     }
 
-    /// The error in place of an answer that carries the mark.
+    /// The error in place of an answer with the mark.
     pub fn check(answer: Response) -> io::Result<Response> {
         if answer.extensions().get::<Self>().is_some() {
             let reset = io::ErrorKind::ConnectionReset;
@@ -84,7 +84,7 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
         if let Some(stop) = self.stop.take() {
-            // Nobody waits any more when the runtime has ended before: just as well.
+            // The receiver is gone if the runtime has ended before. That is fine.
             let _ = stop.send(());
         }
     }
@@ -140,7 +140,7 @@ impl Listener for Lines {
     }
 }
 
-/// Cuts the connection that a request came by.
+/// Cuts the connection of a request.
 #[derive(Clone)]
 struct Scissors(Arc<AtomicBool>);
 
@@ -150,7 +150,7 @@ impl Connected<IncomingStream<'_, Lines>> for Scissors {
     }
 }
 
-/// A connection. Once it is cut nothing can be written to it, which makes the server close it.
+/// A connection. After a cut nothing can be written to it, which makes the server close it.
 struct Line {
     stream: TcpStream,
     cut: Arc<AtomicBool>,

@@ -1,10 +1,10 @@
-//! The test as the instance's administrator, who does by hand what takes effect at once.
+//! The test as the instance's administrator. Its changes take effect at once.
 
 use super::key::{GlobalKey, Wanted};
 use super::user::User;
 use super::{ADMIN_KEY_ID, Connection, Dss, PersonalKey, Sessions};
 
-/// Users. Those that are spoken of have to exist.
+/// Users. The users in the arguments have to exist.
 impl Dss {
     /// Adds a user. Members of [`super::ADMINISTRATORS`] are administrators.
     pub fn add_user(&self, login: &str, groups: &[&str]) {
@@ -12,13 +12,14 @@ impl Dss {
         self.lock().users.insert(login.to_owned(), user);
     }
 
-    /// Removes a user. The user's keys stay in the lists but are nobody's: they open nothing.
-    /// (Whether a real DSS drops them is not known; a user who is added again has them back here.)
+    /// Removes a user. The user's keys stay in the lists without an owner, and DSS rejects them. It
+    /// is not known whether a real DSS drops them. A user who is added again owns them again.
     pub fn remove_user(&self, login: &str) {
         self.lock().users.remove(login).expect("a user of this login");
     }
 
-    /// Removes a user and adds the same under another login, without keys: DSS cannot rename.
+    /// Removes a user and adds the same under another login, without keys, because DSS cannot
+    /// rename.
     pub fn rename_user(&self, from: &str, to: &str) {
         let mut state = self.lock();
         let mut user = state.users.remove(from).expect("a user of this login");
@@ -26,7 +27,7 @@ impl Dss {
         state.users.insert(to.to_owned(), user);
     }
 
-    /// Lets a user in, or not: then nobody may act as that user either.
+    /// Enables or disables a user. Nobody may act as a disabled user.
     pub fn set_enabled(&self, login: &str, enabled: bool) {
         self.change(login, |user| user.enabled = enabled);
     }
@@ -36,7 +37,7 @@ impl Dss {
         self.change(login, |user| user.groups = groups.iter().map(|&group| group.to_owned()).collect());
     }
 
-    /// Sets or takes away a property that only administrators see and change.
+    /// Sets or removes a property that only administrators see and change.
     pub fn set_admin_property(&self, login: &str, name: &str, value: Option<&str>) {
         self.change(login, |user| match value {
             Some(value) => drop(user.admin_properties.insert(name.to_owned(), value.to_owned())),
@@ -44,7 +45,7 @@ impl Dss {
         });
     }
 
-    /// Sets or takes away a property that users change themselves.
+    /// Sets or removes a property that users change themselves.
     pub fn set_user_property(&self, login: &str, name: &str, value: Option<&str>) {
         self.change(login, |user| match value {
             Some(value) => drop(user.own_properties.insert(name.to_owned(), value.to_owned())),
@@ -59,17 +60,17 @@ impl Dss {
 
 /// Keys.
 impl Dss {
-    /// The administrator's key has this value from now on; the one before is unknown.
+    /// Replaces the administrator's key. The key before is unknown from now on.
     pub fn rotate_admin_key(&self, value: &str) {
         self.change_admin_key(|key| value.clone_into(&mut key.value));
     }
 
-    /// The administrator's key stays known, but is no administrator's any more.
+    /// Takes the rights of an administrator from the administrator's key, which stays known.
     pub fn revoke_admin_right(&self) {
         self.change_admin_key(|key| key.admin = false);
     }
 
-    /// The administrator's key is one again.
+    /// Gives the administrator's key its rights again.
     pub fn restore_admin_right(&self) {
         self.change_admin_key(|key| key.admin = true);
     }
@@ -80,31 +81,30 @@ impl Dss {
         change(keys.find(|key| key.id == ADMIN_KEY_ID).expect("it is never taken away"));
     }
 
-    /// Adds a global key that is no administrator's, with the rights of these groups.
+    /// Adds a global key without an administrator's rights, with the rights of these groups.
     pub fn add_global_key(&self, id: &str, value: &str, groups: &[&str]) {
         let groups = groups.iter().map(|&group| group.to_owned()).collect();
         let key = GlobalKey { id: id.to_owned(), value: value.to_owned(), groups, admin: false };
         self.lock().global_keys.push(key);
     }
 
-    /// The personal keys that there are, in the order of creation.
+    /// The existing personal keys, in the order of creation.
     pub fn personal_keys(&self) -> Vec<PersonalKey> {
         self.lock().personal_keys.clone()
     }
 
-    /// Whether administrators are refused the creation and deletion of others' keys, which they may
-    /// list all the same. Off by default; what a real DSS does is not known.
+    /// Whether administrators may not create and delete the keys of other users. They may list
+    /// these keys in any case. Off by default. The behaviour of a real DSS is not known.
     pub fn keys_are_their_owners_only(&self, only: bool) {
         self.lock().keys_are_their_owners_only = only;
     }
 
-    /// How many personal keys were ever created, by whomever.
+    /// The number of personal keys that were ever created.
     pub fn keys_ever(&self) -> usize {
         self.lock().keys_ever
     }
 
-    /// Whoever an administrator creates a personal key for, it becomes this user's. Not as it
-    /// should be.
+    /// Gives every personal key that an administrator creates to this user, which is a fault.
     pub fn gives_keys_to(&self, user: Option<&str>) {
         self.lock().keys_go_to = user.map(str::to_owned);
     }
@@ -128,7 +128,7 @@ impl Dss {
     }
 }
 
-/// Connections, the sessions behind them, and the instance.
+/// Connections, their sessions, and the instance.
 impl Dss {
     /// Adds a connection, or replaces the one of this name.
     pub fn add_connection(&self, name: &str, connection: Connection) {
@@ -140,18 +140,19 @@ impl Dss {
         self.lock().connections.remove(name);
     }
 
-    /// Where the sessions of AssumeRole connections come from, from now on.
+    /// Sets the source of the sessions of AssumeRole connections.
     pub fn set_sessions(&self, sessions: Sessions) {
         self.lock().sessions = sessions;
     }
 
-    /// Whether the credential of an AssumeRole connection says when it ends (RFC 3339, in
-    /// `expiration`). Off by default: a real DSS is not known to.
+    /// Whether the credential of an AssumeRole connection has its expiry (RFC 3339, in
+    /// `expiration`). Off by default, because a real DSS is not known to report it.
     pub fn tells_expiration(&self, tells: bool) {
         self.lock().tells_expiration = tells;
     }
 
-    /// Whether the same role for the same user is the same session each time. Off by default.
+    /// Whether DSS answers with the same session each time for the same role and user. Off by
+    /// default.
     pub fn caches_sessions(&self, caches: bool) {
         self.lock().caches_sessions = caches;
     }
@@ -161,7 +162,7 @@ impl Dss {
         self.lock().cached.clear();
     }
 
-    /// The version that the instance says it is.
+    /// The version that the instance reports.
     pub fn set_version(&self, version: &str) {
         version.clone_into(&mut self.lock().version);
     }

@@ -1,13 +1,13 @@
-//! What DSS' answers look like, and those of what stands in front of it.
+//! The form of DSS' answers, and of the answers of servers in front of it.
 //!
-//! The error object is known (the Python client reads it). That its statuses follow the usual
-//! meaning of HTTP is an **assumption**: 401 for a key that is unknown or whose user may not log
-//! in, 403 for a right that is missing, 404 for what does not exist, 400 for a request that makes
-//! no sense or cannot be resolved, 500 for an AWS that says no. So is the class of the exception
-//! in each case. Public code that uses the Python client, which does not show the status, looks for
-//! `com.dataiku.dip.server.controllers.NotFoundException` where there is no such user, and has met
-//! `com.dataiku.dip.exceptions.UnauthorizedException` where a right was missing; that these stand
-//! with the statuses here is nobody's word. Nothing in keyturn depends on a class.
+//! The error object is known, because the Python client reads it. It is an **assumption** that the
+//! statuses follow the usual meaning of HTTP: 401 for a key that is unknown or whose user may not
+//! log in, 403 for a missing right, 404 for a missing object, 400 for a request that makes no sense
+//! or cannot be resolved, 500 for a refusal of AWS. The class of the exception in each case is an
+//! assumption, too. Public code that uses the Python client, which does not show the status, looks
+//! for `com.dataiku.dip.server.controllers.NotFoundException` for a missing user, and has met
+//! `com.dataiku.dip.exceptions.UnauthorizedException` for a missing right. No source says that
+//! these classes come with the statuses here. Nothing in keyturn depends on a class.
 
 use std::fmt::Display;
 
@@ -74,7 +74,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// An HTML page, as nginx has them.
+/// An HTML page in the form of nginx's.
 pub(super) fn page(status: StatusCode, title: &str) -> Response {
     let page = format!(
         "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
@@ -106,7 +106,7 @@ fn with_header(mut answer: Response, name: HeaderName, value: &str) -> Response 
     answer
 }
 
-/// The answer, with so many blanks before its body. They are made while they are read.
+/// The answer with this many blanks before its body. The blanks are made while the client reads.
 pub(super) fn behind_blanks(answer: Response, bytes: usize) -> Response {
     let (mut parts, body) = answer.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);

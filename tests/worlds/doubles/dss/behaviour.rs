@@ -1,7 +1,7 @@
-//! How DSS, or what stands in front of it, behaves when it does not simply answer.
+//! The behaviours of DSS, or of a server in front of it, other than a plain answer.
 //!
-//! DSS usually sits behind a proxy and a single sign-on. Those answer in HTML and with redirects
-//! where a client expects JSON, which is what most of these are about.
+//! DSS usually is behind a proxy and a single sign-on. Those answer in HTML and with redirects
+//! where a client expects JSON, and most of these behaviours are about that.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use super::caller::presented_key;
 use crate::doubles::rules::Effect;
 use crate::doubles::wire::ConnectionLost;
 
-/// What happens to a call. The last three only colour the answer; the rest are the answer. Unless
-/// it says otherwise, nothing of what was asked for is carried out.
+/// A behaviour for a call. The last three only modify the answer; the rest are the answer. A
+/// behaviour carries out the request only if it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
     /// 500 with an error of DSS.
@@ -28,21 +28,21 @@ pub enum Behaviour {
         /// The message.
         message: String,
     },
-    /// 401 whose message repeats the key that was sent: what must not be passed on as it is.
+    /// 401 with a message that repeats the key of the request. Such a message must not be passed
+    /// on.
     EchoedKey,
     /// 502 with the HTML page of a proxy in between.
     BadGateway,
     /// 404 with the HTML page of DSS' own nginx: as if this release had no such route.
     NoSuchRoute,
-    /// What stands in front of DSS answers in its own way, which is neither HTML nor an error of
-    /// DSS.
+    /// An answer of a server in front of DSS, which is neither HTML nor an error of DSS.
     InBetween {
         /// The HTTP status.
         status: u16,
         /// The whole body: a line of text, JSON of another form, or nothing.
         body: &'static str,
     },
-    /// 503 with the HTML page that is shown while DSS restarts.
+    /// 503 with the HTML page that users see while DSS restarts.
     Maintenance,
     /// 200 with an HTML login page instead of JSON.
     LoginPage,
@@ -57,20 +57,21 @@ pub enum Behaviour {
     },
     /// The connection breaks before the call reaches DSS.
     ConnectionFailure,
-    /// There is never an answer.
+    /// No answer, ever.
     Hang,
-    /// The call is carried out and answered, but so many blanks come before the JSON; the length
-    /// is not announced. A client that reads to the end finds a right answer.
+    /// The call is carried out and answered, with this many blanks before the JSON. The length is
+    /// not announced. A client that reads to the end finds a right answer.
     HugeBody(usize),
-    /// The call is carried out; of the answer's body only the first half arrives.
+    /// The call is carried out. Only the first half of the answer's body arrives.
     Garbled,
-    /// The call is carried out, and then the connection breaks: a key is created and nobody knows.
+    /// The call is carried out, and then the connection breaks. The client does not learn of the
+    /// key that was created.
     AnswerLost,
-    /// The answer comes that much later; until then the call is not carried out.
+    /// The answer comes this much later. The call is carried out only then.
     Latency(Duration),
-    /// These logins are not in the list of users, though they exist.
+    /// These existing logins are missing from the list of users.
     UsersMissingFromListing(Vec<String>),
-    /// Lists (of users, of keys) are empty, whatever there is. Other calls use up a turn, too.
+    /// Lists of users and of keys are empty. Other calls use up a time of the rule, too.
     EmptyListing,
 }
 
@@ -81,7 +82,8 @@ impl Effect for Behaviour {
 }
 
 impl Behaviour {
-    /// The answer in place of DSS' own, for the behaviours that carry nothing out. Not for `Hang`.
+    /// The answer in place of DSS' own, for the behaviours that do not carry out the call. Not for
+    /// `Hang`.
     pub(super) fn instead(&self, headers: &HeaderMap) -> Option<Response> {
         Some(match self {
             Self::ServerError => {
@@ -111,7 +113,7 @@ impl Behaviour {
         })
     }
 
-    /// What becomes of DSS' own answer, for the behaviours that carry the call out.
+    /// Changes DSS' own answer, for the behaviours that carry out the call.
     pub(super) async fn spoil(&self, answer: Response) -> Response {
         match self {
             Self::HugeBody(bytes) => answer::behind_blanks(answer, *bytes),

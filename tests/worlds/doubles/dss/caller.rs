@@ -1,8 +1,8 @@
-//! Who asks: whose key it is, as whom it acts, and what that one may do.
+//! The caller: the owner of the key, the user that it acts as, and the rights of that user.
 //!
-//! A personal key is its user, with exactly that user's rights. A global key is nobody in
-//! particular, with rights of its own; an administrator's may say `X-DKU-ProxyUser` and *is* then
-//! that user, with that user's rights and no more.
+//! A personal key acts as its user, with exactly that user's rights. A global key acts as no user
+//! and has rights of its own. An administrator's key may send `X-DKU-ProxyUser`. The caller *is*
+//! then that user, with that user's rights and no more.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -15,10 +15,10 @@ use super::answer::Refusal;
 use super::user::User;
 use super::{ADMINISTRATORS, Dss, State};
 
-/// The header that names whom to act as.
+/// The header with the user to act as.
 pub(super) const PROXY_USER: &str = "x-dku-proxyuser";
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     source: &'static str,
@@ -45,12 +45,12 @@ impl Caller {
         self.user.as_ref().map_or(&self.key_id, |user| &user.login)
     }
 
-    /// The user, if there is one.
+    /// The user, if the caller is one.
     pub(super) fn person(&self) -> Option<&User> {
         self.user.as_ref()
     }
 
-    /// The user, or a refusal: a global key by itself is no user.
+    /// The user, or a refusal for a global key that acts as no user.
     pub(super) fn require_person(&self) -> Result<&User, Refusal> {
         self.person().ok_or_else(|| Refusal::denied("This call needs a user: a global API key is none"))
     }
@@ -63,7 +63,7 @@ impl Caller {
         self.groups.iter().any(|own| own == group)
     }
 
-    /// What `GET /auth/info` says of this caller.
+    /// The answer to `GET /auth/info` for this caller.
     pub(super) fn info(&self, with_secrets: bool) -> Value {
         let mut info = json!({
             "authSource": self.source,
@@ -91,7 +91,7 @@ impl FromRequestParts<Dss> for Caller {
     }
 }
 
-/// Who asks, being an administrator.
+/// The caller, if it is an administrator.
 pub(super) struct Admin(pub(super) Caller);
 
 impl FromRequestParts<Dss> for Admin {
@@ -129,8 +129,8 @@ impl State {
         if !user.enabled {
             return Err(Refusal::denied(format!("User is disabled: {login}")));
         }
-        // That DSS says so of an impersonated user is an assumption; nothing but the words depends
-        // on it.
+        // It is an assumption that DSS answers so for an impersonated user. Only the wording
+        // depends on it.
         Ok(Caller::user("CONFIGURABLE_API_KEY", &caller.key_id, user))
     }
 
@@ -150,8 +150,7 @@ impl State {
     }
 }
 
-/// The key that a request shows: as a user's name, as a password without a name, or as a bearer
-/// token.
+/// The key of a request: as the name of a user, as a password without a name, or as a bearer token.
 pub(super) fn presented_key(headers: &HeaderMap) -> Option<String> {
     let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = authorization.split_once(' ')?;

@@ -1,8 +1,9 @@
-//! Connections, and what `/connections/{name}/info` tells of them.
+//! Connections, and the answer of `/connections/{name}/info`.
 //!
-//! The credential is resolved for the user who asks. DSS calls S3 `EC2`; only its modes differ in
-//! where the credential comes from. Which groups may *use* a connection is not looked at: the
-//! details are all that this route shows. Nor are project variables (`contextualProjectKey`).
+//! The credential is resolved for the user who asks. DSS calls S3 `EC2`. Its modes differ only in
+//! the source of the credential. The groups that may *use* a connection do not matter here, because
+//! this route shows the details only. Project variables (`contextualProjectKey`) do not matter
+//! either.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use super::session::{AssumedBy, HandedOut};
 use super::user::User;
 use crate::doubles::sts;
 
-/// A connection. Unless it says otherwise, its details are for administrators only, as in DSS.
+/// A connection. By default only administrators may read its details, as in DSS.
 #[derive(Clone, Debug)]
 pub struct Connection {
     kind: Kind,
@@ -47,12 +48,12 @@ impl Connection {
         Self::new(Kind::AssumeRole { role: role.to_owned() })
     }
 
-    /// S3 with a key that does not change.
+    /// S3 with a static key.
     pub fn key_pair(id: &str, secret: &str) -> Self {
         Self::new(Kind::KeyPair { id: id.to_owned(), secret: secret.to_owned() })
     }
 
-    /// S3 with whatever the machine of DSS has: the answer has no credential in it.
+    /// S3 with the credential of DSS' machine. The answer has no credential in it.
     pub fn without_credential() -> Self {
         Self::new(Kind::Environment)
     }
@@ -131,8 +132,8 @@ fn s3(params: &Value, credential: Option<Value>) -> Value {
     info
 }
 
-/// The dictionary of `get_aws_credential()`. How DSS would spell `expiration` is not known: it has
-/// none.
+/// The dictionary of `get_aws_credential()`. The real DSS has no `expiration`, so its spelling is
+/// not known.
 fn as_told(session: &HandedOut, with_expiration: bool) -> Value {
     let mut told = json!({ "accessKey": session.access_key, "secretKey": session.secret_key });
     if let Some(token) = &session.session_token {
@@ -144,7 +145,7 @@ fn as_told(session: &HandedOut, with_expiration: bool) -> Value {
     told
 }
 
-/// The role that a template comes to for a user: each `${…}` by what it stands for.
+/// The role of a template for a user: each `${…}` is replaced.
 fn expanded(template: &str, user: Option<&User>) -> Result<String, Refusal> {
     let mut role = String::new();
     let mut rest = template;

@@ -1,7 +1,7 @@
 //! From a request to DSS' answer.
 //!
-//! A call is recorded when it arrives and gets its status when it is answered; between the two
-//! the client may have given up. Rules come first, then whose key it is, then what was asked for.
+//! A call is recorded when it arrives and gets its status when it is answered. In between the
+//! client may have given up. Rules come first, then the key, then the request.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use super::caller::{Caller, PROXY_USER, presented_key};
 use super::{Call, Dss, NOBODY, connection, key, user};
 use crate::doubles::wire::ConnectionLost;
 
-/// Where the API is: the Python client's base, and the documented one.
+/// The base paths of the API: the Python client's, and the documented one.
 const BASES: [&str; 2] = ["/dip/publicapi", "/public/api"];
 
 pub(super) fn router(dss: Dss) -> Router {
@@ -43,7 +43,8 @@ pub(super) fn router(dss: Dss) -> Router {
         .with_state(dss)
 }
 
-/// `GET /instance-info`. Every key may ask. `dssVersion` is DSS', the Python client reads the rest.
+/// `GET /instance-info`. Every key may ask. keyturn uses `dssVersion`, and the Python client reads
+/// the rest.
 async fn instance_info(State(dss): State<Dss>, _: Caller) -> Json<Value> {
     Json(json!({
         "nodeId": "design",
@@ -53,7 +54,7 @@ async fn instance_info(State(dss): State<Dss>, _: Caller) -> Json<Value> {
     }))
 }
 
-/// What colours the answers that are lists.
+/// The effects on answers that are lists.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Colours {
     pub(super) missing_users: Vec<String>,

@@ -28,7 +28,7 @@ pub(super) struct GlobalKey {
 }
 
 impl GlobalKey {
-    /// The administrator's.
+    /// The administrator's key.
     pub(super) fn administrators() -> Self {
         Self { id: ADMIN_KEY_ID.to_owned(), value: ADMIN_KEY.to_owned(), groups: Vec::new(), admin: true }
     }
@@ -37,19 +37,19 @@ impl GlobalKey {
 /// A key of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonalKey {
-    /// What it is deleted by. No secret.
+    /// The ID for deletion. It is no secret.
     pub id: String,
     /// The login.
     pub user: String,
     /// A line of text.
     pub label: String,
-    /// More text.
+    /// A longer text.
     pub description: String,
-    /// The value: who has it is the user. Contains [`KEY_MARKER`].
+    /// The value. Its holder acts as the user. It contains [`KEY_MARKER`].
     pub key: String,
-    /// When it was created, by the test's clock.
+    /// The time of creation, by the test's clock.
     pub created_at: Timestamp,
-    /// Who created it: a login, or the ID of a global key.
+    /// The creator: a login, or the ID of a global key.
     pub created_by: String,
 }
 
@@ -72,7 +72,7 @@ impl PersonalKey {
     }
 }
 
-/// What a caller says of a key that it wants, or wants changed.
+/// The properties of a key that a caller wants to create or change.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Wanted {
@@ -105,7 +105,7 @@ impl Dss {
         key
     }
 
-    /// The key, if the caller may have to do with it: its user, or an administrator.
+    /// The key, if the caller is its user or an administrator.
     fn key_for(&self, caller: &Caller, id: &str) -> Result<PersonalKey, Refusal> {
         let key = self.lock().personal_keys.iter().find(|key| key.id == id).cloned();
         let key = key.ok_or_else(|| Refusal::not_found(format!("API key not found: {id}")))?;
@@ -147,8 +147,8 @@ async fn create_own(State(dss): State<Dss>, caller: Caller, body: Bytes) -> Answ
     Ok(Json(dss.create_key(wanted, login).with_value()))
 }
 
-/// For a user who exists. That a disabled one gets a key (which does not work yet) is an
-/// assumption.
+/// The user of the new key has to exist. It is an assumption that a disabled user gets a key, which
+/// does not work yet.
 async fn create_for_user(State(dss): State<Dss>, Admin(caller): Admin, body: Bytes) -> Answer {
     let mut wanted = Wanted::read(&body)?;
     if dss.lock().keys_are_their_owners_only {

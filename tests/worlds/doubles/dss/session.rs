@@ -1,6 +1,6 @@
 //! The sessions that DSS obtains from AWS for an S3 connection in AssumeRole mode.
 //!
-//! Where they come from is for the test to say: made up, or from a real STS on another port.
+//! The test decides where they come from: made up, or from a real STS on another port.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use super::answer::Refusal;
 use crate::doubles::sts;
 use crate::doubles::wire::Clock;
 
-/// Whom DSS assumes a role for.
+/// The role and the user for which DSS calls AWS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AssumedBy {
-    /// What the connection's template came to: an ARN, or the bare name of a role.
+    /// The resolved template of the connection: an ARN, or the bare name of a role.
     pub role: String,
-    /// The login; for a global key that acts as nobody its ID.
+    /// The login. For a global key that acts as no user, the ID of the key.
     pub session_name: String,
 }
 
-/// What DSS was given for it, and hands out.
+/// The session that DSS got and answers with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandedOut {
     /// The access key ID.
@@ -31,15 +31,16 @@ pub struct HandedOut {
     pub secret_key: String,
     /// The session token.
     pub session_token: Option<String>,
-    /// When the session ends. DSS tells it only if a test says so ([`Dss::tells_expiration`]).
+    /// The expiry of the session. DSS reports it only if a test asks for that
+    /// ([`Dss::tells_expiration`]).
     pub expiration: Option<Timestamp>,
 }
 
-/// Where sessions come from. An error is what AWS said; DSS repeats it.
+/// The source of sessions. An error is the message of AWS, which DSS repeats.
 pub type Sessions =
     Arc<dyn Fn(AssumedBy) -> Pin<Box<dyn Future<Output = Result<HandedOut, String>> + Send>> + Send + Sync>;
 
-/// Numbered sessions of an hour. Their secrets carry [`sts::LEAK_MARKERS`], as those of the STS
+/// Numbered sessions of one hour. Their secrets carry [`sts::LEAK_MARKERS`], as those of the STS
 /// double do.
 pub fn made_up_sessions(clock: Clock) -> Sessions {
     let made = Arc::new(AtomicUsize::new(0));
@@ -57,7 +58,7 @@ pub fn made_up_sessions(clock: Clock) -> Sessions {
 }
 
 impl Dss {
-    /// A session, or one that was handed out for the same role and name before.
+    /// A new session, or the cached one of the same role and name.
     pub(super) async fn session(&self, assumed_by: AssumedBy) -> Result<HandedOut, Refusal> {
         let (sessions, cached) = {
             let state = self.lock();

@@ -1,6 +1,7 @@
 //! The double as an HTTP client sees it.
 //!
-//! Beside these, the Python package `dataiku-api-client` 15.2.0 was run against it by hand.
+//! Beside these tests, the Python package `dataiku-api-client` 15.2.0 was run against the double by
+//! hand.
 
 mod callers;
 mod connections;
@@ -36,7 +37,7 @@ fn dss() -> Dss {
     dss
 }
 
-/// A client: a key, how it is shown, and whom it acts as.
+/// A client: a key, the form in which it is sent, and the user to act as.
 #[derive(Clone)]
 struct Asking<'a> {
     dss: &'a Dss,

@@ -1,4 +1,5 @@
-//! Users, and the routes about them: who am I, the administrator's view, anybody's, one's own.
+//! Users, and the routes about them: the caller's own identity, the administrator's view, the
+//! public view, and the user's own view.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +17,11 @@ use super::answer::Refusal;
 use super::caller::{Admin, Caller};
 use super::http::Colours;
 
-/// What a listing of users leaves out unless it is asked for settings.
+/// The fields that a listing of users leaves out unless it is asked for settings.
 const SETTINGS: [&str; 5] = ["adminProperties", "userProperties", "secrets", "credentials", "preferences"];
 
-/// A user as `/admin/users/{login}` shows and takes it. A `PUT` replaces all of it, so what it
-/// does not say is empty afterwards.
+/// A user as `/admin/users/{login}` shows and takes it. A `PUT` replaces the whole user, so fields
+/// that it lacks are empty afterwards.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct User {
@@ -56,7 +57,7 @@ impl User {
         }
     }
 
-    /// The secrets as `/auth/info` tells them: `key` for what is called `name` in the settings.
+    /// The secrets in the form of `/auth/info`: `key` for the `name` of the settings.
     pub(super) fn secrets_as_told(&self) -> Value {
         let told = |secret: &Value| json!({ "key": secret["name"], "value": secret["value"] });
         self.secrets.iter().map(told).collect()
@@ -82,7 +83,7 @@ pub(super) fn routes() -> Router<Dss> {
 
 type Answer = Result<Json<Value>, Refusal>;
 
-/// Whether a parameter says yes: Python writes `True`, the documentation `true`.
+/// Whether a parameter is true: Python writes `True`, the documentation `true`.
 fn says_yes(query: &BTreeMap<String, String>, name: &str) -> bool {
     query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
@@ -119,7 +120,7 @@ async fn write(State(dss): State<Dss>, _: Admin, Path(login): Path<String>, body
         return Err(Refusal::senseless("The login of a user cannot be changed"));
     }
     dss.lock().users.insert(login, user);
-    // The Python client reads JSON here, whatever it says.
+    // The Python client parses any JSON here.
     Ok(Json(json!({ "msg": "OK" })))
 }
 
@@ -134,12 +135,12 @@ async fn read_publicly(State(dss): State<Dss>, _: Caller, Path(login): Path<Stri
     })))
 }
 
-/// What administrators wrote about a user is for administrators.
+/// Only administrators see the properties that administrators set.
 async fn read_own(caller: Caller) -> Answer {
     Ok(Json(caller.require_person()?.without(&["adminProperties"])))
 }
 
-/// Users write about themselves what is theirs to say: neither groups nor admin properties.
+/// Users may change their own data except groups and admin properties.
 async fn write_own(State(dss): State<Dss>, caller: Caller, body: Bytes) -> Result<StatusCode, Refusal> {
     let login = &caller.require_person()?.login;
     let sent: User = serde_json::from_slice(&body).map_err(Refusal::not_json)?;

@@ -1,7 +1,7 @@
-//! The XML that STS answers with.
+//! The XML of STS's answers.
 //!
-//! Element names and nesting are what the SDK looks for; every answer, right or wrong, carries
-//! STS's `Date` and a request ID, as the real one's do. The operator corrects its clock by `Date`.
+//! Element names and nesting are what the SDK reads. Every answer, right or wrong, carries STS's
+//! `Date` and a request ID, as the real one's do. The operator corrects its clock by `Date`.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -15,7 +15,7 @@ use crate::doubles::wire::http_date;
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const XML: &str = "text/xml";
 
-/// What every answer carries: STS's time and the number of the request.
+/// The common part of every answer: STS's time and the number of the request.
 pub(super) struct Envelope {
     pub(super) date: Timestamp,
     pub(super) request_id: String,

@@ -1,7 +1,7 @@
-//! How STS behaves when it does not simply hand out a session.
+//! The behaviours of STS other than issuing a session.
 //!
-//! The errors are spelled as AWS spells them: code, HTTP status and wording decide what the SDK
-//! and the operator make of an answer, so a made-up wording would test a made-up operator.
+//! The errors are spelled as AWS spells them, because the SDK and the operator decide by code, HTTP
+//! status and wording. A made-up wording would test a made-up operator.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use jiff::SignedDuration;
 use super::{Call, UNKNOWN_ROLE};
 use crate::doubles::rules::Effect;
 
-/// What happens to a call. The last three only colour the answer; the rest are the answer.
+/// A behaviour for a call. The last three only modify the answer; the rest are the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Behaviour {
     /// 403: the role's trust policy, or the caller's own policy, does not allow it.
     AccessDenied,
     /// 400: `DurationSeconds` is over the role's `MaxSessionDuration`.
     DurationTooLong,
-    /// 400 with the code `Throttling`, as STS really does (not 429).
+    /// 400 with the code `Throttling`, as the real STS answers (not 429).
     Throttling,
     /// 403: STS is not activated for this account in this region.
     RegionDisabled,
-    /// 403 with the code `ExpiredToken`: what a caller whose own session has ended is told.
+    /// 403 with the code `ExpiredToken`, for a caller whose own session has expired.
     ExpiredToken,
-    /// 400 with the code `ExpiredTokenException`: the one that the SDK has a type for.
+    /// 400 with the code `ExpiredTokenException`, for which the SDK has a type.
     ExpiredTokenException,
     /// 403: the caller's access key does not exist.
     InvalidClientTokenId,
@@ -47,7 +47,7 @@ pub enum Behaviour {
         /// The message.
         message: String,
     },
-    /// 200 with an answer that ends in the middle of an element. The SDK takes it for a session
+    /// 200 with an answer that ends in the middle of an element. The SDK parses it as a session
     /// with an access key ID and nothing else (empty secret, expiration 1970).
     BrokenXml,
     /// 200 with no body.
@@ -56,13 +56,13 @@ pub enum Behaviour {
     ProxyErrorPage,
     /// The connection breaks before there is an answer.
     ConnectionFailure,
-    /// There is never an answer.
+    /// No answer, ever.
     Hang,
-    /// The answer comes that much later.
+    /// The answer comes this much later.
     Latency(Duration),
-    /// The session lives that many seconds, whatever was asked for.
+    /// The session lives this many seconds, whatever the request asks for.
     Lifetime(i64),
-    /// STS's clock is ahead of ours by that much (behind, if negative), for this answer.
+    /// STS's clock is this much ahead of the test's (behind, if negative), for this answer.
     Skew(SignedDuration),
 }
 
@@ -72,7 +72,7 @@ impl Effect for Behaviour {
     }
 }
 
-/// An error as STS puts it.
+/// An error in STS's form.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -108,7 +108,7 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message)
     }
 
-    /// The error that a behaviour stands for, if it stands for one.
+    /// The error of a behaviour, if it has one.
     pub(super) fn of(behaviour: &Behaviour, caller: &str, call: &Call) -> Option<Self> {
         let bad = StatusCode::BAD_REQUEST;
         let forbidden = StatusCode::FORBIDDEN;

@@ -1,7 +1,7 @@
-//! From a request to STS's answer, and the SDK's way there without a socket.
+//! From a request to STS's answer, and the SDK's connection without a socket.
 //!
-//! A call is recorded when it arrives and gets its outcome when it is answered; between the two
-//! the client may have given up. Rules come first, then what STS itself checks.
+//! A call is recorded when it arrives and gets its outcome when it is answered. In between the
+//! client may have given up. Rules come first, then the checks of STS itself.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ async fn answer(State(sts): State<Sts>, headers: HeaderMap, Form(params): Form<B
     answer
 }
 
-/// What colours an answer.
+/// The effects that modify an answer.
 #[derive(Default)]
 struct Coloured {
     lifetime: Option<i64>,
@@ -131,7 +131,7 @@ impl Sts {
 }
 
 impl super::State {
-    /// What STS itself refuses.
+    /// The refusals of STS itself.
     fn check(&self, call: &Call, caller: &str, now: Timestamp, headers: &HeaderMap) -> Result<(), Refusal> {
         if self.checks_signing_time {
             check_signing_time(headers, now)?;

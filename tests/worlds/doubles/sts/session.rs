@@ -1,8 +1,8 @@
-//! The sessions that STS handed out.
+//! The sessions that STS issued.
 //!
 //! Everything about a session follows from its number, so that the same history gives the same
-//! credentials. Secrets carry a marker each, so that a test can look for them in logs, Events,
-//! status and metrics without knowing which session it looks for.
+//! credentials. Each secret carries a marker. A test can therefore look for secrets in logs,
+//! Events, status and metrics without knowing the session.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,18 +11,18 @@ use super::{Call, UNKNOWN_ROLE};
 const SECRET_MARKER: &str = "LeakedSecretKey";
 const TOKEN_MARKER: &str = "LeakedSessionToken";
 
-/// What every secret access key and every session token contains, and nothing else does.
+/// Parts of every secret access key and every session token that nothing else contains.
 pub const LEAK_MARKERS: [&str; 2] = [SECRET_MARKER, TOKEN_MARKER];
 
 const SECRET_LENGTH: usize = 40;
 const TOKEN_LENGTH: usize = 800;
 
-/// A session that was handed out.
+/// An issued session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
     /// Counts from 1.
     pub number: usize,
-    /// When, by the test's clock (no skew).
+    /// The time of issue, by the test's clock (no skew).
     pub at: Timestamp,
     /// The role.
     pub role_arn: String,
@@ -36,12 +36,12 @@ pub struct Issued {
     pub secret_access_key: String,
     /// 800 characters.
     pub session_token: String,
-    /// When it ends, as the caller was told (with skew).
+    /// The expiry that the caller was told (with skew).
     pub expiration: Timestamp,
 }
 
 impl Issued {
-    /// The session number `number`, handed out at `at`, when STS's own clock showed `sts_now`.
+    /// The session number `number`, issued at `at`, when STS's own clock showed `sts_now`.
     pub(super) fn new(number: usize, at: Timestamp, sts_now: Timestamp, lifetime: SignedDuration, call: &Call) -> Self {
         let role_arn = call.role_arn.clone().unwrap_or(UNKNOWN_ROLE.to_owned());
         let session_name = call.session_name.clone().unwrap_or_default();
@@ -59,13 +59,13 @@ impl Issued {
                 "X2VjEDYaCWV1LXdlc3QtMSJHMEUCIQ",
                 TOKEN_LENGTH,
             ),
-            // STS says whole seconds.
+            // STS answers in whole seconds.
             expiration: Timestamp::from_second(end.as_second()).expect("a time in range"),
         }
     }
 }
 
-/// `start`, filled up with `filler` again and again until it has `length` characters.
+/// `start`, filled up with repetitions of `filler` to `length` characters.
 fn padded(start: &str, filler: &str, length: usize) -> String {
     let characters = start.chars().chain(filler.chars().cycle());
     characters.take(length).collect()

@@ -1,7 +1,7 @@
-//! The double as the real SDK sees it: what it grants, and each way to fail.
+//! The double as the real SDK sees it: the sessions that it issues, and each way to fail.
 //!
-//! The SDK is the judge here: an answer is right if the SDK reads from it what the test set. What
-//! the SDK makes of wrong answers is worth knowing for the operator, too.
+//! The SDK is the judge here: an answer is right if the SDK reads from it the values that the test
+//! set. The operator also has to know how the SDK reads wrong answers.
 
 use std::time::Duration;
 

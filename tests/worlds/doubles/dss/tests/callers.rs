@@ -1,4 +1,4 @@
-//! Who gets in, as whom, and what that one may do.
+//! Authentication, acting as another user, and rights.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -60,7 +60,7 @@ async fn only_an_admin_may_act_as_another_user_and_only_an_enabled_one() {
     assert_eq!(acting_as(&dss, "alice").get("/auth/info").await.error().0, 403);
     dss.set_enabled("alice", true);
     assert_eq!(acting_as(&dss, "alice").get("/auth/info").await.status, 200);
-    // Whoever acts as a user has that user's rights and no more.
+    // A caller that acts as a user has that user's rights and no more.
     assert_eq!(acting_as(&dss, "alice").get("/admin/users/").await.error().0, 403);
     dss.set_groups("alice", &[ADMINISTRATORS]);
     assert_eq!(acting_as(&dss, "alice").get("/admin/users/").await.status, 200);

@@ -1,4 +1,4 @@
-//! Which credential a connection gives to whom.
+//! The credentials of connections.
 
 use std::sync::Arc;
 

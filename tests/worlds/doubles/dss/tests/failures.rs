@@ -1,4 +1,4 @@
-//! What is not DSS, and each way to fail.
+//! Paths outside the API, and each way to fail.
 
 use std::time::Duration;
 

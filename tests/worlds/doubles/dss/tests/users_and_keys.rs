@@ -1,4 +1,4 @@
-//! What is told of users and keys, and who may change it.
+//! Users and keys: reading them, and the rights to change them.
 
 use serde_json::json;
 
@@ -76,7 +76,7 @@ async fn keys_are_created_and_deleted_by_their_user_or_an_admin() {
     let (alice, bob) = (own_key(&dss, "alice"), own_key(&dss, "bob"));
     let for_bob = json!({ "user": "bob", "label": "not hers to make" });
     assert_eq!(alice.post("/admin/personal-api-keys/", for_bob.clone()).await.error().0, 403);
-    // One's own route makes one's own key, whatever is asked for.
+    // The user's own route creates a key of that user, whatever the request names.
     assert_eq!(alice.post("/personal-api-keys/", for_bob.clone()).await.json()["user"], "alice");
     assert_eq!(acting_as(&dss, "bob").post("/personal-api-keys/", json!({})).await.json()["user"], "bob");
     assert_eq!(admin(&dss).post("/personal-api-keys/", for_bob).await.error().0, 403);
