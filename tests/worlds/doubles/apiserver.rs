@@ -2,10 +2,10 @@
 //!
 //! The real `kube` client talks to it: get, list, watch, create, replace, patches (server-side
 //! apply with field ownership, merge) and delete, with resource versions, generations, finalizers,
-//! owner references, preconditions and the status subresource. It has no schemas, no
-//! authorization and no admission: what those do is proved on a real control plane.
+//! owner references, preconditions and the status subresource. The double has no schemas, no
+//! authorization and no admission; these are tested on a real control plane.
 //!
-//! This file is what a test holds in its hand: `apiserver/admin.rs` is the test as a user,
+//! This file is the interface for tests. `apiserver/admin.rs` is the test as a user, and
 //! `apiserver/fault.rs` the log of requests and the ways to fail. The server itself, from outside
 //! to inside: `http.rs` (and `discovery.rs`), `write.rs` and `watch.rs`, `apply.rs` over
 //! `ownership.rs`, `store.rs`; `resource.rs`, `selector.rs`, `failure.rs` are its vocabulary.
@@ -52,7 +52,7 @@ use super::wire::{self, Clock, ConnectionLost, Listening};
 pub struct ApiServer {
     clock: Clock,
     state: Arc<Mutex<State>>,
-    /// Counts what watches may have to show.
+    /// Counts the changes that watches may have to show.
     changed: Arc<tokio::sync::watch::Sender<u64>>,
     /// Counts the same, and every request that arrives or is answered.
     noticed: Arc<tokio::sync::watch::Sender<u64>>,
@@ -98,7 +98,7 @@ impl ApiServer {
         api
     }
 
-    // ---- how it is reached ----
+    // ---- how to reach it ----
 
     /// A client in the process whose user agent is `keyturn`.
     pub fn client(&self) -> Client {
@@ -134,7 +134,7 @@ impl ApiServer {
         wire::serve(self.router(), addr).await
     }
 
-    // ---- what it saw ----
+    // ---- what it has recorded ----
 
     /// All requests, in the order of arrival.
     pub fn requests(&self) -> Vec<Request> {
@@ -148,13 +148,13 @@ impl ApiServer {
         requests
     }
 
-    /// How many requests there were of this verb on this resource, spelled as for
-    /// [`Request::is`]: `count("patch", "awsconfigs/status")`, `count("*", "secrets")`.
+    /// The number of requests of this verb on this resource, spelled as for [`Request::is`]:
+    /// `count("patch", "awsconfigs/status")`, `count("*", "secrets")`.
     pub fn count(&self, verb: &str, resource: &str) -> usize {
         self.count_where(|request| request.is(verb, resource))
     }
 
-    /// How many requests fit.
+    /// The number of requests that fit.
     pub fn count_where(&self, fits: impl Fn(&Request) -> bool) -> usize {
         let state = self.lock();
         state.requests.iter().filter(|request| fits(request)).count()
@@ -165,8 +165,8 @@ impl ApiServer {
         self.lock().requests.clear();
     }
 
-    /// Waits until this holds. It is looked at whenever a request arrives or is answered and
-    /// whenever an object changes. Put a time-out around it.
+    /// Waits until the condition holds. The condition is checked whenever a request arrives or is
+    /// answered and whenever an object changes. Put a time-out around the call.
     pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
         let mut noticed = self.noticed.subscribe();
         while !holds(self) {
@@ -174,8 +174,8 @@ impl ApiServer {
         }
     }
 
-    /// Waits for a request that fits, answered or not, and gives it; also one of the past. The
-    /// closure must not call the server.
+    /// Waits for a request that fits, answered or not, and returns it. Past requests count, too.
+    /// The closure must not call the server.
     pub async fn seen(&self, fits: impl Fn(&Request) -> bool) -> Request {
         let find = |api: &Self| api.lock().requests.iter().find(|r| fits(r)).cloned();
         self.until(|api| find(api).is_some()).await;
@@ -203,13 +203,12 @@ impl ApiServer {
         hold
     }
 
-    /// Takes a rule away.
+    /// Removes a rule.
     pub fn forgive(&self, rule: RuleId) {
         self.lock().rules.remove(rule);
     }
 
-    /// Takes all rules, lags, the skew and the absence of groups away. Requests that are held
-    /// stay held.
+    /// Removes all rules, lags, the skew and the absence of groups. Held requests stay held.
     pub fn behave_well(&self) {
         let mut state = self.lock();
         state.rules.clear();
@@ -220,7 +219,7 @@ impl ApiServer {
         self.tell();
     }
 
-    /// Watches of this resource show each change that much later (zero: at once). Lists and
+    /// Makes watches of this resource show each change this much later (zero: at once). Lists and
     /// gets are not affected.
     pub fn lag(&self, resource: &str, lag: Duration) {
         let id = self.kind(resource).id();
@@ -228,9 +227,9 @@ impl ApiServer {
         self.tell();
     }
 
-    /// When the time is over that a client gave its watch, there is a bookmark and the watch goes
-    /// on, if it takes bookmarks. For long histories in which nothing is about watches, most of
-    /// whose work would otherwise be to take them up again.
+    /// Keeps watches open: when the time-out of a watch is over, the client gets a bookmark and the
+    /// watch goes on, if the client takes bookmarks. This is for long histories that are not about
+    /// watches, because most of their work would be to begin watches again.
     pub fn keep_watches_open(&self) {
         self.lock().watches_stay_open = true;
     }
@@ -240,7 +239,7 @@ impl ApiServer {
         self.end(Ending::Broken);
     }
 
-    /// Ends every open watch as the server does when its time is over.
+    /// Ends every open watch as the server does after its time-out.
     pub fn end_watches(&self) {
         self.end(Ending::Clean);
     }
@@ -251,8 +250,8 @@ impl ApiServer {
         self.tell();
     }
 
-    /// Whether the server knows this group: without it, as before the CRDs are installed, all
-    /// its paths are 404. Its objects stay.
+    /// Whether the server knows this group. All paths of an unknown group are 404, as before its
+    /// CRDs are installed. Its objects stay.
     pub fn serve_group(&self, group: &str, is_served: bool) {
         let mut state = self.lock();
         if is_served {
@@ -262,13 +261,13 @@ impl ApiServer {
         }
     }
 
-    /// Sets the server's clock ahead of ours (behind, if negative).
+    /// Sets the server's clock ahead of the test's (behind, if negative).
     pub fn skew(&self, ahead: SignedDuration) {
         self.lock().skew = ahead;
     }
 
-    /// Turns the garbage collector on (as it is from the start) or off. When it is turned on it
-    /// collects what it missed.
+    /// Turns the garbage collector on (the default) or off. When it is turned on, it collects what
+    /// it missed.
     pub fn collect_garbage(&self, collects: bool) {
         let now = self.server_time();
         let mut state = self.lock();
@@ -308,7 +307,7 @@ impl ApiServer {
         self.lock().kinds.clone()
     }
 
-    /// The resource that a test calls by its plural, kind or `plural.group`.
+    /// The resource that a test names by its plural, kind or `plural.group`.
     fn kind(&self, name: &str) -> Arc<ResourceKind> {
         let kinds = self.kinds();
         let found = kinds.iter().find(|kind| kind.is_called(name));
@@ -319,13 +318,14 @@ impl ApiServer {
         self.changed.subscribe()
     }
 
-    /// Wakes whoever waits for a change.
+    /// Notifies everything that waits for a change.
     fn tell(&self) {
         self.changed.send_modify(|count| *count += 1);
         self.tell_of_request();
     }
 
-    /// Wakes who waits for requests. The watches sleep on: a week of them is thousands of requests.
+    /// Notifies everything that waits for requests, but no watch: a week of watches is thousands of
+    /// requests.
     fn tell_of_request(&self) {
         self.noticed.send_modify(|count| *count += 1);
     }

@@ -1,6 +1,6 @@
 //! The test as a user: objects written, changed, read and deleted behind the operator's back.
 //!
-//! None of it is logged as a request, and no fault strikes it. Resource versions, generations,
+//! None of it is logged as a request, and no fault applies to it. Resource versions, generations,
 //! watch events, finalizers and garbage collection are those of any other write. Resources are
 //! named by plural, kind, or `plural.group`; cluster-scoped ones have the namespace `""`.
 
@@ -13,7 +13,7 @@ use super::resource::Target;
 use super::store::{kind_of, text};
 use super::write::Writing;
 
-/// The field manager of what a test writes.
+/// The field manager of a test's writes.
 const MANAGER: &str = "test-user";
 
 impl ApiServer {
@@ -30,8 +30,8 @@ impl ApiServer {
         }))
     }
 
-    /// Creates an object, or puts it in the place of the one of that name (with its status, if it
-    /// names one, and whatever else it had gone). A namespace that is missing is created.
+    /// Creates an object, or replaces the one of that name. The new object has its own status, if
+    /// it has one, and nothing of the former object. A missing namespace is created.
     pub fn put(&self, object: Value) -> Value {
         let kind = kind_of(&self.kinds(), &object);
         let kind = kind.unwrap_or_else(|| panic!("no such resource: {object}"));
@@ -77,7 +77,7 @@ impl ApiServer {
         self.write(resource, namespace, name, |writing| writing.replace(object))
     }
 
-    /// Deletes an object, as a user would: finalizers keep it. Says whether it existed.
+    /// Deletes an object, as a user would: finalizers keep it. Returns whether it existed.
     pub fn delete(&self, resource: &str, namespace: &str, name: &str) -> bool {
         if self.get(resource, namespace, name).is_none() {
             return false;
@@ -99,8 +99,8 @@ impl ApiServer {
         self.put(object)
     }
 
-    /// The version of the last change of any object: the same before and after means that
-    /// nothing at all was written.
+    /// The version of the last change of any object. If it is the same before and after, nothing at
+    /// all was written.
     pub fn version(&self) -> u64 {
         self.lock().store.version()
     }

@@ -1,8 +1,8 @@
-//! Server-side apply: what an applied configuration makes of an object.
+//! Server-side apply: the effect of an applied configuration on an object.
 //!
-//! The applier says all that it wants. What it said before and says no longer goes, unless
-//! somebody else owns it too; what others own stays; and where it disagrees with another owner it
-//! needs `force`, which takes the field over.
+//! The applier sends everything that it wants. Fields that it applied before and no longer sends
+//! are removed, unless another manager owns them too. Fields of other managers stay. If the applier
+//! disagrees with another owner, it needs `force`, which takes the field over.
 
 use std::collections::BTreeSet;
 
@@ -65,7 +65,7 @@ pub(super) fn apply(
     Ok((next, ownership_next))
 }
 
-/// A JSON merge patch (RFC 7386): maps are merged, `null` takes away, all else replaces.
+/// A JSON merge patch (RFC 7386): maps are merged, `null` removes, and everything else replaces.
 pub(super) fn merge(object: &mut Value, patch: &Value) {
     let Some(patch) = patch.as_object() else {
         *object = patch.clone();

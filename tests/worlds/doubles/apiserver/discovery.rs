@@ -1,7 +1,7 @@
-//! What the server says about itself: its version, its health, its resources.
+//! Discovery: the server's version, its health, its resources.
 //!
-//! Clients ask before they use a group; an operator that starts before its CRDs are installed
-//! learns it here.
+//! Clients ask before they use a group. An operator that starts before its CRDs are installed
+//! learns that here.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -45,7 +45,7 @@ pub(super) fn answer(api: &ApiServer, path: &str) -> Response {
     Json(found).into_response()
 }
 
-/// The router of the real server answers in plain text where it serves nothing at all.
+/// The router of the real server answers in plain text if it serves nothing at the path.
 fn nothing_here() -> Response {
     (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }

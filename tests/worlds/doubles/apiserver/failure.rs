@@ -1,6 +1,6 @@
-//! What the API server says when it refuses: Kubernetes `Status` objects.
+//! Refusals of the API server: Kubernetes `Status` objects.
 //!
-//! Clients decide by `code` and `reason`, people read `message`; both are spelled as the real
+//! Clients decide by `code` and `reason`, and people read `message`. Both are spelled as the real
 //! server spells them.
 
 use axum::Json;
@@ -24,7 +24,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A refusal with the reason that goes with the status.
+    /// A refusal with the reason that belongs to the status.
     pub fn new(code: u16, message: impl Into<String>) -> Self {
         Self { code, reason: usual_reason(code).to_owned(), message: message.into(), retry_after: None }
     }

@@ -1,7 +1,8 @@
-//! The log of requests, and how the server fails when a test wants it to.
+//! The log of requests, and the faults that a test wants of the server.
 //!
-//! Where a fault strikes matters more than which it is: *before* the effect nothing happened,
-//! *after* it everything did and the client does not know. Both look the same to the client.
+//! The point of a fault matters more than its kind. *Before* the effect nothing has happened.
+//! *After* the effect everything has happened, and the client does not know it. Both look the same
+//! to the client.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,9 +20,9 @@ use crate::doubles::rules::Effect;
 /// A request that the server got, in the order of arrival.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Counts from 1; clearing the list does not start it again.
+    /// Counts from 1. Clearing the list does not reset the number.
     pub number: usize,
-    /// When it arrived, by the test's clock (no skew).
+    /// The time of arrival, by the test's clock (no skew).
     pub at: Timestamp,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
     pub verb: &'static str,
@@ -39,15 +40,15 @@ pub struct Request {
     pub path: String,
     /// The query.
     pub query: BTreeMap<String, String>,
-    /// What the body is: for a patch, which kind of patch.
+    /// The type of the body, which says for a patch which kind of patch it is.
     pub content_type: String,
-    /// What the client accepts: whether it wants metadata only.
+    /// The types that the client accepts, which say whether it wants metadata only.
     pub accept: String,
-    /// Who asks.
+    /// The user agent.
     pub user_agent: Option<String>,
     /// The body, if it was JSON or YAML.
     pub body: Option<Value>,
-    /// The answer's status; none while there is no answer, and if the client never saw one.
+    /// The status of the answer. `None` without an answer, and if the client never saw one.
     pub status: Option<u16>,
 }
 
@@ -83,7 +84,7 @@ impl Request {
     }
 }
 
-/// Something that a test does in the middle of a request.
+/// An action of a test in the middle of a request.
 #[derive(Clone)]
 pub struct Hook(Arc<dyn Fn(&ApiServer) + Send + Sync>);
 
@@ -99,8 +100,8 @@ impl fmt::Debug for Hook {
     }
 }
 
-/// What happens to a request. Delays, holds and hooks only colour the answer, and combine with a
-/// fault that is the answer.
+/// An effect on a request. Delays, holds and hooks only modify the answer, and combine with a fault
+/// that is the answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Refused before the effect.
@@ -111,24 +112,24 @@ pub enum Fault {
     LoseAnswer,
     /// The effect takes place; the answer is this refusal (a gateway's 504).
     RefuseAfter(Failure),
-    /// No effect, and never an answer.
+    /// No effect, and no answer, ever.
     Hang,
-    /// The effect takes place; there is never an answer.
+    /// The effect takes place. There is no answer, ever.
     HangAfter,
     /// A list, or the beginning of a watch, that shows no objects.
     EmptyList,
-    /// The effect takes place that much later, even if the client has given up.
+    /// The effect takes place this much later, even if the client has given up.
     Delay(Duration),
     /// The effect takes place when the test releases it, even if the client has given up.
     Hold(Hold),
-    /// The test does something just before the effect: another writer that wins the race.
+    /// An action of the test just before the effect: another writer that wins the race.
     Before(Hook),
-    /// The test does something just after the effect, before the client knows.
+    /// An action of the test just after the effect, before the client knows.
     After(Hook),
 }
 
 impl Fault {
-    /// Refused before the effect, with this status and the reason that goes with it.
+    /// Refused before the effect, with this status and the reason that belongs to it.
     pub fn status(code: u16) -> Self {
         Self::Refuse(Failure::new(code, format!("refused with {code} by a test")))
     }
@@ -164,7 +165,7 @@ impl Effect for Fault {
     }
 }
 
-/// Requests that wait until the test lets them go.
+/// Requests that wait until the test releases them.
 #[derive(Clone, Debug)]
 pub struct Hold(Arc<watch::Sender<bool>>);
 
@@ -173,12 +174,12 @@ impl Hold {
         Self(Arc::new(watch::Sender::new(false)))
     }
 
-    /// Lets those go that wait, and those that come.
+    /// Releases the waiting requests and all later ones.
     pub fn release(&self) {
         self.0.send_replace(true);
     }
 
-    /// How many requests wait.
+    /// The number of waiting requests.
     pub fn waiting(&self) -> usize {
         self.0.receiver_count()
     }

@@ -1,8 +1,8 @@
 //! From a request to the API server's answer.
 //!
-//! A request is logged when it arrives, goes through the faults that fit it, takes effect in one
-//! step under the lock, and is answered. Where a fault delays it, it goes on even if the client
-//! has given up, as a request that is under way does.
+//! A request is logged when it arrives, passes the faults that fit it, takes effect in one step
+//! under the lock, and is answered. A request that a fault delays continues even if the client has
+//! given up, as a request on the wire does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -144,8 +144,8 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
         "list" => {
             let selector = selector();
             let wanted = |object: &Value| !hides_objects && selector.matches(object);
-            // The end of a page is a place in the list: unlike the real one's, it does not keep
-            // what was there.
+            // The end of a page is a position in the list. Unlike the real server's, it does not
+            // keep the former objects.
             let from = asks("continue").parse().unwrap_or(0);
             let limit = asks("limit").parse().ok().filter(|limit| *limit > 0);
             Ok(Json(list(api, target, only_metadata, wanted, from, limit)).into_response())
@@ -190,7 +190,7 @@ fn list(
                 return metadata_of(object);
             }
             let mut object = Value::clone(object);
-            // The real server leaves them out, too, where it has a type for the objects.
+            // The real server leaves them out, too, if it has a type for the objects.
             if let Some(fields) = object.as_object_mut().filter(|_| !kind.custom) {
                 fields.retain(|field, _| field != "apiVersion" && field != "kind");
             }
@@ -273,8 +273,8 @@ fn write(api: &ApiServer, request: &Request, target: &Target) -> Result<(StatusC
     Ok((status, written))
 }
 
-/// Who writes. Without a field manager it is the first part of the user agent, as on the server;
-/// only an apply has to say it.
+/// The manager of a write. Without a field manager it is the first part of the user agent, as on
+/// the real server. Only an apply has to name one.
 fn manager(request: &Request) -> String {
     if let Some(manager) = request.query.get("fieldManager") {
         return manager.clone();

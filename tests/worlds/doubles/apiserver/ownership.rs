@@ -1,8 +1,8 @@
-//! Who owns which field: the bookkeeping behind server-side apply.
+//! The owners of fields: the bookkeeping behind server-side apply.
 //!
 //! An object is seen as its leaves: the path to each value, with the value. A list is a leaf as a
-//! whole, except lists that are merged by key and finalizers, which are a set. Each writer owns
-//! the leaves that it applied or last changed. `managedFields` is a rendering of this.
+//! whole, except lists that are merged by key and finalizers, which are a set. Each writer owns the
+//! leaves that it applied or last changed. `managedFields` is a rendering of this.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,14 +34,14 @@ pub(super) type Path = Vec<Step>;
 /// The leaves of an object.
 pub(super) type Leaves<'a> = BTreeMap<Path, &'a Value>;
 
-/// How somebody writes: by applying, or in any other way.
+/// The way in which a manager writes: by applying, or in any other way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Operation {
     Apply,
     Update,
 }
 
-/// Somebody who owns fields.
+/// An owner of fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Owner {
     pub(super) manager: String,
@@ -56,10 +56,10 @@ pub(super) struct Owned {
     pub(super) since: Timestamp,
 }
 
-/// Who owns what of an object.
+/// The owners of an object's fields.
 pub(super) type Ownership = BTreeMap<Owner, Owned>;
 
-/// What the server sets by itself, so that nobody owns it.
+/// The fields that the server sets by itself, so that nobody owns them.
 const OF_THE_SERVER: [&str; 10] = [
     "name",
     "namespace",
@@ -73,7 +73,7 @@ const OF_THE_SERVER: [&str; 10] = [
     "managedFields",
 ];
 
-/// The leaves of an object that somebody can own.
+/// The leaves of an object that can have an owner.
 pub(super) fn leaves<'a>(kind: &ResourceKind, object: &'a Value) -> Leaves<'a> {
     let mut leaves = Leaves::new();
     let mut path = Path::new();
@@ -127,8 +127,8 @@ fn gather<'a>(kind: &ResourceKind, path: &mut Path, value: &'a Value, leaves: &m
     }
 }
 
-/// Whether this is the way to that list of an object. Below the items of a list, lists are atomic
-/// whatever their name.
+/// Whether this is the path to that list of an object. Below the items of a list, all lists are
+/// atomic.
 fn is_list(path: &Path, list: &str) -> bool {
     list.split('.').count() == path.len() && list.split('.').zip(path).all(|(field, step)| step.is_field(field))
 }
@@ -171,7 +171,7 @@ pub(super) fn set(object: &mut Value, path: &[Step], leaf: &Value) {
     set(&mut items[position], rest, leaf);
 }
 
-/// Takes the value at a path away, and the maps and lists that are empty then.
+/// Removes the value at a path, and the maps and lists that are empty then.
 pub(super) fn remove(object: &mut Value, path: &[Step]) {
     let Some((step, rest)) = path.split_first() else {
         return;
@@ -214,8 +214,8 @@ fn is_empty(value: &Value) -> bool {
     value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
 }
 
-/// Ownership after `owner` turned `before` into `after` in any way but applying: it owns what it
-/// changed, and nobody owns what is gone.
+/// Ownership after `owner` turned `before` into `after` in any way but applying. It owns what it
+/// changed, and removed fields have no owner.
 pub(super) fn after_update(
     mut ownership: Ownership,
     owner: &Owner,
@@ -239,7 +239,7 @@ pub(super) fn after_update(
     ownership
 }
 
-/// Whether both say the same, whenever they came to say it.
+/// Whether both are equal except for their times.
 pub(super) fn same(one: &Ownership, other: &Ownership) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).all(|((owner, owned), (other_owner, other_owned))| {

@@ -1,8 +1,8 @@
 //! The resources that the API server serves, and how a path names one.
 //!
-//! Nothing here knows a schema. What a resource needs to be told about is only what changes the
-//! server's behaviour: its scope, whether it has a status subresource, whether it is a custom
-//! one, and which of its lists are merged by key and not replaced as a whole.
+//! Nothing here knows a schema. A resource has only the properties that change the server's
+//! behaviour: its scope, whether it has a status subresource, whether it is a custom one, and which
+//! of its lists are merged by key and not replaced as a whole.
 
 use std::sync::Arc;
 
@@ -74,12 +74,12 @@ impl ResourceKind {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
-    /// `secrets`, `awsconfigs.keyturn.dev`: how messages name it, and the store.
+    /// The name in messages and in the store: `secrets`, `awsconfigs.keyturn.dev`.
     pub fn id(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    /// Whether somebody who says `Secret`, `secrets` or `awsconfigs.keyturn.dev` means this.
+    /// Whether `Secret`, `secrets` or `awsconfigs.keyturn.dev` names this resource.
     pub fn is_called(&self, name: &str) -> bool {
         self.plural == name || self.kind == name || self.id() == name
     }
@@ -94,7 +94,7 @@ impl ResourceKind {
         list.map(|(_, keys)| keys.clone())
     }
 
-    /// What the server serves from the start.
+    /// The resources that the server serves from the start.
     pub(super) fn defaults() -> Vec<Arc<Self>> {
         let keyturn = "keyturn.dev/v1alpha1";
         [
@@ -113,7 +113,7 @@ impl ResourceKind {
     }
 }
 
-/// What a path names.
+/// The target of a path.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) kind: Arc<ResourceKind>,

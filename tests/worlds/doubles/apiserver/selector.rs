@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-/// Which objects a list or watch is about.
+/// The objects that a list or watch selects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selector {
     namespace: Option<String>,

@@ -1,8 +1,8 @@
-//! The objects, their history, and what follows from a change.
+//! The objects, their history, and the consequences of a change.
 //!
 //! One counter numbers all changes, as etcd's revision does. Every change is kept with the object
-//! before and after it, so that a watch can start anywhere in the past, see which objects entered
-//! or left its selection, and be told when that past is gone.
+//! before and after it. A watch can therefore start anywhere in the past and see which objects
+//! entered or left its selection. If that past is compacted, the watch is refused.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use super::ownership::Ownership;
 use super::resource::ResourceKind;
 
-/// So many changes of each resource are kept.
+/// The number of changes that are kept for each resource.
 const HISTORY: usize = 20_000;
 
-/// An object and who owns its fields.
+/// An object and the owners of its fields.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     pub(super) object: Arc<Value>,
@@ -38,7 +38,7 @@ pub(super) struct Change {
 pub(super) struct Table {
     objects: BTreeMap<(String, String), Stored>,
     pub(super) history: VecDeque<Change>,
-    /// A watch that wants to start before this version is told that it is too old.
+    /// A watch that wants to start before this version is refused as too old.
     pub(super) oldest: u64,
     /// The last change that is no longer in the history.
     pub(super) last_dropped: u64,
@@ -99,13 +99,13 @@ impl Store {
         object
     }
 
-    /// Takes an object away, and what depends on it.
+    /// Removes an object and its dependents.
     pub(super) fn remove(&mut self, id: &str, namespace: &str, name: &str, now: Timestamp) {
         self.take_out(id, namespace, name, now);
         self.collect_garbage(now);
     }
 
-    /// Takes an object away; of what depends on it only what is in the namespace, if it is one.
+    /// Removes an object. If it is a namespace, also the dependents in it; otherwise none.
     fn take_out(&mut self, id: &str, namespace: &str, name: &str, now: Timestamp) {
         let key = (namespace.to_owned(), name.to_owned());
         let Some(stored) = self.table(id).objects.remove(&key) else {
@@ -123,7 +123,8 @@ impl Store {
         }
     }
 
-    /// Deletes an object: at once, or when its last finalizer goes. Says whether it is gone.
+    /// Deletes an object: at once, or when its last finalizer is removed. Returns whether it is
+    /// gone.
     pub(super) fn delete(&mut self, id: &str, namespace: &str, name: &str, now: Timestamp) -> bool {
         let is_gone = self.begin_deletion(id, namespace, name, now);
         self.collect_garbage(now);
@@ -151,7 +152,7 @@ impl Store {
         false
     }
 
-    /// Deletes every object that has owners, none of which exists, and so on down the chain.
+    /// Deletes every object whose owners no longer exist, and so on down the chain.
     pub(super) fn collect_garbage(&mut self, now: Timestamp) {
         while self.collects_garbage {
             let orphans = self.find(|object| self.is_orphan(object));
@@ -164,7 +165,7 @@ impl Store {
         }
     }
 
-    /// Whether an object has owners, none of which exists, and nobody has deleted it yet.
+    /// Whether an object has owners of which none exists, and is not being deleted yet.
     pub(super) fn is_orphan(&self, object: &Value) -> bool {
         let metadata = &object["metadata"];
         let owners = metadata["ownerReferences"].as_array();
@@ -175,7 +176,7 @@ impl Store {
             })
     }
 
-    /// Forgets the past: watches that have not seen it yet are told that it is gone.
+    /// Compacts the history: watches that have not seen it yet are refused.
     pub(super) fn compact(&mut self) {
         for table in self.tables.values_mut() {
             if let Some(last) = table.history.back() {
@@ -225,7 +226,7 @@ pub(super) fn text(object: &Value, field: &str) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// A time as the API shows it: whole seconds.
+/// A time in the form of the API: whole seconds.
 pub(super) fn seconds(at: Timestamp) -> Value {
     json!(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
@@ -235,7 +236,7 @@ pub(super) fn has_finalizers(object: &Value) -> bool {
     finalizers.is_some_and(|finalizers| !finalizers.is_empty())
 }
 
-/// Whether two objects are the same but for their versions and who owns them.
+/// Whether two objects are equal except for their versions and the owners of their fields.
 pub(super) fn same_content(one: &Value, other: &Value) -> bool {
     let same = |one: &Value, other: &Value, except: &[&str]| {
         let both = [one, other].into_iter().filter_map(Value::as_object);
@@ -246,7 +247,7 @@ pub(super) fn same_content(one: &Value, other: &Value) -> bool {
     same(metadata, other_metadata, &["resourceVersion", "managedFields"]) && same(one, other, &["metadata"])
 }
 
-/// Which resource an object of this API version and kind is of.
+/// The resource of an API version and kind.
 pub(super) fn kind_of(kinds: &[Arc<ResourceKind>], object: &Value) -> Option<Arc<ResourceKind>> {
     let mut kinds = kinds.iter();
     let of_kind = |kind: &&Arc<ResourceKind>| object["kind"] == kind.kind && object["apiVersion"] == kind.api_version();

@@ -1,8 +1,8 @@
 //! Watching: the changes of a resource as a stream of JSON lines.
 //!
-//! A watch is a place in the history and a selection. An object that enters the selection is
-//! ADDED and one that leaves it is DELETED, whatever happened to the object itself. A resource
-//! may lag: then its changes show only some time after they took place, as on a busy server.
+//! A watch is a position in the history and a selection. An object that enters the selection is
+//! ADDED and one that leaves it is DELETED, whatever happened to the object itself. A resource may
+//! lag: its changes show only some time after they took place, as on a busy server.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -33,17 +33,17 @@ pub(super) enum Ending {
     Broken,
 }
 
-/// What a client wants to watch.
+/// The parameters of a client's watch.
 pub(super) struct Watching {
     pub(super) kind: Arc<ResourceKind>,
     pub(super) selector: Selector,
     pub(super) only_metadata: bool,
-    /// `resourceVersion`: empty and `0` mean "begin with what there is".
+    /// `resourceVersion`: empty and `0` mean "begin with the existing objects".
     pub(super) since: String,
     pub(super) send_initial_events: Option<bool>,
     pub(super) bookmarks: bool,
     pub(super) timeout: Duration,
-    /// A fault: there seems to be nothing.
+    /// A fault: the list seems to be empty.
     pub(super) hides_objects: bool,
 }
 
@@ -122,7 +122,7 @@ impl Watching {
         self.metadata_line("BOOKMARK", format_args!(r#"{{"resourceVersion":"{version}"{more}}}"#))
     }
 
-    /// How a change shows to this watch, if it does.
+    /// The event of a change for this watch, if there is one.
     fn shown(&self, change: &Change) -> Option<Bytes> {
         let selected = |object: &Option<Arc<Value>>| {
             let object = object.as_ref();
@@ -201,7 +201,7 @@ impl Watch {
             }
         }
         if !is_behind {
-            // A client may ask for a version that is yet to come.
+            // A client may ask for a version that does not exist yet.
             self.seen = self.seen.max(version);
         }
         if now < self.deadline {

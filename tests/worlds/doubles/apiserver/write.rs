@@ -1,8 +1,8 @@
-//! Writing: what the server makes of a create, replace, patch or delete.
+//! Writing: the effect of a create, replace, patch or delete.
 //!
-//! Every way to write ends in [`Writing::finish`], which puts back what only the server may set,
-//! counts generations, refuses what an immutable Secret refuses, and leaves the object alone when
-//! nothing would change: then there is no new version and no event.
+//! Every write ends in [`Writing::finish`], which restores the fields that only the server may set,
+//! counts generations, and refuses changes of an immutable Secret. If nothing would change, it
+//! leaves the object alone: there is no new version and no event.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::ownership::{Operation, Owner, Ownership, after_update, leaves, manage
 use super::resource::Target;
 use super::store::{Store, Stored, has_finalizers, same_content, seconds, text};
 
-/// What only the server may set.
+/// The fields that only the server may set.
 const OF_THE_SERVER: [&str; 8] = [
     "uid",
     "resourceVersion",
@@ -36,7 +36,7 @@ pub(super) struct Writing<'a> {
     pub(super) now: Timestamp,
     /// Checks everything and changes nothing.
     pub(super) dry_run: bool,
-    /// A test writes, not a client: spec and status in one go.
+    /// The write of a test, not of a client: spec and status in one step.
     pub(super) is_admin: bool,
 }
 
@@ -127,7 +127,7 @@ impl Writing<'_> {
         self.finish(live.as_ref(), next, Some(ownership))
     }
 
-    /// Says what is left: the object if finalizers keep it, or nothing.
+    /// Returns the object if finalizers keep it, or nothing.
     pub(super) fn delete(&mut self, options: &Value) -> Result<Option<Arc<Value>>, Failure> {
         let live = self.existing()?;
         self.check_preconditions(&live.object, &options["preconditions"])?;
@@ -209,7 +209,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Who names a uid or a version means an object that exists.
+    /// A body with a uid or a version is about an existing object.
     fn check_absent(&self, claim: &Value) -> Result<(), Failure> {
         if let Some(uid) = claim["uid"].as_str() {
             let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
@@ -257,7 +257,7 @@ impl Writing<'_> {
         Ok(written)
     }
 
-    /// The status changes by its own endpoint only, and nothing else does there.
+    /// The status changes by its own endpoint only, and that endpoint changes nothing else.
     fn settle_status(&self, before: &Value, next: &mut Value) {
         if !self.target.kind.status || self.is_admin {
             return;
@@ -319,7 +319,7 @@ impl Writing<'_> {
     }
 }
 
-/// What a client leaves out and what it sets to null are the same to the server.
+/// The server treats a missing field and a null field alike.
 fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
