@@ -208,7 +208,7 @@ async fn a_watch_from_before_the_compaction_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_kept_open_has_a_bookmark_where_it_would_end_and_goes_on() {
+async fn a_watch_that_is_kept_open_gets_a_bookmark_and_goes_on() {
     let api = server();
     api.keep_watches_open();
     let since = api.version().to_string();

@@ -22,7 +22,7 @@ async fn an_identical_apply_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_manager_stops_applying_goes_and_what_others_own_stays() {
+async fn an_apply_removes_only_the_fields_that_no_other_manager_owns() {
     let api = server();
     apply(&api, "keyturn", &secret("alice", &[("a", "1"), ("b", "2")])).await.unwrap();
     let mut other = secret("alice", &[("c", "3")]);
@@ -43,7 +43,7 @@ async fn what_the_manager_stops_applying_goes_and_what_others_own_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_created_is_owned_apart_from_what_is_applied() {
+async fn created_fields_and_applied_fields_have_separate_owners() {
     let api = server();
     let new: Secret = serde_json::from_value(secret("alice", &[("a", "1"), ("b", "2")])).unwrap();
     let params = PostParams { field_manager: Some("keyturn".to_owned()), ..PostParams::default() };
@@ -205,7 +205,7 @@ async fn a_delete_may_say_which_object_it_means() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_owns_any_more_is_collected_and_finalizers_wait() {
+async fn objects_without_owners_are_collected_and_finalizers_wait() {
     let api = server();
     let mut owner = config("alice");
     owner["metadata"]["finalizers"] = json!(["keyturn.dev/cleanup"]);
