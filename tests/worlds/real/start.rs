@@ -28,21 +28,31 @@ fn one_line(text: &str) -> &str {
 
 #[test]
 fn a_wrong_flag_or_setting_or_no_cluster_is_one_line() {
-    for (arguments, environment, named) in [
-        (&["run", "--cluster", "x"][..], &[][..], "--cluster"),
-        (&["run"], &[], "--cluster-name"),
-        (&["run"], &[("KEYTURN_CLUSTER_NAME", "a/b")], "a/b"),
+    /// A case, its arguments, its environment, and the names of which the line has one.
+    type Row =
+        (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)], &'static [&'static str]);
+    let table: [Row; 5] = [
+        ("an unknown flag", &["run", "--cluster", "x"], &[], &["--cluster"]),
+        ("no cluster name", &["run"], &[], &["--cluster-name"]),
+        ("a wrong cluster name", &["run"], &[("KEYTURN_CLUSTER_NAME", "a/b")], &["a/b"]),
         (
+            "a wrong address",
             &["run"],
             &[("KEYTURN_CLUSTER_NAME", "a"), ("KEYTURN_ADMIN_ADDR", "x")],
-            "KEYTURN_ADMIN_ADDR\u{0}--admin-addr",
+            &["KEYTURN_ADMIN_ADDR", "--admin-addr"],
         ),
-        (&["run", "--cluster-name", "a"], &[("KUBECONFIG", "/nowhere/kubeconfig")], "Kubernetes configuration"),
-    ] {
+        (
+            "no cluster",
+            &["run", "--cluster-name", "a"],
+            &[("KUBECONFIG", "/nowhere/kubeconfig")],
+            &["Kubernetes configuration"],
+        ),
+    ];
+    for (case, arguments, environment, names) in table {
         let (ok, said) = keyturn(arguments, environment);
         let line = one_line(&said);
-        assert!(!ok && line.starts_with("keyturn: "), "{said}");
-        assert!(named.split('\u{0}').any(|name| line.contains(name)), "{arguments:?} {environment:?}: {line}");
+        assert!(!ok && line.starts_with("keyturn: "), "{case}: {said}");
+        assert!(names.iter().any(|name| line.contains(name)), "{case}: {line}");
     }
 }
 

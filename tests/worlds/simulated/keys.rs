@@ -102,22 +102,22 @@ async fn a_missing_unoffered_or_invalid_key_has_its_own_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_no_longer_offered_is_withdrawn_from_the_target() {
-    let strikes: [(&str, fn(&World)); 3] = [
+    let changes: [(&str, fn(&World)); 3] = [
         ("SecretNotOffered", |world| world.put_key("mine", false, ID, "the/secret+key")),
         ("KeySecretMissing", |world| assert!(world.api.delete("Secret", SCORING, "mine"))),
         ("KeySecretInvalid", |world| world.put_key("mine", true, ID, "")),
     ];
-    for (reason, strike) in strikes {
+    for (reason, change) in changes {
         let world = alice_with_a_key().await;
-        strike(&world);
+        change(&world);
         world.at_once(reason, |world| is_refused(world, reason)).await;
         assert!(world.is_withdrawn("alice"), "{reason}: {}", world.picture());
-        assert_eq!(delivered(&world), ("WITHDRAWN".to_owned(), "WITHDRAWN".to_owned()));
+        assert_eq!(delivered(&world), ("WITHDRAWN".to_owned(), "WITHDRAWN".to_owned()), "{reason}");
         let message = world.condition("alice", "Ready").unwrap().2;
         assert!(message.contains(ID) && message.contains("deactivated in IAM"), "{message}");
         world.put_key("mine", true, ID, "the/secret+key");
         world.at_once("it is back", |world| world.is_ready("alice")).await;
-        assert_eq!(delivered(&world).0, ID);
+        assert_eq!(delivered(&world).0, ID, "{reason}");
     }
 }
 

@@ -32,12 +32,12 @@ fn missed(world: &World, name: &str, config: &str) {
     world.api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}));
 }
 
-fn told(world: &World, name: &str) -> Option<String> {
+fn report(world: &World, name: &str) -> Option<String> {
     world.condition(name, "PodsMissed").map(|(status, reason, message)| format!("{status}/{reason}: {message}"))
 }
 
-fn is_told(world: &World, name: &str, pods: &str) -> bool {
-    told(world, name).is_some_and(|told| told.starts_with("True/NotInjected: ") && told.contains(pods))
+fn is_reported(world: &World, name: &str, pods: &str) -> bool {
+    report(world, name).is_some_and(|report| report.starts_with("True/NotInjected: ") && report.contains(pods))
 }
 
 fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
@@ -50,8 +50,8 @@ async fn a_missed_pod_is_named_once_until_it_is_deleted() {
     let world = world(&[alice()]).await;
     world.pass(10 * SECOND).await;
     missed(&world, "late", "alice");
-    world.until("it is named", |world| is_told(world, "alice", "1 pod asks")).await;
-    assert!(is_told(&world, "alice", "\"late\"") && world.is_ready("alice"), "{:?}", told(&world, "alice"));
+    world.until("it is named", |world| is_reported(world, "alice", "1 pod asks")).await;
+    assert!(is_reported(&world, "alice", "\"late\"") && world.is_ready("alice"), "{:?}", report(&world, "alice"));
     world.count_from_here();
     world.pass(16 * MINUTE).await;
     let events = world.event_reasons();
@@ -60,7 +60,7 @@ async fn a_missed_pod_is_named_once_until_it_is_deleted() {
     assert_eq!(world.api.count("list", "pods"), 3, "every five minutes");
 
     world.api.delete("Pod", SCORING, "late");
-    world.until("nothing is said any more", |world| told(world, "alice").is_none()).await;
+    world.until("nothing is reported any more", |world| report(world, "alice").is_none()).await;
     assert!(world.is_ready("alice"));
     assert_eq!(world.events().len(), events.len(), "its end is no news");
 }
@@ -69,7 +69,7 @@ async fn a_missed_pod_is_named_once_until_it_is_deleted() {
 async fn a_restart_neither_drops_nor_repeats_a_report_of_missed_pods() {
     let mut world = world(&[alice()]).await;
     missed(&world, "late", "alice");
-    world.until("it is named", |world| is_told(world, "alice", "late")).await;
+    world.until("it is named", |world| is_reported(world, "alice", "late")).await;
     for how in ["stopped", "killed"] {
         if how == "stopped" {
             world.stop().await;
@@ -85,18 +85,18 @@ async fn a_restart_neither_drops_nor_repeats_a_report_of_missed_pods() {
     world.stop().await;
     world.api.delete("Pod", SCORING, "late");
     world.start_with_webhook();
-    world.until("nothing is said any more", |world| told(world, "alice").is_none()).await;
+    world.until("nothing is reported any more", |world| report(world, "alice").is_none()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_pod_is_listed_or_missed_without_a_webhook() {
     let mut world = world(&[alice()]).await;
     missed(&world, "late", "alice");
-    world.until("it is named", |world| is_told(world, "alice", "late")).await;
+    world.until("it is named", |world| is_reported(world, "alice", "late")).await;
     world.stop().await;
     world.count_from_here();
     world.start();
-    world.until("nothing is said any more", |world| told(world, "alice").is_none()).await;
+    world.until("nothing is reported any more", |world| report(world, "alice").is_none()).await;
     world.pass(16 * MINUTE).await;
     assert_eq!(world.api.count("list", "pods"), 0);
 }
@@ -119,11 +119,11 @@ async fn only_namespaces_with_configs_and_injection_are_listed() {
 async fn no_missed_pod_is_reported_in_a_namespace_without_injection() {
     let world = world(&[alice()]).await;
     missed(&world, "late", "alice");
-    world.until("it is named", |world| is_told(world, "alice", "late")).await;
+    world.until("it is named", |world| is_reported(world, "alice", "late")).await;
     world.api.edit("Namespace", "", SCORING, |namespace| {
         namespace["metadata"]["labels"]["keyturn.dev/inject"] = json!("false");
     });
-    world.until("nothing is said any more", |world| told(world, "alice").is_none()).await;
+    world.until("nothing is reported any more", |world| report(world, "alice").is_none()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,11 +132,11 @@ async fn pods_older_than_a_selector_are_reported_within_a_minute() {
     let metadata = json!({"name": "old", "namespace": SCORING, "labels": {"app": "scorer"}});
     world.api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}));
     world.pass(MINUTE).await;
-    assert_eq!(told(&world, "alice"), None);
+    assert_eq!(report(&world, "alice"), None);
     world.change("alice", selecting("scorer"));
     world.pass(MINUTE).await;
-    assert!(is_told(&world, "alice", "\"old\""), "{}", world.picture());
-    assert_eq!(told(&world, "bob"), None);
+    assert!(is_reported(&world, "alice", "\"old\""), "{}", world.picture());
+    assert_eq!(report(&world, "bob"), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,10 +149,10 @@ async fn five_of_many_missed_pods_are_named_and_finished_ones_not_counted() {
         missed(&world, name, "alice");
         world.api.edit("Pod", SCORING, name, |pod| pod["status"] = json!({"phase": phase}));
     }
-    world.until("they are named", |world| is_told(world, "alice", "1200 pods ask")).await;
-    let told = told(&world, "alice").unwrap();
-    assert!(told.contains("\"p-0000\"") && told.contains("\"p-0004\" and 1195 more. "), "{told}");
-    assert!(!told.contains("a-done"), "{told}");
+    world.until("they are named", |world| is_reported(world, "alice", "1200 pods ask")).await;
+    let report = report(&world, "alice").unwrap();
+    assert!(report.contains("\"p-0000\"") && report.contains("\"p-0004\" and 1195 more. "), "{report}");
+    assert!(!report.contains("a-done"), "{report}");
     assert_eq!(world.api.count("list", "pods"), 3);
 }
 
@@ -162,7 +162,7 @@ async fn a_list_that_fails_on_its_second_page_is_retried() {
     for number in 0..600 {
         missed(&world, &format!("p-{number:04}"), "alice");
     }
-    world.until("they are named", |world| is_told(world, "alice", "600 pods")).await;
+    world.until("they are named", |world| is_reported(world, "alice", "600 pods")).await;
     for number in 0..10 {
         world.api.delete("Pod", SCORING, &format!("p-{number:04}"));
     }
@@ -173,7 +173,7 @@ async fn a_list_that_fails_on_its_second_page_is_retried() {
     world.api.fault(Times::Once, second_page, Fault::status(500));
     world.until("a list has failed", |world| world.api.count("list", "pods") == 2).await;
     world.settle().await;
-    assert!(is_told(&world, "alice", "600 pods") && world.api.writes().is_empty());
+    assert!(is_reported(&world, "alice", "600 pods") && world.api.writes().is_empty());
     world.pass(MINUTE).await;
-    assert!(is_told(&world, "alice", "590 pods"), "{:?}", told(&world, "alice"));
+    assert!(is_reported(&world, "alice", "590 pods"), "{:?}", report(&world, "alice"));
 }

@@ -72,7 +72,7 @@ pub(super) fn holder(world: &World) -> String {
 
 /// A world with these configs, issued by "first", while "second" is on standby. Nothing is counted
 /// yet.
-async fn two(names: &[&str]) -> (World, Replica, Replica) {
+async fn two_replicas(names: &[&str]) -> (World, Replica, Replica) {
     let world = World::empty();
     world.api.namespace(SYSTEM, &[]);
     world.apply(&analysts());
@@ -134,7 +134,7 @@ async fn one_of_two_replicas_issues_and_the_other_only_watches() {
 
 #[tokio::test(start_paused = true)]
 async fn a_killed_leader_is_replaced_within_the_lease_at_no_cost() {
-    let (world, first, second) = two(&["alice", "bob", "carol"]).await;
+    let (world, first, second) = two_replicas(&["alice", "bob", "carol"]).await;
     first.kill().await;
     world.pass(13 * SECOND).await;
     assert!(!second.leads(&world), "not before the lease has run out");
@@ -149,7 +149,7 @@ async fn a_killed_leader_is_replaced_within_the_lease_at_no_cost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_leader_hands_over_at_once_and_at_no_cost() {
-    let (world, first, second) = two(&["alice", "bob"]).await;
+    let (world, first, second) = two_replicas(&["alice", "bob"]).await;
     first.stop().await;
     assert_eq!(holder(&world), "", "it is released");
     world.pass(2 * SECOND).await;
@@ -162,7 +162,7 @@ async fn a_stopped_leader_hands_over_at_once_and_at_no_cost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopping_leader_finishes_its_writes_before_another_leads() {
-    let (world, first, second) = two(&[]).await;
+    let (world, first, second) = two_replicas(&[]).await;
     let hold = world.api.hold(|request| request.is("patch", "secrets"));
     world.apply(&alice());
     world.until("the session is being written", |_| hold.waiting() == 1).await;
@@ -184,7 +184,7 @@ async fn a_leader_that_cannot_renew_its_lease_ends_before_another_leads() {
         [Fault::status(500), Fault::forbidden(), Fault::RefuseConnection, Fault::Hang, Fault::Delay(20 * SECOND)];
     for fault in faults {
         let case = format!("{fault:?}");
-        let (world, first, second) = two(&["alice"]).await;
+        let (world, first, second) = two_replicas(&["alice"]).await;
         let begun = world.now();
         let is_first = |request: &Request| request.user_agent.as_deref() == Some("first");
         world.api.fault(Times::UntilCleared, move |request| is_first(request) && request.resource == "leases", fault);
@@ -207,7 +207,7 @@ async fn a_leader_that_cannot_renew_its_lease_ends_before_another_leads() {
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_whose_lease_was_taken_ends_and_names_the_holder() {
-    let (world, first, _second) = two(&["alice"]).await;
+    let (world, first, _second) = two_replicas(&["alice"]).await;
     world.api.edit("leases", SYSTEM, "keyturn", |lease| lease["spec"]["holderIdentity"] = "somebody".into());
     world.pass(3 * SECOND).await;
     let lost = first.task.await.unwrap().unwrap_err();
@@ -216,7 +216,7 @@ async fn a_leader_whose_lease_was_taken_ends_and_names_the_holder() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deleted_or_edited_lease_stays_with_its_holder() {
-    let (world, first, second) = two(&["alice"]).await;
+    let (world, first, second) = two_replicas(&["alice"]).await;
     let before = holder(&world);
     for n in 0..20 {
         world.api.edit("leases", SYSTEM, "keyturn", |lease| {
@@ -233,13 +233,15 @@ async fn a_deleted_or_edited_lease_stays_with_its_holder() {
 
 #[tokio::test(start_paused = true)]
 async fn a_short_failure_of_the_api_server_costs_no_lease() {
-    let (world, first, second) = two(&["alice"]).await;
+    let (world, first, second) = two_replicas(&["alice"]).await;
     for fault in [Fault::status(503), Fault::LoseAnswer, Fault::RefuseConnection] {
+        let case = format!("{fault:?}");
         let rule = world.api.fault(Times::UntilCleared, |request| request.resource == "leases", fault);
         world.pass(6 * SECOND).await;
         world.api.forgive(rule);
         world.pass(5 * SECOND).await;
-        assert!(first.leads(&world) && !first.task.is_finished() && !second.task.is_finished());
+        let both_run = !first.task.is_finished() && !second.task.is_finished();
+        assert!(first.leads(&world) && both_run, "{case}: {}", world.picture());
     }
 }
 
@@ -247,18 +249,18 @@ async fn a_short_failure_of_the_api_server_costs_no_lease() {
 async fn renewals_go_on_across_every_takeover() {
     let names: Vec<String> = (0..10).map(|n| format!("person-{n}")).collect();
     let listed: Vec<&str> = names.iter().map(String::as_str).collect();
-    let (world, mut leads, mut stands) = two(&listed).await;
+    let (world, mut leader, mut standby) = two_replicas(&listed).await;
     for n in 0..24 {
         world.pass(10 * MINUTE).await;
         // A rolling upgrade in odd rounds, a crash in even ones.
         if n % 2 == 0 {
-            leads.kill().await;
+            leader.kill().await;
         } else {
-            leads.stop().await;
+            leader.stop().await;
         }
         world.pass(20 * SECOND).await;
-        assert!(stands.leads(&world));
-        (leads, stands) = (stands, Replica::start(&world, if n % 2 == 0 { "even" } else { "odd" }));
+        assert!(standby.leads(&world));
+        (leader, standby) = (standby, Replica::start(&world, if n % 2 == 0 { "even" } else { "odd" }));
         assert!(names.iter().all(|name| world.holds_a_valid_session(name)));
     }
     // Four hours and eight minutes: each session of an hour is renewed after 33 to 42 minutes.
@@ -270,8 +272,8 @@ async fn renewals_go_on_across_every_takeover() {
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_the_next_leader_s_watch_lacks_is_not_repeated() {
-    for gracefully in [true, false] {
-        let (world, first, second) = two(&["alice"]).await;
+    for (how, gracefully) in [("stopped", true), ("killed", false)] {
+        let (world, first, second) = two_replicas(&["alice"]).await;
         // The watches show the standby nothing any more.
         for resource in ["secrets", "awsconfigs", "awsroles"] {
             world.api.lag(resource, 60 * MINUTE);
@@ -286,14 +288,14 @@ async fn a_renewal_that_the_next_leader_s_watch_lacks_is_not_repeated() {
         }
         world.until("the second leads", |world| second.leads(world)).await;
         world.pass(5 * MINUTE).await;
-        assert_eq!(world.sts.count(), 1, "{}", world.picture());
-        assert!(writes_of(&world, "second").is_empty(), "{}", world.picture());
+        assert_eq!(world.sts.count(), 1, "{how}: {}", world.picture());
+        assert!(writes_of(&world, "second").is_empty(), "{how}: {}", world.picture());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_next_leader_knows_changes_that_its_late_watch_lacks() {
-    let (world, first, second) = two(&["alice"]).await;
+    let (world, first, second) = two_replicas(&["alice"]).await;
     for resource in ["awsrolegrants", "awsconfigs", "namespaces", "secrets"] {
         world.api.lag(resource, 60 * MINUTE);
     }

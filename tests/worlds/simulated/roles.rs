@@ -103,20 +103,20 @@ async fn config_role_and_grant_may_come_in_any_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_role_of_another_config_or_person_is_refused() {
-    for theirs in [
-        aws_role("theirs", "bob", &role("ds-analyst")),
-        aws_role_for("theirs", "alice", Some("bob"), &role("ds-analyst")),
-        aws_role_for("theirs", "alice", None, &role("ds-analyst")),
+    for (what, theirs) in [
+        ("another config's", aws_role("theirs", "bob", &role("ds-analyst"))),
+        ("another person's", aws_role_for("theirs", "alice", Some("bob"), &role("ds-analyst"))),
+        ("the namespace's", aws_role_for("theirs", "alice", None, &role("ds-analyst"))),
     ] {
         let world = alice_with_two_roles().await;
         world.apply(&theirs);
         world.change("alice", uses("theirs"));
-        world.at_once("it is refused", |world| world.ready("alice") == "False/RoleNotOfThisConfig").await;
-        assert!(world.is_withdrawn("alice"), "the config no longer asks for the other");
+        world.at_once(what, |world| world.ready("alice") == "False/RoleNotOfThisConfig").await;
+        assert!(world.is_withdrawn("alice"), "{what}: the config no longer asks for the other");
         world.settle().await;
         let (active, usable, _) = world.role_status("theirs");
-        assert_eq!((active, usable), (false, false));
-        assert_eq!(world.sts.count(), 0);
+        assert_eq!((active, usable), (false, false), "{what}");
+        assert_eq!(world.sts.count(), 0, "{what}");
     }
 }
 

@@ -67,7 +67,7 @@ async fn a_drifted_secret_is_repaired_within_a_second_at_its_price() {
         ("the content digest edited", |w| edit(w, |s| annotate(s, "content-digest", "x")), 1, 1),
         ("the list of keys edited", |w| edit(w, |s| annotate(s, "keys", "config")), 1, 1),
         ("the person edited", |w| edit(w, |s| annotate(s, "person", "mallory")), 1, 1),
-        ("said to be withdrawn", |w| edit(w, |s| annotate(s, "withdrawn", "Suspended")), 1, 1),
+        ("marked as withdrawn", |w| edit(w, |s| annotate(s, "withdrawn", "Suspended")), 1, 1),
         ("an annotation removed", |w| edit(w, |s| drop(annotations(s).remove("keyturn.dev/issued-at"))), 1, 1),
         ("all annotations removed", |w| edit(w, |s| annotations(s).clear()), 1, 1),
         ("our label stripped", |w| edit(w, |s| s["metadata"]["labels"] = json!({})), 2, 0),
@@ -83,7 +83,7 @@ async fn a_drifted_secret_is_repaired_within_a_second_at_its_price() {
         assert!(cost.reads <= reads && cost.sts == sts, "{what}: {cost:?}\n{}", world.picture());
         let before = world.cost();
         world.pass(Duration::from_secs(600)).await;
-        assert_eq!(world.cost(), before, "{what}: and then it is quiet");
+        assert_eq!(world.cost(), before, "{what}: and nothing follows");
     }
 }
 
@@ -132,17 +132,18 @@ async fn an_edited_withdrawn_secret_is_repaired_without_a_call_to_sts() {
     world.change("alice", |spec| spec.suspend = true);
     world.at_once("it is withdrawn", |world| world.is_withdrawn("alice")).await;
     world.settle().await;
-    for change in [
-        (|s: &mut Value, key: &str| s["data"]["AWS_ACCESS_KEY_ID"] = base64(key)) as fn(&mut Value, &str),
-        |s, _| annotate(s, "withdrawn", "NotGranted"),
-        |s, _| drop(annotations(s).remove("keyturn.dev/withdrawn")),
-        |s, _| annotations(s).clear(),
-        |s, _| s["metadata"]["labels"] = json!({}),
-        |s, _| s["immutable"] = json!(true),
-    ] {
+    let changes: [(&str, fn(&mut Value, &str)); 6] = [
+        ("the former key", |s, key| s["data"]["AWS_ACCESS_KEY_ID"] = base64(key)),
+        ("another reason", |s, _| annotate(s, "withdrawn", "NotGranted")),
+        ("no reason", |s, _| drop(annotations(s).remove("keyturn.dev/withdrawn"))),
+        ("no annotations", |s, _| annotations(s).clear()),
+        ("no labels", |s, _| s["metadata"]["labels"] = json!({})),
+        ("immutable", |s, _| s["immutable"] = json!(true)),
+    ];
+    for (what, change) in changes {
         edit(&world, |secret| change(secret, &key));
         world.pass(Duration::from_secs(15)).await;
-        assert!(world.is_withdrawn("alice"), "{}", world.picture());
+        assert!(world.is_withdrawn("alice"), "{what}: {}", world.picture());
     }
     assert_eq!(world.sts.count(), 0);
 }
@@ -165,28 +166,28 @@ async fn an_immutable_secret_is_replaced_only_if_its_uid_is_unchanged() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fight_with_another_writer_costs_few_calls() {
-    let weapons: [(&str, fn(&World)); 6] = [
+    let edits: [(&str, fn(&World)); 6] = [
         ("edits a key", |w| edit(w, |s| s["data"]["AWS_SESSION_TOKEN"] = base64("mine"))),
         ("removes the data", |w| edit(w, |s| s["data"] = json!({}))),
         ("edits the person", |w| edit(w, |s| annotate(s, "person", "mallory"))),
         ("removes the annotations", |w| edit(w, |s| annotations(s).clear())),
-        ("says that it is withdrawn", |w| edit(w, |s| annotate(s, "withdrawn", "Suspended"))),
+        ("marks it as withdrawn", |w| edit(w, |s| annotate(s, "withdrawn", "Suspended"))),
         ("deletes it", |w| assert!(w.api.delete("Secret", SCORING, SECRET))),
     ];
-    for (weapon, strike) in weapons {
+    for (what, edit) in edits {
         let world = World::with(&[alice()]).await;
         for _ in 0..300 {
             if world.secret("alice").is_some() {
-                strike(&world);
+                edit(&world);
             }
             world.pass(Duration::from_millis(100)).await;
         }
         // Five at once, then 1, 2, 4, 8, 16 and 32 seconds apart, and a few that crossed an edit.
-        assert!(world.sts.count() <= 16, "{weapon}: {}", world.picture());
+        assert!(world.sts.count() <= 16, "{what}: {}", world.picture());
         let cost = world.cost();
-        assert!(cost.writes <= 90 && cost.reads <= 400, "{weapon}: {cost:?}\n{}", world.picture());
+        assert!(cost.writes <= 90 && cost.reads <= 400, "{what}: {cost:?}\n{}", world.picture());
 
-        world.until(&format!("in peace it is put right: {weapon}"), is_healthy).await;
+        world.until(&format!("it is repaired in the end: {what}"), is_healthy).await;
     }
 }
 
@@ -298,14 +299,14 @@ fn generated(world: &World) -> String {
 }
 
 /// The status of a role without its times.
-fn said(role: &keyturn::api::AwsRole) -> (Option<bool>, Vec<(String, String)>) {
+fn reported(role: &keyturn::api::AwsRole) -> (Option<bool>, Vec<(String, String)>) {
     let status = role.status.clone().unwrap_or_default();
     (status.active, status.conditions.into_iter().map(|c| (c.status, c.message)).collect())
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_edited_or_deleted_aws_role_is_restored_without_sts() {
-    let strikes: [(&str, fn(&World)); 4] = [
+    let edits: [(&str, fn(&World)); 4] = [
         ("deleted", |w| assert!(w.api.delete("AwsRole", SCORING, &generated(w)))),
         ("another role", |w| {
             w.api
@@ -318,14 +319,14 @@ async fn an_edited_or_deleted_aws_role_is_restored_without_sts() {
             w.api.edit("AwsRole", SCORING, &generated(w), |r| r["status"]["active"] = json!(false));
         }),
     ];
-    for (what, strike) in strikes {
+    for (what, edit) in edits {
         let world = World::with(&[alice()]).await;
         let before = world.roles().remove(0);
-        strike(&world);
+        edit(&world);
         world.pass(Duration::from_secs(1)).await;
         let [after] = &world.roles()[..] else { panic!("{what}: {}", world.picture()) };
         assert_eq!(after.spec, before.spec, "{what}");
-        assert_eq!(said(after), said(&before), "{what}");
+        assert_eq!(reported(after), reported(&before), "{what}");
         assert_eq!(after.metadata.labels, before.metadata.labels, "{what}");
         assert_eq!(world.sts.count(), 0, "{what}");
         assert_eq!(world.api.count("patch", "secrets"), 0, "{what}");
@@ -360,7 +361,7 @@ async fn a_foreign_aws_role_under_the_generated_name_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_withdrawn_secret_s_metadata_drift_is_repaired() {
-    let strikes: [(&str, fn(&mut Value)); 3] = [
+    let edits: [(&str, fn(&mut Value)); 3] = [
         ("its labels", |secret| secret["metadata"]["labels"] = json!({})),
         ("its annotations", |secret| secret["metadata"]["annotations"] = json!({})),
         ("both", |secret| {
@@ -368,17 +369,17 @@ async fn a_withdrawn_secret_s_metadata_drift_is_repaired() {
             secret["metadata"]["annotations"] = json!({});
         }),
     ];
-    for (what, strike) in strikes {
+    for (what, edit) in edits {
         let world = World::with(&[alice()]).await;
         world.change("alice", |spec| spec.suspend = true);
         world.at_once("it is withdrawn", |world| world.is_withdrawn("alice")).await;
         world.settle().await;
-        world.api.edit("Secret", SCORING, "alice-aws", strike);
-        let dressed = |world: &World| {
+        world.api.edit("Secret", SCORING, "alice-aws", edit);
+        let is_repaired = |world: &World| {
             let labels = world.secret("alice").and_then(|secret| secret.metadata.labels).unwrap_or_default();
             world.is_withdrawn("alice") && labels.contains_key("keyturn.dev/aws-config")
         };
-        world.at_once(what, dressed).await;
+        world.at_once(what, is_repaired).await;
         assert_eq!(world.sts.count(), 0, "{what}");
     }
 }

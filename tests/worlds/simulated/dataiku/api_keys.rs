@@ -174,19 +174,20 @@ async fn another_person_gets_another_key_and_the_former_is_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn an_api_key_is_deleted_with_its_login() {
-    for go in [
-        (|world: &World| world.dss.remove_user("alice")) as fn(&World),
-        |world| world.dss.rename_user("alice", "alice2"),
-        |world| world.dss.set_enabled("alice", false),
-    ] {
+    let changes: [(&str, fn(&World)); 3] = [
+        ("removed", |world| world.dss.remove_user("alice")),
+        ("renamed", |world| world.dss.rename_user("alice", "alice2")),
+        ("disabled", |world| world.dss.set_enabled("alice", false)),
+    ];
+    for (what, change) in changes {
         let world = alice_with_key().await;
         world.dss.add_personal_key("bob", "mine");
-        go(&world);
+        change(&world);
         world.pass(REFRESH).await;
-        assert_eq!(world.ready("alice"), "False/DssUserMissing");
-        assert!(world.is_withdrawn("alice") && key(&world) == "WITHDRAWN");
+        assert_eq!(world.ready("alice"), "False/DssUserMissing", "{what}");
+        assert!(world.is_withdrawn("alice") && key(&world) == "WITHDRAWN", "{what}");
         let left: Vec<String> = world.dss.personal_keys().into_iter().map(|key| key.user).collect();
-        assert_eq!(left, ["bob"]);
+        assert_eq!(left, ["bob"], "{what}");
     }
 }
 

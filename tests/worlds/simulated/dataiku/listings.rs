@@ -30,7 +30,7 @@ fn lacks_alice() -> Behaviour {
 #[tokio::test(start_paused = true)]
 async fn user_changes_are_applied_though_keys_cannot_be_listed() {
     let denied = Behaviour::Error { status: 403, error_type: "a.b.C".to_owned(), message: "no".to_owned() };
-    for trouble in [denied, Behaviour::ServerError] {
+    for (what, trouble) in [("denied", denied), ("a server error", Behaviour::ServerError)] {
         let world = world_with(&[("alice", Box::new(personal_key)), ("bob", from_property())]).await;
         world.dss.add_user("carol", &[]);
         world.dss.set_admin_property("carol", "associatedRole", Some("ds-analyst"));
@@ -41,9 +41,9 @@ async fn user_changes_are_applied_though_keys_cannot_be_listed() {
         world.dss.set_admin_property("bob", "associatedRole", Some("ds-other"));
         world.dss.set_enabled("carol", false);
         world.pass(REFRESH).await;
-        assert_eq!(world.record("bob").unwrap().role, role("ds-other"));
-        assert_eq!(world.ready("carol"), "False/DssUserMissing");
-        assert!(world.is_ready("alice") && world.is_withdrawn("carol"));
+        assert_eq!(world.record("bob").unwrap().role, role("ds-other"), "{what}");
+        assert_eq!(world.ready("carol"), "False/DssUserMissing", "{what}");
+        assert!(world.is_ready("alice") && world.is_withdrawn("carol"), "{what}");
     }
 }
 

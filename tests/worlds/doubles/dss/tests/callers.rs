@@ -51,9 +51,9 @@ async fn a_personal_key_acts_as_its_user_and_a_global_key_as_none() {
 async fn only_an_admin_may_act_as_another_user_and_only_an_enabled_one() {
     let dss = dss();
     dss.add_global_key("reader", "reader-key", &["analysts"]);
-    for asking in [own_key(&dss, "bob"), with_key(&dss, "reader-key")] {
+    for (key, asking) in [("personal", own_key(&dss, "bob")), ("global", with_key(&dss, "reader-key"))] {
         let asking = Asking { proxy_user: Some("alice"), ..asking };
-        assert_eq!(asking.get("/auth/info").await.error().0, 403);
+        assert_eq!(asking.get("/auth/info").await.error().0, 403, "a {key} key");
     }
     assert_eq!(acting_as(&dss, "nobody").get("/auth/info").await.error().0, 404);
     dss.set_enabled("alice", false);
