@@ -20,20 +20,20 @@ async fn injection_survives_new_certificates_and_another_source() {
     definitions(&release);
 
     release.install.set("webhook.certificate.source=CertManager");
-    let first = Certified::now(&release).await;
-    first.is_published(&release).await;
-    first.is_in_the_secret(&release).await;
+    let first = Issued::now(&release).await;
+    first.publish(&release).await;
+    first.write_secret(&release).await;
     release.until_available().await;
     release.until_pods_are_injected().await;
 
-    let second = Certified::now(&release).await;
-    second.is_published(&release).await;
+    let second = Issued::now(&release).await;
+    second.publish(&release).await;
     eventually("the former certificate is trusted no more", async || {
         let said = release.probe();
         if said.contains("AWS_CONFIG_FILE") { Err(said) } else { Ok(()) }
     })
     .await;
-    second.is_in_the_secret(&release).await;
+    second.write_secret(&release).await;
     release.until_pods_are_injected().await;
 
     // Until the rollout ends, the leader has the former revision and keeps no certificate.
@@ -69,7 +69,7 @@ fn definitions(release: &Release) {
 }
 
 /// A self-signed certificate, as cert-manager makes it with an issuer of the kind `SelfSigned`.
-struct Certified {
+struct Issued {
     /// The Certificate that it was made for, as `namespace/name`.
     of: String,
     secret: String,
@@ -77,7 +77,7 @@ struct Certified {
     key: String,
 }
 
-impl Certified {
+impl Issued {
     async fn now(release: &Release) -> Self {
         let install = &release.install;
         let (group, version, kind) = ("cert-manager.io".into(), "v1".into(), "Certificate".into());
@@ -94,7 +94,7 @@ impl Certified {
         }
     }
 
-    async fn is_in_the_secret(&self, release: &Release) {
+    async fn write_secret(&self, release: &Release) {
         let held = [("tls.crt", &self.certificate), ("tls.key", &self.key), ("ca.crt", &self.certificate)];
         let data = held.into_iter().map(|(key, pem)| (key.to_owned(), ByteString(pem.clone().into_bytes())));
         let secret = Secret {
@@ -108,7 +108,7 @@ impl Certified {
         secrets.patch(&self.secret, &cert_manager, &Patch::Apply(&secret)).await.unwrap();
     }
 
-    async fn is_published(&self, release: &Release) {
+    async fn publish(&self, release: &Release) {
         let configurations: Api<MutatingWebhookConfiguration> = Api::all(release.install.admin.clone());
         let name = release.install.fullname();
         let configuration = configurations.get(&name).await.unwrap();

@@ -10,7 +10,7 @@ const LOOP: &str = include_str!("loop.py");
 
 /// The result of one call, as a workload logged it.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Said {
+pub struct CallResult {
     pub ok: bool,
     #[serde(default)]
     pub error: String,
@@ -42,12 +42,12 @@ pub fn by_variables(mut pod: Value) -> Value {
 
 impl Release {
     /// The results of a workload so far.
-    pub fn said(&self, pod: &str) -> Vec<Said> {
+    pub fn results(&self, pod: &str) -> Vec<CallResult> {
         self.log(pod).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Waits until a workload has listed its bucket with this many access keys.
-    pub async fn until_it_has_used(&self, pod: &str, keys: usize, limit: Duration) {
+    pub async fn until_keys_used(&self, pod: &str, keys: usize, limit: Duration) {
         within(limit, &format!("{pod} has used {keys} keys"), async || {
             let used = self.s3.keys(pod).len();
             if used >= keys { Ok(()) } else { Err(format!("{used}; {}", self.describe(pod).await)) }
@@ -56,10 +56,15 @@ impl Release {
     }
 
     /// Waits until the result of a workload's last call fits.
-    pub async fn until_it_says(&self, pod: &str, limit: Duration, wanted: impl Fn(&Said) -> bool) -> Said {
+    pub async fn until_last_call(
+        &self,
+        pod: &str,
+        limit: Duration,
+        wanted: impl Fn(&CallResult) -> bool,
+    ) -> CallResult {
         within(limit, &format!("{pod} says it"), async || {
-            let said = self.said(pod);
-            match said.last() {
+            let results = self.results(pod);
+            match results.last() {
                 Some(last) if wanted(last) => Ok(last.clone()),
                 last => Err(format!("{last:?}; {}", self.describe(pod).await)),
             }

@@ -28,9 +28,9 @@ async fn only_a_restarted_workload_outlives_the_session_in_its_variables() {
         release.create(&deployment(&release, name));
     }
 
-    release.until_it_has_used("restarted", KEYS, Duration::from_secs(240)).await;
+    release.until_keys_used("restarted", KEYS, Duration::from_secs(240)).await;
     let refused = |name: &str| release.s3.calls(name).into_iter().find_map(|call| call.refused);
-    assert_eq!(refused("restarted"), None, "{:?}", release.said("deployment/restarted").last());
+    assert_eq!(refused("restarted"), None, "{:?}", release.results("deployment/restarted").last());
     assert_eq!(refused("left-alone"), Some("ExpiredToken"));
     assert_eq!(release.s3.keys("left-alone").len(), 1);
     let events = release.install.events("alice").await;

@@ -2,7 +2,7 @@
 //! test also records how each SDK behaves.
 
 use super::{
-    loops::{self, Said},
+    loops::{self, CallResult},
     release::Release,
 };
 use serde_json::json;
@@ -35,10 +35,10 @@ async fn pods_run_across_five_renewals_and_an_upgrade_as_the_docs_say() {
 
     // Renewals go on while every replica of the operator is replaced.
     let long = Duration::from_secs(400);
-    release.until_it_has_used("boto3", 2, long).await;
+    release.until_keys_used("boto3", 2, long).await;
     release.upgrade().await.unwrap();
     for pod in ["boto3", "cli", "sdk-go"] {
-        release.until_it_has_used(pod, KEYS, long).await;
+        release.until_keys_used(pod, KEYS, long).await;
     }
     let rows = [
         ("boto3 (Python), one client", "`sh`, `cat`", "boto3"),
@@ -49,7 +49,7 @@ async fn pods_run_across_five_renewals_and_an_upgrade_as_the_docs_say() {
         ("boto3, one client, `AWS_SHARED_CREDENTIALS_FILE`", "any", "keys-file"),
         ("boto3, one client, variables from the Secret", "any", "variables"),
     ];
-    let row = |(sdk, image, pod)| format!("| {sdk} | {image} | {} |", what_became_of(&release.said(pod)));
+    let row = |(sdk, image, pod)| format!("| {sdk} | {image} | {} |", summary(&release.results(pod)));
     let table = rows.map(row).join("\n");
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pods.md")).unwrap();
     assert!(
@@ -64,8 +64,8 @@ async fn pods_run_across_five_renewals_and_an_upgrade_as_the_docs_say() {
 }
 
 /// The behaviour of a workload over all renewals, in the words of docs/pods.md.
-fn what_became_of(said: &[Said]) -> String {
-    let Some(first) = said.iter().find(|said| !said.ok) else {
+fn summary(results: &[CallResult]) -> String {
+    let Some(first) = results.iter().find(|result| !result.ok) else {
         return "follows every renewal: no call failed".to_owned();
     };
     let code = [
@@ -76,8 +76,8 @@ fn what_became_of(said: &[Said]) -> String {
         "NoCredentialsError",
     ];
     let code = code.into_iter().find(|code| first.error.contains(code)).unwrap_or(&first.error);
-    let (well, after) = said.split_at(said.iter().position(|said| !said.ok).unwrap_or_default());
-    assert!(after.iter().all(|said| !said.ok), "it works, and does not, and works: {said:?}");
+    let (well, after) = results.split_at(results.iter().position(|result| !result.ok).unwrap_or_default());
+    assert!(after.iter().all(|result| !result.ok), "it works, and does not, and works: {results:?}");
     match well {
         [] => format!("gets no credential, and takes no other: `{code}`"),
         _ => format!("works until the session that it started with ends: `{code}`"),

@@ -19,25 +19,25 @@ async fn a_running_pod_loses_a_withdrawn_credential_and_takes_no_other() {
     alice_runs(&release).await;
 
     suspend(install, true).await;
-    let said = release.until_it_says("app", SOON, |said| !said.ok).await;
+    let said = release.until_last_call("app", SOON, |result| !result.ok).await;
     assert!(said.error.contains("WITHDRAWN by keyturn: Suspended"), "{}", said.error);
     let (_, fresh) = release.kubectl(&install.namespace, &["exec", "app", "--", "aws", "s3", "ls", "s3://app"]);
     assert!(fresh.contains("WITHDRAWN by keyturn: Suspended"), "{fresh}");
     suspend(install, false).await;
-    release.until_it_says("app", SOON, |said| said.ok).await;
+    release.until_last_call("app", SOON, |result| result.ok).await;
 
     install.grants().delete(&install.namespace, &kube::api::DeleteParams::default()).await.unwrap();
-    let said = release.until_it_says("app", SOON, |said| !said.ok).await;
+    let said = release.until_last_call("app", SOON, |result| !result.ok).await;
     assert!(said.error.contains("WITHDRAWN by keyturn: NotGranted"), "{}", said.error);
     install.apply_grant(|_| {}).await;
-    release.until_it_says("app", SOON, |said| said.ok).await;
+    release.until_last_call("app", SOON, |result| result.ok).await;
 
     install.apply_grant(|spec| spec.persons = vec!["alice".to_owned()]).await;
     becomes(install, "mallory").await;
-    let said = release.until_it_says("app", SOON, |said| !said.ok).await;
+    let said = release.until_last_call("app", SOON, |result| !result.ok).await;
     assert!(said.error.contains("WITHDRAWN by keyturn: NotGranted"), "{}", said.error);
     becomes(install, "alice").await;
-    release.until_it_says("app", SOON, |said| said.ok).await;
+    release.until_last_call("app", SOON, |result| result.ok).await;
 
     let node_s = &release.node().metadata.access_key_id;
     let fell_back = release.s3.calls("app").into_iter().find(|call| call.access_key_id == *node_s);
@@ -56,11 +56,11 @@ async fn pods_outlive_a_stopped_operator_for_one_session_and_recover() {
     };
     scale("--replicas=0");
     let used = release.s3.keys("app").len();
-    let said = release.until_it_says("app", SOON, |said| !said.ok).await;
+    let said = release.until_last_call("app", SOON, |result| !result.ok).await;
     assert!(said.error.contains("expired"), "it worked until its session ended: {}", said.error);
     assert!(release.s3.keys("app").len() <= used + 1);
     scale("--replicas=2");
-    release.until_it_says("app", SOON, |said| said.ok).await;
+    release.until_last_call("app", SOON, |result| result.ok).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,7 @@ async fn alice_runs(release: &Release) {
     release.install.apply_config("alice", |_| {}).await;
     release.install.until_ready_is("alice", "True/Issued").await;
     release.create(&release.pod("app", &release.node().images.python, &loops::boto3("app")));
-    release.until_it_has_used("app", 1, SOON).await;
+    release.until_keys_used("app", 1, SOON).await;
 }
 
 async fn suspend(install: &Install<'_>, suspend: bool) {

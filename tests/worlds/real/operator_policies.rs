@@ -36,7 +36,7 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
 #[ignore = "needs the ground: make test"]
 async fn the_operator_s_token_writes_only_secrets_of_aws_configs() {
     let install = Install::scoped().await;
-    let operator: Api<Secret> = Api::namespaced(holder_of_its_token(&install).await, &install.namespace);
+    let operator: Api<Secret> = Api::namespaced(client_with_operator_token(&install).await, &install.namespace);
     let bare = secret("bare", json!({}));
     eventually("the policy is in force", async || {
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
@@ -77,7 +77,7 @@ async fn the_operator_s_token_writes_no_spec() {
     let install = Install::scoped().await;
     let server = DssServer::start(&install).await;
     install.apply_config("alice", |_| {}).await;
-    let client = holder_of_its_token(&install).await;
+    let client = client_with_operator_token(&install).await;
     let configs: Api<AwsConfig> = Api::namespaced(client.clone(), &install.namespace);
     let instances: Api<DssInstance> = Api::all(client);
     let change = PatchParams::default();
@@ -100,7 +100,7 @@ async fn the_operator_s_token_writes_no_spec() {
 }
 
 /// A client with the token of the operator's ServiceAccount.
-pub async fn holder_of_its_token(install: &Install<'_>) -> Client {
+pub async fn client_with_operator_token(install: &Install<'_>) -> Client {
     let groups =
         ["system:serviceaccounts", &format!("system:serviceaccounts:{}", install.system), "system:authenticated"];
     install.ground.client_as(&install.user(), &groups).await

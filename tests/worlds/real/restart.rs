@@ -5,7 +5,7 @@
 use super::{
     ground::{eventually, within},
     install::{Install, Operator},
-    operator_policies::holder_of_its_token,
+    operator_policies::client_with_operator_token,
     people::{People, refusal},
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -31,8 +31,8 @@ async fn a_workload_is_restarted_once_the_chart_grants_the_right() {
     install.apply_config("alice", restarting(&json!([{"kind": "Deployment", "name": "scorer"}]), "16m")).await;
     install.until_ready_is("alice", "True/Issued").await;
 
-    issued_anew(&install, "15m").await;
-    let denied = said(&install, &operator).await;
+    issue_again(&install, "15m").await;
+    let denied = reported_failure(&install, &operator).await;
     assert!(denied.starts_with("RestartDenied: ") && denied.contains("restart.namespaces"), "{denied}");
     assert_eq!(restarted_at(&install, "scorer").await, None);
     let ready = install.until_ready_is("alice", "True/Issued").await;
@@ -45,7 +45,7 @@ async fn a_workload_is_restarted_once_the_chart_grants_the_right() {
         .patch("alice", &PatchParams::default(), &Patch::Merge(json!({"spec": {"region": "eu-west-3"}})))
         .await
         .unwrap();
-    within(SPREAD, "it is rolled", async || restarted_at(&install, "scorer").await.ok_or("not yet")).await;
+    within(SPREAD, "it is restarted", async || restarted_at(&install, "scorer").await.ok_or("not yet")).await;
     eventually("and nothing is in its way", async || condition(&install).await.map_or(Ok(()), Err)).await;
     let events = install.events("alice").await;
     let of = |reason: &str| events.iter().filter(|event| event.starts_with(reason)).count();
@@ -65,7 +65,7 @@ async fn the_operator_s_token_changes_only_the_restart_time_of_a_workload() {
     let install = Install::scoped().await;
     install.may_restart();
     deploy(&install, "scorer").await;
-    let client = holder_of_its_token(&install).await;
+    let client = client_with_operator_token(&install).await;
     let operator: Api<Deployment> = Api::namespaced(client.clone(), &install.namespace);
     let (for_good, dry_run) = (PatchParams::default(), PatchParams { dry_run: true, ..PatchParams::default() });
     let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "evil"}]}}}});
@@ -186,11 +186,11 @@ async fn restarted_at(install: &Install<'_>, name: &str) -> Option<String> {
     metadata.annotations?.get(RESTARTED_AT).cloned()
 }
 
-async fn issued_anew(install: &Install<'_>, duration: &str) {
+async fn issue_again(install: &Install<'_>, duration: &str) {
     let before = install.record("alice").await.unwrap().access_key_id;
     let longer = Patch::Merge(json!({"spec": {"session": {"duration": duration}}}));
     install.configs().patch("alice", &PatchParams::default(), &longer).await.unwrap();
-    eventually("it is issued anew", async || {
+    eventually("it is issued again", async || {
         let now = install.record("alice").await.unwrap().access_key_id;
         if now == before { Err(now) } else { Ok(()) }
     })
@@ -203,6 +203,6 @@ async fn condition(install: &Install<'_>) -> Option<String> {
     failing.map(|failing| format!("{}: {}", failing.reason, failing.message))
 }
 
-async fn said(install: &Install<'_>, operator: &Operator) -> String {
-    within(SPREAD, "it is said", async || condition(install).await.ok_or_else(|| operator.log())).await
+async fn reported_failure(install: &Install<'_>, operator: &Operator) -> String {
+    within(SPREAD, "it is reported", async || condition(install).await.ok_or_else(|| operator.log())).await
 }

@@ -186,8 +186,8 @@ async fn a_drifted_secret_is_repaired_within_a_second(install: &Install<'_>) {
     secrets.patch(name, &merge, &Patch::Merge(edited)).await.unwrap();
     let after = within(SECOND, "another session", async || {
         let record = install.record("alice").await.unwrap();
-        let whole = install.values("alice").await["AWS_SECRET_ACCESS_KEY"] != "edited";
-        if whole && record.access_key_id != before.access_key_id { Ok(record) } else { Err(record) }
+        let is_restored = install.values("alice").await["AWS_SECRET_ACCESS_KEY"] != "edited";
+        if is_restored && record.access_key_id != before.access_key_id { Ok(record) } else { Err(record) }
     })
     .await;
     let added = json!({"stringData": {"NOT_OURS": "stays"}});

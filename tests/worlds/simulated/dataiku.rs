@@ -73,7 +73,7 @@ pub(super) fn put_admin_key(world: &World, key: &str) {
 }
 
 /// Status, reason and message of a condition of the instance `design`.
-fn instance_says(world: &World, type_: &str) -> (String, String, String) {
+fn instance_condition(world: &World, type_: &str) -> (String, String, String) {
     let status = world.instance("design").and_then(|instance| instance.status).unwrap_or_default();
     let found = status.conditions.into_iter().find(|condition| condition.type_ == type_);
     found.map(|condition| (condition.status, condition.reason, condition.message)).unwrap_or_default()

@@ -25,7 +25,7 @@ fn base64(text: &str) -> Value {
 }
 
 /// A foreign Secret.
-fn somebody_s_secret(name: &str) -> Value {
+fn foreign_secret(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": name, "namespace": SCORING}, "data": {"theirs": base64("untouched")},
@@ -154,7 +154,7 @@ async fn an_immutable_secret_is_replaced_only_if_its_uid_is_unchanged() {
     // Between keyturn's read and its delete, another writer replaces the Secret by a foreign one.
     let theirs = Fault::before(|api| {
         api.delete("Secret", SCORING, SECRET);
-        api.put(somebody_s_secret(SECRET));
+        api.put(foreign_secret(SECRET));
     });
     world.api.fault_on(Times::Once, "delete", "secrets", theirs);
     edit(&world, |secret| secret["immutable"] = json!(true));
@@ -207,7 +207,7 @@ async fn a_fight_over_our_label_costs_no_call_to_sts() {
 #[tokio::test(start_paused = true)]
 async fn a_foreign_secret_is_never_written_and_read_every_five_minutes() {
     let world = World::started();
-    let theirs = world.api.put(somebody_s_secret(SECRET));
+    let theirs = world.api.put(foreign_secret(SECRET));
     world.apply(&alice());
     world.until("it is foreign", |world| world.ready("alice") == "False/ForeignTarget").await;
     let message = world.condition("alice", "Ready").unwrap().2;
@@ -231,7 +231,7 @@ async fn a_foreign_secret_is_never_written_and_read_every_five_minutes() {
 #[tokio::test(start_paused = true)]
 async fn a_foreign_secret_created_before_ours_is_not_touched() {
     let world = World::started();
-    world.api.fault_on(Times::Once, "create", "secrets", Fault::before(|api| drop(api.put(somebody_s_secret(SECRET)))));
+    world.api.fault_on(Times::Once, "create", "secrets", Fault::before(|api| drop(api.put(foreign_secret(SECRET)))));
     world.apply(&alice());
     world.until("it is foreign", |world| world.ready("alice") == "False/ForeignTarget").await;
     assert_eq!(world.sts.count(), 1);
@@ -281,7 +281,7 @@ async fn a_foreign_secret_swapped_in_at_a_renewal_is_not_touched() {
     let world = World::with(&[alice()]).await;
     let theirs = Fault::before(|api| {
         api.delete("Secret", SCORING, SECRET);
-        api.put(somebody_s_secret(SECRET));
+        api.put(foreign_secret(SECRET));
     });
     world.api.fault_on(Times::Once, "patch", "secrets", theirs);
     world.pass_until_due("alice").await;

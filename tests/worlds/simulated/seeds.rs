@@ -8,14 +8,14 @@ mod rules;
 
 use super::world::World;
 use crate::fixtures::SCORING;
-use history::{History, NAMES, dss::keys_of, key_of, somebody_s_secret};
+use history::{History, NAMES, dss::keys_of, foreign_secret, key_of};
 use keyturn::api::{ApiKey, AwsConfig, RoleRetention};
-use rules::{Due, due, is_generated, subject};
+use rules::{Expected, expected, is_generated, subject};
 
 /// Asserts what holds at rest after every history.
 fn assert_right(history: &History) {
     let world = &history.world;
-    assert_eq!(*history.unlawful.lock().unwrap(), Vec::<String>::new(), "no grant allowed these calls");
+    assert_eq!(*history.ungranted_calls.lock().unwrap(), Vec::<String>::new(), "no grant allowed these calls");
     for name in NAMES {
         let touched = world.api.writes().into_iter().any(|write| write.is_on("secrets") && write.name == key_of(name));
         assert!(!touched, "a user's own Secret is never written");
@@ -23,13 +23,13 @@ fn assert_right(history: &History) {
         if let Some(secret) = secret.as_ref().filter(|secret| !secret["data"]["theirs"].is_null()) {
             let mut theirs = secret.clone();
             theirs["metadata"].as_object_mut().unwrap().retain(|key, _| key == "name" || key == "namespace");
-            assert_eq!(theirs, somebody_s_secret(name), "somebody's Secret is untouched");
+            assert_eq!(theirs, foreign_secret(name), "somebody's Secret is untouched");
             let ready = world.ready(name);
             assert!(!ready.starts_with("True"), "{name} is {ready} with a foreign Secret");
             continue;
         }
         if let Some(config) = world.config(name) {
-            assert_has_its_due(history, name, &config);
+            assert_matches_the_rules(history, name, &config);
         } else {
             assert_eq!(secret, None, "{name} is gone and so is its Secret");
             assert!(keys_of(world, name).is_empty(), "{name} is gone and its API key is not");
@@ -41,10 +41,10 @@ fn assert_right(history: &History) {
 
 /// The API key belongs to the person. Besides it, the config has only keys that a rotation or a
 /// repair has replaced.
-fn assert_has_its_api_key(world: &World, history: &History, name: &str, config: &AwsConfig, due: &Due) {
+fn assert_api_key(world: &World, history: &History, name: &str, config: &AwsConfig, expected: &Expected) {
     let keys = keys_of(world, name);
     let asked = config.spec.dss.as_ref().is_some_and(|dss| dss.api_key == ApiKey::Personal);
-    let login = history.dss.login(config).filter(|_| asked && *due != Due::Nothing);
+    let login = history.dss.login(config).filter(|_| asked && *expected != Expected::Nothing);
     let Some(login) = login else {
         assert!(keys.is_empty(), "{name} has API keys that it may not have: {keys:?}");
         return;
@@ -52,56 +52,58 @@ fn assert_has_its_api_key(world: &World, history: &History, name: &str, config: 
     let delivered = world.value(name, "DKU_API_KEY");
     let current = keys.iter().find(|key| key.key == delivered);
     assert_eq!(current.map(|key| &key.user), Some(&login), "{name}: {keys:?}");
-    let told = world.status(name).dss.unwrap();
-    assert_eq!(told.whoami.as_ref(), Some(&login), "{name}");
+    let recorded = world.status(name).dss.unwrap();
+    assert_eq!(recorded.whoami.as_ref(), Some(&login), "{name}");
     for key in keys.iter().filter(|key| key.key != delivered) {
-        let until = told.keys.iter().find(|told| told.id == key.id).and_then(|told| told.delete_at.as_ref());
+        let until = recorded.keys.iter().find(|known| known.id == key.id).and_then(|known| known.delete_at.as_ref());
         assert!(
             until.is_some_and(|until| until.0 > world.now()) && key.user == login,
-            "{name}: a key nobody knows: {key:?}"
+            "{name}: an unknown key: {key:?}"
         );
     }
 }
 
-fn assert_has_its_due(history: &History, name: &str, config: &AwsConfig) {
+fn assert_matches_the_rules(history: &History, name: &str, config: &AwsConfig) {
     let world = &history.world;
-    let due = due(world, &history.dss, config);
+    let expected = expected(world, &history.dss, config);
     let key = world.value(name, "AWS_ACCESS_KEY_ID");
-    match &due {
-        Due::Session { name: session_name, role } => {
+    match &expected {
+        Expected::Session { name: session_name, role } => {
             assert!(world.holds_a_valid_session(name), "{name}");
             let session = world.sts.session(&key).unwrap();
             assert_eq!((&session.session_name, &session.role_arn), (session_name, role), "{name}");
         }
-        Due::Key { id } => {
+        Expected::Key { id } => {
             assert_eq!(&key, id, "{name}");
             assert_eq!(world.value(name, "AWS_SESSION_TOKEN"), "", "{name}: no part of a session is left");
         }
-        Due::Nothing => {
+        Expected::Nothing => {
             assert!(world.ready(name).starts_with("False/"), "{name} is {}", world.ready(name));
             let secret = world.secret(name);
             assert!(secret.is_none() || world.is_withdrawn(name), "{name} has what it may not have");
         }
     }
-    if due != Due::Nothing {
+    if expected != Expected::Nothing {
         assert!(world.is_ready(name), "{name} is {}", world.ready(name));
         assert_eq!(Some(world.value(name, "AWS_REGION")), config.spec.region, "{name}");
         assert_eq!(world.status(name).access_key_id, Some(key), "{name}");
-        assert_eq!(world.record(name).unwrap().person, subject(config), "everybody can tell whose it is");
+        assert_eq!(world.record(name).unwrap().person, subject(config), "the record names the person");
     }
-    assert_has_its_api_key(world, history, name, config, &due);
-    assert_roles_tell_the_truth(world, name, config, &due);
+    assert_api_key(world, history, name, config, &expected);
+    assert_role_statuses(world, name, config, &expected);
 }
 
-fn assert_roles_tell_the_truth(world: &World, name: &str, config: &AwsConfig, due: &Due) {
+fn assert_role_statuses(world: &World, name: &str, config: &AwsConfig, expected: &Expected) {
     let roles: Vec<_> = world.roles().into_iter().filter(|role| role.spec.aws_config_ref.name == name).collect();
     let is_active = |role: &keyturn::api::AwsRole| role.status.as_ref().and_then(|status| status.active) == Some(true);
     let active: Vec<_> = roles.iter().filter(|role| is_active(role)).collect();
     assert!(active.len() <= 1, "{name}: {active:?}");
-    match due {
-        Due::Session { role, .. } => assert_eq!(active.first().map(|active| &active.spec.role), Some(role), "{name}"),
-        Due::Key { .. } => assert!(active.is_empty(), "{name}: {active:?}"),
-        Due::Nothing => {}
+    match expected {
+        Expected::Session { role, .. } => {
+            assert_eq!(active.first().map(|active| &active.spec.role), Some(role), "{name}");
+        }
+        Expected::Key { .. } => assert!(active.is_empty(), "{name}: {active:?}"),
+        Expected::Nothing => {}
     }
     if config.spec.role_retention == RoleRetention::Prune {
         let left: Vec<_> = roles.iter().filter(|role| is_generated(role) && !is_active(role)).collect();
@@ -111,18 +113,18 @@ fn assert_roles_tell_the_truth(world: &World, name: &str, config: &AwsConfig, du
 
 async fn play(seed: u64) {
     let mut history = History::new(seed);
-    history.take_time();
+    history.delay_writes();
     if seed % 2 == 1 {
-        history.begin_in_the_middle().await;
+        history.begin_with_credentials().await;
     }
     let steps = 10 + history.dice.below(50);
     for _ in 0..steps {
         history.step().await;
     }
-    history.come_to_rest().await;
+    history.settle().await;
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| assert_right(&history)));
     if let Err(panic) = outcome {
-        eprintln!("KEYTURN_SEED={seed}\n  {}\n{}", history.told.join("\n  "), history.world.picture());
+        eprintln!("KEYTURN_SEED={seed}\n  {}\n{}", history.steps.join("\n  "), history.world.picture());
         std::panic::resume_unwind(panic);
     }
 }

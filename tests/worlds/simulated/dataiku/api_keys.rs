@@ -41,9 +41,9 @@ async fn a_personal_key_belongs_to_the_person_and_is_in_every_format() {
     assert_eq!(file["dss_instances"][file["default_instance"].as_str().unwrap()]["api_key"], key(&world));
     let aws: Value = serde_json::from_str(&world.value("alice", "aws-credential.json")).unwrap();
     assert_eq!(aws["sessionToken"], world.value("alice", "AWS_SESSION_TOKEN"));
-    let told = world.status("alice").dss.unwrap();
-    assert_eq!((told.whoami.as_deref(), told.keys.len()), (Some("alice"), 1));
-    assert_eq!(told.keys[0].id, world.dss.personal_keys()[0].id);
+    let dss = world.status("alice").dss.unwrap();
+    assert_eq!((dss.whoami.as_deref(), dss.keys.len()), (Some("alice"), 1));
+    assert_eq!(dss.keys[0].id, world.dss.personal_keys()[0].id);
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,8 +212,8 @@ async fn a_rotation_keeps_the_former_key_for_a_day() {
     world.settle().await;
     assert_eq!((world.sts.count(), world.is_ready("alice")), (0, true));
     assert_eq!(world.dss.personal_keys().len(), 2, "a client keeps the key that it was built with");
-    let told = world.status("alice").dss.unwrap().keys;
-    assert_eq!(told.len(), 2);
+    let recorded = world.status("alice").dss.unwrap().keys;
+    assert_eq!(recorded.len(), 2);
     world.pass(Duration::from_hours(23)).await;
     assert_eq!(world.dss.personal_keys().len(), 2);
     world.pass(Duration::from_hours(2)).await;
@@ -235,8 +235,8 @@ async fn a_former_key_deleted_early_in_dss_is_forgotten() {
     world.count_from_here();
     world.pass(Duration::from_hours(25)).await;
     assert_eq!(world.status("alice").dss.unwrap().keys.len(), 1);
-    let looks = world.dss.count_where(|call| call.path.contains("personal-api-keys"));
-    assert!(looks <= 25 * 12 + 2, "one listing for each refresh, one more, and one deletion as its owner: {looks}");
+    let calls = world.dss.count_where(|call| call.path.contains("personal-api-keys"));
+    assert!(calls <= 25 * 12 + 2, "one listing for each refresh, one more, and one deletion as its owner: {calls}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -255,7 +255,7 @@ async fn a_key_deleted_in_dss_is_replaced() {
 async fn a_dss_outage_delays_the_api_key_but_not_the_credential() {
     let mut world = world();
     world.start();
-    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.until("it is authorized", |world| instance_condition(world, "Authorized").0 == "True").await;
     world.dss.behave_if(Times::UntilCleared, |call| call.path.contains("personal-api-keys"), Behaviour::BadGateway);
     world.apply(&config("alice", personal_key));
     world.until("the credential is there", |world| world.holds_a_valid_session("alice")).await;

@@ -189,7 +189,7 @@ async fn an_admin_key_without_rights_does_not_count_as_a_denial() {
     let (_, reason, message) = world.condition("alice", "RenewalFailing").unwrap();
     assert_eq!(reason, "DssDenied");
     assert!(message.contains("may not act as \"alice\"") && !message.contains("Details readable by"), "{message}");
-    assert_eq!(instance_says(&world, "Authorized").1, "DssDenied");
+    assert_eq!(instance_condition(&world, "Authorized").1, "DssDenied");
 
     world.dss.restore_admin_right();
     world.until("it is well again", |world| world.condition("alice", "RenewalFailing").is_none()).await;
@@ -216,7 +216,7 @@ async fn a_dss_failure_is_reported_as_such_and_withdraws_nothing() {
         let world = with_static_key().await;
         let error = Behaviour::Error { status, error_type: error_type.to_owned(), message: "why".to_owned() };
         world.dss.behave_if(Times::UntilCleared, reads_a_connection, error);
-        world.until("it is said", |world| world.condition("alice", "RenewalFailing").is_some()).await;
+        world.until("it is reported", |world| world.condition("alice", "RenewalFailing").is_some()).await;
         let (_, told, message) = world.condition("alice", "RenewalFailing").unwrap();
         assert_eq!(told, reason, "{message}");
         assert!(message.contains(words) && message.contains(error_type), "{message}");

@@ -18,8 +18,8 @@ async fn an_instance_reports_its_version_reachable_and_authorized() {
     let mut world = world();
     world.dss.set_version("14.2.2");
     world.start();
-    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
-    assert_eq!(instance_says(&world, "Reachable").0, "True");
+    world.until("it is authorized", |world| instance_condition(world, "Authorized").0 == "True").await;
+    assert_eq!(instance_condition(&world, "Reachable").0, "True");
     assert_eq!(world.instance("design").unwrap().status.unwrap().version.as_deref(), Some("14.2.2"));
     world.settle().await;
     world.count_from_here();
@@ -35,7 +35,7 @@ async fn the_admin_key_is_sent_in_the_instance_s_scheme() {
         let mut world = world();
         world.apply(&instance("design", URL, |spec| spec.auth_scheme = scheme));
         world.start();
-        world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+        world.until("it is authorized", |world| instance_condition(world, "Authorized").0 == "True").await;
         assert!(world.dss.calls().iter().all(|call| call.scheme.as_deref() == Some(header)), "{header}");
     }
 }
@@ -54,8 +54,8 @@ async fn each_failure_names_its_route_and_the_missing_part() {
         let mut world = world();
         world.dss.always(behaviour.clone());
         world.start();
-        world.until("it is said", |world| instance_says(world, condition).0 == "False").await;
-        let (_, told, message) = instance_says(&world, condition);
+        world.until("it is reported", |world| instance_condition(world, condition).0 == "False").await;
+        let (_, told, message) = instance_condition(&world, condition);
         assert_eq!(told, reason, "{behaviour:?}: {message}");
         assert!(message.contains(words) && !world.picture_of_status().contains(ADMIN_KEY), "{behaviour:?}: {message}");
     }
@@ -67,10 +67,10 @@ async fn an_admin_key_without_rights_is_reported_and_its_successor_used() {
     world.dss.revoke_admin_right();
     world.start();
     world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
-    world.until("it is said", |world| instance_says(world, "Authorized").1 == "DssDenied").await;
-    let (_, _, message) = instance_says(&world, "Authorized");
+    world.until("it is reported", |world| instance_condition(world, "Authorized").1 == "DssDenied").await;
+    let (_, _, message) = instance_condition(&world, "Authorized");
     assert!(message.contains("GET /admin/users/") && message.contains("admin rights"), "{message}");
-    assert_eq!(instance_says(&world, "Reachable").0, "True");
+    assert_eq!(instance_condition(&world, "Reachable").0, "True");
     assert_eq!(world.ready("alice"), "False/DssDenied");
 
     world.dss.restore_admin_right();
@@ -85,8 +85,8 @@ async fn a_missing_secret_of_the_admin_key_is_reported() {
     let mut world = world();
     world.apply(&instance("design", URL, |spec| spec.api_key_secret_ref.name = "elsewhere".to_owned()));
     world.start();
-    world.until("it is said", |world| instance_says(world, "Authorized").0 == "False").await;
-    assert!(instance_says(&world, "Authorized").2.contains("keyturn-system/elsewhere"));
+    world.until("it is reported", |world| instance_condition(world, "Authorized").0 == "False").await;
+    assert!(instance_condition(&world, "Authorized").2.contains("keyturn-system/elsewhere"));
     assert_eq!(world.dss.count(), 0);
 }
 
@@ -98,7 +98,7 @@ async fn a_missing_admin_key_stops_calls_to_dss_and_withdraws_nothing() {
     world.apply(&config("alice", from_connection("s3")));
     world.until("it is ready", |world| world.is_ready("alice")).await;
     world.api.delete("Secret", OPERATORS, "dss-admin");
-    world.until("it is said", |world| instance_says(world, "Authorized").1 == "DssDenied").await;
+    world.until("it is reported", |world| instance_condition(world, "Authorized").1 == "DssDenied").await;
     world.settle().await;
     world.count_from_here();
     world.pass_until_due("alice").await;
@@ -154,8 +154,8 @@ async fn an_operator_of_some_namespaces_ignores_instances_unused_there() {
     assert_eq!((world.dss.count(), world.api.writes().len(), world.reads()), (0, 0, 0), "it may be another release's");
 
     world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
-    world.until("it is tried", |world| instance_says(world, "Authorized").1 == "DssDenied").await;
-    let (_, _, message) = instance_says(&world, "Authorized");
+    world.until("it is tried", |world| instance_condition(world, "Authorized").1 == "DssDenied").await;
+    let (_, _, message) = instance_condition(&world, "Authorized");
     assert!(message.contains("keyturn-system/dss-admin") && message.contains("dss.adminKeySecrets"), "{message}");
 }
 
@@ -165,20 +165,20 @@ async fn a_dss_release_without_a_version_route_is_served() {
     world.dss.behave_if(Times::UntilCleared, |call| call.path == "/instance-info", Behaviour::NoSuchRoute);
     world.start();
     world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
-    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.until("it is authorized", |world| instance_condition(world, "Authorized").0 == "True").await;
     world.until("it is ready", |world| world.is_ready("alice")).await;
-    assert_eq!(instance_says(&world, "Reachable").0, "True");
+    assert_eq!(instance_condition(&world, "Reachable").0, "True");
     assert_eq!(world.instance("design").unwrap().status.unwrap().version, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_reports_only_the_rights_that_its_key_has_used() {
     let world = world_with(&[("alice", Box::new(|spec| role_from_dss(FROM_PROPERTY)(spec)))]).await;
-    assert_eq!(instance_says(&world, "Authorized").2, "the admin key may read users");
+    assert_eq!(instance_condition(&world, "Authorized").2, "the admin key may read users");
     world.change("alice", crate::fixtures::personal_key);
     world.until("there is a key", |world| !world.dss.personal_keys().is_empty() && world.is_ready("alice")).await;
     world.pass(REFRESH).await;
-    assert_eq!(instance_says(&world, "Authorized").2, "the admin key may read users and API keys");
+    assert_eq!(instance_condition(&world, "Authorized").2, "the admin key may read users and API keys");
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,8 +72,8 @@ async fn an_intermediary_that_answers_everything_makes_dss_unreachable() {
         let mut world = world();
         world.dss.always(answer.clone());
         world.start();
-        world.until("it is said", |world| instance_says(world, "Reachable").0 == "False").await;
-        let (_, reason, message) = instance_says(&world, "Reachable");
+        world.until("it is reported", |world| instance_condition(world, "Reachable").0 == "False").await;
+        let (_, reason, message) = instance_condition(&world, "Reachable");
         assert_eq!(reason, "DssUnreachable");
         assert!(message.contains("no answer of the DSS API; what is at dss.test?"), "{message}");
     }

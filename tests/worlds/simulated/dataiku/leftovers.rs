@@ -25,7 +25,7 @@ fn ours(world: &World) -> Vec<String> {
 async fn a_lost_answer_to_a_created_key_leaves_one_key() {
     let mut world = world();
     world.start();
-    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.until("it is authorized", |world| instance_condition(world, "Authorized").0 == "True").await;
     world.dss.behave_if(Times::N(3), |call| call.method == "POST", Behaviour::AnswerLost);
     world.apply(&config("alice", personal_key));
     world.until("it is ready", |world| world.is_ready("alice")).await;
@@ -38,7 +38,7 @@ async fn a_lost_answer_to_a_created_key_leaves_one_key() {
 async fn before_alice() -> World {
     let mut world = world();
     world.start();
-    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.until("it is authorized", |world| instance_condition(world, "Authorized").0 == "True").await;
     world.settle().await;
     world
 }

@@ -68,8 +68,8 @@ async fn a_config_that_moves_has_one_key_in_the_new_instance() {
     assert_eq!(other.personal_keys().len(), 1);
     assert_eq!(world.value("alice", "DKU_API_KEY"), other.personal_keys()[0].key);
     assert_eq!(finalizers(&world), ["keyturn.dev/dss.other"]);
-    let told = world.status("alice").dss.unwrap();
-    assert_eq!((told.instance.as_str(), told.keys.len()), ("other", 1));
+    let dss = world.status("alice").dss.unwrap();
+    assert_eq!((dss.instance.as_str(), dss.keys.len()), ("other", 1));
 }
 
 /// IDs are unique in one instance only: two instances may give the same one.
@@ -88,9 +88,9 @@ async fn a_leftover_key_is_never_deleted_in_another_instance() {
     let left: Vec<String> = other.personal_keys().into_iter().map(|key| key.user).collect();
     assert_eq!(left, ["bob", "alice"]);
     assert_eq!(finalizers(&world), ["keyturn.dev/dss.design", "keyturn.dev/dss.other"]);
-    let told = world.status("alice").dss.unwrap().keys;
-    let told: Vec<(&str, bool)> = told.iter().map(|key| (key.instance.as_str(), key.delete_at.is_some())).collect();
-    assert_eq!(told, [("other", false), ("design", true)], "it is told what is left and where");
+    let keys = world.status("alice").dss.unwrap().keys;
+    let recorded: Vec<(&str, bool)> = keys.iter().map(|key| (key.instance.as_str(), key.delete_at.is_some())).collect();
+    assert_eq!(recorded, [("other", false), ("design", true)], "status records the leftover and its place");
 
     world.dss.behave_well();
     world.until("it is deleted where it was", |world| world.dss.personal_keys().is_empty()).await;

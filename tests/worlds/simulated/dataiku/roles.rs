@@ -34,8 +34,8 @@ async fn a_role_comes_from_a_bare_name_an_arn_or_the_login() {
         [active(&world, "alice"), active(&world, "bob"), active(&world, "carol")],
         [role("ds-analyst"), role("ds-whole"), role("ds-carol")]
     );
-    let told = world.status("alice").dss.unwrap();
-    assert_eq!((told.login.as_str(), told.resolved_role.unwrap().role), ("alice", role("ds-analyst")));
+    let dss = world.status("alice").dss.unwrap();
+    assert_eq!((dss.login.as_str(), dss.resolved_role.unwrap().role), ("alice", role("ds-analyst")));
     assert!(world.holds_a_valid_session("alice"));
 }
 
@@ -162,7 +162,7 @@ async fn the_last_role_is_renewed_for_max_stale_during_a_dss_outage() {
     world.pass(Duration::from_hours(12)).await;
     assert!(world.is_ready("alice") && world.holds_a_valid_session("alice"));
     assert!(world.sts.count() > 12, "renewed all the time");
-    assert_eq!(instance_says(&world, "Reachable").1, "DssUnreachable");
+    assert_eq!(instance_condition(&world, "Reachable").1, "DssUnreachable");
 
     // After a restart keyturn knows only what status records, and that is enough.
     world.kill().await;

@@ -19,7 +19,7 @@ fn rotate(world: &World, rotation: &str) {
 }
 
 /// The time from `at` until the deletion of a key that status announces.
-fn days_of(world: &World, key: &str, at: jiff::Timestamp) -> Option<SignedDuration> {
+fn time_left(world: &World, key: &str, at: jiff::Timestamp) -> Option<SignedDuration> {
     let id = world.dss.personal_keys().into_iter().find(|personal| personal.key == key)?.id;
     let told = world.status("alice").dss?.keys.into_iter().find(|told| told.id == id)?;
     Some(told.delete_at?.0.duration_since(at))
@@ -50,7 +50,7 @@ async fn a_former_key_missing_from_status_still_lives_for_a_day() {
         world.start();
         world.until("it is rotated", |world| key(world) != delivered && world.is_ready("alice")).await;
         world.settle().await;
-        let left = days_of(&world, &delivered, world.now()).expect("status says when it goes");
+        let left = time_left(&world, &delivered, world.now()).expect("status announces its deletion");
         assert!(SignedDuration::from_hours(23) < left && left <= SignedDuration::from_hours(24), "{left}");
         world.pass(Duration::from_hours(23)).await;
         assert_eq!(owner_of(&world, &delivered).as_deref(), Some("alice"), "by rotation: {delivered_by_a_rotation}");
@@ -61,7 +61,7 @@ async fn a_former_key_missing_from_status_still_lives_for_a_day() {
     }
 }
 
-fn assert_there(world: &World, expected: &[&[String]], case: &str) {
+fn assert_keys(world: &World, expected: &[&[String]], case: &str) {
     let mut there: Vec<String> = world.dss.personal_keys().into_iter().map(|personal| personal.key).collect();
     let mut expected = expected.concat();
     there.sort();
@@ -83,8 +83,8 @@ async fn rotated_and_killed_everywhere(world: &mut World, after: bool, others: &
             world.until(&case, |world| key(world) != former && world.is_ready("alice")).await;
             world.pass(REFRESH * 2).await;
             delivered.push(key(world));
-            assert_there(world, &[&delivered, others], &case);
-            let left = days_of(world, &former, world.now()).expect("status says when it goes");
+            assert_keys(world, &[&delivered, others], &case);
+            let left = time_left(world, &former, world.now()).expect("status announces its deletion");
             assert!(SignedDuration::from_hours(23) < left, "{case}: {left}");
             if !reached {
                 break;
@@ -105,23 +105,23 @@ async fn a_kill_at_any_point_of_a_rotation_gives_former_keys_one_day() {
         let mut reached = [0, 0];
         for n in 1.. {
             let [former, _, ..] = &delivered[..] else { break };
-            let left = days_of(&world, former, world.now()).expect("status says when it goes");
+            let left = time_left(&world, former, world.now()).expect("status announces its deletion");
             world.pass(Duration::try_from(left - SignedDuration::from_millis(100)).unwrap()).await;
             let at_call = n % 2 == 1;
             let case = format!("killed at {n} of the ends, call: {at_call}, after: {after}");
-            assert_there(&world, &[&delivered, &others], &case);
+            assert_keys(&world, &[&delivered, &others], &case);
             // The deletion of a key is one call and one write. A second one, if any, is killed as
             // well.
             let k = if n % 4 < 3 { 1 } else { 2 };
             reached[usize::from(at_call)] += usize::from(kill_at(&mut world, at_call, k, after).await);
             world.pass(Duration::from_mins(2)).await;
             delivered.remove(0);
-            assert_there(&world, &[&delivered, &others], &case);
+            assert_keys(&world, &[&delivered, &others], &case);
             let told = world.status("alice").dss.unwrap().keys.len();
             assert_eq!(told, delivered.len(), "{case}: status names those that are there");
         }
         assert!(reached.iter().all(|&reached| reached >= 2), "{reached:?}");
-        assert_there(&world, &[&[key(&world)], &others], "at the end");
+        assert_keys(&world, &[&[key(&world)], &others], "at the end");
         world.kill().await;
     }
 }
@@ -137,13 +137,13 @@ async fn a_kill_at_any_point_of_a_withdrawal_leaves_only_other_users_keys() {
                 rotate(&world, "2");
                 world.until("it is rotated", |world| key(world) != former && world.is_ready("alice")).await;
                 world.settle().await;
-                assert_there(&world, &[&[former, key(&world)], &others], "there are two keys to delete");
+                assert_keys(&world, &[&[former, key(&world)], &others], "two keys to delete");
                 world.change("alice", |spec| spec.suspend = true);
                 let reached = kill_at(&mut world, at_call, k, after).await;
                 let case = format!("killed at {k}, call: {at_call}, after: {after}");
                 world.until(&case, |world| world.is_withdrawn("alice")).await;
                 world.pass(REFRESH * 2).await;
-                assert_there(&world, &[&others], &case);
+                assert_keys(&world, &[&others], &case);
                 assert!(world.status("alice").dss.is_none(), "{case}");
                 assert!(world.config("alice").unwrap().metadata.finalizers.unwrap_or_default().is_empty(), "{case}");
                 world.kill().await;

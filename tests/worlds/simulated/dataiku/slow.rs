@@ -72,7 +72,7 @@ async fn renewals_from_sts_are_in_time_while_dss_hangs_for_300_configs() {
 async fn a_credential_does_not_wait_for_an_api_key_that_dss_delays() {
     let mut world = world();
     world.start();
-    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.until("it is authorized", |world| instance_condition(world, "Authorized").0 == "True").await;
     world.settle().await;
     world.dss.behave_if(Times::UntilCleared, is_creation, Behaviour::Hang);
     let begun = world.now();
@@ -94,7 +94,7 @@ async fn a_credential_does_not_wait_for_an_api_key_that_dss_delays() {
 async fn a_key_that_takes_ten_seconds_is_created_once() {
     let mut world = world();
     world.start();
-    world.until("it is authorized", |world| instance_says(world, "Authorized").0 == "True").await;
+    world.until("it is authorized", |world| instance_condition(world, "Authorized").0 == "True").await;
     world.dss.behave_if(Times::UntilCleared, is_creation, Behaviour::Latency(Duration::from_secs(10)));
     world.apply(&config("alice", personal_key));
     world.until("all of it is there", |world| world.is_ready("alice")).await;

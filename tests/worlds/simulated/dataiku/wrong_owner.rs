@@ -83,7 +83,7 @@ async fn a_first_key_of_another_user_prevents_every_write() {
     world.dss.gives_keys_to(Some("bob"));
     world.start();
     world.apply(&config("alice", personal_key));
-    world.until("it is said", |world| world.ready("alice") == "False/DssUserMismatch").await;
+    world.until("it is reported", |world| world.ready("alice") == "False/DssUserMismatch").await;
     world.pass(Duration::from_hours(2)).await;
     assert!(world.secret("alice").is_none(), "a Secret that never held a credential is not created");
     assert_eq!((world.ready("alice").as_str(), world.sts.count()), ("False/DssUserMismatch", 1));

@@ -39,20 +39,20 @@ pub struct History {
     pub world: World,
     pub dice: Dice,
     /// The steps so far, in words.
-    pub told: Vec<String>,
+    pub steps: Vec<String>,
     running: bool,
     /// DSS as its admins believe it to be.
     pub dss: dss::Model,
     /// Calls to STS that no grant allowed when they came or within `allowed_lag` before.
-    pub unlawful: Arc<Mutex<Vec<String>>>,
+    pub ungranted_calls: Arc<Mutex<Vec<String>>>,
     /// The former grants, each with the time until which it was in force.
-    former: Arc<Mutex<Vec<(Timestamp, Vec<Value>)>>>,
+    former_grants: Arc<Mutex<Vec<(Timestamp, Vec<Value>)>>>,
     /// How late the operator may know a change.
-    unseen: Arc<Mutex<SignedDuration>>,
+    allowed_lag: Arc<Mutex<SignedDuration>>,
 }
 
 /// A foreign Secret under the name of a target.
-pub fn somebody_s_secret(name: &str) -> Value {
+pub fn foreign_secret(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": format!("{name}-aws"), "namespace": SCORING}, "data": {"theirs": "eA=="}})
 }
@@ -73,25 +73,35 @@ fn hub() -> String {
 impl History {
     pub fn new(seed: u64) -> Self {
         let world = World::empty();
-        let unlawful = Arc::<Mutex<Vec<String>>>::default();
-        let former = Arc::<Mutex<Vec<(Timestamp, Vec<Value>)>>>::default();
-        let unseen = Arc::new(Mutex::new(ON_ITS_WAY));
-        let (api, found, lately, patience) = (world.api.clone(), unlawful.clone(), former.clone(), unseen.clone());
+        let ungranted_calls = Arc::<Mutex<Vec<String>>>::default();
+        let former_grants = Arc::<Mutex<Vec<(Timestamp, Vec<Value>)>>>::default();
+        let allowed_lag = Arc::new(Mutex::new(ON_ITS_WAY));
+        let (api, found, lately, patience) =
+            (world.api.clone(), ungranted_calls.clone(), former_grants.clone(), allowed_lag.clone());
         let watch = move |call: &Call| {
             let since = call.at - *patience.lock().unwrap();
-            let was = |(until, grants): &(Timestamp, Vec<Value>)| *until >= since && is_lawful(grants, call);
-            if !is_lawful(&api.list("awsrolegrants"), call) && !lately.lock().unwrap().iter().any(was) {
+            let was = |(until, grants): &(Timestamp, Vec<Value>)| *until >= since && is_granted(grants, call);
+            if !is_granted(&api.list("awsrolegrants"), call) && !lately.lock().unwrap().iter().any(was) {
                 found.lock().unwrap().push(format!("{} {:?} {:?}", call.at, call.session_name, call.role_arn));
             }
             false
         };
         world.sts.behave_if(Times::UntilCleared, watch, Behaviour::AccessDenied);
         let dss = dss::found(&world);
-        Self { world, dice: Dice(seed), told: Vec::new(), running: false, dss, unlawful, former, unseen }
+        Self {
+            world,
+            dice: Dice(seed),
+            steps: Vec::new(),
+            running: false,
+            dss,
+            ungranted_calls,
+            former_grants,
+            allowed_lag,
+        }
     }
 
     /// Begins with a credential and an API key for every config.
-    pub async fn begin_in_the_middle(&mut self) {
+    pub async fn begin_with_credentials(&mut self) {
         self.world.apply(&grant("one", |spec| {
             spec.persons.push("system:*".to_owned());
             spec.providers = vec![CredentialProvider::Temporary, CredentialProvider::Default];
@@ -102,34 +112,34 @@ impl History {
         self.running = true;
         self.world.start();
         self.world.pass(Duration::from_secs(60)).await;
-        self.told.push("everybody has a credential and an API key".to_owned());
+        self.steps.push("everybody has a credential and an API key".to_owned());
     }
 
     /// Takes one random step.
     pub async fn step(&mut self) {
-        self.former.lock().unwrap().push((self.world.now(), self.world.api.list("awsrolegrants")));
-        let told = match self.dice.below(13) {
-            0..=2 => self.a_user_s_config(),
-            3 => self.a_user_s_role(),
-            4 => self.a_user_s_key(),
-            5 => self.an_admin_s_grant(),
-            6 => self.somebody_s_hand(),
-            7 => self.misfortune(),
-            8 => self.the_operator().await,
-            9 => self.an_admin_of_dss(),
-            10..=11 => self.a_wish_of_dss(),
+        self.former_grants.lock().unwrap().push((self.world.now(), self.world.api.list("awsrolegrants")));
+        let step = match self.dice.below(13) {
+            0..=2 => self.change_config(),
+            3 => self.change_role(),
+            4 => self.change_key(),
+            5 => self.change_grant(),
+            6 => self.edit_by_hand(),
+            7 => self.inject_failure(),
+            8 => self.start_or_kill().await,
+            9 => self.change_dss(),
+            10..=11 => self.change_dss_request(),
             _ => {
                 let seconds = self.dice.one_of(&[1, 1, 5, 60, 900, 5000]);
                 self.world.pass(Duration::from_secs(seconds)).await;
                 format!("{seconds} s pass")
             }
         };
-        self.told.push(told);
+        self.steps.push(step);
         let moment = self.dice.one_of(&[0, 0, 1, 20, 400]);
         self.world.pass(Duration::from_millis(moment)).await;
     }
 
-    fn a_user_s_config(&mut self) -> String {
+    fn change_config(&mut self) -> String {
         let (name, arn) = (self.dice.one_of(&NAMES), role(self.dice.one_of(&ROLES)));
         let world = &self.world;
         if world.config(name).is_none() {
@@ -194,7 +204,7 @@ impl History {
         }
     }
 
-    fn a_user_s_role(&mut self) -> String {
+    fn change_role(&mut self) -> String {
         let (name, arn) = (self.dice.one_of(&NAMES), role(self.dice.one_of(&ROLES)));
         let own = own_role(name);
         let exists = self.world.api.get("AwsRole", SCORING, &own).is_some();
@@ -218,7 +228,7 @@ impl History {
         }
     }
 
-    fn a_user_s_key(&mut self) -> String {
+    fn change_key(&mut self) -> String {
         let name = self.dice.one_of(&NAMES);
         let (is_offered, id) = (self.dice.below(4) > 0, self.dice.one_of(&[KEYS[0], KEYS[1], "no key"]));
         if self.dice.below(6) == 0 {
@@ -229,7 +239,7 @@ impl History {
         format!("{name}'s key is {id}, offered: {is_offered}")
     }
 
-    fn an_admin_s_grant(&mut self) -> String {
+    fn change_grant(&mut self) -> String {
         let which = self.dice.one_of(&["one", "two"]);
         if self.dice.below(4) == 0 {
             self.world.api.delete("AwsRoleGrant", "", which);
@@ -255,7 +265,7 @@ impl History {
         format!("grant {which} for {person} and {arn}, {providers:?}, at most {ceiling:?}, via: {via}")
     }
 
-    fn somebody_s_hand(&mut self) -> String {
+    fn edit_by_hand(&mut self) -> String {
         let name = self.dice.one_of(&NAMES);
         let secret = self.world.secret(name).is_some();
         let world = &self.world;
@@ -277,7 +287,7 @@ impl History {
                 format!("{name}'s Secret is edited ({edit})")
             }
             2 if !secret => {
-                world.api.put(somebody_s_secret(name));
+                world.api.put(foreign_secret(name));
                 format!("somebody's Secret stands under {name}'s name")
             }
             _ => {
@@ -297,9 +307,9 @@ impl History {
         }
     }
 
-    fn misfortune(&mut self) -> String {
+    fn inject_failure(&mut self) -> String {
         if self.dice.below(5) == 0 {
-            return self.trouble_in_dss();
+            return self.inject_dss_failure();
         }
         let world = &self.world;
         match self.dice.below(4) {
@@ -312,9 +322,9 @@ impl History {
             1 => {
                 let faults = [Fault::status(500), Fault::status(409), Fault::LoseAnswer, Fault::HangAfter];
                 let fault = faults[self.dice.below(faults.len())].clone();
-                let told = format!("the API server: {fault:?}");
+                let step = format!("the API server: {fault:?}");
                 world.api.fault(Times::N(1 + self.dice.below(3)), Request::is_write, fault);
-                told
+                step
             }
             2 => {
                 let lag = Duration::from_millis(self.dice.one_of(&[0, 30, 700]));
@@ -323,7 +333,7 @@ impl History {
                 format!("{resource} are shown {lag:?} late")
             }
             _ => {
-                *self.unseen.lock().unwrap() = BROKEN;
+                *self.allowed_lag.lock().unwrap() = BROKEN;
                 world.api.compact();
                 world.api.break_watches();
                 "the watches break".to_owned()
@@ -331,7 +341,7 @@ impl History {
         }
     }
 
-    async fn the_operator(&mut self) -> String {
+    async fn start_or_kill(&mut self) -> String {
         self.running = !self.running;
         if self.running {
             self.world.start();
@@ -342,17 +352,17 @@ impl History {
     }
 
     /// Delays each write, so that time passes in a loop of writes.
-    pub fn take_time(&self) {
+    pub fn delay_writes(&self) {
         self.world.api.fault(Times::UntilCleared, Request::is_write, Fault::Delay(Duration::from_millis(2)));
         self.world.sts.always(Behaviour::Latency(Duration::from_millis(5)));
     }
 
     /// Ends all failures and waits long enough for everything to settle.
-    pub async fn come_to_rest(&mut self) {
+    pub async fn settle(&mut self) {
         self.world.api.behave_well();
         self.world.sts.behave_well();
         self.world.dss.behave_well();
-        self.take_time();
+        self.delay_writes();
         if !self.running {
             self.world.start();
         }
@@ -363,7 +373,7 @@ impl History {
 }
 
 /// Whether one of these grants allows this call to STS, or has its role as a hop.
-fn is_lawful(grants: &[Value], call: &Call) -> bool {
+fn is_granted(grants: &[Value], call: &Call) -> bool {
     if call.action != "AssumeRole" {
         return true;
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// What a config should have.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum Expected {
     /// A session of this name and role.
     Session { name: String, role: String },
     /// The key with this ID.
@@ -26,12 +26,12 @@ pub fn subject(config: &AwsConfig) -> String {
 }
 
 /// What a config should have now.
-pub fn due(world: &World, dss: &Model, config: &AwsConfig) -> Due {
+pub fn expected(world: &World, dss: &Model, config: &AwsConfig) -> Expected {
     let spec = &config.spec;
     let name = config.metadata.name.clone().unwrap();
     let login = dss.login(config);
     if spec.suspend || (spec.dss.is_some() && login.is_none()) {
-        return Due::Nothing;
+        return Expected::Nothing;
     }
     let grants = world.api.list("awsrolegrants");
     let seconds = spec.duration().length().unwrap().as_secs();
@@ -39,7 +39,7 @@ pub fn due(world: &World, dss: &Model, config: &AwsConfig) -> Due {
         let source = spec.key_secret_ref.as_ref().and_then(|source| world.api.get("Secret", SCORING, &source.name));
         let id = source.and_then(|source| key_in(&source));
         let allowed = allows(&grants, &subject(config), None, 0);
-        return id.filter(|_| allowed).map_or(Due::Nothing, |id| Due::Key { id });
+        return id.filter(|_| allowed).map_or(Expected::Nothing, |id| Expected::Key { id });
     }
     let role = match &spec.active_role_ref {
         None if spec.role.as_deref() == Some(FROM_PROPERTY) => login.and_then(|login| dss.role(&login)),
@@ -56,7 +56,7 @@ pub fn due(world: &World, dss: &Model, config: &AwsConfig) -> Due {
         Mode::User => spec.person.clone().unwrap(),
         Mode::System => format!("{SCORING},{name}"),
     };
-    role.map_or(Due::Nothing, |role| Due::Session { name: session, role })
+    role.map_or(Expected::Nothing, |role| Expected::Session { name: session, role })
 }
 
 /// The ID of the key in an offered Secret.

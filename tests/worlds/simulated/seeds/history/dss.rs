@@ -71,7 +71,7 @@ pub fn keys_of(world: &World, config: &str) -> Vec<crate::doubles::dss::Personal
 
 impl History {
     /// A config changes what it wants of DSS.
-    pub(super) fn a_wish_of_dss(&mut self) -> String {
+    pub(super) fn change_dss_request(&mut self) -> String {
         let name = self.dice.one_of(&NAMES);
         if self.world.config(name).is_none() {
             return "nothing".to_owned();
@@ -116,7 +116,7 @@ impl History {
     }
 
     /// An admin of DSS or of the cluster changes a setting.
-    pub(super) fn an_admin_of_dss(&mut self) -> String {
+    pub(super) fn change_dss(&mut self) -> String {
         let login = self.dice.one_of(&LOGINS);
         match self.dice.below(5) {
             0 | 1 => {
@@ -158,7 +158,7 @@ impl History {
     }
 
     /// DSS fails for some calls.
-    pub(super) fn trouble_in_dss(&mut self) -> String {
+    pub(super) fn inject_dss_failure(&mut self) -> String {
         let troubles = [
             Behaviour::BadGateway,
             Behaviour::AnswerLost,
@@ -167,8 +167,8 @@ impl History {
             Behaviour::Latency(Duration::from_secs(2)),
         ];
         let trouble = troubles[self.dice.below(troubles.len())].clone();
-        let told = format!("DSS: {trouble:?}");
+        let step = format!("DSS: {trouble:?}");
         self.world.dss.behave(Times::N(1 + self.dice.below(6)), trouble);
-        told
+        step
     }
 }
