@@ -99,15 +99,16 @@ async fn a_stopped_keyturn_blocks_no_pod(install: &Install<'_>) {
 }
 
 async fn a_missed_pod_is_named_until_it_is_deleted(install: &Install<'_>, operator: &Operator) {
-    let told = async |name: &str| {
+    let missed_pods = async |name: &str| {
         let conditions = install.configs().get(name).await.unwrap().status.unwrap().conditions;
-        let told = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).cloned();
-        assert_eq!(told("Ready").unwrap().status, "True", "{name}");
-        told("PodsMissed").map(|missed| format!("{}/{}: {}", missed.status, missed.reason, missed.message))
+        let condition = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).cloned();
+        assert_eq!(condition("Ready").unwrap().status, "True", "{name}");
+        condition("PodsMissed").map(|missed| format!("{}/{}: {}", missed.status, missed.reason, missed.message))
     };
-    let seen = eventually("alice's config names it", async || told("alice").await.ok_or("nothing is told")).await;
+    let seen =
+        eventually("alice's config names it", async || missed_pods("alice").await.ok_or("nothing is reported")).await;
     assert!(seen.starts_with("True/NotInjected: 1 pod asks for the Secret and has not got it: \"late\". "), "{seen}");
-    assert_eq!(told("scorer").await, None, "all of its pods have it");
+    assert_eq!(missed_pods("scorer").await, None, "all of its pods have it");
     eventually("so does an Event, and the metric counts it", async || {
         let (events, metrics) = (install.events("alice").await, operator.get("metrics").await?);
         let events = events.iter().filter(|event| event.starts_with("NotInjected: 1 pod")).count();
@@ -119,9 +120,9 @@ async fn a_missed_pod_is_named_until_it_is_deleted(install: &Install<'_>, operat
     // A changed selector makes the operator search the namespace before the next five minutes are
     // over.
     install.apply_config("scorer", selecting("scorer-2")).await;
-    within(Duration::from_secs(60), "nothing is told any more", async || match told("alice").await {
+    within(Duration::from_secs(60), "nothing is reported any more", async || match missed_pods("alice").await {
         None => Ok(()),
-        Some(told) => Err(told),
+        Some(missed) => Err(missed),
     })
     .await;
 }

@@ -37,8 +37,8 @@ async fn each_renewal_is_one_call_to_sts_and_two_audited_writes() {
     // This is the last write of a first issue, besides Events.
     eventually("her AwsRole says that it is usable, and so does the audit log", async || {
         let asked = install.ground.audit(&install.user());
-        let told = asked.iter().any(|request| request.resource == "awsroles/status");
-        if told { Ok(()) } else { Err(asked.len()) }
+        let is_logged = asked.iter().any(|request| request.resource == "awsroles/status");
+        if is_logged { Ok(()) } else { Err(asked.len()) }
     })
     .await;
     let (asked, issued) = (install.ground.audit(&install.user()).len(), sts.count());

@@ -313,7 +313,7 @@ async fn a_restart_over_healthy_objects_costs_nothing(
     let config = install.configs().get("alice").await.unwrap();
     let asked = install.ground.audit(&install.user()).len();
     let operator = install.start().await;
-    eventually("the restarted operator has looked at alice", async || {
+    eventually("the restarted operator has reconciled alice", async || {
         let metrics = operator.get("metrics").await?;
         if metrics.contains("keyturn_credentials{state=\"ready\"} 1") { Ok(()) } else { Err(metrics) }
     })

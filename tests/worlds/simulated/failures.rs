@@ -60,7 +60,7 @@ async fn each_failure_of_a_first_issue_has_its_reason_and_its_backoff() {
         world.sts.always(behaviour.clone());
         world.apply(&alice());
         let refused = format!("False/{reason}");
-        world.until(&format!("{behaviour:?} is told"), |world| world.ready("alice") == refused).await;
+        world.until(&format!("{behaviour:?} is reported"), |world| world.ready("alice") == refused).await;
         let message = world.condition("alice", "Ready").unwrap().2;
         assert!(message.contains(&role("ds-analyst")) && message.contains("\"alice\""), "{behaviour:?}: {message}");
         assert!(world.secret("alice").is_none(), "{behaviour:?}");

@@ -86,7 +86,7 @@ async fn the_second_config_of_a_target_waits_until_the_first_is_deleted() {
     world.apply(&config("late", |spec| {
         spec.target = Some(Target { name: Some("alice-aws".into()), ..Target::default() });
     }));
-    world.until("the second is told", |world| world.ready("late") == "False/ForeignTarget").await;
+    world.until("the second is refused", |world| world.ready("late") == "False/ForeignTarget").await;
     assert!(world.condition("late", "Ready").unwrap().2.contains("AwsConfig \"alice\""));
     assert_eq!(world.sts.count(), 0);
     assert!(world.holds_a_valid_session("alice"));

@@ -51,7 +51,7 @@ impl Replica {
     /// Asks the replica to stop and waits until it has.
     pub(super) async fn stop(mut self) {
         let _ = self.stop.take().unwrap().send(());
-        self.task.await.unwrap().expect("it ends because it was told to");
+        self.task.await.unwrap().expect("it ends because it was asked to");
     }
 
     async fn kill(self) {

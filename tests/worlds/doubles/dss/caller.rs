@@ -76,7 +76,7 @@ impl Caller {
             info["associatedDSSUser"] = json!(user.login);
             info["userForImpersonation"] = json!(user.login);
             if with_secrets {
-                info["secrets"] = user.secrets_as_told();
+                info["secrets"] = user.secrets_as_answered();
             }
         }
         info

@@ -107,7 +107,7 @@ async fn info(State(dss): State<Dss>, caller: Caller, Path(name): Path<String>) 
             let assumed = expanded(&role, caller.person())?;
             let assumed_by = AssumedBy { role: assumed, session_name: caller.identifier().to_owned() };
             let session = dss.session(assumed_by).await?;
-            let credential = as_told(&session, dss.lock().tells_expiration);
+            let credential = credential_of(&session, dss.lock().tells_expiration);
             s3(&json!({ "credentialsMode": "STS_ASSUME_ROLE", "stsRoleToAssume": role }), Some(credential))
         }
         Kind::KeyPair { id, secret } => {
@@ -134,15 +134,15 @@ fn s3(params: &Value, credential: Option<Value>) -> Value {
 
 /// The dictionary of `get_aws_credential()`. The real DSS has no `expiration`, so its spelling is
 /// not known.
-fn as_told(session: &HandedOut, with_expiration: bool) -> Value {
-    let mut told = json!({ "accessKey": session.access_key, "secretKey": session.secret_key });
+fn credential_of(session: &HandedOut, with_expiration: bool) -> Value {
+    let mut credential = json!({ "accessKey": session.access_key, "secretKey": session.secret_key });
     if let Some(token) = &session.session_token {
-        told["sessionToken"] = json!(token);
+        credential["sessionToken"] = json!(token);
     }
     if let Some(end) = session.expiration.filter(|_| with_expiration) {
-        told["expiration"] = json!(end);
+        credential["expiration"] = json!(end);
     }
-    told
+    credential
 }
 
 /// The role of a template for a user: each `${…}` is replaced.

@@ -58,9 +58,9 @@ impl User {
     }
 
     /// The secrets in the form of `/auth/info`: `key` for the `name` of the settings.
-    pub(super) fn secrets_as_told(&self) -> Value {
-        let told = |secret: &Value| json!({ "key": secret["name"], "value": secret["value"] });
-        self.secrets.iter().map(told).collect()
+    pub(super) fn secrets_as_answered(&self) -> Value {
+        let answered = |secret: &Value| json!({ "key": secret["name"], "value": secret["value"] });
+        self.secrets.iter().map(answered).collect()
     }
 
     fn without(&self, fields: &[&str]) -> Value {

@@ -378,7 +378,7 @@ async fn a_relabelled_key_stays_and_is_verified_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_admin_key_that_may_not_create_keys_is_told_the_missing_right() {
+async fn a_missing_right_to_create_keys_for_others_is_reported() {
     let mut world = world();
     world.dss.keys_are_their_owners_only(true);
     world.start();

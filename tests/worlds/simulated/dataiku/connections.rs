@@ -217,8 +217,8 @@ async fn a_dss_failure_is_reported_as_such_and_withdraws_nothing() {
         let error = Behaviour::Error { status, error_type: error_type.to_owned(), message: "why".to_owned() };
         world.dss.behave_if(Times::UntilCleared, reads_a_connection, error);
         world.until("it is reported", |world| world.condition("alice", "RenewalFailing").is_some()).await;
-        let (_, told, message) = world.condition("alice", "RenewalFailing").unwrap();
-        assert_eq!(told, reason, "{message}");
+        let (_, reported, message) = world.condition("alice", "RenewalFailing").unwrap();
+        assert_eq!(reported, reason, "{message}");
         assert!(message.contains(words) && message.contains(error_type), "{message}");
         assert!(!message.contains("Details readable by") && !message.contains("cannot be reached"), "{message}");
         world.pass(Duration::from_hours(1)).await;

@@ -55,8 +55,8 @@ async fn each_failure_names_its_route_and_the_missing_part() {
         world.dss.always(behaviour.clone());
         world.start();
         world.until("it is reported", |world| instance_condition(world, condition).0 == "False").await;
-        let (_, told, message) = instance_condition(&world, condition);
-        assert_eq!(told, reason, "{behaviour:?}: {message}");
+        let (_, reported, message) = instance_condition(&world, condition);
+        assert_eq!(reported, reason, "{behaviour:?}: {message}");
         assert!(message.contains(words) && !world.picture_of_status().contains(ADMIN_KEY), "{behaviour:?}: {message}");
     }
 }

@@ -231,7 +231,7 @@ async fn a_key_that_outlives_a_withdrawal_is_deleted_later() {
     world.until("it is withdrawn", |world| world.is_withdrawn("alice")).await;
     world.pass(Duration::from_mins(10)).await;
     assert_eq!(ours(&world).len(), 1);
-    assert_eq!(world.status("alice").dss.unwrap().keys.len(), 1, "it is told what is left");
+    assert_eq!(world.status("alice").dss.unwrap().keys.len(), 1, "status records the leftover");
     world.dss.behave_well();
     world.until("it is deleted", |world| ours(world).is_empty()).await;
     world.settle().await;

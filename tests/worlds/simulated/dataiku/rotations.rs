@@ -21,8 +21,8 @@ fn rotate(world: &World, rotation: &str) {
 /// The time from `at` until the deletion of a key that status announces.
 fn time_left(world: &World, key: &str, at: jiff::Timestamp) -> Option<SignedDuration> {
     let id = world.dss.personal_keys().into_iter().find(|personal| personal.key == key)?.id;
-    let told = world.status("alice").dss?.keys.into_iter().find(|told| told.id == id)?;
-    Some(told.delete_at?.0.duration_since(at))
+    let recorded = world.status("alice").dss?.keys.into_iter().find(|key| key.id == id)?;
+    Some(recorded.delete_at?.0.duration_since(at))
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,8 +117,8 @@ async fn a_kill_at_any_point_of_a_rotation_gives_former_keys_one_day() {
             world.pass(Duration::from_mins(2)).await;
             delivered.remove(0);
             assert_keys(&world, &[&delivered, &others], &case);
-            let told = world.status("alice").dss.unwrap().keys.len();
-            assert_eq!(told, delivered.len(), "{case}: status names those that are there");
+            let recorded = world.status("alice").dss.unwrap().keys.len();
+            assert_eq!(recorded, delivered.len(), "{case}: status names the existing keys");
         }
         assert!(reached.iter().all(|&reached| reached >= 2), "{reached:?}");
         assert_keys(&world, &[&[key(&world)], &others], "at the end");

@@ -55,8 +55,8 @@ async fn a_key_of_another_user_withdraws_the_whole_secret() {
         message.contains("\"bob\"'s") && message.contains("\"alice\"'s") && message.contains(&session),
         "{message}"
     );
-    let told = world.events().into_iter().filter(|(reason, _)| reason == "DssUserMismatch").count();
-    assert_eq!(told, 1);
+    let events = world.events().into_iter().filter(|(reason, _)| reason == "DssUserMismatch").count();
+    assert_eq!(events, 1);
     let dss = world.status("alice").dss.unwrap();
     assert_eq!((dss.whoami, dss.keys), (None, vec![]));
 

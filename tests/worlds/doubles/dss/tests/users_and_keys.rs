@@ -32,8 +32,8 @@ async fn a_user_is_replaced_by_an_admin_and_in_part_by_the_user() {
     alice["secrets"] = json!([{ "name": "pin", "value": "1234", "secret": true }]);
     assert!(admin(&dss).put("/admin/users/alice", alice.clone()).await.json().is_object());
     assert_eq!(admin(&dss).get("/admin/users/alice").await.json(), alice);
-    let told = acting_as(&dss, "alice").get("/auth/info?withSecrets=true").await.json();
-    assert_eq!(told["secrets"], json!([{ "key": "pin", "value": "1234" }]));
+    let info = acting_as(&dss, "alice").get("/auth/info?withSecrets=true").await.json();
+    assert_eq!(info["secrets"], json!([{ "key": "pin", "value": "1234" }]));
     assert_eq!(admin(&dss).put("/admin/users/alice", json!({ "login": "bob" })).await.error().0, 400);
     assert_eq!(admin(&dss).put("/admin/users/carol", json!({ "login": "carol" })).await.error().0, 404);
 
