@@ -1,5 +1,5 @@
-"""A workload that knows nothing of keyturn: it lists a bucket again and again, as the manuals of boto3 and of the AWS CLI
-say, and prints a line of JSON for each call.
+"""A workload without any knowledge of keyturn. It lists a bucket repeatedly, as the manuals of
+boto3 and of the AWS CLI say, and prints one line of JSON for each call.
 
     loop.py boto3|cli BUCKET
 """

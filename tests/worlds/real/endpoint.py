@@ -1,5 +1,5 @@
-"""What the code of an API endpoint does, with the real clients of Dataiku and AWS and with nothing but what the Secret
-holds. Prints what it saw, in JSON.
+"""The code of an API endpoint, with the real clients of Dataiku and AWS. It has nothing but the
+content of the Secret, and prints what it saw, in JSON.
 
     endpoint.py MOUNT CONNECTION BUCKET...
 """
