@@ -101,7 +101,7 @@ async fn an_upgrade_of_the_crds_keeps_every_object_and_session() {
     .await;
 }
 
-/// Waits until the garbage collector watches AwsConfigs. The garbage collector reads the list of
+/// Waits until the garbage collector watches `AwsConfig`s. The garbage collector reads the list of
 /// kinds every 30 s. If a CRD is deleted before that, it never sees the objects go, and leaves what
 /// they owned. Only the CRDs of a test are that young. The garbage collector also ends deletions in
 /// the foreground, and does so only for objects that it watches.
