@@ -27,6 +27,7 @@ mod role_arn;
 mod role_template;
 mod secret_key;
 mod session;
+mod statement;
 mod subject;
 mod target;
 
@@ -50,6 +51,7 @@ pub use role_arn::{InvalidRoleArn, RoleArn};
 pub use role_template::{NoRole, RoleTemplate, Variable, role_named};
 pub use secret_key::{Field, Present, SECRET_KEYS, SecretKey};
 pub use session::{Scope, Session, TagValue};
+pub use statement::Statement;
 pub use subject::Subject;
 pub use target::{Format, Target, TargetValue};
 

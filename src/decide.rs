@@ -13,7 +13,8 @@
 mod accept;
 pub mod action;
 mod api_key;
-mod backoff;
+pub mod backoff;
+mod check;
 mod deliver;
 pub mod dss_access;
 mod generated;
@@ -22,8 +23,10 @@ pub mod input;
 mod key;
 mod role;
 pub mod schedule;
+mod session_request;
 mod tidy;
 mod usable;
+mod withdrawal;
 
 pub use accept::default_external_id;
 pub use api_key::{ApiKeyRequest, DssRequest, KeyStep, api_key_attempt, awaits_own_key, check_at};
@@ -32,7 +35,8 @@ pub use generated::RoleStep;
 pub use tidy::Tidy;
 pub use usable::role_status;
 
-pub use action::{Refusal, Step, Trigger};
+pub use action::{Next, Read, Refusal, SecretAction, Trigger};
+pub use check::{Check, Checked};
 
 use crate::{
     api::{ActiveRole, AwsRole},
@@ -40,15 +44,15 @@ use crate::{
 };
 use input::Observed;
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 /// What is to be done about one `AwsConfig`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Whether the config may have what it asks for.
     pub accepted: Result<Accepted, Refusal>,
-    /// What is to be done about the Secret.
-    pub step: Step,
+    /// What comes next for the Secret.
+    pub next: Next,
     /// The `AwsRole` in use, allowed or not.
     pub active_role: Option<ActiveRole>,
     /// What is to be done about the generated `AwsRole`.
@@ -59,6 +63,19 @@ pub struct Plan {
     pub api_key: KeyStep,
     /// Which API keys of DSS are to be deleted, once the Secret is as planned.
     pub tidy: Vec<Tidy>,
+    /// The checks that were made, in order. The decision's own chain is what explains it.
+    pub trace: Vec<Checked>,
+}
+
+impl Plan {
+    /// What is to be done about the Secret; `None` if something has to be read first.
+    #[must_use]
+    pub fn action(&self) -> Option<&SecretAction> {
+        match &self.next {
+            Next::Do(action) => Some(action),
+            Next::Read(_) => None,
+        }
+    }
 }
 
 /// A request that a grant allows.
@@ -75,32 +92,45 @@ pub struct Accepted {
     pub attempt: String,
 }
 
-/// Decides. Looks are answered by gathering more and deciding again.
+/// Decides. If the plan asks for something to be read, the caller reads it and decides again.
 #[must_use]
 pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
-    let case = Case { seen, now };
+    let case = Case::new(seen, now);
     let accepted = case.accept();
     let mismatch = accepted.as_ref().ok().and_then(|accepted| case.is_somebody_elses(accepted));
-    let (step, api_key) = match (&accepted, mismatch) {
+    let (next, api_key) = match (&accepted, mismatch) {
         (_, Some((until, refusal))) => match case.withdrawal(&refusal) {
-            Step::Keep => (Step::Hold { until }, KeyStep::None),
-            step => (step, KeyStep::None),
+            Next::Do(SecretAction::Keep) => (SecretAction::Hold { until }.into(), KeyStep::None),
+            next => (next, KeyStep::None),
         },
         (Ok(accepted), None) => {
-            let step = case.with_key_in_hand(accepted, case.hold_back(accepted, case.deliver(accepted)));
-            case.with_api_key(accepted, step)
+            let next = case.with_key_in_hand(accepted, case.hold_back(accepted, case.deliver(accepted)));
+            case.with_api_key(accepted, next)
         }
         (Err(refusal), None) => (case.withdrawal(refusal), KeyStep::None),
     };
     let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
-    let tidy = case.tidy(&accepted, &step);
-    Plan { accepted, step, active_role, role, prune, api_key, tidy }
+    let tidy = case.tidy(&accepted, &next);
+    Plan { accepted, next, active_role, role, prune, api_key, tidy, trace: case.trace.into_inner() }
 }
 
 /// One object at one moment.
 struct Case<'a> {
     seen: &'a Observed,
     now: Timestamp,
+    trace: RefCell<Vec<Checked>>,
+}
+
+impl<'a> Case<'a> {
+    fn new(seen: &'a Observed, now: Timestamp) -> Self {
+        Self { seen, now, trace: RefCell::default() }
+    }
+
+    /// Notes whether a check passed.
+    fn check<T, E>(&self, check: Check, result: Result<T, E>) -> Result<T, E> {
+        self.trace.borrow_mut().push(Checked { check, passed: result.is_ok() });
+        result
+    }
 }
 
 #[cfg(test)]

@@ -29,9 +29,9 @@
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
 //! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster` |
-//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss_cache`, `dss`, `inject`, `secret` |
-//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `inject`, `secret` |
-//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss_cache`, `dss`, `inject`, `metrics`, `report`, `secret`, `views` |
+//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss_cache`, `dss`, `secret` |
+//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `secret` |
+//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss_cache`, `dss`, `metrics`, `report`, `secret`, `views` |
 //! | [`restart`] | RESTART: workloads that read only their environment, rolled after a renewal | `api`, `clock`, `cluster`, `decide`, `reconcile`, `report` |
 //! | [`controller`] | which object is looked at when | `api`, `cluster`, `decide`, `dss_cache`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: who holds the Lease | `clock` |
@@ -40,7 +40,7 @@
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
 //! | [`webhook`] | the route over which the API server asks about pods | `https`, `inject`, `metrics` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `views` |
-//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `dss_cache`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `server` |
+//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `decide`, `dss_cache`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `server`, `views`, `webhook` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `telemetry` |

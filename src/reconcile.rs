@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::Sts,
-    decide::{Plan, Step, decide, input::Observed, schedule},
+    decide::{Next, Plan, decide, input::Observed, schedule},
     dss_cache::DssCache,
     metrics::Metrics,
     report::{Outcome, event_notes, next_reconcile, status},
@@ -65,8 +65,8 @@ pub struct Context {
     pub waited: Waited,
 }
 
-/// More than the looks that one decision can ask for: user, role or key, API key, the Secret's metadata, its content.
-const LOOKS: usize = 8;
+/// More than the reads that one decision can ask for: user, role or key, API key, the Secret's metadata, its data.
+const READS: usize = 8;
 
 /// Looks at one config and does what is to be done. Returns when to look again.
 ///
@@ -91,22 +91,14 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
         return Ok(until(context.clock.now(), None));
     };
     let mut plan = decide(&seen, context.clock.now());
-    // Each look answers what the plan asks for, so a few are enough; more mean that somebody is faster than we are.
-    for _ in 0..LOOKS {
-        match plan.step {
-            Step::LookForRole => observe::look_for_role(context, &mut seen).await?,
-            Step::LookForSource => observe::look_for_source(context, &mut seen).await?,
-            Step::LookAtSource => observe::look_at_source(context, &mut seen).await?,
-            Step::LookForUser => observe::look_for_user(context, &mut seen).await,
-            Step::LookForApiKey => observe::look_for_api_key(context, &mut seen).await?,
-            Step::LookAtApiKey => observe::look_at_api_key(context, &mut seen).await?,
-            Step::LookForTarget => observe::look_for_target(context, &mut seen).await?,
-            Step::LookInside => observe::look_inside(context, &mut seen).await?,
-            _ => break,
-        }
+    // Each read answers what the plan asks for, so a few are enough. If more were needed, somebody changes things faster
+    // than they are read.
+    for _ in 0..READS {
+        let Next::Read(what) = plan.next else { break };
+        observe::read(context, what, &mut seen).await?;
         plan = decide(&seen, context.clock.now());
     }
-    tracing::debug!(step = ?plan.step, "decided");
+    tracing::debug!(next = ?plan.next, "decided");
 
     let outcome = Box::pin(act::act(context, &seen, &plan)).await;
     let now = context.clock.now();

@@ -4,8 +4,8 @@ mod attempt;
 mod conditions;
 mod dss;
 mod event_note;
+mod findings;
 mod next_reconcile;
-mod pods;
 mod status;
 
 pub use attempt::failed;
@@ -42,7 +42,7 @@ impl Outcome {
     /// Whether the API key that was obtained proved to be somebody else's, or none could be proven to be right after that.
     #[must_use]
     pub fn key_is_somebody_elses(&self) -> bool {
-        self.api_key_failed.as_ref().is_some_and(|error| error.reason == Reason::DssUserMismatch)
+        self.api_key_failed.as_ref().is_some_and(|error| error.why.reason == Reason::DssUserMismatch)
     }
 
     /// The same, with what came of the API key before.
@@ -68,17 +68,4 @@ pub struct Written {
     pub record: Record,
     /// Its resourceVersion.
     pub version: Option<String>,
-}
-
-/// A reason and a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Statement {
-    reason: String,
-    message: String,
-}
-
-impl Statement {
-    fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason: reason.as_str().to_owned(), message: message.into() }
-    }
 }

@@ -8,10 +8,9 @@ pub mod decide;
 pub mod workload;
 
 use crate::{
-    api::{AwsConfig, ConditionType, RESTARTED_AT, Reason, Restart, WorkloadKind, find_condition},
+    api::{AwsConfig, ConditionType, RESTARTED_AT, Reason, Restart, Statement, WorkloadKind, find_condition},
     clock::whole_seconds,
     cluster::{CallError, Failed},
-    decide::input::Trouble,
     reconcile::Context,
     report::EventNote,
 };
@@ -77,7 +76,7 @@ pub async fn reconcile(
                 break;
             }
             Err(error) if matches!(error.failed, Failed::Forbidden | Failed::Invalid) => {
-                standings[candidate.whose] = Standing::Blocked(Trouble::new(Reason::RestartDenied, denied(&error)));
+                standings[candidate.whose] = Standing::Blocked(Statement::new(Reason::RestartDenied, denied(&error)));
             }
             Err(error) => return Err(error),
         }
@@ -133,7 +132,7 @@ where
 {
     let kind = restart.kind.as_str();
     let missing =
-        |which: String| Found::Not(Trouble::new(Reason::WorkloadMissing, format!("there is no {kind} {which}")));
+        |which: String| Found::Not(Statement::new(Reason::WorkloadMissing, format!("there is no {kind} {which}")));
     let (answer, which) = match (&restart.name, &restart.selector) {
         (Some(name), _) => {
             let answer = context.calls.workload::<K>(namespace, name).await;
@@ -144,14 +143,16 @@ where
                 (context.calls.workloads::<K>(namespace, &labels).await, format!("with the labels {labels}"))
             }
             Ok(_) => return Ok(vec![]),
-            Err(why) => return Ok(vec![Found::Not(Trouble::new(Reason::InvalidSpec, format!("spec.restart: {why}")))]),
+            Err(why) => {
+                return Ok(vec![Found::Not(Statement::new(Reason::InvalidSpec, format!("spec.restart: {why}")))]);
+            }
         },
     };
     match answer {
         Ok(workloads) if workloads.is_empty() => Ok(vec![missing(which)]),
         Ok(workloads) => Ok(workloads.iter().map(|workload| Found::There(workload.into())).collect()),
         Err(error) if error.failed == Failed::Forbidden => {
-            Ok(vec![Found::Not(Trouble::new(Reason::RestartDenied, denied(&error)))])
+            Ok(vec![Found::Not(Statement::new(Reason::RestartDenied, denied(&error)))])
         }
         Err(error) => Err(error),
     }
@@ -168,7 +169,7 @@ fn tell(context: &Context, config: &AwsConfig, standing: &Standing, wake: &impl 
     let said = status.and_then(|status| find_condition(&status.conditions, ConditionType::RestartFailing));
     let said = said.map(|said| (said.reason.as_str(), said.message.as_str()));
     let is_news = said != trouble.as_ref().map(|trouble| (trouble.reason.as_str(), trouble.message.as_str()));
-    context.memory.record_restarts(&config.uid().unwrap_or_default(), trouble.map_or(Ok(()), Err));
+    context.memory.record_finding(&config.uid().unwrap_or_default(), ConditionType::RestartFailing, trouble);
     if is_news {
         wake(config);
     }

@@ -1,5 +1,6 @@
 //! The status of an `AwsConfig`.
 
+use super::{Reason, Statement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -154,4 +155,19 @@ pub struct Failure {
     pub next_attempt_at: Time,
     /// Digest of what was tried: of the request to STS and of the grant that allowed it. Anything else is tried at once.
     pub attempt: String,
+    /// Why the last of them failed: a reason of the closed list. Absent in a status that an older release wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What was tried, why it failed and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Failure {
+    /// Why the last attempt failed; `None` if an older release wrote this, or a newer one with a reason of its own.
+    #[must_use]
+    pub fn why(&self) -> Option<Statement> {
+        let reason = Reason::named(self.reason.as_deref()?)?;
+        Some(Statement::new(reason, self.message.clone().unwrap_or_default()))
+    }
 }

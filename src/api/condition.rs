@@ -1,10 +1,11 @@
 //! Conditions: pure functions that set them so that `lastTransitionTime` moves only with `status`.
 
+use super::Statement;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// The conditions of an `AwsConfig`, of an `AwsRole`, and of a `DssInstance`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
     /// Spec, references and grant are in order.
     Accepted,
@@ -111,16 +112,15 @@ pub fn find_condition(conditions: &[Condition], type_: ConditionType) -> Option<
 pub fn condition(
     type_: ConditionType,
     status: bool,
-    reason: &str,
-    message: &str,
+    statement: &Statement,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Condition {
     Condition {
         type_: type_.as_str().to_owned(),
         status: if status { "True" } else { "False" }.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
+        reason: statement.reason.as_str().to_owned(),
+        message: statement.message.clone(),
         observed_generation: generation,
         last_transition_time: Time(now),
     }
@@ -158,8 +158,9 @@ mod tests {
     fn the_transition_time_moves_only_with_the_status() {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let later = start + 1.hour();
-        let ready =
-            |status, reason: Reason, now| condition(ConditionType::Ready, status, reason.as_str(), "", Some(1), now);
+        let ready = |status, reason: Reason, now| {
+            condition(ConditionType::Ready, status, &Statement::new(reason, ""), Some(1), now)
+        };
         let first = set_conditions(&[], vec![ready(true, Reason::Issued, start)]);
 
         let renewed = set_conditions(&first, vec![ready(true, Reason::Renewed, later)]);
@@ -190,10 +191,10 @@ mod tests {
 
     #[test]
     fn time_alone_makes_no_difference() {
-        let at = |now| vec![condition(ConditionType::Ready, true, Reason::Issued.as_str(), "m", Some(1), now)];
+        let at = |now| vec![condition(ConditionType::Ready, true, &Statement::new(Reason::Issued, "m"), Some(1), now)];
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         assert!(same_ignoring_times(&at(start), &at(start + 1.hour())));
-        let other = vec![condition(ConditionType::Ready, true, Reason::Issued.as_str(), "n", Some(1), start)];
+        let other = vec![condition(ConditionType::Ready, true, &Statement::new(Reason::Issued, "n"), Some(1), start)];
         assert!(!same_ignoring_times(&at(start), &other));
     }
 }

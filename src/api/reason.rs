@@ -128,6 +128,12 @@ impl Reason {
         Self::Internal,
     ];
 
+    /// The reason of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The name as it stands in conditions, Events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -186,7 +186,7 @@ impl Enqueuer {
         let mut concerned = match (config.spec.credential_provider, config.spec.role.as_deref()) {
             (CredentialProvider::Default, _) => is_about(Requested::Key),
             (CredentialProvider::Connection, _) => is_about(Requested::Connection),
-            // Requested a role with variables stands for has an AwsRole of its own, once it is known.
+            // What a role with variables stands for has an AwsRole of its own, once it is known.
             (CredentialProvider::Temporary, Some(role)) => is_about(Requested::Role(role)),
             (CredentialProvider::Temporary, None) => false,
         };

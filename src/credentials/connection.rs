@@ -56,7 +56,7 @@ impl ConnectionRequest {
             (Some(_), Some(told)) if told <= issued_at => {
                 let message =
                     format!("DSS hands out a session of connection \"{}\" that ended at {told}", self.connection);
-                return Err(IssueError { reason: Reason::DssUnreachable, retry: Retry::Transient, message });
+                return Err(IssueError::new(Reason::DssUnreachable, Retry::Transient, message));
             }
             (Some(_), Some(told)) => Some(whole_seconds(told)),
             (Some(_), None) => Some(issued_at.saturating_add(assumed).unwrap_or(issued_at)),
@@ -120,12 +120,12 @@ impl ConnectionRequest {
 
 /// The person has it no longer.
 fn denied(message: String) -> IssueError {
-    IssueError { reason: Reason::DssConnectionDenied, retry: Retry::Durable, message }
+    IssueError::new(Reason::DssConnectionDenied, Retry::Durable, message)
 }
 
 /// The person was not denied it, so what they have stays.
 fn kept(message: String) -> IssueError {
-    IssueError { reason: Reason::DssDenied, retry: Retry::Durable, message }
+    IssueError::new(Reason::DssDenied, Retry::Durable, message)
 }
 
 impl IssueError {
@@ -146,6 +146,6 @@ impl IssueError {
             Kind::Failed => "DSS failed",
             _ => "DSS refused",
         };
-        Self { reason, retry, message: format!("{what}: {error}") }
+        Self::new(reason, retry, format!("{what}: {error}"))
     }
 }

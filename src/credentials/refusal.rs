@@ -1,7 +1,7 @@
 //! Trigger STS gave no credential: each error becomes a reason, a pace at which to try again, and a sentence.
 
 use super::SessionRequest;
-use crate::api::{Reason, RoleArn};
+use crate::api::{Reason, RoleArn, Statement};
 use jiff::SignedDuration;
 
 /// How soon to try again.
@@ -19,14 +19,20 @@ pub enum Retry {
 
 /// A credential that was not issued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{}", why.message)]
 pub struct IssueError {
-    /// For conditions, Events and metrics.
-    pub reason: Reason,
+    /// What was tried, why it failed and what to do.
+    pub why: Statement,
     /// How soon to try again.
     pub retry: Retry,
-    /// What was tried, why it failed and what to do.
-    pub message: String,
+}
+
+impl IssueError {
+    /// A failure of this reason, tried again so.
+    #[must_use]
+    pub fn new(reason: Reason, retry: Retry, message: impl Into<String>) -> Self {
+        Self { why: Statement::new(reason, message), retry }
+    }
 }
 
 /// What the answer of STS was, as far as it can be told: the error's code and message, or how the call broke.
@@ -73,7 +79,7 @@ pub(super) fn explain(request: &SessionRequest, answer: &Answer<'_>) -> IssueErr
             (Reason::Unreachable, Retry::Transient, format!("STS could not be reached: {}", quoted(detail)))
         }
     };
-    IssueError { reason, retry, message: format!("{tried}: {why}") }
+    IssueError::new(reason, retry, format!("{tried}: {why}"))
 }
 
 fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> (Reason, Retry, String) {
@@ -220,21 +226,25 @@ mod tests {
         ];
         for (answer, reason, retry) in table {
             let error = explain(&request(), &answer);
-            assert_eq!((error.reason, error.retry), (reason, retry), "{answer:?}");
-            assert!(error.message.contains("role/analyst"), "the message names what was tried: {}", error.message);
+            assert_eq!((error.why.reason, error.retry), (reason, retry), "{answer:?}");
+            assert!(
+                error.why.message.contains("role/analyst"),
+                "the message names what was tried: {}",
+                error.why.message
+            );
         }
     }
 
     #[test]
     fn a_denied_request_with_tags_says_which_further_actions_the_trust_policy_has_to_allow() {
         let denied = Answer::Refused { status: 403, code: "AccessDenied", message: "not authorized" };
-        assert!(!explain(&request(), &denied).message.contains("sts:TagSession"));
+        assert!(!explain(&request(), &denied).why.message.contains("sts:TagSession"));
         let extras = Extras {
             tags: [("project".to_owned(), "fraud".to_owned())].into(),
             source_identity: Some("alice".into()),
             ..Extras::default()
         };
-        let message = explain(&SessionRequest { extras, ..request() }, &denied).message;
+        let message = explain(&SessionRequest { extras, ..request() }, &denied).why.message;
         assert!(message.contains("sts:TagSession") && message.contains("sts:SetSourceIdentity"), "{message}");
     }
 
@@ -243,9 +253,9 @@ mod tests {
         let denied = Answer::Refused { status: 403, code: "AccessDenied", message: "not authorized" };
         let hub = "arn:aws:iam::210987654321:role/hub";
         let via = Via { hops: vec![hub.parse().unwrap()], external_id: String::new() };
-        let message = explain(&SessionRequest { via, ..request() }, &denied).message;
+        let message = explain(&SessionRequest { via, ..request() }, &denied).why.message;
         assert!(message.contains(&format!("trust policy names {hub}")), "{message}");
-        assert!(explain(&request(), &denied).message.contains("the operator's identity"));
+        assert!(explain(&request(), &denied).why.message.contains("the operator's identity"));
     }
 
     #[test]
@@ -255,14 +265,14 @@ mod tests {
             code: "SignatureDoesNotMatch",
             message: "canonical string: x-amz-security-token:TOKEN",
         };
-        assert!(!explain(&request(), &answer).message.contains("TOKEN"));
+        assert!(!explain(&request(), &answer).why.message.contains("TOKEN"));
     }
 
     #[test]
     fn a_message_from_outside_stays_on_one_line_and_short() {
         let long = "a\nb".repeat(10_000);
         let answer = Answer::Refused { status: 403, code: "AccessDenied", message: &long };
-        let message = explain(&request(), &answer).message;
+        let message = explain(&request(), &answer).why.message;
         assert!(!message.contains('\n') && message.len() < 1_000, "{}", message.len());
     }
 }

@@ -83,7 +83,7 @@ impl Sts {
         let result = self.assume_along(request, &mut way).await;
         result.map_err(|error| match way.len().checked_sub(1).and_then(|last| request.via.hops.get(last)) {
             // It was not the operator's own session that STS did not accept: that of a hop may have been revoked.
-            Some(hop) if error.reason == Reason::BaseCredentialsMissing => {
+            Some(hop) if error.why.reason == Reason::BaseCredentialsMissing => {
                 self.hops.forget(&way);
                 of_the_hop(error, hop)
             }
@@ -134,7 +134,7 @@ impl Sts {
             Ok(Err(error)) => Err(failed(request, &error)),
             Ok(Ok(output)) => self.issued(output).ok_or_else(|| explain(request, &Answer::Unreadable { status: 200 })),
         };
-        (self.answered)(started.elapsed(), result.as_ref().err().map(|error| error.reason));
+        (self.answered)(started.elapsed(), result.as_ref().err().map(|error| error.why.reason));
         result
     }
 
@@ -168,13 +168,13 @@ fn signer(session: &Credentials) -> aws_sdk_sts::config::Credentials {
 }
 
 fn of_the_hop(mut error: IssueError, hop: &RoleArn) -> IssueError {
-    error.message = format!("{} (they were those of a session of {hop}, which is assumed anew)", error.message);
+    error.why.message = format!("{} (they were those of a session of {hop}, which is assumed anew)", error.why.message);
     error
 }
 
 /// A failure on the way to the role that was asked for.
 fn on_the_way(mut error: IssueError, request: &SessionRequest) -> IssueError {
-    error.message = format!("on the way to {}: {}", request.role, error.message);
+    error.why.message = format!("on the way to {}: {}", request.role, error.why.message);
     error
 }
 

@@ -1,50 +1,53 @@
 //! The first question: may this config have what it asks for? And if not, what is taken away.
 
 use super::{
-    Accepted, Case, DssRequest, Refusal, Step,
+    Accepted, Case, Check, DssRequest, Refusal,
     action::{cannot, refuse},
     grants::{GrantRequest, Requested, granted},
-    input::{Observed, SecretData, Target},
+    input::Observed,
+    session_request::session_request,
 };
 use crate::{
-    api::{AwsConfig, AwsRoleGrant, CredentialProvider, Reason, RoleArn, Scope, Session, Subject},
-    credentials::{ConnectionRequest, Extras, PolicyError, Request, SessionRequest, Via, session_policy},
+    api::{AwsRoleGrant, CredentialProvider, Reason, RoleArn, Statement, Subject},
+    credentials::{ConnectionRequest, Request, SessionRequest, Via},
     digest::Digest,
 };
 use kube::ResourceExt as _;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 impl Case<'_> {
     pub(super) fn accept(&self) -> Result<Accepted, Refusal> {
-        self.is_not_suspended()?;
-        self.namespace_is_known()?;
+        self.check(Check::NotSuspended, self.is_not_suspended())?;
+        self.check(Check::NamespaceIsKnown, self.namespace_is_known())?;
         let dss = self.asks_of_dss()?;
         let mut accepted = match self.seen.config.spec.credential_provider {
             CredentialProvider::Temporary => {
-                let role = self.names_a_role()?;
-                self.generated_role_is_ours(&role)?;
+                let role = self.check(Check::RoleIsNamed, self.names_a_role())?;
+                self.check(Check::GeneratedRoleIsOurs, self.generated_role_is_ours(&role))?;
                 self.may_use(&role)?
             }
             CredentialProvider::Default => {
-                let request = self.names_a_key()?;
+                let request = self.check(Check::KeyIsNamed, self.names_a_key())?;
                 let granted = self.is_granted(Requested::Key);
                 match &granted {
                     // A key does not end by itself. So its owner's consent counts even where a missing grant is not
                     // believed yet.
                     Err(refusal) if refusal.withdraws || self.key_at_hand().is_none() => {}
-                    _ => self.key_is_offered(&request)?,
+                    _ => self.check(Check::KeyIsOffered, self.key_is_offered(&request))?,
                 }
                 let (grant, _) = granted?;
-                self.key_is_known(&request)?;
+                self.check(Check::KeyIsKnown, self.key_is_known(&request))?;
                 Self::accepted(grant, Request::Key(request))
             }
             CredentialProvider::Connection => {
-                let request = self.names_a_connection(dss.as_ref())?;
+                let request = self.check(Check::ConnectionIsNamed, self.names_a_connection(dss.as_ref()))?;
                 let (grant, _) = self.is_granted(Requested::Connection)?;
                 Self::accepted(grant, Request::Connection(request))
             }
         };
-        self.api_key_is_offered()?;
+        if dss.is_some() {
+            self.api_key_is_known()?;
+        }
         accepted.dss = dss;
         Ok(accepted)
     }
@@ -62,9 +65,10 @@ impl Case<'_> {
     pub(super) fn may_use(&self, role: &RoleArn) -> Result<Accepted, Refusal> {
         let (grant, subject) = self.is_granted(Requested::Role(role.as_str()))?;
         let external_id = grant.spec.external_id.clone().unwrap_or_else(|| default_external_id(self.seen));
-        let mut request = request(&self.seen.config, &subject, role, external_id)?;
+        let session = session_request(&self.seen.config, &subject, role, external_id);
+        let mut request = self.check(Check::SessionIsValid, session)?;
         request.via = self.route(grant)?;
-        self.base_identity_reaches(&request)?;
+        self.check(Check::IdentityReachesRole, self.base_identity_reaches(&request))?;
         Ok(Self::accepted(grant, Request::Session(Box::new(request))))
     }
 
@@ -90,13 +94,14 @@ impl Case<'_> {
         };
         let none = BTreeMap::new();
         let namespace_labels = self.seen.namespace_labels.as_ref().unwrap_or(&none);
-        match granted(&self.seen.grants, GrantRequest { config, namespace_labels, subject: &subject, what }) {
+        let grant = granted(&self.seen.grants, GrantRequest { config, namespace_labels, subject: &subject, what });
+        match self.check(Check::GrantAllows, grant) {
             Ok(grant) => Ok((grant, subject)),
             // A process that has never seen a grant issues nothing, but takes nothing away either: an empty list is
             // what a restored or half-restored cluster shows, and what is live ends by itself.
             Err(message) => {
                 let withdraws = self.seen.grants_seen;
-                Err(Refusal { reason: Reason::NotGranted, message, withdraws, look: None })
+                Err(Refusal { why: Statement::new(Reason::NotGranted, message), withdraws, needs: None })
             }
         }
     }
@@ -119,7 +124,7 @@ impl Case<'_> {
         }
     }
 
-    /// Requested STS would refuse is said before it is asked. Nothing is taken away for it: what is live was granted.
+    /// What STS would refuse is said before it is asked. Nothing is taken away for it: what is live was granted.
     fn base_identity_reaches(&self, request: &SessionRequest) -> Result<(), Refusal> {
         let identity = self.seen.identity.as_ref();
         let first = request.via.hops.first().unwrap_or(&request.role);
@@ -162,109 +167,5 @@ pub fn default_external_id(seen: &Observed) -> String {
     format!("{}/{}", seen.cluster, seen.config.namespace().unwrap_or_default())
 }
 
-/// Requested STS is to be asked for.
-fn request(
-    config: &AwsConfig,
-    subject: &Subject,
-    role: &RoleArn,
-    external_id: String,
-) -> Result<SessionRequest, Refusal> {
-    let duration = config.spec.duration();
-    let seconds = duration.length().ok().and_then(|length| i32::try_from(length.as_secs()).ok());
-    let Some(duration_seconds) = seconds else {
-        return refuse(Reason::InvalidSpec, format!("spec.session.duration: {duration} is no duration"));
-    };
-    let session_name = session_name(config, subject);
-    let extras = match &config.spec.session {
-        Some(session) => extras(config, session, role, &session_name)?,
-        None => Extras::default(),
-    };
-    Ok(SessionRequest { role: role.clone(), session_name, external_id, duration_seconds, extras, via: Via::default() })
-}
-
-fn extras(config: &AwsConfig, session: &Session, role: &RoleArn, session_name: &str) -> Result<Extras, Refusal> {
-    let buckets: Vec<&str> = config.spec.buckets().collect();
-    let buckets = match session.scope {
-        Scope::Role => None,
-        Scope::Buckets if buckets.is_empty() => {
-            return refuse(Reason::InvalidSpec, "session.scope Buckets needs spec.defaultBucket");
-        }
-        Scope::Buckets => Some(&buckets[..]),
-    };
-    let policy = session_policy(role.partition(), session.policy.as_deref(), buckets);
-    let policy = policy.or_else(|error| match error {
-        PolicyError::TooLong(_) => refuse(Reason::PolicyTooLarge, error.to_string()),
-        PolicyError::Unreadable(_) => refuse(Reason::InvalidSpec, error.to_string()),
-    })?;
-    let sorted = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
-    Ok(Extras {
-        source_identity: session.source_identity.then(|| session_name.to_owned()),
-        tags: session.tags.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect(),
-        transitive_tags: sorted(&session.transitive_tags),
-        policy,
-        policy_arns: sorted(&session.policy_arns),
-    })
-}
-
-/// `RoleSessionName`: the person, unchanged; for a namespace `<namespace>,<config>`, which no person's name can be
-/// taken for, and of which a digest is left where it is longer than the 64 characters that AWS allows.
-fn session_name(config: &AwsConfig, subject: &Subject) -> String {
-    if let Some(person) = subject.as_person() {
-        return person.to_owned();
-    }
-    let name = format!("{},{}", config.namespace().unwrap_or_default(), config.name_any());
-    if name.len() <= LONGEST_SESSION_NAME {
-        return name;
-    }
-    let digest = Digest::default().with(&name).short();
-    format!("{},{}", &name[..LONGEST_SESSION_NAME - 1 - SHORTENED], &digest[..SHORTENED])
-}
-
 /// The longest session by role chaining, in seconds (IAM user guide, "Role chaining").
 const LONGEST_CHAINED: i32 = 3600;
-/// Of `RoleSessionName`, in characters (STS API reference, `AssumeRole`).
-const LONGEST_SESSION_NAME: usize = 64;
-/// How many hex digits of a digest tell two names with the same beginning apart.
-const SHORTENED: usize = 12;
-
-impl Case<'_> {
-    /// Requested goes whether or not there is more to be known: what has expired, and what is another person's.
-    fn over_anyway(&self) -> Option<Step> {
-        let Target::Ours(ours) = &self.seen.target else { return None };
-        let of_another = ours.record.as_ref().and_then(|record| self.is_of_this_person(ours, record).err());
-        of_another.or_else(|| self.expired())
-    }
-
-    /// Whether status knows of a Secret.
-    fn claims_a_secret(&self) -> bool {
-        let target = self.seen.config.status.as_ref().and_then(|status| status.target.as_ref());
-        self.claims_a_credential() || target.is_some_and(|target| target.resource_version.is_some())
-    }
-
-    pub(super) fn withdrawal(&self, refusal: &Refusal) -> Step {
-        if let Some(look) = &refusal.look {
-            return look.clone();
-        }
-        let ours = match &self.seen.target {
-            // Without our label it would be forgotten, and still be there when more is known.
-            Target::NotWatched if !refusal.withdraws && self.claims_a_secret() => return Step::LookForTarget,
-            _ if !refusal.withdraws => return self.over_anyway().unwrap_or(Step::Keep),
-            Target::Ours(ours) => ours,
-            // Somebody may have taken our label off. A Secret that never held a credential is not looked for.
-            Target::NotWatched if self.claims_a_secret() => return Step::LookForTarget,
-            Target::NotWatched | Target::Absent | Target::Foreign { .. } => return Step::Keep,
-        };
-        let withdraw = Step::Withdraw { reason: refusal.reason, message: refusal.message.clone() };
-        let done = ours.record.as_ref().filter(|record| record.is_withdrawn_for(refusal.reason));
-        let Some(record) = done else { return withdraw };
-        match &ours.content {
-            SecretData::Unknown => Step::LookInside,
-            SecretData::Known | SecretData::Read(_)
-                if !ours.is_edited() && self.metadata_drift(ours, record).is_none() =>
-            {
-                Step::Keep
-            }
-            SecretData::Known | SecretData::Read(_) => self.after_repairs(withdraw),
-        }
-    }
-}

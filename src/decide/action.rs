@@ -1,66 +1,73 @@
-//! What a decision can come to: a step, or a refusal that says why not.
+//! What a decision can come to: something to read first, something to do, or a refusal that says why not.
 
-use crate::api::Reason;
+use crate::api::{Reason, Statement};
 use jiff::Timestamp;
 
-/// Trigger a config may not have what it asks for.
+/// Why a config may not have what it asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
-    /// For the conditions.
-    pub reason: Reason,
-    /// For the person who reads them.
-    pub message: String,
-    /// Whether what it has is taken away. Not so where something is merely unknown.
+    /// What stands in the way.
+    pub why: Statement,
+    /// Whether the config loses the credential that it has. Something that is merely unknown takes nothing away.
     pub withdraws: bool,
-    /// What has to be looked at before that is certain.
-    pub look: Option<Step>,
+    /// What has to be read before the refusal is certain.
+    pub needs: Option<Read>,
+}
+
+/// What comes next for the Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Read something, then decide again.
+    Read(Read),
+    /// Do something.
+    Do(SecretAction),
+}
+
+/// What a decision may have to read: the watches show nearly everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The `AwsRole` that is named, if the watch does not show it.
+    Role,
+    /// The metadata of the Secret that the AWS key is in, if the watch of offered Secrets does not show it.
+    KeySource,
+    /// The AWS key, in a Secret that its owner offers.
+    Key,
+    /// The person's user in DSS, by name, if the listing does not show it.
+    DssUser,
+    /// The metadata of the Secret that the API key of DSS is in, if the watch of offered Secrets does not show it.
+    ApiKeySource,
+    /// The API key of DSS, in a Secret that its owner offers.
+    ApiKey,
+    /// The metadata of the target, if the watch of keyturn's own Secrets does not show it.
+    Target,
+    /// The data of the target.
+    TargetData,
 }
 
 /// What is to be done about the Secret.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Read the Secret's metadata, then decide again.
-    LookForTarget,
-    /// Read the Secret, then decide again.
-    LookInside,
-    /// Read the `AwsRole` that is named and not shown, then decide again.
-    LookForRole,
-    /// Read the metadata of the Secret that the key is in and that is not shown, then decide again.
-    LookForSource,
-    /// Read the Secret that the key is in, which its owner offers, then decide again.
-    LookAtSource,
-    /// Ask DSS for the person's user by name, then decide again.
-    LookForUser,
-    /// Read the metadata of the Secret that the API key of DSS is in and that is not shown, then decide again.
-    LookForApiKey,
-    /// Read the Secret that the API key of DSS is in, which its owner offers, then decide again.
-    LookAtApiKey,
+pub enum SecretAction {
     /// Nothing.
     Keep,
-    /// Nothing before `until`: an attempt failed.
+    /// Nothing before `until`, because an attempt failed or another writer fights over the Secret.
     Hold {
-        /// When it is time.
+        /// The time from which on it is tried again.
         until: Timestamp,
     },
-    /// Nothing may be done: the Secret is somebody else's.
+    /// Nothing, because the Secret belongs to somebody else.
     Blocked {
-        /// Who else it belongs to, in words.
+        /// The other owner, in words.
         owner: String,
     },
     /// Obtain a new credential and write it.
     Issue(Trigger),
     /// Write the credential that is there in the form that is asked for.
     Render(Trigger),
-    /// Take the credential out of the Secret.
-    Withdraw {
-        /// Trigger.
-        reason: Reason,
-        /// For the person.
-        message: String,
-    },
+    /// Take the credential out of the Secret, for this reason.
+    Withdraw(Statement),
 }
 
-/// Trigger a credential is obtained or written.
+/// Why a credential is obtained or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// There is none yet.
@@ -71,33 +78,36 @@ pub enum Trigger {
     Changed,
     /// Somebody edited or deleted the Secret.
     Drifted,
-    /// It is time.
+    /// The credential is due for renewal.
     Due,
     /// Another API key of DSS is asked for.
     ApiKey,
 }
 
-/// A refusal that is no question of authority: what is live stays until it expires.
-pub fn cannot<T>(reason: Reason, message: String) -> Result<T, Refusal> {
-    Err(Refusal { reason, message, withdraws: false, look: None })
+impl From<SecretAction> for Next {
+    fn from(action: SecretAction) -> Self {
+        Self::Do(action)
+    }
 }
 
-/// A refusal that takes away what there is.
+impl From<Read> for Next {
+    fn from(read: Read) -> Self {
+        Self::Read(read)
+    }
+}
+
+/// A refusal that is no question of authority: a live credential stays until it expires.
+///
+/// # Errors
+/// Always.
+pub fn cannot<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { why: Statement::new(reason, message), withdraws: false, needs: None })
+}
+
+/// A refusal that withdraws the credential that there is.
+///
+/// # Errors
+/// Always.
 pub fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { reason, message: message.into(), withdraws: true, look: None })
-}
-
-/// Whether a step only asks for more to be known.
-pub fn is_look(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::LookForTarget
-            | Step::LookInside
-            | Step::LookForRole
-            | Step::LookForSource
-            | Step::LookAtSource
-            | Step::LookForUser
-            | Step::LookForApiKey
-            | Step::LookAtApiKey
-    )
+    Err(Refusal { why: Statement::new(reason, message), withdraws: true, needs: None })
 }

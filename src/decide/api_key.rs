@@ -4,13 +4,14 @@
 //! key that cannot be had yet does not hold back a credential. One that proves to be somebody else's takes the credential along.
 
 use super::{
-    Accepted, Case, Refusal, Step, Trigger,
+    Accepted, Case, Check, Next, Read, Refusal, SecretAction, Trigger,
+    backoff::Failures,
     input::{HeldKey, Observed, Ours, SecretData, SeenKey, Source, Target},
     key::{is_known, is_offered},
     schedule,
 };
 use crate::{
-    api::{ApiKey, ApiKeySecretRef, Reason},
+    api::{ApiKey, ApiKeySecretRef, Reason, Statement},
     digest::Digest,
     secret::{ApiKeyRecord, Record},
 };
@@ -128,7 +129,7 @@ impl Case<'_> {
     /// What the config asks of DSS; `None` if nothing.
     pub(super) fn asks_of_dss(&self) -> Result<Option<DssRequest>, Refusal> {
         let (Some(spec), Some(dss)) = (&self.seen.config.spec.dss, &self.seen.dss) else { return Ok(None) };
-        let (instance, login) = dss.usable(&self.seen.config)?;
+        let (instance, login) = self.check(Check::DssAllowsLogin, dss.usable(&self.seen.config))?;
         let api_key = match (&spec.api_key_secret_ref, spec.api_key) {
             (Some(named), _) => {
                 let shown =
@@ -143,34 +144,43 @@ impl Case<'_> {
         Ok(Some(DssRequest { instance: instance.name_any(), login: login.to_owned(), api_key }))
     }
 
-    pub(super) fn api_key_is_offered(&self) -> Result<(), Refusal> {
+    /// Whether the API key that a user offers is known, or none is asked for.
+    pub(super) fn api_key_is_known(&self) -> Result<(), Refusal> {
         let named = self.seen.config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref());
         let Some(ApiKeySecretRef { name, .. }) = named else { return Ok(()) };
         let source = &self.seen.api_key_source;
-        is_offered(source, name, "spec.dss.apiKeySecretRef", Step::LookForApiKey)?;
-        is_known(source, name, "API key", Step::LookAtApiKey)
+        let offered = is_offered(source, name, "spec.dss.apiKeySecretRef", Read::ApiKeySource);
+        self.check(Check::ApiKeyIsOffered, offered)?;
+        self.check(Check::ApiKeyIsKnown, is_known(source, name, "API key", Read::ApiKey))
     }
 
-    /// A key that proved to be somebody else's takes everything away, until it is time to try another or another is offered.
+    /// An API key that is another user's withdraws everything, until it is time to try another or another is offered.
     pub(super) fn is_somebody_elses(&self, accepted: &Accepted) -> Option<(Timestamp, Refusal)> {
         accepted.dss.as_ref().filter(|ask| ask.api_key != ApiKeyRequest::None)?;
-        let until = self.backing_off(&api_key_attempt(accepted)).filter(|_| awaits_own_key(self.seen))?;
-        let said = said_to_be_somebody_elses(self.seen);
-        let message = said.unwrap_or("DSS says that the last API key was somebody else's").to_owned();
-        Some((until, Refusal { reason: Reason::DssUserMismatch, message, withdraws: true, look: None }))
+        let until = self.backing_off(&api_key_attempt(accepted)).filter(|_| awaits_own_key(self.seen));
+        let passed = if until.is_some() { Err(()) } else { Ok(()) };
+        let _ = self.check(Check::ApiKeyIsTheirs, passed);
+        let unsaid = || Statement::new(Reason::DssUserMismatch, "DSS says that the last API key was somebody else's");
+        let why = self.failures().wrong_owner().unwrap_or_else(unsaid);
+        Some((until?, Refusal { why, withdraws: true, needs: None }))
     }
 
-    pub(super) fn holds_the_api_key(&self, ours: &Ours, record: &Record, accepted: &Accepted) -> Result<(), Step> {
-        let Some(ask) = &accepted.dss else { return Ok(()) };
+    pub(super) fn holds_the_api_key(
+        &self,
+        ours: &Ours,
+        record: &Record,
+        accepted: &Accepted,
+        ask: &DssRequest,
+    ) -> Result<(), Next> {
         let offered = self.seen.api_key_source.key().map(AsRef::as_ref);
         let as_asked = ask.is_answered_by(&record.api_key, offered) && !self.is_gone(ask, &record.api_key);
         if as_asked || self.backing_off(&api_key_attempt(accepted)).is_some() {
             return Ok(());
         }
         match &ours.content {
-            SecretData::Read(taken) if taken.credentials.is_none() => Err(Step::Issue(Trigger::Drifted)),
-            SecretData::Read(_) => Err(Step::Render(Trigger::ApiKey)),
-            SecretData::Unknown | SecretData::Known => Err(Step::LookInside),
+            SecretData::Read(read) if read.credentials.is_none() => Err(SecretAction::Issue(Trigger::Drifted).into()),
+            SecretData::Read(_) => Err(SecretAction::Render(Trigger::ApiKey).into()),
+            SecretData::Unknown | SecretData::Known => Err(Read::TargetData.into()),
         }
     }
 
@@ -186,57 +196,57 @@ impl Case<'_> {
     }
 
     /// The step, with the API key that goes along. A look comes first if the key that is to stay is not at hand.
-    pub(super) fn with_api_key(&self, accepted: &Accepted, step: Step) -> (Step, KeyStep) {
-        let Some(ask) = &accepted.dss else { return (step, KeyStep::None) };
+    pub(super) fn with_api_key(&self, accepted: &Accepted, next: Next) -> (Next, KeyStep) {
+        let Some(ask) = &accepted.dss else { return (next, KeyStep::None) };
         let until = self.backing_off(&api_key_attempt(accepted));
-        if !matches!(step, Step::Issue(_) | Step::Render(_)) {
+        if !matches!(next, Next::Do(SecretAction::Issue(_) | SecretAction::Render(_))) {
             let offered = self.seen.api_key_source.key().map(AsRef::as_ref);
             let missing = self
                 .record()
                 .is_some_and(|record| record.withdrawn.is_none() && !ask.is_answered_by(&record.api_key, offered));
             // Nothing is written now; what is still missing is not forgotten.
-            return match until.filter(|_| missing && step == Step::Keep) {
-                Some(until) => (step, KeyStep::Hold { until, former: None }),
-                None => (step, KeyStep::None),
+            return match until.filter(|_| missing && next == Next::Do(SecretAction::Keep)) {
+                Some(until) => (next, KeyStep::Hold { until, former: None }),
+                None => (next, KeyStep::None),
             };
         }
         match &ask.api_key {
-            ApiKeyRequest::None => (step, KeyStep::None),
-            ApiKeyRequest::Offered { named, .. } => self.with_offered_key(ask, &named.name, step, until),
-            ApiKeyRequest::Personal { .. } => self.with_personal_key(ask, step, until),
+            ApiKeyRequest::None => (next, KeyStep::None),
+            ApiKeyRequest::Offered { named, .. } => self.with_offered_key(ask, &named.name, next, until),
+            ApiKeyRequest::Personal { .. } => self.with_personal_key(ask, next, until),
         }
     }
 
-    fn with_offered_key(&self, ask: &DssRequest, name: &str, step: Step, until: Option<Timestamp>) -> (Step, KeyStep) {
+    fn with_offered_key(&self, ask: &DssRequest, name: &str, next: Next, until: Option<Timestamp>) -> (Next, KeyStep) {
         if let Source::Offered { version, key: SeenKey::Read(key) } = &self.seen.api_key_source {
             let record = ask.record(format!("{name}@{}", version.as_deref().unwrap_or_default()), key);
             let held = HeldKey { record, key: SecretString::clone(key) };
             let delivered = self.record().is_some_and(|record| record.api_key.digest == held.record.digest);
             return match until {
-                _ if delivered => (step, KeyStep::Keep(held)),
-                Some(until) => (step, KeyStep::Hold { until, former: self.held(ask) }),
-                None => (step, KeyStep::Deliver { offered: held, former: self.held(ask) }),
+                _ if delivered => (next, KeyStep::Keep(held)),
+                Some(until) => (next, KeyStep::Hold { until, former: self.held(ask) }),
+                None => (next, KeyStep::Deliver { offered: held, former: self.held(ask) }),
             };
         }
         match self.held(ask) {
-            Some(held) => (step, KeyStep::Keep(held)),
-            None => (Step::LookAtApiKey, KeyStep::None),
+            Some(held) => (next, KeyStep::Keep(held)),
+            None => (Read::ApiKey.into(), KeyStep::None),
         }
     }
 
-    fn with_personal_key(&self, ask: &DssRequest, step: Step, until: Option<Timestamp>) -> (Step, KeyStep) {
+    fn with_personal_key(&self, ask: &DssRequest, next: Next, until: Option<Timestamp>) -> (Next, KeyStep) {
         let held = self.held(ask);
         let is_good = |held: &HeldKey| ask.is_answered_by(&held.record, None) && !self.is_gone(ask, &held.record);
         if let Some(held) = held.clone().filter(is_good) {
-            return (step, KeyStep::Keep(held));
+            return (next, KeyStep::Keep(held));
         }
         let record = self.record().filter(|record| record.withdrawn.is_none());
         let stands_there = record.is_some_and(|record| ask.is_whose(&record.api_key));
         let unread = matches!(&self.seen.target, Target::Ours(ours) if !matches!(ours.content, SecretData::Read(_)));
         match until {
-            _ if held.is_none() && stands_there && unread => (Step::LookInside, KeyStep::None),
-            Some(until) => (step, KeyStep::Hold { until, former: held }),
-            None => (step, KeyStep::Create { former: held }),
+            _ if held.is_none() && stands_there && unread => (Read::TargetData.into(), KeyStep::None),
+            Some(until) => (next, KeyStep::Hold { until, former: held }),
+            None => (next, KeyStep::Create { former: held }),
         }
     }
 
@@ -270,17 +280,12 @@ impl Case<'_> {
     }
 }
 
-fn said_to_be_somebody_elses(seen: &Observed) -> Option<&str> {
-    let conditions = seen.config.status.iter().flat_map(|status| &status.conditions);
-    let mut said = conditions.filter(|condition| condition.reason == Reason::DssUserMismatch.as_str());
-    said.next().map(|condition| condition.message.as_str())
-}
-
-/// Whether the last API key proved to be somebody else's: then there has to be a right one before there is anything else.
+/// Whether the last API key proved to be another user's. Then there has to be a right one before anything is issued.
 #[must_use]
 pub fn awaits_own_key(seen: &Observed) -> bool {
     let withdrawn = seen.target.record().is_some_and(|record| record.is_withdrawn_for(Reason::DssUserMismatch));
-    withdrawn || said_to_be_somebody_elses(seen).is_some()
+    let failures = Failures::of(&seen.config, seen.remembered.transient.as_ref());
+    withdrawn || failures.wrong_owner().is_some()
 }
 
 /// Failures of the API key are counted apart from those of the credential.

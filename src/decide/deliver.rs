@@ -2,12 +2,12 @@
 //! step that would make it pass.
 
 use super::{
-    Accepted, Case, Step, Trigger,
+    Accepted, Case, Check, Next, Read, SecretAction, Trigger,
     input::{Observed, Ours, SecretData, Target, rendering},
     schedule,
 };
 use crate::{
-    api::{Reason, Subject},
+    api::{Reason, Statement, Subject},
     secret::{Record, metadata_is_as_desired},
 };
 use jiff::Timestamp;
@@ -15,84 +15,92 @@ use kube::ResourceExt as _;
 use std::sync::Arc;
 
 impl Case<'_> {
-    /// Each check either passes (`Ok`, with what it learnt) or names the step that would make it pass.
-    pub(super) fn deliver(&self, accepted: &Accepted) -> Step {
-        self.checks(accepted).err().unwrap_or(Step::Keep)
+    /// What makes the Secret hold exactly what is accepted.
+    pub(super) fn deliver(&self, accepted: &Accepted) -> Next {
+        self.checks(accepted).err().unwrap_or(SecretAction::Keep.into())
     }
 
-    fn checks(&self, accepted: &Accepted) -> Result<(), Step> {
-        let ours = self.target_is_ours()?;
-        let record = self.has_its_annotations(ours)?;
-        content_is_known(ours)?;
-        self.is_of_this_person(ours, record)?;
-        content_is_intact(ours)?;
-        is_not_withdrawn(record)?;
-        self.is_what_is_asked_for(record, accepted)?;
-        self.is_not_due(record)?;
-        self.is_rendered_as_asked(ours, record)?;
-        self.holds_the_api_key(ours, record, accepted)
+    /// Each check either passes (`Ok`, with what it learnt) or names what would make it pass.
+    fn checks(&self, accepted: &Accepted) -> Result<(), Next> {
+        let ours = self.check(Check::TargetIsOurs, self.target_is_ours())?;
+        let record = self.check(Check::TargetHasRecord, self.has_its_annotations(ours))?;
+        self.check(Check::DataIsKnown, content_is_known(ours))?;
+        self.check(Check::CredentialIsThisPersons, self.is_of_this_person(ours, record))?;
+        self.check(Check::DataIsIntact, content_is_intact(ours))?;
+        self.check(Check::NotWithdrawn, is_not_withdrawn(record))?;
+        self.check(Check::AnswersRequest, self.is_what_is_asked_for(record, accepted))?;
+        self.check(Check::NotDue, self.is_not_due(record))?;
+        self.check(Check::RenderedAsAsked, self.is_rendered_as_asked(ours, record))?;
+        if let Some(dss) = &accepted.dss {
+            self.check(Check::HoldsApiKey, self.holds_the_api_key(ours, record, accepted, dss))?;
+        }
+        Ok(())
     }
 
-    fn target_is_ours(&self) -> Result<&Ours, Step> {
+    fn target_is_ours(&self) -> Result<&Ours, Next> {
         match &self.seen.target {
-            Target::NotWatched => Err(Step::LookForTarget),
-            Target::Foreign { owner } => Err(Step::Blocked { owner: owner.clone() }),
-            Target::Absent => Err(Step::Issue(self.drifted_or_first())),
+            Target::NotWatched => Err(Read::Target.into()),
+            Target::Foreign { owner } => Err(SecretAction::Blocked { owner: owner.clone() }.into()),
+            Target::Absent => Err(SecretAction::Issue(self.drifted_or_first()).into()),
             Target::Ours(ours) => Ok(ours),
         }
     }
 
-    /// Without them it is a shell that was never filled, or somebody took them off.
-    fn has_its_annotations<'a>(&self, ours: &'a Ours) -> Result<&'a Record, Step> {
-        ours.record.as_ref().ok_or_else(|| Step::Issue(self.drifted_or_first()))
+    /// Without them the Secret is a shell that was never filled, or somebody removed them.
+    fn has_its_annotations<'b>(&self, ours: &'b Ours) -> Result<&'b Record, Next> {
+        ours.record.as_ref().ok_or_else(|| SecretAction::Issue(self.drifted_or_first()).into())
     }
 
     fn drifted_or_first(&self) -> Trigger {
         if self.claims_a_credential() { Trigger::Drifted } else { Trigger::First }
     }
 
-    /// Somebody else's credential goes before anything new is issued, even if the new one is then refused.
-    /// Where the Secret was edited, its word for whose credential it is counts for nothing, and status is asked.
-    pub(super) fn is_of_this_person(&self, ours: &Ours, record: &Record) -> Result<(), Step> {
-        let subject = self.seen.config.subject();
-        let subject = subject.as_ref().map_or("", Subject::as_str);
-        let told = self.seen.config.status.as_ref().and_then(|status| status.person.as_deref());
-        let former = if ours.is_edited() { told.unwrap_or(subject) } else { &record.person };
-        if former == subject || record.withdrawn.is_some() {
-            return Ok(());
-        }
-        let message = format!("the credential was \"{former}\"'s and the AwsConfig is now for \"{subject}\"");
-        Err(Step::Withdraw { reason: Reason::Pending, message })
+    fn is_of_this_person(&self, ours: &Ours, record: &Record) -> Result<(), Next> {
+        self.of_another_person(ours, record).map_or(Ok(()), |withdraw| Err(withdraw.into()))
     }
 
-    fn is_what_is_asked_for(&self, record: &Record, accepted: &Accepted) -> Result<(), Step> {
+    /// Another person's credential is withdrawn before anything new is issued, even if the new one is then refused.
+    /// If the Secret was edited, status says whose credential it was, because the Secret's own word counts for nothing.
+    pub(super) fn of_another_person(&self, ours: &Ours, record: &Record) -> Option<SecretAction> {
+        let subject = self.seen.config.subject();
+        let subject = subject.as_ref().map_or("", Subject::as_str);
+        let recorded = self.seen.config.status.as_ref().and_then(|status| status.person.as_deref());
+        let former = if ours.is_edited() { recorded.unwrap_or(subject) } else { &record.person };
+        if former == subject || record.withdrawn.is_some() {
+            return None;
+        }
+        let message = format!("the credential was \"{former}\"'s and the AwsConfig is now for \"{subject}\"");
+        Some(SecretAction::Withdraw(Statement::new(Reason::Pending, message)))
+    }
+
+    fn is_what_is_asked_for(&self, record: &Record, accepted: &Accepted) -> Result<(), Next> {
         let current = self.seen.source.key().map(Arc::as_ref);
         if accepted.request.is_answered_by(&record.issue_digest, current) {
             Ok(())
         } else {
-            Err(Step::Issue(Trigger::Changed))
+            Err(SecretAction::Issue(Trigger::Changed).into())
         }
     }
 
-    fn is_not_due(&self, record: &Record) -> Result<(), Step> {
+    fn is_not_due(&self, record: &Record) -> Result<(), Next> {
         if self.is_to_be_checked(record) {
-            return Err(Step::Issue(Trigger::Due));
+            return Err(SecretAction::Issue(Trigger::Due).into());
         }
         match renew_at(self.seen, record) {
-            Some(at) if at <= self.now => Err(Step::Issue(Trigger::Due)),
+            Some(at) if at <= self.now => Err(SecretAction::Issue(Trigger::Due).into()),
             _ => Ok(()),
         }
     }
 
-    fn is_rendered_as_asked(&self, ours: &Ours, record: &Record) -> Result<(), Step> {
+    fn is_rendered_as_asked(&self, ours: &Ours, record: &Record) -> Result<(), Next> {
         let immutable = matches!(&ours.content, SecretData::Read(taken) if taken.immutable);
         let Some(why) = self.metadata_drift(ours, record).or(immutable.then_some(Trigger::Drifted)) else {
             return Ok(());
         };
         match &ours.content {
-            SecretData::Read(taken) if taken.credentials.is_none() => Err(Step::Issue(Trigger::Drifted)),
-            SecretData::Read(_) => Err(Step::Render(why)),
-            SecretData::Unknown | SecretData::Known => Err(Step::LookInside),
+            SecretData::Read(taken) if taken.credentials.is_none() => Err(SecretAction::Issue(Trigger::Drifted).into()),
+            SecretData::Read(_) => Err(SecretAction::Render(why).into()),
+            SecretData::Unknown | SecretData::Known => Err(Read::TargetData.into()),
         }
     }
 
@@ -112,16 +120,16 @@ impl Case<'_> {
     }
 }
 
-fn content_is_known(ours: &Ours) -> Result<(), Step> {
-    if ours.content == SecretData::Unknown { Err(Step::LookInside) } else { Ok(()) }
+fn content_is_known(ours: &Ours) -> Result<(), Next> {
+    if ours.content == SecretData::Unknown { Err(Read::TargetData.into()) } else { Ok(()) }
 }
 
-fn content_is_intact(ours: &Ours) -> Result<(), Step> {
-    if ours.is_edited() { Err(Step::Issue(Trigger::Drifted)) } else { Ok(()) }
+fn content_is_intact(ours: &Ours) -> Result<(), Next> {
+    if ours.is_edited() { Err(SecretAction::Issue(Trigger::Drifted).into()) } else { Ok(()) }
 }
 
-fn is_not_withdrawn(record: &Record) -> Result<(), Step> {
-    if record.withdrawn.is_none() { Ok(()) } else { Err(Step::Issue(Trigger::Restored)) }
+fn is_not_withdrawn(record: &Record) -> Result<(), Next> {
+    if record.withdrawn.is_none() { Ok(()) } else { Err(SecretAction::Issue(Trigger::Restored).into()) }
 }
 
 /// When the credential of `record` is renewed; a key is not.

@@ -2,11 +2,11 @@
 //! with variables stands for. Pure.
 
 use super::{
-    action::{Refusal, Step, refuse},
+    action::{Read, Refusal, refuse},
     grants,
 };
 use crate::{
-    api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Subject, Variable, role_named},
+    api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Statement, Subject, Variable, role_named},
     dss::{DssError, PersonalKey, User},
     dss_cache::SeenUser,
 };
@@ -99,7 +99,7 @@ impl SeenDss {
             let message = format!("there is no DssInstance \"{name}\"; a cluster admin can create it");
             // As with grants: an empty list is what a half-restored cluster shows.
             let withdraws = self.instances_seen;
-            return Err(Refusal { reason: Reason::DssInstanceMissing, message, withdraws, look: None });
+            return Err(Refusal { why: Statement::new(Reason::DssInstanceMissing, message), withdraws, needs: None });
         };
         if instance.metadata.deletion_timestamp.is_some() {
             return refuse(Reason::DssInstanceMissing, format!("DssInstance \"{name}\" is being deleted"));
@@ -123,10 +123,12 @@ impl SeenDss {
             SeenUser::Missing => missing("has no user"),
             SeenUser::There(user) if !user.enabled => missing("has disabled the user"),
             SeenUser::Unlisted => Err(Refusal {
-                reason: Reason::Pending,
-                message: format!("user \"{login}\" is being looked for in DssInstance \"{name}\""),
+                why: Statement::new(
+                    Reason::Pending,
+                    format!("user \"{login}\" is being looked for in DssInstance \"{name}\""),
+                ),
                 withdraws: false,
-                look: Some(Step::LookForUser),
+                needs: Some(Read::DssUser),
             }),
             SeenUser::Unread | SeenUser::There(_) => Ok((instance, login)),
         }
@@ -175,7 +177,7 @@ fn unread(dss: &SeenDss, instance: &DssInstance) -> Refusal {
         }
         None => (Reason::Pending, format!("the users of DssInstance \"{name}\" are being read")),
     };
-    Refusal { reason, message, withdraws: false, look: None }
+    Refusal { why: Statement::new(reason, message), withdraws: false, needs: None }
 }
 
 fn filled(template: &RoleTemplate, instance: &DssInstance, user: &User) -> Result<RoleArn, Refusal> {

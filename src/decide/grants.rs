@@ -4,7 +4,7 @@ use crate::api::{AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, Namespac
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-/// Requested an `AwsConfig` asks a grant for.
+/// What an `AwsConfig` asks a grant for.
 #[derive(Clone, Copy, Debug)]
 pub struct GrantRequest<'a> {
     /// The config, which names session and buckets.
@@ -17,14 +17,14 @@ pub struct GrantRequest<'a> {
     pub what: Requested<'a>,
 }
 
-/// Requested is asked for.
+/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requested<'a> {
     /// A session of the role with this ARN.
     Role(&'a str),
     /// A key from a Secret.
     Key,
-    /// Requested a DSS connection gives.
+    /// What a DSS connection gives.
     Connection,
 }
 
@@ -137,7 +137,7 @@ fn tag_glob(pattern: &str, value: &str) -> bool {
     glob(&pattern.replace('/', "\u{1}"), &value.replace('/', "\u{1}"))
 }
 
-/// Requested of the request a grant does not allow, by its name.
+/// What of the request a grant does not allow, by its name.
 fn exceeds(grant: &AwsRoleGrant, ask: GrantRequest<'_>) -> Option<String> {
     let none = Session::default();
     let session = ask.config.spec.session.as_ref().unwrap_or(&none);

@@ -2,12 +2,14 @@
 
 use super::{
     action::Refusal,
-    dss_access::{KeyPlace, SeenDss},
+    backoff::Backoff,
+    dss_access::{KeyPlace, SeenDss, role_of},
 };
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, DssInstance, Reason, RoleArn, Subject},
+    api::{
+        AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, DssInstance, RoleArn, Statement, Subject,
+    },
     credentials::{Credentials, Identity, KeyRequest},
-    inject::Missed,
     secret::{ApiKeyRecord, DssRendering, Record, Rendering},
 };
 use jiff::Timestamp;
@@ -52,6 +54,32 @@ pub struct Observed {
     pub remembered: Remembered,
     /// When the process started.
     pub started_at: Timestamp,
+}
+
+impl Observed {
+    /// A config of which nothing else is known yet, in a cluster of this name, at a process that started then.
+    #[must_use]
+    pub fn of(config: Arc<AwsConfig>, cluster: &str, started_at: Timestamp) -> Self {
+        let asked_role = role_of(&config, None);
+        Self {
+            config,
+            cluster: cluster.into(),
+            namespace_labels: None,
+            grants: vec![],
+            grants_seen: false,
+            identity: None,
+            dss: None,
+            key_places: vec![],
+            asked_role,
+            role: SeenRole::NotShown,
+            other_roles: vec![],
+            source: Source::NotShown,
+            api_key_source: Source::NotShown,
+            target: Target::NotWatched,
+            remembered: Remembered::default(),
+            started_at,
+        }
+    }
 }
 
 /// The Secret of a user's that a key is taken from, as far as it is known.
@@ -208,33 +236,15 @@ pub struct Remembered {
     pub api_key: Option<HeldKey>,
     /// When a key that has no end was last asked for.
     pub checked_at: Option<Timestamp>,
-    /// Failures that will pass.
-    pub passing: Option<Passing>,
+    /// The row of transient failures, if the last attempt ended in one.
+    pub transient: Option<Backoff>,
     /// Repairs in a row.
     pub repairs: i32,
     /// When the last of them was.
     pub repaired_at: Option<Timestamp>,
-    /// The pods that asked for the Secret and have not got it; `None` until this process has looked for them.
-    pub missed: Option<Missed>,
-    /// What stands in the way of restarting its workloads, if anything does; `None` until they have been looked at.
-    pub restarts: Option<Result<(), Trouble>>,
-}
-
-/// What stands in the way of something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// For the conditions.
-    pub reason: Reason,
-    /// For the person who reads them.
-    pub message: String,
-}
-
-impl Trouble {
-    /// This one.
-    #[must_use]
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
+    /// What other rooms found out about the object: `None` if nothing stands in the way. A type that is absent has not been
+    /// looked into by this process, and its condition stays as it is.
+    pub findings: BTreeMap<ConditionType, Option<Statement>>,
 }
 
 /// An API key of DSS, at hand.
@@ -250,17 +260,6 @@ impl PartialEq for HeldKey {
     fn eq(&self, other: &Self) -> bool {
         self.record == other.record
     }
-}
-
-/// A row of failures that will pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passing {
-    /// What was tried ([`super::Accepted::attempt`]).
-    pub attempt: String,
-    /// How often it failed.
-    pub count: i32,
-    /// Not before this time again.
-    pub next_attempt_at: Timestamp,
 }
 
 /// The name of the `AwsRole` that a config asks for, generated or not.

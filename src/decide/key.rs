@@ -1,12 +1,12 @@
 //! The key of provider `default`: whether its owner offers it, and when it has to be read.
 
 use super::{
-    Accepted, Case, Refusal, Step,
+    Accepted, Case, Next, Read, Refusal, SecretAction,
     action::refuse,
     input::{SeenKey, Source, Target, key_request},
 };
 use crate::{
-    api::{Reason, names},
+    api::{Reason, Statement, names},
     credentials::{KeyRequest, Request},
     secret::Record,
 };
@@ -18,12 +18,12 @@ impl Case<'_> {
     }
 
     pub(super) fn key_is_offered(&self, request: &KeyRequest) -> Result<(), Refusal> {
-        is_offered(&self.seen.source, &request.secret, "spec.keySecretRef", Step::LookForSource)
+        is_offered(&self.seen.source, &request.secret, "spec.keySecretRef", Read::KeySource)
     }
 
     /// Its data is read only for who may have it, and only if it was written since it was delivered.
     pub(super) fn key_is_known(&self, request: &KeyRequest) -> Result<(), Refusal> {
-        is_known(&self.seen.source, &request.secret, "AWS key", Step::LookAtSource)
+        is_known(&self.seen.source, &request.secret, "AWS key", Read::Key)
     }
 
     /// What the Secret says of a credential that never expires, if it holds one.
@@ -33,23 +33,23 @@ impl Case<'_> {
     }
 
     /// A key that was delivered is known without being read; to deliver it again it has to be.
-    pub(super) fn with_key_in_hand(&self, accepted: &Accepted, step: Step) -> Step {
-        match (&accepted.request, &step) {
-            (Request::Key(_), Step::Issue(_)) if self.seen.source.key().is_none() => Step::LookAtSource,
-            _ => step,
+    pub(super) fn with_key_in_hand(&self, accepted: &Accepted, next: Next) -> Next {
+        match (&accepted.request, &next) {
+            (Request::Key(_), Next::Do(SecretAction::Issue(_))) if self.seen.source.key().is_none() => Read::Key.into(),
+            _ => next,
         }
     }
 }
 
-fn unknown_yet(look: Step, message: String) -> Result<(), Refusal> {
-    Err(Refusal { reason: Reason::Pending, message, withdraws: false, look: Some(look) })
+fn unknown_yet(needs: Read, message: String) -> Result<(), Refusal> {
+    Err(Refusal { why: Statement::new(Reason::Pending, message), withdraws: false, needs: Some(needs) })
 }
 
 /// Offering a Secret is its owner's consent, and taking the offer back ends it. Before anything is taken away the Secret
 /// is looked for: a list may be shorter than the truth.
-pub(super) fn is_offered<K>(source: &Source<K>, name: &str, field: &str, look: Step) -> Result<(), Refusal> {
+pub(super) fn is_offered<K>(source: &Source<K>, name: &str, field: &str, needs: Read) -> Result<(), Refusal> {
     match source {
-        Source::NotShown => unknown_yet(look, format!("Secret \"{name}\" is being looked for")),
+        Source::NotShown => unknown_yet(needs, format!("Secret \"{name}\" is being looked for")),
         Source::Absent => refuse(
             Reason::KeySecretMissing,
             format!(
@@ -72,9 +72,9 @@ pub(super) fn is_offered<K>(source: &Source<K>, name: &str, field: &str, look: S
 }
 
 /// Whether what a Secret of a user's holds is known, and is what is looked for.
-pub(super) fn is_known<K>(source: &Source<K>, name: &str, what: &str, look: Step) -> Result<(), Refusal> {
+pub(super) fn is_known<K>(source: &Source<K>, name: &str, what: &str, needs: Read) -> Result<(), Refusal> {
     match source {
-        Source::Offered { key: SeenKey::Unknown, .. } => unknown_yet(look, format!("Secret \"{name}\" is being read")),
+        Source::Offered { key: SeenKey::Unknown, .. } => unknown_yet(needs, format!("Secret \"{name}\" is being read")),
         Source::Offered { key: SeenKey::Unreadable(why), .. } => {
             refuse(Reason::KeySecretInvalid, format!("Secret \"{name}\" holds no {what}: {why}"))
         }

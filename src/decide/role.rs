@@ -1,11 +1,11 @@
 //! Which role the config asks for: that of `spec.role`, or that of the `AwsRole` which `spec.activeRoleRef` names.
 
 use super::{
-    Case, Refusal, Step,
+    Case, Read, Refusal,
     action::{cannot, refuse},
     input::{SeenRole, Target, generated_role_name, is_controlled_by},
 };
-use crate::api::{ActiveRole, ActiveRoleRef, AwsRole, Reason, RoleArn, Subject};
+use crate::api::{ActiveRole, ActiveRoleRef, AwsRole, Reason, RoleArn, Statement, Subject};
 use kube::ResourceExt as _;
 
 impl Case<'_> {
@@ -38,7 +38,7 @@ impl Case<'_> {
     /// moment ago, and a list may be shorter than the truth.
     fn named_role_missing(&self, name: &str) -> Refusal {
         let has_something_to_lose = self.claims_a_credential() || matches!(self.seen.target, Target::Ours(_));
-        let look = self.seen.role == SeenRole::NotShown && has_something_to_lose;
+        let unread = self.seen.role == SeenRole::NotShown && has_something_to_lose;
         let (reason, message) = if self.former_active_role() == Some(name) {
             let message =
                 format!("AwsRole \"{name}\", the active one, has been deleted; create it again, or name another");
@@ -46,7 +46,7 @@ impl Case<'_> {
         } else {
             (Reason::RolePending, format!("AwsRole \"{name}\", which spec.activeRoleRef names, does not exist yet"))
         };
-        Refusal { reason, message, withdraws: true, look: look.then_some(Step::LookForRole) }
+        Refusal { why: Statement::new(reason, message), withdraws: true, needs: unread.then_some(Read::Role) }
     }
 
     /// Its config and its person have to be ours.

@@ -1,16 +1,21 @@
 //! The chain as tables: each row disturbs one thing and says where the chain stops.
 
+mod from_yaml;
 mod keys;
 mod roles;
 
 use super::*;
 use super::{
+    backoff::Backoff,
     dss_access::role_of,
-    input::{Ours, Passing, ReadData, Remembered, SecretData, SeenRole, Source, Target, is_controlled_by, rendering},
+    input::{Ours, ReadData, SecretData, SeenRole, Source, Target, is_controlled_by, rendering},
     schedule,
 };
 use crate::{
-    api::{AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, names},
+    api::{
+        AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, Ceilings, ConditionType, Namespaces, Reason,
+        Statement, condition, names,
+    },
     credentials::{Credentials, Issued},
     secret::{ApiKeyRecord, Record, desired, render},
 };
@@ -60,24 +65,11 @@ fn fresh() -> Observed {
         persons: vec!["alice".into()],
         ..AwsRoleGrantSpec::default()
     };
-    Observed {
-        config: Arc::new(config),
-        cluster: "prod".into(),
-        namespace_labels: Some(BTreeMap::new()),
-        grants: vec![Arc::new(AwsRoleGrant::new("analysts", grant))],
-        grants_seen: true,
-        identity: None,
-        dss: None,
-        key_places: vec![],
-        asked_role: Ok(ROLE.parse().ok()),
-        role: SeenRole::NotShown,
-        other_roles: vec![],
-        source: Source::NotShown,
-        api_key_source: Source::NotShown,
-        target: Target::NotWatched,
-        remembered: Remembered::default(),
-        started_at: issued_at(),
-    }
+    let mut seen = Observed::of(Arc::new(config), "prod", issued_at());
+    seen.namespace_labels = Some(BTreeMap::new());
+    seen.grants = vec![Arc::new(AwsRoleGrant::new("analysts", grant))];
+    seen.grants_seen = true;
+    seen
 }
 
 /// alice with everything in order: her Secret is as we wrote it.
@@ -126,21 +118,40 @@ fn a_stranger_s_role(seen: &mut Observed) {
     seen.role = SeenRole::Shown(Arc::new(AwsRole::new("alice-758d4cc4", serde_json::from_value(spec).unwrap())));
 }
 
-/// What a plan does, in a word.
-fn step(seen: &Observed, now: Timestamp) -> String {
-    match decide(seen, now).step {
-        Step::Withdraw { reason, .. } => format!("Withdraw({reason})"),
-        Step::Hold { .. } => "Hold".into(),
-        Step::Blocked { .. } => "Blocked".into(),
-        other => format!("{other:?}"),
+/// The decision. It has to be the same whatever the conditions of status say.
+fn decide(seen: &Observed, now: Timestamp) -> Plan {
+    let plan = super::decide(seen, now);
+    let mut reworded = seen.clone();
+    if let Some(status) = &mut Arc::make_mut(&mut reworded.config).status {
+        let says = [
+            (ConditionType::Issued, false, Reason::DssUserMismatch),
+            (ConditionType::RenewalFailing, true, Reason::DssConnectionDenied),
+        ];
+        let said = says.map(|(type_, truth, reason)| {
+            condition(type_, truth, &Statement::new(reason, "another sentence. Until then Secret"), None, now)
+        });
+        status.conditions = said.into();
+    }
+    assert_eq!(super::decide(&reworded, now), plan, "a decision does not read conditions");
+    plan
+}
+
+/// What a plan does next, in a word.
+fn next(seen: &Observed, now: Timestamp) -> String {
+    match decide(seen, now).next {
+        Next::Do(SecretAction::Withdraw(why)) => format!("Withdraw({})", why.reason),
+        Next::Do(SecretAction::Hold { .. }) => "Hold".into(),
+        Next::Do(SecretAction::Blocked { .. }) => "Blocked".into(),
+        Next::Do(other) => format!("{other:?}"),
+        read @ Next::Read(_) => format!("{read:?}"),
     }
 }
 
 fn verdict(seen: &Observed) -> String {
     match decide(seen, now()).accepted {
         Ok(accepted) => format!("granted by {}", accepted.grant),
-        Err(Refusal { reason, withdraws: true, .. }) => format!("{reason}, withdraws"),
-        Err(Refusal { reason, .. }) => format!("{reason}, waits"),
+        Err(Refusal { why, withdraws: true, .. }) => format!("{}, withdraws", why.reason),
+        Err(Refusal { why, .. }) => format!("{}, waits", why.reason),
     }
 }
 
@@ -197,28 +208,28 @@ fn what_is_refused_is_taken_away_once_and_what_is_not_known_is_left() {
         disturb(&mut seen);
         let withdrawn = format!("Withdraw({reason})");
         let expected = if consequence == "withdraws" { withdrawn.as_str() } else { "Keep" };
-        assert_eq!(step(&seen, now()), expected, "{what}");
+        assert_eq!(next(&seen, now()), expected, "{what}");
         if consequence == "waits" {
-            assert_eq!(step(&seen, after_expiry()), "Withdraw(Expired)", "{what}: an expired one is none");
+            assert_eq!(next(&seen, after_expiry()), "Withdraw(Expired)", "{what}: an expired one is none");
             continue;
         }
         record(&mut seen).withdrawn = Some(reason.to_owned());
-        assert_eq!(step(&seen, now()), "Keep", "{what}: it is done");
+        assert_eq!(next(&seen, now()), "Keep", "{what}: it is done");
         record(&mut seen).withdrawn = Some("AnotherReason".to_owned());
-        assert_eq!(step(&seen, now()), withdrawn, "{what}: the reason has changed");
+        assert_eq!(next(&seen, now()), withdrawn, "{what}: the reason has changed");
     }
 }
 
 #[test]
-fn a_secret_that_is_not_there_or_not_ours_is_not_withdrawn_and_one_that_lost_its_label_is_looked_for() {
+fn only_a_secret_of_ours_is_withdrawn_and_one_without_label_is_read() {
     let suspended = |target: Target, claims: bool| {
         let mut seen = if claims { healthy() } else { fresh() };
         config(&mut seen, |c| c.spec.suspend = true);
         seen.target = target;
-        step(&seen, now())
+        next(&seen, now())
     };
     assert_eq!(suspended(Target::NotWatched, false), "Keep");
-    assert_eq!(suspended(Target::NotWatched, true), "LookForTarget");
+    assert_eq!(suspended(Target::NotWatched, true), "Read(Target)");
     assert_eq!(suspended(Target::Absent, true), "Keep");
     assert_eq!(suspended(Target::Foreign { owner: "nobody's".into() }, true), "Keep");
 }
@@ -227,26 +238,26 @@ fn a_secret_that_is_not_there_or_not_ours_is_not_withdrawn_and_one_that_lost_its
 
 /// In the order of the chain: a disturbance of a healthy object and the step that the check that meets it names.
 const CHECKS: [(&str, Disturbance, &str); 14] = [
-    ("the Secret is not watched", |seen| seen.target = Target::NotWatched, "LookForTarget"),
+    ("the Secret is not watched", |seen| seen.target = Target::NotWatched, "Read(Target)"),
     ("the Secret is foreign", foreign, "Blocked"),
     ("the Secret is gone", |seen| seen.target = Target::Absent, "Issue(Drifted)"),
     ("its annotations are gone", |seen| ours(seen).record = None, "Issue(Drifted)"),
     ("it is another person's", |seen| record(seen).person = "bob".into(), "Withdraw(Pending)"),
-    ("somebody wrote it", |seen| ours(seen).content = SecretData::Unknown, "LookInside"),
+    ("somebody wrote it", |seen| ours(seen).content = SecretData::Unknown, "Read(TargetData)"),
     ("somebody edited it", |seen| ours(seen).content = taken(false, false), "Issue(Drifted)"),
     ("it is withdrawn", |seen| record(seen).withdrawn = Some("Suspended".into()), "Issue(Restored)"),
     ("another external ID", |seen| grant(seen, |g| g.spec.external_id = Some("x".into())), "Issue(Changed)"),
     ("it is due", |seen| record(seen).issued_at = issued_at() - SignedDuration::from_hours(2), "Issue(Due)"),
-    ("another region", |seen| config(seen, |c| c.spec.region = Some("eu-west-2".into())), "LookInside"),
-    ("a label was edited", |seen| ours(seen).metadata.labels = None, "LookInside"),
+    ("another region", |seen| config(seen, |c| c.spec.region = Some("eu-west-2".into())), "Read(TargetData)"),
+    ("a label was edited", |seen| ours(seen).metadata.labels = None, "Read(TargetData)"),
     ("it is immutable", |seen| ours(seen).content = taken(true, true), "Render(Drifted)"),
     ("somebody wrote beside it", |seen| ours(seen).content = taken(true, false), "Keep"),
 ];
 
 #[test]
 fn a_healthy_object_is_kept() {
-    assert_eq!(step(&healthy(), now()), "Keep");
-    assert_eq!(step(&healthy(), issued_at()), "Keep");
+    assert_eq!(next(&healthy(), now()), "Keep");
+    assert_eq!(next(&healthy(), issued_at()), "Keep");
 }
 
 #[test]
@@ -254,18 +265,18 @@ fn each_check_names_its_step() {
     for (what, disturb, expected) in CHECKS {
         let mut seen = healthy();
         disturb(&mut seen);
-        assert_eq!(step(&seen, now()), expected, "{what}");
+        assert_eq!(next(&seen, now()), expected, "{what}");
     }
     let mut seen = fresh();
     seen.target = Target::Absent;
-    assert_eq!(step(&seen, now()), "Issue(First)", "there never was one");
+    assert_eq!(next(&seen, now()), "Issue(First)", "there never was one");
     let mut seen = healthy();
     config(&mut seen, |c| c.spec.region = Some("eu-west-2".into()));
     ours(&mut seen).content = taken(true, false);
-    assert_eq!(step(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
+    assert_eq!(next(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
     ours(&mut seen).content =
         SecretData::Read(ReadData { intact: true, immutable: false, credentials: None, api_key: None });
-    assert_eq!(step(&seen, now()), "Issue(Drifted)", "or by an issue, if there is nothing to render");
+    assert_eq!(next(&seen, now()), "Issue(Drifted)", "or by an issue, if there is nothing to render");
 }
 
 #[test]
@@ -278,7 +289,7 @@ fn of_two_disturbances_the_first_of_the_chain_decides() {
             let mut seen = healthy();
             CHECKS[*later].1(&mut seen);
             disturb(&mut seen);
-            assert_eq!(step(&seen, now()), expected, "{what} before {}", CHECKS[*later].0);
+            assert_eq!(next(&seen, now()), expected, "{what} before {}", CHECKS[*later].0);
         }
     }
 }
@@ -288,7 +299,7 @@ fn a_former_person_s_credential_that_is_withdrawn_stands_in_nobody_s_way() {
     let mut seen = healthy();
     record(&mut seen).person = "bob".into();
     record(&mut seen).withdrawn = Some("Pending".into());
-    assert_eq!(step(&seen, now()), "Issue(Restored)");
+    assert_eq!(next(&seen, now()), "Issue(Restored)");
 }
 
 #[test]
@@ -317,6 +328,22 @@ fn failed(seen: &mut Observed, until: Timestamp, generation: i64, attempt: Optio
 }
 
 #[test]
+fn the_trace_ends_with_the_check_that_names_what_comes_next() {
+    let plan = decide(&healthy(), now());
+    assert!(plan.trace.iter().all(|checked| checked.passed), "{:?}", plan.trace);
+    for (row, disturb, _) in QUESTIONS.into_iter().chain(CHECKS) {
+        let mut seen = healthy();
+        disturb(&mut seen);
+        let plan = decide(&seen, now());
+        let passed: Vec<bool> = plan.trace.iter().map(|checked| checked.passed).collect();
+        let all_but_the_last = passed.iter().rev().skip(1).all(|passed| *passed);
+        assert!(all_but_the_last, "{row}: {:?}", plan.trace);
+        assert_eq!(passed.last() == Some(&true), plan.next == Next::Do(SecretAction::Keep), "{row}: {:?}", plan.trace);
+        assert!(plan.trace.is_sorted_by_key(|checked| checked.check), "{row}: {:?}", plan.trace);
+    }
+}
+
+#[test]
 fn a_failure_holds_back_the_same_attempt_until_its_time() {
     let later = now() + SignedDuration::from_mins(5);
     let gone = |generation, attempt| {
@@ -325,32 +352,32 @@ fn a_failure_holds_back_the_same_attempt_until_its_time() {
         seen.target = Target::Absent;
         seen
     };
-    assert_eq!(step(&gone(1, None), now()), "Hold");
-    assert_eq!(step(&gone(1, None), later), "Issue(Drifted)", "its time has come");
-    assert_eq!(step(&gone(0, None), now()), "Issue(Drifted)", "the spec has changed");
-    assert_eq!(step(&gone(1, Some("another")), now()), "Issue(Drifted)", "something else is asked for");
+    assert_eq!(next(&gone(1, None), now()), "Hold");
+    assert_eq!(next(&gone(1, None), later), "Issue(Drifted)", "its time has come");
+    assert_eq!(next(&gone(0, None), now()), "Issue(Drifted)", "the spec has changed");
+    assert_eq!(next(&gone(1, Some("another")), now()), "Issue(Drifted)", "something else is asked for");
 
     let mut seen = healthy();
     failed(&mut seen, later, 1, None);
-    assert_eq!(step(&seen, now()), "Keep", "what needs no attempt is not held back");
-    assert_eq!(step(&seen, after_expiry()), "Issue(Due)");
+    assert_eq!(next(&seen, now()), "Keep", "what needs no attempt is not held back");
+    assert_eq!(next(&seen, after_expiry()), "Issue(Due)");
     failed(&mut seen, after_expiry() + SignedDuration::from_mins(1), 1, None);
-    assert_eq!(step(&seen, after_expiry()), "Withdraw(Expired)", "what has expired does not wait");
+    assert_eq!(next(&seen, after_expiry()), "Withdraw(Expired)", "what has expired does not wait");
     record(&mut seen).withdrawn = Some("Expired".into());
-    assert_eq!(step(&seen, after_expiry()), "Hold");
+    assert_eq!(next(&seen, after_expiry()), "Hold");
 }
 
 #[test]
-fn a_passing_failure_holds_back_too_and_the_later_of_both_counts() {
+fn a_transient_failure_holds_back_too_and_the_later_time_counts() {
     let mut seen = healthy();
     seen.target = Target::Absent;
     let attempt = decide(&seen, now()).accepted.unwrap().attempt;
     let soon = now() + SignedDuration::from_secs(10);
-    seen.remembered.passing = Some(Passing { attempt, count: 1, next_attempt_at: soon });
-    assert_eq!(decide(&seen, now()).step, Step::Hold { until: soon });
+    seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at: soon, why: None });
+    assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until: soon }));
     let later = now() + SignedDuration::from_mins(5);
     failed(&mut seen, later, 1, None);
-    assert_eq!(decide(&seen, now()).step, Step::Hold { until: later });
+    assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until: later }));
 }
 
 #[test]
@@ -361,9 +388,9 @@ fn repairs_are_held_back_in_a_war_and_nothing_else_is() {
         seen.remembered.repairs = 1_000;
         seen.remembered.repaired_at = Some(now());
         let held = if expected.ends_with("(Drifted)") { "Hold" } else { expected };
-        assert_eq!(step(&seen, now()), held, "{what}");
+        assert_eq!(next(&seen, now()), held, "{what}");
         let calm = now() + schedule::CALM + SignedDuration::from_secs(1);
-        assert_ne!(step(&seen, calm), "Hold", "{what}: peace");
+        assert_ne!(next(&seen, calm), "Hold", "{what}: peace");
     }
 }
 
@@ -388,11 +415,11 @@ proptest! {
         let now = issued_at() + SignedDuration::from_mins(minutes);
         let plan = decide(&seen, now);
         prop_assert_eq!(&plan, &decide(&seen, now));
-        if matches!(plan.step, Step::Issue(_) | Step::Render(_)) {
+        if matches!(plan.action(), Some(SecretAction::Issue(_) | SecretAction::Render(_))) {
             prop_assert!(plan.accepted.is_ok());
         }
         if !matches!(seen.target, Target::Ours(_)) {
-            prop_assert!(!matches!(plan.step, Step::Withdraw { .. } | Step::Render(_)), "only what is ours is touched");
+            prop_assert!(!matches!(plan.action(), Some(SecretAction::Withdraw(_) | SecretAction::Render(_))), "only what is ours is touched");
         }
     }
 }

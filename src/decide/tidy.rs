@@ -1,7 +1,7 @@
 //! Which API keys of DSS go. A key is ours by its label, which holds the config's UID; whatever is ours and is not to
 //! stay is deleted, known to status or not: so a key that a crash left behind is found, and nobody else's is touched.
 
-use super::{Accepted, ApiKeyRequest, Case, DssRequest, Refusal, Step, action::is_look};
+use super::{Accepted, ApiKeyRequest, Case, DssRequest, Next, Refusal, SecretAction};
 use crate::api::DssKey;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -19,14 +19,14 @@ pub struct Tidy {
 }
 
 impl Case<'_> {
-    pub(super) fn tidy(&self, accepted: &Result<Accepted, Refusal>, step: &Step) -> Vec<Tidy> {
+    pub(super) fn tidy(&self, accepted: &Result<Accepted, Refusal>, next: &Next) -> Vec<Tidy> {
         let places = self.seen.key_places.iter();
         let tidy = places.filter_map(|place| {
             let (stay, leave) = match accepted {
                 // What is merely unknown takes nothing away.
                 Err(refusal) if !refusal.withdraws => return None,
                 Err(_) => (vec![], true),
-                Ok(accepted) => match wanted(accepted, step, &place.instance) {
+                Ok(accepted) => match wanted(accepted, next, &place.instance) {
                     Some(ask) => (self.staying(ask), false),
                     None => (vec![], true),
                 },
@@ -37,7 +37,7 @@ impl Case<'_> {
             let needed = !place.exists || leave || listed.chain(told).any(|id| !stay.contains(id));
             needed.then(|| Tidy { instance: place.instance.clone(), exists: place.exists, stay, leave })
         });
-        if is_look(step) { vec![] } else { tidy.collect() }
+        if matches!(next, Next::Read(_)) { vec![] } else { tidy.collect() }
     }
 
     /// The key in the Secret, and those that a rotation replaced a short time ago.
@@ -73,7 +73,10 @@ impl Case<'_> {
 }
 
 /// What is asked of this instance, if a key of ours is. One that is about to be withdrawn is not.
-fn wanted<'a>(accepted: &'a Accepted, step: &Step, instance: &str) -> Option<&'a DssRequest> {
-    let ask = accepted.dss.as_ref().filter(|ask| ask.instance == instance && !matches!(step, Step::Withdraw { .. }))?;
+fn wanted<'a>(accepted: &'a Accepted, next: &Next, instance: &str) -> Option<&'a DssRequest> {
+    let ask = accepted
+        .dss
+        .as_ref()
+        .filter(|ask| ask.instance == instance && !matches!(next, Next::Do(SecretAction::Withdraw(_))))?;
     matches!(ask.api_key, ApiKeyRequest::Personal { .. }).then_some(ask)
 }

@@ -5,7 +5,7 @@ use super::{
     action::refuse,
     input::{Observed, is_controlled_by},
 };
-use crate::api::{AwsRole, AwsRoleStatus, ConditionType, Reason, condition, set_conditions};
+use crate::api::{AwsRole, AwsRoleStatus, ConditionType, Reason, Statement, condition, set_conditions};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
@@ -15,7 +15,7 @@ use kube::ResourceExt as _;
 pub fn role_status(role: &AwsRole, seen: Option<&Observed>, now: Timestamp) -> Option<AwsRoleStatus> {
     let (active, usable) = match seen {
         Some(seen) => {
-            let case = Case { seen, now };
+            let case = Case::new(seen, now);
             (case.uses(role), case.could_use(role))
         }
         // It goes with its config, by garbage collection.
@@ -24,20 +24,20 @@ pub fn role_status(role: &AwsRole, seen: Option<&Observed>, now: Timestamp) -> O
             (false, refuse(Reason::Pending, format!("there is no AwsConfig \"{}\"", role.spec.aws_config_ref.name)))
         }
     };
-    let (truth, reason, message) = match usable {
-        Ok(grant) => (true, Reason::Granted, format!("AwsRoleGrant \"{grant}\" allows it")),
+    let (truth, why) = match usable {
+        Ok(grant) => (true, Statement::new(Reason::Granted, format!("AwsRoleGrant \"{grant}\" allows it"))),
         Err(refusal) if seen.is_some_and(|seen| is_unknown(&refusal, seen)) => return None,
-        Err(refusal) => (false, refusal.reason, refusal.message),
+        Err(refusal) => (false, refusal.why),
     };
     let generation = role.metadata.generation;
-    let usable = condition(ConditionType::Usable, truth, reason.as_str(), &message, generation, now);
+    let usable = condition(ConditionType::Usable, truth, &why, generation, now);
     let before = role.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     Some(AwsRoleStatus { active: Some(active), conditions: set_conditions(before, vec![usable]) })
 }
 
 /// Whether a refusal says only that something has not been seen yet.
 fn is_unknown(refusal: &Refusal, seen: &Observed) -> bool {
-    refusal.reason == Reason::Pending || (refusal.reason == Reason::NotGranted && !seen.grants_seen)
+    refusal.why.reason == Reason::Pending || (refusal.why.reason == Reason::NotGranted && !seen.grants_seen)
 }
 
 impl Case<'_> {

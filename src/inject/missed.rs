@@ -4,9 +4,9 @@
 //! was created, or it is older than the config that selects it, or had no room for the Secret. Whoever mounts the Secret
 //! by hand asks for nothing and is not looked for.
 
-use super::choose::choose;
+use super::choose::{choose, quoted};
 use crate::api::{
-    AwsConfig,
+    AwsConfig, Reason, Statement,
     names::{INJECT, INJECT_OFF, POD_INJECTED},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -37,6 +37,20 @@ impl Missed {
         if self.names.len() > NAMED {
             self.names.pop_last();
         }
+    }
+
+    /// What stands in the way of these pods; `None` if none was missed.
+    #[must_use]
+    pub fn statement(&self) -> Option<Statement> {
+        let asks = if self.count == 1 { "pod asks for the Secret and has" } else { "pods ask for the Secret and have" };
+        let message = format!(
+            "{} {asks} not got it: {}. Either the webhook was not reached at the creation, or the pod is older than what \
+             selects it, or mounts something else there. Delete it, or roll its workload: kubectl rollout restart \
+             deployment/NAME",
+            self.count,
+            quoted(&self.names, self.count)
+        );
+        (self.count > 0).then(|| Statement::new(Reason::NotInjected, message))
     }
 }
 
@@ -164,5 +178,18 @@ mod tests {
         let of_the_chart: BTreeSet<&str> = left_out.split(", ").collect();
         let ours: BTreeSet<&str> = NEVER.into_iter().chain(["{{ .Release.Namespace }}"]).collect();
         assert_eq!(of_the_chart, ours);
+    }
+
+    #[test]
+    fn the_statement_says_how_many_which_and_what_to_do() {
+        let missed = |count: usize, names: &[&str]| {
+            Missed { count, names: names.iter().map(|&name| name.to_owned()).collect() }.statement()
+        };
+        let one = missed(1, &["a"]).unwrap().message;
+        assert!(one.starts_with("1 pod asks for the Secret and has not got it: \"a\". Either"), "{one}");
+        assert!(one.ends_with("Delete it, or roll its workload: kubectl rollout restart deployment/NAME"), "{one}");
+        let many = missed(9, &["b", "a"]).unwrap().message;
+        assert!(many.starts_with("9 pods ask for the Secret and have not got it: \"a\", \"b\" and 7 more. "), "{many}");
+        assert_eq!(missed(0, &[]), None);
     }
 }

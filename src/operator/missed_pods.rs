@@ -116,8 +116,9 @@ impl MissedPods {
             let Some(shown) = views.configs.get(namespace, &name).filter(|shown| shown.uid() == config.uid()) else {
                 continue;
             };
-            let to_tell = missed.count > 0 || tells_of_pods(&shown);
-            if self.memory.learn_missed(&uid, missed) && to_tell {
+            let is_to_be_recorded = missed.count > 0 || tells_of_pods(&shown);
+            let finding = missed.statement();
+            if self.memory.record_finding(&uid, ConditionType::PodsMissed, finding) && is_to_be_recorded {
                 enqueuer.missed_pods_changed(namespace, &name);
             }
         }

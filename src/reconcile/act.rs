@@ -15,7 +15,7 @@ use crate::{
     cluster::{CallError, Failed, Preconditions},
     credentials::{Credentials, IssueError, Issued, Request, Retry},
     decide::{
-        Accepted, KeyStep, Plan, RoleStep, Step, Trigger, awaits_own_key,
+        Accepted, KeyStep, Plan, RoleStep, SecretAction, Trigger, awaits_own_key,
         input::{Observed, Ours, SecretData, Target, rendering},
     },
     report::{Outcome, Written},
@@ -32,10 +32,12 @@ use std::sync::Arc;
 /// the answer.
 pub(super) async fn act(context: &Context, seen: &Observed, plan: &Plan) -> Outcome {
     let secret = async {
-        match (&plan.step, &plan.accepted) {
-            (Step::Issue(why), Ok(accepted)) => issue(context, seen, accepted, &plan.api_key, *why).await,
-            (Step::Render(why), Ok(accepted)) => render_again(context, seen, accepted, &plan.api_key, *why).await,
-            (Step::Withdraw { reason, .. }, _) => withdraw(context, seen, *reason).await,
+        match (plan.action(), &plan.accepted) {
+            (Some(SecretAction::Issue(why)), Ok(accepted)) => issue(context, seen, accepted, &plan.api_key, *why).await,
+            (Some(SecretAction::Render(why)), Ok(accepted)) => {
+                render_again(context, seen, accepted, &plan.api_key, *why).await
+            }
+            (Some(SecretAction::Withdraw(why)), _) => withdraw(context, seen, why.reason).await,
             _ => Outcome::default(),
         }
     };
@@ -69,7 +71,7 @@ async fn issue(context: &Context, seen: &Observed, accepted: &Accepted, key: &Ke
         Ok(None) => return first.unwrap_or_default(),
         Err(error) => {
             if error.retry != Retry::Saturated {
-                context.metrics.failed(provider, error.reason);
+                context.metrics.failed(provider, error.why.reason);
             }
             return Outcome { issue_failed: Some(error), ..first.unwrap_or_default() };
         }
@@ -146,7 +148,7 @@ fn is_there_already(seen: &Observed, request: &Request, issued: &Issued) -> bool
 /// A DSS whose admin key has not been read yet.
 fn not_spoken_to(instance: &str) -> IssueError {
     let message = format!("DssInstance \"{instance}\" has not been spoken to yet; see its conditions");
-    IssueError { reason: Reason::DssUnreachable, retry: Retry::Transient, message }
+    IssueError::new(Reason::DssUnreachable, Retry::Transient, message)
 }
 
 fn in_hand(obtained: &Outcome) -> (ApiKeyRecord, Option<&SecretString>) {
@@ -228,7 +230,7 @@ fn subject(seen: &Observed) -> String {
 }
 
 fn unrenderable(error: &Unrenderable) -> Outcome {
-    let error = IssueError { reason: Reason::InvalidSpec, retry: Retry::Durable, message: error.to_string() };
+    let error = IssueError::new(Reason::InvalidSpec, Retry::Durable, error.to_string());
     Outcome { issue_failed: Some(error), ..Outcome::default() }
 }
 

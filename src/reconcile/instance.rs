@@ -4,8 +4,8 @@
 use super::{Memory, until};
 use crate::{
     api::{
-        AuthScheme, ConditionType, DssInstance, DssInstanceStatus, Reason, condition, names, same_ignoring_times,
-        set_conditions,
+        AuthScheme, ConditionType, DssInstance, DssInstanceStatus, Reason, Statement, condition, names,
+        same_ignoring_times, set_conditions,
     },
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched, data_of},
@@ -59,9 +59,6 @@ struct Reading {
     /// How long DSS asked to be left alone.
     retry_after: SignedDuration,
 }
-
-#[derive(Clone)]
-struct Statement(Reason, String);
 
 /// How often it is looked whether an instance is used by now, or, if it is being deleted, no longer. Costs no call.
 const GLANCE: SignedDuration = SignedDuration::from_secs(5);
@@ -143,7 +140,7 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
         Err(statement) => {
             // Without its key it is no longer spoken to: who takes the key away means that.
             context.dss_cache.lose(&name, DssError::not_spoken_to(&name));
-            reading.reachable = Err(Statement(Reason::Pending, "it has not been tried".to_owned()));
+            reading.reachable = Err(Statement::new(Reason::Pending, "it has not been tried"));
             reading.authorized = Err(statement);
             return Ok(reading);
         }
@@ -198,7 +195,7 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
 async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Result<Dss, Statement>, CallError> {
     let spec = &instance.spec;
     let named = &spec.api_key_secret_ref;
-    let denied = |what: String| Ok(Err(Statement(Reason::DssDenied, what)));
+    let denied = |what: String| Ok(Err(Statement::new(Reason::DssDenied, what)));
     let secret = match context.calls.secret(&named.namespace, &named.name).await {
         Err(error) if error.failed == Failed::Forbidden => {
             return denied(format!(
@@ -223,12 +220,12 @@ async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Resu
         AuthScheme::Bearer => Scheme::Bearer,
     };
     let reached = context.dss_cache.reach(&instance.name_any(), &spec.url, &key, scheme, &tls);
-    Ok(reached.map_err(|error| Statement(Reason::InvalidSpec, error.to_string())))
+    Ok(reached.map_err(|error| Statement::new(Reason::InvalidSpec, error.to_string())))
 }
 
 fn judge(reading: &mut Reading, error: &DssError) {
     reading.retry_after = error.retry_after.and_then(|wait| wait.try_into().ok()).unwrap_or_default();
-    let statement = |reason, what: &str| Err(Statement(reason, format!("{what}{error}")));
+    let statement = |reason, what: &str| Err(Statement::new(reason, format!("{what}{error}")));
     if error.kind.passes() {
         reading.reachable = statement(Reason::DssUnreachable, "");
         reading.authorized = statement(Reason::DssUnreachable, "not known: ");
@@ -252,8 +249,8 @@ async fn report(
     let make = |type_: ConditionType, outcome: &Result<(), Statement>, fine: &str| {
         let generation = instance.metadata.generation;
         match outcome {
-            Ok(()) => condition(type_, true, Reason::Granted.as_str(), fine, generation, now),
-            Err(Statement(reason, message)) => condition(type_, false, reason.as_str(), message, generation, now),
+            Ok(()) => condition(type_, true, &Statement::new(Reason::Granted, fine), generation, now),
+            Err(statement) => condition(type_, false, statement, generation, now),
         }
     };
     let reachable = make(ConditionType::Reachable, &reading.reachable, "DSS answers");
@@ -263,7 +260,7 @@ async fn report(
     // Who cannot be reached says nothing about rights: what was last true stays.
     let known = before.conditions.iter().find(|condition| condition.type_ == authorized.type_);
     let authorized = match (&reading.reachable, known) {
-        (Err(Statement(Reason::DssUnreachable, _)), Some(known)) => known.clone(),
+        (Err(why), Some(known)) if why.reason == Reason::DssUnreachable => known.clone(),
         _ => authorized,
     };
     let told = before.users_read_at.as_ref().map(|Time(at)| *at);

@@ -1,19 +1,20 @@
 //! What the process remembers of each object. All of it may be lost: a restart then costs a read or an early retry.
 
 use crate::{
-    credentials::{Issued, Request, Retry},
+    api::{ConditionType, Statement},
+    credentials::{Issued, Request},
     decide::{
-        KeyStep, Plan, RoleStep, Step, Trigger,
-        input::{HeldKey, Observed, Passing, Remembered, SecretData, SeenKey, Source, Target, Trouble},
+        KeyStep, Next, Plan, RoleStep, SecretAction, Trigger,
+        backoff::{Failures, transient_after},
+        input::{HeldKey, Observed, Remembered, SecretData, SeenKey, Source, Target},
         schedule,
     },
-    inject::Missed,
     report::{Outcome, failed},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,7 +24,8 @@ pub struct Memory {
     objects: Mutex<HashMap<String, Remembered>>,
     unwritten: Mutex<HashMap<String, Unwritten>>,
     failed_calls: Mutex<HashMap<String, i32>>,
-    without_webhook: bool,
+    /// Findings that are certain without a search, for every object.
+    settled: BTreeMap<ConditionType, Option<Statement>>,
 }
 
 /// A session that STS issued and the API server did not take. It is written at the next attempt rather than asked for again.
@@ -34,29 +36,26 @@ struct Unwritten {
 }
 
 impl Memory {
-    /// The memory of an operator that has no webhook: no pod is missed, whatever a former one has told.
+    /// The memory of an operator that has no webhook: no pod is missed, whatever a former operator recorded.
     #[must_use]
     pub fn without_webhook() -> Self {
-        Self { without_webhook: true, ..Self::default() }
+        Self { settled: [(ConditionType::PodsMissed, None)].into(), ..Self::default() }
     }
 
     /// What is remembered of the object with this UID.
     #[must_use]
     pub fn recall(&self, uid: &str) -> Remembered {
         let mut remembered = self.objects().get(uid).cloned().unwrap_or_default();
-        if self.without_webhook {
-            remembered.missed = Some(Missed::default());
-        }
+        remembered.findings.extend(self.settled.clone());
         remembered
     }
 
-    /// Learns which pods asked for the Secret of this object and have not got it. Says whether that is new.
-    pub fn learn_missed(&self, uid: &str, missed: Missed) -> bool {
+    /// Records what another room found out about this object; `None` if nothing stands in the way. Returns whether that is
+    /// new.
+    pub fn record_finding(&self, uid: &str, type_: ConditionType, finding: Option<Statement>) -> bool {
         let mut objects = self.objects();
-        let known = &mut objects.entry(uid.to_owned()).or_default().missed;
-        let is_new = known.as_ref() != Some(&missed);
-        *known = Some(missed);
-        is_new
+        let findings = &mut objects.entry(uid.to_owned()).or_default().findings;
+        findings.insert(type_, finding.clone()) != Some(finding)
     }
 
     /// Forgets an object that is gone.
@@ -72,11 +71,6 @@ impl Memory {
         let count = failed.entry(uid.to_owned()).or_default();
         *count = count.saturating_add(1);
         schedule::fast_delay(uid, *count)
-    }
-
-    /// Remembers what stands in the way of restarting an object's workloads.
-    pub fn record_restarts(&self, uid: &str, restarts: Result<(), Trouble>) {
-        self.objects().entry(uid.to_owned()).or_default().restarts = Some(restarts);
     }
 
     pub(super) fn call_succeeded(&self, uid: &str) {
@@ -104,13 +98,13 @@ impl Memory {
         let remembered = objects.entry(uid.clone()).or_default();
         if let Some(written) = &outcome.written {
             remembered.known_version.clone_from(&written.version);
-            remembered.passing = None;
+            remembered.transient = None;
         } else if let Target::Ours(ours) = &seen.target
             && matches!(&ours.content, SecretData::Read(taken) if taken.intact)
         {
             remembered.known_version.clone_from(&ours.metadata.resource_version);
         }
-        let as_planned = outcome.written.is_some() || plan.step == Step::Keep;
+        let as_planned = outcome.written.is_some() || plan.next == Next::Do(SecretAction::Keep);
         if let Source::Offered { version, key: SeenKey::Read(_) } = &seen.source
             && as_planned
         {
@@ -133,21 +127,11 @@ impl Memory {
             remembered.repaired_at = Some(now);
         }
         match (failed(plan, outcome), &plan.accepted) {
-            // Status tells the pace of the slow ones. But keys must not come and go while that cannot be written.
-            (Some((error, attempt)), _) if error.retry != Retry::Durable || outcome.key_is_somebody_elses() => {
-                let before = remembered.passing.take().filter(|passing| passing.attempt == attempt);
-                let count = before.map_or(0, |passing| passing.count).saturating_add(1);
-                let wait = match error.retry {
-                    Retry::Durable => schedule::slow_delay(count),
-                    Retry::Transient | Retry::Saturated => schedule::fast_delay(&uid, count),
-                    Retry::TransientAfter(wish) => {
-                        schedule::fast_delay(&uid, count).max(wish.min(schedule::LONGEST_WISH))
-                    }
-                };
-                let next_attempt_at = now.saturating_add(wait).unwrap_or(now);
-                remembered.passing = Some(Passing { attempt, count, next_attempt_at });
+            (Some((error, attempt)), _) => {
+                let failures = Failures::of(&seen.config, remembered.transient.as_ref());
+                remembered.transient = transient_after(failures, error, &attempt, &uid, now);
             }
-            (Some(_), _) | (None, Err(_)) => remembered.passing = None,
+            (None, Err(_)) => remembered.transient = None,
             (None, Ok(_)) => {}
         }
     }
@@ -193,11 +177,13 @@ fn is_repair(seen: &Observed, plan: &Plan) -> bool {
     let ours = if let Target::Ours(ours) = &seen.target { Some(ours) } else { None };
     let edited = ours.is_some_and(|ours| ours.is_edited());
     let record = ours.and_then(|ours| ours.record.as_ref());
-    match (&plan.step, &plan.role) {
-        (Step::Issue(Trigger::Drifted) | Step::Render(Trigger::Drifted), _)
+    match (plan.action(), &plan.role) {
+        (Some(SecretAction::Issue(Trigger::Drifted) | SecretAction::Render(Trigger::Drifted)), _)
         | (_, RoleStep::Write { repairs: true, .. }) => true,
-        (Step::Withdraw { reason, .. }, _) => edited || record.is_some_and(|record| record.is_withdrawn_for(*reason)),
-        (Step::Issue(_) | Step::Render(_), _) => edited,
+        (Some(SecretAction::Withdraw(why)), _) => {
+            edited || record.is_some_and(|record| record.is_withdrawn_for(why.reason))
+        }
+        (Some(SecretAction::Issue(_) | SecretAction::Render(_)), _) => edited,
         _ => false,
     }
 }

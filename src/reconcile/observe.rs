@@ -8,7 +8,7 @@ use crate::{
     api::{AwsConfig, AwsRole, RoleArn, names},
     cluster::{CallError, data_of},
     decide::{
-        action::Refusal,
+        Read, Refusal,
         dss_access::{KeyPlace, SeenDss, allowed_login, is_fresh, key_label, role_of},
         input::{
             Observed, Ours, ReadData, SecretData, SeenKey, SeenRole, Source, Target, is_controlled_by, key_request,
@@ -60,6 +60,23 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         started_at: context.started_at,
         config,
     })
+}
+
+/// Reads what a decision asks for.
+pub(super) async fn read(context: &Context, what: Read, seen: &mut Observed) -> Result<(), CallError> {
+    match what {
+        Read::Role => find_role(context, seen).await,
+        Read::KeySource => find_key_source(context, seen).await,
+        Read::Key => read_key(context, seen).await,
+        Read::DssUser => {
+            find_user(context, seen).await;
+            Ok(())
+        }
+        Read::ApiKeySource => find_api_key_source(context, seen).await,
+        Read::ApiKey => read_offered_api_key(context, seen).await,
+        Read::Target => find_target(context, seen).await,
+        Read::TargetData => read_target(context, seen).await,
+    }
 }
 
 /// The `AwsRole` that the config asks for, and the others that name it as theirs.
@@ -164,15 +181,15 @@ fn is_offered(metadata: &ObjectMeta) -> bool {
     label.is_some_and(|offered| offered == names::SOURCE_OFFERED)
 }
 
-/// Answers `LookForSource`: metadata only, since it may not be offered.
-pub(super) async fn look_for_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+/// Answers `Read::KeySource`: metadata only, since it may not be offered.
+async fn find_key_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(named) = &seen.config.spec.key_secret_ref else { return Ok(()) };
     seen.source = found_source(context, &seen.config, &named.name).await?;
     Ok(())
 }
 
-/// Answers `LookForApiKey`, likewise.
-pub(super) async fn look_for_api_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+/// Answers `Read::ApiKeySource`, likewise.
+async fn find_api_key_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(named) = api_key_secret(&seen.config) else { return Ok(()) };
     seen.api_key_source = found_source(context, &seen.config, named).await?;
     Ok(())
@@ -187,8 +204,8 @@ async fn found_source<K>(context: &Context, config: &AwsConfig, name: &str) -> R
     })
 }
 
-/// Answers `LookForUser`: asks DSS for the person's login by name. If DSS does not answer, nothing is known yet.
-pub(super) async fn look_for_user(context: &Context, seen: &mut Observed) {
+/// Answers `Read::DssUser`: asks DSS for the person's login by name. If DSS does not answer, nothing is known yet.
+async fn find_user(context: &Context, seen: &mut Observed) {
     let Some(dss) = &mut seen.dss else { return };
     let (Some(instance), Some(login)) = (&dss.instance, &dss.login) else { return };
     let instance = instance.name_any();
@@ -211,15 +228,15 @@ pub(super) async fn look_for_user(context: &Context, seen: &mut Observed) {
     (seen.role, seen.other_roles) = roles(context, &seen.config, &seen.asked_role);
 }
 
-/// Answers `LookAtSource`. If its owner has changed their mind in the meantime, what was read is dropped.
-pub(super) async fn look_at_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+/// Answers `Read::Key`. If its owner has changed their mind in the meantime, what was read is dropped.
+async fn read_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(request) = key_request(&seen.config) else { return Ok(()) };
     seen.source = read_source(context, &seen.config, &request.secret, |data| request.read(data)).await?;
     Ok(())
 }
 
-/// Answers `LookAtApiKey`, likewise.
-pub(super) async fn look_at_api_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+/// Answers `Read::ApiKey`, likewise.
+async fn read_offered_api_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let named = seen.config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref());
     let Some(named) = named else { return Ok(()) };
     seen.api_key_source =
@@ -257,8 +274,8 @@ pub(super) fn read_api_key(data: &BTreeMap<String, Vec<u8>>, key: &str) -> Resul
     }
 }
 
-/// Answers `LookForTarget`: the watch sees Secrets with our label only. Metadata only, since it may be somebody else's.
-pub(super) async fn look_for_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+/// Answers `Read::Target`: the watch sees Secrets with our label only. Metadata only, since it may be somebody else's.
+async fn find_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let found = context.calls.secret_metadata(&namespace, &name).await?;
     let known = seen.remembered.known_version.as_deref();
@@ -266,8 +283,8 @@ pub(super) async fn look_for_target(context: &Context, seen: &mut Observed) -> R
     Ok(())
 }
 
-/// Answers `LookForRole`: a role that is not shown may have been created a moment ago.
-pub(super) async fn look_for_role(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+/// Answers `Read::Role`: a role that is not shown may have been created a moment ago.
+async fn find_role(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let asked = seen.asked_role.as_ref().ok().and_then(Option::as_ref);
     let Some(name) = role_name(&seen.config, asked) else { return Ok(()) };
     let namespace = seen.config.namespace().unwrap_or_default();
@@ -281,8 +298,8 @@ pub(super) async fn look_for_role(context: &Context, seen: &mut Observed) -> Res
     Ok(())
 }
 
-/// Answers `LookInside`: reads a Secret of ours.
-pub(super) async fn look_inside(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+/// Answers `Read::TargetData`: reads a Secret of ours.
+async fn read_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let Some(secret) = context.calls.secret(&namespace, &name).await? else {
         seen.target = Target::Absent;

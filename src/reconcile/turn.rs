@@ -67,11 +67,11 @@ pub(super) async fn in_turn<T>(
 impl From<NoTurn> for IssueError {
     fn from(none: NoTurn) -> Self {
         match none {
-            NoTurn::Busy(tried) => Self {
-                reason: Reason::DssUnreachable,
-                retry: Retry::Saturated,
-                message: format!("{tried}: others wait for an answer; it will be asked in turn"),
-            },
+            NoTurn::Busy(tried) => Self::new(
+                Reason::DssUnreachable,
+                Retry::Saturated,
+                format!("{tried}: others wait for an answer; it will be asked in turn"),
+            ),
             NoTurn::Late(error) => Self::of_dss(&error),
         }
     }

@@ -3,17 +3,15 @@
 use super::Outcome;
 use crate::{
     api::Failure,
-    clock::whole_seconds,
-    credentials::{IssueError, Retry},
+    credentials::IssueError,
     decide::{
-        Accepted, KeyStep, Plan, Step, api_key_attempt,
+        Accepted, KeyStep, Next, Plan, SecretAction, api_key_attempt,
+        backoff::{Attempted, Failures, durable_after},
         input::{Observed, Target},
-        schedule,
     },
     secret::Record,
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// What the Secret says of itself, unless somebody edited it: then its word counts for nothing.
 pub(super) fn current_record(seen: &Observed, outcome: &Outcome) -> Option<Record> {
@@ -23,7 +21,7 @@ pub(super) fn current_record(seen: &Observed, outcome: &Outcome) -> Option<Recor
     }
 }
 
-/// The same before the attempt.
+/// What the Secret said of itself before the attempt.
 pub(super) fn former_record(seen: &Observed) -> Option<&Record> {
     match &seen.target {
         Target::Ours(ours) if !ours.is_edited() => ours.record.as_ref(),
@@ -31,35 +29,24 @@ pub(super) fn former_record(seen: &Observed) -> Option<&Record> {
     }
 }
 
-/// A row of failures goes on while the same is tried for the same spec.
+/// The failures that were known before the attempt.
+pub(super) fn failures(seen: &Observed) -> Failures<'_> {
+    Failures::of(&seen.config, seen.remembered.transient.as_ref())
+}
+
+/// The durable row of failures after the attempt.
 pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Failure> {
     let accepted = plan.accepted.as_ref().ok()?;
     let of_api_key = api_key_attempt(accepted);
-    let before = seen.config.status.as_ref();
-    let same_spec = before.is_some_and(|status| status.observed_generation == seen.config.metadata.generation);
-    let known = before.and_then(|status| status.failure.clone());
-    let known = known.filter(|failure| same_spec && [&accepted.attempt, &of_api_key].contains(&&failure.attempt));
     let failed = failed(plan, outcome);
-    let waits = |failure: &Failure| failure.attempt == of_api_key && matches!(plan.api_key, KeyStep::Hold { .. });
-    match (failed, &plan.step) {
-        (Some((error, attempt)), _) if error.retry == Retry::Durable => {
-            let known = known.filter(|failure| failure.attempt == attempt);
-            let count = known.as_ref().map_or(0, |failure| failure.count).saturating_add(1);
-            let now = whole_seconds(now);
-            Some(Failure {
-                count,
-                since: known.map_or(Time(now), |failure| failure.since),
-                last_at: Time(now),
-                next_attempt_at: Time(now.saturating_add(schedule::slow_delay(count)).unwrap_or(now)),
-                attempt,
-            })
-        }
-        (Some(_), _) | (None, Step::Hold { .. } | Step::Withdraw { .. }) => known,
-        // A reconcile that did not get as far as an attempt ends no failure either.
-        (None, _) if outcome.call_failed.is_some() || holds_nothing(seen, outcome) => known,
-        // The credential is there, and the API key is still waited for.
-        _ => known.filter(waits),
-    }
+    let attempted = match (&failed, &plan.next) {
+        (Some((error, attempt)), _) => Attempted::Failed(error, attempt),
+        (None, Next::Do(SecretAction::Hold { .. } | SecretAction::Withdraw(_))) => Attempted::NotMade,
+        (None, _) if outcome.call_failed.is_some() || holds_nothing(seen, outcome) => Attempted::NotMade,
+        _ if matches!(plan.api_key, KeyStep::Hold { .. }) => Attempted::WithoutApiKey,
+        _ => Attempted::Succeeded,
+    };
+    durable_after(failures(seen), [&accepted.attempt, &of_api_key], attempted, now)
 }
 
 fn holds_nothing(seen: &Observed, outcome: &Outcome) -> bool {
@@ -67,6 +54,7 @@ fn holds_nothing(seen: &Observed, outcome: &Outcome) -> bool {
 }
 
 /// What failed, and which attempt that was: the credential, or else the API key of DSS.
+#[must_use]
 pub fn failed<'a>(plan: &Plan, outcome: &'a Outcome) -> Option<(&'a IssueError, String)> {
     let accepted: &Accepted = plan.accepted.as_ref().ok()?;
     let of_issue = outcome.issue_failed.as_ref().map(|error| (error, accepted.attempt.clone()));

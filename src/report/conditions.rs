@@ -1,16 +1,16 @@
 //! The conditions: each either holds, or carries the reason and the sentence of what stands in its way.
 
 use super::{
-    Outcome, Statement,
-    attempt::{current_record, failure},
-    pods::pods_missed,
+    Outcome,
+    attempt::{current_record, failure, failures},
+    findings::findings,
 };
 use crate::{
-    api::{ConditionType, Reason, condition, find_condition, set_conditions},
+    api::{ConditionType, Reason, Statement, condition, set_conditions},
     clock::whole_seconds,
     credentials::Retry,
     decide::{
-        Accepted, KeyStep, Plan, Step,
+        Accepted, KeyStep, Plan, SecretAction, api_key_attempt,
         input::{Observed, Target},
     },
     secret::Record,
@@ -28,15 +28,13 @@ pub(super) fn conditions(
 ) -> Vec<Condition> {
     let before = seen.config.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
     let generation = seen.config.metadata.generation;
-    let make = |type_, truth: bool, statement: &Statement| {
-        condition(type_, truth, &statement.reason, &statement.message, generation, now)
-    };
+    let make = |type_, truth: bool, statement: &Statement| condition(type_, truth, statement, generation, now);
     let accepted = match &plan.accepted {
         Ok(accepted) => Ok(Statement::new(Reason::Granted, format!("AwsRoleGrant \"{}\" allows it", accepted.grant))),
-        Err(refusal) => Err(Statement::new(refusal.reason, still_usable(refusal.message.clone(), record, now))),
+        Err(refusal) => Err(still_usable(refusal.why.clone(), record, now)),
     };
     let live = record.filter(|record| record.is_live(now));
-    let trouble = trouble(seen, plan, outcome, &before, record, now);
+    let trouble = trouble(seen, plan, outcome, record, now);
     let issued = match (live, &plan.accepted) {
         (Some(record), Ok(accepted)) if answers(seen, outcome, accepted, record) => {
             if api_key_missing(seen, outcome, accepted, record) {
@@ -47,7 +45,7 @@ pub(super) fn conditions(
         }
         (Some(record), Ok(_)) => Err(holds_another(record, trouble.clone())),
         (Some(record), Err(_)) => Ok(holds(seen, record)),
-        (None, Err(refusal)) => Err(Statement::new(refusal.reason, refusal.message.clone())),
+        (None, Err(refusal)) => Err(refusal.why.clone()),
         (None, Ok(_)) => {
             Err(trouble.clone().unwrap_or_else(|| Statement::new(Reason::Pending, "a credential is being issued")))
         }
@@ -66,23 +64,8 @@ pub(super) fn conditions(
     if let (Ok(_), Ok(_), Some(trouble)) = (&accepted, &issued, &trouble) {
         wanted.push(make(ConditionType::RenewalFailing, true, trouble));
     }
-    wanted.extend(pods_missed(seen, &before, now));
-    if let Some(trouble) = restarts(seen, &before) {
-        wanted.push(make(ConditionType::RestartFailing, true, &trouble));
-    }
+    wanted.extend(findings(seen, &before, now));
     set_conditions(&before, wanted)
-}
-
-/// What stands in the way of restarting workloads; until they have been looked at, what was last said of them.
-fn restarts(seen: &Observed, before: &[Condition]) -> Option<Statement> {
-    if seen.config.spec.restart.is_empty() {
-        return None;
-    }
-    if let Some(restarts) = &seen.remembered.restarts {
-        return restarts.as_ref().err().map(|trouble| Statement::new(trouble.reason, trouble.message.clone()));
-    }
-    find_condition(before, ConditionType::RestartFailing)
-        .map(|said| Statement { reason: said.reason.clone(), message: said.message.clone() })
 }
 
 /// Whether what the Secret holds is what is asked for.
@@ -98,11 +81,10 @@ fn api_key_missing(seen: &Observed, outcome: &Outcome, accepted: &Accepted, reco
 }
 
 fn holds_no_key(seen: &Observed, record: &Record, trouble: Option<Statement>) -> Statement {
-    let trouble = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "the API key of DSS is being obtained"));
+    let cause = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "the API key of DSS is being obtained"));
     let which = if record.api_key.key.is_empty() { "no API key of DSS" } else { "the former API key of DSS" };
-    let meanwhile = format!(". Until then {} and {which}", holds(seen, record).message);
-    let cause = trouble.message.split(". Until then Secret").next().unwrap_or_default();
-    Statement { message: format!("{cause}{meanwhile}"), reason: trouble.reason }
+    let held = holds(seen, record).message;
+    Statement { message: format!("{}. Until then {held} and {which}", cause.message), ..cause }
 }
 
 fn holds(seen: &Observed, record: &Record) -> Statement {
@@ -119,24 +101,22 @@ fn contents(record: &Record) -> String {
 }
 
 fn holds_another(record: &Record, trouble: Option<Statement>) -> Statement {
-    let trouble = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "what was asked for is being issued"));
+    let cause = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "what was asked for is being issued"));
     let until = record.expires_at.map_or("Until then".to_owned(), |at| format!("Until {at}"));
-    let meanwhile = format!(". {until} the Secret holds {}", contents(record));
-    // What was told before may end with it already.
-    let cause = trouble.message.strip_suffix(&meanwhile).unwrap_or(&trouble.message);
-    Statement { message: format!("{cause}{meanwhile}"), reason: trouble.reason }
+    Statement { message: format!("{}. {until} the Secret holds {}", cause.message, contents(record)), ..cause }
 }
 
-/// What a refusal says about a credential that was there: a session that was handed out lives on.
-fn still_usable(message: String, record: Option<&Record>, now: Timestamp) -> String {
+/// The same, with what it means for a credential that was handed out: a session lives on until it expires.
+fn still_usable(why: Statement, record: Option<&Record>, now: Timestamp) -> Statement {
     let Some(record) = record.filter(|record| !record.has_expired(now) && !record.access_key_id.is_empty()) else {
-        return message;
+        return why;
     };
-    let key = &record.access_key_id;
-    match record.expires_at {
-        Some(at) => format!("{message}. The session {key} that was handed out stays usable until {at}"),
-        None => format!("{message}. The key {key} that was handed out stays usable until it is deactivated in IAM"),
-    }
+    let (key, cause) = (&record.access_key_id, &why.message);
+    let message = match record.expires_at {
+        Some(at) => format!("{cause}. The session {key} that was handed out stays usable until {at}"),
+        None => format!("{cause}. The key {key} that was handed out stays usable until it is deactivated in IAM"),
+    };
+    Statement { message, ..why }
 }
 
 /// What stands in the way of an issue, if anything does.
@@ -144,25 +124,9 @@ fn trouble(
     seen: &Observed,
     plan: &Plan,
     outcome: &Outcome,
-    before: &[Condition],
     record: Option<&Record>,
     now: Timestamp,
 ) -> Option<Statement> {
-    let failed = outcome.issue_failed.as_ref().or(outcome.api_key_failed.as_ref());
-    if failed.is_some_and(|error| error.retry == Retry::Saturated) {
-        return previous_trouble(before);
-    }
-    if let (None, Some(error)) = (&outcome.issue_failed, &outcome.api_key_failed) {
-        let taken = record.filter(|_| error.reason == Reason::DssUserMismatch);
-        return Some(Statement::new(error.reason, still_usable(error.message.clone(), taken, now)));
-    }
-    if let Some(error) = &outcome.issue_failed {
-        let expired = record.filter(|record| record.is_withdrawn_for(Reason::Expired));
-        return Some(match expired {
-            Some(record) => Statement::new(Reason::Expired, format!("{}: {}", expiry(record), error.message)),
-            None => Statement::new(error.reason, error.message.clone()),
-        });
-    }
     let name = seen.config.target_name();
     let foreign = |owner: &str| {
         let message = format!(
@@ -170,45 +134,55 @@ fn trouble(
         );
         Some(Statement::new(Reason::ForeignTarget, message))
     };
-    match &plan.step {
-        _ if outcome.blocked => foreign("somebody else's"),
-        Step::Blocked { owner } => foreign(owner),
-        Step::Withdraw { reason, message } if *reason == Reason::Expired => {
-            let why = previous_trouble(before).map(|statement| format!(": {}", statement.message)).unwrap_or_default();
-            Some(Statement::new(*reason, format!("{message}{why}")))
+    let earlier = || earlier(seen, plan).map(|why| as_it_stands(why, record, now));
+    if let Some(error) = outcome.issue_failed.as_ref().or(outcome.api_key_failed.as_ref()) {
+        // Nothing was asked, because others were served first. So nothing new is known.
+        if error.retry == Retry::Saturated {
+            return earlier();
         }
-        // What was withdrawn while an attempt is held back: what failed stands in the way, and not the withdrawal.
-        Step::Withdraw { .. } if failure(seen, plan, outcome, now).is_some() => previous_trouble(before),
-        Step::Withdraw { reason, message } => Some(Statement::new(*reason, still_usable(message.clone(), record, now))),
-        Step::Hold { until } if current_record(seen, outcome).is_none() && seen.target != Target::NotWatched => {
+        return Some(as_it_stands(error.why.clone(), record, now));
+    }
+    match plan.action() {
+        _ if outcome.blocked => foreign("somebody else's"),
+        Some(SecretAction::Blocked { owner }) => foreign(owner),
+        Some(SecretAction::Withdraw(why)) if why.reason == Reason::Expired => {
+            let cause = self::earlier(seen, plan).map(|why| format!(": {}", why.message)).unwrap_or_default();
+            Some(Statement::new(Reason::Expired, format!("{}{cause}", why.message)))
+        }
+        // What was withdrawn while an attempt is held back: the failure stands in the way, and not the withdrawal.
+        Some(SecretAction::Withdraw(_)) if failure(seen, plan, outcome, now).is_some() => earlier(),
+        Some(SecretAction::Withdraw(why)) => Some(still_usable(why.clone(), record, now)),
+        Some(SecretAction::Hold { until })
+            if current_record(seen, outcome).is_none() && seen.target != Target::NotWatched =>
+        {
             let again = format!("Secret \"{name}\" is changed or deleted by somebody else again and again");
             let until = whole_seconds(*until);
-            previous_trouble(before)
-                .filter(|trouble| {
-                    trouble.reason != Reason::Drifted.as_str() && trouble.reason != Reason::Pending.as_str()
-                })
-                .or_else(|| {
-                    Some(Statement::new(
-                        Reason::Drifted,
-                        format!("{again}; it is put right at {until} at the earliest"),
-                    ))
-                })
+            let fought_over = || format!("{again}; it is put right at {until} at the earliest");
+            earlier().or_else(|| Some(Statement::new(Reason::Drifted, fought_over())))
         }
-        Step::Hold { .. } => previous_trouble(before),
-        _ if matches!(plan.api_key, KeyStep::Hold { .. }) => previous_trouble(before),
+        Some(SecretAction::Hold { .. }) => earlier(),
+        _ if matches!(plan.api_key, KeyStep::Hold { .. }) => earlier(),
         _ => None,
     }
 }
 
-fn expiry(record: &Record) -> String {
-    let at = record.expires_at.map(|at| at.to_string()).unwrap_or_default();
-    format!("the credential expired at {at} and could not be renewed")
+/// Why the attempt that is held back failed last: that of the credential, or that of its API key.
+fn earlier(seen: &Observed, plan: &Plan) -> Option<Statement> {
+    let accepted = plan.accepted.as_ref().ok()?;
+    let failures = failures(seen);
+    let of_api_key = || failures.why(&api_key_attempt(accepted)).or_else(|| failures.wrong_owner());
+    failures.why(&accepted.attempt).or_else(of_api_key)
 }
 
-fn previous_trouble(before: &[Condition]) -> Option<Statement> {
-    let is_trouble = |c: &&Condition| {
-        c.type_ == ConditionType::RenewalFailing.as_str()
-            || (c.type_ == ConditionType::Issued.as_str() && c.status == "False")
-    };
-    before.iter().rev().find(is_trouble).map(|c| Statement { reason: c.reason.clone(), message: c.message.clone() })
+/// A failure, with what became of the credential in the meantime.
+fn as_it_stands(why: Statement, record: Option<&Record>, now: Timestamp) -> Statement {
+    match record {
+        Some(record) if record.is_withdrawn_for(Reason::Expired) => {
+            let at = record.expires_at.map(|at| at.to_string()).unwrap_or_default();
+            let message = format!("the credential expired at {at} and could not be renewed: {}", why.message);
+            Statement::new(Reason::Expired, message)
+        }
+        Some(_) if why.reason == Reason::DssUserMismatch => still_usable(why, record, now),
+        _ => why,
+    }
 }

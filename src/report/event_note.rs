@@ -1,9 +1,9 @@
 //! Events: what a person would want to know.
 
-use super::Outcome;
+use super::{Outcome, findings::finding_notes};
 use crate::{
     api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, find_condition, names},
-    decide::{Plan, Step, Trigger, input::Observed},
+    decide::{Plan, SecretAction, Trigger, input::Observed},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -40,7 +40,8 @@ pub fn event_notes(
     let (ready_before, ready) = (find(before, ConditionType::Ready), find(after, ConditionType::Ready));
     let failing = (find(before, ConditionType::RenewalFailing), find(after, ConditionType::RenewalFailing));
     let mut notes = Vec::new();
-    let repair = matches!(plan.step, Step::Issue(Trigger::Drifted) | Step::Render(Trigger::Drifted));
+    let repair =
+        matches!(plan.action(), Some(SecretAction::Issue(Trigger::Drifted) | SecretAction::Render(Trigger::Drifted)));
     let drifted = repair && outcome.written.is_some();
     if drifted {
         let note = format!(
@@ -49,21 +50,12 @@ pub fn event_notes(
         );
         notes.push(EventNote { warning: true, reason: Reason::Drifted.to_string(), action: "Repair", note });
     }
-    let missed = (find(before, ConditionType::PodsMissed), find(after, ConditionType::PodsMissed));
-    if let (None, Some(missed)) = missed {
-        notes.push(EventNote { warning: true, reason: missed.reason, action: "Inject", note: missed.message });
-    }
-    let restarts = (find(before, ConditionType::RestartFailing), find(after, ConditionType::RestartFailing));
-    if let (said, Some(failing)) = restarts
-        && said.is_none_or(|said| (said.reason, said.message) != (failing.reason.clone(), failing.message.clone()))
-    {
-        notes.push(EventNote { warning: true, reason: failing.reason, action: "Restart", note: failing.message });
-    }
+    notes.extend(finding_notes(&before.conditions, &after.conditions));
     let Some(ready) = ready else { return notes };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");
     if ready.status == "True" {
-        let issued = outcome.written.as_ref().filter(|_| matches!(plan.step, Step::Issue(_)));
-        let replaced = matches!(plan.step, Step::Issue(Trigger::Changed)) && issued.is_some();
+        let issued = outcome.written.as_ref().filter(|_| matches!(plan.action(), Some(SecretAction::Issue(_))));
+        let replaced = matches!(plan.action(), Some(SecretAction::Issue(Trigger::Changed))) && issued.is_some();
         if !was_ready || replaced {
             let until = after.expires_at.as_ref().map(|Time(at)| format!(", valid until {at}")).unwrap_or_default();
             notes.push(EventNote {
@@ -80,7 +72,7 @@ pub fn event_notes(
             notes.push(EventNote { warning: true, reason: failing.reason, action: "Renew", note: failing.message });
         }
     } else if was_ready || ready_before.is_none_or(|before| before.reason != ready.reason) {
-        let action = if matches!(plan.step, Step::Withdraw { .. }) { "Withdraw" } else { "Issue" };
+        let action = if matches!(plan.action(), Some(SecretAction::Withdraw(_))) { "Withdraw" } else { "Issue" };
         notes.push(EventNote { warning: true, reason: ready.reason, action, note: ready.message });
     }
     notes

@@ -8,9 +8,7 @@ use super::{
 use crate::{
     api::Reason,
     decide::{
-        KeyStep, Plan, RoleStep, Step,
-        action::is_look,
-        check_at,
+        KeyStep, Next, Plan, RoleStep, SecretAction, check_at,
         input::{Observed, Remembered},
         renew_at, schedule,
     },
@@ -36,16 +34,16 @@ pub fn next_reconcile(
         return until;
     }
     let until_next_key = of_api_keys(seen, plan, outcome, record.as_ref(), remembered, now).unwrap_or(Timestamp::MAX);
-    let at = match (&plan.accepted, &plan.step) {
-        (_, step) if is_look(step) => after(schedule::PENDING),
-        (Err(refusal), _) if refusal.reason == Reason::Pending => after(schedule::PENDING),
+    let at = match (&plan.accepted, &plan.next) {
+        (_, Next::Read(_)) => after(schedule::PENDING),
+        (Err(refusal), _) if refusal.why.reason == Reason::Pending => after(schedule::PENDING),
         (Err(_), _) => or_expiry(after(schedule::RESYNC)),
         _ if outcome.blocked => after(schedule::FOREIGN_TARGET),
         (Ok(_), _) if outcome.issue_failed.is_some() => or_expiry(next_attempt(seen, plan, outcome, remembered, now)),
-        (Ok(_), Step::Blocked { .. }) => after(schedule::FOREIGN_TARGET),
-        (Ok(_), Step::Hold { until }) => or_expiry(*until),
+        (Ok(_), Next::Do(SecretAction::Blocked { .. })) => after(schedule::FOREIGN_TARGET),
+        (Ok(_), Next::Do(SecretAction::Hold { until })) => or_expiry(*until),
         // Withdrawn for what has changed or for its age: what comes next is decided at once.
-        (Ok(_), Step::Withdraw { .. }) => now,
+        (Ok(_), Next::Do(SecretAction::Withdraw(_))) => now,
         (Ok(_), _) => match record {
             Some(record) => renew_at(seen, &record)
                 .or_else(|| check_at(seen, &record).map(|at| if at > now { at } else { after(schedule::PENDING) }))
@@ -83,7 +81,7 @@ fn of_api_keys(
 
 fn next_attempt(seen: &Observed, plan: &Plan, outcome: &Outcome, remembered: &Remembered, now: Timestamp) -> Timestamp {
     let attempt = failed(plan, outcome).map(|(_, attempt)| attempt).unwrap_or_default();
-    let passing = remembered.passing.as_ref().filter(|passing| passing.attempt == attempt);
-    let slow = || failure(seen, plan, outcome, now).map(|failure| failure.next_attempt_at.0);
-    passing.map(|passing| passing.next_attempt_at).or_else(slow).unwrap_or(now)
+    let transient = remembered.transient.as_ref().filter(|backoff| backoff.attempt == attempt);
+    let durable = || failure(seen, plan, outcome, now).map(|failure| failure.next_attempt_at.0);
+    transient.map(|backoff| backoff.next_attempt_at).or_else(durable).unwrap_or(now)
 }

@@ -6,8 +6,8 @@
 
 use super::workload::{Rollout, Workload};
 use crate::{
-    api::{AwsConfig, Reason},
-    decide::{input::Trouble, schedule},
+    api::{AwsConfig, Reason, Statement},
+    decide::schedule,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -50,7 +50,7 @@ pub enum Found {
     /// There it is.
     There(Workload),
     /// It cannot be restarted.
-    Not(Trouble),
+    Not(Statement),
 }
 
 /// A wish that is due, and what was found.
@@ -92,7 +92,7 @@ pub enum Standing {
     /// Something is still to be done, or under way.
     Open,
     /// Something stands in its way.
-    Blocked(Trouble),
+    Blocked(Statement),
 }
 
 /// What a config wants; nothing, if it names no workload, has no credential, or has the first that there was: what
@@ -190,7 +190,7 @@ enum Judged {
     /// A restart.
     Ready,
     /// Somebody's help.
-    Blocked(Trouble),
+    Blocked(Statement),
 }
 
 impl Wish {
@@ -200,7 +200,7 @@ impl Wish {
             Found::Not(trouble) => return Judged::Blocked(trouble.clone()),
         };
         let (title, started_at) = (workload.title(), started_at(workload, now));
-        let blocked = |what: &str| Judged::Blocked(Trouble::new(Reason::RestartBlocked, format!("{title} {what}")));
+        let blocked = |what: &str| Judged::Blocked(Statement::new(Reason::RestartBlocked, format!("{title} {what}")));
         if started_at >= after(self.issued_at, SETTLED) {
             return match workload.rollout {
                 Rollout::Rolling | Rollout::Unready if now < after(started_at, self.patience) => {
@@ -238,7 +238,7 @@ impl Wish {
             (Some(other), Some(ends_at)) if now >= ends_at => {
                 let title = workload.title();
                 let message = format!("{title} still waits for the restart of {other}; what it has ended at {ends_at}");
-                Standing::Blocked(Trouble::new(Reason::RestartBlocked, message))
+                Standing::Blocked(Statement::new(Reason::RestartBlocked, message))
             }
             _ => Standing::Open,
         }

@@ -48,8 +48,8 @@ fn user(change: impl FnOnce(&mut User)) -> SeenUser {
 fn verdict(config: &AwsConfig, seen: &SeenDss) -> String {
     match role_of(config, Some(seen)) {
         Ok(role) => role.map(|role| role.to_string()).unwrap_or_default(),
-        Err(Refusal { look: Some(look), .. }) => format!("{look:?}"),
-        Err(refusal) => format!("{} {}", refusal.reason, if refusal.withdraws { "withdraws" } else { "waits" }),
+        Err(Refusal { needs: Some(needs), .. }) => format!("{needs:?}"),
+        Err(refusal) => format!("{} {}", refusal.why.reason, if refusal.withdraws { "withdraws" } else { "waits" }),
     }
 }
 
@@ -95,7 +95,7 @@ fn each_state_of_knowledge_has_its_verdict() {
         ("not allowed", SeenDss { login: None, ..seen() }, "NotGranted withdraws"),
         ("missing", SeenDss { user: SeenUser::Missing, ..seen() }, "DssUserMissing withdraws"),
         ("disabled", SeenDss { user: user(|user| user.enabled = false), ..seen() }, "DssUserMissing withdraws"),
-        ("not listed", SeenDss { user: SeenUser::Unlisted, ..seen() }, "LookForUser"),
+        ("not listed", SeenDss { user: SeenUser::Unlisted, ..seen() }, "DssUser"),
         ("nothing read yet", unread.clone(), "Pending waits"),
         (
             "unreachable",

@@ -21,7 +21,7 @@ fn config(spec: Value) -> AwsConfig {
     config
 }
 
-/// Requested this config is answered if it asks for this role, or for a key.
+/// What this config is answered if it asks for this role, or for a key.
 fn asked_by(config: &AwsConfig, grants: &[Arc<AwsRoleGrant>], role: Option<&str>) -> Result<String, String> {
     let namespace_labels = &BTreeMap::from([("team".to_owned(), "ds".to_owned())]);
     let (subject, what) = (&config.subject().unwrap(), role.map_or(Requested::Key, Requested::Role));

@@ -44,17 +44,17 @@ fn delivered() -> Observed {
 
 #[test]
 fn a_key_that_was_delivered_is_kept_for_ever_without_being_read() {
-    assert_eq!(step(&delivered(), now()), "Keep");
-    assert_eq!(step(&delivered(), now() + SignedDuration::from_hours(24 * 365)), "Keep");
+    assert_eq!(next(&delivered(), now()), "Keep");
+    assert_eq!(next(&delivered(), now() + SignedDuration::from_hours(24 * 365)), "Keep");
 }
 
 #[test]
 fn a_key_is_taken_from_an_offered_secret_only() {
     let table = [
-        (Source::NotShown, "Pending, waits", "LookForSource"),
+        (Source::NotShown, "Pending, waits", "Read(KeySource)"),
         (Source::Absent, "KeySecretMissing, withdraws", "Withdraw(KeySecretMissing)"),
         (Source::NotOffered, "SecretNotOffered, withdraws", "Withdraw(SecretNotOffered)"),
-        (offers(SeenKey::Unknown), "Pending, waits", "LookAtSource"),
+        (offers(SeenKey::Unknown), "Pending, waits", "Read(Key)"),
         (offers(SeenKey::Unreadable("no".into())), "KeySecretInvalid, withdraws", "Withdraw(KeySecretInvalid)"),
         (offers(SeenKey::Read(key("one"))), "granted by analysts", "Keep"),
         (offers(SeenKey::Read(key("two"))), "granted by analysts", "Issue(Changed)"),
@@ -62,7 +62,7 @@ fn a_key_is_taken_from_an_offered_secret_only() {
     for (source, answer, expected) in table {
         let mut seen = delivered();
         seen.source = source.clone();
-        assert_eq!((verdict(&seen).as_str(), step(&seen, now()).as_str()), (answer, expected), "{source:?}");
+        assert_eq!((verdict(&seen).as_str(), next(&seen, now()).as_str()), (answer, expected), "{source:?}");
     }
 }
 
@@ -72,7 +72,7 @@ fn without_a_grant_for_keys_the_secret_is_not_even_looked_for() {
     seen.source = Source::NotShown;
     grant(&mut seen, |g| g.spec.providers = vec![CredentialProvider::Temporary]);
     assert_eq!(
-        (verdict(&seen).as_str(), step(&seen, now()).as_str()),
+        (verdict(&seen).as_str(), next(&seen, now()).as_str()),
         ("NotGranted, withdraws", "Withdraw(NotGranted)")
     );
 }
@@ -82,25 +82,25 @@ fn where_no_grant_was_ever_seen_an_offer_that_is_taken_back_still_takes_the_key(
     let unbelieved = |source: Source| {
         let mut seen = delivered();
         (seen.grants, seen.grants_seen, seen.source) = (vec![], false, source);
-        step(&seen, now())
+        next(&seen, now())
     };
     assert_eq!(unbelieved(offers(SeenKey::Delivered)), "Keep", "an empty list of grants takes nothing");
     assert_eq!(unbelieved(offers(SeenKey::Unknown)), "Keep", "and nothing is read for it");
-    assert_eq!(unbelieved(Source::NotShown), "LookForSource");
+    assert_eq!(unbelieved(Source::NotShown), "Read(KeySource)");
     assert_eq!(unbelieved(Source::Absent), "Withdraw(KeySecretMissing)");
     assert_eq!(unbelieved(Source::NotOffered), "Withdraw(SecretNotOffered)");
     let mut never = fresh_key();
     (never.grants, never.grants_seen, never.source) = (vec![], false, Source::NotShown);
-    assert_eq!(step(&never, now()), "Keep", "who has no key is not looked for");
+    assert_eq!(next(&never, now()), "Keep", "who has no key is not looked for");
 }
 
 #[test]
 fn a_key_is_read_before_it_is_delivered_again() {
     let mut seen = delivered();
     seen.target = Target::Absent;
-    assert_eq!(step(&seen, now()), "LookAtSource");
+    assert_eq!(next(&seen, now()), "Read(Key)");
     seen.source = offers(SeenKey::Read(key("one")));
-    assert_eq!(step(&seen, now()), "Issue(First)");
+    assert_eq!(next(&seen, now()), "Issue(First)");
 }
 
 #[test]
@@ -109,15 +109,15 @@ fn from_one_provider_to_the_other_is_one_step() {
     let asked = fresh_key();
     (to_key.config, to_key.grants) = (asked.config, asked.grants);
     to_key.source = offers(SeenKey::Read(key("one")));
-    assert_eq!(step(&to_key, now()), "Issue(Changed)");
+    assert_eq!(next(&to_key, now()), "Issue(Changed)");
 
     let mut to_session = delivered();
     let asked = fresh();
     (to_session.config, to_session.grants) = (asked.config, asked.grants);
     to_session.asked_role = asked.asked_role;
-    assert_eq!(step(&to_session, now()), "Issue(Changed)");
+    assert_eq!(next(&to_session, now()), "Issue(Changed)");
     failed(&mut to_session, now() + SignedDuration::from_mins(1), 1, None);
-    assert_eq!(step(&to_session, now()), "Withdraw(Pending)", "a key never expires by itself");
+    assert_eq!(next(&to_session, now()), "Withdraw(Pending)", "a key never expires by itself");
     record(&mut to_session).withdrawn = Some("Pending".into());
-    assert_eq!(step(&to_session, now()), "Hold");
+    assert_eq!(next(&to_session, now()), "Hold");
 }

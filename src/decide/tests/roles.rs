@@ -63,13 +63,13 @@ const QUESTIONS: [(&str, Disturbance, &str); 8] = [
 #[test]
 fn a_named_role_has_to_be_there_and_of_this_config_and_person() {
     assert_eq!(verdict(&naming(fresh())), "granted by analysts");
-    assert_eq!(step(&naming(healthy()), now()), "Keep");
+    assert_eq!(next(&naming(healthy()), now()), "Keep");
     for (what, disturb, answer) in QUESTIONS {
         let mut seen = naming(healthy());
         disturb(&mut seen);
         assert_eq!(verdict(&seen), answer, "{what}");
         let reason = answer.split(',').next().unwrap();
-        assert_eq!(step(&seen, now()), format!("Withdraw({reason})"), "{what}");
+        assert_eq!(next(&seen, now()), format!("Withdraw({reason})"), "{what}");
         assert_eq!(decide(&seen, now()).role, RoleStep::Keep, "{what}: nothing is generated");
     }
 }
@@ -78,11 +78,11 @@ fn a_named_role_has_to_be_there_and_of_this_config_and_person() {
 fn a_named_role_that_is_not_shown_is_looked_for_before_anything_is_taken_away() {
     let mut seen = naming(healthy());
     seen.role = SeenRole::NotShown;
-    assert_eq!(step(&seen, now()), "LookForRole");
+    assert_eq!(next(&seen, now()), "Read(Role)");
     let mut seen = naming(fresh());
     seen.role = SeenRole::NotShown;
     config(&mut seen, |c| c.status = None);
-    assert_eq!(step(&seen, now()), "Keep", "there is nothing to lose");
+    assert_eq!(next(&seen, now()), "Keep", "there is nothing to lose");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn what_the_base_identity_cannot_reach_is_refused_and_takes_nothing_away() {
         seen.identity = Some(Identity::new(arn));
         config(&mut seen, |c| c.spec.session = serde_json::from_value(json!({"duration": duration})).unwrap());
         grant(&mut seen, |g| g.spec.via = if via { vec![HUB.into()] } else { vec![] });
-        (verdict(&seen), step(&seen, now()))
+        (verdict(&seen), next(&seen, now()))
     };
     let user = "arn:aws:iam::123456789012:user/keyturn";
     let session = "arn:aws:sts::123456789012:assumed-role/keyturn/pod";

@@ -42,7 +42,7 @@ pub(super) async fn obtain(
             Ok(()) => with(Some(offered.clone())),
             Err(error) => {
                 // Whose owner put another's key there does not go on with the former one.
-                let api_key = former.as_ref().filter(|_| error.reason != Reason::DssUserMismatch);
+                let api_key = former.as_ref().filter(|_| error.why.reason != Reason::DssUserMismatch);
                 failed(api_key, error)
             }
         },
@@ -53,11 +53,12 @@ pub(super) async fn obtain(
 /// The same after a key proved to be somebody else's: whatever stands in the way of a right one, that is what is wrong. Keys
 /// are tried for no faster for that.
 pub(super) fn doubted(obtained: Outcome) -> Outcome {
-    let api_key_failed = obtained.api_key_failed.map(|error| match (error.reason, error.retry) {
+    let api_key_failed = obtained.api_key_failed.map(|error| match (error.why.reason, error.retry) {
         (Reason::DssUserMismatch, _) | (_, Retry::Saturated) => error,
         _ => {
-            let message = format!("the last API key was somebody else's, and another cannot be had: {}", error.message);
-            IssueError { reason: Reason::DssUserMismatch, retry: Retry::Durable, message }
+            let message =
+                format!("the last API key was somebody else's, and another cannot be had: {}", error.why.message);
+            IssueError::new(Reason::DssUserMismatch, Retry::Durable, message)
         }
     });
     Outcome { api_key_failed, ..obtained }
@@ -119,7 +120,7 @@ async fn created_or_found(
                 return Outcome { api_key: Some(held.clone()), ..Outcome::default() };
             }
             // DSS does not know it: nobody can do anything with it any more.
-            Err(error) if error.reason == Reason::DssDenied => former = None,
+            Err(error) if error.why.reason == Reason::DssDenied => former = None,
             Err(error) => return failed(former, error),
         }
     }
@@ -169,7 +170,7 @@ async fn created(context: &Context, seen: &Observed, ask: &DssRequest, dss: &Dss
 fn not_created(error: &DssError, login: &str) -> IssueError {
     let mut why = IssueError::of_dss(error);
     if error.kind == Kind::Denied {
-        why.message = format!(
+        why.why.message = format!(
             "the admin key is not allowed to create personal API keys for others, here for \"{login}\": {error}; a DSS admin \
              gives it that right, or \"{login}\" creates one for spec.dss.apiKeySecretRef"
         );
@@ -189,7 +190,7 @@ async fn proven(context: &Context, ask: &DssRequest, key: &SecretString) -> Resu
         "DssInstance \"{}\" says that the API key is {whose}, and it has to be \"{}\"'s; it is not delivered",
         ask.instance, ask.login
     );
-    Err(IssueError { reason: Reason::DssUserMismatch, retry: Retry::Durable, message })
+    Err(IssueError::new(Reason::DssUserMismatch, Retry::Durable, message))
 }
 
 /// The config's finalizer first: whoever takes the instance's away looks at the configs.

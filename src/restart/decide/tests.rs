@@ -167,7 +167,7 @@ fn a_workload_that_is_not_available_is_waited_for_and_then_restarted_because_tha
 #[test]
 fn what_cannot_be_found_is_said_and_holds_up_nobody() {
     let mut missing = due("alice", old("alice"));
-    missing.found = vec![Found::Not(Trouble::new(Reason::WorkloadMissing, "there is no Deployment \"alice\""))];
+    missing.found = vec![Found::Not(Statement::new(Reason::WorkloadMissing, "there is no Deployment \"alice\""))];
     let decision = decide(&[missing, due("bob", old("bob"))], at(6));
     assert_eq!(trouble(&decision), Some((Reason::WorkloadMissing, "there is no Deployment \"alice\"")));
     assert_eq!(restarted(&decision), Some("bob"));

@@ -1,0 +1,49 @@
+//! What a refusal takes away.
+
+use super::{
+    Case, Next, Read, Refusal, SecretAction,
+    input::{SecretData, Target},
+};
+
+impl Case<'_> {
+    /// What is withdrawn whether or not more is known later: a credential that has expired, or is another person's.
+    fn over_anyway(&self) -> Option<SecretAction> {
+        let Target::Ours(ours) = &self.seen.target else { return None };
+        let of_another = ours.record.as_ref().and_then(|record| self.of_another_person(ours, record));
+        of_another.or_else(|| self.expired())
+    }
+
+    /// Whether status knows of a Secret.
+    fn claims_a_secret(&self) -> bool {
+        let target = self.seen.config.status.as_ref().and_then(|status| status.target.as_ref());
+        self.claims_a_credential() || target.is_some_and(|target| target.resource_version.is_some())
+    }
+
+    /// What a refusal means for the Secret.
+    pub(super) fn withdrawal(&self, refusal: &Refusal) -> Next {
+        if let Some(needs) = refusal.needs {
+            return needs.into();
+        }
+        let ours = match &self.seen.target {
+            // Without keyturn's label the Secret would be forgotten, and still be there when more is known.
+            Target::NotWatched if !refusal.withdraws && self.claims_a_secret() => return Read::Target.into(),
+            _ if !refusal.withdraws => return self.over_anyway().unwrap_or(SecretAction::Keep).into(),
+            Target::Ours(ours) => ours,
+            // Somebody may have removed keyturn's label. A Secret that never held a credential is not read.
+            Target::NotWatched if self.claims_a_secret() => return Read::Target.into(),
+            Target::NotWatched | Target::Absent | Target::Foreign { .. } => return SecretAction::Keep.into(),
+        };
+        let withdraw = SecretAction::Withdraw(refusal.why.clone());
+        let done = ours.record.as_ref().filter(|record| record.is_withdrawn_for(refusal.why.reason));
+        let Some(record) = done else { return withdraw.into() };
+        match &ours.content {
+            SecretData::Unknown => Read::TargetData.into(),
+            SecretData::Known | SecretData::Read(_)
+                if !ours.is_edited() && self.metadata_drift(ours, record).is_none() =>
+            {
+                SecretAction::Keep.into()
+            }
+            SecretData::Known | SecretData::Read(_) => self.after_repairs(withdraw).into(),
+        }
+    }
+}

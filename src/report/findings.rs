@@ -1,0 +1,58 @@
+//! What other rooms found out about a config: a condition and an Event for each type of finding.
+
+use super::EventNote;
+use crate::{
+    api::{AwsConfig, ConditionType, condition, find_condition},
+    decide::input::Observed,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// A condition that another room decides about.
+struct Kind {
+    type_: ConditionType,
+    /// The verb of its Events.
+    action: &'static str,
+    /// Whether each new sentence is worth an Event, or only the first.
+    repeats: bool,
+    /// Whether the config asks for anything that could be found.
+    concerns: fn(&AwsConfig) -> bool,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind { type_: ConditionType::PodsMissed, action: "Inject", repeats: false, concerns: |_| true },
+    Kind {
+        type_: ConditionType::RestartFailing,
+        action: "Restart",
+        repeats: true,
+        concerns: |config| !config.spec.restart.is_empty(),
+    },
+];
+
+/// The conditions of what was found. While nobody has looked since this replica leads, the former condition stays.
+pub(super) fn findings(seen: &Observed, before: &[Condition], now: Timestamp) -> Vec<Condition> {
+    let kinds = KINDS.iter().filter(|kind| (kind.concerns)(&seen.config));
+    let found = kinds.filter_map(|kind| match seen.remembered.findings.get(&kind.type_) {
+        None => find_condition(before, kind.type_).cloned(),
+        Some(finding) => {
+            let generation = seen.config.metadata.generation;
+            finding.as_ref().map(|why| condition(kind.type_, true, why, generation, now))
+        }
+    });
+    found.collect()
+}
+
+/// The Events of what was found.
+pub(super) fn finding_notes(before: &[Condition], after: &[Condition]) -> impl Iterator<Item = EventNote> {
+    KINDS.iter().filter_map(|kind| {
+        let found = find_condition(after, kind.type_)?;
+        let is_new = find_condition(before, kind.type_)
+            .is_none_or(|former| kind.repeats && (&former.reason, &former.message) != (&found.reason, &found.message));
+        is_new.then(|| EventNote {
+            warning: true,
+            reason: found.reason.clone(),
+            action: kind.action,
+            note: found.message.clone(),
+        })
+    })
+}
