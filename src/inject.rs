@@ -1,19 +1,25 @@
-//! INJECT: a pod gets the Secret of an `AwsConfig` mounted, and the variables that lead SDKs to it, without a change by
-//! its author. Pure: `webhook` serves it.
+//! INJECT: a pod gets the Secret of an `AwsConfig` mounted, and the variables that point SDKs to
+//! the Secret. The pod's author changes nothing else. Pure: `webhook` serves it.
 //!
 //! ```text
 //!  webhook ──▶ review ──▶ choose ──▶ pod ──▶ container
 //!              JSON to    whose      volume,  mount and
-//!              values     Secret     mark     variables
+//!              JSON to    which      volume,  mount and
 //! ```
 //!
-//! Who asked and bears no mark was [`Missed`]: the leader looks for such pods from time to time.
+//! A pod that asks for a credential and bears no mark is a [`Missed`] pod. The leader counts such
+//! pods at intervals.
 //!
-//! What holds for every pod: nothing of it is removed or changed, only added to; what its author set wins, and is said
-//! where it keeps the person's credential from being used; injecting twice is injecting once.
+//! Three rules hold for every pod:
 //!
-//! A pod that asks for a credential waits for it: the Secret is mounted as a must, so the kubelet starts no container
-//! before it is there. The alternative, an empty folder, would let SDKs fall back to the node's identity.
+//! * keyturn only adds to a pod. It removes and changes nothing.
+//! * A setting of the pod's author wins. If it keeps SDKs from the person's credential, a warning
+//!   says so.
+//! * Injecting twice has the same result as injecting once.
+//!
+//! A pod that asks for a credential waits for it. The Secret's volume is not optional, therefore
+//! the kubelet starts no container before the Secret exists. With an optional volume the folder
+//! could be empty, and SDKs would fall back to the node's identity.
 
 mod choose;
 mod container;
@@ -30,16 +36,17 @@ pub use review::{NoAnswer, Outcome, answer};
 use crate::api::AwsConfig;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What a pod says of itself that may lead to an `AwsConfig`.
+/// The parts of a pod's metadata that may lead to an `AwsConfig`.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<'a> {
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: &'a str,
-    /// Its labels.
+    /// The pod's labels.
     pub labels: &'a BTreeMap<String, String>,
-    /// The config that its annotation names.
+    /// The config that the pod's annotation names.
     pub named: Option<&'a str>,
 }
 
-/// The `AwsConfig`s of its namespace that a pod may mean, at least; `None` while they have not been listed.
+/// Finds the `AwsConfig`s of the pod's namespace that the pod may ask for. The result may hold
+/// others of the namespace, too. It is `None` while the `AwsConfig`s have not been listed.
 pub type ConfigsFor = Arc<dyn Fn(Asking<'_>) -> Option<Vec<Arc<AwsConfig>>> + Send + Sync>;

@@ -1,7 +1,8 @@
-//! Whose Secret a pod gets. Pure.
+//! Which config's Secret a pod gets. Pure.
 //!
-//! The rule: the annotation names it; else the first `AwsConfig` by name whose `inject.podSelector` matches. The label
-//! `keyturn.dev/inject: "false"` on the pod wins over both.
+//! The pod's annotation names the config. Without the annotation, keyturn takes the first
+//! `AwsConfig` by name whose `inject.podSelector` matches. The label `keyturn.dev/inject: "false"`
+//! on the pod wins over both.
 
 use crate::api::{
     AwsConfig, ConditionType, Format, Reason, SECRET_KEYS, SecretKey, find_condition,
@@ -10,11 +11,11 @@ use crate::api::{
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The annotation that the kubelet puts on the API server's image of a static pod, which may name no Secret
-/// ("Create static Pods" in the Kubernetes documentation).
+/// The annotation that the kubelet puts on the API server's mirror of a static pod. A static pod
+/// cannot refer to a Secret ("Create static Pods" in the Kubernetes documentation).
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-/// What a pod gets.
+/// The config whose Secret a pod gets, and what the Secret may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// The name of the `AwsConfig`.
@@ -23,36 +24,38 @@ pub(super) struct Wanted {
     pub secret: String,
     /// Whether the Secret holds the `config` file.
     pub files: bool,
-    /// The variables that it may hold. It is not read for this: pods are created before it is there, too.
+    /// The variables that the Secret may hold. keyturn derives them from the spec and does not read
+    /// the Secret, because pods are also created before their Secret exists.
     pub variables: Vec<&'static str>,
 }
 
 impl Wanted {
-    /// Of a config of which only its Secret's name is known: anything may be in there.
+    /// The choice of a config of which only the Secret's name is known. The Secret may hold every
+    /// variable.
     pub(super) fn unseen(config: String, secret: String, files: bool) -> Self {
         Self { config, secret, files, variables: variables(|_| true) }
     }
 }
 
-/// The names of these variables.
+/// The names of the variables for which `which` holds.
 fn variables(which: impl Fn(&SecretKey) -> bool) -> Vec<&'static str> {
     let keys = SECRET_KEYS.iter().filter(|key| key.format == Format::Env && which(key));
     keys.map(|key| key.name).collect()
 }
 
-/// What a pod gets, if anything, and what its author should know.
+/// The config that a pod gets, if any, and the warnings for the pod's author.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Choice {
     pub wanted: Option<Wanted>,
     pub warnings: Vec<String>,
 }
 
-/// The config that a pod with these annotations names.
+/// Returns the config that a pod with these annotations names.
 pub(super) fn named(annotations: &BTreeMap<String, String>) -> Option<&str> {
     annotations.get(POD_AWS_CONFIG).map(String::as_str)
 }
 
-/// The choice for a pod with these labels and annotations, among the configs of its namespace.
+/// Chooses among the configs of the namespace for a pod with these labels and annotations.
 pub(super) fn choose(
     labels: &BTreeMap<String, String>,
     annotations: &BTreeMap<String, String>,
@@ -73,7 +76,7 @@ pub(super) fn choose(
     }
 }
 
-/// The configs whose selector matches, by name.
+/// The configs whose selector matches, in the order of their names.
 fn selecting<'a>(labels: &BTreeMap<String, String>, configs: &'a [Arc<AwsConfig>]) -> Vec<&'a AwsConfig> {
     let selects = |config: &&AwsConfig| {
         let selector = config.spec.inject.as_ref().map(|inject| &inject.pod_selector);
@@ -103,8 +106,8 @@ fn by_name(named: &str, selecting: &[&AwsConfig], configs: &[Arc<AwsConfig>]) ->
         warnings.extend(not_ready(config));
         wanted(config)
     } else {
-        // It may have been applied a moment ago, in the same file as the pod. The pod says whose credential it wants,
-        // so it had better wait for that one's Secret than start without.
+        // The config may have been applied a moment ago, in the same file as the pod. The pod names
+        // the config, therefore waiting for that Secret is better than starting without it.
         warnings.push(format!(
             "there is no AwsConfig \"{named}\" in this namespace yet: the pod waits for its Secret \"{}\"",
             default_target(named)
@@ -136,7 +139,7 @@ fn wanted(config: &AwsConfig) -> Wanted {
     Wanted { config: config.name_any(), secret: config.target_name(), files, variables }
 }
 
-/// What its author should know of a config that has no credential now.
+/// The warning for the pod's author if the config has no credential now.
 fn not_ready(config: &AwsConfig) -> Option<String> {
     let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let reason = match find_condition(conditions, ConditionType::Ready) {
@@ -150,7 +153,8 @@ fn not_ready(config: &AwsConfig) -> Option<String> {
     ))
 }
 
-/// What a name of an object may be (RFC 1123 subdomain); it goes into the name of a Secret.
+/// Whether a text can be the name of an object (RFC 1123 subdomain). The name becomes a part of the
+/// Secret's name.
 fn is_a_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_label = |label: &str| {
@@ -159,12 +163,13 @@ fn is_a_name(text: &str) -> bool {
     text.len() <= 59 && text.split('.').all(is_label)
 }
 
-/// At most three names, quoted, and how many more.
+/// The first three names in quotes, and the number of the others.
 fn list(names: &[String]) -> String {
     quoted(names.iter().take(3), names.len())
 }
 
-/// Names, quoted, and how many there are besides of `count` in all.
+/// Joins these names in quotes. `count` is the number of all names. If it is larger than the number
+/// of names given, the text ends with the number of the others.
 #[must_use]
 pub fn quoted<'a>(names: impl IntoIterator<Item = &'a String>, count: usize) -> String {
     let shown: Vec<String> = names.into_iter().map(|name| format!("\"{name}\"")).collect();

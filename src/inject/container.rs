@@ -1,17 +1,20 @@
-//! What one container gets: the mount, and variables that are not there yet. Pure.
+//! The additions to one container: the mount, and the variables that are not set yet. Pure.
 
 use super::{choose::Wanted, pod_view::Container};
 use crate::api::names::MOUNT_PATH;
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
 
-/// Empty: in a cluster with IAM roles for service accounts, Amazon's webhook gives every pod a web identity token, and
-/// SDKs prefer that to `credential_process`. They read an empty name as none; and that webhook leaves it alone.
+/// The injected value is empty. In a cluster with IAM roles for service accounts, Amazon's webhook
+/// gives every pod a web identity token, and SDKs prefer that token to `credential_process`. SDKs
+/// treat an empty name as no token, and Amazon's webhook leaves a variable alone that is set.
 const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 pub(super) const CONFIG_FILE: &str = "AWS_CONFIG_FILE";
 
-/// Variables that are taken from the Secret when the container starts, as far as it may hold them: each costs the API
-/// server time before the pod is there. Of each group none is ours if one is the author's: a region that tools disagree
-/// about is worse than none, and an API key must not go to another DSS.
+/// The variables that the kubelet takes from the Secret when the container starts. Only those that
+/// the Secret may hold are added, because each one costs the API server time before the pod exists.
+///
+/// If the author sets one variable of a group, keyturn adds none of that group. Tools that disagree
+/// about the region are worse than no region, and an API key must not go to another DSS.
 const FROM_SECRET: [&[&str]; 4] = [
     &["AWS_REGION", "AWS_DEFAULT_REGION"],
     &["AWS_DEFAULT_BUCKET"],
@@ -19,8 +22,8 @@ const FROM_SECRET: [&[&str]; 4] = [
     &["DKU_DSS_URL", "DKU_API_KEY", "DKU_CURRENT_PROJECT_KEY"],
 ];
 
-/// Variables by which an author leads SDKs to another credential than that of the mounted `config` file ("Standardized
-/// credential providers" in the AWS SDKs and Tools Reference Guide).
+/// The variables by which an author points SDKs to another credential than the mounted `config`
+/// file ("Standardized credential providers" in the AWS SDKs and Tools Reference Guide).
 const LEAD_ELSEWHERE: [&str; 7] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_PROFILE",
@@ -31,17 +34,18 @@ const LEAD_ELSEWHERE: [&str; 7] = [
     WEB_IDENTITY,
 ];
 
-/// What is added to a container.
+/// The additions to a container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Addition {
-    /// Whether the container has the Secret then, by our doing or by its author's.
+    /// Whether the container has the Secret with these additions, either from keyturn or from its
+    /// author.
     pub given: bool,
     pub mount: Option<VolumeMount>,
     pub env: Vec<EnvVar>,
     pub warnings: Vec<String>,
 }
 
-/// What is added to a container that gets the Secret in this volume.
+/// Returns the additions to a container that gets the Secret in this volume.
 pub(super) fn addition(container: &Container, wanted: &Wanted, volume: &str) -> Addition {
     let mounted = container.mounts().iter().find(|mount| is_at_or_below(&mount.mount_path));
     let ours = |mount: &VolumeMount| {
@@ -74,7 +78,8 @@ fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
     if wanted.files && !is_set(WEB_IDENTITY) {
         added.push(literal(WEB_IDENTITY, String::new()));
     }
-    // A group that was injected before is whole, so it is left alone like one of the author's.
+    // An earlier injection added whole groups, therefore such a group is skipped like the author's
+    // own.
     for group in FROM_SECRET.into_iter().filter(|group| !group.iter().any(|name| is_set(name))) {
         let held = group.iter().filter(|name| wanted.variables.contains(name));
         added.extend(held.map(|name| from_secret(name, &wanted.secret)));
@@ -82,7 +87,7 @@ fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
     added
 }
 
-/// What its author set, and SDKs prefer.
+/// The warning about variables that the author set and that SDKs prefer to the mounted file.
 fn own_way(container: &Container, wanted: &Wanted) -> Option<String> {
     if !wanted.files {
         return None;
@@ -104,7 +109,8 @@ fn own_way(container: &Container, wanted: &Wanted) -> Option<String> {
     })
 }
 
-/// What its author gives it by `envFrom`. What is in there is not read; Kubernetes prefers `env`, and so ours.
+/// The warning about `envFrom`. keyturn does not read the objects that it names. Kubernetes prefers
+/// `env` to `envFrom`, therefore the injected variables win.
 fn unseen(container: &Container, wanted: &Wanted) -> Option<String> {
     let (name, env_from, config) = (&container.name, container.env_from(), &wanted.config);
     let is_the_secret = |from: &EnvFromSource| {
@@ -136,14 +142,15 @@ fn from_secret(name: &str, secret: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
 }
 
-/// Whether a mount would hide ours, or stand in it. In most images `/var/run` is a link to `/run`.
+/// Whether the author's mount would hide keyturn's mount or lie inside it. In most images
+/// `/var/run` is a link to `/run`.
 fn is_at_or_below(path: &str) -> bool {
     let (path, ours) = (normal(path), normal(MOUNT_PATH));
     path.strip_prefix(&ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         || path.strip_prefix(&ours.replacen("/var", "", 1)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A path without doubled or trailing slashes and without `.`.
+/// The path without doubled slashes, trailing slashes and `.` segments.
 fn normal(path: &str) -> String {
     let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
     parts.fold(String::new(), |path, part| path + "/" + part)

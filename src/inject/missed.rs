@@ -1,8 +1,13 @@
-//! Which pods asked for a credential and have not got it. Pure.
+//! The pods that asked for a credential and did not get it. Pure.
 //!
-//! The webhook marks what it injects, so a pod that asks and bears no mark was missed: the webhook was not reached when it
-//! was created, or it is older than the config that selects it, or had no room for the Secret. Whoever mounts the Secret
-//! by hand asks for nothing and is not looked for.
+//! The webhook marks each pod that it injects. A pod that asks for a credential and bears no mark
+//! was missed, for one of three reasons:
+//!
+//! * The API server did not reach the webhook when the pod was created.
+//! * The pod is older than the config that selects it.
+//! * The pod had no room for the Secret.
+//!
+//! A pod whose author mounts the Secret by hand does not ask for injection and is not counted.
 
 use super::choose::{choose, quoted};
 use crate::api::{
@@ -16,17 +21,19 @@ use std::{
     sync::Arc,
 };
 
-/// How many pods are named. There may be thousands, and one is enough to find their workload.
+/// The number of missed pods that are named. There may be thousands, and one name is enough to find
+/// the workload.
 const NAMED: usize = 5;
-/// Namespaces whose pods the webhook is not asked about, beside its own: `webhook.yaml` of the chart says so.
+/// The namespaces whose pods never go to the webhook, besides keyturn's own namespace. The chart's
+/// `webhook.yaml` excludes them.
 const NEVER: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
-/// The pods that asked for one config and have not got it.
+/// The pods that asked for one config and did not get its Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missed {
-    /// How many there are.
+    /// The number of these pods.
     pub count: usize,
-    /// The first of them by name.
+    /// The names of the first few pods in the order of their names.
     pub names: BTreeSet<String>,
 }
 
@@ -54,14 +61,16 @@ impl Missed {
     }
 }
 
-/// Whether the pods of a namespace with these labels are sent to the webhook of a release in the namespace `own`.
+/// Whether the API server sends the pods of a namespace with these labels to the webhook. `own` is
+/// the namespace of the keyturn release.
 #[must_use]
 pub fn is_looked_at(namespace: &str, labels: &BTreeMap<String, String>, own: &str) -> bool {
     let off = labels.get(INJECT).is_some_and(|value| value == INJECT_OFF);
     !off && namespace != own && !NEVER.contains(&namespace)
 }
 
-/// Counts the missed pods of one namespace, page by page. What it holds grows with the configs and not with the pods.
+/// Counts the missed pods of one namespace, page by page. The memory that the count takes grows
+/// with the number of configs, and not with the number of pods.
 #[derive(Debug)]
 pub struct Count<'a> {
     configs: &'a [Arc<AwsConfig>],
@@ -69,13 +78,14 @@ pub struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    /// Nothing seen yet, in a namespace with these configs.
+    /// Begins a count in a namespace with these configs.
     #[must_use]
     pub fn among(configs: &'a [Arc<AwsConfig>]) -> Self {
         Self { configs, missed: configs.iter().map(|config| (config.name_any(), Missed::default())).collect() }
     }
 
-    /// Counts a pod if it was missed. One that asks for a config that is not there has nobody to be reported to.
+    /// Counts a pod if it was missed. A pod that asks for a config that does not exist is not
+    /// counted, because there is no config to report it on.
     pub fn saw(&mut self, pod: &ObjectMeta) {
         let none = BTreeMap::new();
         let (labels, annotations) = (pod.labels.as_ref().unwrap_or(&none), pod.annotations.as_ref().unwrap_or(&none));
@@ -88,7 +98,8 @@ impl<'a> Count<'a> {
         }
     }
 
-    /// What was missed of each config, by its name; of none nothing at all is a result, too.
+    /// The missed pods of each config, by the config's name. A config without missed pods has an
+    /// entry with the count 0.
     #[must_use]
     pub fn missed(self) -> BTreeMap<String, Missed> {
         self.missed
@@ -126,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_and_bears_no_mark_was_missed_by_the_config_that_the_webhook_would_have_chosen() {
+    fn an_unmarked_pod_that_asks_counts_for_the_config_that_would_be_chosen() {
         let configs = [config("alice", Some("scorer")), config("bob", Some("scorer"))];
         let both = ObjectMeta { labels: labelled("", "scorer").labels, ..named("c", "bob") };
         let seen = count(&configs, &[labelled("a", "scorer"), named("b", "bob"), both, labelled("d", "web")]);
@@ -139,22 +150,31 @@ mod tests {
     }
 
     #[test]
-    fn who_is_marked_going_a_mirror_kept_out_or_asks_for_nothing_that_is_there_was_not() {
-        let mut pods = vec![named("a", "carol"), named("b", "no name"), labelled("c", "web")];
-        for (key, value) in [("keyturn.dev/injected", "alice"), ("kubernetes.io/config.mirror", "x")] {
-            let mut pod = named("d", "alice");
+    fn pods_that_do_not_count_as_missed() {
+        let with_annotation = |key: &str, value: &str| {
+            let mut pod = named("p", "alice");
             pod.annotations.as_mut().unwrap().insert(key.to_owned(), value.to_owned());
-            pods.push(pod);
+            pod
+        };
+        let mut kept_out = named("p", "alice");
+        kept_out.labels = Some([("keyturn.dev/inject".to_owned(), "false".to_owned())].into());
+        let deleted = json!({"name": "p", "deletionTimestamp": "2026-11-22T00:00:00Z", "labels": {"app": "scorer"}});
+        let configs = [config("alice", Some("scorer"))];
+        for (case, pod) in [
+            ("names a config that does not exist", named("p", "carol")),
+            ("names no valid config", named("p", "no name")),
+            ("does not ask", labelled("p", "web")),
+            ("is marked", with_annotation("keyturn.dev/injected", "alice")),
+            ("mirrors a static pod", with_annotation("kubernetes.io/config.mirror", "x")),
+            ("is kept out by its label", kept_out),
+            ("is being deleted", from_value(deleted).unwrap()),
+        ] {
+            assert_eq!(count(&configs, &[pod]), [("alice".to_owned(), 0, vec![])], "a pod that {case}");
         }
-        let mut off = named("e", "alice");
-        off.labels = Some([("keyturn.dev/inject".to_owned(), "false".to_owned())].into());
-        let going = json!({"name": "f", "deletionTimestamp": "2026-11-22T00:00:00Z", "labels": {"app": "scorer"}});
-        pods.extend([off, from_value(going).unwrap()]);
-        assert_eq!(count(&[config("alice", Some("scorer"))], &pods), [("alice".to_owned(), 0, vec![])]);
     }
 
     #[test]
-    fn all_are_counted_and_the_first_five_by_name_are_kept_in_whatever_order_they_come() {
+    fn missed_pods_are_counted_and_the_first_five_by_name_are_kept() {
         let pods: Vec<ObjectMeta> = (0..40).map(|n| named(&format!("p-{:02}", n * 7 % 40), "alice")).collect();
         let first = (0..5).map(|n| format!("p-{n:02}")).collect();
         assert_eq!(count(&[config("alice", None)], &pods), [("alice".to_owned(), 40, first)]);

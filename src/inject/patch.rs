@@ -1,33 +1,34 @@
-//! A JSON patch (RFC 6902) that only adds, as it is sent. Pure.
+//! A JSON patch (RFC 6902) that only adds. Its types serialise to the form that is sent. Pure.
 
 use super::pod_view::Volume;
 use k8s_openapi::api::core::v1::{EnvVar, VolumeMount};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// One addition. It is written as it stands: a detour by JSON values took longer than finding out what to add.
+/// One addition. It is serialised directly, because building JSON values first took longer than the
+/// decision about what to add.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(super) enum Operation {
-    /// At this place (RFC 6901).
+    /// An addition at this path (RFC 6901).
     Add { path: String, value: Added },
 }
 
-/// What is added.
+/// The added value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Added {
-    /// At the end of a list.
+    /// One element at the end of a list.
     Element(Box<Element>),
-    /// A list where there was none.
+    /// A whole list, where the pod had none.
     List(Vec<Element>),
-    /// An annotation's value.
+    /// The value of one annotation.
     Annotation(String),
-    /// Annotations where there were none.
+    /// All annotations, where the pod had none.
     Annotations(BTreeMap<&'static str, String>),
 }
 
-/// An element of a list of a pod's.
+/// An element of one of the pod's lists.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Element {
@@ -36,7 +37,8 @@ pub(super) enum Element {
     Variable(EnvVar),
 }
 
-/// Adds to the end of a list, which may not be there yet. Elements that are there keep their places.
+/// Adds to the end of a list, or adds the list if the pod has none. Present elements keep their
+/// places.
 pub(super) fn append(patch: &mut Vec<Operation>, list: &str, is_there: bool, elements: Vec<Element>) {
     if elements.is_empty() {
         return;
@@ -50,7 +52,7 @@ pub(super) fn append(patch: &mut Vec<Operation>, list: &str, is_there: bool, ele
     }
 }
 
-/// Adds an annotation, perhaps the first.
+/// Adds an annotation. `are_there` says whether the pod has annotations already.
 pub(super) fn annotate(patch: &mut Vec<Operation>, name: &'static str, value: String, are_there: bool) {
     const ANNOTATIONS: &str = "/metadata/annotations";
     patch.push(if are_there {

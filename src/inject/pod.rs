@@ -1,4 +1,4 @@
-//! What is added to a pod, as a JSON patch (RFC 6902). Pure.
+//! The additions to a pod, as a JSON patch (RFC 6902). Pure.
 
 use super::{
     choose::{Wanted, choose},
@@ -13,23 +13,23 @@ use crate::api::{
 use k8s_openapi::api::core::v1::{EnvVar, SecretVolumeSource};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The volume's name, unless the author has another of that name.
+/// The volume's name. If the author uses this name for another volume, a number is appended.
 const VOLUME: &str = "keyturn";
 
-/// What is done to a pod.
+/// The result of injecting into a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Injection {
     /// The config whose Secret the pod gets, if any.
     pub config: Option<String>,
-    /// Whether a container has the Secret then, by our doing or by its author's.
+    /// Whether a container has the Secret afterwards, either from keyturn or from its author.
     pub given: bool,
-    /// What is added; empty if nothing is.
+    /// The additions. Empty if nothing is added.
     pub patch: Vec<Operation>,
-    /// What its author should know.
+    /// The warnings for the pod's author.
     pub warnings: Vec<String>,
 }
 
-/// What is added to a pod that is created in a namespace with these configs.
+/// Returns the additions to a pod that is created in a namespace with these configs.
 pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
     let metadata = &pod.metadata;
     let choice = choose(metadata.labels(), metadata.annotations(), configs);
@@ -55,16 +55,17 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
         let volume = Element::Volume(secret_volume(&volume, &wanted.secret));
         append(&mut draft.patch, "/spec/volumes", !volumes.is_empty(), vec![volume]);
     }
-    // Also where its author had added all of it: who bears no mark is looked for as one that was missed. A mark that came
-    // with a copy of another pod is put right.
+    // The mark is also set if the author had added everything by hand, because a pod without a mark
+    // counts as missed. A mark that was copied from another pod is corrected.
     if draft.given && metadata.annotations().get(POD_INJECTED) != Some(&wanted.config) {
         annotate(&mut draft.patch, POD_INJECTED, wanted.config.clone(), metadata.annotations.is_some());
     }
     draft.injection(wanted.config)
 }
 
-/// What is added to the containers with which a running pod is debugged. Its volumes are fixed, so only a pod that got
-/// the Secret when it was created has it to give.
+/// Returns the additions to the ephemeral containers with which a user debugs a running pod. The
+/// volumes of a running pod are fixed, therefore only a pod that got the Secret at its creation has
+/// it for the new containers.
 pub(super) fn ephemeral_containers(pod: &Pod, before: Option<&Pod>) -> Injection {
     let Some((wanted, volume)) = given_at_creation(pod) else { return Injection::default() };
     let known: BTreeSet<&str> = before.map(ephemeral).unwrap_or_default().iter().map(|it| it.name.as_str()).collect();
@@ -79,7 +80,7 @@ fn ephemeral(pod: &Pod) -> &[Container] {
     pod.spec.as_ref().map(Spec::ephemeral).unwrap_or_default()
 }
 
-/// What a marked pod got, and the volume that it got it in.
+/// The config of a marked pod, and the volume that holds its Secret.
 fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str)> {
     let config = pod.metadata.annotations().get(POD_INJECTED)?.clone();
     let spec = pod.spec.as_ref()?;
@@ -93,7 +94,7 @@ fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str)> {
     Some((Wanted::unseen(config, secret, files), volume))
 }
 
-/// The volume that is this Secret, and all of it.
+/// The name of the volume that holds this whole Secret.
 fn volume_of<'a>(volumes: &'a [Volume], secret: &str) -> Option<&'a str> {
     let is_it = |source: &SecretVolumeSource| source.secret_name.as_deref() == Some(secret) && source.items.is_none();
     volumes.iter().find(|volume| volume.secret.as_ref().is_some_and(is_it)).map(|volume| volume.name.as_str())
@@ -110,7 +111,7 @@ fn secret_volume(name: &str, secret: &str) -> Volume {
     Volume { name: name.to_owned(), secret: Some(source) }
 }
 
-/// A patch in the making.
+/// A patch under construction.
 #[derive(Default)]
 struct Draft {
     given: bool,

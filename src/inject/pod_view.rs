@@ -1,5 +1,5 @@
-//! As much of a pod as is looked at; the rest of a review is passed over, because every pod of a cluster waits for this.
-//! Pure.
+//! The parts of a pod that keyturn reads. The rest of a review is skipped, because the creation of
+//! every pod in the cluster waits for the webhook. Pure.
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, SecretVolumeSource, VolumeMount};
 use serde::{Deserialize, Serialize};
@@ -13,14 +13,14 @@ pub(super) struct Pod {
     pub spec: Option<Spec>,
 }
 
-/// What a pod says of itself.
+/// The metadata of a pod.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Metadata {
     labels: Option<BTreeMap<String, String>>,
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
-/// What a pod consists of.
+/// The spec of a pod.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec {
@@ -30,7 +30,7 @@ pub(super) struct Spec {
     ephemeral_containers: Option<Vec<Container>>,
 }
 
-/// A volume, of which only Secrets matter.
+/// A volume. Only Secret volumes matter here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Volume {
     #[serde(default)]
@@ -38,7 +38,7 @@ pub(super) struct Volume {
     pub secret: Option<SecretVolumeSource>,
 }
 
-/// A container of any kind.
+/// A container of any kind: init, main or ephemeral.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Container {
@@ -49,51 +49,51 @@ pub(super) struct Container {
     volume_mounts: Option<Vec<VolumeMount>>,
 }
 
-/// What there is of labels or annotations where there are none.
+/// The labels or annotations of a pod that has none.
 static NONE: BTreeMap<String, String> = BTreeMap::new();
 
 impl Metadata {
-    /// Its labels.
+    /// The pod's labels.
     pub(super) fn labels(&self) -> &BTreeMap<String, String> {
         self.labels.as_ref().unwrap_or(&NONE)
     }
 
-    /// Its annotations.
+    /// The pod's annotations.
     pub(super) fn annotations(&self) -> &BTreeMap<String, String> {
         self.annotations.as_ref().unwrap_or(&NONE)
     }
 }
 
 impl Spec {
-    /// Its volumes.
+    /// The pod's volumes.
     pub(super) fn volumes(&self) -> &[Volume] {
         list(self.volumes.as_ref())
     }
 
-    /// The containers that are there when a pod is created, with their lists' names.
+    /// The containers that a pod has at its creation, with the names of their lists.
     pub(super) fn at_creation(&self) -> [(&'static str, &[Container]); 2] {
         let [init, main] = [&self.init_containers, &self.containers].map(|it| list(it.as_ref()));
         [("initContainers", init), ("containers", main)]
     }
 
-    /// The containers with which it is debugged.
+    /// The ephemeral containers, with which a user debugs the pod.
     pub(super) fn ephemeral(&self) -> &[Container] {
         list(self.ephemeral_containers.as_ref())
     }
 }
 
 impl Container {
-    /// Its variables.
+    /// The container's variables.
     pub(super) fn env(&self) -> &[EnvVar] {
         list(self.env.as_ref())
     }
 
-    /// Where more of its variables come from.
+    /// The objects from which the container takes further variables.
     pub(super) fn env_from(&self) -> &[EnvFromSource] {
         list(self.env_from.as_ref())
     }
 
-    /// What it mounts.
+    /// The container's mounts.
     pub(super) fn mounts(&self) -> &[VolumeMount] {
         list(self.volume_mounts.as_ref())
     }

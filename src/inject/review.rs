@@ -1,6 +1,6 @@
-//! An `AdmissionReview` and its answer. Pure: bytes and configs in, bytes out.
+//! An `AdmissionReview` and its answer. Pure: the input is bytes and configs, the output is bytes.
 //!
-//! The answer always allows: keyturn adds to pods, and forbids none.
+//! The answer always allows the pod. keyturn adds to pods and rejects none.
 
 use super::{
     Asking, ConfigsFor,
@@ -14,28 +14,29 @@ use serde::{Deserialize, Serialize};
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
-/// How long a warning may be: longer ones "may be truncated" (KEP-1693), which would cut off what to do.
+/// The longest warning, in characters. The API server may truncate longer ones (KEP-1693), and the
+/// advice stands at the end of a warning.
 const WARNING_LIMIT: usize = 256;
-/// How many there may be; the API server keeps 4,096 bytes of them.
+/// The largest number of warnings in an answer. The API server keeps 4,096 bytes of them.
 const WARNINGS: usize = 10;
 
-/// What became of a review.
+/// The outcome of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The pod got a Secret.
+    /// keyturn added a Secret to the pod.
     Injected,
-    /// There was nothing to add: it asked for none, or has it already.
+    /// Nothing was added, because the pod asked for nothing or has everything already.
     Untouched,
-    /// It asked for one, and could not get it.
+    /// The pod asked for a Secret and could not get it.
     Declined,
     /// The configs have not been listed yet.
     NotReady,
-    /// It is not a review of a pod.
+    /// The body is not a review of a pod.
     Malformed,
 }
 
 impl Outcome {
-    /// Its name in metrics.
+    /// The outcome's name in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,10 +49,10 @@ impl Outcome {
     }
 }
 
-/// Trigger there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
-    /// The body is no review of a pod.
+    /// The body is not a review of a pod. The text says where it is wrong and quotes nothing of it.
     #[error("not an AdmissionReview of a Pod (admission.k8s.io/v1): {0}")]
     Malformed(String),
     /// The configs have not been listed yet.
@@ -59,9 +60,12 @@ pub enum NoAnswer {
     NotReady,
 }
 
-/// As much of a question as is looked at ("Webhook request and response" in the Kubernetes documentation). These types
-/// are ours because every pod of a cluster waits for them: `kube` 5.0 copies a question whole before it reads it, and
-/// writes a patch as a list of numbers, one for each byte. The API server accepts that, and takes its time.
+/// The parts of a review that keyturn reads ("Webhook request and response" in the Kubernetes
+/// documentation).
+///
+/// keyturn has types of its own here, because the creation of every pod in the cluster waits for
+/// them. `kube` 5.0 copies the whole review before it reads it, and writes a patch as a list of
+/// numbers, one for each byte. The API server accepts such a list, but takes longer to read it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Question {
@@ -108,10 +112,11 @@ struct Response {
     warnings: Vec<String>,
 }
 
-/// The answer to a review, as JSON, and what became of it.
+/// Returns the answer to a review, as JSON, and the outcome.
 ///
 /// # Errors
-/// If the body is no review of a pod, or the configs have not been listed yet.
+/// [`NoAnswer::Malformed`] if the body is not a review of a pod; [`NoAnswer::NotReady`] if the
+/// configs have not been listed yet.
 pub fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outcome), NoAnswer> {
     let malformed = |error: String| NoAnswer::Malformed(error);
     let question: Question = serde_json::from_slice(body).map_err(|error| malformed(position(&error)))?;
@@ -156,7 +161,8 @@ fn injection(request: Request, configs: &ConfigsFor) -> Result<Injection, NoAnsw
     }
 }
 
-/// Where a body is not what it should be. Not with serde's words, which quote the body: it may hold a pod's variables.
+/// Says where a body is wrong. The text does not contain serde's message, because that quotes the
+/// body, and the body may hold a pod's variables.
 fn position(error: &serde_json::Error) -> String {
     let what = if error.is_data() { "a field has another type" } else { "it is no JSON" };
     format!("{what}, at line {} column {}", error.line(), error.column())

@@ -51,7 +51,7 @@ fn a_plain_container_gets_the_mount_and_every_variable_and_no_key() {
 }
 
 #[test]
-fn what_the_author_set_stays_and_takes_its_group_along() {
+fn a_variable_of_the_author_stays_and_keeps_its_group_out() {
     let added = added(&env(&[("AWS_DEFAULT_REGION", "eu-north-1"), ("DKU_DSS_URL", "https://other")]), &[]);
     let names = names(&added);
     assert!(!names.contains(&"AWS_REGION"), "two regions would be worse than one: {names:?}");
@@ -61,7 +61,7 @@ fn what_the_author_set_stays_and_takes_its_group_along() {
 }
 
 #[test]
-fn what_leads_sdks_elsewhere_is_said() {
+fn variables_that_point_sdks_to_another_credential_are_warned_about() {
     let set = env(&[("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"), ("HOME", "/")]);
     let [warning] = &added(&set, &[]).warnings[..] else { panic!("one warning") };
     for part in ["\"app\"", "AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE", "\"alice\""] {
@@ -73,7 +73,7 @@ fn what_leads_sdks_elsewhere_is_said() {
 }
 
 #[test]
-fn what_comes_by_env_from_is_said_to_lose_and_the_secret_s_own_keys_to_win() {
+fn an_env_from_is_warned_about_as_losing_or_as_the_secret_s_own_keys() {
     let said = |from: Value| {
         let container = json!({"name": "app", "envFrom": [from]});
         addition(&from_value(container).unwrap(), &wanted(), "keyturn").warnings
@@ -82,7 +82,7 @@ fn what_comes_by_env_from_is_said_to_lose_and_the_secret_s_own_keys_to_win() {
     assert!(settings.contains("\"app\" has envFrom") && settings.contains("\"alice\""), "{settings}");
     let [keys] = &said(json!({"secretRef": {"name": "alice-aws"}}))[..] else { panic!("one warning") };
     assert!(keys.contains("whole Secret \"alice-aws\"") && keys.contains("never read again"), "{keys}");
-    // By other names no SDK finds them.
+    // No SDK finds the keys under names with a prefix.
     let [prefixed] = &said(json!({"prefix": "X_", "secretRef": {"name": "alice-aws"}}))[..] else {
         panic!("one warning")
     };
@@ -110,7 +110,7 @@ fn a_path_that_is_taken_leaves_the_container_as_it_is_and_is_said() {
 }
 
 #[test]
-fn who_mounted_the_secret_there_already_gets_the_variables() {
+fn a_container_that_mounts_the_secret_already_gets_the_variables() {
     let addition = added(&[], &[mount("keyturn", "/var/run/secrets/keyturn/")]);
     assert_eq!((addition.mount.is_none(), addition.env.len(), addition.warnings.len()), (true, 9, 0));
 }

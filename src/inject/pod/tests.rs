@@ -63,7 +63,7 @@ fn a_pod_that_a_selector_matches_gets_it_too_and_no_other_does() {
 }
 
 #[test]
-fn an_annotation_wins_over_a_selector_the_first_name_over_others_and_the_label_over_all() {
+fn annotation_selector_and_label_win_in_their_order() {
     let both = [config("bob", Some(("app", "x"))), config("alice", Some(("app", "x")))];
     let labels = json!({"app": "x"});
     let (_, injection) = injected(&pod(&json!({"labels": labels})), &both);
@@ -131,7 +131,7 @@ fn only_those_variables_are_added_that_the_secret_may_hold() {
 }
 
 #[test]
-fn a_volume_of_the_author_s_is_used_if_it_is_the_whole_secret_and_its_name_is_never_taken() {
+fn an_author_s_volume_is_used_if_whole_and_its_name_is_never_taken() {
     let mut own = annotated("alice");
     own["spec"]["volumes"] = json!([{"name": "mine", "secret": {"secretName": "alice-aws"}}]);
     let (after, _) = injected(&own, &[config("alice", None)]);
@@ -145,7 +145,7 @@ fn a_volume_of_the_author_s_is_used_if_it_is_the_whole_secret_and_its_name_is_ne
 }
 
 #[test]
-fn who_has_all_of_it_by_hand_is_marked_and_who_has_no_room_for_it_is_not() {
+fn a_pod_injected_by_hand_is_marked_and_one_without_room_is_not() {
     let configs = [config("alice", None)];
     let (mut by_hand, _) = injected(&annotated("alice"), &configs);
     by_hand["metadata"]["annotations"] = json!({"keyturn.dev/aws-config": "alice"});
@@ -177,7 +177,7 @@ fn the_image_of_a_static_pod_is_left_alone_since_it_may_name_no_secret() {
 }
 
 #[test]
-fn a_container_for_debugging_gets_what_the_pod_has_and_those_before_it_are_left_alone() {
+fn a_new_debug_container_gets_the_pod_s_secret_and_earlier_ones_stay() {
     let (before, _) = injected(&annotated("alice"), &[config("alice", None)]);
     let mut with_one = before.clone();
     with_one["spec"]["ephemeralContainers"] = json!([{"name": "debug-1"}]);
@@ -266,7 +266,8 @@ prop_compose! {
     }
 }
 
-/// Everything of `before` is in `after`, where it was: maps may have gained keys, lists ends.
+/// Whether `after` holds everything of `before` in its place. Maps may have new keys, and lists new
+/// elements at their ends.
 fn is_kept(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {

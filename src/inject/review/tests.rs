@@ -43,16 +43,19 @@ fn a_pod_that_asks_is_allowed_with_a_patch_and_the_request_s_uid() {
 }
 
 #[test]
-fn what_asks_for_nothing_is_allowed_as_it_is() {
-    let mut reviews = vec![review_of(&json!({"metadata": {}, "spec": {"containers": []}})), review_of(&annotated())];
-    reviews[1]["request"]["resource"]["resource"] = json!("deployments");
-    let mut deleted = review_of(&Value::Null);
-    deleted["request"]["operation"] = json!("DELETE");
-    reviews.push(deleted);
-    for review in reviews {
+fn a_review_that_asks_for_nothing_is_allowed_without_a_patch() {
+    let mut of_a_deployment = review_of(&annotated());
+    of_a_deployment["request"]["resource"]["resource"] = json!("deployments");
+    let mut deletion = review_of(&Value::Null);
+    deletion["request"]["operation"] = json!("DELETE");
+    for (case, review) in [
+        ("a pod that does not ask", review_of(&json!({"metadata": {}, "spec": {"containers": []}}))),
+        ("another resource", of_a_deployment),
+        ("a deletion", deletion),
+    ] {
         let (answer, outcome) = answered(&review);
-        assert_eq!((outcome, &answer["response"]["allowed"]), (Outcome::Untouched, &json!(true)));
-        assert_eq!(answer["response"].get("patch"), None);
+        assert_eq!((outcome, &answer["response"]["allowed"]), (Outcome::Untouched, &json!(true)), "{case}");
+        assert_eq!(answer["response"].get("patch"), None, "{case}");
     }
 }
 
@@ -64,16 +67,22 @@ fn before_the_configs_are_listed_there_is_no_answer() {
 }
 
 #[test]
-fn what_is_no_review_is_refused_without_its_words() {
+fn a_body_that_is_no_review_is_refused_without_quoting_it() {
     let mut odd = review_of(&annotated());
     odd["request"]["object"]["spec"]["containers"][0]["env"] = json!("hunter2");
     let mut of_another_version = review_of(&annotated());
     of_another_version["apiVersion"] = json!("hunter2/v1");
-    let bodies = ["", "{}", "hunter2", &odd.to_string(), &of_another_version.to_string()];
-    for body in bodies.map(str::as_bytes) {
-        let error = answer(body, &nothing_there()).unwrap_err().to_string();
-        assert!(error.starts_with("not an AdmissionReview of a Pod") && !error.contains("hunter2"), "{error}");
-        assert!(!error.contains('\n'), "{error}");
+    for (case, body) in [
+        ("no bytes", ""),
+        ("no fields", "{}"),
+        ("no JSON", "hunter2"),
+        ("a field of another type", &odd.to_string()),
+        ("another version", &of_another_version.to_string()),
+    ] {
+        let error = answer(body.as_bytes(), &nothing_there()).unwrap_err().to_string();
+        let is_quoted = error.contains("hunter2");
+        assert!(error.starts_with("not an AdmissionReview of a Pod") && !is_quoted, "{case}: {error}");
+        assert!(!error.contains('\n'), "{case}: {error}");
     }
 }
 
@@ -91,7 +100,7 @@ fn warnings_are_short_and_few() {
     assert!(warnings.iter().all(|warning| warning.as_str().unwrap().chars().count() <= WARNING_LIMIT));
 }
 
-/// Any JSON, often with the names that a review has.
+/// Any JSON. Many of its keys and texts are those of a review.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
