@@ -1,4 +1,5 @@
-//! The route of the webhook: reviews of pods in, patches out, over the bounded server of [`crate::https`].
+//! The webhook's route. It receives reviews of pods and answers with patches, over the bounded
+//! server of [`crate::https`].
 
 use crate::{
     https::{Bodies, PATIENCE, serve},
@@ -21,12 +22,13 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Where reviews of pods are sent.
+/// The path to which the API server sends reviews of pods.
 pub const PATH: &str = "/inject";
 
-/// The largest body, in bytes. A pod is at most 1.5 MiB (what etcd takes), and a review may hold it twice.
+/// The largest body, in bytes. A pod has at most 1.5 MiB, which is etcd's limit, and a review may
+/// hold the pod twice.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
-/// The most bytes of bodies that the webhook holds at once.
+/// The bytes of bodies that the webhook holds at most at the same time.
 const HELD: usize = 32 * 1024 * 1024;
 
 /// The webhook of one replica.
@@ -38,21 +40,21 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// A webhook that injects what these configs ask for.
+    /// Makes a webhook that injects the Secrets of these configs.
     #[must_use]
     pub fn new(configs: ConfigsFor, metrics: Metrics) -> Self {
         Self { configs, metrics, bodies: Bodies::new(BODY_LIMIT, HELD) }
     }
 
-    /// Its routes, without TLS.
+    /// The webhook's routes, without TLS.
     pub fn router(self) -> Router {
         Router::new().route(PATH, post(inject)).with_state(self)
     }
 
-    /// Serves it: [`serve`].
+    /// Serves the routes over TLS until the server is ended: [`serve`].
     ///
     /// # Errors
-    /// If the listener fails.
+    /// [`io::Error`] if the listener fails.
     pub async fn serve(self, listener: TcpListener, tls: RustlsConfig, handle: Handle<SocketAddr>) -> io::Result<()> {
         serve(self.router(), listener, tls, handle).await
     }

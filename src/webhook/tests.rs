@@ -17,22 +17,22 @@ async fn answered(webhook: &Webhook, content_type: &str, length: Option<usize>, 
     webhook.clone().router().oneshot(request.body(body).unwrap()).await.unwrap().status()
 }
 
-/// A body of which nothing ever comes.
+/// A body that never sends a byte.
 fn never() -> Body {
     Body::from_stream(stream::pending::<Result<Bytes, io::Error>>())
 }
 
 #[tokio::test]
-async fn each_way_to_send_something_else_has_its_status() {
+async fn each_kind_of_malformed_request_gets_its_status() {
     let webhook = webhook();
     let json = "Application/JSON; charset=utf-8";
-    for (content_type, length, body, status) in [
-        ("text/plain", None, Body::from("{}"), 415),
-        (json, None, Body::from("{}"), 400),
-        (json, Some(BODY_LIMIT + 1), never(), 413),
-        (json, None, Body::from(vec![b' '; BODY_LIMIT + 1]), 413),
+    for (case, content_type, length, body, status) in [
+        ("another content type", "text/plain", None, Body::from("{}"), 415),
+        ("not a review", json, None, Body::from("{}"), 400),
+        ("a length above the limit", json, Some(BODY_LIMIT + 1), never(), 413),
+        ("a body above the limit", json, None, Body::from(vec![b' '; BODY_LIMIT + 1]), 413),
     ] {
-        assert_eq!(answered(&webhook, content_type, length, body).await, status, "{content_type} {length:?}");
+        assert_eq!(answered(&webhook, content_type, length, body).await, status, "{case}");
     }
     let metrics = webhook.metrics.encode(States::default()).unwrap();
     assert!(metrics.contains("admission_reviews_total{outcome=\"malformed\"} 4"), "{metrics}");
