@@ -1,8 +1,11 @@
-//! The API server, as seen from here: what it shows us ([`Watched`]) and what we ask of it ([`Calls`]).
+//! The API server from keyturn's side: the objects that it shows ([`Watched`]) and the calls that
+//! keyturn makes ([`Calls`]).
 //!
-//! Two promises live in this room. Every call is bounded in time and fails with one line that names the object. And
-//! what is shown is never older than our own last write of it ([`OwnWrites`]): a controller that decides on a state from
-//! before its own write issues twice.
+//! This room keeps two promises:
+//!
+//! * Every call is bounded in time. A call that fails does so with one line that names the object.
+//! * A watched object is never older than keyturn's own last write of it ([`OwnWrites`]). A
+//!   controller that decides on a state from before its own write would issue a credential twice.
 
 mod calls;
 mod index;

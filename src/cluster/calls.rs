@@ -1,4 +1,5 @@
-//! What we ask of the API server: few calls, each bounded in time, each failing with one line that names the object.
+//! The calls to the API server. They are few, and each is bounded in time. A call that fails does
+//! so with one line that names the object.
 
 use crate::api::{AwsConfig, AwsRole, DssInstance, names};
 use k8s_openapi::api::{
@@ -15,49 +16,53 @@ use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 pub use kube::api::Preconditions;
 
-/// How long the API server may take, in seconds, with the client's own retries of 429 and 503.
+/// The longest time that a call may take, in seconds. The client's own retries of 429 and 503 count
+/// towards it.
 const TIMEOUT_SECONDS: u64 = 15;
-/// How many pods come at once.
+/// The number of pods in a page of a list.
 const PAGE: u32 = 500;
-/// Their phase is no metadata, but the API server can tell them by it.
+/// The field selector for pods that have not finished. A pod's phase is not a part of its metadata,
+/// but the API server can select by it.
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{tried}: {why}")]
 pub struct CallError {
-    /// What was tried, on which object.
+    /// The action and the object of the call.
     tried: String,
-    /// Trigger it failed. Never what was sent or read: that may be a secret.
+    /// The reason why the call failed. It never contains data that was sent or read, because the
+    /// data may be secret.
     why: String,
-    /// What kind of failure it is.
+    /// The kind of the failure.
     pub failed: Failed,
 }
 
-/// Failures that make a difference to the caller.
+/// The kinds of failure that callers distinguish, by the status that the API server answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failed {
     /// 404.
     NotFound,
-    /// 409 at a create.
+    /// 409 to a creation.
     AlreadyExists,
-    /// 409: another object, or another version, than we thought.
+    /// 409 to any other call: the object has another UID or another version than the caller had
+    /// seen.
     Conflict,
     /// 403.
     Forbidden,
     /// 422.
     Invalid,
-    /// Anything else.
+    /// Any other status, no answer, or an answer that could not be read.
     Otherwise,
 }
 
-/// The data of a Secret.
+/// Returns the data of a Secret.
 #[must_use]
 pub fn data_of(secret: Secret) -> BTreeMap<String, Vec<u8>> {
     secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
 }
 
-/// The calls. Cheap to clone.
+/// Makes the calls. A clone is cheap and uses the same client.
 #[derive(Clone)]
 pub struct Calls {
     client: Client,
@@ -72,34 +77,36 @@ impl std::fmt::Debug for Calls {
 type Metadata = PartialObjectMeta<Secret>;
 
 impl Calls {
-    /// Calls through `client`.
+    /// Makes calls through `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// The metadata of a Secret, or that there is none. For a Secret that may be somebody else's: no data is read.
+    /// Reads the metadata of a Secret; `None` if there is no such Secret. This call is for Secrets
+    /// that may belong to somebody else, because it reads no data.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<Metadata>, CallError> {
         let api = self.secrets(namespace);
         bounded(|| format!("get Secret {namespace}/{name}"), api.get_metadata_opt(name)).await
     }
 
-    /// A Secret of ours, or that there is none.
+    /// Reads a Secret of keyturn's own, with its data; `None` if there is no such Secret.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, CallError> {
         let api = self.secrets(namespace);
         bounded(|| format!("get Secret {namespace}/{name}"), api.get_opt(name)).await
     }
 
-    /// Creates a Secret; its metadata comes back.
+    /// Creates a Secret and returns its metadata.
     ///
     /// # Errors
-    /// If the call fails; [`Failed::AlreadyExists`] if somebody was there first.
+    /// [`Failed::AlreadyExists`] if there is a Secret of this name already; any other [`CallError`]
+    /// if the API server refuses the call or does not answer within 15 s.
     pub async fn create_secret(&self, secret: &Secret) -> Result<Metadata, CallError> {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let api = self.secrets(&namespace);
@@ -110,11 +117,12 @@ impl Calls {
         Ok(PartialObjectMeta { types: None, metadata, _phantom: std::marker::PhantomData })
     }
 
-    /// Applies a Secret that carries the UID of the one to change; its metadata comes back.
+    /// Applies a Secret that carries the UID of the Secret to change, and returns its metadata.
     ///
     /// # Errors
-    /// If the call fails; [`Failed::Conflict`] if another Secret stands there now, or none; [`Failed::Invalid`] if it
-    /// is immutable.
+    /// [`Failed::Conflict`] if there is another Secret of this name now, or none;
+    /// [`Failed::Invalid`] if the Secret is immutable; any other [`CallError`] if the API server
+    /// refuses the call or does not answer within 15 s.
     pub async fn apply_secret(&self, secret: &Secret) -> Result<Metadata, CallError> {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let api = self.secrets(&namespace);
@@ -125,29 +133,31 @@ impl Calls {
         Ok(applied)
     }
 
-    /// Deletes a Secret if it is still the one that was seen.
+    /// Deletes a Secret if it still has the UID of `seen`, and its version if `seen` has one.
     ///
     /// # Errors
-    /// If the call fails; [`Failed::Conflict`] if it is another one or another version.
+    /// [`Failed::Conflict`] if the Secret has another UID or another version; any other
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn delete_secret(&self, namespace: &str, name: &str, seen: Preconditions) -> Result<(), CallError> {
         let api = self.secrets(namespace);
         let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
         bounded(|| format!("delete Secret {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
     }
 
-    /// An `AwsRole`, or that there is none.
+    /// Reads an `AwsRole`; `None` if there is no such role.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn role(&self, namespace: &str, name: &str) -> Result<Option<AwsRole>, CallError> {
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), namespace);
         bounded(|| format!("get AwsRole {namespace}/{name}"), api.get_opt(name)).await
     }
 
-    /// Deletes an `AwsRole` if it is still the one that was seen.
+    /// Deletes an `AwsRole` if it still has the UID of `seen`, and its version if `seen` has one.
     ///
     /// # Errors
-    /// If the call fails; [`Failed::Conflict`] if it is another one.
+    /// [`Failed::Conflict`] if the role has another UID or another version; any other [`CallError`]
+    /// if the API server refuses the call or does not answer within 15 s.
     pub async fn delete_role(&self, namespace: &str, name: &str, seen: Preconditions) -> Result<(), CallError> {
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), namespace);
         let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
@@ -157,7 +167,8 @@ impl Calls {
     /// Creates an `AwsRole`.
     ///
     /// # Errors
-    /// If the call fails; [`Failed::AlreadyExists`] if somebody was there first.
+    /// [`Failed::AlreadyExists`] if there is a role of this name already; any other [`CallError`]
+    /// if the API server refuses the call or does not answer within 15 s.
     pub async fn create_role(&self, role: &AwsRole) -> Result<AwsRole, CallError> {
         let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), &namespace);
@@ -165,10 +176,10 @@ impl Calls {
         stripped(bounded(|| format!("create AwsRole {namespace}/{name}"), api.create(&parameters, role)).await)
     }
 
-    /// Applies an `AwsRole` that carries the UID of the one to change.
+    /// Applies an `AwsRole` that carries the UID of the role to change.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn apply_role(&self, role: &AwsRole) -> Result<AwsRole, CallError> {
         let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), &namespace);
@@ -177,10 +188,10 @@ impl Calls {
         stripped(bounded(|| format!("apply AwsRole {namespace}/{name}"), call).await)
     }
 
-    /// Merges a status into an `AwsRole`'s.
+    /// Merges `status` into the status of an `AwsRole`.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn role_status(
         &self,
         namespace: &str,
@@ -194,10 +205,11 @@ impl Calls {
         stripped(bounded(|| format!("write status of AwsRole {namespace}/{name}"), call).await)
     }
 
-    /// Merges a status into an `AwsConfig`'s. Absent values are sent as null, which removes them.
+    /// Merges `status` into the status of an `AwsConfig`. Absent values are sent as null, and null
+    /// removes a field.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn config_status(
         &self,
         namespace: &str,
@@ -211,10 +223,11 @@ impl Calls {
         stripped(bounded(|| format!("write status of AwsConfig {namespace}/{name}"), call).await)
     }
 
-    /// Writes the finalizers of an object of ours, if it is still the version that was seen.
+    /// Writes the finalizers of an object if the object is still in the version that was seen.
     ///
     /// # Errors
-    /// If the call fails; [`Failed::Conflict`] if it is another version.
+    /// [`Failed::Conflict`] if the object is in another version; any other [`CallError`] if the API
+    /// server refuses the call or does not answer within 15 s.
     pub async fn finalizers<K>(&self, seen: &K, finalizers: &[String]) -> Result<K, CallError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -234,10 +247,10 @@ impl Calls {
         stripped(bounded(|| format!("write finalizers of {kind} {name}"), call).await)
     }
 
-    /// Merges a status into a `DssInstance`'s.
+    /// Merges `status` into the status of a `DssInstance`.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn instance_status(&self, name: &str, status: &impl Serialize) -> Result<DssInstance, CallError> {
         let api: Api<DssInstance> = Api::all(self.client.clone());
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
@@ -246,11 +259,11 @@ impl Calls {
         stripped(bounded(|| format!("write status of DssInstance {name}"), call).await)
     }
 
-    /// The metadata of the pods of a namespace that have not finished, page by page: what follows the page that ended
-    /// with the token `after`.
+    /// Reads one page of the metadata of the pods of a namespace that have not finished, at most
+    /// 500 pods. `after` is the token with which the previous page ended.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn unfinished_pods(
         &self,
         namespace: &str,
@@ -265,7 +278,7 @@ impl Calls {
     /// Creates an Event.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn create_event(&self, event: &Event) -> Result<(), CallError> {
         let namespace = event.namespace().unwrap_or_default();
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
@@ -291,7 +304,7 @@ pub(super) fn merge() -> PatchParams {
     PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() }
 }
 
-/// Managed fields are a third of an object and of no use here.
+/// Removes the managed fields. They are a third of an object, and keyturn does not use them.
 fn stripped<K: Resource>(result: Result<K, CallError>) -> Result<K, CallError> {
     result.map(|mut object| {
         object.meta_mut().managed_fields = None;
@@ -327,7 +340,7 @@ fn explain(tried: String, error: &kube::Error) -> CallError {
             };
             (format!("{} ({} {})", status.message, status.code, status.reason), failed)
         }
-        // Its text may quote what it could not read.
+        // The error's own text may quote the answer.
         kube::Error::SerdeError(_) => ("the answer could not be read".to_owned(), Failed::Otherwise),
         other => (other.to_string(), Failed::Otherwise),
     };

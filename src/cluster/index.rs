@@ -1,5 +1,5 @@
-//! Objects of one kind by something that they say, so that a change of one object finds those that it concerns
-//! without looking at all.
+//! An index of the objects of one kind. With it, a change of one object finds the objects that it
+//! concerns without a scan of all.
 
 use kube::{Resource, ResourceExt as _, runtime::watcher::Event};
 use std::{
@@ -7,10 +7,10 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// Namespace and name; the namespace is empty for what has none.
+/// Namespace and name. The namespace is empty for objects that are not namespaced.
 pub type Name = (String, String);
 
-/// Names of objects by key. What a key is, `keys_of` says.
+/// The names of objects by key. The function `keys_of` derives an object's keys.
 #[derive(Debug)]
 pub struct Index<K> {
     keys_of: fn(&K) -> Vec<String>,
@@ -20,7 +20,8 @@ pub struct Index<K> {
 #[derive(Debug, Default)]
 struct Entries {
     present: Tables,
-    /// What a list has shown so far; it replaces the rest when it is whole.
+    /// The objects of the list that is being received. When the list is whole, it replaces
+    /// `present`.
     listing: Tables,
 }
 
@@ -31,20 +32,20 @@ struct Tables {
 }
 
 impl<K: Resource> Index<K> {
-    /// Nothing yet. An object may have several keys, or none.
+    /// Makes an empty index. An object may have several keys, or none.
     #[must_use]
     pub fn new(keys_of: fn(&K) -> Vec<String>) -> Self {
         Self { keys_of, entries: RwLock::default() }
     }
 
-    /// The objects with this key, in the order of their names.
+    /// Returns the names of the objects with this key, in order.
     #[must_use]
     pub fn find(&self, key: &str) -> Vec<Name> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.present.by_key.get(key).into_iter().flatten().cloned().collect()
     }
 
-    /// Takes note of what the watch shows. To be called after the store has it.
+    /// Records an event of the watch. The caller calls this after the store has recorded the event.
     pub fn saw(&self, event: &Event<K>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         match event {

@@ -1,11 +1,11 @@
-//! What we wrote and the watch has not shown yet.
+//! keyturn's own writes that the watch has not shown yet.
 //!
-//! A write is answered with the object as it now is; the watch shows it some milliseconds later, or a second. Until
-//! then the answer is the truth and the store is history. Entries live for that long only, so this holds no more
-//! than what is being written now.
+//! The API server answers a write with the object's new state. The watch shows that state some
+//! milliseconds or a second later. Until then the answer is newer than the store. Entries live only
+//! until the watch has caught up, therefore this holds no more than the writes of the moment.
 //!
-//! Versions are compared as numbers. The API server has always counted them up in one sequence per resource, and
-//! since Kubernetes 1.35 promises it (KEP-5504, comparable resource versions).
+//! Versions are compared as numbers. The API server has always counted them up in one sequence per
+//! resource. It promises this since Kubernetes 1.35 (KEP-5504, comparable resource versions).
 
 use kube::{Resource, ResourceExt as _, runtime::watcher::Event};
 use std::{
@@ -15,7 +15,7 @@ use std::{
 
 type Key = (String, String);
 
-/// Objects of one kind, by namespace and name, in versions that are newer than the watch's.
+/// Objects of one kind by namespace and name, in versions that are newer than those of the watch.
 #[derive(Debug)]
 pub struct OwnWrites<K> {
     entries: Mutex<HashMap<Key, Entry<K>>>,
@@ -23,13 +23,14 @@ pub struct OwnWrites<K> {
 
 #[derive(Debug)]
 struct Entry<K> {
-    /// Writes of this object that have not been answered.
+    /// The number of writes of this object that have no answer yet.
     in_flight: usize,
-    /// The newest version that the watch showed since the first of them began.
+    /// The newest version that the watch has shown since the first of these writes began.
     shown: u64,
-    /// The newest answer, unless the watch has shown it.
+    /// The newest answer; `None` once the watch has shown it.
     answer: Option<Arc<K>>,
-    /// The answer came before a new list began, so the list cannot be older.
+    /// Whether the answer came before the current list began. Such a list cannot be older than the
+    /// answer.
     before_list: bool,
 }
 
@@ -40,7 +41,8 @@ impl<K> Default for OwnWrites<K> {
 }
 
 impl<K: Resource> OwnWrites<K> {
-    /// The object as we last wrote it, as long as the watch has not shown it.
+    /// Returns the object in the state of keyturn's last write; `None` once the watch has shown
+    /// that state.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let entries = self.lock();
@@ -50,10 +52,11 @@ impl<K: Resource> OwnWrites<K> {
         entries.get(&(namespace.to_owned(), name.to_owned())).and_then(|entry| entry.answer.clone())
     }
 
-    /// Runs one write of an object, or a read of it. Its answer is ahead of the watch until the watch has caught up.
+    /// Runs one write of an object, or a read of it. Until the watch has caught up, [`Self::get`]
+    /// returns the answer.
     ///
     /// # Errors
-    /// Those of the write.
+    /// Those of `write`.
     pub async fn write<E>(
         &self,
         namespace: &str,
@@ -71,8 +74,8 @@ impl<K: Resource> OwnWrites<K> {
         result
     }
 
-    /// Takes note of what the watch shows. To be called after the store has it: the store must never be older than
-    /// what is dropped here.
+    /// Records an event of the watch. The caller calls this after the store has recorded the event,
+    /// because the store must never be older than the entry that is dropped here.
     pub fn saw(&self, event: &Event<K>) {
         match event {
             Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => {
@@ -117,7 +120,7 @@ impl<K: Resource> Entry<K> {
     }
 }
 
-/// Ends with the write, even if the write is given up.
+/// Counts a write as in flight until it is dropped. A write that is cancelled is dropped, too.
 struct InFlight<'a, K: Resource> {
     own_writes: &'a OwnWrites<K>,
     key: Key,
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_that_began_after_the_answer_replaces_it_and_one_that_began_before_does_not() {
+    async fn a_list_replaces_an_answer_only_if_the_list_began_after_it() {
         let own_writes = OwnWrites::default();
         wrote(&own_writes, 5).await;
         own_writes.saw(&Event::Init);

@@ -1,4 +1,5 @@
-//! What the webhook's certificate asks of the API server: one Secret and one webhook configuration, each by its name.
+//! The calls for the webhook's certificate: one Secret and one webhook configuration, each read and
+//! written by its name.
 
 use super::{CallError, Calls, calls};
 use futures::{Stream, StreamExt as _};
@@ -15,7 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::{collections::BTreeMap, fmt::Debug};
 
-/// An object, now and whenever it changes; `None` while there is none. Goes on for ever.
+/// Streams an object's state now and after each change; `None` while the object does not exist. The
+/// stream never ends.
 pub fn changes_of<K>(api: Api<K>, name: &str) -> impl Stream<Item = Option<K>> + Send + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -31,7 +33,8 @@ where
     })
 }
 
-/// What the API server said; of other failures not their own words, which may quote an object that could not be read.
+/// Returns the API server's message. For other failures the text is fixed, because their own text
+/// may quote an object that could not be read.
 fn why(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -42,19 +45,21 @@ fn why(error: &watcher::Error) -> String {
 }
 
 impl Calls {
-    /// A webhook configuration, or that there is none.
+    /// Reads a webhook configuration; `None` if there is none of this name.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn webhook_configuration(&self, name: &str) -> Result<Option<MutatingWebhookConfiguration>, CallError> {
         let api: Api<MutatingWebhookConfiguration> = Api::all(self.client());
         calls::bounded(|| format!("get MutatingWebhookConfiguration {name}"), api.get_opt(name)).await
     }
 
-    /// Writes the authorities (PEM) that the API server believes the certificates of these webhooks by.
+    /// Writes the authorities (PEM) with which the API server verifies the certificates of these
+    /// webhooks.
     ///
     /// # Errors
-    /// If the call fails; [`super::Failed::Conflict`] if another configuration stands there now.
+    /// [`super::Failed::Conflict`] if there is another configuration of this name now; any other
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn publish_authority(
         &self,
         configuration: &MutatingWebhookConfiguration,
@@ -75,10 +80,11 @@ impl Calls {
         calls::bounded(|| format!("apply MutatingWebhookConfiguration {name}"), call).await.map(|_| ())
     }
 
-    /// Writes data into a Secret that stays the one that was seen, in the version that was seen.
+    /// Writes data into a Secret if the Secret still has the UID and the version of `seen`.
     ///
     /// # Errors
-    /// If the call fails; [`super::Failed::Conflict`] if it is another one or another version.
+    /// [`super::Failed::Conflict`] if the Secret has another UID or another version; any other
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn apply_data(&self, seen: &Secret, data: BTreeMap<String, Vec<u8>>) -> Result<(), CallError> {
         let (namespace, name) = (seen.namespace().unwrap_or_default(), seen.name_any());
         let data: BTreeMap<String, ByteString> =

@@ -1,5 +1,5 @@
-//! What the API server shows us of one kind of object: a store that a watch keeps up to date, our own newer writes
-//! on top, and whether it can be trusted to be complete.
+//! The objects of one kind as the API server shows them: a store that a watch keeps up to date,
+//! keyturn's own newer writes over it, and whether the store is complete.
 
 use super::{Index, OwnWrites};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Objects of one kind. Clones share everything.
+/// The objects of one kind. Clones share everything.
 pub struct Watched<K: Resource + 'static>
 where
     K::DynamicType: Hash + Eq,
@@ -56,8 +56,8 @@ impl<K> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// Nothing yet; the writer is for [`follow`]. `what` names it to people: the plural of the resource. Objects can be
-    /// found by what `keys_of` says of them.
+    /// Makes an empty view, and the writer for [`follow`]. `what` is the plural of the resource,
+    /// for logs and messages. [`Self::find`] finds objects by the keys that `keys_of` derives.
     #[must_use]
     pub fn new(what: &'static str, keys_of: fn(&K) -> Vec<String>) -> (Self, Writer<K>) {
         let writer = Writer::new(());
@@ -72,7 +72,8 @@ where
         (watched, writer)
     }
 
-    /// The object, never older than our own last write of it. Use an empty `namespace` for what has none.
+    /// Returns the object, never older than keyturn's own last write of it. Objects that are not
+    /// namespaced have an empty `namespace`.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let stored = || {
@@ -82,39 +83,40 @@ where
         self.own_writes.get(namespace, name).or_else(stored)
     }
 
-    /// The objects that have this key, in the order of their names. An object that only our own write has shown yet is
-    /// not among them.
+    /// Returns the objects that have this key, in the order of their names. An object that keyturn
+    /// wrote and the watch has not shown yet is not among them.
     #[must_use]
     pub fn find(&self, key: &str) -> Vec<Arc<K>> {
         self.index.find(key).iter().filter_map(|(namespace, name)| self.get(namespace, name)).collect()
     }
 
-    /// Whether any object of the kind has been shown since the process started.
+    /// Whether the watch has shown any object of the kind since the process started.
     #[must_use]
     pub fn has_shown_any(&self) -> bool {
         self.shown.load(Ordering::Relaxed)
     }
 
-    /// What the watch has shown.
+    /// The store of the objects that the watch has shown.
     #[must_use]
     pub fn store(&self) -> &Store<K> {
         &self.store
     }
 
-    /// Our own writes pass through here.
+    /// The own writes of this kind. Every write of such an object goes through
+    /// [`OwnWrites::write`].
     #[must_use]
     pub fn own_writes(&self) -> &OwnWrites<K> {
         &self.own_writes
     }
 
-    /// Whether what is shown is complete.
+    /// Whether the objects of this kind are synced.
     #[must_use]
     pub fn sync_state(&self) -> &SyncState {
         &self.sync_state
     }
 
-    /// Has everything listed anew, from now on; ends when it has been. What is shown then is no older than this call,
-    /// however late the watch was, or dead without anybody having noticed.
+    /// Relists the objects. The future ends when a list is complete that began after this call. The
+    /// objects are then no older than the call, even if the watch was late, or had died unnoticed.
     pub fn relist(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut number = 0;
         self.lists.asked.send_modify(|asked| {
@@ -123,21 +125,21 @@ where
         });
         let mut done = self.lists.done.subscribe();
         async move {
-            // The sender lives as long as whoever follows.
+            // The sender lives as long as the stream of `follow`.
             let _ = done.wait_for(|done| *done >= number).await;
         }
     }
 }
 
-/// How often a new list was asked for.
+/// The number of relists that were asked for, and of those that are done.
 #[derive(Clone, Debug, Default)]
 struct Lists {
     asked: Arc<watch::Sender<u64>>,
-    /// The list that is shown began after it had been asked for so often.
+    /// The value of `asked` when the list began that is shown now.
     done: Arc<watch::Sender<u64>>,
 }
 
-/// Whether everything of one kind has been listed.
+/// Whether the objects of one kind are synced, that is, have all been listed.
 #[derive(Clone, Debug)]
 pub struct SyncState {
     what: &'static str,
@@ -150,17 +152,17 @@ impl SyncState {
         Self { what, listed: Arc::new(watch::Sender::new(false)), trouble: Arc::default() }
     }
 
-    /// Waits until everything has been listed.
+    /// Waits until the objects are synced.
     pub async fn wait(&self) {
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
-    /// Waits until something has not been listed.
+    /// Waits until the objects are unsynced.
     pub async fn wait_until_unsynced(&self) {
         let _ = self.listed.subscribe().wait_for(|listed| !*listed).await;
     }
 
-    /// What is missing, in words; `None` if everything has been listed.
+    /// Says in words why the objects are unsynced; `None` if they are synced.
     #[must_use]
     pub fn unsynced(&self) -> Option<String> {
         if *self.listed.borrow() {
@@ -184,8 +186,9 @@ impl SyncState {
         }
     }
 
-    /// A list that fails, or a watch that is forbidden, means that what we know may be incomplete or out of date.
-    /// A watch that merely broke is taken up again where it ended.
+    /// Records a failure of the watch. After a list that failed, or a watch that is forbidden, the
+    /// known objects may be incomplete or out of date. A watch that merely broke continues where it
+    /// ended.
     fn failed(&self, error: &watcher::Error) {
         let (incomplete, cause) = match error {
             watcher::Error::InitialListFailed(cause) => (true, cause.to_string()),
@@ -205,17 +208,18 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
-/// What changed.
+/// A change in the watched objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<K> {
-    /// One object.
+    /// One object changed.
     One(K),
-    /// Possibly anything: everything was listed anew.
+    /// Any object may have changed, because all were listed again.
     All,
 }
 
-/// Keeps `watched` up to date for as long as the stream is polled, and says what changed. `slim` drops what is not
-/// needed before anything is stored; managed fields always go.
+/// Keeps `watched` up to date for as long as the stream is polled. The stream yields the changes.
+/// `slim` removes fields that keyturn does not need before an object is stored. Managed fields are
+/// always removed.
 pub fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -229,7 +233,8 @@ where
     let Watched { own_writes, index, sync_state, shown, lists, .. } = watched.clone();
     let (asked, begun) = (lists.asked.clone(), Arc::new(AtomicU64::new(0)));
     let begins = begun.clone();
-    // A watch that is forbidden is not waited for but begun anew, because only a new list proves that it is complete.
+    // A forbidden watch is not retried but replaced by a new one, because only a new list proves
+    // that the view is complete.
     let watching = move || {
         let mut asked = asked.subscribe();
         let number = *asked.borrow_and_update();
@@ -255,8 +260,9 @@ where
         })
         .reflect(writer)
         .filter_map(move |event| {
-            // After the store has it, since until then our own writes are the newer truth; and before anybody is told
-            // that it is whole.
+            // This runs after the store has recorded the event, because until then keyturn's own
+            // writes are newer. It runs before the sync state changes, because readers of a synced
+            // view must find everything.
             if let Ok(event) = &event {
                 index.saw(event);
                 own_writes.saw(event);

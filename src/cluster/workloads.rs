@@ -1,4 +1,4 @@
-//! What a restart asks of the API server: workloads read at the time of need, and one annotation written.
+//! The calls for restarts: workloads are read when they are needed, and one annotation is written.
 
 use super::{CallError, Calls, calls};
 use jiff::Timestamp;
@@ -12,10 +12,11 @@ use serde_json::json;
 use std::fmt::Debug;
 
 impl Calls {
-    /// A workload, or that there is none.
+    /// Reads a workload; `None` if there is none of this name.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`super::Failed::Forbidden`] if keyturn has no right to read it; any other [`CallError`] if
+    /// the API server refuses the call or does not answer within 15 s.
     pub async fn workload<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, CallError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
@@ -25,10 +26,11 @@ impl Calls {
         calls::bounded(tried, api.get_opt(name)).await
     }
 
-    /// The workloads with these labels.
+    /// Lists the workloads of a namespace that match the label selector `labels`.
     ///
     /// # Errors
-    /// If the call fails.
+    /// [`super::Failed::Forbidden`] if keyturn has no right to list them; any other [`CallError`]
+    /// if the API server refuses the call or does not answer within 15 s.
     pub async fn workloads<K>(&self, namespace: &str, labels: &str) -> Result<Vec<K>, CallError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
@@ -39,10 +41,13 @@ impl Calls {
         calls::bounded(tried, api.list(&chosen)).await.map(|list| list.items)
     }
 
-    /// Restarts a workload as `kubectl rollout restart` does, if it is still the version that was seen.
+    /// Restarts a workload as `kubectl rollout restart` does, if the workload still has the UID and
+    /// the version that were seen.
     ///
     /// # Errors
-    /// If the call fails; [`super::Failed::Conflict`] if it is another one or another version.
+    /// [`super::Failed::Conflict`] if the workload has another UID or another version;
+    /// [`super::Failed::Forbidden`] if keyturn has no right to change it; any other [`CallError`]
+    /// if the API server refuses the call or does not answer within 15 s.
     pub async fn restart_workload<K>(
         &self,
         namespace: &str,
