@@ -1,8 +1,11 @@
-//! RESTART: workloads that read the credential from their environment, rolled after it was replaced (`spec.restart`).
+//! RESTART: restarts the workloads that read the credential from their environment, after the
+//! credential was replaced (`spec.restart`).
 //!
-//! `decide` says which one of a namespace, and when; `workload` what it looks at. Here is what it takes from the cluster:
-//! the named workloads are read when something is due and not before, and nothing is watched. What has been restarted
-//! since the issue, and is over, is not read again until the next one. Only the leader gets here.
+//! The module `decide` chooses the workload of a namespace and the time. The module `workload`
+//! holds the fields that the decision reads. This module makes the calls. It reads the named
+//! workloads only once a restart is due, and watches none. It does not read a workload again that
+//! was restarted since the issue and whose rollout is over, until the next issue. Only the leader
+//! runs this.
 
 pub mod decide;
 pub mod workload;
@@ -27,21 +30,25 @@ use std::{
 };
 use workload::Workload;
 
-/// How soon a restart is looked at that has just begun.
+/// The time after which a restart that has just begun is read again.
 const BEGUN: SignedDuration = SignedDuration::from_secs(5);
 
-/// What is done, so that it is not read again. Losing it costs a read of each workload.
+/// The configs that are finished with their present issue. Their workloads are not read again. A
+/// new process starts without this and reads each workload once more.
 #[derive(Debug, Default)]
 pub struct Finished(Mutex<HashMap<String, HashMap<String, Issue>>>);
 
-/// An issue, which its time alone does not tell from another of the same second, and the spec that it was for.
+/// The issue that a config is finished with: its time, its access key ID and the generation of the
+/// spec. The access key ID distinguishes two issues of the same second.
 type Issue = (Option<Timestamp>, Option<String>, Option<i64>);
 
-/// Looks at the workloads of one namespace and restarts one of them, if one is due. Returns when to look again, if ever
-/// before something changes. `wake` lets a config tell what is found.
+/// Reads the workloads of one namespace that are due and restarts one of them if the decision
+/// allows it. Returns the time until the next reconcile; `None` if only a change makes one
+/// necessary. `wake` enqueues a config whose restart trouble has changed.
 ///
 /// # Errors
-/// If the API server refused or did not answer; the same is then decided anew.
+/// [`CallError`] if the API server refused a call or did not answer. A denied or invalid restart of
+/// one config is not an error, but that config's trouble. The next reconcile decides anew.
 #[tracing::instrument(name = "restart", skip_all, fields(namespace))]
 pub async fn reconcile(
     namespace: &str,
@@ -91,7 +98,7 @@ pub async fn reconcile(
     Ok((next < Timestamp::MAX).then(wait))
 }
 
-/// Restarts a workload. Says when to look at it again: at once, if it is not as it was seen.
+/// Restarts a workload. Returns the time of the next read, which is `BEGUN` from now.
 async fn restart(context: &Context, namespace: &str, candidate: &Candidate) -> Result<Timestamp, CallError> {
     let workload = &candidate.workload;
     let now = context.clock.now();
@@ -112,7 +119,7 @@ where
     context.calls.restart_workload::<K>(namespace, &workload.name, seen, restarted_at).await.map(|_| ())
 }
 
-/// What there is of the workloads that a config names.
+/// Reads the workloads that a config names.
 async fn find(context: &Context, namespace: &str, named: &[Restart]) -> Result<Vec<Found>, CallError> {
     let mut found = Vec::new();
     for restart in named {
@@ -162,7 +169,7 @@ fn denied(error: &CallError) -> String {
     format!("keyturn may not restart it; the chart's restart.namespaces gives the right in this namespace: {error}")
 }
 
-/// Lets a config tell how its workloads stand, if that is news.
+/// Records the standing of a config's restarts, and enqueues the config if its condition differs.
 fn tell(context: &Context, config: &AwsConfig, standing: &Standing, wake: &impl Fn(&AwsConfig)) {
     let trouble = if let Standing::Blocked(trouble) = standing { Some(trouble.clone()) } else { None };
     let status = config.status.as_ref();
@@ -175,7 +182,7 @@ fn tell(context: &Context, config: &AwsConfig, standing: &Standing, wake: &impl 
     }
 }
 
-/// An Event and a line in the log.
+/// Writes an Event and a line to the log.
 async fn announce(context: &Context, config: &AwsConfig, note: String) {
     let news = EventNote { warning: false, reason: Reason::Restarted.to_string(), action: "Restart", note };
     news.log();
@@ -186,7 +193,8 @@ async fn announce(context: &Context, config: &AwsConfig, note: String) {
 }
 
 impl Finished {
-    /// Whether a config is done with its present issue, as it is now asked for; what is no longer there is forgotten.
+    /// Returns whether a config is finished with its present issue and its present spec. Configs
+    /// that no longer exist are removed from the record.
     fn of(&self, namespace: &str, configs: &[Arc<AwsConfig>]) -> impl Fn(&AwsConfig) -> bool + use<> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = all.remove(namespace).unwrap_or_default();

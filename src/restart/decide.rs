@@ -1,8 +1,9 @@
-//! The decision: which workload of a namespace is restarted now, if any. Pure.
+//! The decision which workload of a namespace is restarted now, if any. Pure.
 //!
-//! A workload is *due* if it was created and last restarted before the credential of today stood in the Secret: then its
-//! environment holds an earlier one. When that was, is read from its own annotation, so that neither another leader nor
-//! a crash after the restart makes it happen twice.
+//! A workload is *due* if it was created and last restarted before the present credential was in
+//! the Secret. Its environment then holds an earlier credential. The time of the last restart comes
+//! from the workload's own annotation. Therefore neither a new leader nor a crash after the restart
+//! makes the restart happen twice.
 
 use super::workload::{Rollout, Workload};
 use crate::{
@@ -12,91 +13,98 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-/// How long after an issue a start may have seen the Secret as it was before: the credential is as old as STS says, and
-/// the write came later. What started within is restarted, and nothing is restarted before.
+/// The time after an issue within which a starting pod may still have read the former Secret. The
+/// time of the issue is the one that STS reports, and keyturn wrote the Secret later. A workload
+/// that started within this time is restarted. No restart begins before this time is over.
 const SETTLED: SignedDuration = SignedDuration::from_secs(30);
-/// Over this part of a credential's lifetime restarts are spread, and over no more than the time after it.
+/// The restarts for an issue are spread over this fraction of the credential's lifetime (a tenth),
+/// and over at most `SPREAD_AT_MOST`.
 const SPREAD: i32 = 10;
 const SPREAD_AT_MOST: SignedDuration = SignedDuration::from_mins(10);
-/// The least time between two restarts of a workload, unless its credential would end before.
+/// The least time between two restarts of a workload, unless the workload's credential ends before.
 const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
-/// So long before a credential ends neither the interval nor a workload's own trouble holds a restart back.
+/// From this time before the end of a credential, neither the interval nor an unready workload
+/// delays a restart.
 const RESERVE: SignedDuration = SignedDuration::from_mins(2);
-/// For this part of a credential's lifetime a restart that has not finished holds up the others of the namespace, and
-/// for no more than the time after it: one that hangs must not let everybody's credentials end.
+/// A restart that has not finished holds up the others of the namespace for this fraction of the
+/// credential's lifetime (a sixth), and for at most `PATIENCE_AT_MOST`. A restart that hangs must
+/// not let all credentials of the namespace end.
 const PATIENCE: i32 = 6;
 const PATIENCE_AT_MOST: SignedDuration = SignedDuration::from_mins(10);
 
-/// What an `AwsConfig` wants of its workloads.
+/// The restarts that an `AwsConfig` asks for after an issue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
-    /// Its UID.
+    /// The config's UID.
     pub uid: String,
-    /// Its name.
+    /// The config's name.
     pub config: String,
-    /// When the credential in the Secret was issued.
+    /// The time when the credential in the Secret was issued.
     pub issued_at: Timestamp,
-    /// When restarts for it begin.
+    /// The time when restarts for this issue begin.
     pub due_at: Timestamp,
-    /// When what the workloads have in their environment ends, if it does.
+    /// The time when the credential in the workloads' environment ends; `None` for a static key.
     pub ends_at: Option<Timestamp>,
-    /// How long a restart for it may hold up others.
+    /// The time for which a restart for this issue may hold up others.
     pub patience: SignedDuration,
 }
 
-/// What was found of one of its workloads.
+/// The result of reading one of its workloads.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
-    /// There it is.
+    /// The workload.
     There(Workload),
-    /// It cannot be restarted.
+    /// The reason why it cannot be restarted.
     Not(Statement),
 }
 
-/// A wish that is due, and what was found.
+/// A wish that is due, and its workloads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Due {
-    /// The wish.
+    /// The wish that is due.
     pub wish: Wish,
-    /// Its workloads.
+    /// The workloads that the config names.
     pub found: Vec<Found>,
 }
 
-/// A restart that may be done now.
+/// A restart that may happen now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// What to restart.
+    /// The workload to restart.
     pub workload: Workload,
-    /// Whose wish it is: a place in the list of the wishes that are due.
+    /// The index of the wish in the list of due wishes.
     pub whose: usize,
-    /// Trigger, for people.
+    /// The reason for the restart, in a sentence for users.
     pub why: String,
 }
 
-/// What is to be done in a namespace.
+/// The decision for a namespace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// The first of these that can be restarted is, and no other: in the order of what ends first.
+    /// The workloads that may be restarted now. Those whose credential ends first come first. Only
+    /// the first one that the API server lets keyturn restart is restarted.
     pub candidates: Vec<Candidate>,
-    /// Of each wish that is due, how it stands.
+    /// The standing of each due wish, in the order of the wishes.
     pub standings: Vec<Standing>,
-    /// When to look again; never, if everything is as it should be.
+    /// The time of the next reconcile; `None` if nothing is left to do.
     pub again_at: Option<Timestamp>,
 }
 
-/// How a wish stands.
+/// The progress of a wish.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// Every workload has been restarted, and the restarts are over: there is nothing to look at until the next issue.
+    /// Every workload has been restarted and every rollout is over. Nothing is read until the next
+    /// issue.
     Done,
-    /// Something is still to be done, or under way.
+    /// A restart is still to come, or under way.
     Open,
-    /// Something stands in its way.
+    /// Something prevents a restart.
     Blocked(Statement),
 }
 
-/// What a config wants; nothing, if it names no workload, has no credential, or has the first that there was: what
-/// waited for that has it, and what did not had none before.
+/// Returns the restarts that a config asks for. There are none if the config names no workload, has
+/// no credential, is being deleted, or has its first credential. Pods that waited for the first
+/// credential have it, and pods that did not wait had no credential before.
 #[must_use]
 pub fn wish(config: &AwsConfig) -> Option<Wish> {
     let status = config.status.as_ref()?;
@@ -109,7 +117,7 @@ pub fn wish(config: &AwsConfig) -> Option<Wish> {
     let ends_at = former.expires_at.as_ref().map(|expires_at| expires_at.0);
     let part = |part: i32, most: SignedDuration| lifetime.map_or(most, |lifetime| (lifetime / part).min(most));
     let settled_at = after(issued_at, SETTLED);
-    // Whatever the spread, three quarters of the time that is left are for the restarts.
+    // The spread leaves three quarters of the remaining time for the restarts themselves.
     let quarter = ends_at.map_or(SPREAD_AT_MOST, |ends_at| ends_at.duration_since(settled_at) / 4);
     let spread = part(SPREAD, SPREAD_AT_MOST).min(quarter).max(SignedDuration::ZERO);
     let due_at = after(settled_at, schedule::part_of(spread, &uid));
@@ -123,7 +131,8 @@ pub fn wish(config: &AwsConfig) -> Option<Wish> {
     })
 }
 
-/// Decides about a namespace: all of its wishes that are due and not done, and what was found for each.
+/// Decides for a namespace. `due` holds all wishes that are due and not finished, and the workloads
+/// that were found for each.
 #[must_use]
 pub fn decide(due: &[Due], now: Timestamp) -> Decision {
     let judged: Vec<Vec<Judged>> =
@@ -179,17 +188,17 @@ pub fn decide(due: &[Due], now: Timestamp) -> Decision {
     Decision { candidates: candidates.collect(), standings, again_at }
 }
 
-/// What one workload needs.
+/// The judgement of one workload.
 enum Judged {
-    /// Nothing.
+    /// It needs nothing.
     Fresh,
-    /// It has been restarted and the others wait for it.
+    /// Its restart is under way, and the others wait for it.
     UnderWay(String),
-    /// Nothing before this time.
+    /// It must not be restarted before this time.
     Wait(Timestamp),
-    /// A restart.
+    /// It needs a restart.
     Ready,
-    /// Somebody's help.
+    /// It cannot be restarted until somebody helps.
     Blocked(Statement),
 }
 
@@ -225,14 +234,15 @@ impl Wish {
                 blocked("is being rolled out by somebody else and does not finish; until then it is not restarted")
             }
             Rollout::Rolling => Judged::Wait(poll(self.due_at, now).min(given_time)),
-            // Its pods may be unready because what they have has ended: then a restart is what they need.
+            // The pods may be unready because their credential has ended. Then they need the
+            // restart.
             Rollout::Unready if now < given_time => Judged::Wait(poll(self.due_at, now).min(given_time)),
             Rollout::Unready | Rollout::Finished if now < not_before => Judged::Wait(not_before),
             Rollout::Unready | Rollout::Finished => Judged::Ready,
         }
     }
 
-    /// How a wish stands whose workload only has to wait for its turn.
+    /// The standing of a wish whose workload only waits for the restart of another.
     fn queued(&self, workload: &Workload, under_way: Option<&str>, now: Timestamp) -> Standing {
         match (under_way, self.ends_at) {
             (Some(other), Some(ends_at)) if now >= ends_at => {
@@ -246,7 +256,7 @@ impl Wish {
 }
 
 impl Standing {
-    /// The worse of the two; of two troubles the first.
+    /// Returns the worse of the two standings. Of two troubles, the first one counts.
     fn or(self, other: Self) -> Self {
         match (&self, &other) {
             (Self::Blocked(_), _) | (Self::Open, Self::Done | Self::Open) => self,
@@ -255,23 +265,25 @@ impl Standing {
     }
 }
 
-/// Since when its pods are what they are, at the earliest.
+/// The earliest time from which the pods may have their present environment.
 fn started_at(workload: &Workload, now: Timestamp) -> Timestamp {
     restarted_at(workload, now).max(workload.created_at).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// When it was restarted last. A time that lies ahead is nobody's: it would keep a workload from ever being restarted. A
-/// clock that is some minutes fast is let pass.
+/// The time of the last restart. A time in the future is ignored, because it would keep the
+/// workload from ever being restarted. A time up to `INTERVAL` ahead counts, because a clock may be
+/// fast by some minutes.
 fn restarted_at(workload: &Workload, now: Timestamp) -> Option<Timestamp> {
     workload.restarted_at.filter(|at| *at <= after(now, INTERVAL))
 }
 
-/// When to look again at something that will end by itself: the longer it takes, the more seldom.
+/// The time of the next read of a rollout that ends by itself. The longer it takes, the rarer the
+/// reads.
 fn poll(since: Timestamp, now: Timestamp) -> Timestamp {
     after(now, (now.duration_since(since) / 4).clamp(SignedDuration::from_secs(5), SignedDuration::from_mins(1)))
 }
 
-/// When to look again at something that somebody has to mend.
+/// The time of the next read of a trouble that somebody has to mend.
 fn seldom(since: Timestamp, now: Timestamp) -> Timestamp {
     after(now, (now.duration_since(since) / 4).clamp(SignedDuration::from_mins(1), SignedDuration::from_mins(10)))
 }

@@ -1,6 +1,6 @@
-//! A workload, as far as a restart looks at it. Pure.
+//! The fields of a workload that a restart depends on. Pure.
 //!
-//! Whether a rollout is over is what `kubectl rollout status` says of it.
+//! A rollout is over when `kubectl rollout status` reports that it is.
 
 use crate::api::{RESTARTED_AT, WorkloadKind};
 use jiff::Timestamp;
@@ -15,34 +15,35 @@ use k8s_openapi::{
 /// A workload of one of the kinds that `spec.restart` may name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
-    /// Which of them.
+    /// The workload's kind.
     pub kind: WorkloadKind,
-    /// Its name.
+    /// The workload's name.
     pub name: String,
-    /// Its UID.
+    /// The workload's UID.
     pub uid: Option<String>,
-    /// Its version when it was read.
+    /// The workload's version when it was read.
     pub version: Option<String>,
-    /// When it was created.
+    /// The time when the workload was created.
     pub created_at: Option<Timestamp>,
-    /// When it was restarted last, as its pod template says, whoever wrote that.
+    /// The time of the last restart according to the pod template's annotation. keyturn, `kubectl`
+    /// or anybody else may have written it.
     pub restarted_at: Option<Timestamp>,
-    /// How its rollout is.
+    /// The state of the workload's rollout.
     pub rollout: Rollout,
 }
 
-/// How a rollout is.
+/// The state of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollout {
-    /// Over: every pod is of the present template, and available.
+    /// The rollout is over: every pod has the present template and is available.
     Finished,
-    /// Every pod is of the present template, and not every one is available.
+    /// Every pod has the present template, but not every pod is available.
     Unready,
-    /// There are pods of a former template, or nobody has looked at the present one yet.
+    /// Some pods have a former template, or the controller has not observed the present one yet.
     Rolling,
-    /// Somebody paused it.
+    /// Somebody paused the rollout.
     Paused,
-    /// Its strategy is `OnDelete`: a change of the template restarts nothing.
+    /// The update strategy is `OnDelete`, therefore a change of the template restarts nothing.
     OnDelete,
 }
 
@@ -70,7 +71,7 @@ impl Workload {
         }
     }
 
-    /// What people call it.
+    /// The kind and the name, for messages.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} \"{}\"", self.kind.as_str(), self.name)
@@ -172,15 +173,15 @@ mod tests {
     #[test]
     fn a_deployment_has_finished_when_kubectl_rollout_status_says_so() {
         let two = json!({"replicas": 2});
-        for (status, rollout) in [
-            (of_deployment(2, 2, 2, 2), Rollout::Finished),
-            (of_deployment(1, 2, 2, 2), Rollout::Rolling),
-            (of_deployment(2, 1, 2, 2), Rollout::Rolling),
-            (of_deployment(2, 2, 3, 3), Rollout::Rolling),
-            (of_deployment(2, 2, 2, 1), Rollout::Unready),
-            (json!({}), Rollout::Rolling),
+        for (case, status, rollout) in [
+            ("all updated and available", of_deployment(2, 2, 2, 2), Rollout::Finished),
+            ("not observed yet", of_deployment(1, 2, 2, 2), Rollout::Rolling),
+            ("not all updated", of_deployment(2, 1, 2, 2), Rollout::Rolling),
+            ("a former pod left", of_deployment(2, 2, 3, 3), Rollout::Rolling),
+            ("not all available", of_deployment(2, 2, 2, 1), Rollout::Unready),
+            ("no status yet", json!({}), Rollout::Rolling),
         ] {
-            assert_eq!(deployment(&two, &status), rollout, "{status}");
+            assert_eq!(deployment(&two, &status), rollout, "{case}: {status}");
         }
         assert_eq!(deployment(&json!({"replicas": 0}), &json!({"observedGeneration": 2})), Rollout::Finished);
         let paused = json!({"replicas": 2, "paused": true});
@@ -188,45 +189,53 @@ mod tests {
     }
 
     #[test]
-    fn a_stateful_set_has_finished_when_its_revision_is_everywhere_or_down_to_the_partition() {
+    fn a_stateful_set_has_finished_when_its_revision_covers_the_partition() {
         let status = |seen: i64, current: &str, updated: i32, ready: i32| {
             json!({"observedGeneration": seen, "currentRevision": current, "updateRevision": "b", "replicas": 3,
                 "updatedReplicas": updated, "readyReplicas": ready})
         };
         let three = json!({"replicas": 3});
-        assert_eq!(stateful_set(&three, &status(2, "b", 3, 3)), Rollout::Finished);
-        assert_eq!(stateful_set(&three, &status(1, "b", 3, 3)), Rollout::Rolling);
-        assert_eq!(stateful_set(&three, &status(2, "a", 2, 3)), Rollout::Rolling);
-        assert_eq!(stateful_set(&three, &status(2, "b", 3, 2)), Rollout::Unready);
         let upper_two = json!({"replicas": 3, "updateStrategy": {"rollingUpdate": {"partition": 1}}});
-        assert_eq!(stateful_set(&upper_two, &status(2, "a", 2, 3)), Rollout::Finished);
-        assert_eq!(stateful_set(&upper_two, &status(2, "a", 1, 3)), Rollout::Rolling);
         let by_hand = json!({"replicas": 3, "updateStrategy": {"type": "OnDelete"}});
-        assert_eq!(stateful_set(&by_hand, &status(2, "b", 3, 3)), Rollout::OnDelete);
+        for (case, spec, status, rollout) in [
+            ("all updated and ready", &three, status(2, "b", 3, 3), Rollout::Finished),
+            ("not observed yet", &three, status(1, "b", 3, 3), Rollout::Rolling),
+            ("not all updated", &three, status(2, "a", 2, 3), Rollout::Rolling),
+            ("not all ready", &three, status(2, "b", 3, 2), Rollout::Unready),
+            ("updated down to the partition", &upper_two, status(2, "a", 2, 3), Rollout::Finished),
+            ("not updated down to the partition", &upper_two, status(2, "a", 1, 3), Rollout::Rolling),
+            ("restarted by hand only", &by_hand, status(2, "b", 3, 3), Rollout::OnDelete),
+        ] {
+            assert_eq!(stateful_set(spec, &status), rollout, "{case}: {status}");
+        }
     }
 
     #[test]
-    fn a_daemon_set_has_finished_when_it_is_updated_and_available_on_every_node() {
+    fn a_daemon_set_has_finished_when_updated_and_available_on_every_node() {
         let status = |seen: i64, updated: i32, available: i32| {
             json!({"observedGeneration": seen, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated,
                 "numberAvailable": available, "currentNumberScheduled": 3, "numberMisscheduled": 0, "numberReady": 3})
         };
-        assert_eq!(daemon_set(&json!({}), &status(2, 3, 3)), Rollout::Finished);
-        assert_eq!(daemon_set(&json!({}), &status(1, 3, 3)), Rollout::Rolling);
-        assert_eq!(daemon_set(&json!({}), &status(2, 2, 3)), Rollout::Rolling);
-        assert_eq!(daemon_set(&json!({}), &status(2, 3, 2)), Rollout::Unready);
         let by_hand = json!({"updateStrategy": {"type": "OnDelete"}});
-        assert_eq!(daemon_set(&by_hand, &status(2, 3, 3)), Rollout::OnDelete);
+        for (case, spec, status, rollout) in [
+            ("all updated and available", &json!({}), status(2, 3, 3), Rollout::Finished),
+            ("not observed yet", &json!({}), status(1, 3, 3), Rollout::Rolling),
+            ("not all updated", &json!({}), status(2, 2, 3), Rollout::Rolling),
+            ("not all available", &json!({}), status(2, 3, 2), Rollout::Unready),
+            ("restarted by hand only", &by_hand, status(2, 3, 3), Rollout::OnDelete),
+        ] {
+            assert_eq!(daemon_set(spec, &status), rollout, "{case}: {status}");
+        }
     }
 
     #[test]
-    fn when_it_was_restarted_is_read_whoever_wrote_it_and_nonsense_is_nothing() {
+    fn the_time_of_the_last_restart_is_read_whoever_wrote_it() {
         let at = |text: &str| {
             let template = json!({"metadata": {"annotations": {RESTARTED_AT: text}}});
             let object = json!({"metadata": {}, "spec": {"selector": {}, "template": template}});
             Workload::from(&from_value::<Deployment>(object).unwrap()).restarted_at
         };
-        // kubectl writes the time of its own zone.
+        // `kubectl` writes the time in its own time zone.
         assert_eq!(at("2026-01-01T02:00:00+02:00"), "2026-01-01T00:00:00Z".parse().ok());
         assert_eq!(at("yesterday"), None);
     }

@@ -12,7 +12,8 @@ fn at(minutes: i64) -> Timestamp {
     start() + SignedDuration::from_mins(minutes)
 }
 
-/// A config whose credential of an hour was replaced at `start`, when the former one had 20 minutes left.
+/// A config whose credential lives an hour and replaced another at `start`. The former credential
+/// then had 20 minutes left.
 fn config(name: &str) -> AwsConfig {
     let spec = json!({"person": name, "restart": [{"kind": "Deployment", "name": name}]});
     let mut config = AwsConfig::new(name, serde_json::from_value(spec).unwrap());
@@ -33,7 +34,7 @@ fn changed(change: impl FnOnce(&mut AwsConfig)) -> Option<Wish> {
     wish(&config)
 }
 
-/// A Deployment that has run for a day and is at rest.
+/// A Deployment that was created a day ago and whose rollout is over.
 fn old(name: &str) -> Workload {
     Workload {
         kind: WorkloadKind::Deployment,
@@ -62,7 +63,7 @@ fn trouble(decision: &Decision) -> Option<(Reason, &str)> {
 }
 
 #[test]
-fn restarts_begin_half_a_minute_after_an_issue_and_are_spread_over_a_tenth_of_the_lifetime() {
+fn restarts_begin_half_a_minute_after_an_issue_and_are_spread() {
     let wishes: Vec<Wish> = (0..500).map(|n| wish(&config(&n.to_string())).unwrap()).collect();
     let waits: Vec<i64> = wishes.iter().map(|wish| wish.due_at.duration_since(start()).as_secs()).collect();
     assert!(waits.iter().all(|wait| (30..=30 + 292).contains(wait)), "a quarter of 19:30 is less than a tenth of 1h");
@@ -77,7 +78,7 @@ fn restarts_begin_half_a_minute_after_an_issue_and_are_spread_over_a_tenth_of_th
 }
 
 #[test]
-fn without_a_workload_a_credential_or_a_former_one_there_is_nothing_to_do() {
+fn a_config_without_workloads_or_a_former_credential_asks_for_nothing() {
     assert!(changed(|_| {}).is_some());
     assert_eq!(changed(|config| config.spec.restart.clear()), None);
     assert_eq!(changed(|config| config.status.as_mut().unwrap().issued_at = None), None, "withdrawn");
@@ -86,7 +87,7 @@ fn without_a_workload_a_credential_or_a_former_one_there_is_nothing_to_do() {
 }
 
 #[test]
-fn what_started_before_the_issue_is_restarted_and_what_started_after_it_is_not() {
+fn a_workload_is_restarted_only_if_it_started_before_the_issue() {
     let restarted_at = |seconds: i64| {
         let mut workload = old("alice");
         workload.restarted_at = Some(start() + SignedDuration::from_secs(seconds));
@@ -104,7 +105,7 @@ fn what_started_before_the_issue_is_restarted_and_what_started_after_it_is_not()
 }
 
 #[test]
-fn one_at_a_time_and_what_ends_first_comes_first() {
+fn restarts_happen_one_at_a_time_and_the_earliest_end_comes_first() {
     let mut hurried = due("bob", old("bob"));
     hurried.wish.ends_at = Some(at(15));
     let both = [due("alice", old("alice")), hurried.clone()];
@@ -118,7 +119,7 @@ fn one_at_a_time_and_what_ends_first_comes_first() {
         assert_eq!(restarted(&decision), None, "after {minutes} minutes");
         assert!(decision.again_at.unwrap() <= at(minutes + 1));
     }
-    // One that hangs is said, and no longer waited for.
+    // A restart that hangs is reported, and the others no longer wait for it.
     let decision = decide(&under_way, at(16));
     assert_eq!(restarted(&decision), Some("alice"));
     let Standing::Blocked(trouble) = &decision.standings[1] else { panic!("{decision:?}") };
@@ -126,7 +127,7 @@ fn one_at_a_time_and_what_ends_first_comes_first() {
 }
 
 #[test]
-fn a_workload_has_ten_minutes_between_two_restarts_unless_its_credential_ends_before() {
+fn restarts_are_ten_minutes_apart_unless_the_credential_ends_before() {
     let mut workload = old("alice");
     workload.restarted_at = Some(at(-2));
     let mut wish = due("alice", workload);
@@ -138,7 +139,7 @@ fn a_workload_has_ten_minutes_between_two_restarts_unless_its_credential_ends_be
 }
 
 #[test]
-fn what_somebody_paused_rolls_out_or_restarts_by_hand_is_left_alone_and_said() {
+fn a_paused_or_manually_rolled_workload_is_reported_and_left_alone() {
     let with = |rollout, minutes| {
         let mut workload = old("alice");
         workload.rollout = rollout;
@@ -157,7 +158,7 @@ fn what_somebody_paused_rolls_out_or_restarts_by_hand_is_left_alone_and_said() {
 }
 
 #[test]
-fn a_workload_that_is_not_available_is_waited_for_and_then_restarted_because_that_may_be_what_it_needs() {
+fn an_unavailable_workload_is_restarted_after_a_wait() {
     let mut workload = old("alice");
     workload.rollout = Rollout::Unready;
     assert_eq!(restarted(&decide(&[due("alice", workload.clone())], at(6))), None);
@@ -165,7 +166,7 @@ fn a_workload_that_is_not_available_is_waited_for_and_then_restarted_because_tha
 }
 
 #[test]
-fn what_cannot_be_found_is_said_and_holds_up_nobody() {
+fn a_missing_workload_is_reported_and_holds_up_no_other() {
     let mut missing = due("alice", old("alice"));
     missing.found = vec![Found::Not(Statement::new(Reason::WorkloadMissing, "there is no Deployment \"alice\""))];
     let decision = decide(&[missing, due("bob", old("bob"))], at(6));
@@ -173,7 +174,8 @@ fn what_cannot_be_found_is_said_and_holds_up_nobody() {
     assert_eq!(restarted(&decision), Some("bob"));
 }
 
-/// A namespace in which every restart takes `rolls` seconds, looked at whenever the decision says so.
+/// A namespace in which every restart takes `rolls` seconds. The test reconciles it whenever the
+/// decision asks for it.
 struct Namespace {
     wishes: Vec<Wish>,
     workloads: Vec<Workload>,
@@ -192,7 +194,7 @@ impl Namespace {
         Self { wishes, workloads, rolls, restarts: vec![] }
     }
 
-    /// How many restarts are under way.
+    /// The number of restarts that are under way.
     fn under_way(&self) -> usize {
         self.workloads.iter().filter(|workload| workload.rollout == Rollout::Rolling).count()
     }
