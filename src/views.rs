@@ -1,4 +1,5 @@
-//! What the API server shows of each kind, and how it is found.
+//! The views of the cluster, one for each kind of object, and the keys under which objects are
+//! found.
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, Inject, names},
@@ -16,44 +17,45 @@ use std::{
     time::Duration,
 };
 
-/// How long a look waits for views that are not whole before it makes room for others.
+/// The longest time that a reconcile waits for unsynced views. After it the reconcile is requeued,
+/// and others take its place.
 pub(super) const MOMENT: Duration = Duration::from_secs(2);
 
-/// Under this key are the grants that choose namespaces by label.
+/// The index key of the grants that choose namespaces by label.
 const BY_LABEL: &str = "by label";
 
-/// What the API server shows of each kind.
+/// The views, one for each kind of object. A scope is one namespace, or all namespaces.
 #[derive(Clone)]
 pub struct Views {
     /// The configs of the scope.
     pub configs: Watched<AwsConfig>,
     /// The roles of the scope.
     pub roles: Watched<AwsRole>,
-    /// The metadata of the Secrets of the scope that carry our label.
+    /// The metadata of the Secrets of the scope that carry keyturn's label.
     pub secrets: Watched<PartialObjectMeta<Secret>>,
-    /// The metadata of the Secrets of the scope that their owners offer.
+    /// The metadata of the Secrets of the scope that their owners offer as sources.
     pub sources: Watched<PartialObjectMeta<Secret>>,
     /// All grants.
     pub grants: Watched<AwsRoleGrant>,
     /// The names and labels of all namespaces.
     pub namespaces: Watched<PartialObjectMeta<Namespace>>,
-    /// All instances of DSS.
+    /// All `DssInstance`s.
     pub instances: Watched<DssInstance>,
 }
 
-/// What [`crate::cluster::follow`] needs for each view of a scope.
+/// The writers with which [`crate::cluster::follow`] fills the views of a scope.
 pub struct Writers {
-    /// For [`Views::configs`].
+    /// The writer for [`Views::configs`].
     pub configs: Writer<AwsConfig>,
-    /// For [`Views::roles`].
+    /// The writer for [`Views::roles`].
     pub roles: Writer<AwsRole>,
-    /// For [`Views::secrets`].
+    /// The writer for [`Views::secrets`].
     pub secrets: Writer<PartialObjectMeta<Secret>>,
-    /// For [`Views::sources`].
+    /// The writer for [`Views::sources`].
     pub sources: Writer<PartialObjectMeta<Secret>>,
 }
 
-/// All grants, found by the namespaces that they are about.
+/// Makes the view of all grants. Each is found by the namespaces that it names.
 #[must_use]
 pub fn grants() -> (Watched<AwsRoleGrant>, Writer<AwsRoleGrant>) {
     Watched::new("awsrolegrants.keyturn.dev", |grant| {
@@ -63,13 +65,13 @@ pub fn grants() -> (Watched<AwsRoleGrant>, Writer<AwsRoleGrant>) {
     })
 }
 
-/// All namespaces.
+/// Makes the view of all namespaces.
 #[must_use]
 pub fn namespaces() -> (Watched<PartialObjectMeta<Namespace>>, Writer<PartialObjectMeta<Namespace>>) {
     Watched::new("namespaces", |_| vec![])
 }
 
-/// All instances of DSS.
+/// Makes the view of all `DssInstance`s.
 #[must_use]
 pub fn instances() -> (Watched<DssInstance>, Writer<DssInstance>) {
     Watched::new("dssinstances.keyturn.dev", |_| vec![])
@@ -79,7 +81,7 @@ fn uses(instance: &str) -> String {
     format!("dss {instance}")
 }
 
-/// The instances in which, by its finalizers' word, there may be keys of a config.
+/// The DSS instances in which a config may have keys. The config's finalizers record them.
 pub(super) fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
     config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER))
 }
@@ -104,7 +106,8 @@ fn selects(namespace: &str, label: Option<(&str, &str)>) -> String {
     label.map_or_else(|| format!("selects {namespace}"), |(key, value)| format!("selects {namespace} {key}={value}"))
 }
 
-/// Under these keys a config is found that selects pods: one for each label of which they need one.
+/// The index keys of a config that selects pods: one for each label of which a selected pod needs
+/// one.
 fn selected(namespace: &str, config: &AwsConfig) -> Vec<String> {
     let Some(Inject { pod_selector }) = &config.spec.inject else { return vec![] };
     let needs = pod_selector.needs_one_of();
@@ -112,7 +115,7 @@ fn selected(namespace: &str, config: &AwsConfig) -> Vec<String> {
     labels.into_iter().map(|label| selects(namespace, label)).collect()
 }
 
-/// Under one of these keys is whatever selects a pod with these labels.
+/// The index keys under which the configs are found that may select a pod with these labels.
 fn selecting(namespace: &str, labels: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
     let labels = labels.iter().map(|(key, value)| Some((&**key, &**value)));
     labels.chain([None]).map(move |label| selects(namespace, label))
@@ -123,7 +126,7 @@ fn of_config(namespace: &str, config: &str) -> String {
 }
 
 impl Views {
-    /// Nothing seen yet of a scope; what all scopes share is given.
+    /// Makes the empty views of a scope. All scopes share the given views.
     #[must_use]
     pub fn new(
         grants: Watched<AwsRoleGrant>,
@@ -152,7 +155,8 @@ impl Views {
         (Self { configs, roles, secrets, sources, grants, namespaces, instances }, writers)
     }
 
-    /// The grants that name this namespace or choose namespaces by label: no other can allow it anything.
+    /// The grants that name this namespace or choose namespaces by label. No other grant can allow
+    /// the namespace anything.
     #[must_use]
     pub fn grants_about(&self, namespace: &str) -> Vec<Arc<AwsRoleGrant>> {
         let mut grants = self.grants.find(&named(namespace));
@@ -166,8 +170,9 @@ impl Views {
         self.configs.find(&named(namespace))
     }
 
-    /// The configs that a pod of a namespace may mean: the one that it names, and those whose selectors may match its
-    /// labels. It costs no more where there are thousands.
+    /// The configs that a pod of a namespace may ask for: the one that the pod names, and those
+    /// whose selectors may match the pod's labels. The cost does not grow with the number of
+    /// configs.
     #[must_use]
     pub fn configs_for_pod(
         &self,
@@ -181,43 +186,43 @@ impl Views {
         found
     }
 
-    /// The configs that want this Secret for their own.
+    /// The configs that have this Secret as their target.
     #[must_use]
     pub fn configs_wanting(&self, namespace: &str, secret: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&wanted(namespace, secret))
     }
 
-    /// The configs of a namespace that have workloads restarted.
+    /// The configs of a namespace that name workloads to restart.
     #[must_use]
     pub fn configs_restarting(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&restarts(namespace))
     }
 
-    /// The roles that name this config as theirs, whoever wrote them.
+    /// The roles that name this config as theirs, no matter who wrote them.
     #[must_use]
     pub fn roles_of(&self, namespace: &str, config: &str) -> Vec<Arc<AwsRole>> {
         self.roles.find(&of_config(namespace, config))
     }
 
-    /// The configs that take their key from this Secret.
+    /// The configs that read a key from this Secret.
     #[must_use]
     pub fn configs_fed_by(&self, namespace: &str, secret: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&feeds(namespace, secret))
     }
 
-    /// The configs that use this DSS, or may have keys in it.
+    /// The configs that use this DSS instance, or may have keys in it.
     #[must_use]
     pub fn configs_using(&self, instance: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&uses(instance))
     }
 
-    /// Whether a config uses this DSS, or may have keys in it.
+    /// Whether a config uses this DSS instance, or may have keys in it.
     #[must_use]
     pub fn is_used(&self, instance: &str) -> bool {
         !self.configs_using(instance).is_empty()
     }
 
-    /// Whether there may be keys of a config in this DSS.
+    /// Whether a config may have keys in this DSS instance.
     #[must_use]
     pub fn has_keys_in(&self, instance: &str) -> bool {
         self.configs_using(instance).iter().any(|config| key_places(config).any(|place| place == instance))
@@ -235,18 +240,18 @@ impl Views {
         ]
     }
 
-    /// What has not been listed, in words; empty if every view is whole.
+    /// Says in words which views are unsynced and why. Empty if every view is synced.
     #[must_use]
     pub fn unsynced(&self) -> Vec<String> {
         self.sync_state().into_iter().filter_map(SyncState::unsynced).collect()
     }
 
-    /// Waits until something has not been listed.
+    /// Waits until a view is unsynced.
     pub async fn until_unsynced(&self) {
         future::select_all(self.sync_state().map(|sync_state| Box::pin(sync_state.wait_until_unsynced()))).await;
     }
 
-    /// Has everything listed anew, from now on; ends when it has been.
+    /// Relists every view. The future ends when all have been listed again.
     pub fn relist(&self) -> impl Future<Output = ()> + Send + 'static {
         let lists = [
             self.configs.relist().boxed(),
@@ -260,7 +265,7 @@ impl Views {
         join_all(lists).map(|_| ())
     }
 
-    /// Waits a moment for every view to be whole, and says whether it is.
+    /// Waits at most [`MOMENT`] for every view to be synced. Returns whether all are.
     pub(super) async fn synced(&self) -> bool {
         let all = async {
             for sync_state in self.sync_state() {
@@ -288,16 +293,18 @@ mod tests {
 
     #[test]
     fn a_config_that_selects_a_pod_is_found_by_the_pod_s_labels_once() {
-        let by_value = json!({"matchLabels": {"app": "scorer", "team": "ds"}});
         let by_list = json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "scorer"]}]});
-        let by_key = json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]});
-        for selector in [by_value, by_list, by_key] {
-            assert_eq!(is_found(&selector, &json!({"app": "scorer", "team": "ds"})), 1, "{selector}");
+        for (case, selector) in [
+            ("values", json!({"matchLabels": {"app": "scorer", "team": "ds"}})),
+            ("a list of values", by_list),
+            ("a key", json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]})),
+        ] {
+            assert_eq!(is_found(&selector, &json!({"app": "scorer", "team": "ds"})), 1, "a selector by {case}");
         }
     }
 
     #[test]
-    fn a_config_is_not_even_looked_at_for_a_pod_without_the_label_that_it_needs() {
+    fn a_config_is_not_read_for_a_pod_without_the_label_that_it_needs() {
         let selector = json!({"matchLabels": {"app": "scorer"}});
         assert_eq!(is_found(&selector, &json!({"app": "web"})), 0);
         assert_eq!(is_found(&selector, &json!({})), 0);
