@@ -1,7 +1,9 @@
-//! What is known of every DSS: read once for all who use it, kept in memory, and lost without harm.
+//! The cache of what keyturn has read from every DSS. It is in memory only, and its loss does no
+//! harm.
 //!
-//! One listing of users and one of API keys serve everybody until the next. What is created or deleted in between is
-//! entered here at once, so that no listing that began before makes it undone.
+//! One listing of users and one listing of API keys serve all configs until the next listing. A key
+//! that keyturn creates or deletes in between is entered at once. A listing that began before does
+//! not undo the entry.
 
 mod keys;
 
@@ -16,10 +18,11 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Makes the connection to a DSS: [`crate::dss::connect`], or a test's.
+/// Makes the connection to a DSS. The operator uses [`crate::dss::connect`], and tests use their
+/// own.
 pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send + Sync>;
 
-/// What is known of every DSS, by the name of its `DssInstance`. Clones share it.
+/// The cache, by the name of the `DssInstance`. Clones share it.
 #[derive(Clone)]
 pub struct DssCache {
     connect: Connect,
@@ -32,14 +35,16 @@ struct Known {
     reach: Option<Reach>,
     users: Option<Users>,
     keys: Keys,
-    /// Held while somebody writes the instance for all who use it. Nobody waits for DSS with it.
+    /// Held while one reconcile writes the `DssInstance` on behalf of all configs that use it. It
+    /// is never held during a call to DSS.
     writing: Arc<tokio::sync::Mutex<()>>,
     turns: Turns,
     trouble: Option<DssError>,
 }
 
-/// How many looks may wait for one DSS at the same time, and for all of them together: a part of the places that looks share, so
-/// that however many DSS hang there are places for those who need none.
+/// The number of reconciles that may wait for one DSS at the same time, and the number that may
+/// wait for all DSS together. Both are less than the number of reconciles that run at once.
+/// Therefore reconciles that need no DSS still run when every DSS hangs.
 const TURNS: usize = 12;
 const TURNS_IN_ALL: usize = 48;
 
@@ -51,13 +56,13 @@ impl Default for Turns {
     }
 }
 
-/// The right to wait for a DSS, until it is dropped.
+/// The permit to wait for a DSS. It is returned when it is dropped.
 pub struct Turn {
     _of_one: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-/// How a DSS is spoken to, and what that was made from.
+/// The client of a DSS, and the settings that it was made from.
 struct Reach {
     dss: Dss,
     url: String,
@@ -69,39 +74,42 @@ struct Reach {
 struct Users {
     read_at: Timestamp,
     listed: HashMap<String, Arc<User>>,
-    /// Asked for by name since they were missing from a list: there, or not.
+    /// The users that were asked for by name because the last listing did not show them, or not
+    /// fully.
     asked: HashMap<String, Asked>,
 }
 
-/// What DSS answered when a user was asked for by name.
+/// The answer of DSS to a request for one user by name; `user` is `None` if there is no such user.
 struct Asked {
     at: Timestamp,
     user: Option<Arc<User>>,
 }
 
-/// How long it is believed that there is no such user, without asking again. A listing that shows them counts at once.
+/// The time for which the answer that there is no such user counts. A listing that shows the user
+/// counts at once.
 const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
 
-/// What is known of one login.
+/// The cached state of one login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeenUser {
-    /// Nothing: the users have not been read since the process started.
+    /// Unknown, because the users have not been listed since the process started.
     Unread,
-    /// The last listing does not show it, or not whole, and it has not been asked for by name.
+    /// The last listing does not show the user, or not fully, and DSS has not been asked for the
+    /// user by name.
     Unlisted,
-    /// DSS says that there is no such user.
+    /// DSS answered that there is no such user.
     Missing,
-    /// There it is.
+    /// The user.
     There(Arc<User>),
 }
 
-/// Trigger a DSS cannot be spoken to.
+/// The reason why there can be no connection to a DSS.
 #[derive(Debug, thiserror::Error)]
 pub enum NoReach {
-    /// The certificate authorities are none.
+    /// The certificate authorities are invalid.
     #[error(transparent)]
     Tls(#[from] InvalidTls),
-    /// The URL is none, which the schema refuses.
+    /// The URL is invalid. The CRD's schema refuses such a URL.
     #[error("url: {0}")]
     Url(#[from] url::ParseError),
 }
@@ -113,7 +121,7 @@ impl fmt::Debug for DssCache {
 }
 
 impl DssError {
-    /// A DSS that nobody has spoken to yet.
+    /// The error for a DSS to which keyturn has made no call yet.
     #[must_use]
     pub fn not_spoken_to(instance: &str) -> Self {
         Self {
@@ -126,16 +134,17 @@ impl DssError {
 }
 
 impl DssCache {
-    /// Nothing known yet.
+    /// Makes an empty cache.
     #[must_use]
     pub fn new(connect: Connect) -> Self {
         Self { connect, instances: Arc::default(), turns: Arc::new(Semaphore::new(TURNS_IN_ALL)) }
     }
 
-    /// Speaks to this DSS with this key from now on. One that is spoken to so already keeps its connection.
+    /// Sets the URL, admin key, key scheme and TLS settings of a DSS, and returns its client. A
+    /// client with the same settings is kept, together with its connection.
     ///
     /// # Errors
-    /// If there can be no connection.
+    /// [`NoReach`] if the URL or the certificate authorities are invalid.
     pub fn reach(
         &self,
         instance: &str,
@@ -160,27 +169,28 @@ impl DssCache {
         Ok(dss)
     }
 
-    /// The DSS, spoken to as its admin.
+    /// The client that calls this DSS as its admin; `None` if there is none yet, or no more.
     #[must_use]
     pub fn dss(&self, instance: &str) -> Option<Dss> {
         self.lock().get(instance)?.reach.as_ref().map(|reach| reach.dss.clone())
     }
 
-    /// The right to wait for a DSS; `None` while enough others do.
+    /// Returns a permit to wait for this DSS; `None` while this DSS is saturated, or all DSS
+    /// together are.
     #[must_use]
     pub fn turn(&self, instance: &str) -> Option<Turn> {
         let of_one = self.lock().entry(instance.to_owned()).or_default().turns.0.clone();
         Some(Turn { _of_one: of_one.try_acquire_owned().ok()?, _of_all: self.turns.clone().try_acquire_owned().ok()? })
     }
 
-    /// Forgets a DSS.
+    /// Removes everything about a DSS from the cache.
     pub fn forget(&self, instance: &str) {
         self.lock().remove(instance);
     }
 
     // ---- users ----
 
-    /// Learns a whole listing. Returns the logins of which something else is known now.
+    /// Records a whole listing. Returns the logins whose cached state may have changed.
     #[must_use = "whoever is concerned has to be told"]
     pub fn learn_users(&self, instance: &str, read_at: Timestamp, users: Vec<User>) -> BTreeSet<String> {
         let listed: HashMap<String, Arc<User>> =
@@ -193,12 +203,13 @@ impl DssCache {
         let mut changed: BTreeSet<String> = BTreeSet::new();
         if let Some(before) = before {
             let was = |login: &String| before.listed.get(login).or_else(|| before.asked.get(login)?.user.as_ref());
-            // Of whom a listing shows too little, something else may be true now.
+            // A listing without a user's properties may hide a change.
             let differs =
                 |login: &String, user: &Arc<User>| user.admin_properties.is_none() || was(login) != Some(user);
             changed.extend(listed.iter().filter(|(login, user)| differs(login, user)).map(|(login, _)| login.clone()));
             changed.extend(before.listed.keys().filter(|login| !listed.contains_key(*login)).cloned());
-            // Whoever is gone is not asked for again soon; whoever is there and not listed may have gone since.
+            // The answer that there is no such user stays, therefore DSS is not asked again soon.
+            // The other answers are dropped, because such a user may have been deleted since.
             asked = before.asked;
             asked.retain(|login, asked| {
                 asked.user.is_none() && !listed.contains_key(login) && read_at.duration_since(asked.at) < BELIEVED
@@ -210,14 +221,14 @@ impl DssCache {
         changed
     }
 
-    /// Learns of one login that was asked for by name.
+    /// Records the answer to a request for one user by name.
     pub fn learn_user(&self, instance: &str, login: &str, at: Timestamp, user: Option<User>) {
         if let Some(users) = self.lock().get_mut(instance).and_then(|known| known.users.as_mut()) {
             users.asked.insert(login.to_owned(), Asked { at, user: user.map(Arc::new) });
         }
     }
 
-    /// What is known of a login.
+    /// Returns the cached state of a login.
     #[must_use]
     pub fn user(&self, instance: &str, login: &str) -> SeenUser {
         let instances = self.lock();
@@ -232,18 +243,18 @@ impl DssCache {
         }
     }
 
-    /// When the users were listed, if they were since the process started.
+    /// The time of the last listing of users; `None` if there was none since the process started.
     #[must_use]
     pub fn users_read_at(&self, instance: &str) -> Option<Timestamp> {
         Some(self.lock().get(instance)?.users.as_ref()?.read_at)
     }
 
-    /// Notes that the users could not be listed.
+    /// Records that the users could not be listed.
     pub fn failed(&self, instance: &str, error: DssError) {
         self.lock().entry(instance.to_owned()).or_default().trouble = Some(error);
     }
 
-    /// Speaks to this DSS no longer: there is no key to do it with.
+    /// Drops the client of this DSS, because there is no admin key for it.
     pub fn lose(&self, instance: &str, why: DssError) {
         let mut instances = self.lock();
         let known = instances.entry(instance.to_owned()).or_default();
@@ -251,13 +262,13 @@ impl DssCache {
         known.trouble = Some(why);
     }
 
-    /// Trigger the users could not be listed last, if they could not.
+    /// The reason why the users cannot be listed; `None` if the last listing succeeded.
     #[must_use]
     pub fn trouble(&self, instance: &str) -> Option<DssError> {
         self.lock().get(instance)?.trouble.clone()
     }
 
-    /// Held by whoever writes the instance for all who use it.
+    /// The lock for a write of the `DssInstance` on behalf of all configs that use it.
     #[must_use]
     pub fn writing(&self, instance: &str) -> Arc<tokio::sync::Mutex<()>> {
         self.lock().entry(instance.to_owned()).or_default().writing.clone()

@@ -1,4 +1,4 @@
-//! The personal API keys that are ours, in every DSS.
+//! keyturn's personal API keys in every DSS.
 
 use super::DssCache;
 use crate::dss::{Dss, DssError, PersonalKey};
@@ -7,23 +7,26 @@ use std::{
     sync::Arc,
 };
 
-/// What is known of the keys in one DSS.
+/// The cached state of the keys in one DSS.
 #[derive(Default)]
 pub(super) struct Keys {
-    /// By label and ID: each config looks for those with its own label.
+    /// The keys by label and ID. Each config searches for those with its own label.
     all: Option<BTreeMap<(String, String), PersonalKey>>,
-    /// Held while the keys are listed, so that who asks at the same time waits for the same listing.
+    /// Held while the keys are listed. Reconciles that need the keys meanwhile wait for the same
+    /// listing.
     listing: Arc<tokio::sync::Mutex<()>>,
-    /// Something else was learnt of keys, and only one of those whom it concerns knows.
+    /// A listing that was made for one config changed the known keys, and the other configs have
+    /// not been enqueued yet.
     untold: bool,
-    /// What came and went since the last listing of keys began.
+    /// The keys created and deleted since the last listing of keys began.
     since: Vec<Change>,
-    /// The labels of keys that were entered one by one, by their IDs, as long as DSS lists them. By its ID a key is ours
-    /// still when somebody has labelled it otherwise.
+    /// The labels of keys that were entered one by one, by the keys' IDs. An entry lives as long as
+    /// DSS lists the key. By its ID a key is still known as keyturn's after somebody has changed
+    /// its label.
     entered: HashMap<String, String>,
 }
 
-/// A key that came, or went.
+/// The creation or the deletion of a key.
 enum Change {
     Created(PersonalKey),
     Deleted(PersonalKey),
@@ -43,12 +46,13 @@ fn place_of(key: &PersonalKey) -> (String, String) {
 }
 
 impl DssCache {
-    /// A listing of keys begins: what comes and goes from here on counts more than what it will show.
+    /// Marks the beginning of a listing. Keys that are created or deleted from here on override the
+    /// listing.
     pub(super) fn listing_keys(&self, instance: &str) {
         self.lock().entry(instance.to_owned()).or_default().keys.since.clear();
     }
 
-    /// Learns a listing of the keys that are ours. Returns whether something else is known now.
+    /// Records a listing of keyturn's keys. Returns whether the cached keys have changed.
     pub(super) fn learn_keys(&self, instance: &str, keys: Vec<PersonalKey>) -> bool {
         let mut instances = self.lock();
         let known = &mut instances.entry(instance.to_owned()).or_default().keys;
@@ -62,28 +66,30 @@ impl DssCache {
         changed
     }
 
-    /// Enters a key that was just created, or that DSS said is there though no listing showed it under its label.
+    /// Records a key that was just created, or a key of which DSS said that it exists although no
+    /// listing showed it under its label.
     pub fn created(&self, instance: &str, key: PersonalKey) {
         self.note(instance, Change::Created(key));
     }
 
-    /// Forgets which keys there are: there may be one more.
+    /// Drops the cached keys, because DSS may hold one more than is known.
     pub fn unsure_of_keys(&self, instance: &str) {
         if let Some(known) = self.lock().get_mut(instance) {
             known.keys.all = None;
         }
     }
 
-    /// Strikes out a key that was just deleted.
+    /// Records that a key was just deleted.
     pub fn deleted(&self, instance: &str, key: PersonalKey) {
         self.note(instance, Change::Deleted(key));
     }
 
-    /// The keys with this label, from the last listing or, if there is none, from one that is made now. Many who ask at
-    /// once wait for the same listing. Only keys whose label begins with `prefix` are kept.
+    /// Returns the keys with this label from the last listing. Without one, the call lists the
+    /// keys. Concurrent callers wait for the same listing. Only keys whose label begins with
+    /// `prefix` are cached.
     ///
     /// # Errors
-    /// If DSS does not list them.
+    /// [`DssError`] if DSS does not list the keys.
     pub async fn keys_or_list(
         &self,
         instance: &str,
@@ -97,16 +103,17 @@ impl DssCache {
             return Ok(keys);
         }
         if self.list_keys(instance, dss, prefix).await? {
-            // Whom else that concerns is told with the next listing of all.
+            // The other configs are enqueued after the next listing for all.
             self.lock().entry(instance.to_owned()).or_default().keys.untold = true;
         }
         Ok(self.keys(instance, label).unwrap_or_default())
     }
 
-    /// Lists the keys that are ours, whatever is known of them. Returns whether something else is known now.
+    /// Lists keyturn's keys, even if they are cached. Returns whether the cached keys have changed
+    /// since the last call.
     ///
     /// # Errors
-    /// If DSS does not list them.
+    /// [`DssError`] if DSS does not list the keys.
     pub async fn list_keys_anew(&self, instance: &str, dss: &Dss, prefix: &str) -> Result<bool, DssError> {
         let alone = self.listing(instance);
         let _alone = alone.lock().await;
@@ -147,7 +154,8 @@ impl DssCache {
         known.since.push(change);
     }
 
-    /// The keys with this label; `None` if the keys have not been listed since the process started.
+    /// Returns the cached keys with this label; `None` if the keys have not been listed since the
+    /// process started or since [`Self::unsure_of_keys`].
     #[must_use]
     pub fn keys(&self, instance: &str, label: &str) -> Option<Vec<PersonalKey>> {
         let instances = self.lock();

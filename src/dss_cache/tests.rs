@@ -15,7 +15,7 @@ fn names(changed: &BTreeSet<String>) -> Vec<&str> {
 }
 
 #[test]
-fn a_listing_tells_whom_something_changed_for() {
+fn a_listing_returns_the_logins_whose_state_changed() {
     let known = dss_cache();
     let at = Timestamp::UNIX_EPOCH;
     let listing = |role| vec![user("alice", Some(role)), user("bob", Some("b"))];
@@ -26,7 +26,7 @@ fn a_listing_tells_whom_something_changed_for() {
 }
 
 #[test]
-fn who_is_missing_is_asked_for_once_by_name() {
+fn a_missing_user_is_asked_for_once_by_name() {
     let known = dss_cache();
     assert_eq!(known.user("d", "alice"), SeenUser::Unread);
     let list = |users| known.learn_users("d", Timestamp::UNIX_EPOCH, users);
