@@ -1,7 +1,7 @@
-//! OBTAIN: what a credential is, what is asked for, and why it was not given.
+//! OBTAIN: credentials, the requests for them, and the reasons why a request was refused.
 //!
-//! Knows AWS and nothing of Kubernetes. Secret parts are [`SecretString`]s: their `Debug` shows nothing, and they are
-//! exposed only where a Secret is rendered.
+//! This room knows AWS and DSS, and nothing of Kubernetes. Secret parts are [`SecretString`]s.
+//! Their `Debug` output shows nothing, and keyturn exposes them only where it renders a Secret.
 
 pub mod base;
 mod connection;
@@ -24,41 +24,42 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 
-/// The values of an AWS session, or of a key.
+/// The values of an AWS session or of an access key.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Names the session in CloudTrail; not a secret.
+    /// The access key ID. It identifies the credential in CloudTrail and is not secret.
     pub access_key_id: String,
-    /// Signs requests.
+    /// The secret access key, which signs requests.
     pub secret_access_key: SecretString,
-    /// Accompanies requests; a key has none.
+    /// The session token, which accompanies requests. An access key has none.
     pub session_token: Option<SecretString>,
 }
 
-/// A credential as it was obtained. Times are whole seconds of the corrected clock.
+/// A credential as keyturn obtained it. Times are whole seconds of the corrected clock.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// The credential.
+    /// The credential's values.
     pub credentials: Credentials,
-    /// When it was issued.
+    /// The time of the issue.
     pub issued_at: Timestamp,
-    /// When it expires, as STS said; a key does not.
+    /// The time of the expiry, as STS or DSS reported it or as keyturn assumes it; `None` for an
+    /// access key.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is asked for.
+/// A request for a credential, by provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A session of a role, from STS.
     Session(Box<SessionRequest>),
-    /// A key, from a Secret.
+    /// An access key, from a Secret.
     Key(KeyRequest),
-    /// What a DSS connection gives.
+    /// The credential of a DSS connection.
     Connection(ConnectionRequest),
 }
 
 impl Request {
-    /// The role, if it is a session's.
+    /// The requested role; `None` if the request is not for a session of a role.
     #[must_use]
     pub fn role(&self) -> Option<&RoleArn> {
         match self {
@@ -67,7 +68,8 @@ impl Request {
         }
     }
 
-    /// A digest of all of it. Of a key it says where it is to be found, and not which one it is.
+    /// The digest of the whole request. For an access key it covers the key's place and not its
+    /// value.
     #[must_use]
     pub fn digest(&self) -> String {
         match self {
@@ -85,12 +87,13 @@ impl Request {
         }
     }
 
-    /// The digest that is stored on the Secret beside the credential that was obtained: another one is then a reason to
-    /// obtain it anew. A key comes with a digest of its own, so that another key under the same name is noticed.
+    /// The digest that keyturn stores on the Secret beside the credential. If the digest differs
+    /// later, keyturn obtains the credential again. For an access key it ends with a digest of the
+    /// key itself, because another key under the same name has to be noticed.
     #[must_use]
     pub fn issue_digest(&self, obtained: &Credentials) -> String {
         match self {
-            // What has an end is replaced before it comes.
+            // A session is replaced before it expires, therefore its values are not in the digest.
             Self::Session(_) => self.digest(),
             Self::Connection(_) if obtained.session_token.is_some() => self.digest(),
             Self::Key(_) | Self::Connection(_) => {
@@ -101,8 +104,9 @@ impl Request {
         }
     }
 
-    /// Whether a credential with this issue digest is what is asked for, as far as that can be told without `current`,
-    /// the key as it is now.
+    /// Whether a credential with this issue digest answers this request. `current` is the access
+    /// key as it is now, if it is known. Without it, a change of the key under the same name is not
+    /// noticed.
     #[must_use]
     pub fn is_answered_by(&self, issue_digest: &str, current: Option<&Credentials>) -> bool {
         match (self, current) {
@@ -112,36 +116,37 @@ impl Request {
     }
 }
 
-/// Parts the digest of a request from that of the key that answered it.
+/// The character between the digest of a request and that of the key that answered it.
 const KEY_FOLLOWS: char = '.';
 
-/// What STS is asked for.
+/// A request to STS for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRequest {
     /// The role to assume.
     pub role: RoleArn,
-    /// `RoleSessionName`: the person.
+    /// `RoleSessionName`, which is the person.
     pub session_name: String,
-    /// `ExternalId`: what the role's trust policy can require.
+    /// `ExternalId`, which the role's trust policy can require.
     pub external_id: String,
-    /// `DurationSeconds`.
+    /// `DurationSeconds`: the lifetime to ask for, in seconds.
     pub duration_seconds: i32,
-    /// What else is asked for; usually nothing.
+    /// Further parameters. Usually there are none.
     pub extras: Extras,
     /// The roles that are assumed on the way, each from the session of the one before.
     pub via: Via,
 }
 
-/// The admin's route to a role. Usually there are no hops: the role is assumed from the operator's own identity.
+/// The admin's route to a role. Usually it has no hops, and keyturn assumes the role from the
+/// operator's own identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Via {
     /// The roles, in the order in which they are assumed.
     pub hops: Vec<RoleArn>,
-    /// `ExternalId` at each of them.
+    /// `ExternalId` at each hop.
     pub external_id: String,
 }
 
-/// What else STS can be asked for.
+/// Further parameters of `AssumeRole`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
     /// `SourceIdentity`.
@@ -157,8 +162,8 @@ pub struct Extras {
 }
 
 impl SessionRequest {
-    /// A digest of all of it. Stored on the Secret, so that a changed request is noticed and an unchanged one is not
-    /// asked again.
+    /// The digest of the whole request. It is stored on the Secret. keyturn notices a changed
+    /// request by it, and does not send an unchanged one again.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut digest = Digest::default();
@@ -178,7 +183,8 @@ impl SessionRequest {
 }
 
 impl Extras {
-    /// What is not asked for leaves no trace, so that what is learnt to ask for later changes no digest of today.
+    /// A parameter that is not set adds nothing. A parameter that a later release adds will
+    /// therefore not change the digests of today.
     fn add_to(&self, digest: &mut Digest) {
         let mut extra = |name: &str, values: &[&str]| {
             if !values.is_empty() {
@@ -204,7 +210,7 @@ fn strings(values: &[String]) -> Vec<&str> {
 
 #[cfg(test)]
 impl SessionRequest {
-    /// An hour as alice.
+    /// A request for an hour as alice.
     pub(crate) fn example() -> Self {
         Self {
             role: "arn:aws:iam::123456789012:role/analyst".parse().unwrap(),

@@ -1,21 +1,26 @@
-//! The operator's own AWS identity and its connection to STS.
+//! The operator's own AWS identity and its client of STS.
 //!
-//! The AWS SDK's default chain finds the identity (environment, profile, web identity, container endpoint, instance
-//! profile), loads it once and refreshes it. Its retries are off: a throttled call would be held for seconds inside
-//! the SDK where nobody can see it, and how often to try is decided by the schedule. Its stalled-stream protection is
-//! off too: it cuts slow answers at a time of its own, and every call has our time-out.
+//! The AWS SDK's default chain finds the identity (environment, profile, web identity, container
+//! endpoint, instance profile), loads it once and refreshes it.
+//!
+//! Two features of the SDK are off:
+//!
+//! * Retries: the SDK would hold a throttled call for seconds, invisible to keyturn. The schedule
+//!   decides when a call is retried.
+//! * Stalled-stream protection: it cuts slow answers at a time of its own, and every call has
+//!   keyturn's own time-out.
 
 use aws_config::{BehaviorVersion, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use std::path::{Path, PathBuf};
 
-/// A setting of the AWS environment that is wrong or missing.
+/// An invalid or missing setting of the AWS environment.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
     /// No region is configured.
     #[error("no AWS region: set AWS_REGION to the region whose STS endpoint should be called")]
     NoRegion,
-    /// There is no certificate authority that an answer of AWS could be checked by.
+    /// There is no certificate authority with which the SDK could verify AWS.
     #[error(
         "no CA certificates, by which AWS is recognized: neither in the places of this system (as /etc/ssl/certs) nor where SSL_CERT_FILE or \
          SSL_CERT_DIR says. Use a base image that has them, mount them, or set AWS_CA_BUNDLE to a PEM file"
@@ -24,27 +29,30 @@ pub enum BaseError {
     /// The CA bundle cannot be read.
     #[error("AWS_CA_BUNDLE: {path} cannot be read: {source}")]
     CaBundle {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Trigger.
+        /// The error of the file system.
         source: std::io::Error,
     },
-    /// The CA bundle is none.
+    /// The CA bundle holds no usable certificate.
     #[error("AWS_CA_BUNDLE: {path} holds no usable PEM certificates: {reason}")]
     CaBundleInvalid {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
-        /// Trigger.
+        /// The reason why it cannot be used.
         reason: String,
     },
 }
 
-/// A client of STS as the environment configures it. `ca_bundle` is `AWS_CA_BUNDLE`, which the Rust SDK itself
-/// does not read, though the AWS SDKs' reference guide lists it.
+/// Makes a client of STS from the environment. `ca_bundle` is the value of `AWS_CA_BUNDLE`. The
+/// Rust SDK does not read that variable itself, although the AWS SDKs' reference guide lists it.
 ///
 /// # Errors
-/// If there is no region, the CA bundle is unusable, or there is neither a bundle nor a certificate authority of the system's: then
-/// every call of the SDK would fail for a reason that does not say so (in a debug build it panics). Missing credentials are no error here: they may come later.
+/// [`BaseError::NoRegion`] if no region is configured; [`BaseError::CaBundle`] or
+/// [`BaseError::CaBundleInvalid`] if the CA bundle cannot be used; [`BaseError::NoAuthorities`] if
+/// there is neither a bundle nor a certificate authority of the system. Without any authority every
+/// call of the SDK would fail with an error that does not name the cause (in a debug build the SDK
+/// panics). Missing credentials are not an error here, because they may come later.
 pub async fn sts_client(ca_bundle: Option<&Path>) -> Result<aws_sdk_sts::Client, BaseError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())

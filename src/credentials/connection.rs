@@ -1,5 +1,5 @@
-//! What a DSS connection gives a person: the credential that `client.get_connection(name).get_info().get_aws_credential()`
-//! returns to them, asked for as them.
+//! The AWS credential of a DSS connection. keyturn reads it from DSS as the person, and DSS returns
+//! the same as to the person's own `client.get_connection(name).get_info().get_aws_credential()`.
 
 use super::{Credentials, IssueError, Issued, Retry};
 use crate::{
@@ -9,32 +9,35 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-/// The type by which DSS calls an S3 connection.
+/// DSS's name for the type of S3 connections.
 const S3: &str = "EC2";
 
-/// Which connection is read, where and as whom.
+/// A request for the credential of a DSS connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionRequest {
     /// The name of the `DssInstance`.
     pub instance: String,
     /// The name of the connection.
     pub connection: String,
-    /// The person's login.
+    /// The person's login in DSS.
     pub login: String,
-    /// The project whose variables the connection's settings may use.
+    /// The key of the project whose variables the connection's settings may use.
     pub project: Option<String>,
 }
 
 impl ConnectionRequest {
-    /// Reads the connection as that person: one call. `lifetime` is how long a session is taken to live, and `former`
-    /// the access key ID of the one that was delivered before.
+    /// Reads the connection as the person, in one call. If DSS refuses, a second call finds out
+    /// why.
     ///
-    /// DSS does not tell when a session ends. One that is handed out for the first time is taken to live `lifetime`.
-    /// One that is handed out again is older than it looks, so it is taken to live a quarter of that from now on, and
-    /// DSS is asked again that much sooner.
+    /// `lifetime` is the assumed lifetime of a session. `former` is the access key ID of the
+    /// session that was delivered before. If DSS reports no expiry, keyturn assumes that a new
+    /// session lives for `lifetime`. If DSS returns the former session again, that session is older
+    /// than it looks. keyturn then assumes a quarter of `lifetime` from now on, and asks DSS again
+    /// that much sooner.
     ///
     /// # Errors
-    /// With reason, pace and a sentence for the user, whatever went wrong.
+    /// [`IssueError`] if DSS cannot be reached, refuses, returns no S3 credential, or returns a
+    /// session that has ended.
     pub async fn obtain(
         &self,
         dss: &Dss,
@@ -87,8 +90,9 @@ impl ConnectionRequest {
         })
     }
 
-    /// What DSS says to a person whom the admin key speaks as may be about the person, or about the key: that it may not,
-    /// or that there is nobody of that login. So a denial counts as the person's once DSS says that it is them who asks.
+    /// Explains a failure of the call. A refusal may concern the person or the admin key: the key
+    /// may have no right to act as the person, or DSS may know no such login. Therefore a denial
+    /// counts as the person's only after DSS has confirmed that the call is made as the person.
     async fn explain(&self, person: &Dss, error: &DssError) -> IssueError {
         let (login, connection) = (&self.login, &self.connection);
         match error.kind {
@@ -118,18 +122,18 @@ impl ConnectionRequest {
     }
 }
 
-/// The person has it no longer.
+/// A denial of the person. keyturn withdraws a static key because of it.
 fn denied(message: String) -> IssueError {
     IssueError::new(Reason::DssConnectionDenied, Retry::Durable, message)
 }
 
-/// The person was not denied it, so what they have stays.
+/// A refusal that does not deny the person. The person keeps the credential.
 fn kept(message: String) -> IssueError {
     IssueError::new(Reason::DssDenied, Retry::Durable, message)
 }
 
 impl IssueError {
-    /// What a failed call to DSS means for whoever waits for it.
+    /// Translates a failed call to DSS into the error of the issue that needed the call.
     #[must_use]
     pub fn of_dss(error: &DssError) -> Self {
         let (reason, retry) = match error.kind {

@@ -1,8 +1,12 @@
-//! The way to a role through other roles: an admin's route, for roles of accounts that trust a hub only.
+//! Hops: the other roles through which keyturn reaches a role. An admin configures this route for
+//! roles of accounts that trust a hub only.
 //!
-//! A hop carries what has to arrive at its end: the session's name, its source identity, and its transitive tags, which
-//! STS passes on by itself from the first hop and refuses to be told again. Sessions of hops live in memory only, one
-//! for each person, namespace, set of tags and hop; a restart asks for them again.
+//! A hop carries everything that has to arrive at the end of the route: the session's name, its
+//! source identity and its transitive tags. STS passes transitive tags on from the first hop by
+//! itself, and refuses to receive them again.
+//!
+//! Sessions of hops live in memory only. There is one for each person, namespace, set of tags and
+//! hop. After a restart keyturn asks STS for them again.
 
 use super::{Extras, Issued, SessionRequest, Via};
 use crate::digest::Digest;
@@ -12,9 +16,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How long the session of a hop lives: what every role allows, chained or not. In seconds.
+/// The lifetime of a hop's session, in seconds. Every role allows it, chained or not.
 const LIFETIME_SECONDS: i32 = 3600;
-/// With less than this left it is not begun with.
+/// A session with less than this time left is not used for a new call.
 const MARGIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// The sessions of hops that are still valid.
@@ -24,7 +28,7 @@ pub(super) struct Hops {
 }
 
 impl Hops {
-    /// The session of the hop with this key, if it is still good.
+    /// The session of the hop with this key; `None` if it has ended or ends within [`MARGIN`].
     pub(super) fn get(&self, key: &str, now: Timestamp) -> Option<Issued> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, issued| issued.expires_at.is_some_and(|at| at.duration_since(now) > MARGIN));
@@ -40,7 +44,8 @@ impl Hops {
     }
 }
 
-/// What each hop of a request is asked for, and a key that differs where anything about it or a hop before it does.
+/// Returns the request for each hop, with a key. The key differs if anything about the hop or a hop
+/// before it differs.
 pub(super) fn hops(request: &SessionRequest) -> Vec<(String, SessionRequest)> {
     let mut way = Digest::default();
     let hop = |(at, role): (usize, &super::RoleArn)| {
@@ -60,14 +65,15 @@ pub(super) fn hops(request: &SessionRequest) -> Vec<(String, SessionRequest)> {
             extras,
             via: Via { hops: request.via.hops[..at].to_vec(), external_id: request.via.external_id.clone() },
         };
-        // What the hops before it were asked for makes a difference too.
+        // The key also covers the requests for the hops before it.
         way.part(hop.digest());
         (way.clone().short(), hop)
     };
     request.via.hops.iter().enumerate().map(hop).collect()
 }
 
-/// What is asked for at the end of the way: transitive tags are there already.
+/// Returns the request at the end of the route. It leaves out the transitive tags, because the
+/// session of the last hop carries them already.
 pub(super) fn last(request: &SessionRequest) -> SessionRequest {
     let mut last = request.clone();
     if !request.via.hops.is_empty() {
@@ -119,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_in_a_hop_or_before_it_has_a_session_of_its_own() {
+    fn a_hop_has_a_session_of_its_own_if_it_or_one_before_it_differs() {
         let key = |change: fn(&mut SessionRequest)| {
             let mut request = request();
             change(&mut request);

@@ -1,32 +1,33 @@
-//! Who the operator itself is in AWS.
+//! The operator's own identity in AWS.
 
-/// The identity that base credentials belong to, as `GetCallerIdentity` tells it.
+/// The identity that the base credentials belong to, as `GetCallerIdentity` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     arn: String,
 }
 
 impl Identity {
-    /// From the ARN that STS answers with.
+    /// Makes an identity from the ARN that STS returned.
     #[must_use]
     pub fn new(arn: &str) -> Self {
         Self { arn: arn.to_owned() }
     }
 
-    /// Its ARN.
+    /// The identity's ARN.
     #[must_use]
     pub fn arn(&self) -> &str {
         &self.arn
     }
 
-    /// The partition that it lives in. No session of another partition's roles can be had from it.
+    /// The identity's partition. STS gives it no session of a role in another partition.
     #[must_use]
     pub fn partition(&self) -> &str {
         self.arn.split(':').nth(1).unwrap_or_default()
     }
 
-    /// Whether it is itself the session of a role, as with IRSA, EKS Pod Identity and instance profiles. What is
-    /// assumed from it is role chaining, which STS limits to one hour (IAM user guide, "Role chaining").
+    /// Whether the identity is itself the session of a role, as with IRSA, EKS Pod Identity and
+    /// instance profiles. To assume a role from a session is role chaining, which STS limits to one
+    /// hour (IAM user guide, "Role chaining").
     #[must_use]
     pub fn is_session(&self) -> bool {
         self.arn.contains(":assumed-role/")

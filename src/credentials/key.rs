@@ -1,9 +1,9 @@
-//! A key and a secret that a user keeps in a Secret of their own.
+//! An access key that a user keeps in a Secret of their own.
 
 use super::Credentials;
 use std::collections::BTreeMap;
 
-/// Which values of which Secret are the key.
+/// The place of an access key: a Secret and two keys of its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRequest {
     /// The name of the Secret.
@@ -15,10 +15,11 @@ pub struct KeyRequest {
 }
 
 impl KeyRequest {
-    /// The credentials in the Secret's data. White space around them, which `echo` leaves, is no part of them.
+    /// Reads the credentials from the Secret's data. White space around the values, which `echo`
+    /// adds, is removed.
     ///
     /// # Errors
-    /// With a sentence that says what is wrong. It holds no value.
+    /// A sentence that says what is wrong. It contains no value of the Secret.
     pub fn read(&self, data: &BTreeMap<String, Vec<u8>>) -> Result<Credentials, String> {
         let value = |key: &str| {
             let bytes = data.get(key).ok_or_else(|| format!("it has no key \"{key}\""))?;
@@ -74,19 +75,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_by_the_name_of_the_key_and_never_quoted() {
-        for (id, secret, named) in [
-            ("short", "abcdef", "\"id\""),
-            ("AKIA IOSFODNN7EXAMPLE", "abcdef", "\"id\""),
-            ("ASIAIOSFODNN7EXAMPLE", "abcdef", "session"),
-            ("AKIAIOSFODNN7EXAMPLE", "", "\"key\""),
-            ("AKIAIOSFODNN7EXAMPLE", "with space", "\"key\""),
-            ("AKIAIOSFODNN7EXAMPLE", "a\nb", "\"key\""),
-            ("AKIAIOSFODNN7EXAMPLE", "a]b", "\"key\""),
+    fn an_invalid_key_is_refused_by_its_name_and_never_quoted() {
+        for (case, id, secret, named) in [
+            ("a short ID", "short", "abcdef", "\"id\""),
+            ("a space in the ID", "AKIA IOSFODNN7EXAMPLE", "abcdef", "\"id\""),
+            ("the ID of a session", "ASIAIOSFODNN7EXAMPLE", "abcdef", "session"),
+            ("an empty secret", "AKIAIOSFODNN7EXAMPLE", "", "\"key\""),
+            ("a space in the secret", "AKIAIOSFODNN7EXAMPLE", "with space", "\"key\""),
+            ("a line break in the secret", "AKIAIOSFODNN7EXAMPLE", "a\nb", "\"key\""),
+            ("a bracket in the secret", "AKIAIOSFODNN7EXAMPLE", "a]b", "\"key\""),
         ] {
             let message = read(id, secret).unwrap_err();
-            assert!(message.contains(named), "{message}");
-            assert!(!message.contains(id) && (secret.is_empty() || !message.contains(secret)), "{message}");
+            assert!(message.contains(named), "{case}: {message}");
+            let is_quoted = message.contains(id) || (!secret.is_empty() && message.contains(secret));
+            assert!(!is_quoted, "{case}: {message}");
         }
         let request =
             KeyRequest { secret: "mine".into(), access_key_id_key: "id".into(), secret_access_key_key: "key".into() };

@@ -1,23 +1,24 @@
-//! The session policy: what a session may do of all that its role may.
+//! The session policy: the part of the role's rights that a session has.
 //!
-//! Session policies add up: an inline policy and each of `PolicyArns` *allow*, and the session may do what any of them
-//! allows and the role allows too (AWS IAM user guide, "Session policies"). A policy that allowed two buckets would
-//! therefore be opened again by the next one. So `scope: Buckets` is a *deny*: whatever else is allowed, S3 outside the
-//! buckets is not, and everything beside S3 (`kms:Decrypt` for a bucket's key, say) goes on working.
+//! Session policies add up. An inline policy and each of `PolicyArns` *allow*, and the session may
+//! do what any of them allows and the role allows, too (AWS IAM user guide, "Session policies"). A
+//! policy that allows two buckets would be widened again by the next policy. `scope: Buckets` is a
+//! *deny* for this reason. It denies S3 outside the buckets whatever else is allowed. Other
+//! services keep working, for example `kms:Decrypt` for a bucket's key.
 
 use serde_json::{Value, json};
 
-/// The longest inline session policy in characters (STS API reference, `AssumeRole`, `Policy`). With managed policies
-/// and tags there is another limit, on a packed form that only STS can measure.
+/// The longest inline session policy, in characters (STS API reference, `AssumeRole`, `Policy`).
+/// Another limit holds for the packed form of all policies and tags, which only STS can measure.
 const LONGEST: usize = 2048;
 
 /// A session policy that cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// It is no policy.
+    /// The user's text is not a policy.
     #[error("session.policy is no IAM policy: {0}; it has to be a JSON object with Version and Statement")]
     Unreadable(String),
-    /// It is longer than STS takes.
+    /// The policy is longer than STS accepts. The number is its length in characters.
     #[error(
         "the session policy is {0} characters long and STS takes at most {LONGEST}: name fewer or shorter extraBuckets, or \
          shorten session.policy"
@@ -25,10 +26,12 @@ pub enum PolicyError {
     TooLong(usize),
 }
 
-/// The inline policy to send: the user's own, narrowed to `buckets` if there are any. `None` for none at all.
+/// Returns the inline policy to send: the user's own, narrowed to `buckets` if there are any;
+/// `None` if there is nothing to send.
 ///
 /// # Errors
-/// If the user's is no policy, or the result is longer than STS takes.
+/// [`PolicyError::Unreadable`] if the user's text is not a policy; [`PolicyError::TooLong`] if the
+/// result is longer than STS accepts.
 pub fn session_policy(
     partition: &str,
     own: Option<&str>,
@@ -49,7 +52,7 @@ pub fn session_policy(
     if length > LONGEST { Err(PolicyError::TooLong(length)) } else { Ok(Some(text)) }
 }
 
-/// Without white space, which counts towards the limit.
+/// Parses a policy. Its white space is dropped, because white space counts towards the limit.
 fn parsed(policy: &str) -> Result<Value, PolicyError> {
     let value: Value = serde_json::from_str(policy).map_err(|error| PolicyError::Unreadable(error.to_string()))?;
     match value.get("Statement") {
@@ -119,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_policy_is_refused() {
+    fn a_text_that_is_not_a_policy_is_refused() {
         for own in ["", "{", "[]", "\"text\"", "{}", r#"{"Statement": "Allow"}"#] {
             assert!(matches!(session_policy("aws", Some(own), None), Err(PolicyError::Unreadable(_))), "{own}");
         }
     }
 
     #[test]
-    fn what_sts_would_not_take_is_refused_with_its_length() {
+    fn a_policy_that_is_too_long_for_sts_is_refused_with_its_length() {
         let names: Vec<String> = (0..50).map(|n| format!("a-rather-long-name-of-a-bucket-{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let Err(PolicyError::TooLong(length)) = session_policy("aws", None, Some(&names)) else { panic!("too long") };

@@ -1,29 +1,33 @@
-//! Trigger STS gave no credential: each error becomes a reason, a pace at which to try again, and a sentence.
+//! The reasons why STS gave no credential. Each error becomes a reason, a retry class and a
+//! sentence.
 
 use super::SessionRequest;
 use crate::api::{Reason, RoleArn, Statement};
 use jiff::SignedDuration;
 
-/// How soon to try again.
+/// The class of a failure, which decides when the call is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Somebody has to change something first: 30 s doubling to 10 min, this object only.
+    /// Somebody has to change something first. keyturn retries after 30 s, doubling to 10 min, for
+    /// this object only.
     Durable,
-    /// It will pass: seconds, with jitter.
+    /// The failure will pass. keyturn retries after seconds, with jitter.
     Transient,
-    /// It will pass, and whoever was asked wants to be left alone for so long: no sooner, within reason.
+    /// The failure will pass, and the server asked for this wait. keyturn retries no sooner, but it
+    /// does not wait for longer than 10 min because of this.
     TransientAfter(SignedDuration),
-    /// Nothing was asked, since others are being answered: seconds, with jitter. It is no failure, and nobody is told.
+    /// keyturn did not call DSS, because DSS is saturated with calls of other reconciles. keyturn
+    /// retries after seconds, with jitter. This is not a failure, and nothing is reported.
     Saturated,
 }
 
-/// A credential that was not issued.
+/// The error for a credential that was not issued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", why.message)]
 pub struct IssueError {
-    /// What was tried, why it failed and what to do.
+    /// What keyturn tried, why it failed and what to do.
     pub why: Statement,
-    /// How soon to try again.
+    /// The class of the failure, which decides when keyturn retries.
     pub retry: Retry,
 }
 
@@ -35,25 +39,26 @@ impl IssueError {
     }
 }
 
-/// What the answer of STS was, as far as it can be told: the error's code and message, or how the call broke.
+/// The answer of STS: the code and message of an error, or the way in which the call broke.
 #[derive(Debug)]
 pub(super) enum Answer<'a> {
     /// An error response with a code.
     Refused { status: u16, code: &'a str, message: &'a str },
-    /// An answer that is no STS response.
+    /// An answer that is not an STS response.
     Unreadable { status: u16 },
-    /// There was nothing to sign the request with.
+    /// No call, because the operator has no credentials to sign it with.
     NoBaseCredentials { detail: String },
     /// No answer within the time-out, in seconds.
     TimedOut { seconds: u64 },
-    /// No connection, or it broke.
+    /// No connection, or a connection that broke.
     Disconnected { detail: String },
 }
 
-/// The longest part of a message that comes from outside.
+/// The longest quote from an answer in a message, in characters.
 const QUOTED: usize = 400;
 
-/// Turns an answer into what the user should know. Codes: AWS STS API reference, `AssumeRole` and Common Errors.
+/// Explains an answer to the user. The codes are those of the AWS STS API reference, `AssumeRole`
+/// and Common Errors.
 pub(super) fn explain(request: &SessionRequest, answer: &Answer<'_>) -> IssueError {
     let SessionRequest { role, external_id, session_name, .. } = request;
     let tried = format!("AssumeRole of {role} as \"{session_name}\" with external ID \"{external_id}\"");
@@ -130,7 +135,8 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
             Retry::Transient,
             "STS refuses the time of the request: set the clock of the operator's node".to_owned(),
         ),
-        // The message of a wrong signature can quote the signed request, so it is not repeated.
+        // The message of a wrong signature can quote the signed request. It is not repeated for
+        // that reason.
         "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" | "ExpiredToken"
         | "ExpiredTokenException" | "MissingAuthenticationToken" | "OptInRequired" => (
             Reason::BaseCredentialsMissing,
@@ -147,7 +153,7 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
     }
 }
 
-/// What else the role's trust policy has to allow for this request.
+/// Names the further actions that the role's trust policy has to allow for this request.
 fn further_actions(request: &SessionRequest) -> String {
     let extras = &request.extras;
     let actions: Vec<&str> = [
@@ -170,7 +176,7 @@ fn is_about_time(code: &str, message: &str) -> bool {
         || message.starts_with("Signature not yet current")
 }
 
-/// Words from outside, on one line and cut to a bearable length.
+/// Returns a text from outside on one line, and cut to [`QUOTED`] characters.
 fn quoted(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
     line.trim().trim_end_matches('.').to_owned()
@@ -186,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_has_its_reason_and_its_pace() {
+    fn each_answer_has_its_reason_and_its_retry_class() {
         let refused = |status, code, message| Answer::Refused { status, code, message };
         let table = [
             (refused(403, "AccessDenied", "User is not authorized"), Reason::AssumeRoleDenied, Retry::Durable),
@@ -236,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_denied_request_with_tags_says_which_further_actions_the_trust_policy_has_to_allow() {
+    fn a_denial_names_the_actions_that_the_trust_policy_must_allow() {
         let denied = Answer::Refused { status: 403, code: "AccessDenied", message: "not authorized" };
         assert!(!explain(&request(), &denied).why.message.contains("sts:TagSession"));
         let extras = Extras {

@@ -1,4 +1,5 @@
-//! AssumeRole: one call, bounded in time, whose every ending becomes [`Issued`] or an explained [`IssueError`].
+//! AssumeRole: a call that is bounded in time and results in [`Issued`] or an explained
+//! [`IssueError`].
 
 use super::{
     Credentials, Extras, Identity, IssueError, Issued, SessionRequest,
@@ -25,13 +26,15 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How long STS may take to answer, in seconds. It answers in a tenth of one.
+/// The longest time that STS may take to answer, in seconds. It usually answers in a tenth of a
+/// second.
 const TIMEOUT_SECONDS: u64 = 10;
 
-/// What is told of each call to STS: how long it took, and why it failed if it did.
+/// A callback after each `AssumeRole` call. It receives the duration of the call, and the reason if
+/// the call failed.
 pub type Answered = Arc<dyn Fn(Duration, Option<Reason>) + Send + Sync>;
 
-/// Issues sessions of IAM roles. Clones share what they know.
+/// Issues sessions of IAM roles. Clones share the sessions of hops and the identity.
 #[derive(Clone)]
 pub struct Sts {
     client: aws_sdk_sts::Client,
@@ -48,22 +51,22 @@ impl std::fmt::Debug for Sts {
 }
 
 impl Sts {
-    /// Issues through `client`, whose retries should be off (see [`super::base`]).
+    /// Issues through `client`. The retries of `client` should be off (see [`super::base`]).
     #[must_use]
     pub fn new(client: aws_sdk_sts::Client, clock: Clock, answered: Answered) -> Self {
         Self { client, clock, hops: Arc::default(), identity: Arc::default(), answered }
     }
 
-    /// Who the operator is in AWS, once [`Sts::identify`] has found out.
+    /// The operator's identity in AWS; `None` until [`Sts::identify`] has succeeded.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.get()
     }
 
-    /// Asks STS who the operator is: exactly one call, which needs no rights.
+    /// Asks STS for the operator's identity, in exactly one call. The call needs no rights.
     ///
     /// # Errors
-    /// With a sentence that says why STS gave no answer.
+    /// A sentence that says why STS gave no answer.
     pub async fn identify(&self) -> Result<Identity, String> {
         let call = self.client.get_caller_identity().send();
         let answer = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await;
@@ -74,15 +77,17 @@ impl Sts {
         Ok(self.identity.get_or_init(|| identity).clone())
     }
 
-    /// Assumes the role: exactly one call to STS, and one for each hop whose session is not there yet.
+    /// Assumes the role. The cost is exactly one call to STS, and one more for each hop whose
+    /// session is not in memory.
     ///
     /// # Errors
-    /// With reason, pace and a sentence for the user, whatever went wrong.
+    /// [`IssueError`] with a reason, a retry class and a sentence for the user.
     pub async fn assume_role(&self, request: &SessionRequest) -> Result<Issued, IssueError> {
         let mut way = vec![];
         let result = self.assume_along(request, &mut way).await;
         result.map_err(|error| match way.len().checked_sub(1).and_then(|last| request.via.hops.get(last)) {
-            // It was not the operator's own session that STS did not accept: that of a hop may have been revoked.
+            // STS did not accept the session of a hop, not the operator's own. The session may have
+            // been revoked.
             Some(hop) if error.why.reason == Reason::BaseCredentialsMissing => {
                 self.hops.forget(&way);
                 of_the_hop(error, hop)
@@ -91,7 +96,7 @@ impl Sts {
         })
     }
 
-    /// Hop by hop; `way` has the keys of those whose sessions were had.
+    /// Assumes hop by hop. `way` receives the keys of the hops whose sessions were obtained.
     async fn assume_along(&self, request: &SessionRequest, way: &mut Vec<String>) -> Result<Issued, IssueError> {
         let mut from: Option<Credentials> = None;
         for (key, hop) in hops(request) {
@@ -108,7 +113,7 @@ impl Sts {
         self.call(&last(request), from.as_ref()).await
     }
 
-    /// One call, signed with the operator's own credentials or with those of a hop.
+    /// Makes one call, signed with the operator's own credentials or with those of a hop.
     async fn call(&self, request: &SessionRequest, from: Option<&Credentials>) -> Result<Issued, IssueError> {
         let started = Instant::now();
         let mut call = self
@@ -142,7 +147,8 @@ impl Sts {
         let session = output.credentials?;
         let expires_at = Timestamp::from_second(session.expiration.secs()).ok()?;
         let issued_at = whole_seconds(self.clock.now());
-        // A body that was cut short can parse: what is missing is then empty, and the expiry is 1970.
+        // A body that was cut short can still parse. The missing values are then empty, and the
+        // expiry is 1970.
         let whole =
             ![&session.access_key_id, &session.secret_access_key, &session.session_token].iter().any(|v| v.is_empty());
         if !whole || expires_at <= issued_at {
@@ -172,7 +178,7 @@ fn of_the_hop(mut error: IssueError, hop: &RoleArn) -> IssueError {
     error
 }
 
-/// A failure on the way to the role that was asked for.
+/// Says in the error that the failure happened on the way to the requested role.
 fn on_the_way(mut error: IssueError, request: &SessionRequest) -> IssueError {
     error.why.message = format!("on the way to {}: {}", request.role, error.why.message);
     error
@@ -201,7 +207,8 @@ fn failed(request: &SessionRequest, error: &SdkError<AssumeRoleError, HttpRespon
         },
         SdkError::ResponseError(_) => Answer::Unreadable { status },
         SdkError::TimeoutError(_) => Answer::TimedOut { seconds: TIMEOUT_SECONDS },
-        // The chain of providers fails as a dispatch failure that is neither I/O nor a time-out.
+        // A failure of the chain of providers is a dispatch failure that is neither I/O nor a
+        // time-out.
         SdkError::DispatchFailure(failure) if !failure.is_io() && !failure.is_timeout() => {
             Answer::NoBaseCredentials { detail: innermost(error) }
         }
@@ -210,7 +217,7 @@ fn failed(request: &SessionRequest, error: &SdkError<AssumeRoleError, HttpRespon
     explain(request, &answer)
 }
 
-/// What the last error of the chain says: the outer ones say "dispatch failure".
+/// Returns the text of the innermost error. The outer ones only say "dispatch failure".
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -219,7 +226,7 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     last.to_string()
 }
 
-/// Teaches the clock the `Date` of every answer, error or not.
+/// Corrects the clock by the `Date` header of every answer, also of an error.
 #[derive(Debug)]
 struct DateOfAnswer {
     clock: Clock,
