@@ -7,7 +7,8 @@
 //! * [`node`]: the operator's image, installed by the chart, and pods under a kubelet.
 //!
 //! All share the vocabulary of [`fixtures`]. Beside the worlds are the checks of files that have to
-//! agree with the code ([`architecture`], [`generated`]) and of the wording ([`wording`]).
+//! agree with the code ([`architecture`], [`generated`]), of the wording ([`wording`]), and of the
+//! API server's double against the real one ([`conformance`]).
 
 #![allow(
     clippy::unwrap_used,
@@ -25,6 +26,7 @@
 #![allow(clippy::format_push_string, clippy::print_stderr, reason = "what a failed test shows is written once")]
 
 mod architecture;
+mod conformance;
 mod doubles;
 mod fixtures;
 mod generated;

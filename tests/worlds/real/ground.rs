@@ -172,6 +172,13 @@ impl Ground {
         Client::try_from(config).unwrap()
     }
 
+    /// A client with all rights and this user agent, by which the API server knows who writes without a field manager.
+    pub async fn client_called(&self, user_agent: &'static str) -> Client {
+        let mut config = self.config().await;
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(user_agent)));
+        Client::try_from(config).unwrap()
+    }
+
     async fn config(&self) -> Config {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(&self.at.kubeconfig).unwrap();

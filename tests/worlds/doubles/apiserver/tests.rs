@@ -1,11 +1,7 @@
-//! The double as the real kube client sees it.
-//!
-//! The client, kube's watcher and its reflector are the judges. What they are held against is
-//! what was observed on a real API server; where a test states a rule, the real server has it.
+//! The double as the real kube client sees it: the cases that the real API server passes as well
+//! ([`crate::conformance`]), and what only a double can do ([`failing`]).
 
 mod failing;
-mod watching;
-mod writing;
 
 use std::time::Duration;
 
@@ -16,7 +12,38 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use serde_json::{Value, json};
 
 use super::ApiServer;
+use crate::conformance::{Server, for_each_case};
 use crate::doubles::wire::tokio_clock;
+
+macro_rules! against_the_double {
+    ($($module:ident: $($case:ident)*;)*) => {$(
+        mod $module {
+            $(
+                #[tokio::test(start_paused = true)]
+                async fn $case() {
+                    crate::conformance::$module::$case(&super::under_test()).await;
+                }
+            )*
+        }
+    )*};
+}
+for_each_case!(against_the_double);
+
+/// The double with a namespace of its own.
+fn under_test() -> Server {
+    let clock = tokio_clock(start());
+    let api = ApiServer::new(clock.clone());
+    api.namespace(NS, &[]);
+    let forget = |server: &Server| {
+        let api = server.double.as_ref().unwrap();
+        let before = api.version().to_string();
+        api.put(config("forgotten"));
+        api.delete("awsconfigs", NS, "forgotten");
+        api.compact();
+        before
+    };
+    Server { client: api.client(), namespace: NS.to_owned(), clock, forget, double: Some(api) }
+}
 
 const NS: &str = "scoring";
 

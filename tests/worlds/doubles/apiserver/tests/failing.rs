@@ -1,10 +1,15 @@
 //! Failing: each fault, where it strikes, and what the log shows of it.
 //!
 //! For the client a lost request and a lost answer are the same; for the objects they are not,
-//! and that is what these tests look at.
+//! and that is what these tests look at. What a client shows whose watches fail, kube's reflector
+//! says.
 
+use std::pin::pin;
+
+use futures::StreamExt;
 use jiff::SignedDuration;
-use kube::api::ListParams;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::runtime::{WatchStreamExt, reflector, watcher};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -141,14 +146,10 @@ async fn the_log_names_what_was_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn discovery_date_and_an_absent_group() {
+async fn the_clock_can_be_wrong_and_a_group_absent() {
     let api = server();
     api.skew(SignedDuration::from_hours(-1));
     let client = api.client();
-    assert_eq!(client.apiserver_version().await.unwrap().major, "1");
-    let served = client.list_api_group_resources("keyturn.dev/v1alpha1").await.unwrap();
-    assert!(served.resources.iter().any(|resource| resource.name == "awsconfigs/status"));
-
     let request = http::Request::get("/version").body(kube::client::Body::empty()).unwrap();
     let answer = client.send(request).await.unwrap();
     assert_eq!(answer.headers()["date"], "Sun, 22 Nov 2026 11:00:00 GMT");
@@ -171,4 +172,108 @@ async fn over_tcp_it_is_the_same_server() {
     let client = kube::Client::try_from(config).unwrap();
     let secrets: Api<Secret> = Api::namespaced(client, NS);
     assert!(secrets.list(&ListParams::default()).await.unwrap().items.is_empty());
+}
+
+// ---- watches ----
+
+fn ours() -> Value {
+    let mut body = secret("alice", &[("a", "1")]);
+    body["metadata"]["labels"] = json!({ "keyturn.dev/aws-config": "alice" });
+    body
+}
+
+fn label(api: &ApiServer, name: &str, value: Option<&str>) {
+    api.edit("secrets", NS, name, |secret| {
+        secret["metadata"]["labels"]["keyturn.dev/aws-config"] = json!(value);
+    });
+}
+
+/// A reflector over the Secrets of ours, driven in the background.
+fn reflected(api: &ApiServer, config: watcher::Config) -> reflector::Store<Secret> {
+    let (store, writer) = reflector::store();
+    let config = config.labels("keyturn.dev/aws-config");
+    let events = watcher(secrets(api), config).default_backoff();
+    tokio::spawn(reflector(writer, events).for_each(|_| async {}));
+    store
+}
+
+fn text_of_a(store: &reflector::Store<Secret>) -> Option<String> {
+    let secret = store.state().into_iter().next()?;
+    texts(&secret).into_iter().next().map(|(_, text)| text)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reflector_follows_through_all_that_happens_to_watches() {
+    for config in [watcher::Config::default(), watcher::Config::default().streaming_lists()] {
+        let api = server();
+        api.put(ours());
+        let store = reflected(&api, config);
+        store.wait_until_ready().await.unwrap();
+        assert_eq!(text_of_a(&store).as_deref(), Some("1"));
+        let troubles: [fn(&ApiServer); 5] = [
+            |_| {},
+            ApiServer::break_watches,
+            ApiServer::end_watches,
+            ApiServer::compact,
+            |api| {
+                api.break_watches();
+                api.compact();
+            },
+        ];
+        for (round, trouble) in troubles.iter().enumerate() {
+            trouble(&api);
+            let mut body = ours();
+            body["stringData"]["a"] = json!(round.to_string());
+            api.put(body);
+            sleep(120).await;
+            assert_eq!(text_of_a(&store), Some(round.to_string()));
+        }
+        label(&api, "alice", None);
+        sleep(1).await;
+        assert_eq!(text_of_a(&store), None, "it left the selection");
+        // Days of nothing but time-outs of the watch.
+        sleep(200_000).await;
+        label(&api, "alice", Some("alice"));
+        sleep(1).await;
+        assert_eq!(text_of_a(&store).as_deref(), Some("4"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_watch_shows_the_past() {
+    let api = server();
+    api.put(ours());
+    let store = reflected(&api, watcher::Config::default());
+    store.wait_until_ready().await.unwrap();
+    sleep(1).await;
+    api.lag("secrets", Duration::from_secs(30));
+    let mut body = ours();
+    body["stringData"]["a"] = json!("2");
+    api.put(body);
+    sleep(29).await;
+    assert_eq!(text_of_a(&store).as_deref(), Some("1"));
+    assert_eq!(texts(&secrets(&api).get("alice").await.unwrap()), pairs(&[("a", "2")]));
+    sleep(2).await;
+    assert_eq!(text_of_a(&store).as_deref(), Some("2"));
+    label(&api, "alice", None);
+    sleep(1).await;
+    assert!(text_of_a(&store).is_some());
+    api.lag("secrets", Duration::ZERO);
+    sleep(1).await;
+    assert_eq!(text_of_a(&store), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_kept_open_goes_on_after_a_bookmark() {
+    let api = server();
+    api.keep_watches_open();
+    let since = api.version().to_string();
+    let mut events = pin!(
+        secrets(&api).watch(&WatchParams::default().labels("keyturn.dev/aws-config").timeout(5), &since).await.unwrap()
+    );
+    for _ in 0..2 {
+        assert!(matches!(events.next().await, Some(Ok(WatchEvent::Bookmark(_)))));
+    }
+    api.put(ours());
+    assert!(matches!(events.next().await, Some(Ok(WatchEvent::Added(_)))));
 }

@@ -1,0 +1,40 @@
+//! The cases of [`crate::conformance`] against the ground's kube-apiserver.
+//!
+//! They show that the double of the API server, against which the same cases run, does what the real one does.
+
+use super::ground::{Ground, number, real_time};
+use crate::conformance::{Server, for_each_case};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
+use std::sync::Arc;
+
+macro_rules! against_the_real_one {
+    ($($module:ident: $($case:ident)*;)*) => {$(
+        mod $module {
+            $(
+                #[tokio::test]
+                #[ignore = "needs the ground: make test"]
+                async fn $case() {
+                    let server = super::server().await;
+                    crate::conformance::$module::$case(&server).await;
+                }
+            )*
+        }
+    )*};
+}
+for_each_case!(against_the_real_one);
+
+/// The ground's API server, and a namespace of its own.
+async fn server() -> Server {
+    let client = Ground::shared().client_called("keyturn").await;
+    let namespace = format!("conformance-{}-{}", std::process::id(), number());
+    let metadata = ObjectMeta { name: Some(namespace.clone()), ..ObjectMeta::default() };
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let created = Namespace { metadata, ..Namespace::default() };
+    namespaces.create(&PostParams::default(), &created).await.unwrap();
+    // Its history of custom resources begins with their definitions, and those are not the first that it stores.
+    Server { client, namespace, clock: Arc::new(real_time), forget: |_| "1".to_owned(), double: None }
+}
