@@ -99,7 +99,7 @@ macro_rules! for_each_case {
             writing:
                 a_create_fills_in_what_the_server_knows
                 string_data_becomes_data_in_base64
-                data_that_is_not_base64_is_a_bad_request
+                data_that_is_not_base64_is_refused
                 a_replace_needs_the_version_that_is_there
                 an_identical_replace_changes_nothing
                 a_replace_without_a_version_depends_on_the_kind

@@ -120,7 +120,7 @@ pub async fn owner_references_and_finalizers_are_merged_by_key(server: &Server) 
     let mut theirs = server.secret("alice", &[]);
     theirs["metadata"]["finalizers"] = json!(["example.com/keep"]);
     let both = server.apply(SOMEBODY, &theirs).await.unwrap();
-    assert_eq!(both["metadata"]["finalizers"], json!(["example.com/keep", "keyturn.dev/cleanup"]));
+    assert_eq!(both["metadata"]["finalizers"], json!(["keyturn.dev/cleanup", "example.com/keep"]));
     let after = server.apply(KEYTURN, &ours).await.unwrap();
     assert_eq!(after["metadata"]["ownerReferences"], json!([reference]));
 
@@ -175,8 +175,8 @@ pub async fn an_apply_by_uid_means_that_object_alone(server: &Server) {
     assert_eq!(
         refusal(absent),
         format!(
-            "409 Conflict: Operation cannot be fulfilled on secrets \"alice\": Precondition failed: UID in \
-             precondition: {}, UID in object meta: ",
+            "409 Conflict: Operation cannot be fulfilled on secrets \"alice\": uid mismatch: the provided object \
+             specified uid {}, and no existing object was found",
             uid(&first)
         )
     );
@@ -185,12 +185,15 @@ pub async fn an_apply_by_uid_means_that_object_alone(server: &Server) {
     assert_eq!(
         refusal(another),
         format!(
-            "409 Conflict: Operation cannot be fulfilled on secrets \"alice\": Precondition failed: UID in \
-             precondition: {}, UID in object meta: {}",
-            uid(&first),
-            uid(&second)
+            "422 Invalid: Secret \"alice\" is invalid: metadata.uid: Invalid value: \"{}\": field is immutable",
+            uid(&first)
         )
     );
+    // With the version that was seen, the version is what is refused.
+    body["metadata"]["resourceVersion"] = first["metadata"]["resourceVersion"].clone();
+    let another = server.apply(KEYTURN, &body).await;
+    assert!(refusal(another).starts_with("409 Conflict: "));
+    assert_eq!(server.get("secrets", "alice").await.unwrap(), second);
 }
 
 pub async fn an_apply_by_version_is_refused_once_it_is_stale(server: &Server) {
@@ -207,10 +210,10 @@ pub async fn an_apply_by_version_is_refused_once_it_is_stale(server: &Server) {
         "409 Conflict: Operation cannot be fulfilled on secrets \"alice\": the object has been modified; please \
          apply your changes to the latest version and try again"
     );
-    // Nor is an object made that somebody has seen.
+    // A version is no claim that there is an object: only a uid keeps an apply from making one.
     server.delete("secrets", "alice").await.unwrap();
-    let absent = server.apply(KEYTURN, &body).await;
-    assert!(refusal(absent).starts_with("409 Conflict: "));
+    let made = server.apply(KEYTURN, &body).await.unwrap();
+    assert_ne!(uid(&made), uid(&second));
 }
 
 pub async fn an_apply_may_answer_with_metadata_alone(server: &Server) {

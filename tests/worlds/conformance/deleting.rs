@@ -13,20 +13,35 @@ pub async fn a_delete_may_say_which_object_it_means(server: &Server) {
     let wrong = server.delete_with("secrets", "alice", &only(Some("another"), None)).await;
     assert_eq!(
         refusal(wrong),
-        format!("409 Conflict: Precondition failed: UID in precondition: another, UID in object meta: {}", uid(&made))
+        format!(
+            "409 Conflict: Operation cannot be fulfilled on Secret \"alice\": the UID in the precondition (another) \
+             does not match the UID in record ({}). The object might have been deleted and then recreated",
+            uid(&made)
+        )
     );
     let changed = server.label("secrets", "alice", "seen", Some("yes")).await;
     let stale = server.delete_with("secrets", "alice", &only(Some(uid(&made)), Some(version(&made)))).await;
     assert_eq!(
         refusal(stale),
         format!(
-            "409 Conflict: Precondition failed: ResourceVersion in precondition: {}, ResourceVersion in object \
-             meta: {}",
+            "409 Conflict: Operation cannot be fulfilled on Secret \"alice\": the ResourceVersion in the \
+             precondition ({}) does not match the ResourceVersion in record ({}). The object might have been modified",
             version(&made),
             version(&changed)
         )
     );
     server.delete_with("secrets", "alice", &only(Some(uid(&made)), Some(version(&changed)))).await.unwrap();
+    let custom = server.create(KEYTURN, &server.config("alice")).await.unwrap();
+    let wrong = server.delete_with("awsconfigs", "alice", &only(Some("another"), None)).await;
+    assert_eq!(
+        refusal(wrong),
+        format!(
+            "409 Conflict: Operation cannot be fulfilled on AwsConfig.keyturn.dev \"alice\": the UID in the \
+             precondition (another) does not match the UID in record ({}). The object might have been deleted and \
+             then recreated",
+            uid(&custom)
+        )
+    );
     let absent = server.delete_with("secrets", "alice", &only(Some(uid(&made)), None)).await;
     assert_eq!(refusal(absent), "404 NotFound: secrets \"alice\" not found");
 }

@@ -98,7 +98,7 @@ pub async fn pages_show_the_moment_of_the_first_one(server: &Server) {
     let whole = server.list("secrets", &ListParams::default().limit(2000)).await.unwrap();
     assert_eq!(names(&whole), ["a", "b", "bb"]);
     let bad = server.list("secrets", &ListParams::default().limit(2).continue_token("nonsense")).await;
-    assert_eq!(refusal(bad), "400 BadRequest: continue key is not valid: illegal base64 data at input byte 0");
+    assert!(refusal(bad).starts_with("400 BadRequest: invalid continue token: continue key is not valid: "));
 }
 
 pub async fn only_an_unselected_list_says_how_many_are_left(server: &Server) {

