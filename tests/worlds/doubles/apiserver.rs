@@ -42,6 +42,7 @@ pub use self::failure::Failure;
 pub use self::fault::{Fault, Hold, Request};
 pub use self::resource::ResourceKind;
 
+use self::http::Pages;
 use self::store::Store;
 use self::watch::Ending;
 use super::rules::{RuleId, Rules, Times};
@@ -68,6 +69,7 @@ struct State {
     rules: Rules<Request, Fault>,
     arrived: usize,
     requests: Vec<Request>,
+    pages: Pages,
     endings: Vec<Ending>,
 }
 
@@ -90,6 +92,7 @@ impl ApiServer {
             rules: Rules::default(),
             arrived: 0,
             requests: Vec::new(),
+            pages: Pages::default(),
             endings: Vec::new(),
         };
         let counter = || Arc::new(tokio::sync::watch::Sender::new(0));
@@ -244,9 +247,12 @@ impl ApiServer {
         self.end(Ending::Clean);
     }
 
-    /// Forgets the history: a watch that resumes from before gets 410.
+    /// Forgets the history: a watch that resumes from before gets 410, and the next page of a list as well.
     pub fn compact(&self) {
-        self.lock().store.compact();
+        let mut state = self.lock();
+        state.store.compact();
+        state.pages.clear();
+        drop(state);
         self.tell();
     }
 

@@ -58,7 +58,7 @@ fn restarts_made(world: &World) -> usize {
 /// A world in which these configs have their first credential and their Deployments are at rest.
 async fn world_of(configs: &[AwsConfig]) -> World {
     let mut world = World::empty();
-    world.api.register(ResourceKind::namespaced("apps/v1", "deployments", "Deployment").custom());
+    world.api.register(ResourceKind::namespaced("apps/v1", "deployments", "Deployment").with_status().custom());
     world.apply(&crate::fixtures::analysts());
     for config in configs {
         deploy(&world, config.metadata.name.as_deref().unwrap(), &json!({"app": "scorer"}));
@@ -176,7 +176,7 @@ async fn two_workloads_of_a_namespace_are_restarted_one_after_the_other() {
 #[tokio::test(start_paused = true)]
 async fn a_credential_replaced_in_the_second_of_its_issue_counts_as_former() {
     let mut world = World::empty();
-    world.api.register(ResourceKind::namespaced("apps/v1", "deployments", "Deployment").custom());
+    world.api.register(ResourceKind::namespaced("apps/v1", "deployments", "Deployment").with_status().custom());
     deploy(&world, "alice", &json!({}));
     world.apply(&crate::fixtures::analysts());
     world.apply(&restarts("alice"));

@@ -3,7 +3,7 @@
 use super::wire::InProcess;
 use crate::{
     doubles::{
-        apiserver::{ApiServer, ResourceKind},
+        apiserver::ApiServer,
         dss::Dss,
         sts::Sts,
         wire::{Clock, tokio_clock},
@@ -74,13 +74,6 @@ impl World {
     pub fn empty() -> Self {
         let clock = impatient(tokio_clock(START.parse().unwrap()));
         let api = ApiServer::new(clock.clone());
-        for (plural, kind) in [("awsconfigs", "AwsConfig"), ("awsroles", "AwsRole")] {
-            let kind = ResourceKind::namespaced("keyturn.dev/v1alpha1", plural, kind);
-            api.register(kind.with_status().custom().with_keyed_list("status.conditions", &["type"]));
-        }
-        api.register(ResourceKind::cluster("keyturn.dev/v1alpha1", "awsrolegrants", "AwsRoleGrant").custom());
-        let instances = ResourceKind::cluster("keyturn.dev/v1alpha1", "dssinstances", "DssInstance");
-        api.register(instances.with_status().custom().with_keyed_list("status.conditions", &["type"]));
         api.namespace(SCORING, &[("team", "ds")]);
         let sts = Sts::new(clock.clone());
         let dss = Dss::new(clock.clone());

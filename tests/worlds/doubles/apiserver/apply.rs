@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::failure::Failure;
 use super::ownership::{Leaves, Owned, Owner, Ownership, Path, Step, lookup, remove, set};
 
 /// The object after an apply, or the conflicts that stand in the way.
@@ -18,8 +19,9 @@ pub(super) fn apply(
     owner: &Owner,
     applied: &Leaves<'_>,
     force: bool,
+    api_version: &str,
     now: Timestamp,
-) -> Result<(Value, Ownership), String> {
+) -> Result<(Value, Ownership), Failure> {
     let contested = |other: &Owner, path: &Path| {
         let fields = ownership.get(other);
         fields.is_some_and(|fields| fields.paths.contains(path))
@@ -29,14 +31,11 @@ pub(super) fn apply(
     let mut conflicts = Vec::new();
     for other in &others {
         for path in applied.keys().filter(|path| contested(other, path)) {
-            let path = dotted(path);
-            conflicts.push(format!("conflict with \"{}\": {path}", other.manager));
+            conflicts.push((other.named(api_version), dotted(path)));
         }
     }
     if !conflicts.is_empty() && !force {
-        let (count, list) = (conflicts.len(), conflicts.join("; "));
-        let s = if count == 1 { "" } else { "s" };
-        return Err(format!("Apply failed with {count} conflict{s}: {list}"));
+        return Err(Failure::conflicts(&conflicts));
     }
 
     let mut next = live.clone();

@@ -4,7 +4,7 @@
 //! under the lock, and is answered. A request that a fault delays continues even if the client has
 //! given up, as a request on the wire does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::fault::{Fault, Request};
-use super::resource::Target;
+use super::resource::{ResourceKind, Target};
 use super::selector::Selector;
 use super::store::text;
 use super::watch::{Watching, metadata_of};
@@ -122,7 +122,9 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
         _ => false,
     };
     if !is_known {
-        return Err(Failure::no_such_resource());
+        // For a custom resource the path is known, and what is missing there is the object.
+        let is_custom = target.kind.custom;
+        return Err(if is_custom { Failure::not_found(target) } else { Failure::no_such_resource() });
     }
     let asks = |name: &str| request.query.get(name).map_or("", String::as_str);
     let only_metadata = request.accept.contains("as=PartialObjectMetadata");
@@ -131,7 +133,11 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
     };
     let selector = || {
         let (labels, fields) = (asks("labelSelector"), asks("fieldSelector"));
-        Selector::new(&target.namespace, labels, fields)
+        let selector = Selector::new(&target.namespace, labels, fields);
+        match selector.unsupported(&target.kind) {
+            Some(field) => Err(Failure::new(400, format!("field label not supported: {field}"))),
+            None => Ok(selector),
+        }
     };
     match request.verb {
         "get" => {
@@ -142,18 +148,33 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
             Ok(shown(&stored.object))
         }
         "list" => {
-            let selector = selector();
+            let selector = selector()?;
             let wanted = |object: &Value| !hides_objects && selector.matches(object);
-            // The end of a page is a position in the list. Unlike the real server's, it does not
-            // keep the former objects.
-            let from = asks("continue").parse().unwrap_or(0);
-            let limit = asks("limit").parse().ok().filter(|limit| *limit > 0);
-            Ok(Json(list(api, target, only_metadata, wanted, from, limit)).into_response())
+            let mut state = api.lock();
+            let (page, from) = match asks("continue") {
+                "" => {
+                    let objects =
+                        state.store.list(&target.kind.id()).filter(|object| wanted(object)).cloned().collect();
+                    (Page { version: state.store.version(), objects }, 0)
+                }
+                token => state.pages.get(token)?,
+            };
+            let limit = asks("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+            let to = page.objects.len().min(from.saturating_add(limit));
+            let mut listed = list(&target.kind, only_metadata, page.version, &page.objects[from..to]);
+            let left = page.objects.len() - to;
+            if left > 0 {
+                if selector.is_of_all() {
+                    listed["metadata"]["remainingItemCount"] = json!(left);
+                }
+                listed["metadata"]["continue"] = json!(state.pages.keep(page, to));
+            }
+            Ok(Json(listed).into_response())
         }
         "watch" => {
             let watching = Watching {
                 kind: Arc::clone(&target.kind),
-                selector: selector(),
+                selector: selector()?,
                 only_metadata,
                 since: asks("resourceVersion").to_owned(),
                 send_initial_events: asks("sendInitialEvents").parse().ok(),
@@ -172,48 +193,65 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
     }
 }
 
-fn list(
-    api: &ApiServer,
-    target: &Target,
-    only_metadata: bool,
-    wanted: impl Fn(&Value) -> bool,
-    from: usize,
-    limit: Option<usize>,
-) -> Value {
-    let state = api.lock();
-    let kind = &target.kind;
-    let mut objects = state.store.list(&kind.id()).filter(|object| wanted(object)).skip(from);
-    let page = objects.by_ref().take(limit.unwrap_or(usize::MAX));
-    let items: Vec<Value> = page
-        .map(|object| {
-            if only_metadata {
-                return metadata_of(object);
-            }
-            let mut object = Value::clone(object);
-            // The real server leaves them out, too, if it has a type for the objects.
-            if let Some(fields) = object.as_object_mut().filter(|_| !kind.custom) {
-                fields.retain(|field, _| field != "apiVersion" && field != "kind");
-            }
-            object
-        })
-        .collect();
+fn list(kind: &ResourceKind, only_metadata: bool, version: u64, objects: &[Arc<Value>]) -> Value {
+    let shown = objects.iter().map(|object| {
+        if only_metadata {
+            return metadata_of(object);
+        }
+        let mut object = Value::clone(object);
+        // The real server leaves them out, too, where it has a type for the objects.
+        if let Some(fields) = object.as_object_mut().filter(|_| !kind.custom) {
+            fields.retain(|field, _| field != "apiVersion" && field != "kind");
+        }
+        object
+    });
+    let items: Vec<Value> = shown.collect();
     let (api_version, kind) = if only_metadata {
         ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned())
     } else {
         (kind.api_version(), format!("{}List", kind.kind))
     };
-    let mut metadata = json!({ "resourceVersion": state.store.version().to_string() });
-    let left = objects.count();
-    if left > 0 {
-        metadata["continue"] = json!((from + items.len()).to_string());
-        metadata["remainingItemCount"] = json!(left);
-    }
     json!({
         "apiVersion": api_version,
         "kind": kind,
-        "metadata": metadata,
+        "metadata": { "resourceVersion": version.to_string() },
         "items": items,
     })
+}
+
+/// A list as it was when its first page was read.
+#[derive(Clone)]
+struct Page {
+    version: u64,
+    objects: Vec<Arc<Value>>,
+}
+
+/// The lists of which somebody has read the first page, by the tokens for the next one.
+#[derive(Default)]
+pub(super) struct Pages {
+    kept: HashMap<u64, (Page, usize)>,
+    tokens: u64,
+}
+
+impl Pages {
+    /// Forgets all of them: their tokens are too old.
+    pub(super) fn clear(&mut self) {
+        self.kept.clear();
+    }
+
+    fn keep(&mut self, page: Page, from: usize) -> String {
+        self.tokens += 1;
+        self.kept.insert(self.tokens, (page, from));
+        self.tokens.to_string()
+    }
+
+    fn get(&self, token: &str) -> Result<(Page, usize), Failure> {
+        let token: u64 = token.parse().map_err(|error| {
+            Failure::new(400, format!("invalid continue token: continue key is not valid: {error}"))
+        })?;
+        let too_old = "The provided continue parameter is too old to display a consistent list result.";
+        self.kept.get(&token).cloned().ok_or_else(|| Failure::new(410, too_old))
+    }
 }
 
 fn write(api: &ApiServer, request: &Request, target: &Target) -> Result<(StatusCode, Arc<Value>), Failure> {
@@ -255,9 +293,13 @@ fn write(api: &ApiServer, request: &Request, target: &Target) -> Result<(StatusC
             return Err(Failure::new(415, message));
         }
         _ => {
-            let left = writing.delete(&body)?;
+            let (object, is_gone) = writing.delete(&body)?;
             let deleted = || {
-                let details = json!({ "name": target.name, "kind": target.kind.plural });
+                let mut details = json!({ "name": target.name, "kind": target.kind.plural });
+                details["uid"] = object["metadata"]["uid"].clone();
+                if !target.kind.group.is_empty() {
+                    details["group"] = json!(target.kind.group);
+                }
                 json!({
                     "kind": "Status",
                     "apiVersion": "v1",
@@ -266,7 +308,7 @@ fn write(api: &ApiServer, request: &Request, target: &Target) -> Result<(StatusC
                     "details": details,
                 })
             };
-            return Ok((StatusCode::OK, left.unwrap_or_else(|| Arc::new(deleted()))));
+            return Ok((StatusCode::OK, if is_gone { Arc::new(deleted()) } else { object }));
         }
     };
     let status = if existed { StatusCode::OK } else { StatusCode::CREATED };

@@ -49,6 +49,20 @@ pub(super) struct Owner {
     pub(super) subresource: String,
 }
 
+impl Owner {
+    /// How a conflict names it.
+    pub(super) fn named(&self, api_version: &str) -> String {
+        let mut named = format!("\"{}\"", self.manager);
+        if !self.subresource.is_empty() {
+            named += &format!(" with subresource \"{}\"", self.subresource);
+        }
+        if self.operation == Operation::Update {
+            named += &format!(" using {api_version}");
+        }
+        named
+    }
+}
+
 /// The fields of an owner.
 #[derive(Clone, Debug)]
 pub(super) struct Owned {
@@ -112,7 +126,8 @@ fn gather<'a>(kind: &ResourceKind, path: &mut Path, value: &'a Value, leaves: &m
             }
         }
         Value::Array(items) => {
-            let Some(keys) = kind.list_keys(|list| is_list(path, list)) else {
+            let keys = kind.list_keys(|list| is_list(path, list));
+            let Some(keys) = keys.filter(|_| !items.is_empty()) else {
                 leaves.insert(path.clone(), value);
                 return;
             };
@@ -144,8 +159,9 @@ pub(super) fn lookup<'a>(object: &'a Value, path: &[Step]) -> Option<&'a Value> 
 /// Sets the value at a path, and makes the maps and lists on the way.
 pub(super) fn set(object: &mut Value, path: &[Step], leaf: &Value) {
     let Some((step, rest)) = path.split_first() else {
-        let keeps_its_fields = leaf == &json!({}) && object.is_object();
-        if !keeps_its_fields {
+        let keeps_what_is_in_it =
+            (leaf == &json!({}) && object.is_object()) || (leaf == &json!([]) && object.is_array());
+        if !keeps_what_is_in_it {
             *object = leaf.clone();
         }
         return;

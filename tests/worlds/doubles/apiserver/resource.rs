@@ -23,6 +23,8 @@ pub struct ResourceKind {
     pub status: bool,
     /// Whether it comes from a CRD: then it has a `generation`.
     pub custom: bool,
+    /// The fields besides its name and namespace that a field selector may name.
+    pub selectable: Vec<String>,
     /// Lists that are maps by key: the path of the list (`status.conditions`) and its keys.
     /// All other lists are atomic, except owner references (by uid) and finalizers (a set).
     pub keyed_lists: Vec<(String, Vec<String>)>,
@@ -40,6 +42,7 @@ impl ResourceKind {
             namespaced: true,
             status: false,
             custom: false,
+            selectable: Vec::new(),
             keyed_lists: Vec::new(),
         }
     }
@@ -55,10 +58,16 @@ impl ResourceKind {
         Self { status: true, ..self }
     }
 
-    /// A custom resource with a status subresource, as keyturn's all are.
+    /// A custom resource.
     #[must_use]
     pub fn custom(self) -> Self {
-        Self { status: true, custom: true, ..self }
+        Self { custom: true, ..self }
+    }
+
+    /// With these fields for field selectors.
+    #[must_use]
+    pub fn selectable_by(self, fields: &[&str]) -> Self {
+        Self { selectable: fields.iter().map(|&field| field.to_owned()).collect(), ..self }
     }
 
     /// With a list that is a map by key (`x-kubernetes-list-type: map`).
@@ -67,6 +76,12 @@ impl ResourceKind {
         let keys = keys.iter().map(|&key| key.to_owned()).collect();
         self.keyed_lists.push((path.to_owned(), keys));
         self
+    }
+
+    /// With a status subresource that has conditions.
+    #[must_use]
+    fn with_conditions(self) -> Self {
+        self.with_status().with_keyed_list("status.conditions", &["type"])
     }
 
     /// `v1`, `keyturn.dev/v1alpha1`.
@@ -79,7 +94,22 @@ impl ResourceKind {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    /// Whether `Secret`, `secrets` or `awsconfigs.keyturn.dev` names this resource.
+    /// `Secret`, `AwsConfig.keyturn.dev`: how messages name its kind.
+    pub(super) fn kind_and_group(&self) -> String {
+        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// Whether a replace without a version is taken for the latest one: so it is for most built-in kinds.
+    pub(super) fn replaces_any_version(&self) -> bool {
+        !self.custom && self.plural != "leases"
+    }
+
+    /// Whether a replace makes an object that is absent.
+    pub(super) fn is_made_by_a_replace(&self) -> bool {
+        self.plural == "leases"
+    }
+
+    /// Whether somebody who says `Secret`, `secrets` or `awsconfigs.keyturn.dev` means this.
     pub fn is_called(&self, name: &str) -> bool {
         self.plural == name || self.kind == name || self.id() == name
     }
@@ -99,14 +129,15 @@ impl ResourceKind {
         let keyturn = "keyturn.dev/v1alpha1";
         [
             Self::cluster("v1", "namespaces", "Namespace").with_status(),
-            Self::namespaced("v1", "secrets", "Secret"),
-            Self::namespaced("v1", "pods", "Pod").with_status(),
+            Self::namespaced("v1", "secrets", "Secret").selectable_by(&["type"]),
+            Self::namespaced("v1", "pods", "Pod").with_status().selectable_by(&["spec.nodeName", "status.phase"]),
             Self::namespaced("v1", "events", "Event"),
             Self::namespaced("events.k8s.io/v1", "events", "Event"),
             Self::namespaced("coordination.k8s.io/v1", "leases", "Lease"),
-            Self::namespaced(keyturn, "awsconfigs", "AwsConfig").custom(),
-            Self::namespaced(keyturn, "awsroles", "AwsRole").custom(),
+            Self::namespaced(keyturn, "awsconfigs", "AwsConfig").custom().with_conditions(),
+            Self::namespaced(keyturn, "awsroles", "AwsRole").custom().with_conditions(),
             Self::cluster(keyturn, "awsrolegrants", "AwsRoleGrant").custom(),
+            Self::cluster(keyturn, "dssinstances", "DssInstance").custom().with_conditions(),
         ]
         .map(Arc::new)
         .to_vec()

@@ -1,11 +1,13 @@
 //! Label and field selectors, in the text forms that clients send.
 //!
 //! Labels: `a=b`, `a==b`, `a!=b`, `a in (b,c)`, `a notin (b,c)`, `a`, `!a`, joined by commas.
-//! Fields: `path=value` and `path!=value` over the object itself, for any path.
+//! Fields: `path=value` and `path!=value` over the object itself, for the paths that the kind offers.
 
 use serde_json::Value;
 
-/// The objects that a list or watch selects.
+use super::resource::ResourceKind;
+
+/// Which objects a list or watch is about.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selector {
     namespace: Option<String>,
@@ -35,6 +37,20 @@ impl Selector {
             labels: requirements(labels),
             fields: requirements(fields),
         }
+    }
+
+    /// Whether it has no requirement but the namespace.
+    pub(super) fn is_of_all(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// A field that objects of this kind cannot be selected by.
+    pub(super) fn unsupported(&self, kind: &ResourceKind) -> Option<&str> {
+        let is_known = |field: &str| {
+            matches!(field, "metadata.name" | "metadata.namespace")
+                || kind.selectable.iter().any(|known| known == field)
+        };
+        self.fields.iter().map(|required| required.key.as_str()).find(|field| !is_known(field))
     }
 
     pub(super) fn matches(&self, object: &Value) -> bool {

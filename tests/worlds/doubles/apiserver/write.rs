@@ -44,25 +44,37 @@ type Written = Result<Arc<Value>, Failure>;
 
 impl Writing<'_> {
     pub(super) fn create(&mut self, mut body: Value) -> Written {
-        self.check_body(&mut body)?;
+        self.check_body(&mut body, Failure::new_bad_request)?;
         let target = self.target;
         if self.live().is_some() {
             return Err(Failure::already_exists(target));
         }
         if !text(&body, "resourceVersion").is_empty() && !self.is_admin {
-            let why = "resourceVersion should not be set on objects to be created";
-            return Err(Failure::new(400, why));
+            return Err(Failure::internal("resourceVersion should not be set on objects to be created"));
         }
         self.check_namespace()?;
         self.finish(None, body, None)
     }
 
     pub(super) fn replace(&mut self, mut body: Value) -> Written {
-        self.check_body(&mut body)?;
-        let live = self.existing()?;
-        self.check_preconditions(&live.object, &body["metadata"])?;
-        if self.target.kind.custom && text(&body, "resourceVersion").is_empty() && !self.is_admin {
-            let why = "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update";
+        self.check_body(&mut body, Failure::new_bad_request)?;
+        let claim = &body["metadata"];
+        let Some(live) = self.live() else {
+            if !self.target.kind.is_made_by_a_replace() {
+                return Err(Failure::not_found(self.target));
+            }
+            self.check_absent(claim)?;
+            return self.create(body);
+        };
+        self.check_version(&live.object, claim)?;
+        let uid = text(&live.object, "uid");
+        if let Some(claimed) = self.other_uid(&uid, claim) {
+            let why = format!("Precondition failed: UID in precondition: {claimed}, UID in object meta: {uid}");
+            return Err(Failure::conflict(self.target, &why));
+        }
+        let takes_any = self.target.kind.replaces_any_version() || self.is_admin;
+        if text(&body, "resourceVersion").is_empty() && !takes_any {
+            let why = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
             return Err(Failure::invalid(self.target, why));
         }
         self.finish(Some(&live), body, None)
@@ -70,10 +82,11 @@ impl Writing<'_> {
 
     pub(super) fn merge(&mut self, patch: &Value) -> Written {
         let live = self.existing()?;
-        self.check_preconditions(&live.object, &patch["metadata"])?;
+        self.check_version(&live.object, &patch["metadata"])?;
+        self.check_uid(&live.object, &patch["metadata"])?;
         let mut next = Value::clone(&live.object);
         merge(&mut next, patch);
-        self.check_body(&mut next)?;
+        self.check_body(&mut next, Failure::new_bad_request)?;
         self.finish(Some(&live), next, None)
     }
 
@@ -90,15 +103,23 @@ impl Writing<'_> {
             return Err(Failure::new(400, "metadata.generateName must be nil"));
         }
         let claim = body["metadata"].clone();
-        self.check_body(&mut body)?;
+        self.check_body(&mut body, Failure::internal)?;
         let live = self.live();
         match &live {
-            Some(live) => self.check_preconditions(&live.object, &claim)?,
+            Some(live) => {
+                self.check_version(&live.object, &claim)?;
+                self.check_uid(&live.object, &claim)?;
+            }
             None if !self.target.subresource.is_empty() => {
                 return Err(Failure::not_found(self.target));
             }
             None => {
-                self.check_absent(&claim)?;
+                if let Some(uid) = claim["uid"].as_str() {
+                    let why = format!(
+                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                    );
+                    return Err(Failure::conflict(self.target, &why));
+                }
                 self.check_namespace()?;
             }
         }
@@ -122,19 +143,30 @@ impl Writing<'_> {
             Some(live) => (Value::clone(&live.object), live.ownership.clone()),
             None => (nothing, Ownership::new()),
         };
-        let (next, ownership) = apply(&base, &ownership, &owner, &applied, force, self.now)
-            .map_err(|conflicts| Failure::new(409, conflicts))?;
+        let version = kind.api_version();
+        let (next, ownership) = apply(&base, &ownership, &owner, &applied, force, &version, self.now)?;
         self.finish(live.as_ref(), next, Some(ownership))
     }
 
-    /// Returns the object if finalizers keep it, or nothing.
-    pub(super) fn delete(&mut self, options: &Value) -> Result<Option<Arc<Value>>, Failure> {
+    /// The object as it is if finalizers keep it, or as it was; and whether it is gone.
+    pub(super) fn delete(&mut self, options: &Value) -> Result<(Arc<Value>, bool), Failure> {
         let live = self.existing()?;
-        self.check_preconditions(&live.object, &options["preconditions"])?;
         let target = self.target;
+        for (field, name, since) in
+            [("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified")]
+        {
+            let (there, claimed) = (text(&live.object, field), options["preconditions"][field].as_str());
+            if let Some(claimed) = claimed.filter(|claimed| *claimed != there) {
+                let why = format!(
+                    "the {name} in the precondition ({claimed}) does not match the {name} in record ({there}). The \
+                     object might have been {since}"
+                );
+                return Err(Failure::precondition(target, &why));
+            }
+        }
         let (id, namespace, name) = (target.kind.id(), &target.namespace, &target.name);
         let is_gone = !self.dry_run && self.store.delete(&id, namespace, name, self.now);
-        Ok((!is_gone).then(|| self.live().map_or(live.object, |live| live.object)))
+        Ok((self.live().map_or(live.object, |live| live.object), is_gone))
     }
 
     fn live(&self) -> Option<Stored> {
@@ -150,8 +182,9 @@ impl Writing<'_> {
         Owner { manager: self.manager.clone(), operation, subresource: self.target.subresource.clone() }
     }
 
-    /// The body is about the object that the path names; nulls and `stringData` are resolved.
-    fn check_body(&self, body: &mut Value) -> Result<(), Failure> {
+    /// The body is about the object that the path names; nulls and `stringData` are resolved. What cannot be read is
+    /// `unreadable`.
+    fn check_body(&self, body: &mut Value, unreadable: impl Fn(String) -> Failure) -> Result<(), Failure> {
         let target = self.target;
         if body["kind"] != target.kind.kind || body["apiVersion"] != target.kind.api_version() {
             return Err(Failure::new(
@@ -161,12 +194,16 @@ impl Writing<'_> {
         }
         drop_nulls(body);
         if target.kind.id() == "secrets" {
-            resolve_string_data(body);
+            self.resolve_data(body, unreadable)?;
         }
         let metadata = &mut body["metadata"];
         for (field, expected) in [("name", &target.name), ("namespace", &target.namespace)] {
             match metadata[field].as_str() {
                 Some(said) if said == expected => {}
+                Some(_) if field == "namespace" => {
+                    let why = "the namespace of the provided object does not match the namespace sent on the request";
+                    return Err(Failure::new(400, why));
+                }
                 Some(said) => {
                     let why = format!(
                         "the {field} of the object ({said}) does not match the {field} on the URL ({expected})"
@@ -178,6 +215,31 @@ impl Writing<'_> {
             }
         }
         drop_nulls(body);
+        drop_empty(&mut body["metadata"], &["labels", "annotations", "ownerReferences", "finalizers"]);
+        Ok(())
+    }
+
+    /// `stringData` goes into `data`, whose values are base64 and whose keys can be names of files.
+    fn resolve_data(&self, secret: &mut Value, unreadable: impl Fn(String) -> Failure) -> Result<(), Failure> {
+        let fields = secret.as_object_mut().expect("checked to be an object");
+        let texts = fields.remove("stringData");
+        for (key, text) in texts.as_ref().and_then(Value::as_object).into_iter().flatten() {
+            let bytes = ByteString(text.as_str().unwrap_or_default().into());
+            secret["data"][key] = serde_json::to_value(bytes).expect("bytes can be written");
+        }
+        for (key, value) in secret["data"].as_object().into_iter().flatten() {
+            if serde_json::from_value::<ByteString>(value.clone()).is_err() {
+                let why = "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 0";
+                return Err(unreadable(why.to_owned()));
+            }
+            if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+                let why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+                let why = format!("data[{key}]: Invalid value: \"{key}\": {why}");
+                return Err(Failure::invalid(self.target, &why));
+            }
+        }
+        drop_nulls(secret);
+        drop_empty(secret, &["data"]);
         Ok(())
     }
 
@@ -187,19 +249,29 @@ impl Writing<'_> {
         if namespace.is_empty() || exists || self.is_admin {
             return Ok(());
         }
-        let message = format!("namespaces \"{namespace}\" not found");
-        Err(Failure::new(404, message))
+        Err(Failure::no_namespace(namespace))
     }
 
-    fn check_preconditions(&self, live: &Value, claim: &Value) -> Result<(), Failure> {
+    /// The uid that the writer names, if it is not this one.
+    fn other_uid<'a>(&self, uid: &str, claim: &'a Value) -> Option<&'a str> {
+        let claimed = claim["uid"].as_str().filter(|claimed| *claimed != uid);
+        claimed.filter(|_| !self.is_admin)
+    }
+
+    /// A patch that names another uid would change it.
+    fn check_uid(&self, live: &Value, claim: &Value) -> Result<(), Failure> {
+        let Some(claimed) = self.other_uid(&text(live, "uid"), claim) else {
+            return Ok(());
+        };
+        let why = format!("metadata.uid: Invalid value: \"{claimed}\": field is immutable");
+        Err(Failure::invalid(self.target, &why))
+    }
+
+    fn check_version(&self, live: &Value, claim: &Value) -> Result<(), Failure> {
         if self.is_admin {
             return Ok(());
         }
-        let (uid, version) = (text(live, "uid"), text(live, "resourceVersion"));
-        if let Some(claimed) = claim["uid"].as_str().filter(|claimed| *claimed != uid) {
-            let why = format!("Precondition failed: UID in precondition: {claimed}, UID in object meta: {uid}");
-            return Err(Failure::conflict(self.target, &why));
-        }
+        let version = text(live, "resourceVersion");
         let mut claimed = claim["resourceVersion"].as_str().into_iter();
         if claimed.any(|claimed| !claimed.is_empty() && claimed != version) {
             let why = "the object has been modified; please apply your changes to the latest \
@@ -209,7 +281,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// A body with a uid or a version is about an existing object.
+    /// A replace that names a uid or a version means an object that exists.
     fn check_absent(&self, claim: &Value) -> Result<(), Failure> {
         if let Some(uid) = claim["uid"].as_str() {
             let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
@@ -226,6 +298,7 @@ impl Writing<'_> {
         let before = live.map_or(&Value::Null, |live| &live.object);
         self.settle_status(before, &mut next);
         self.settle_metadata(before, &mut next);
+        self.check_finalizers(before, &next)?;
         if kind.id() == "secrets" {
             self.check_secret(before, &mut next)?;
         }
@@ -246,12 +319,13 @@ impl Writing<'_> {
         if self.dry_run {
             return Ok(Arc::new(next));
         }
+        if !next["metadata"]["deletionTimestamp"].is_null() && !has_finalizers(&next) {
+            // The removal of the last finalizer is the end of the object, and no change of it.
+            self.store.remove(&kind.id(), &self.target.namespace, &self.target.name, self.now);
+            return Ok(Arc::new(next));
+        }
         let written = self.store.put(&kind.id(), next, ownership);
-        let metadata = &written["metadata"];
-        if !metadata["deletionTimestamp"].is_null() && !has_finalizers(&written) {
-            let (namespace, name) = (text(&written, "namespace"), text(&written, "name"));
-            self.store.remove(&kind.id(), &namespace, &name, self.now);
-        } else if self.store.is_orphan(&written) {
+        if self.store.is_orphan(&written) {
             self.store.collect_garbage(self.now);
         }
         Ok(written)
@@ -270,7 +344,29 @@ impl Writing<'_> {
             status
         };
         next["status"] = status;
+        if before.is_null() && self.target.kind.id() == "pods" {
+            next["status"] = json!({ "phase": "Pending" });
+        }
         drop_nulls(next);
+    }
+
+    fn check_finalizers(&self, before: &Value, next: &Value) -> Result<(), Failure> {
+        if before["metadata"]["deletionTimestamp"].is_null() {
+            return Ok(());
+        }
+        let finalizers = |object: &Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        let (before, mut new) = (finalizers(before), finalizers(next));
+        new.retain(|finalizer| !before.contains(finalizer));
+        if new.is_empty() {
+            return Ok(());
+        }
+        let new: Vec<String> = new.iter().map(Value::to_string).collect();
+        let why = format!(
+            "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new \
+             finalizers []string{{{}}}",
+            new.join(", ")
+        );
+        Err(Failure::invalid(self.target, &why))
     }
 
     fn settle_metadata(&mut self, before: &Value, next: &mut Value) {
@@ -306,14 +402,16 @@ impl Writing<'_> {
             return Ok(());
         }
         if before["type"] != next["type"] {
-            let why = "type: Invalid value: field is immutable";
-            return Err(Failure::invalid(self.target, why));
+            let why = format!("type: Invalid value: {}: field is immutable", next["type"]);
+            return Err(Failure::invalid(self.target, &why));
         }
-        let is_immutable = before["immutable"] == true;
-        let changes = before["data"] != next["data"] || next["immutable"] != true;
-        if is_immutable && changes {
-            let why = "data: Forbidden: field is immutable when `immutable` is set";
-            return Err(Failure::invalid(self.target, why));
+        let changes = [("immutable", next["immutable"] != true), ("data", before["data"] != next["data"])];
+        let changed = changes.into_iter().find_map(|(field, changes)| changes.then_some(field));
+        if before["immutable"] == true
+            && let Some(field) = changed
+        {
+            let why = format!("{field}: Forbidden: field is immutable when `immutable` is set");
+            return Err(Failure::invalid(self.target, &why));
         }
         Ok(())
     }
@@ -331,14 +429,10 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// `stringData` goes into `data`, in base64.
-fn resolve_string_data(secret: &mut Value) {
-    let fields = secret.as_object_mut().expect("checked to be an object");
-    let Some(Value::Object(texts)) = fields.remove("stringData") else {
-        return;
-    };
-    for (key, text) in texts {
-        let bytes = ByteString(text.as_str().unwrap_or_default().into());
-        secret["data"][&key] = serde_json::to_value(bytes).expect("bytes can be written");
+/// Of these fields the server keeps none that is empty.
+fn drop_empty(object: &mut Value, fields: &[&str]) {
+    let is_empty = |value: &Value| value == &json!({}) || value == &json!([]);
+    if let Some(object) = object.as_object_mut() {
+        object.retain(|field, value| !(fields.contains(&field.as_str()) && is_empty(value)));
     }
 }
