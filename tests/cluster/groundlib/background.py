@@ -37,11 +37,20 @@ def stop() -> int:
     with locked(LOCK, "starting or stopping the cluster"):
         launcher = run.holder(RUNNING)
         if launcher:
+            # What was made in somebody's cluster is removed there, which takes as long as the cluster takes.
+            seconds = 150 if _is_adopted() else 20
             os.kill(launcher, signal.SIGTERM)
-            _wait_until_gone(launcher)
+            _wait_until_gone(launcher, seconds)
         shutil.rmtree(RUNNING, ignore_errors=True)
     print("stopped" if launcher else "was not running")
     return 0
+
+
+def _is_adopted() -> bool:
+    try:
+        return "adopted" in json.loads((RUNNING / "ground.json").read_text())
+    except OSError:
+        return False
 
 
 def _launch(options: list[str]) -> None:
@@ -58,9 +67,9 @@ def _launch(options: list[str]) -> None:
     say(log.read_text(errors="replace").rstrip())
 
 
-def _wait_until_gone(launcher: int) -> None:
+def _wait_until_gone(launcher: int, seconds: float) -> None:
     """It ends its children itself; if it hangs, the kernel ends them with it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + seconds
     while run.holder(RUNNING) == launcher:
         if time.monotonic() > deadline:
             os.kill(launcher, signal.SIGKILL)

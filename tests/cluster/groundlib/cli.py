@@ -39,6 +39,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "up":
         if options.node and options.no_kubernetes:
             raise GroundError("a node without Kubernetes is none")
+        if options.kubeconfig and options.no_kubernetes:
+            raise GroundError("--kubeconfig names a Kubernetes, and --no-kubernetes wants none")
         return run.up(options.dir, _plan(options), options.until_eof)
     if options.command == "start":
         return background.start(_plan(options), _again(options))
@@ -57,15 +59,24 @@ def _run(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> Plan:
     starting = vars(options)
+    if options.kubeconfig and (options.node or options.node_role or options.kubelet_defaults):
+        raise GroundError("--node, --node-role and --kubelet-defaults are about a node of the ground's own, and "
+                          "--kubeconfig names a cluster that has its own")
+    if bool(options.kubeconfig) != bool(options.load_images) or (options.host and not options.kubeconfig):
+        raise GroundError("--kubeconfig and --load-images belong together, and --host belongs to them")
     return Plan(kubernetes=not starting.get("no_kubernetes"), aws=not starting.get("no_aws"),
                 crds=tuple(str(path.resolve()) for path in options.crds), node=options.node,
-                patient_kubelet=options.kubelet_defaults, node_role=options.node_role)
+                patient_kubelet=options.kubelet_defaults, node_role=options.node_role,
+                kubeconfig=str(options.kubeconfig.resolve()) if options.kubeconfig else "",
+                load_images=options.load_images, host=options.host)
 
 
 def _again(options: argparse.Namespace) -> list[str]:
     """The options of `start`, for `up`."""
     flags = {"--node": options.node, "--kubelet-defaults": options.kubelet_defaults, "--node-role": options.node_role}
-    return [*(f"--crds={path}" for path in options.crds), *(flag for flag, given in flags.items() if given)]
+    values = {"--kubeconfig": options.kubeconfig, "--load-images": options.load_images, "--host": options.host}
+    return [*(f"--crds={path}" for path in options.crds), *(flag for flag, given in flags.items() if given),
+            *(f"{name}={value}" for name, value in values.items() if value)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
                              "Secret takes up to a minute and a half to reach its pod, instead of seconds")
         command.add_argument("--node-role", action="store_true", help="a metadata endpoint offers all pods a role of "
                              "the node")
+        command.add_argument("--kubeconfig", type=Path, metavar="PATH", help="somebody's cluster (kind, k3d, …) in "
+                             "place of one of the ground's own; what is made there is removed at the end")
+        command.add_argument("--load-images", default="", metavar="'CMD {}'", help="what gives an archive of images "
+                             "to that cluster's nodes: 'kind load image-archive {}', 'k3d image import {}'")
+        command.add_argument("--host", default="", metavar="ADDRESS", help="this machine's address as pods of that "
+                             "cluster reach it; default: the one towards its API server, or out of this machine")
     commands.add_parser("stop", help="stop what `start` started and remove all of it")
 
     commands.add_parser("node-check", help="say whether this machine can run a node, or what is missing (then 1)")

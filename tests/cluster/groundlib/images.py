@@ -30,10 +30,8 @@ PATH = "PATH=/usr/local/bin:/usr/bin:/bin"
 def prepare() -> Path:
     """Make and unpack them, unless that was done already; the directory. The programs and the virtual environment
     that they are made from are there."""
-    here = Path(__file__).parent
     version = subprocess.run(["containerd", "--version"], capture_output=True, text=True).stdout
-    value = digest(*(here / name for name in ("images.py", "pyimage.py", "oci.py", "containerd.py")), version,
-                   *(gobuild.path_of(name) for name in PROGRAMS), pytools.VENV / ".stamp")
+    value = digest(_recipe(), Path(__file__).with_name("containerd.py"), version)
     unpacked = CACHE / "images" / value[:16]
     if unpacked.is_dir():
         return unpacked
@@ -48,6 +46,27 @@ def prepare() -> Path:
             say(f"  {'images of the tests':<24} {time.monotonic() - begun:6.1f} s")
             _remove_older(unpacked)
     return unpacked
+
+
+def archive() -> Path:
+    """Make them as an archive, unless that was done already, for a cluster that is not the ground's own; the file."""
+    made = CACHE / "images" / f"{_recipe()[:16]}.oci.tar"
+    with locked(CACHE / "images" / ".lock", "making the images"):
+        if not made.is_file():
+            begun = time.monotonic()
+            for older in made.parent.glob("*.oci.tar"):
+                older.unlink()
+            with tempfile.TemporaryDirectory(dir=made.parent, prefix=".making-") as draft:
+                write_archive(made, _images(Path(draft)))
+            say(f"  {'archive of the images':<24} {time.monotonic() - begun:6.1f} s")
+    return made
+
+
+def _recipe() -> str:
+    """All that they are made from, as one digest."""
+    here = Path(__file__).parent
+    return digest(*(here / name for name in ("images.py", "pyimage.py", "oci.py")),
+                  *(gobuild.path_of(name) for name in PROGRAMS), pytools.VENV / ".stamp")
 
 
 def use(unpacked: Path) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import containerd
+from . import adopted, containerd
 from .containerd import PODS, SOCKET, Containerd
 from .controlplane import ControlPlane
 from .gobuild import path_of
@@ -115,9 +115,15 @@ def _is_ready(node: bytes | None) -> bool:
 def load(home: Path, archive: Path) -> None:
     """Give the images of an archive to the node of the ground that runs in this directory."""
     try:
-        process: int = json.loads((home / "ground.json").read_text())["pids"]["containerd"]
-    except (OSError, KeyError):
-        raise GroundError(f"no ground with a node runs in {home}") from None
+        told = json.loads((home / "ground.json").read_text())
+    except OSError:
+        told = {}
     if not archive.is_file():
         raise GroundError(f"there is no {archive}")
+    if "loadImages" in told:
+        return adopted.load(told["loadImages"], archive)
+    try:
+        process: int = told["pids"]["containerd"]
+    except KeyError:
+        raise GroundError(f"no ground with a node runs in {home}") from None
     containerd.load_into(process, archive)

@@ -16,6 +16,7 @@ from typing import Any, Callable
 from . import node
 from .gobuild import path_of
 from .inside import TUNABLES
+from .oci import Image, Layer, write_archive
 from .trying import GROUND, Running, alive, eventually, run
 
 WEBHOOK = """\
@@ -256,6 +257,91 @@ class NodeLife(unittest.TestCase):
                 "name": "it", "image": ground.told["node"]["images"][image], "imagePullPolicy": "Never",
                 **container}]}})
         eventually("the pod running", lambda: ground.get("pod", name)["status"]["phase"] == "Running", seconds=60)
+
+
+class Adopted(unittest.TestCase):
+    """Somebody's cluster, played by a ground with a node, and a second ground that adopts it."""
+
+    theirs: Running
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if node.missing() is None:
+            cls.theirs = Running("--node", "--no-aws")
+            cls.addClassCleanup(cls.theirs.end)
+
+    def setUp(self) -> None:
+        _skip_without_a_node()
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.place = place.name
+        self.crds = str(GROUND.parent.parent.parent / "crds")
+        self.options = ["--crds", self.crds, "--kubeconfig", self.theirs.told["kubeconfig"], "--load-images",
+                        f"{GROUND} load --dir {self.theirs.home.name} {{}}"]
+
+    def refused(self, *options: str) -> str:
+        """The one line with which a ground that adopts this cluster does not start."""
+        # It has the images: they are those of any ground with a node.
+        up = run([sys.executable, str(GROUND), "up", "--dir", f"{self.place}/refused", *self.options,
+                  "--load-images", "true {}", *options], check=False)
+        self.assertEqual((up.returncode, up.stdout), (1, ""))
+        lines = [line for line in up.stderr.splitlines() if line.startswith("ground: ")]
+        self.assertEqual(len(lines), 1, up.stderr)
+        return lines[0]
+
+    def names(self) -> set[str]:
+        found = self.theirs.kubectl("get", "namespaces,customresourcedefinitions,clusterroles", "-o", "name").stdout
+        return {name for name in found.split() if "/system:" not in name}
+
+    def test_pods_run_from_loaded_images_and_all_that_was_made_is_removed(self) -> None:
+        before = self.names()
+        ours = Running(*self.options)
+        self.addCleanup(ours.end)
+        self.assertEqual(ours.told["node"]["host"], self.theirs.told["node"]["host"])
+        self.assertIn("of another ground", self.refused())
+
+        layer = Layer(Path(self.place, "layer.tar"))
+        layer.file("/pause", path_of("pause"), 0o755)
+        write_archive(Path(self.place, "it.oci.tar"), [
+            Image("localhost/selftest-adopted:dev", [layer.done()], {"Entrypoint": ["/pause"]})])
+        run([sys.executable, str(GROUND), "load", "--dir", ours.home.name, f"{self.place}/it.oci.tar"])
+        adopted = ours.told["adopted"]
+        ours.kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": "of-a-test", "labels": {adopted["label"]: adopted["value"]}}})
+        eventually("the service account", lambda: ours.exists("-n", "of-a-test", "serviceaccount", "default"))
+        reach = (f"import urllib.request; print(urllib.request.urlopen('{ours.told['aws']['endpoint']}/_ministack/ready', "
+                 "timeout=5).status)")
+        for name, image, args in (("loaded", "localhost/selftest-adopted:dev", None),
+                                  ("aws", ours.told["node"]["images"]["pythonOnly"], ["python3", "-c", reach])):
+            ours.kubectl("-n", "of-a-test", "create", "-f", "-", given={
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {
+                    "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [
+                        {"name": "it", "image": image, "imagePullPolicy": "Never", **({"command": args} if args else {})}]}})
+        phase = "jsonpath={.status.phase}"
+        for name, wanted in (("loaded", "Running"), ("aws", "Succeeded")):
+            eventually(f"the pod {name} {wanted}", seconds=60, look=lambda: ours.kubectl(
+                "-n", "of-a-test", "get", "pod", name, "-o", phase).stdout == wanted)
+        ours.kubectl("create", "-f", "-", given={
+            "apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig", "spec": {"person": "alice"},
+            "metadata": {"name": "alice", "namespace": "of-a-test", "finalizers": ["keyturn.dev/cleanup"]}})
+
+        ours.end_input()
+        self.assertEqual(ours.launcher.wait(120), 0)
+        self.assertEqual(self.names(), before)
+        self.assertFalse(Path(ours.home.name, "kubeconfig").exists())
+
+    def test_a_cluster_with_keyturns_crds_is_refused_and_left_as_it_is(self) -> None:
+        self.theirs.kubectl("apply", "--server-side", "-f", f"{self.crds}/awsroles.yaml")
+        self.addCleanup(self.theirs.kubectl, "delete", "-f", f"{self.crds}/awsroles.yaml")
+        before = self.names()
+        self.assertIn("has keyturn's CRDs already (awsroles.keyturn.dev)", self.refused())
+        self.assertEqual(self.names(), before)
+
+    def test_pods_that_do_not_reach_this_machine_are_a_reason_and_nothing_stays(self) -> None:
+        before = self.names()
+        self.assertIn("pods do not reach this machine at 127.0.0.1; name another", self.refused("--host", "127.0.0.1"))
+        self.assertIn("198.51.100.1 is no address of this machine", self.refused("--host", "198.51.100.1"))
+        self.assertEqual(self.names(), before)
 
 
 def _skip_without_a_node() -> None:

@@ -68,6 +68,8 @@ class Children:
 
     def wait_for_a_death(self) -> None:
         """Sleep until a child ends, which is never good news; a signal handler may raise out of it."""
+        while not self._running:
+            signal.pause()
         while True:
             pid, status = os.waitpid(-1, 0)
             for name, child in self._running.items():

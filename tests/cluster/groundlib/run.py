@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from . import gobuild, images, isolation, node, pytools
+from .adopted import Adopted
 from .aws import Aws
 from .controlplane import LOOPBACK, PROGRAMS, SERVICES, ControlPlane
 from .inside import Network, furnish
@@ -31,7 +32,7 @@ from .workspace import GroundError, say, write_json
 # What one run leaves in its directory and the next one in the same directory must not find.
 REMAINS = ("etcd", "apiserver", "aws", "kubectl", "logs", "audit.log", "kubeconfig", "tokens.csv",
            "kube-controller-manager.kubeconfig", "service-accounts.key", "kubelet-client.crt", "kubelet-client.key",
-           "node", "ground.json")
+           "node", "ca.crt", "helm", "ground.json")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -52,10 +53,18 @@ class Plan(NamedTuple):
     node_role: bool = False
     # Where the images of the tests are, once they are made.
     images: str = ""
+    # Somebody's cluster in place of one of its own, the command that gives images to it, and this machine's address there.
+    kubeconfig: str = ""
+    load_images: str = ""
+    host: str = ""
 
 
 def prepare(plan: Plan) -> Plan:
     """Build and install whatever is missing; the plan with what is known afterwards."""
+    if plan.kubeconfig:
+        gobuild.build(["kubectl", "helm", *images.PROGRAMS])
+        pytools.install()
+        return plan._replace(images=str(images.archive()))
     missing = node.missing() if plan.node else None
     if missing:
         raise GroundError(missing)
@@ -103,13 +112,16 @@ def inside(home: Path, outside: int, group: str, plan: str) -> int:
 
 def _live(home: Path, plan: Plan, network: Network | None) -> None:
     children = Children(home / "logs")
+    adopted = Adopted(home, plan.kubeconfig, plan.load_images, plan.host) if plan.kubeconfig else None
     try:
-        _start(home, plan, network, children)
+        _start(home, plan, network, children, adopted)
         print(f"ready {home / 'ground.json'}", flush=True)
         children.wait_for_a_death()
     finally:
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
+        if adopted:
+            adopted.remove()
         children.stop()
         (home / "ground.json").unlink(missing_ok=True)
 
@@ -140,10 +152,10 @@ def _claimed(home: Path) -> Iterator[int]:
         yield lock.fileno()
 
 
-def _start(home: Path, plan: Plan, network: Network | None, children: Children) -> None:
+def _start(home: Path, plan: Plan, network: Network | None, children: Children, adopted: Adopted | None) -> None:
     for attempt in (1, 2, 3):
         try:
-            return _start_once(home, plan, network, children)
+            return _start_once(home, plan, network, children, adopted)
         except ChildDied as death:
             # With a node nobody else has ports here.
             if network or attempt == 3 or not death.port_was_taken():
@@ -152,17 +164,22 @@ def _start(home: Path, plan: Plan, network: Network | None, children: Children) 
             children.stop()
 
 
-def _start_once(home: Path, plan: Plan, network: Network | None, children: Children) -> None:
+def _start_once(home: Path, plan: Plan, network: Network | None, children: Children, adopted: Adopted | None) -> None:
     begun = time.monotonic()
     if network is None:
         _clear(home)
-    address = network.node if network else LOOPBACK
+    if adopted:
+        adopted.begin()
+    address = network.node if network else adopted.host if adopted else LOOPBACK
     aws = Aws(home / "aws", children, address) if plan.aws else None
     if aws:
         aws.start()
     started: list[str] = []
     told: dict[str, Any] = {}
-    if plan.kubernetes:
+    if adopted:
+        told = adopted.start(Path(plan.images), plan.crds)
+        started = [f"somebody's Kubernetes {told['serverVersion']} at {told['server']}"]
+    elif plan.kubernetes:
         started, told = _start_kubernetes(home, plan, network, children)
     if aws:
         aws.wait()

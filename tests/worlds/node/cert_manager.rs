@@ -17,6 +17,10 @@ use serde_json::{from_value, json};
 #[ignore = "needs a node: make test"]
 async fn injection_survives_new_certificates_and_another_source() {
     let release = Release::with_sessions_of(3_600, &[]).await;
+    if release.install.ground.at.adopted.is_some() {
+        eprintln!("left out: this test plays cert-manager, whose CRDs an adopted cluster may have");
+        return;
+    }
     definitions(&release);
 
     release.install.set("webhook.certificate.source=CertManager");

@@ -7,7 +7,7 @@ use kube::{
 };
 use serde::Deserialize;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
@@ -41,14 +41,26 @@ pub struct Reached {
     pub server: String,
     /// The API server's certificate.
     pub ca_file: PathBuf,
-    /// One JSON line for each finished request.
-    pub audit_log: PathBuf,
+    /// One JSON line for each finished request. Absent in a cluster that was adopted.
+    pub audit_log: Option<PathBuf>,
     /// The programs.
     pub bin: Programs,
     /// Absent without an AWS.
     pub aws: Option<Aws>,
     /// Absent without a node.
     pub node: Option<Node>,
+    /// Present if the cluster is somebody's.
+    pub adopted: Option<Adopted>,
+}
+
+/// How the ground finds again what was made in somebody's cluster: at its end it removes the namespaces with this label,
+/// and the Helm releases in them.
+#[derive(Debug, Deserialize)]
+pub struct Adopted {
+    /// The label's key.
+    pub label: String,
+    /// The label's value.
+    pub value: String,
 }
 
 /// The node.
@@ -58,8 +70,8 @@ pub struct Node {
     pub host: String,
     /// The images for pods.
     pub images: Images,
-    /// The node's own role.
-    pub metadata: Metadata,
+    /// What plays the node's own role. Absent in a cluster that was adopted.
+    pub metadata: Option<Metadata>,
 }
 
 /// The names of images (`tests/cluster`).
@@ -102,6 +114,11 @@ pub struct Aws {
     pub endpoint: String,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests and not of the operator")]
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -134,9 +151,17 @@ impl Ground {
         Self::start(&["--no-aws"])
     }
 
-    /// A ground with a node on which pods run. The node has a role of its own.
+    /// One with a node, on which pods run; the node has a role of its own. `KEYTURN_KUBECONFIG` names a cluster that is
+    /// adopted in its place, `KEYTURN_LOAD_IMAGES` the command that gives images to its nodes, and `KEYTURN_HOST`, if it is
+    /// set, this machine's address as its pods reach it.
     pub fn with_node() -> Self {
-        Self::start(&["--crds", "crds", "--node", "--node-role"])
+        let Some(kubeconfig) = setting("KEYTURN_KUBECONFIG") else {
+            return Self::start(&["--crds", "crds", "--node", "--node-role"]);
+        };
+        let load_images = setting("KEYTURN_LOAD_IMAGES").expect("KEYTURN_LOAD_IMAGES goes with KEYTURN_KUBECONFIG");
+        let host = setting("KEYTURN_HOST").unwrap_or_default();
+        let adopt = ["--kubeconfig", &kubeconfig, "--load-images", &load_images, "--host", &host];
+        Self::start(&[&["--crds", "crds"][..], &adopt].concat())
     }
 
     fn start(options: &[&str]) -> Self {
@@ -208,10 +233,15 @@ impl Ground {
         command
     }
 
-    /// The requests of a user, according to the API server's audit log. A watch is logged only when
-    /// it has ended.
+    /// The labels of a namespace that a test makes.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.at.adopted.iter().map(|adopted| (adopted.label.clone(), adopted.value.clone())).collect()
+    }
+
+    /// What a user asked of the API server, as the server's audit log has it. A watch is there only when it has ended.
     pub fn audit(&self, user: &str) -> Vec<Audited> {
-        let log = fs::read_to_string(&self.at.audit_log).unwrap_or_default();
+        let log = self.at.audit_log.as_ref().expect("a cluster of the ground's own");
+        let log = fs::read_to_string(log).unwrap_or_default();
         let lines = log.lines().filter_map(|line| serde_json::from_str::<AuditLine>(line).ok());
         lines
             .filter(|line| line.user.username == user)

@@ -76,7 +76,8 @@ impl<'a> Install<'a> {
         let admin = ground.admin().await;
         let namespaces: Api<Namespace> = Api::all(admin.clone());
         for name in [&system, &namespace] {
-            let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+            let labels = Some(ground.labels());
+            let metadata = ObjectMeta { name: Some(name.clone()), labels, ..ObjectMeta::default() };
             let created = Namespace { metadata, ..Namespace::default() };
             namespaces.create(&PostParams::default(), &created).await.unwrap();
         }
