@@ -45,6 +45,7 @@ macro_rules! for_each_case {
                 an_empty_map_that_is_applied_removes_no_value
                 owner_references_and_finalizers_are_merged_by_key
                 items_of_a_list_by_key_belong_to_those_who_apply_them
+                an_authority_is_applied_beside_what_the_chart_wrote
                 an_apply_by_uid_means_that_object_alone
                 an_apply_by_version_is_refused_once_it_is_stale
                 an_apply_may_answer_with_metadata_alone
@@ -228,9 +229,10 @@ impl Server {
         let group = match resource {
             "namespaces" | "secrets" | "pods" => "api/v1",
             "leases" => "apis/coordination.k8s.io/v1",
+            "mutatingwebhookconfigurations" => "apis/admissionregistration.k8s.io/v1",
             _ => "apis/keyturn.dev/v1alpha1",
         };
-        let is_of_the_cluster = matches!(resource, "namespaces" | "awsrolegrants" | "dssinstances");
+        let is_of_the_cluster = matches!(resource, "namespaces" | "awsrolegrants" | "mutatingwebhookconfigurations");
         let namespace = if is_of_the_cluster { String::new() } else { format!("namespaces/{namespace}/") };
         Request::new(format!("/{group}/{namespace}{resource}"))
     }
@@ -338,6 +340,7 @@ fn plural(object: &Value) -> &'static str {
         Some("Pod") => "pods",
         Some("Lease") => "leases",
         Some("AwsConfig") => "awsconfigs",
+        Some("MutatingWebhookConfiguration") => "mutatingwebhookconfigurations",
         Some("AwsRoleGrant") => "awsrolegrants",
         kind => panic!("the cases have no {kind:?}"),
     }

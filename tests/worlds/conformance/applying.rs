@@ -164,6 +164,43 @@ pub async fn items_of_a_list_by_key_belong_to_those_who_apply_them(server: &Serv
     assert_eq!(types(&after), "Ready=False Seen=True");
 }
 
+pub async fn an_authority_is_applied_beside_what_the_chart_wrote(server: &Server) {
+    let name = server.namespace.as_str();
+    let configuration = |webhooks: Value| {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": { "name": name }, "webhooks": webhooks,
+        })
+    };
+    // Nobody asks for anything of this group, so no webhook is called.
+    let webhook = |name: &str| {
+        json!({
+            "name": name, "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Ignore",
+            "clientConfig": { "service": { "namespace": "nowhere", "name": "webhook" } },
+            "rules": [{
+                "apiGroups": ["absent.keyturn.dev"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"],
+            }],
+        })
+    };
+    let chart = configuration(json!([webhook("one.keyturn.dev"), webhook("two.keyturn.dev")]));
+    server.apply(SOMEBODY, &chart).await.unwrap();
+    let with = |text: &str| json!({ "name": "one.keyturn.dev", "clientConfig": { "caBundle": base64(text) } });
+    let bundle = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+    let made = server.apply(KEYTURN, &configuration(json!([with(bundle)]))).await.unwrap();
+    assert_eq!(made["webhooks"][0]["clientConfig"]["caBundle"], base64(bundle));
+    for (number, name) in [(0, "one.keyturn.dev"), (1, "two.keyturn.dev")] {
+        let webhook = &made["webhooks"][number];
+        assert_eq!((&webhook["name"], &webhook["sideEffects"]), (&json!(name), &json!("None")));
+        assert_eq!(webhook["clientConfig"]["service"]["name"], "webhook");
+    }
+    // The chart applies what it wrote before, and the authority stays.
+    let upgraded = server.apply(SOMEBODY, &chart).await.unwrap();
+    assert_eq!(version(&upgraded), version(&made));
+    let again = server.apply(KEYTURN, &configuration(json!([with(bundle)]))).await.unwrap();
+    assert_eq!(version(&again), version(&made));
+    server.delete("mutatingwebhookconfigurations", name).await.unwrap();
+}
+
 pub async fn an_apply_by_uid_means_that_object_alone(server: &Server) {
     let mut body = server.secret("alice", &[("a", "1")]);
     let first = server.apply(KEYTURN, &body).await.unwrap();

@@ -120,10 +120,13 @@ pub async fn a_watch_ends_with_its_time_and_a_bookmark_before(server: &Server) {
     let params = selected().timeout(4);
     let events = server.watch("secrets", &params, &since).await;
     let events: Vec<Value> = tokio::time::timeout(PATIENCE, events.collect()).await.unwrap();
-    let words: Vec<String> = events.iter().map(word).collect();
+    let mut words: Vec<String> = events.iter().map(word).collect();
+    // The real server may send a second one.
+    words.dedup();
     assert_eq!(words, ["ADDED alice", "BOOKMARK"]);
     // From there a watch goes on without a gap and without a repetition.
-    let mut events = server.watch("secrets", &selected(), version(&events[1]["object"])).await;
+    let last = events.last().unwrap();
+    let mut events = server.watch("secrets", &selected(), version(&last["object"])).await;
     assert_eq!(all_until_a_marker(server, &mut events).await, [""; 0]);
 }
 

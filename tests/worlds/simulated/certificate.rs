@@ -2,7 +2,7 @@
 //! costs nothing.
 
 use super::world::{Cost, World};
-use crate::{doubles::apiserver::ResourceKind, fixtures::OPERATORS};
+use crate::fixtures::OPERATORS;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,8 +13,6 @@ const NAME: &str = "keyturn-webhook";
 fn installed() -> World {
     let world = World::empty();
     let version = "admissionregistration.k8s.io/v1";
-    let kind = ResourceKind::cluster(version, CONFIGURATIONS, "MutatingWebhookConfiguration");
-    world.api.register(kind.with_keyed_list("webhooks", &["name"]));
     world.api.namespace(OPERATORS, &[]);
     world.api.put(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME, "namespace": OPERATORS}}));
     let webhooks = json!([{"name": "pods.keyturn.dev", "clientConfig": {}}]);

@@ -134,6 +134,12 @@ impl ResourceKind {
             Self::namespaced("v1", "events", "Event"),
             Self::namespaced("events.k8s.io/v1", "events", "Event"),
             Self::namespaced("coordination.k8s.io/v1", "leases", "Lease"),
+            Self::cluster(
+                "admissionregistration.k8s.io/v1",
+                "mutatingwebhookconfigurations",
+                "MutatingWebhookConfiguration",
+            )
+            .with_keyed_list("webhooks", &["name"]),
             Self::namespaced(keyturn, "awsconfigs", "AwsConfig").custom().with_conditions(),
             Self::namespaced(keyturn, "awsroles", "AwsRole").custom().with_conditions(),
             Self::cluster(keyturn, "awsrolegrants", "AwsRoleGrant").custom(),
