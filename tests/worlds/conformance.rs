@@ -1,8 +1,8 @@
 //! What keyturn relies on in an API server, as cases that run against two servers.
 //!
-//! `doubles::apiserver::tests` runs each case against the double, `real::conformance` runs the same case against the
-//! ground's kube-apiserver. A behaviour that only one of the two has fails one of the two tests, so the double cannot
-//! drift from the server that it stands for. Injected faults are the double's alone
+//! `doubles::apiserver::tests` runs each case against the double. `real::conformance` runs the same
+//! case against the ground's kube-apiserver. A behaviour that only one of the two servers has fails
+//! one of the two tests. Injected faults are the double's alone
 //! (`doubles/apiserver/tests/failing.rs`).
 //!
 //! A case is an `async fn` over [`Server`] in one of the modules below, and a word in the list of
@@ -114,7 +114,8 @@ macro_rules! for_each_case {
 }
 pub(crate) use for_each_case;
 
-/// How long anything may take that happens after the answer: what controllers do, what a watch shows.
+/// How long anything may take that happens after the answer: what controllers do, what a watch
+/// shows.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The manager of a case that stands for keyturn.
 const KEYTURN: &str = "keyturn";

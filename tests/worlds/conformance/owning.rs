@@ -1,11 +1,12 @@
 //! `metadata.managedFields`: who owns what after each way to write.
 //!
-//! The server's `.` entries, which say that a map itself is owned and not only what is in it, are left out: keyturn
-//! reads no managed fields, and no case could tell a server with them from one without.
+//! The real server has an entry `.` for each map that a create or an update made. The cases leave
+//! it out, because keyturn reads no managed fields and the double does not have it.
 
 use super::*;
 
-/// The entries of an object as words, one for each manager and way to write: `keyturn Apply: data.a`.
+/// The entries of an object as words, one for each manager and way to write: `keyturn Apply:
+/// data.a`.
 fn owners(object: &Value) -> Vec<String> {
     let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
     let mut owners: Vec<String> = entries

@@ -1,4 +1,5 @@
-//! Refusals: the code and reason that decide what a client does next, and the message that people read.
+//! Refusals: the code and reason that decide what a client does next, and the message that people
+//! read.
 
 use super::*;
 use kube::api::PatchParams;

@@ -72,7 +72,8 @@ pub async fn a_deletion_with_a_finalizer_shows_twice(server: &Server) {
     for expected in ["ADDED alice", "MODIFIED alice"] {
         assert_eq!(next(&mut events).await, expected);
     }
-    // The removal of the last finalizer is no change of its own, and the object is shown as it was before.
+    // The removal of the last finalizer is no change of its own, and the object is shown as it was
+    // before.
     let event = events.next().await.unwrap();
     assert_eq!(word(&event), "DELETED alice");
     assert_eq!(event["object"]["metadata"]["finalizers"], json!(["keyturn.dev/cleanup"]));

@@ -5,7 +5,10 @@
 //! owner references, preconditions and the status subresource. The double has no schemas, no
 //! authorization and no admission; these are tested on a real control plane.
 //!
-//! This file is the interface for tests. `apiserver/admin.rs` is the test as a user, and
+//! The cases of [`crate::conformance`] run against it and against the real API server. Begin a new
+//! behaviour with a case that the real one passes.
+//!
+//! This file is what a test holds in its hand: `apiserver/admin.rs` is the test as a user,
 //! `apiserver/fault.rs` the log of requests and the ways to fail. The server itself, from outside
 //! to inside: `http.rs` (and `discovery.rs`), `write.rs` and `watch.rs`, `apply.rs` over
 //! `ownership.rs`, `store.rs`; `resource.rs`, `selector.rs`, `failure.rs` are its vocabulary.
@@ -230,9 +233,9 @@ impl ApiServer {
         self.tell();
     }
 
-    /// Keeps watches open: when the time-out of a watch is over, the client gets a bookmark and the
-    /// watch goes on, if the client takes bookmarks. This is for long histories that are not about
-    /// watches, because most of their work would be to begin watches again.
+    /// When the time is over that a client gave its watch, there is a bookmark and the watch goes
+    /// on, if it takes bookmarks. For long histories in which nothing is about watches, most of
+    /// whose work would otherwise be to take them up again.
     pub fn keep_watches_open(&self) {
         self.lock().watches_stay_open = true;
     }
@@ -247,7 +250,8 @@ impl ApiServer {
         self.end(Ending::Clean);
     }
 
-    /// Forgets the history: a watch that resumes from before gets 410, and the next page of a list as well.
+    /// Forgets the history: a watch that resumes from before gets 410, and the next page of a list
+    /// as well.
     pub fn compact(&self) {
         let mut state = self.lock();
         state.store.compact();

@@ -1,6 +1,6 @@
 //! The cases of [`crate::conformance`] against the ground's kube-apiserver.
 //!
-//! They show that the double of the API server, against which the same cases run, does what the real one does.
+//! The same cases run against the double of the API server.
 
 use super::ground::{Ground, number, real_time};
 use crate::conformance::{Server, for_each_case};
@@ -35,6 +35,7 @@ async fn server() -> Server {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let created = Namespace { metadata, ..Namespace::default() };
     namespaces.create(&PostParams::default(), &created).await.unwrap();
-    // Its history of custom resources begins with their definitions, and those are not the first that it stores.
+    // The server's history of custom resources begins when their CRDs are installed, which is
+    // after version 1.
     Server { client, namespace, clock: Arc::new(real_time), forget: |_| "1".to_owned(), double: None }
 }

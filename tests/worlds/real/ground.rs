@@ -53,8 +53,8 @@ pub struct Reached {
     pub adopted: Option<Adopted>,
 }
 
-/// How the ground finds again what was made in somebody's cluster: at its end it removes the namespaces with this label,
-/// and the Helm releases in them.
+/// The label of what was made in somebody's cluster. At its end the ground removes the namespaces
+/// with this label, and the Helm releases in them.
 #[derive(Debug, Deserialize)]
 pub struct Adopted {
     /// The label's key.
@@ -151,9 +151,10 @@ impl Ground {
         Self::start(&["--no-aws"])
     }
 
-    /// One with a node, on which pods run; the node has a role of its own. `KEYTURN_KUBECONFIG` names a cluster that is
-    /// adopted in its place, `KEYTURN_LOAD_IMAGES` the command that gives images to its nodes, and `KEYTURN_HOST`, if it is
-    /// set, this machine's address as its pods reach it.
+    /// One with a node, on which pods run; the node has a role of its own. If `KEYTURN_KUBECONFIG`
+    /// is set, the ground adopts the cluster that it names. `KEYTURN_LOAD_IMAGES` is then the
+    /// command that gives images to its nodes, and `KEYTURN_HOST`, if set, this machine's address
+    /// as its pods reach it.
     pub fn with_node() -> Self {
         let Some(kubeconfig) = setting("KEYTURN_KUBECONFIG") else {
             return Self::start(&["--crds", "crds", "--node", "--node-role"]);
@@ -197,7 +198,8 @@ impl Ground {
         Client::try_from(config).unwrap()
     }
 
-    /// A client with all rights and this user agent, by which the API server knows who writes without a field manager.
+    /// A client with all rights and this user agent. For the API server the user agent is the field
+    /// manager of a write that names none.
     pub async fn client_called(&self, user_agent: &'static str) -> Client {
         let mut config = self.config().await;
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(user_agent)));

@@ -142,8 +142,8 @@ fn gather<'a>(kind: &ResourceKind, path: &mut Path, value: &'a Value, leaves: &m
     }
 }
 
-/// Whether this is the path to that list of an object. Below the items of a list, all lists are
-/// atomic.
+/// Whether this is the way to that list of an object. Below the items of a list, lists are atomic
+/// whatever their name.
 fn is_list(path: &Path, list: &str) -> bool {
     list.split('.').count() == path.len() && list.split('.').zip(path).all(|(field, step)| step.is_field(field))
 }

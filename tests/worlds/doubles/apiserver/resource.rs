@@ -99,12 +99,12 @@ impl ResourceKind {
         if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
 
-    /// Whether a replace without a version is taken for the latest one: so it is for most built-in kinds.
+    /// Whether the server accepts a replace without a version. It does for most built-in kinds.
     pub(super) fn replaces_any_version(&self) -> bool {
         !self.custom && self.plural != "leases"
     }
 
-    /// Whether a replace makes an object that is absent.
+    /// Whether a replace of an absent object creates it.
     pub(super) fn is_made_by_a_replace(&self) -> bool {
         self.plural == "leases"
     }

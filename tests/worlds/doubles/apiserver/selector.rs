@@ -1,7 +1,8 @@
 //! Label and field selectors, in the text forms that clients send.
 //!
 //! Labels: `a=b`, `a==b`, `a!=b`, `a in (b,c)`, `a notin (b,c)`, `a`, `!a`, joined by commas.
-//! Fields: `path=value` and `path!=value` over the object itself, for the paths that the kind offers.
+//! Fields: `path=value` and `path!=value` over the object itself, for the paths that the kind
+//! offers.
 
 use serde_json::Value;
 

@@ -182,8 +182,8 @@ impl Writing<'_> {
         Owner { manager: self.manager.clone(), operation, subresource: self.target.subresource.clone() }
     }
 
-    /// The body is about the object that the path names; nulls and `stringData` are resolved. What cannot be read is
-    /// `unreadable`.
+    /// The body is about the object that the path names; nulls and `stringData` are resolved.
+    /// `unreadable` is the refusal of data that cannot be decoded.
     fn check_body(&self, body: &mut Value, unreadable: impl Fn(String) -> Failure) -> Result<(), Failure> {
         let target = self.target;
         if body["kind"] != target.kind.kind || body["apiVersion"] != target.kind.api_version() {
