@@ -17,7 +17,11 @@ fn edit(world: &World, change: impl FnOnce(&mut Value)) {
 }
 
 fn annotations(secret: &mut Value) -> &mut serde_json::Map<String, Value> {
-    secret["metadata"]["annotations"].as_object_mut().unwrap()
+    let annotations = &mut secret["metadata"]["annotations"];
+    if annotations.is_null() {
+        *annotations = json!({});
+    }
+    annotations.as_object_mut().unwrap()
 }
 
 fn base64(text: &str) -> Value {
