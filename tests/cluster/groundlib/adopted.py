@@ -111,8 +111,8 @@ class Adopted:
             return
         names = ", ".join(name.partition("/")[2] for name in present)
         if set(present) <= set(self._labelled("customresourcedefinitions", LABEL)):
-            raise GroundError(f"{self._server} has CRDs of another ground, which uses it or was killed ({names}); if it "
-                              f"was killed: kubectl delete namespaces,crds -l {LABEL}")
+            raise GroundError(f"{self._server} has CRDs of another ground, which uses it or was killed ({names}); if "
+                              f"it was killed: kubectl delete namespaces,crds -l {LABEL}")
         raise GroundError(f"{self._server} has keyturn's CRDs already ({names}); the tests would change them and the "
                           "ground would remove them, with every object of them, so it takes a cluster without")
 
@@ -123,10 +123,11 @@ class Adopted:
             "name": namespace, "labels": {LABEL: self._id}}})
         with self._listen() as listening:
             port = str(listening.getsockname()[1])
-            self._create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "try", "namespace": namespace}, "spec": {
-                "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False,
-                "containers": [{"name": "try", "image": images.NAMES["pythonOnly"], "imagePullPolicy": "Never",
-                                "command": ["python3", "-c", REACH, self.host, port]}]}}, retry=True)
+            container = {"name": "try", "image": images.NAMES["pythonOnly"], "imagePullPolicy": "Never",
+                         "command": ["python3", "-c", REACH, self.host, port]}
+            self._create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "try", "namespace": namespace},
+                          "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+                                   "automountServiceAccountToken": False, "containers": [container]}}, retry=True)
             deadline = time.monotonic() + PATIENCE
             while True:
                 status = self._get("-n", namespace, "pod", "try")["status"]
@@ -134,10 +135,11 @@ class Adopted:
                 if status.get("phase") == "Succeeded":
                     break
                 if any(each.get("reason") == "ErrImageNeverPull" for each in waiting):
-                    raise GroundError(f"{images.NAMES['pythonOnly']} is on no node after --load-images {self._load_images!r}")
+                    raise GroundError(f"{images.NAMES['pythonOnly']} is on no node after --load-images "
+                                      f"{self._load_images!r}")
                 if status.get("phase") == "Failed":
-                    raise GroundError(f"pods do not reach this machine at {self.host}; name another of its addresses by "
-                                      "--host")
+                    raise GroundError(f"pods do not reach this machine at {self.host}; name another of its addresses "
+                                      "by --host")
                 if time.monotonic() > deadline:
                     raise GroundError(f"a pod did not run within {PATIENCE:.0f} s: {json.dumps(status)}")
                 time.sleep(0.2)
@@ -147,7 +149,8 @@ class Adopted:
         try:
             return socket.create_server((self.host, 0))
         except OSError as error:
-            raise GroundError(f"{self.host} is no address of this machine ({error.strerror}); name one by --host") from error
+            raise GroundError(f"{self.host} is no address of this machine ({error.strerror}); name one by "
+                              "--host") from error
 
     def _uninstall(self, namespace: str) -> None:
         """Remove the releases in a namespace, which have objects outside of it."""

@@ -309,14 +309,15 @@ class Adopted(unittest.TestCase):
         ours.kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": "of-a-test", "labels": {adopted["label"]: adopted["value"]}}})
         eventually("the service account", lambda: ours.exists("-n", "of-a-test", "serviceaccount", "default"))
-        reach = (f"import urllib.request; print(urllib.request.urlopen('{ours.told['aws']['endpoint']}/_ministack/ready', "
-                 "timeout=5).status)")
+        ready = f"{ours.told['aws']['endpoint']}/_ministack/ready"
+        reach = f"import urllib.request; print(urllib.request.urlopen('{ready}', timeout=5).status)"
         for name, image, args in (("loaded", "localhost/selftest-adopted:dev", None),
                                   ("aws", ours.told["node"]["images"]["pythonOnly"], ["python3", "-c", reach])):
             ours.kubectl("-n", "of-a-test", "create", "-f", "-", given={
                 "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {
-                    "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [
-                        {"name": "it", "image": image, "imagePullPolicy": "Never", **({"command": args} if args else {})}]}})
+                    "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [{
+                        "name": "it", "image": image, "imagePullPolicy": "Never",
+                        **({"command": args} if args else {})}]}})
         phase = "jsonpath={.status.phase}"
         for name, wanted in (("loaded", "Running"), ("aws", "Succeeded")):
             eventually(f"the pod {name} {wanted}", seconds=60, look=lambda: ours.kubectl(

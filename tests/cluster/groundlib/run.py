@@ -53,7 +53,7 @@ class Plan(NamedTuple):
     node_role: bool = False
     # Where the images of the tests are, once they are made.
     images: str = ""
-    # Somebody's cluster in place of one of its own, the command that gives images to it, and this machine's address there.
+    # A cluster that is there already, the command that gives images to it, and this machine's address as it sees it.
     kubeconfig: str = ""
     load_images: str = ""
     host: str = ""

@@ -103,7 +103,7 @@ impl Failure {
         Self { details: json!({ "causes": causes }), ..Self::new(409, message) }
     }
 
-    pub(super) fn new_bad_request(message: String) -> Self {
+    pub(super) fn bad_request(message: String) -> Self {
         Self::new(400, message)
     }
 

@@ -44,7 +44,7 @@ type Written = Result<Arc<Value>, Failure>;
 
 impl Writing<'_> {
     pub(super) fn create(&mut self, mut body: Value) -> Written {
-        self.check_body(&mut body, Failure::new_bad_request)?;
+        self.check_body(&mut body, Failure::bad_request)?;
         let target = self.target;
         if self.live().is_some() {
             return Err(Failure::already_exists(target));
@@ -57,7 +57,7 @@ impl Writing<'_> {
     }
 
     pub(super) fn replace(&mut self, mut body: Value) -> Written {
-        self.check_body(&mut body, Failure::new_bad_request)?;
+        self.check_body(&mut body, Failure::bad_request)?;
         let claim = &body["metadata"];
         let Some(live) = self.live() else {
             if !self.target.kind.is_made_by_a_replace() {
@@ -86,7 +86,7 @@ impl Writing<'_> {
         self.check_uid(&live.object, &patch["metadata"])?;
         let mut next = Value::clone(&live.object);
         merge(&mut next, patch);
-        self.check_body(&mut next, Failure::new_bad_request)?;
+        self.check_body(&mut next, Failure::bad_request)?;
         self.finish(Some(&live), next, None)
     }
 
