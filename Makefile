@@ -32,10 +32,8 @@ lint: $(DENY) ## format, clippy, licences and sources of dependencies, drift of 
 	$(GROUND) build helm
 	for values in charts/keyturn/ci/*.yaml; do $(HELM) lint --strict --quiet -f $$values charts/keyturn; done
 
-generate: ## crds/, the chart's copy of them and docs/reference.md, from src/api
-	@mkdir -p crds charts/keyturn/files/crds
-	cargo run --locked --quiet -- crds --dir crds
-	cp crds/*.yaml charts/keyturn/files/crds/
+generate: ## charts/keyturn/files/crds/ (crds is a link to it) and docs/reference.md, from src/api
+	cargo run --locked --quiet -- crds --dir charts/keyturn/files/crds
 	cargo run --locked --quiet -- reference > docs/reference.md
 
 demo: ## the main job, shown on a Kubernetes and an AWS of its own (or on yours: make demo KUBECONFIG=...)
