@@ -1,8 +1,10 @@
-//! The contract: what users and cluster admins write, and what the operator answers.
+//! The contract between users, cluster admins and keyturn.
 //!
-//! Custom resource types, their schemas and rules, conditions, reasons, and every name (label, annotation, field
-//! manager) that others may rely on. This room imports nothing of ours, holds no client and reads no clock; every
-//! other room may import it. The doc comments of the fields are user documentation: they become `kubectl explain`.
+//! This room holds the custom resource types with their schemas and validation rules, the
+//! conditions, the reasons, and every name (label, annotation, field manager) that others may rely
+//! on. It imports no other room, holds no client and reads no clock. Every other room may import
+//! it. The doc comments of the fields are user documentation, because `kubectl explain` and
+//! docs/reference.md print them.
 
 #![allow(
     clippy::doc_markdown,
@@ -58,7 +60,7 @@ pub use target::{Format, Target, TargetValue};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
-/// The custom resource definitions of this release, in the order in which they are installed.
+/// The custom resource definitions of this release, in the order of installation.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd()]

@@ -1,7 +1,7 @@
-//! docs/reference.md, written from the contract: what stands there is what the code holds. Pure.
+//! Writes docs/reference.md from the contract. Pure.
 //!
-//! `fields` walks the schemas of the custom resource definitions, `text` makes Markdown of what it finds, and this
-//! module puts the page together.
+//! The page holds what the code holds. `fields` walks the schemas of the custom resource
+//! definitions, `text` makes Markdown of its findings, and this module assembles the page.
 
 mod fields;
 mod text;
@@ -21,31 +21,31 @@ const INTRODUCTION: &str = "\
 
 # Reference
 
-Every field, rule, condition, reason and name that users and admins may rely on. `kubectl explain awsconfig.spec` says the
-same of each field. How these work together, and when things happen, is in [behaviour.md](behaviour.md).
+Every field, rule, condition, reason and name that users and admins may rely on. `kubectl explain awsconfig.spec` prints the
+same text for each field. [behaviour.md](behaviour.md) describes how these work together, and when keyturn acts.
 
 ";
 
 const CONDITIONS: &str = "\
 ## Conditions
 
-While an object is not ready, `Ready` repeats the reason and message of the first condition that stands in its way.
-`kubectl wait --for=condition=Ready awsconfig/NAME` is what a script wants.
+While an object is not ready, `Ready` repeats the reason and message of the first condition that prevents it. A script can
+wait with `kubectl wait --for=condition=Ready awsconfig/NAME`.
 
 ";
 
 const REASONS: &str = "\
 ## Reasons
 
-The list is closed, and the same in conditions, Events and metrics. The message beside a reason names the objects and says
-what was tried. `Issued` and `Ready` repeat a reason of `Accepted` that stands in their way.
+The list is closed, and the same in conditions, Events and metrics. The message beside a reason names the objects and the
+action that was tried. `Issued` and `Ready` repeat the reason of `Accepted` if that condition prevents them.
 
 ";
 
 const SECRET: &str = "\
 ## Secret
 
-The keys of its data, by format (`spec.target.formats`). Any other key is somebody else's and stays.
+The keys of the Secret's data, by format (`spec.target.formats`). keyturn does not change any other key.
 
 ";
 
@@ -57,7 +57,7 @@ const LABELS_ARE: &str = "\
 const ANNOTATIONS_ARE: &str = "\
 ## Annotations
 
-On the Secret. They are the truth about what was issued; status repeats them.
+On the Secret. They are the authoritative record of the issued credential. The status repeats them.
 
 ";
 
@@ -66,7 +66,7 @@ const PODS: &str = "\
 
 ";
 
-/// The whole page, in Markdown.
+/// The whole page, as Markdown.
 #[must_use]
 pub fn markdown() -> String {
     let crds = api::crds();
@@ -85,7 +85,7 @@ fn link(title: &str) -> String {
     format!("[{title}](#{})", title.to_lowercase())
 }
 
-// ---- Resources ------------------------------------------------------------------------------------------------------
+// ---- Resources ----------------------------------------------------------------------------------
 
 fn resource(crd: &CustomResourceDefinition) -> String {
     let names = &crd.spec.names;
@@ -145,9 +145,9 @@ fn refused(schema: &JSONSchemaProps, kind: &str) -> String {
         format!("* {at}: {}\n\n  {}\n\n", prose(&rule.message), code(&rule.cel))
     };
     format!(
-        "### What is refused of {kind}\n\n\
-         Besides values outside the limits above, the API server refuses what breaks one of these rules. Each is the\n\
-         message, and below it the rule in CEL.\n\n{}",
+        "### Validation rules of {kind}\n\n\
+         The API server refuses an object that violates one of the limits above or one of these rules. Each entry is the\n\
+         message of the API server, followed by the rule in CEL.\n\n{}",
         rules.iter().map(item).collect::<String>()
     )
 }
@@ -163,7 +163,7 @@ fn columns(columns: &[CustomResourceColumnDefinition], plural: &str) -> String {
     format!("`kubectl get {plural}` shows:\n\n{}", table(["column", "field", "shown", "meaning"], &rows))
 }
 
-// ---- Conditions and reasons -----------------------------------------------------------------------------------------
+// ---- Conditions and reasons ---------------------------------------------------------------------
 
 fn conditions(crds: &[CustomResourceDefinition]) -> String {
     let row = |type_: ConditionType| [code(type_.as_str()), type_.kind().to_owned(), cell(type_.meaning())];
@@ -171,7 +171,7 @@ fn conditions(crds: &[CustomResourceDefinition]) -> String {
     let row = |field: &Field| [code(&field.path), field.type_.clone(), cell(&field.meaning)];
     let fields: Vec<[String; 3]> = fields_of_a_condition(crds).iter().map(row).collect();
     format!(
-        "{CONDITIONS}{types}Each is a `Condition` as everywhere in Kubernetes:\n\n{}",
+        "{CONDITIONS}{types}The fields of a condition are the same as everywhere in Kubernetes:\n\n{}",
         table(["field", "type", "meaning"], &fields)
     )
 }
@@ -185,7 +185,7 @@ fn reasons() -> String {
     format!("{REASONS}{}", table(["reason", "on", "cause", "remedy"], &Reason::ALL.map(row)))
 }
 
-// ---- Names ----------------------------------------------------------------------------------------------------------
+// ---- Names --------------------------------------------------------------------------------------
 
 fn secret() -> String {
     let rows = SECRET_KEYS.map(|key| {
@@ -196,14 +196,14 @@ fn secret() -> String {
         };
         let present = match key.present {
             Present::Always => "always".to_owned(),
-            Present::Session => "for a session; while withdrawn, always".to_owned(),
+            Present::Session => "for a session; always while the credential is withdrawn".to_owned(),
             Present::WithApiKey => "with `spec.dss.apiKey: Personal` or `spec.dss.apiKeySecretRef`".to_owned(),
-            Present::WithCaBundle => "with `caBundle` of the DssInstance".to_owned(),
+            Present::WithCaBundle => "if the DssInstance has `caBundle`".to_owned(),
             Present::IfSet(field) => format!("if {} is set", code(&format!("spec.{}", field.path()))),
         };
         [format.to_owned(), code(key.name), cell(key.holds), present]
     });
-    let mount = format!("Pods mount it at {}, whole and not by `subPath`.\n\n", code(MOUNT_PATH));
+    let mount = format!("Pods mount the whole Secret at {}, without `subPath`.\n\n", code(MOUNT_PATH));
     format!("{SECRET}{}{mount}", table(["format", "key", "holds", "present"], &rows))
 }
 
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_holds_what_the_contract_holds() {
+    fn the_page_names_every_reason_and_kind() {
         let page = markdown();
         for reason in Reason::ALL {
             assert!(page.contains(&format!("| `{reason}` |")), "{reason}");

@@ -1,4 +1,4 @@
-//! `AwsConfig`: a person asks for the credentials of a role, and says how they should be delivered.
+//! `AwsConfig`: a request for one AWS credential, and for the form in which keyturn delivers it.
 
 use super::{
     AwsConfigStatus, DssClient, Format, Inject, Restart, RoleArn, RoleTemplate, Session, SessionDuration, Subject,
@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
 
-/// What a person asks for: the credentials of one IAM role as a Secret that is always fresh.
+/// A request for one AWS credential, which keyturn keeps valid in a Secret.
 ///
-/// Writing it is asking, not getting: an `AwsRoleGrant` has to allow this namespace to use this role as this person.
+/// A request grants nothing: an `AwsRoleGrant` has to allow this namespace to use this role as this
+/// person.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "keyturn.dev",
@@ -25,18 +26,18 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
     derive = "PartialEq",
     shortname = "awscfg",
     category = "keyturn",
-    doc = "AwsConfig asks for the AWS credentials of an IAM role for one person. The operator keeps them fresh in a Secret.",
+    doc = "AwsConfig requests an AWS credential for one person or for a namespace. keyturn delivers it in a Secret and renews it before it expires.",
     validation = Rule::new("size(self.metadata.name) <= 59").message("metadata.name must be at most 59 characters long: generated names add to it"),
     validation = Rule::new("(has(self.spec.target) && has(self.spec.target.name) ? self.spec.target.name : self.metadata.name + '-aws') == (has(oldSelf.spec.target) && has(oldSelf.spec.target.name) ? oldSelf.spec.target.name : oldSelf.metadata.name + '-aws')").message("the name of the target Secret is immutable: delete this AwsConfig and create it anew to move"),
-    printcolumn(name = "Person", type_ = "string", json_path = ".spec.person", description = "whom the credential is for"),
-    printcolumn(name = "Provider", type_ = "string", json_path = ".spec.credentialProvider", description = "where the credential comes from"),
+    printcolumn(name = "Person", type_ = "string", json_path = ".spec.person", description = "the person that the credential is for"),
+    printcolumn(name = "Provider", type_ = "string", json_path = ".spec.credentialProvider", description = "the source of the credential"),
     printcolumn(name = "Role", type_ = "string", json_path = ".status.activeRole.role", description = "the IAM role in use"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "whether a valid credential is in the Secret"),
-    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", description = "when the credential expires"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "how old the object is"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1, description = "why it is ready or not"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "True: a pod that mounts the Secret works"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", description = "the time at which the credential expires"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "the age of the object"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1, description = "the reason of the Ready condition"),
     printcolumn(name = "Bucket", type_ = "string", json_path = ".spec.defaultBucket", priority = 1, description = "the S3 bucket for the person's tools"),
-    printcolumn(name = "Secret", type_ = "string", json_path = ".status.target.name", priority = 1, description = "the Secret that the credential is in")
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.target.name", priority = 1, description = "the Secret that holds the credential")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -54,42 +55,54 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
     validation = Rule::new("!has(self.renewBefore) || !self.renewBefore.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || duration(self.renewBefore) < (has(self.session) && has(self.session.duration) && self.session.duration.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') ? duration(self.session.duration) : duration('1h'))").message("renewBefore must be shorter than session.duration (default 1h)")
 )]
 pub struct AwsConfigSpec {
-    /// Whose credential it is. User: one person's. System: the namespace's, shared by everybody in it; a grant has to name `system:<namespace>`.
+    /// The owner of the credential. User: one person, named in person. System: the namespace;
+    /// everybody in it shares the credential, and a grant has to name `system:<namespace>`.
     #[serde(default)]
     pub mode: Mode,
 
-    /// The person, as AWS sees them: the role session's name in CloudTrail. Used as it is, never rewritten.
-    /// Letters, digits and `_+=.@-`, 2 to 64 characters. Required in User mode, not allowed in System mode.
+    /// The person, as AWS sees them: the name of the role session in CloudTrail. keyturn uses the
+    /// name unchanged. 2 to 64 letters, digits and `_+=.@-`. Required in User mode, not allowed in
+    /// System mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 64), regex(pattern = PERSON_PATTERN))]
     #[x_kube(validation = Rule::new("self != 'system'").message("person must not be \"system\": that name stands for a namespace's shared credentials"))]
     pub person: Option<String>,
 
-    /// Where the credential comes from. temporary: a session of an IAM role, from STS. default: a key and its secret, from a Secret of the user's. connection: what a DSS connection gives this person.
+    /// The source of the credential. temporary: STS issues a session of an IAM role. default: a
+    /// Secret of the user holds a long-lived key. connection: DSS gives the person a credential for
+    /// an S3 connection.
     #[serde(default)]
     pub credential_provider: CredentialProvider,
 
-    /// The ARN of the IAM role. The operator creates and activates an AwsRole for it. Without role and activeRoleRef the operator waits (reason RolePending).
-    /// With dss it may be what an administrator of that DSS noted about the person: `${adminProperty:associatedRole}` or any other admin property, and `${dssUserLogin}`; what comes out has to be granted like any other role.
+    /// The ARN of the IAM role. keyturn creates an AwsRole for it and activates that AwsRole.
+    /// Without role and activeRoleRef, keyturn waits (reason RolePending). With dss, the role may
+    /// hold variables, which keyturn fills in from that DSS. `${adminProperty:NAME}` is an admin
+    /// property of the person's DSS user, such as `${adminProperty:associatedRole}`; administrators
+    /// of DSS set it. `${dssUserLogin}` is the login. A grant has to allow the resulting role like
+    /// any other role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(validation = Rule::new("self.contains('${') || self.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$')").message("must be the ARN of an IAM role, arn:aws:iam::<12-digit account>:role/<path and name>; or, with spec.dss, hold ${adminProperty:NAME} or ${dssUserLogin}"))]
     #[x_kube(validation = Rule::new("!self.contains('${') || self.matches('^([A-Za-z0-9_+=,.@:/-]|[$][{]adminProperty:[A-Za-z0-9_.-]{1,128}[}]|[$][{]dssUserLogin[}])+$')").message("holds something that is no variable here: there are ${adminProperty:NAME} and ${dssUserLogin}; user properties, which users edit themselves, name no roles"))]
     pub role: Option<String>,
 
-    /// Instead of role: an existing AwsRole of this AwsConfig to be used.
+    /// An existing AwsRole of this AwsConfig. keyturn uses it instead of role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_role_ref: Option<ActiveRoleRef>,
 
-    /// What becomes of an AwsRole that was created for role and is no longer the active one. Retain: it stays, inactive. Prune: it is deleted. AwsRoles that users wrote are never deleted.
+    /// The handling of an AwsRole that keyturn created for role and that is no longer active.
+    /// Retain: keyturn keeps it, inactive. Prune: keyturn deletes it. keyturn never deletes an
+    /// AwsRole that a user wrote.
     #[serde(default)]
     pub role_retention: RoleRetention,
 
-    /// For credentialProvider default: the Secret that holds the key. Its owner has to have labelled it `keyturn.dev/source: "true"`. It is never written.
+    /// The Secret that holds the key, for credentialProvider default. The owner of the Secret has
+    /// to label it `keyturn.dev/source: "true"`. keyturn never writes this Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_secret_ref: Option<KeySecretRef>,
 
-    /// For credentialProvider connection: the name of a DSS S3 connection, which is read as the person. Its details have to be readable by them.
+    /// The name of a DSS S3 connection, for credentialProvider connection. keyturn reads the
+    /// connection as the person. DSS has to let the person read its details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = "^[A-Za-z0-9_. @-]+$"))]
     pub connection: Option<String>,
@@ -98,78 +111,86 @@ pub struct AwsConfigSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dss: Option<DssClient>,
 
-    /// What is asked of STS besides the role.
+    /// Parameters of the STS session besides the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
 
-    /// How long before its expiry a credential is renewed, in hours and minutes; shorter than session.duration,
-    /// and never before 30 % of the lifetime has passed. Default: after 55 to 70 % of the lifetime, a point that is fixed for each object.
+    /// The time before expiry at which keyturn renews the credential, in hours and minutes. It has
+    /// to be shorter than session.duration. keyturn never renews before 30 % of the lifetime has
+    /// passed. Default: after 55 to 70 % of the lifetime, at a point that is fixed for each object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_before: Option<SessionDuration>,
 
-    /// The AWS region that the person's tools should use. Only written into the Secret; where STS is called is the operator's setting.
+    /// The AWS region for the person's tools. keyturn only writes it into the Secret. The region in
+    /// which keyturn calls STS is a setting of keyturn itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 32), regex(pattern = "^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$"))]
     pub region: Option<String>,
 
-    /// The S3 bucket that the person's tools should use, in the Secret as AWS_DEFAULT_BUCKET. It grants nothing; with session.scope Buckets it is what the session may use of S3.
+    /// The S3 bucket for the person's tools, in the Secret as AWS_DEFAULT_BUCKET. Naming a bucket
+    /// grants nothing. With session.scope Buckets, the session reaches only the named buckets in
+    /// S3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 63), regex(pattern = BUCKET_PATTERN))]
     pub default_bucket: Option<String>,
 
-    /// Further S3 buckets, in the Secret as AWS_EXTRA_BUCKETS, comma separated; otherwise like defaultBucket. At most 50.
+    /// Further S3 buckets, at most 50, in the Secret as AWS_EXTRA_BUCKETS, separated by commas.
+    /// Otherwise like defaultBucket.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(min = 3, max = 63), regex(pattern = BUCKET_PATTERN)), extend("x-kubernetes-list-type" = "set"))]
     pub extra_buckets: Vec<String>,
 
-    /// The Secret that the credential is written into.
+    /// The Secret that keyturn writes the credential into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
 
-    /// Pods of this namespace that get the Secret mounted without asking. Writing it takes the right to create pods.
+    /// Pods of this namespace into which keyturn mounts the Secret without an annotation on the
+    /// pod. A user who writes this field needs the right to create pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inject: Option<Inject>,
 
-    /// Workloads of this namespace that read the credential from their environment, which is never read again: they are restarted after each renewal,
-    /// one at a time. The chart's restart.namespaces has to give keyturn the right, and writing it takes the right to patch these workloads. At most 8.
+    /// Workloads of this namespace that read the credential from environment variables, at most 8.
+    /// keyturn restarts them after each renewal, one at a time, because a running process never
+    /// reads its environment again. keyturn needs this namespace in restart.namespaces of the
+    /// chart. A user who writes this field needs the right to patch these workloads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub restart: Vec<Restart>,
 
-    /// true: the credential is withdrawn until it is false again.
+    /// true: keyturn withdraws the credential until suspend is false again.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// Whose credential an `AwsConfig` asks for.
+/// The owner of the credential that an `AwsConfig` requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
-    /// One person's.
+    /// One person.
     #[default]
     User,
-    /// The namespace's, shared by everybody in it.
+    /// The namespace. Everybody in it shares the credential.
     System,
 }
 
-/// An `AwsRole` of the same namespace.
+/// A reference to an `AwsRole` of the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActiveRoleRef {
-    /// The name of the AwsRole, whose awsConfigRef has to name this AwsConfig.
+    /// The name of the AwsRole. Its awsConfigRef has to name this AwsConfig.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// What becomes of a generated `AwsRole` that is no longer the active one.
+/// The handling of a generated `AwsRole` that is no longer active.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RoleRetention {
-    /// It stays, inactive.
+    /// keyturn keeps it, inactive.
     #[default]
     Retain,
-    /// It is deleted.
+    /// keyturn deletes it.
     Prune,
 }
 
-/// A Secret of the same namespace that holds a key and its secret.
+/// A reference to a Secret of the same namespace that holds a long-lived AWS key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeySecretRef {
@@ -177,12 +198,12 @@ pub struct KeySecretRef {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 
-    /// The key of its data that holds the access key ID.
+    /// The data key under which the Secret holds the access key ID.
     #[serde(default = "default_access_key_id_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
     pub access_key_id_key: String,
 
-    /// The key of its data that holds the secret access key.
+    /// The data key under which the Secret holds the secret access key.
     #[serde(default = "default_secret_access_key_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
     pub secret_access_key_key: String,
@@ -196,30 +217,30 @@ fn default_secret_access_key_key() -> String {
     "aws_secret_access_key".to_owned()
 }
 
-/// Where a credential comes from.
+/// The source of a credential.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CredentialProvider {
-    /// A session of an IAM role, from STS.
+    /// STS issues a session of an IAM role.
     #[default]
     Temporary,
-    /// A key and its secret, from a Secret of the user's.
+    /// A Secret of the user holds a long-lived key.
     Default,
-    /// What a DSS connection gives the person.
+    /// DSS gives the person a credential for an S3 connection.
     Connection,
 }
 
-/// What `spec.role` asks for.
+/// The role that `spec.role` requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AskedRole {
-    /// This very role.
+    /// A role by its ARN.
     Arn(RoleArn),
-    /// What DSS fills in.
+    /// A role with variables, which keyturn fills in from DSS.
     Template(RoleTemplate),
 }
 
 impl CredentialProvider {
-    /// The name as it stands in specs and metrics.
+    /// The provider's name, as specs and metrics spell it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -231,15 +252,16 @@ impl CredentialProvider {
 }
 
 impl AwsConfig {
-    /// The name of the Secret.
+    /// The name of the Secret: `spec.target.name`, or the default name.
     #[must_use]
     pub fn target_name(&self) -> String {
         let named = self.spec.target.as_ref().and_then(|target| target.name.clone());
         named.unwrap_or_else(|| names::default_target(self.metadata.name.as_deref().unwrap_or_default()))
     }
 
-    /// What makes an object this config's. It does not block the config's deletion, so that no right on finalizers is
-    /// needed where `OwnerReferencesPermissionEnforcement` is on (as in OpenShift).
+    /// The owner reference that makes an object this config's. It does not block the deletion of
+    /// the config, because blocking would need a right on finalizers where
+    /// `OwnerReferencesPermissionEnforcement` is on (as in OpenShift).
     #[must_use]
     pub fn owner_reference(&self) -> OwnerReference {
         OwnerReference {
@@ -252,7 +274,8 @@ impl AwsConfig {
         }
     }
 
-    /// Whom the credential is for; `None` if no person is named in User mode, which the schema refuses.
+    /// The subject that the credential is for. `None` if User mode names no person, which the
+    /// schema refuses.
     #[must_use]
     pub fn subject(&self) -> Option<Subject> {
         match self.spec.mode {
@@ -263,7 +286,7 @@ impl AwsConfig {
 }
 
 impl AwsConfigSpec {
-    /// The formats of the Secret, each once, in a fixed order.
+    /// The requested formats of the Secret, each once, in the order of [`Format`].
     #[must_use]
     pub fn formats(&self) -> Vec<Format> {
         let mut formats = self.asked_formats().to_vec();
@@ -283,21 +306,21 @@ impl AwsConfigSpec {
         asked.unwrap_or(&Format::DEFAULT)
     }
 
-    /// All buckets that it names, the default one first.
+    /// All buckets that the config names, the default bucket first.
     pub fn buckets(&self) -> impl Iterator<Item = &str> {
         self.default_bucket.iter().chain(&self.extra_buckets).map(String::as_str)
     }
 
-    /// How long the session should live.
+    /// The requested lifetime of the session. Default: 1h.
     #[must_use]
     pub fn duration(&self) -> SessionDuration {
         self.session.as_ref().and_then(|session| session.duration.clone()).unwrap_or_default()
     }
 
-    /// The role asked for, with variables in it or without.
+    /// The requested role, as an ARN or as a template with variables. `None` without `spec.role`.
     ///
     /// # Errors
-    /// With a sentence if it is neither, which the schema refuses before it gets here.
+    /// A sentence for the user if the role is neither, which the schema refuses.
     pub fn asked_role(&self) -> Result<Option<AskedRole>, String> {
         let Some(role) = self.role.as_deref() else { return Ok(None) };
         if RoleTemplate::is_one(role) {

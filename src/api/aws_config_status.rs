@@ -5,15 +5,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator answers. What it says of the credential repeats the Secret's annotations, and is absent while the
-/// Secret holds no valid one.
+/// The state of the request, as keyturn reports it. The fields about the credential repeat the
+/// annotations of the Secret. They are absent while the Secret holds no valid credential.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsConfigStatus {
     /// The generation of the spec that this status is about.
     pub observed_generation: Option<i64>,
 
-    /// Accepted (spec, references and grant are in order), Issued (a valid credential is in the Secret), Ready (both), RenewalFailing and RestartFailing (only while it is so).
+    /// Accepted: the spec, its references and the grant are in order. Issued: a valid credential is
+    /// in the Secret. Ready: both. RenewalFailing, PodsMissed and RestartFailing: present only
+    /// while they are true.
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -21,37 +23,41 @@ pub struct AwsConfigStatus {
     /// The AwsRole in use.
     pub active_role: Option<ActiveRole>,
 
-    /// The external ID that the operator sends: what the role's trust policy should require.
+    /// The external ID that keyturn sends to STS. The trust policy of the role should require it.
     pub external_id: Option<String>,
 
-    /// The Secret that the credential is written into.
+    /// The Secret that keyturn writes the credential into.
     pub target: Option<TargetStatus>,
 
-    /// For credentialProvider default: the Secret that the key came from.
+    /// The Secret that the key came from, for credentialProvider default.
     pub source: Option<SourceStatus>,
 
-    /// What came from DSS, with spec.dss.
+    /// Data from DSS, with spec.dss.
     pub dss: Option<DssStatus>,
 
-    /// The access key ID of the credential in the Secret. Not a secret: it names the session in CloudTrail.
+    /// The access key ID of the credential in the Secret. It is not a secret: it identifies the
+    /// session in CloudTrail.
     pub access_key_id: Option<String>,
 
-    /// Whom the credential in the Secret is for: the person, or `system:<namespace>`.
+    /// The subject of the credential in the Secret: the person, or `system:<namespace>`.
     pub person: Option<String>,
 
-    /// When the credential was issued.
+    /// The time at which the credential was issued.
     pub issued_at: Option<Time>,
 
-    /// When the credential expires. Absent for a key, which does not.
+    /// The time at which the credential expires. Absent for a key, because a key does not expire.
     pub expires_at: Option<Time>,
 
-    /// When the credential will be renewed. Absent for a key, and while the request is not accepted.
+    /// The time at which keyturn will renew the credential. Absent for a key, and while the request
+    /// is not accepted.
     pub renew_at: Option<Time>,
 
-    /// The credential that this one replaced, or that was there last. Programs that took it from their environment have it until they are restarted (spec.restart).
+    /// The credential that the current one replaced, or the last one that the Secret held. Programs
+    /// that took it from their environment use it until they are restarted (spec.restart).
     pub former: Option<Former>,
 
-    /// Present while issuing fails for a reason that somebody has to mend.
+    /// The current failure to issue. Present only while issuing fails for a reason that somebody
+    /// has to fix.
     pub failure: Option<Failure>,
 }
 
@@ -59,9 +65,9 @@ pub struct AwsConfigStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Former {
-    /// When it was issued.
+    /// The time at which it was issued.
     pub issued_at: Time,
-    /// When it expires. Absent for a key, which does not.
+    /// The time at which it expires. Absent for a key, because a key does not expire.
     pub expires_at: Option<Time>,
 }
 
@@ -74,35 +80,39 @@ pub struct ActiveRole {
     pub role: String,
 }
 
-/// What came from DSS.
+/// Data from DSS.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DssStatus {
-    /// The DssInstance.
+    /// The name of the DssInstance.
     pub instance: String,
 
     /// The person's login in DSS.
     pub login: String,
 
-    /// Whose the API key in the Secret is, as DSS itself said of it (`get_auth_info()`) before it was delivered. Absent without one.
+    /// The login that owns the API key in the Secret. DSS reported it (`get_auth_info()`) before
+    /// keyturn delivered the key. Absent without a key.
     pub whoami: Option<String>,
 
-    /// What the role with variables stood for when it was last read from DSS: used while DSS cannot be reached.
+    /// The role that spec.role with its variables stood for when keyturn last read DSS. keyturn
+    /// uses it while DSS cannot be reached.
     pub resolved_role: Option<ResolvedRole>,
 
-    /// The personal API keys that keyturn created and has not deleted yet, the one in the Secret first.
-    // Written if it is empty, too: a merge patch leaves alone what it does not name.
+    /// The personal API keys that keyturn created and has not deleted yet, the one in the Secret
+    /// first.
+    // Serialized also if it is empty, because a merge patch does not change fields that it does not
+    // name.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub keys: Vec<DssKey>,
 }
 
-/// A role with variables, and what it stood for.
+/// A role with variables, and the role that it stood for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResolvedRole {
-    /// spec.role as it was.
+    /// spec.role with its variables, when keyturn filled them in.
     pub from: String,
-    /// The ARN.
+    /// The ARN of the resulting role.
     pub role: String,
 }
 
@@ -110,24 +120,25 @@ pub struct ResolvedRole {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DssKey {
-    /// The DssInstance that it is in. An ID means nothing in another.
+    /// The DssInstance that holds the key. The ID is valid in this DSS only.
     pub instance: String,
-    /// Its ID in DSS. Not a secret.
+    /// The ID of the key in DSS. It is not a secret.
     pub id: String,
-    /// The login that it belongs to.
+    /// The login that owns the key.
     pub login: String,
-    /// When it is deleted. Absent for the one in the Secret.
+    /// The time at which keyturn will delete the key. Absent for the key in the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_at: Option<Time>,
 }
 
-/// The Secret that a credential is in.
+/// The Secret that holds the credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetStatus {
     /// The Secret's name.
     pub name: String,
-    /// The Secret's resourceVersion as the operator last wrote it: a Secret that still has it needs no look inside.
+    /// The Secret's resourceVersion after keyturn's last write. keyturn does not read the Secret's
+    /// data again while the Secret has this version.
     pub resource_version: Option<String>,
 }
 
@@ -137,23 +148,26 @@ pub struct TargetStatus {
 pub struct SourceStatus {
     /// The Secret's name.
     pub name: String,
-    /// The Secret's resourceVersion when the key was taken from it: as long as it has it, it needs no look inside.
+    /// The Secret's resourceVersion when keyturn took the key. keyturn does not read the Secret
+    /// again while the Secret has this version.
     pub resource_version: Option<String>,
 }
 
-/// A failure of issuing, kept here so that a restart does not forget how long to wait.
+/// A failure to issue. The status keeps it, because the wait must survive a restart of keyturn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// How many attempts failed in a row.
+    /// The number of attempts that failed in a row.
     pub count: i32,
-    /// When the first of them failed.
+    /// The time at which the first of them failed.
     pub since: Time,
-    /// When the last of them failed.
+    /// The time at which the last of them failed.
     pub last_at: Time,
-    /// Before this time there is no other attempt, unless what is asked for changes.
+    /// The earliest time of the next attempt. keyturn tries earlier only if the request or the
+    /// grant changes.
     pub next_attempt_at: Time,
-    /// Digest of what was tried: of the request to STS and of the grant that allowed it. Anything else is tried at once.
+    /// Digest of what failed: the request to STS and the grant that allowed it. keyturn tries a
+    /// request with another digest at once.
     pub attempt: String,
     /// Why the last of them failed: a reason of the closed list. Absent in a status that an older release wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,8 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An IAM role of one `AwsConfig`. The operator writes one for each `spec.role` of an `AwsConfig`; users may write others,
-/// and choose among them with `spec.activeRoleRef`.
+/// An IAM role of one `AwsConfig`. keyturn writes one for `spec.role` of an `AwsConfig`. Users may
+/// write others, and select one with `spec.activeRoleRef` of the `AwsConfig`.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "keyturn.dev",
@@ -19,53 +19,60 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "awsr",
     category = "keyturn",
-    doc = "AwsRole is an IAM role of one AwsConfig. The operator writes one for spec.role of an AwsConfig; users may write others and choose among them with spec.activeRoleRef.",
+    doc = "AwsRole is an IAM role of one AwsConfig. keyturn writes one for spec.role of an AwsConfig. Users may write others, and select one with spec.activeRoleRef of the AwsConfig.",
     printcolumn(
         name = "Config",
         type_ = "string",
         json_path = ".spec.awsConfigRef.name",
         description = "the AwsConfig that it belongs to"
     ),
-    printcolumn(name = "Person", type_ = "string", json_path = ".spec.person", description = "whom it is for"),
+    printcolumn(
+        name = "Person",
+        type_ = "string",
+        json_path = ".spec.person",
+        description = "the person that it is for"
+    ),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.role", description = "the IAM role"),
     printcolumn(
         name = "Active",
         type_ = "boolean",
         json_path = ".status.active",
-        description = "whether its AwsConfig uses it now"
+        description = "true: its AwsConfig uses it now"
     ),
     printcolumn(
         name = "Usable",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Usable')].status",
-        description = "whether its AwsConfig could use it"
+        description = "True: its AwsConfig could use it"
     ),
     printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
-        description = "how old the object is"
+        description = "the age of the object"
     )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.awsConfigRef == oldSelf.awsConfigRef").message("awsConfigRef is immutable: delete and recreate to move"))]
 #[x_kube(validation = Rule::new("has(self.person) == has(oldSelf.person) && (!has(self.person) || self.person == oldSelf.person)").message("person is immutable: delete and recreate"))]
 pub struct AwsRoleSpec {
-    /// The AwsConfig of the same namespace that this role belongs to. Immutable.
+    /// The AwsConfig that this role belongs to, in the same namespace. Immutable.
     pub aws_config_ref: AwsConfigRef,
 
-    /// The person, equal to the AwsConfig's; absent for an AwsConfig in System mode. Immutable.
+    /// The person, equal to the person of the AwsConfig. Absent for an AwsConfig in System mode.
+    /// Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 64), regex(pattern = PERSON_PATTERN))]
     #[x_kube(validation = Rule::new("self != 'system'").message("person must not be \"system\": for an AwsConfig in System mode leave it out"))]
     pub person: Option<String>,
 
-    /// The ARN of the IAM role. Changing that of the active AwsRole issues a new credential at once.
+    /// The ARN of the IAM role. If this AwsRole is the active one, keyturn issues a new credential
+    /// at once when the ARN changes.
     #[schemars(length(max = 2048), regex(pattern = ROLE_ARN_PATTERN))]
     pub role: String,
 }
 
-/// Which `AwsConfig` an `AwsRole` belongs to.
+/// A reference to the `AwsConfig` that an `AwsRole` belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AwsConfigRef {
     /// The name of an AwsConfig of the same namespace.
@@ -73,13 +80,14 @@ pub struct AwsConfigRef {
     pub name: String,
 }
 
-/// What the operator says of an `AwsRole`. Nothing in it changes at a renewal.
+/// The state of an `AwsRole`. A renewal changes nothing in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AwsRoleStatus {
-    /// Whether its AwsConfig uses this role now.
+    /// true: its AwsConfig uses this role now.
     pub active: Option<bool>,
 
-    /// Usable: whether its AwsConfig could use it as it now asks, and if not, why.
+    /// Usable: the AwsConfig could use this role for its current request. If it could not, the
+    /// reason and the message say why.
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -1,34 +1,34 @@
-//! Conditions: pure functions that set them so that `lastTransitionTime` moves only with `status`.
+//! Conditions: pure functions that set them. `lastTransitionTime` changes only if `status` changes.
 
 use super::Statement;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// The conditions of an `AwsConfig`, of an `AwsRole`, and of a `DssInstance`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The conditions of an `AwsConfig`, an `AwsRole` and a `DssInstance`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionType {
-    /// Spec, references and grant are in order.
+    /// The spec, its references and the grant are in order.
     Accepted,
     /// A valid credential is in the Secret.
     Issued,
-    /// Both: a pod that mounts the Secret now works.
+    /// Accepted and Issued: a pod that mounts the Secret works now.
     Ready,
-    /// Renewal fails while the credential is still valid. Present only while it is so.
+    /// Renewal fails while the credential is still valid. Present only while it is true.
     RenewalFailing,
-    /// Pods asked for the Secret and have not got it. Present only while there are such pods.
+    /// Pods that ask for the Secret do not have it mounted. Present only while there are such pods.
     PodsMissed,
-    /// A workload that should be restarted is not. Present only while it is so.
+    /// keyturn cannot restart a workload of `spec.restart`. Present only while it is true.
     RestartFailing,
-    /// An `AwsRole`: its config could use it as it now asks.
+    /// Of an `AwsRole`: its config could use it for its current request.
     Usable,
-    /// A `DssInstance`: it answers.
+    /// Of a `DssInstance`: DSS answers.
     Reachable,
-    /// A `DssInstance`: the admin key may do what is needed.
+    /// Of a `DssInstance`: the admin key has the rights that keyturn needs.
     Authorized,
 }
 
 impl ConditionType {
-    /// Every type, in the order in which they stand in status.
+    /// Every type, in the order of the enum.
     pub const ALL: [Self; 9] = [
         Self::Accepted,
         Self::Issued,
@@ -41,7 +41,7 @@ impl ConditionType {
         Self::Authorized,
     ];
 
-    /// The name as it stands in the object.
+    /// The name of the condition, as the object holds it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,35 +57,44 @@ impl ConditionType {
         }
     }
 
-    /// When it is true, for the person who reads it.
+    /// The state in which the condition is true, as Markdown for the user.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Accepted => {
-                "The spec is in order, the role or the key that it names is there, and a grant allows all of it."
+                "The spec is in order, the role or the key that it names exists, and a grant allows all of it."
             }
-            Self::Issued => "A valid credential is in the Secret: while it is accepted, one for what is asked.",
-            Self::Ready => "Both: a pod that mounts the Secret works.",
+            Self::Issued => {
+                "A valid credential is in the Secret. While the request is accepted, it is a \
+                 credential for that request."
+            }
+            Self::Ready => "Accepted and Issued: a pod that mounts the Secret works.",
             Self::RenewalFailing => {
-                "Renewal fails while the credential is still valid, so pods still work. Present only while it is so."
+                "Renewal fails while the credential is still valid. Pods still work. Present only \
+                 while it is true."
             }
             Self::PodsMissed => {
-                "Pods ask for the Secret and have not got it mounted; the message names them. Present only while it is so."
+                "Pods that ask for the Secret do not have it mounted; the message names them. Present \
+                 only while it is true."
             }
             Self::RestartFailing => {
-                "A workload of `spec.restart` cannot be restarted, so that its environment holds a credential that ends. Present only while it is so; `Ready` does not depend on it."
+                "keyturn cannot restart a workload of `spec.restart`, whose environment holds a \
+                 credential that will expire. Present only while it is true. `Ready` does not \
+                 depend on it."
             }
             Self::Usable => {
-                "The AwsConfig that this AwsRole names could use it as it now asks, whether or not it does (`status.active`)."
+                "The AwsConfig that this AwsRole names could use it for its current request. \
+                 `status.active` says whether it does."
             }
             Self::Reachable => "DSS answers at the URL of this DssInstance.",
             Self::Authorized => {
-                "The admin key is there, and DSS lets it read users and keys. While DSS cannot be reached, what was last true."
+                "The admin key exists, and DSS lets it read users and keys. While DSS cannot be \
+                 reached, the condition keeps its last state."
             }
         }
     }
 
-    /// The kind of object that has it.
+    /// The kind of object that has this condition.
     #[must_use]
     pub fn kind(self) -> &'static str {
         match self {
@@ -101,13 +110,13 @@ impl ConditionType {
     }
 }
 
-/// The condition of this type, if it is said.
+/// The condition of this type, if the list holds one.
 #[must_use]
 pub fn find_condition(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
     conditions.iter().find(|condition| condition.type_ == type_.as_str())
 }
 
-/// A condition as of `now`; [`set_conditions`] gives it its true `lastTransitionTime`.
+/// A condition with `now` as its `lastTransitionTime`; [`set_conditions`] corrects that time.
 #[must_use]
 pub fn condition(
     type_: ConditionType,
@@ -126,7 +135,8 @@ pub fn condition(
     }
 }
 
-/// The `wanted` conditions, each with the transition time of its predecessor in `current` if its status is the same.
+/// The `wanted` conditions. A condition whose status is the same as in `current` keeps the
+/// transition time that it has there.
 #[must_use]
 pub fn set_conditions(current: &[Condition], wanted: Vec<Condition>) -> Vec<Condition> {
     wanted
@@ -141,7 +151,7 @@ pub fn set_conditions(current: &[Condition], wanted: Vec<Condition>) -> Vec<Cond
         .collect()
 }
 
-/// Whether two lists of conditions say the same, whatever their transition times.
+/// Whether two lists of conditions are equal apart from their transition times.
 #[must_use]
 pub fn same_ignoring_times(left: &[Condition], right: &[Condition]) -> bool {
     let without_time = |c: &Condition| Condition { last_transition_time: Time(Timestamp::UNIX_EPOCH), ..c.clone() };
@@ -172,7 +182,8 @@ mod tests {
     #[test]
     fn the_list_of_all_conditions_is_whole() {
         for (at, type_) in ConditionType::ALL.into_iter().enumerate() {
-            // A new type does not compile here before it is named, and then counted below.
+            // A new type does not compile until it is named here. The assertion below then counts
+            // it.
             let last = match type_ {
                 ConditionType::Accepted
                 | ConditionType::Issued

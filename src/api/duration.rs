@@ -5,25 +5,26 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Hours and minutes, hours first, at least one of them. Seconds are refused on purpose: no schedule of a credential
-/// is that fine.
+/// Hours, minutes, or hours followed by minutes. The pattern refuses seconds on purpose, because no
+/// schedule of a credential is that precise.
 const PATTERN: &str = "^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$";
 
-/// A length of time in hours and minutes, kept as it was written.
+/// A duration in hours and minutes, kept as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionDuration(String);
 
-/// A text that is no length of time in hours and minutes.
+/// A text that is not a duration in hours and minutes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a duration in hours and minutes, such as 1h, 90m or 1h30m")]
 pub struct InvalidDuration(String);
 
 impl SessionDuration {
-    /// The length of time.
+    /// The duration in numbers.
     ///
     /// # Errors
-    /// If the text is not in hours and minutes, which the schema refuses before it gets here.
+    /// [`InvalidDuration`] if the text holds other units or is not positive, which the schema
+    /// refuses.
     pub fn length(&self) -> Result<SignedDuration, InvalidDuration> {
         let invalid = || InvalidDuration(self.0.chars().take(40).collect());
         let parsed: SignedDuration = self.0.parse().map_err(|_| invalid())?;
@@ -33,7 +34,7 @@ impl SessionDuration {
 }
 
 impl SessionDuration {
-    /// So many minutes, at most 99 hours of them, as users would write it.
+    /// A duration of so many minutes, at most 99 hours, spelled like a user would.
     pub(super) fn minutes(minutes: u32) -> Self {
         Self(match (minutes / 60, minutes % 60) {
             (0, minutes) => format!("{minutes}m"),

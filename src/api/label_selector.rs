@@ -1,32 +1,33 @@
-//! Labels that something has to have, as everywhere in Kubernetes.
+//! Label selectors, as everywhere in Kubernetes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A label selector, as everywhere in Kubernetes, with bounds.
+/// A label selector, as everywhere in Kubernetes, with limits on its size.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
-    /// Labels that must all be there with these values.
+    /// Labels and values that an object has to have, all of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32), with = "BTreeMap<String, LabelValue>")]
     pub match_labels: BTreeMap<String, String>,
 
-    /// Requirements that must all be met.
+    /// Requirements that an object has to meet, all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub match_expressions: Vec<LabelRequirement>,
 }
 
 impl LabelSelector {
-    /// Whether it asks for nothing, so that it matches everything.
+    /// Whether the selector has no requirement. An empty selector matches everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.match_labels.is_empty() && self.match_expressions.is_empty()
     }
 
-    /// Whether something with these labels is meant. An empty selector means everything.
+    /// Whether the selector matches an object with these labels. An empty selector matches
+    /// everything.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         let label_matches = |(key, value): (&String, &String)| labels.get(key) == Some(value);
@@ -43,8 +44,9 @@ impl LabelSelector {
             })
     }
 
-    /// Labels, by key and value, of which whatever it matches has at least one; none if it may match without. By these
-    /// a selector is found for something with labels, among many.
+    /// Labels as (key, value) pairs. Every object that the selector matches has at least one of
+    /// them. The list is empty if the selector matches objects without a particular value. An index
+    /// finds the selectors for an object by these pairs.
     #[must_use]
     pub fn needs_one_of(&self) -> Vec<(&str, &str)> {
         if let Some((key, value)) = self.match_labels.first_key_value() {
@@ -55,10 +57,10 @@ impl LabelSelector {
         pairs.collect()
     }
 
-    /// The same as a query, for the API server to select by.
+    /// The selector as a query for the API server (the parameter `labelSelector`).
     ///
     /// # Errors
-    /// With a sentence if it is none that the API server would take.
+    /// A sentence for the user if the API server would refuse the query.
     pub fn query(&self) -> Result<String, String> {
         let mut parts = Vec::new();
         for (label, value) in &self.match_labels {
@@ -81,13 +83,19 @@ impl LabelSelector {
     }
 }
 
-/// A label's key, if it is one: at most one slash, and words.
+/// The label's key, if it is valid: an optional prefix and a slash, then a name.
+///
+/// # Errors
+/// A sentence that quotes an invalid key.
 fn key(label: &str) -> Result<&str, String> {
     let (prefix, name) = label.split_once('/').unwrap_or(("x", label));
     if is_word(prefix) && is_word(name) { Ok(label) } else { Err(format!("\"{label}\" is no key of a label")) }
 }
 
-/// A label's value, if it is one.
+/// The label's value, if it is valid.
+///
+/// # Errors
+/// A sentence that quotes an invalid value.
 fn plain(value: &str) -> Result<&str, String> {
     if value.is_empty() || is_word(value) { Ok(value) } else { Err(format!("\"{value}\" is no value of a label")) }
 }
@@ -97,7 +105,7 @@ fn is_word(text: &str) -> bool {
     text.starts_with(ends) && text.ends_with(ends) && text.chars().all(|c| ends(c) || "-_.".contains(c))
 }
 
-/// The value of a label, as the schema bounds it.
+/// The value of a label, with the limit of the schema.
 #[derive(JsonSchema)]
 #[schemars(inline)]
 #[expect(dead_code, reason = "for the schema only")]
@@ -109,24 +117,24 @@ pub struct LabelRequirement {
     /// The label's key.
     #[schemars(length(min = 1, max = 317))]
     pub key: String,
-    /// How the label's value relates to `values`.
+    /// The relation between the label's value and `values`.
     pub operator: Operator,
-    /// Values; for In and NotIn at least one, for Exists and DoesNotExist none.
+    /// The values to compare with. At least one for In and NotIn, none for Exists and DoesNotExist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 63)))]
     pub values: Vec<String>,
 }
 
-/// How a label's value relates to the values of a requirement.
+/// The relation between a label's value and the values of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Operator {
-    /// The label is there with one of the values.
+    /// The label exists and has one of the values.
     In,
-    /// The label is not there with one of the values.
+    /// The label has none of the values, or does not exist.
     NotIn,
-    /// The label is there.
+    /// The label exists.
     Exists,
-    /// The label is not there.
+    /// The label does not exist.
     DoesNotExist,
 }
 
@@ -141,7 +149,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_selector_is_a_query_of_the_api_server_s() {
+    fn a_selector_becomes_a_query_of_the_api_server() {
         let selector: LabelSelector = serde_json::from_value(json!({
             "matchLabels": {"dataiku.com/dku-apideployer-service-id": "fraud", "empty": ""},
             "matchExpressions": [
@@ -154,7 +162,7 @@ mod tests {
         assert_eq!(selector.query().as_deref(), Ok(query));
     }
 
-    /// Of few keys and values, so that they meet.
+    /// Few keys and values, because labels and selectors should often meet.
     fn few_labels() -> impl Strategy<Value = BTreeMap<String, String>> {
         btree_map("[ab]", "[xy]", 0..3)
     }
@@ -167,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_matches_has_a_label_that_the_selector_needs(
+        fn every_match_has_a_label_that_the_selector_needs(
             match_labels in few_labels(), match_expressions in vec(requirement(), 0..3), labels in few_labels(),
         ) {
             let selector = LabelSelector { match_labels, match_expressions };
@@ -178,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_needs_what_it_names_and_nothing_if_it_only_says_what_is_there_or_not() {
+    fn a_selector_needs_its_named_values_but_no_bare_key() {
         let needs = |selector: serde_json::Value| {
             let selector: LabelSelector = serde_json::from_value(selector).unwrap();
             selector.needs_one_of().into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
@@ -191,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_label_gets_into_no_query() {
+    fn invalid_labels_are_refused_in_queries() {
         let labels = |labels: serde_json::Value| serde_json::from_value(json!({"matchLabels": labels})).unwrap();
         for selector in [
             labels(json!({"a": "x,b=y"})),

@@ -1,23 +1,24 @@
-//! Names that other programs and people may rely on: changing one is a breaking change.
+//! Names that other programs and people may rely on. Changing one is a breaking change.
 
-/// API group of all custom resources.
+/// The API group of all custom resources.
 pub const GROUP: &str = "keyturn.dev";
 /// The version of the custom resources that this release serves.
 pub const VERSION: &str = "v1alpha1";
 
-/// Field manager of every server-side apply, and the value of [`MANAGED_BY`].
+/// The field manager of every server-side apply, and the value of [`MANAGED_BY`].
 pub const MANAGER: &str = "keyturn";
 
 /// A label or an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// The whole of its name.
+    /// The full name, with its prefix.
     pub name: &'static str,
-    /// What it says, and where it stands.
+    /// The meaning of the name and the objects that carry it, as Markdown for the user.
     pub meaning: &'static str,
 }
 
-/// Constants and the list of them all, which gives their doc comments to docs/reference.md.
+/// Defines the constants and the list of all of them. The list gives the doc comments to
+/// docs/reference.md.
 macro_rules! names {
     ($list:ident: $list_doc:literal $($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
         $($(#[doc = $doc])+ pub const $name: &str = $text;)+
@@ -27,77 +28,90 @@ macro_rules! names {
     };
 }
 
-names! { LABELS: "The labels, in the order in which they are documented."
+names! { LABELS: "The labels, in the order of the documentation."
     /// On the Secret and on AwsRoles that keyturn wrote: `keyturn`.
     MANAGED_BY = "app.kubernetes.io/managed-by";
-    /// On the Secret and on AwsRoles that keyturn wrote: the name of the AwsConfig that they belong to. Secrets are
-    /// watched by this label, as metadata only.
+    /// On the Secret and on AwsRoles that keyturn wrote: the name of the AwsConfig that they belong
+    /// to. keyturn watches Secrets by this label, as metadata only.
     AWS_CONFIG_LABEL = "keyturn.dev/aws-config";
-    /// On AwsRoles that keyturn wrote for `spec.role`: `Config`. A user's own has none.
+    /// On AwsRoles that keyturn wrote for `spec.role`: `Config`. AwsRoles that users wrote do not
+    /// have it.
     CREATED_FROM = "keyturn.dev/created-from";
-    /// On a Secret of a user's: `true` is its owner's consent that whoever may write AwsConfigs in the namespace may have
-    /// the key in it delivered. Such Secrets are watched by this label, as metadata only, and read only while they carry
-    /// it.
+    /// On a Secret of a user: `true` is the owner's consent that users who may write AwsConfigs in
+    /// the namespace may have the key in it delivered. keyturn watches such Secrets by this label,
+    /// as metadata only, and reads them only while they carry it.
     SOURCE = "keyturn.dev/source";
 }
 
-/// The value of [`CREATED_FROM`] on an `AwsRole` that the operator wrote from `spec.role`.
+/// The value of [`CREATED_FROM`] on an `AwsRole` that keyturn wrote for `spec.role`.
 pub const CREATED_FROM_CONFIG: &str = "Config";
-/// The value of [`SOURCE`].
+/// The value of [`SOURCE`] on a Secret that its owner offers.
 pub const SOURCE_OFFERED: &str = "true";
 
-names! { ANNOTATIONS: "The annotations of the Secret, in the order in which they are documented."
-    /// Whom the credential is for: the person, or `system:<namespace>`.
+names! { ANNOTATIONS: "The annotations of the Secret, in the order of the documentation."
+    /// The subject of the credential: the person, or `system:<namespace>`.
     PERSON = "keyturn.dev/person";
-    /// The ARN of the role whose session it holds; empty for a key.
+    /// The ARN of the role whose session STS issued. Empty for a key and for a credential of a DSS
+    /// connection.
     ROLE = "keyturn.dev/role";
-    /// The access key ID of the credential. Not a secret: it names the session in CloudTrail.
+    /// The access key ID of the credential. It is not a secret: it identifies the session in
+    /// CloudTrail.
     ACCESS_KEY_ID = "keyturn.dev/access-key-id";
-    /// When the credential was issued, RFC 3339, whole seconds.
+    /// The time at which the credential was issued, RFC 3339, whole seconds.
     ISSUED_AT = "keyturn.dev/issued-at";
-    /// When the session expires as STS said, RFC 3339, whole seconds; empty for a key, which does not.
+    /// The time at which the session expires, RFC 3339, whole seconds: as STS or DSS reported it,
+    /// or as assumed for a session of a DSS connection (sessionLifetime). Empty for a key, because
+    /// a key does not expire.
     EXPIRES_AT = "keyturn.dev/expires-at";
-    /// Digest of what was asked for. Another one means: issue.
+    /// Digest of the request. If it differs from the current request, keyturn issues a new
+    /// credential.
     ISSUE_DIGEST = "keyturn.dev/issue-digest";
-    /// Digest of what only the rendering needs. Another one means: write again, without STS.
+    /// Digest of the settings that only the rendering needs. If it differs from the current
+    /// settings, keyturn writes the Secret again without calling STS.
     RENDER_DIGEST = "keyturn.dev/render-digest";
-    /// The data keys that are keyturn's, comma separated. Any other key is somebody else's and stays.
+    /// The data keys that belong to keyturn, separated by commas. keyturn does not change any other
+    /// data key.
     KEYS = "keyturn.dev/keys";
-    /// Digest of those keys and of the other annotations here. Another one means that somebody edited what is keyturn's.
+    /// Digest of these data keys and of the other annotations in this table. If it differs,
+    /// somebody edited what belongs to keyturn.
     CONTENT_DIGEST = "keyturn.dev/content-digest";
-    /// Which API key of DSS it holds: the ID of a personal one, or the Secret that it came from and its version; empty
-    /// without one.
+    /// The API key of DSS in the Secret: the ID of a personal key, or the name and version of the
+    /// Secret that it came from. Empty without an API key.
     DSS_KEY = "keyturn.dev/dss-key";
-    /// Digest of whose API key was asked for, and how. Another one means: another key, without STS. Empty without one.
+    /// Digest of the request for an API key (DssInstance, login, kind of key) and of the key. If it
+    /// differs from the current request, keyturn obtains another API key without calling STS. Empty
+    /// without an API key.
     DSS_DIGEST = "keyturn.dev/dss-digest";
-    /// The reason while the credential is withdrawn, else empty.
+    /// The reason while the credential is withdrawn, otherwise empty.
     WITHDRAWN = "keyturn.dev/withdrawn";
 }
 
-names! { POD_NAMES: "The annotations and labels of pods, in the order in which they are documented."
-    /// Annotation on a pod, written by its author: the name of the AwsConfig of the same namespace whose Secret it gets
-    /// mounted.
+names! { POD_NAMES: "The annotations and labels of pods, in the order of the documentation."
+    /// Annotation on a pod, written by the pod's author: the name of an AwsConfig of the same
+    /// namespace. keyturn mounts the Secret of that AwsConfig into the pod.
     POD_AWS_CONFIG = "keyturn.dev/aws-config";
-    /// Annotation on a pod, written by keyturn: the name of the AwsConfig whose Secret was mounted into it.
+    /// Annotation on a pod, written by keyturn: the name of the AwsConfig whose Secret keyturn
+    /// mounted into it.
     POD_INJECTED = "keyturn.dev/injected";
-    /// Label on a pod or on a namespace: `false` keeps keyturn's hands off it.
+    /// Label on a pod or on a namespace: with `false`, keyturn does not change the pod or the pods
+    /// of the namespace.
     INJECT = "keyturn.dev/inject";
 }
 
-/// The value of [`INJECT`] that keeps keyturn's hands off.
+/// The value of [`INJECT`] that keeps keyturn from changing pods.
 pub const INJECT_OFF: &str = "false";
 
-/// What the finalizer on an `AwsConfig` begins with; the name of a `DssInstance` follows. While it is there, there may be
-/// personal API keys of that config in that DSS.
+/// The beginning of the finalizer on an `AwsConfig`; the name of a `DssInstance` follows. While the
+/// finalizer is there, that DSS may hold personal API keys of the config.
 pub const DSS_FINALIZER: &str = "keyturn.dev/dss.";
-/// The finalizer on a `DssInstance` in which there may be personal API keys that keyturn created.
+/// The finalizer on a `DssInstance` that may hold personal API keys that keyturn created.
 pub const DSS_INSTANCE_FINALIZER: &str = "keyturn.dev/dss-keys";
 
-/// Where pods mount the Secret. Fixed, because the `config` file names it: SDKs run `credential_process`
-/// with no shell and no variables.
+/// The path at which pods mount the Secret. The path is fixed because the `config` file names it:
+/// SDKs run `credential_process` without a shell and without variables.
 pub const MOUNT_PATH: &str = "/var/run/secrets/keyturn";
 
-/// The name of the Secret of an `AwsConfig` that names no target: `<config>-aws`.
+/// The default name of the Secret of an `AwsConfig`: `<config>-aws`.
 #[must_use]
 pub fn default_target(config: &str) -> String {
     format!("{config}-aws")

@@ -1,93 +1,97 @@
-//! Trigger an object is in the state that it is in: one closed list for conditions, Events and metric labels.
+//! Reasons for the state of an object: one closed list for conditions, Events and metric labels.
 
 mod explained;
 
 use super::ConditionType;
 use std::fmt;
 
-/// A reason. The list is closed so that dashboards and alerts can name every value; the sentence for the person who
-/// reads it stands in the message beside it.
+/// A reason. The list is closed, because dashboards and alerts have to name every value. The
+/// message beside the reason holds the sentence for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// A valid credential is in the Secret.
     Issued,
-    /// A later credential replaced an earlier one. A metric label, and the Event that ends a failure of renewals: a
-    /// routine renewal is no news.
+    /// A later credential replaced an earlier one. A metric label, and the Event at the end of
+    /// failing renewals. A routine renewal makes no Event.
     Renewed,
     /// A grant allows the request.
     Granted,
-    /// Something that has to be known first has not been seen yet.
+    /// keyturn waits for something that it has to know first.
     Pending,
     /// The `AwsConfig` names no role yet.
     RolePending,
     /// The `AwsRole` that was in use has been deleted.
     ActiveRoleMissing,
-    /// An `AwsRole` names another config or another person, or the name of the one to generate is taken.
+    /// An `AwsRole` names another config or another person; or another owner's `AwsRole` has the
+    /// name of the one to generate.
     RoleNotOfThisConfig,
-    /// The Secret that `spec.keySecretRef` names does not exist.
+    /// The Secret that `spec.keySecretRef` or `spec.dss.apiKeySecretRef` names does not exist.
     KeySecretMissing,
-    /// The Secret that `spec.keySecretRef` names holds no key.
+    /// The Secret that `spec.keySecretRef` or `spec.dss.apiKeySecretRef` names holds no key.
     KeySecretInvalid,
-    /// The Secret that `spec.keySecretRef` names exists, and its owner has not offered it.
+    /// The Secret that `spec.keySecretRef` or `spec.dss.apiKeySecretRef` names exists, but its
+    /// owner has not offered it.
     SecretNotOffered,
-    /// No `AwsRoleGrant` allows all of the request.
+    /// No `AwsRoleGrant` allows all of the request, or the `DssInstance` does not allow it.
     NotGranted,
-    /// The spec holds something that the schema could not refuse.
+    /// The spec holds a value that is invalid and that the schema could not refuse.
     InvalidSpec,
     /// A Secret of the target's name exists and does not belong to this `AwsConfig`.
     ForeignTarget,
-    /// Somebody edited or deleted the Secret; it was put right.
+    /// Somebody edited or deleted the Secret, and keyturn repaired it.
     Drifted,
     /// `spec.suspend` is true.
     Suspended,
-    /// The credential expired before it could be renewed.
+    /// The credential expired before keyturn could renew it.
     Expired,
-    /// IAM refused `AssumeRole`: the role's trust policy, or the base identity's own rights.
+    /// IAM refused `AssumeRole`, because of the role's trust policy or of the rights of keyturn's
+    /// own identity.
     AssumeRoleDenied,
-    /// The role's `MaxSessionDuration` (or role chaining) allows less than was asked for.
+    /// The role's `MaxSessionDuration` (or role chaining) allows less than the requested duration.
     DurationTooLong,
-    /// Session policy and tags are larger than STS allows.
+    /// The session policy and the tags are larger than STS allows.
     PolicyTooLarge,
-    /// The operator itself has no AWS credentials, or STS does not accept them.
+    /// keyturn itself has no AWS credentials, or STS does not accept them.
     BaseCredentialsMissing,
-    /// STS is not activated for this account in the operator's region.
+    /// STS is not activated for this account in keyturn's region.
     RegionDisabled,
-    /// STS refuses the request's time: the node's clock is wrong.
+    /// STS refuses the time of the request, because the clock of keyturn's node is wrong.
     ClockSkewed,
-    /// STS answers that there are too many requests.
+    /// STS limits the rate of requests.
     Throttled,
-    /// STS cannot be reached, or answers with an error of its own.
+    /// STS cannot be reached, or reports an internal error.
     Unreachable,
-    /// There is no `DssInstance` of the name in `spec.dss.instance`.
+    /// No `DssInstance` has the name in `spec.dss.instance`.
     DssInstanceMissing,
-    /// DSS cannot be reached, or what answers is no DSS.
+    /// DSS cannot be reached, or the server that answers is not DSS.
     DssUnreachable,
-    /// DSS does not accept the operator's admin key, or does not let it do what is needed.
+    /// DSS does not accept keyturn's admin key, or denies it a right that keyturn needs.
     DssDenied,
-    /// DSS has no user of the person's login, or the user is disabled.
+    /// DSS has no user with the person's login, or the user is disabled.
     DssUserMissing,
-    /// The user has not the admin property that `spec.role` names, or what it holds is no role.
+    /// The user lacks the admin property that `spec.role` names, or its value is not a role.
     DssPropertyMissing,
     /// DSS gives the person no AWS credential for the connection.
     DssConnectionDenied,
-    /// DSS says that the API key is somebody else's.
+    /// DSS reports that the API key belongs to another user.
     DssUserMismatch,
-    /// Pods ask for the Secret of an `AwsConfig` and have not got it mounted.
+    /// Pods ask for the Secret of an `AwsConfig` and do not have it mounted.
     NotInjected,
-    /// A workload of `spec.restart` is being restarted. Of Events only.
+    /// keyturn restarts a workload of `spec.restart`. Used in Events only.
     Restarted,
     /// A workload of `spec.restart` does not exist.
     WorkloadMissing,
-    /// keyturn may not restart a workload of `spec.restart`.
+    /// keyturn lacks the right to restart a workload of `spec.restart`.
     RestartDenied,
-    /// A workload of `spec.restart` is paused, restarts by hand only, or does not finish.
+    /// A workload of `spec.restart` is paused, restarts only by hand, or does not finish its
+    /// rollout.
     RestartBlocked,
-    /// An error that has no better name.
+    /// An error without a reason of its own.
     Internal,
 }
 
 impl Reason {
-    /// Every reason, in the order of the list above.
+    /// Every reason, in the order of the enum.
     pub const ALL: [Self; 37] = [
         Self::Issued,
         Self::Renewed,
@@ -128,32 +132,26 @@ impl Reason {
         Self::Internal,
     ];
 
-    /// The reason of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
-    }
-
-    /// The name as it stands in conditions, Events and metrics.
+    /// The name of the reason in conditions, Events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.explained().name
     }
 
-    /// The conditions that it is a reason of; none if it is one of Events and metrics only. `Ready` and what else
-    /// repeats another condition's reason is not counted.
+    /// The conditions that this reason stands in. Empty for a reason of Events and metrics only. A
+    /// condition that only repeats the reason of another one, such as `Ready`, is not listed.
     #[must_use]
     pub fn conditions(self) -> &'static [ConditionType] {
         self.explained().conditions
     }
 
-    /// What has happened, for the person who reads it.
+    /// The cause, as Markdown for the user.
     #[must_use]
     pub fn cause(self) -> &'static str {
         self.explained().cause
     }
 
-    /// What that person can do.
+    /// The remedy, as Markdown for the user.
     #[must_use]
     pub fn remedy(self) -> &'static str {
         self.explained().remedy
@@ -174,7 +172,8 @@ mod tests {
     #[test]
     fn the_list_of_all_reasons_is_whole() {
         for (at, reason) in Reason::ALL.into_iter().enumerate() {
-            // A new reason does not compile here before it is named, and then counted below.
+            // A new reason does not compile until it is named here. The assertion below then counts
+            // it.
             let last = match reason {
                 Reason::Issued
                 | Reason::Renewed

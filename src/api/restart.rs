@@ -1,14 +1,16 @@
-//! `spec.restart`: workloads that read the credential from their environment, which nothing but a restart renews.
+//! `spec.restart`: workloads that keyturn restarts after each renewal, because a process never
+//! reads its environment again.
 
 use super::LabelSelector;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The annotation of a pod template by which `kubectl rollout restart` restarts a workload, and keyturn too: when.
+/// The annotation of a pod template that holds the time of the last restart.
+/// `kubectl rollout restart` and keyturn restart a workload by writing it.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
-/// Workloads of the namespace that are restarted after each renewal.
+/// Workloads of the namespace that keyturn restarts after each renewal.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -16,32 +18,33 @@ pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
     validation = Rule::new("!has(self.selector) || (has(self.selector.matchLabels) && size(self.selector.matchLabels) > 0) || (has(self.selector.matchExpressions) && size(self.selector.matchExpressions) > 0)").message("restart.selector must not be empty: it would match every workload of the namespace")
 )]
 pub struct Restart {
-    /// What it is: Deployment, StatefulSet or DaemonSet.
+    /// The kind of the workload: Deployment, StatefulSet or DaemonSet.
     pub kind: WorkloadKind,
 
-    /// Its name.
+    /// The name of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub name: Option<String>,
 
-    /// Instead of name: the labels of the workloads; not empty. For workloads whose names are generated, such as those of Dataiku's API deployer.
+    /// A selector over the labels of the workloads, instead of name; not empty. Use it for
+    /// workloads with generated names, such as those of Dataiku's API deployer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 }
 
-/// A kind of workload whose pods are replaced when its template changes.
+/// A kind of workload whose controller replaces its pods when the pod template changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum WorkloadKind {
-    /// `apps/v1` Deployment.
+    /// A Deployment of `apps/v1`.
     Deployment,
-    /// `apps/v1` StatefulSet.
+    /// A StatefulSet of `apps/v1`.
     StatefulSet,
-    /// `apps/v1` DaemonSet.
+    /// A DaemonSet of `apps/v1`.
     DaemonSet,
 }
 
 impl WorkloadKind {
-    /// The kind, as it is written in manifests.
+    /// The kind, as manifests spell it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-/// The pattern that the schema holds every role ARN to. Paths and names as IAM allows them
-/// (AWS: IAM and STS character limits): `[\w+=,.@-]`, path elements separated by `/`.
+/// The pattern of a role ARN in the schema. Paths and names may hold the characters that IAM allows
+/// (AWS: IAM and STS character limits): `[\w+=,.@-]`, with `/` between path elements.
 pub const ROLE_ARN_PATTERN: &str =
     r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$";
 
@@ -14,7 +14,7 @@ pub struct RoleArn {
     name_at: usize,
 }
 
-/// A text that is no ARN of an IAM role.
+/// A text that is not the ARN of an IAM role. It holds at most the first 200 characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the ARN of an IAM role (arn:<partition>:iam::<12-digit account>:role/<path and name>)")]
 pub struct InvalidRoleArn(String);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_arn_of_a_role_is_refused_by_name() {
+    fn texts_that_are_no_role_arn_are_refused_and_quoted() {
         for text in [
             "",
             "analyst",

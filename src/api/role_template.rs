@@ -1,5 +1,5 @@
-//! What `spec.role` may say instead of an ARN: text with DSS's own variables in it, filled in with what DSS's
-//! administrators noted about the person.
+//! Roles with variables in `spec.role`. keyturn fills the variables in with data that
+//! administrators of DSS recorded about the person.
 
 use super::{InvalidRoleArn, RoleArn};
 use std::fmt;
@@ -17,7 +17,8 @@ enum Part {
     Variable(Variable),
 }
 
-/// A variable, as DSS writes them ("Variables expansion" and "Per-user credentials" in DSS's reference documentation).
+/// A variable, spelled as in DSS ("Variables expansion" and "Per-user credentials" in DSS's
+/// reference documentation).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variable {
     /// `${adminProperty:NAME}`: an admin property of the user.
@@ -26,7 +27,7 @@ pub enum Variable {
     Login,
 }
 
-/// A text that is no role with variables.
+/// A text that is not a role with variables. It holds at most the first 200 characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} holds something that is no variable here; there are ${{adminProperty:NAME}} and ${{dssUserLogin}} (user properties, \
@@ -34,28 +35,28 @@ pub enum Variable {
 )]
 pub struct InvalidTemplate(String);
 
-/// Trigger a template that was filled in is no role.
+/// The reason why a filled-in template is not a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRole {
-    /// It is neither an ARN nor a name.
+    /// The text is neither an ARN nor a name.
     #[error(transparent)]
     Invalid(InvalidRoleArn),
-    /// It is a name only, and nobody says of which account.
+    /// The text is the name of a role, and the `DssInstance` sets no AWS account for it.
     #[error("{0:?} is the name of a role and not its ARN; awsAccountId of the DssInstance would complete it")]
     NoAccount(String),
 }
 
 impl RoleTemplate {
-    /// Whether a role has variables in it.
+    /// Whether the text of a role holds variables.
     #[must_use]
     pub fn is_one(role: &str) -> bool {
         role.contains('$')
     }
 
-    /// Reads a role with variables.
+    /// Parses a role with variables.
     ///
     /// # Errors
-    /// If something in it looks like a variable and is none.
+    /// `InvalidTemplate` if the text holds a `$` that does not begin a known variable.
     pub fn read(text: &str) -> Result<Self, InvalidTemplate> {
         let invalid = || InvalidTemplate(text.chars().take(200).collect());
         let (mut parts, mut rest) = (Vec::new(), text);
@@ -79,10 +80,11 @@ impl RoleTemplate {
         Ok(Self { text: text.to_owned(), parts })
     }
 
-    /// Fills it in. `value` gives the value of a variable.
+    /// The text of the role with a value for each variable. `value` returns the value of a
+    /// variable.
     ///
     /// # Errors
-    /// The first one that `value` fails with.
+    /// The first error that `value` returns.
     pub fn fill<E>(&self, value: impl Fn(&Variable) -> Result<String, E>) -> Result<String, E> {
         let filled = self.parts.iter().map(|part| match part {
             Part::Text(text) => Ok(text.clone()),
@@ -107,11 +109,12 @@ impl fmt::Display for Variable {
     }
 }
 
-/// The role that a filled-in text names: an ARN as it is, or a name (with its path), which `account` and `partition`
-/// complete. DSS documents the name, and people write the ARN.
+/// The role that a filled-in text names: an ARN as it is, or a name (with its path), which
+/// `account` and `partition` complete. Both forms are accepted, because DSS documents the name and
+/// people write the ARN.
 ///
 /// # Errors
-/// If it names no role.
+/// [`NoRole`] if the text is invalid, or is a name while `account` is `None`.
 pub fn role_named(text: &str, partition: &str, account: Option<&str>) -> Result<RoleArn, NoRole> {
     let text = text.trim();
     if text.starts_with("arn:") || text.is_empty() {
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_variable_here_is_refused() {
+    fn unknown_variables_are_refused() {
         for text in
             ["${userProperty:role}", "${", "$x", "${adminProperty:}", "${adminproperty:x}", "${dssUserLogin", "$${x}"]
         {

@@ -1,36 +1,38 @@
-//! The keys of the Secret's data. What is written is in the room `secret`, whose tests hold this list to it.
+//! The keys of the Secret's data. The room `secret` writes them, and its tests compare them with
+//! this list.
 
 use super::{AwsConfigSpec, DssClient, Format};
 
 /// A key of the Secret's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecretKey {
-    /// The format that it belongs to.
+    /// The format that the key belongs to.
     pub format: Format,
-    /// Its name.
+    /// The name of the key.
     pub name: &'static str,
-    /// What it holds.
+    /// The value of the key, as Markdown for the user.
     pub holds: &'static str,
-    /// When it is there.
+    /// The condition under which the Secret holds the key.
     pub present: Present,
 }
 
-/// When a key is in the Secret, if its format is asked for.
+/// The condition under which the Secret holds a key whose format is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Present {
-    /// Always.
+    /// The key is always present.
     Always,
-    /// For a session, and while the credential is withdrawn; a key of provider `default` has no such thing.
+    /// The key is present for a session, and while the credential is withdrawn. A key of provider
+    /// `default` has no such value.
     Session,
-    /// If this field of spec is set.
+    /// The key is present if this field of spec is set.
     IfSet(Field),
-    /// If an API key of DSS is asked for.
+    /// The key is present if the spec requests an API key of DSS.
     WithApiKey,
-    /// If the `DssInstance` has a `caBundle`.
+    /// The key is present if the `DssInstance` has a `caBundle`.
     WithCaBundle,
 }
 
-/// A field of spec that has keys of its own.
+/// A field of spec that has keys of its own in the Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// `region`.
@@ -46,7 +48,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// Where it is in spec.
+    /// The path of the field in spec.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
@@ -70,8 +72,8 @@ impl Field {
 }
 
 impl SecretKey {
-    /// Whether the Secret of an `AwsConfig` with this spec may hold it. Which credential comes and what the `DssInstance`
-    /// has is not known to spec.
+    /// Whether the Secret of an `AwsConfig` with this spec may hold this key. The spec does not
+    /// determine everything: the credential and the `DssInstance` decide as well.
     #[must_use]
     pub fn may_be_for(&self, spec: &AwsConfigSpec) -> bool {
         let present = match self.present {
@@ -96,32 +98,33 @@ const fn dss_file(name: &'static str, holds: &'static str, present: Present) -> 
     SecretKey { format: Format::Files, name, holds, present }
 }
 
-/// Every key, in the order in which they are documented.
+/// Every key, in the order of the documentation.
 pub const SECRET_KEYS: [SecretKey; 17] = [
     env("AWS_ACCESS_KEY_ID", "the access key ID", Present::Always),
     env("AWS_SECRET_ACCESS_KEY", "the secret access key", Present::Always),
     env("AWS_SESSION_TOKEN", "the session token", Present::Session),
-    env("AWS_CREDENTIAL_EXPIRATION", "when the session expires, RFC 3339", Present::Session),
+    env("AWS_CREDENTIAL_EXPIRATION", "the time at which the session expires, RFC 3339", Present::Session),
     env("AWS_REGION", "the region", Present::IfSet(Field::Region)),
-    env("AWS_DEFAULT_REGION", "the same, for tools that read this name", Present::IfSet(Field::Region)),
+    env("AWS_DEFAULT_REGION", "the same region, for tools that read this name", Present::IfSet(Field::Region)),
     env("AWS_DEFAULT_BUCKET", "the bucket", Present::IfSet(Field::DefaultBucket)),
-    env("AWS_EXTRA_BUCKETS", "the further buckets, comma separated", Present::IfSet(Field::ExtraBuckets)),
+    env("AWS_EXTRA_BUCKETS", "the further buckets, separated by commas", Present::IfSet(Field::ExtraBuckets)),
     env("DKU_DSS_URL", "the URL of DSS", Present::IfSet(Field::Dss)),
     env("DKU_API_KEY", "the API key of DSS", Present::WithApiKey),
     env("DKU_CURRENT_PROJECT_KEY", "the DSS project", Present::IfSet(Field::DssProject)),
     file(
         "config",
-        "shared config file, profile `default`: the region if it is set, and a `credential_process` that prints \
-         `credential-process.json`",
+        "the shared config file, profile `default`: the region if it is set, and a `credential_process` that \
+         prints `credential-process.json`",
     ),
-    file("credentials", "shared credentials file, profile `default`"),
+    file("credentials", "the shared credentials file, profile `default`"),
     file(
         "credential-process.json",
         "the credential as `credential_process` prints it, version 1; with `Expiration` for a session",
     ),
     dss_file(
         "dataiku-config.json",
-        "what DSS's Python client reads as `~/.dataiku/config.json`: URL and API key of the instance `default`",
+        "settings of DSS's Python client, in the form of `~/.dataiku/config.json`: URL and API key of the \
+         instance `default`",
         Present::WithApiKey,
     ),
     dss_file("dss-ca.crt", "the certificate authorities of DSS, PEM", Present::WithCaBundle),

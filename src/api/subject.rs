@@ -1,15 +1,17 @@
-//! Whom a credential is for.
+//! The subject of a credential: the person or the namespace that it is for.
 
 use std::fmt;
 
-/// What a namespace's shared credentials are called where a person's name would stand. No person's name holds a colon.
+/// The prefix of a namespace's shared credentials, in places that otherwise hold the name of a
+/// person. No person's name holds a colon.
 const SYSTEM: &str = "system:";
 
-/// The pattern that the schema holds every person's name to: what `RoleSessionName` and `SourceIdentity` allow in common,
-/// without a comma (STS API reference, `AssumeRole`), so that no person is taken for a namespace.
+/// The pattern of a person's name in the schema: the characters that both `RoleSessionName` and
+/// `SourceIdentity` allow (STS API reference, `AssumeRole`), without the comma. A namespace's
+/// session name holds a comma, and no person's name can be mistaken for it.
 pub(super) const PERSON_PATTERN: &str = "^[A-Za-z0-9_+=.@-]{2,64}$";
 
-/// Whom a credential is for: a person, or a namespace, which is written `system:<namespace>`.
+/// The subject of a credential: a person, or a namespace, which is written `system:<namespace>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(String);
 
@@ -20,25 +22,26 @@ impl Subject {
         Self(name.to_owned())
     }
 
-    /// Everybody in a namespace.
+    /// A namespace, for everybody in it.
     #[must_use]
     pub fn namespace(namespace: &str) -> Self {
         Self(format!("{SYSTEM}{namespace}"))
     }
 
-    /// As it stands in annotations, status, Events and grants.
+    /// The spelling in annotations, status, Events and grants.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The person, if it is one.
+    /// The person, if the subject is one.
     #[must_use]
     pub fn as_person(&self) -> Option<&str> {
         (!Self::names_a_namespace(&self.0)).then_some(&self.0)
     }
 
-    /// Whether a text (a subject, or a pattern of subjects) is about namespaces rather than persons.
+    /// Whether a text (a subject, or a pattern of subjects) is about namespaces and not about
+    /// persons.
     #[must_use]
     pub fn names_a_namespace(text: &str) -> bool {
         text.starts_with(SYSTEM)

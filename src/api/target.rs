@@ -1,4 +1,4 @@
-//! The target: the Secret that a credential is written into, as the user wants it.
+//! `spec.target`: the user's settings for the Secret that holds the credential.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -7,22 +7,23 @@ use std::collections::BTreeMap;
 
 const SECRET_NAME_PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
-/// The Secret that a credential is written into.
+/// The Secret that keyturn writes the credential into.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// The Secret's name. Default: the name of this AwsConfig followed by `-aws`. Immutable.
+    /// The name of the Secret. Default: the name of this AwsConfig followed by `-aws`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME_PATTERN))]
     pub name: Option<String>,
 
-    /// In which forms the Secret holds the credential. Env: variables for `envFrom`. Files: `config`, `credentials` and `credential-process.json` to mount.
-    /// Dataiku: `aws-credential.json`, the dict of `get_aws_credential()`. Default: Env and Files.
+    /// The forms in which the Secret holds the credential. Env: variables for `envFrom`. Files:
+    /// `config`, `credentials` and `credential-process.json`, to be mounted. Dataiku:
+    /// `aws-credential.json`, the dict of `get_aws_credential()`. Default: Env and Files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 3), extend("x-kubernetes-list-type" = "set"))]
     pub formats: Option<Vec<Format>>,
 
-    /// Labels to put on the Secret, at most 32.
+    /// Labels that keyturn puts on the Secret, at most 32.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     #[x_kube(validation = Rule::new("self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("a label's key is an optional DNS prefix and a slash, then at most 63 letters, digits and -_."))]
@@ -30,7 +31,7 @@ pub struct Target {
     #[x_kube(validation = Rule::new("self.all(k, self[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$') && size(self[k]) <= 63)").message("a label's value is at most 63 letters, digits and -_., and begins and ends with a letter or digit"))]
     pub labels: BTreeMap<String, TargetValue>,
 
-    /// Annotations to put on the Secret, at most 32 of at most 1024 characters.
+    /// Annotations that keyturn puts on the Secret, at most 32, each of at most 1024 characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     #[x_kube(validation = Rule::new("self.all(k, size(k) <= 317 && k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'))").message("an annotation's key is an optional DNS prefix and a slash, then at most 63 letters, digits and -_."))]
@@ -47,15 +48,15 @@ pub struct TargetValue(#[schemars(length(max = 1024))] pub String);
 /// A form in which the Secret holds the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Format {
-    /// `AWS_ACCESS_KEY_ID` and the rest, for `envFrom`.
+    /// Variables for `envFrom`, such as `AWS_ACCESS_KEY_ID`.
     Env,
     /// `config`, `credentials` and `credential-process.json`, to be mounted.
     Files,
-    /// `aws-credential.json`: what code written for DSS reads.
+    /// `aws-credential.json`, for code that was written for DSS.
     Dataiku,
 }
 
 impl Format {
-    /// What a target that names no formats gets.
+    /// The formats of a target that names none.
     pub const DEFAULT: [Self; 2] = [Self::Env, Self::Files];
 }

@@ -1,4 +1,4 @@
-//! The fields and rules that a schema holds, in words.
+//! The fields and rules of a schema, in words.
 
 use super::text::code;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -6,31 +6,33 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use serde_json::Value;
 
-/// A field, as the reference shows it. All but the path is Markdown or becomes it.
+/// A field, as the reference shows it. Except for the path, the texts are Markdown or become
+/// Markdown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Field {
-    /// Its path: `.` before a name, `[]` after a list, `*` for any key of a map.
+    /// The path of the field: `.` before a name, `[]` after a list, `*` for any key of a map.
     pub(super) path: String,
-    /// Its type and limits.
+    /// The type and its limits.
     pub(super) type_: String,
-    /// What it is if it is left out.
+    /// The value of a field that is left out, or `required`.
     pub(super) default: Option<String>,
-    /// Its doc comment, without what is said of the default.
+    /// The doc comment without its sentence about the default.
     pub(super) meaning: String,
 }
 
-/// A rule.
+/// A validation rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
-    /// Where it stands.
+    /// The path of the schema that holds the rule.
     pub(super) path: String,
-    /// What the API server answers.
+    /// The message of the API server.
     pub(super) message: String,
-    /// It, in CEL.
+    /// The rule in CEL.
     pub(super) cel: String,
 }
 
-/// Every field below a schema. The fields of conditions are everywhere the same and stand in a table of their own.
+/// Every field below a schema. The fields of a condition are left out, because they are the same
+/// everywhere and stand in a table of their own.
 pub(super) fn fields_of(schema: &JSONSchemaProps) -> Vec<Field> {
     let mut fields = vec![];
     walk(schema, "", &mut |path, schema, is_required| {
@@ -55,7 +57,7 @@ pub(super) fn fields_of_a_condition(crds: &[CustomResourceDefinition]) -> Vec<Fi
     fields
 }
 
-/// Every rule of a schema.
+/// Every rule of a schema and of the schemas below it.
 pub(super) fn rules_of(schema: &JSONSchemaProps) -> Vec<Rule> {
     let mut rules = vec![];
     let mut collect = |path: &str, schema: &JSONSchemaProps| {
@@ -77,7 +79,8 @@ fn schemas(crd: &CustomResourceDefinition) -> impl Iterator<Item = &JSONSchemaPr
     schemas.filter_map(|schema| schema.open_api_v3_schema.as_ref())
 }
 
-/// Visits every schema below this one with its path and whether it is required; a visitor answers whether to go on below.
+/// Visits every schema below this one, with its path and whether it is required. The visitor
+/// returns whether the walk continues below the visited schema.
 fn walk(schema: &JSONSchemaProps, path: &str, visit: &mut dyn FnMut(&str, &JSONSchemaProps, bool) -> bool) {
     let mut step = |path: &str, below: &JSONSchemaProps, is_required| {
         if visit(path, below, is_required) {
@@ -97,7 +100,7 @@ fn walk(schema: &JSONSchemaProps, path: &str, visit: &mut dyn FnMut(&str, &JSONS
     }
 }
 
-/// The schema of each item of a list.
+/// The schema of the items of a list.
 fn item(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
     match schema.items.as_ref()? {
         JSONSchemaPropsOrArray::Schema(item) => Some(item),
@@ -105,7 +108,7 @@ fn item(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
     }
 }
 
-/// The schema of each value of a map.
+/// The schema of the values of a map.
 fn value(schema: &JSONSchemaProps) -> Option<&JSONSchemaProps> {
     match schema.additional_properties.as_ref()? {
         JSONSchemaPropsOrBool::Schema(value) => Some(value),
@@ -118,7 +121,7 @@ fn is_list_of_conditions(schema: &JSONSchemaProps) -> bool {
     has("lastTransitionTime") && has("reason")
 }
 
-// ---- In words -------------------------------------------------------------------------------------------------------
+// ---- In words -----------------------------------------------------------------------------------
 
 fn field(path: &str, schema: &JSONSchemaProps, is_required: bool) -> Field {
     let (meaning, said) = without_default(schema.description.as_deref().unwrap_or_default());
@@ -127,7 +130,7 @@ fn field(path: &str, schema: &JSONSchemaProps, is_required: bool) -> Field {
     Field { path: path.to_owned(), type_: type_of(schema), default, meaning }
 }
 
-/// A description without its sentence `Default: ….`, and that sentence.
+/// A description without its sentence `Default: ….`, and the text of that sentence.
 fn without_default(description: &str) -> (String, Option<String>) {
     const MARK: &str = "Default: ";
     let text = description.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -163,7 +166,7 @@ fn type_of(schema: &JSONSchemaProps) -> String {
         }
         "array" => {
             let list = with("list", range(schema.min_items, schema.max_items, ""));
-            let once = if schema.x_kubernetes_list_type.as_deref() == Some("set") { ", none twice" } else { "" };
+            let once = if schema.x_kubernetes_list_type.as_deref() == Some("set") { ", no duplicates" } else { "" };
             format!("{list}{once}{}", of_each(item(schema)))
         }
         _ if value(schema).is_some() => {
@@ -218,7 +221,7 @@ mod tests {
             (json!({"type": "string", "enum": ["In", "NotIn", "Exists"]}), "`In`, `NotIn` or `Exists`"),
             (
                 json!({"type": "array", "maxItems": 3, "x-kubernetes-list-type": "set", "items": {"type": "boolean"}}),
-                "list, at most 3, none twice; each: `true` or `false`",
+                "list, at most 3, no duplicates; each: `true` or `false`",
             ),
             (
                 json!({"type": "object", "maxProperties": 9, "additionalProperties": {"type": "string", "minLength": 1}}),
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_the_default_is_parted_from_the_meaning() {
+    fn the_default_is_separated_from_the_meaning() {
         for (text, meaning, default) in [
             ("A name. Default: the name `a.b`. Immutable.", "A name. Immutable.", Some("the name `a.b`")),
             ("A name.\nDefault: both.", "A name.", Some("both")),
@@ -252,9 +255,9 @@ mod tests {
         assert_eq!(fields[1].default.as_deref(), Some("required"));
     }
 
-    /// What a schema can say and the reference would not.
+    /// Fails if a schema holds a keyword that the reference does not show.
     #[test]
-    fn nothing_that_a_schema_says_is_left_out() {
+    fn the_reference_knows_every_keyword_of_the_schemas() {
         let known = [
             "additionalProperties",
             "default",

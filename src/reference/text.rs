@@ -1,23 +1,24 @@
-//! Markdown: the few forms that the reference is made of.
+//! The few forms of Markdown that the reference needs.
 
-/// A code span. Nothing that is shown so holds a backtick.
+/// A code span. The text must hold no backtick.
 pub(super) fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-/// Text that holds Markdown's own characters and code spans, on one line for each paragraph.
+/// Running text that may hold special characters of Markdown and code spans. Each paragraph becomes
+/// one line.
 pub(super) fn prose(text: &str) -> String {
     let paragraphs: Vec<String> = text.split("\n\n").map(paragraph).collect();
     paragraphs.join("\n\n")
 }
 
-/// The same for the cell of a table, where there is one paragraph only. An empty cell is a dash.
+/// The text of a table's cell: one paragraph. An empty cell becomes a dash.
 pub(super) fn cell(text: &str) -> String {
     let text = paragraph(text);
     if text.is_empty() { "–".to_owned() } else { text }
 }
 
-/// A table, and an empty line after it.
+/// A table, followed by an empty line.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let row = |row: &[String; N]| {
         let cells = row.each_ref().map(|cell| cell.replace('|', "\\|"));
@@ -31,11 +32,12 @@ fn paragraph(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ");
     let parts = line.split('`').enumerate();
-    // Every other part stands between backticks.
+    // Every second part stands between backticks.
     parts.map(|(at, part)| if at % 2 == 0 { escaped(part) } else { code(part) }).collect()
 }
 
-/// An underscore within a word is no emphasis, and stays as it is.
+/// Escapes special characters. An underscore inside a word stays as it is, because it is no
+/// emphasis in Markdown.
 fn escaped(text: &str) -> String {
     let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let (mut escaped, mut before) = (String::new(), None);
