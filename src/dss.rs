@@ -1,15 +1,18 @@
-//! A client of the public HTTP API of Dataiku DSS: the few routes that keyturn needs, and nothing of Kubernetes.
+//! A client of the public HTTP API of Dataiku DSS. It knows the few routes that keyturn needs, and
+//! nothing of Kubernetes.
 //!
-//! Every call is bounded in time and in size, is tried again only if that cannot do anything twice, and ends in a value
-//! or in a [`DssError`] that names the route. Keys are [`SecretString`]s; no error quotes one.
+//! Every call is limited in time and in size. The client retries a call only if a repetition cannot
+//! act twice. A call returns a value, or a [`DssError`] that names the route. Keys are
+//! [`SecretString`]s; no error quotes a key.
 //!
-//! The routes are those of Dataiku's own Python client (`dataiku-api-client` 15.2.0, which documents them by using
-//! them), under the base `/public/api` that the REST API's documentation names.
+//! The routes are those of Dataiku's own Python client (`dataiku-api-client` 15.2.0, which
+//! documents them by using them), under the base `/public/api`, which DSS's REST API documentation
+//! names.
 //!
-//! * `dss/answer.rs`: what DSS answers
-//! * `dss/call.rs`: one call: how it is sent, when it is tried again
-//! * `dss/error.rs`: why it failed
-//! * `dss/wire.rs`: the connection: TLS, redirects, how much is read
+//! * `dss/answer.rs`: the answers of DSS
+//! * `dss/call.rs`: one call: how it is sent, and when it is retried
+//! * `dss/error.rs`: the errors of a call
+//! * `dss/wire.rs`: the connection: TLS, redirects, limits on the answer
 
 mod answer;
 mod call;
@@ -27,17 +30,20 @@ use serde_json::json;
 use std::sync::Arc;
 use url::Url;
 
-/// How an API key is sent ("Authentication" in DSS's REST API documentation): both are the key, in another header.
+/// The header in which an API key is sent ("Authentication" in DSS's REST API documentation). The
+/// key is the same in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scheme {
-    /// As the user name of Basic authentication, as Dataiku's own clients send it. Every release takes it so.
+    /// The key as the user name of Basic authentication, like Dataiku's own clients. Every release
+    /// accepts it.
     #[default]
     Basic,
-    /// As a Bearer token, for a proxy in between that keeps Basic authentication for itself. Later releases take it.
+    /// The key as a Bearer token, for a proxy before DSS that keeps Basic authentication for
+    /// itself. Later releases accept it.
     Bearer,
 }
 
-/// A DSS, and who speaks to it. Clones share the connection.
+/// A DSS, with the key and the user of the calls. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Dss {
     wire: Arc<dyn Wire>,
@@ -48,69 +54,72 @@ pub struct Dss {
 }
 
 impl Dss {
-    /// The DSS at `url` (no trailing slash), spoken to with the API key `key`, which is sent by `scheme`.
+    /// A client of the DSS at `url` (without a trailing slash), which sends the API key `key` by
+    /// `scheme`.
     ///
     /// # Errors
-    /// If it is no URL.
+    /// `url` is not a URL.
     pub fn new(url: &str, key: SecretString, scheme: Scheme, wire: Arc<dyn Wire>) -> Result<Self, url::ParseError> {
         Ok(Self { wire, base: Url::parse(url)?, key, scheme, as_user: None })
     }
 
-    /// The same DSS, spoken to as this user (`X-DKU-ProxyUser`; the key has to be an admin's). What the Python client
-    /// calls `get_client_as()`.
+    /// The same DSS, with calls made as this user (`X-DKU-ProxyUser`; the key has to be an
+    /// admin's). The Python client calls this `get_client_as()`.
     #[must_use]
     pub fn as_user(&self, login: &str) -> Self {
         Self { as_user: Some(login.to_owned()), ..self.clone() }
     }
 
-    /// The same DSS, spoken to with another key.
+    /// The same DSS with another key, and without an impersonated user.
     #[must_use]
     pub fn with_key(&self, key: SecretString) -> Self {
         Self { key, as_user: None, ..self.clone() }
     }
 
-    /// Its version: `GET /instance-info` (`get_instance_info()`), which any key may ask for.
+    /// The version of DSS: `GET /instance-info` (`get_instance_info()`). Any key may call this
+    /// route.
     ///
     /// # Errors
-    /// If the call fails.
+    /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn version(&self) -> Result<Option<String>, DssError> {
         let info: answer::InstanceInfo = self.call(Method::GET, &["instance-info"]).json().await?;
         Ok(info.dss_version)
     }
 
-    /// All users with their admin properties: `GET /admin/users/?includeSettings=true` (`list_users(include_settings=
-    /// True)`). Needs an admin key.
+    /// All users with their admin properties: `GET /admin/users/?includeSettings=true`
+    /// (`list_users(include_settings=True)`). The call needs an admin key. It reads at most 64 MiB.
     ///
     /// # Errors
-    /// If the call fails.
+    /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn users(&self) -> Result<Vec<User>, DssError> {
         let call = self.call(Method::GET, &["admin", "users", ""]).query("includeSettings", "true");
         call.at_most(call::LISTING).json().await
     }
 
-    /// One user: `GET /admin/users/{login}` (`get_user(login).get_settings()`); `None` if there is none of that login.
-    /// Needs an admin key.
+    /// One user: `GET /admin/users/{login}` (`get_user(login).get_settings()`). `None` if DSS has
+    /// no user with this login. The call needs an admin key.
     ///
     /// # Errors
-    /// If the call fails.
+    /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn user(&self, login: &str) -> Result<Option<User>, DssError> {
         self.call(Method::GET, &["admin", "users", login]).json_if_there().await
     }
 
-    /// Who the key (or the user that is spoken as) is: `GET /auth/info` (`get_auth_info()`).
+    /// The owner of the key, or the impersonated user: `GET /auth/info` (`get_auth_info()`).
     ///
     /// # Errors
-    /// If the call fails.
+    /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn auth_info(&self) -> Result<AuthInfo, DssError> {
         self.call(Method::GET, &["auth", "info"]).query("withSecrets", "false").json().await
     }
 
-    /// A connection with the credential that it resolves to for whoever asks: `GET /connections/{name}/info`
-    /// (`get_connection(name).get_info()`). The caller has to be among those by whom the connection's details are
-    /// readable. `project` supplies the project's variables.
+    /// A connection with the credential that it resolves to for the calling user:
+    /// `GET /connections/{name}/info` (`get_connection(name).get_info()`). DSS has to let the
+    /// calling user read the connection's details. `project` supplies the variables of that
+    /// project.
     ///
     /// # Errors
-    /// If the call fails.
+    /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn connection(&self, name: &str, project: Option<&str>) -> Result<Connection, DssError> {
         let call = self.call(Method::GET, &["connections", name, "info"]);
         match project {
@@ -120,20 +129,22 @@ impl Dss {
     }
 
     /// The personal API keys of all users, without their secrets: `GET /admin/personal-api-keys/`
-    /// (`list_all_personal_api_keys()`). Needs an admin key.
+    /// (`list_all_personal_api_keys()`). The call needs an admin key. It reads at most 64 MiB.
     ///
     /// # Errors
-    /// If the call fails.
+    /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn personal_keys(&self) -> Result<Vec<PersonalKey>, DssError> {
         self.call(Method::GET, &["admin", "personal-api-keys", ""]).at_most(call::LISTING).json().await
     }
 
     /// Creates a personal API key for a user: `POST /admin/personal-api-keys/`
-    /// (`create_personal_api_key_for_user(user, label, description)`). Needs an admin key. The key's secret is in this
-    /// answer and in none that comes later. Never tried again: the answer may be lost after the key was created.
+    /// (`create_personal_api_key_for_user(user, label, description)`). The call needs an admin key.
+    /// Only this answer holds the secret of the key. The call is never retried, because the answer
+    /// may be lost after DSS created the key.
     ///
     /// # Errors
-    /// If the call fails. Then there may be a key all the same, which [`Dss::personal_keys`] shows by its label.
+    /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which. DSS may have
+    /// created a key all the same; [`Dss::personal_keys`] shows it by its label.
     pub async fn create_personal_key(
         &self,
         login: &str,
@@ -144,13 +155,14 @@ impl Dss {
         self.call(Method::POST, &["admin", "personal-api-keys", ""]).body(&body).json().await
     }
 
-    /// Deletes a personal API key: `DELETE /personal-api-keys/{id}` (`get_personal_api_key(id).delete()`). One that is
-    /// gone already is no error. The client of Dataiku's has no admin's variant of this route, so where DSS refuses an
-    /// admin the key of somebody else, it is deleted as its owner. If DSS then finds nothing, that may be the key or its
-    /// owner, and [`Dss::personal_keys`] tells which.
+    /// Deletes a personal API key: `DELETE /personal-api-keys/{id}`
+    /// (`get_personal_api_key(id).delete()`). A key that is already gone is no error. Dataiku's
+    /// client has no variant of this route for admins. If DSS denies an admin the deletion of
+    /// another user's key, the key is deleted as its owner. If DSS then answers "not found", either
+    /// the key or its owner is gone; [`Dss::personal_keys`] decides.
     ///
     /// # Errors
-    /// If the call fails.
+    /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn delete_personal_key(&self, id: &str, owner: &str) -> Result<(), DssError> {
         let path = ["personal-api-keys", id];
         let refused = match self.call(Method::DELETE, &path).done().await {
@@ -167,11 +179,12 @@ impl Dss {
         }
     }
 
-    /// Deletes a personal API key as its owner: `DELETE /personal-api-keys/{id}`, by which users delete their own. One that is
-    /// gone already is no error.
+    /// Deletes a personal API key as its owner: `DELETE /personal-api-keys/{id}`, the route by
+    /// which users delete their own keys. A key that is already gone is no error.
     ///
     /// # Errors
-    /// If the call fails, and if the key is somebody else's.
+    /// DSS cannot be reached or refuses the call, for example because the key belongs to another
+    /// user.
     pub async fn delete_own_key(&self, id: &str, owner: &str) -> Result<(), DssError> {
         match self.as_user(owner).call(Method::DELETE, &["personal-api-keys", id]).done().await {
             Err(gone) if gone.kind == Kind::NotFound => Ok(()),

@@ -1,4 +1,4 @@
-//! What DSS answers, as far as keyturn reads it. Whatever else an answer holds is skipped unread.
+//! The parts of DSS's answers that keyturn reads. The rest of an answer is skipped.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -11,36 +11,36 @@ pub(super) struct InstanceInfo {
     pub(super) dss_version: Option<String>,
 }
 
-/// A user, as an admin sees one.
+/// A user, as DSS shows it to an admin.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// The login.
+    /// The login of the user.
     pub login: String,
-    /// Whether the user may log in at all.
+    /// Whether the user may log in.
     #[serde(default = "yes", deserialize_with = "yes_unless_said")]
     pub enabled: bool,
-    /// What administrators noted about the user, which the user cannot edit; `None` where an answer leaves it out.
-    /// What is no text is left out.
+    /// The properties that administrators set; the user cannot edit them. `None` if the answer has
+    /// none. Values that are not text are left out.
     #[serde(default, deserialize_with = "texts")]
     pub admin_properties: Option<BTreeMap<String, String>>,
 }
 
-/// Who a key belongs to.
+/// The owner of an API key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthInfo {
     /// The login of a user, or the ID of a global key.
     pub auth_identifier: Option<String>,
-    /// The login of the user on whose behalf it acts.
+    /// The login of the user on whose behalf the key acts.
     #[serde(rename = "associatedDSSUser", alias = "associatedDSSUSer")]
     associated_dss_user: Option<String>,
-    /// `PERSONAL_API_KEY` and others.
+    /// The kind of the key, such as `PERSONAL_API_KEY`.
     auth_source: Option<String>,
 }
 
 impl AuthInfo {
-    /// The login that it stands for. A global key that is nobody's stands for none.
+    /// The login that the key acts as. `None` for a global key without a user.
     #[must_use]
     pub fn login(&self) -> Option<&str> {
         let personal = self.auth_source.as_deref().is_none_or(|source| source == "PERSONAL_API_KEY");
@@ -51,12 +51,12 @@ impl AuthInfo {
 /// A personal API key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct PersonalKey {
-    /// Names the key; not a secret.
+    /// The ID of the key. It is not a secret.
     pub id: String,
-    /// The login of its owner; empty if DSS does not say.
+    /// The login of the key's owner. Empty if DSS does not name one.
     #[serde(default, deserialize_with = "or_empty")]
     pub user: String,
-    /// What its creator called it; empty if DSS does not say.
+    /// The label that the key's creator chose. Empty if DSS names none.
     #[serde(default, deserialize_with = "or_empty")]
     pub label: String,
 }
@@ -64,36 +64,36 @@ pub struct PersonalKey {
 /// A personal API key that has just been created.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CreatedKey {
-    /// Names the key; not a secret.
+    /// The ID of the key. It is not a secret.
     pub id: String,
     /// The key itself.
     pub key: SecretString,
 }
 
-/// A connection with what it resolves to for whoever asked.
+/// A connection, resolved for the calling user.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
-    /// The type of the connection; `EC2` is S3.
+    /// The type of the connection. DSS calls S3 `EC2`.
     #[serde(rename = "type")]
     pub type_: String,
-    /// The AWS credential that it resolves to, if it is one that has any.
+    /// The AWS credential that the connection resolves to, if it has one.
     #[serde(rename = "resolvedAWSCredential")]
     pub aws_credential: Option<AwsCredential>,
 }
 
-/// What the Python client's `get_aws_credential()` returns.
+/// The result of `get_aws_credential()` in the Python client.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsCredential {
-    /// Names the credential; not a secret.
+    /// The access key ID. It is not a secret.
     pub access_key: String,
-    /// Signs requests.
+    /// The secret access key.
     pub secret_key: SecretString,
-    /// Accompanies requests; a static key has none.
+    /// The session token. A static key has none.
     pub session_token: Option<SecretString>,
-    /// When the session ends, where DSS tells it: RFC 3339, or milliseconds since 1970 as DSS writes its other times.
-    /// No release is known to tell it.
+    /// The time at which the session expires, if DSS reports it: as RFC 3339, or in milliseconds
+    /// since 1970 like DSS's other times. No release is known to report it.
     #[serde(default, deserialize_with = "time")]
     pub expiration: Option<Timestamp>,
 }
@@ -102,7 +102,8 @@ fn yes() -> bool {
     true
 }
 
-/// One entry that leaves something open must not make a whole listing unreadable.
+/// A user without the field counts as enabled, because one incomplete entry must not make the whole
+/// listing unreadable.
 fn yes_unless_said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_else(yes))
 }
@@ -131,7 +132,7 @@ mod tests {
     use serde_json::{from_value, json};
 
     #[test]
-    fn a_user_is_read_whatever_else_dss_says_of_them() {
+    fn a_user_is_read_and_the_rest_of_the_answer_is_skipped() {
         let user: User = from_value(json!({
             "login": "alice", "enabled": true, "groups": ["g"], "secrets": [{"name": "n", "value": "v"}],
             "adminProperties": {"associatedRole": "analyst", "count": 3}, "userProperties": {"associatedRole": "root"},
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_secret_is_not_shown() {
+    fn debug_output_holds_no_secret() {
         let created: CreatedKey = from_value(json!({"id": "1", "key": "the-key"})).unwrap();
         let value = json!({"type": "EC2", "resolvedAWSCredential": {"accessKey": "A", "secretKey": "the-key"}});
         let connection: Connection = from_value(value).unwrap();

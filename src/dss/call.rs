@@ -1,4 +1,4 @@
-//! One call: how it is sent, how its answer is read, when it is tried again.
+//! One call: how it is sent, how its answer is read, and when it is retried.
 
 use super::{
     Dss, DssError, Kind, Scheme,
@@ -15,25 +15,27 @@ use serde::{
 use std::time::Duration;
 use url::Url;
 
-/// How long one attempt may take, in seconds. A listing of thousands of users takes DSS several.
+/// The longest time of one attempt, in seconds. DSS needs several seconds for a listing of
+/// thousands of users.
 const TIMEOUT_SECONDS: u64 = 30;
-/// How often a call that changes nothing, or only once, is tried again.
+/// The number of retries of a call that is idempotent. Other calls are not retried.
 const RETRIES: usize = 2;
-/// The longest `Retry-After` that a call waits for. A longer one ends it, and is told to whoever asked.
+/// The longest `Retry-After` that a call waits for. A longer one ends the call, and the error
+/// reports it.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How much of an answer is read, in bytes.
+/// The longest answer that is read, in bytes.
 const ANSWER: usize = 1 << 20;
-/// How much of a listing is read, in bytes: room for some 20,000 users with their settings.
+/// The longest listing that is read, in bytes: enough for about 20,000 users with their settings.
 pub(super) const LISTING: usize = 64 << 20;
-/// How much of what DSS says is quoted, in characters.
+/// The longest quotation of DSS's own error message, in characters.
 const QUOTED: usize = 300;
 
-/// Documented base of the public API ("Public REST API" in DSS's reference documentation).
+/// The base of the public API ("Public REST API" in DSS's reference documentation).
 const BASE: [&str; 2] = ["public", "api"];
-/// Speak as another user ("Impersonating another user" in the developer guide).
+/// The header for calls as another user ("Impersonating another user" in the developer guide).
 const PROXY_USER: &str = "x-dku-proxyuser";
 
-/// A call that is being put together.
+/// A call while it is assembled.
 pub(super) struct Call<'a> {
     dss: &'a Dss,
     method: Method,
@@ -44,10 +46,12 @@ pub(super) struct Call<'a> {
     most: usize,
 }
 
-/// An error as DSS puts it: a JSON object that says the error's type, which is how Dataiku's own client reads one.
+/// An error of DSS: a JSON object with `errorType`. Dataiku's own client recognizes an error by
+/// this field.
 ///
-/// This alone makes an answer that is no success DSS's own. Proxies, gateways and login pages refuse with the same
-/// statuses, in text, in HTML, or in JSON of another form, and none of them knows what DSS holds or allows.
+/// An answer without success counts as DSS's own only if it has this form. Proxies, gateways and
+/// login pages use the same statuses, with text, HTML, or JSON of another form, and none of them
+/// knows what DSS holds or allows.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Said {
@@ -57,8 +61,8 @@ struct Said {
 }
 
 impl<'a> Call<'a> {
-    /// Every element of the path is encoded on its own, so that no name reaches another route. The two that no encoding
-    /// keeps from being a step of the path are sent nowhere.
+    /// Encodes every element of the path on its own. No name can reach another route. The names `.`
+    /// and `..` stay steps of a path in any encoding; a call with one of them is not sent.
     pub(super) fn new(dss: &'a Dss, method: Method, path: &[&str]) -> Self {
         let mut url = dss.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -78,19 +82,19 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Reads no more than so many bytes of the answer.
+    /// Limits the answer to this many bytes.
     pub(super) fn at_most(mut self, bytes: usize) -> Self {
         self.most = bytes;
         self
     }
 
-    /// Sends it and reads the answer.
+    /// Sends the call and parses the answer.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, DssError> {
         let answer = self.send().await?;
         self.read(&answer)
     }
 
-    /// The same for something that may not be there.
+    /// Sends the call and parses the answer. `None` if DSS answers "not found".
     pub(super) async fn json_if_there<T: DeserializeOwned>(self) -> Result<Option<T>, DssError> {
         match self.json().await {
             Err(error) if error.kind == Kind::NotFound => Ok(None),
@@ -98,7 +102,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Sends what is answered by nothing, as a deletion is, or by JSON that does not matter.
+    /// Sends a call whose answer is empty, like that of a deletion, or JSON that does not matter.
     pub(super) async fn done(self) -> Result<(), DssError> {
         let answer = self.send().await?;
         if answer.body().is_empty() { Ok(()) } else { self.read::<IgnoredAny>(&answer).map(drop) }
@@ -106,7 +110,7 @@ impl<'a> Call<'a> {
 
     fn read<T: DeserializeOwned>(&self, answer: &Received) -> Result<T, DssError> {
         serde_json::from_slice(answer.body())
-            // The parser's own words may quote the answer.
+            // The parser's error is dropped, because it may quote the answer.
             .map_err(|_| self.error(Kind::Unreadable, self.no_json(answer.status(), answer)))
     }
 
@@ -184,7 +188,7 @@ impl<'a> Call<'a> {
         }
         let said = serde_json::from_slice::<Said>(answer.body()).ok();
         let kind = match (status, &said) {
-            // Whoever says so, it will pass.
+            // Always transient, whether DSS or a proxy sends it.
             (StatusCode::TOO_MANY_REQUESTS, _) => Kind::Unreachable,
             (status, None) if status.is_server_error() => Kind::Unreachable,
             (status, Some(_)) if status.is_server_error() => Kind::Failed,
@@ -204,7 +208,7 @@ impl<'a> Call<'a> {
         let message = said.detailed_message.or(said.message).unwrap_or_default();
         let message = [said.error_type, message].into_iter().filter(|part| !part.is_empty());
         let message: Vec<String> = message.collect();
-        // What an error quotes may be what was sent.
+        // The message of DSS may quote the request, and with it the key.
         let key = self.dss.key.expose_secret();
         let message = message.join(": ").replace(key, "…").replace(&encoded(key), "…");
         let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
@@ -228,7 +232,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Where a URL leads, without whatever else may be in it.
+/// Scheme, host and port of a URL, without the rest of it.
 fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
@@ -238,8 +242,8 @@ fn encoded(key: &str) -> String {
     STANDARD.encode(format!("{key}:"))
 }
 
-/// In seconds, or until a date (RFC 9110, 10.2.3), which is as far away as the answer's own `Date` says: so no clock has
-/// to be right but the server's.
+/// The duration of `Retry-After`, which holds seconds or a date (RFC 9110, 10.2.3). A date counts
+/// from the answer's own `Date`, because then only the server's clock matters.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let said = text(header::RETRY_AFTER)?;

@@ -1,23 +1,23 @@
-//! Trigger a call failed, in a sentence that names the route and never a key.
+//! The errors of a call: a sentence that names the route and never a key.
 
 use std::{fmt, time::Duration};
 
-/// Trigger a call to DSS failed.
+/// A failed call to DSS.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{tried}: {said}")]
 pub struct DssError {
-    /// The method, the route and the DSS.
+    /// The method, the route, the DSS and the impersonated user.
     pub tried: String,
-    /// What kind of failure it is.
+    /// The kind of the failure.
     pub kind: Kind,
-    /// What came of it, in words.
+    /// The outcome of the call, in words.
     pub said: String,
-    /// How long DSS asked to be left alone, if it did.
+    /// The wait that DSS asked for (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
 impl DssError {
-    /// One that was asked and did not finish in time. `tried` says what for.
+    /// The error of an operation that did not finish within this time. `tried` names the operation.
     #[must_use]
     pub fn late(tried: String, within: Duration) -> Self {
         let said = format!("no answer within {} s", within.as_secs());
@@ -25,27 +25,29 @@ impl DssError {
     }
 }
 
-/// Failures that make a difference to the caller.
+/// The kinds of failures that callers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// No connection, no answer in time, too many requests, or a 5xx of whatever stands in front of DSS: it will pass.
+    /// No connection, no answer in time, too many requests, or a 5xx of a proxy before DSS.
+    /// Transient.
     Unreachable,
-    /// What answers is no DSS API: a proxy's refusal, a login page, a redirect elsewhere, JSON of another form.
+    /// The answer is not one of the DSS API: a proxy's refusal, a login page, a redirect to another
+    /// host, JSON of another form, or an answer beyond the size limit. Counted as transient.
     Unreadable,
-    /// 5xx in DSS's own words: it tried and failed, which may pass.
+    /// A 5xx of DSS itself: DSS tried and failed. Counted as transient.
     Failed,
-    /// 401 in DSS's own words: it does not know the key.
+    /// A 401 of DSS itself: DSS does not know the key.
     Unauthenticated,
-    /// 403 in DSS's own words: it knows the key and does not allow it this.
+    /// A 403 of DSS itself: DSS knows the key and denies it the call.
     Denied,
-    /// 404 in DSS's own words: there is no such thing.
+    /// A 404 of DSS itself: the requested object does not exist.
     NotFound,
-    /// Another refusal in DSS's own words: it understood and cannot do it.
+    /// Another refusal of DSS itself: DSS understood the request and cannot do it.
     Refused,
 }
 
 impl Kind {
-    /// Whether it will pass by itself.
+    /// Whether the failure is transient.
     #[must_use]
     pub fn passes(self) -> bool {
         matches!(self, Self::Unreachable | Self::Unreadable | Self::Failed)

@@ -1,5 +1,5 @@
-//! What goes over the wire, and what becomes of what comes back. The double of DSS that other tests use knows rights;
-//! these answers are written out.
+//! The requests on the wire, and the reading of answers. The answers are written out here. The
+//! double of DSS, which other tests use, also knows rights.
 
 use super::*;
 use bytes::Bytes;
@@ -87,7 +87,7 @@ async fn each_call_goes_to_its_route_with_the_key_as_the_user_name() {
 }
 
 #[tokio::test]
-async fn where_it_is_asked_for_the_key_goes_as_a_bearer_token() {
+async fn the_bearer_scheme_sends_the_key_as_a_token() {
     let script = Arc::new(Script { answers: Mutex::new([answer(200, &[], "[]")].into()), ..Script::default() });
     let dss = Dss::new("https://dss.example.com", KEY.into(), Scheme::Bearer, script.clone()).unwrap();
     dss.users().await.unwrap();
@@ -97,7 +97,7 @@ async fn where_it_is_asked_for_the_key_goes_as_a_bearer_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_nothing_is_tried_again_and_a_creation_is_not() {
+async fn idempotent_calls_are_retried_and_creations_are_not() {
     let (reading, script) = dss(vec![
         Err(Lost::Unreachable("reset".into())),
         answer(503, &[("retry-after", "4")], "<html>maintenance</html>"),
@@ -113,7 +113,7 @@ async fn what_changes_nothing_is_tried_again_and_a_creation_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_to_be_left_alone_for_long_is() {
+async fn a_long_retry_after_ends_the_call() {
     let (dss, script) = dss(vec![answer(429, &[("retry-after", "120")], "{}")]);
     assert_eq!(dss.users().await.unwrap_err().kind, Kind::Unreachable);
     assert_eq!(script.sent().len(), 1);
@@ -160,7 +160,7 @@ async fn each_answer_has_its_kind_and_a_sentence_that_names_the_route() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_dss_s_own_only_if_it_has_an_error_type_and_nothing_else_is_believed() {
+async fn an_error_is_dss_s_own_only_with_an_error_type() {
     let not_dss = [
         "404 page not found",
         "RBAC: access denied",
@@ -199,7 +199,7 @@ async fn a_key_of_somebody_else_is_deleted_as_its_owner_where_an_admin_may_not()
     as_owner.delete_personal_key("7", "alice").await.expect("it is hers");
     assert_eq!(script.sent.lock().unwrap()[1].1.headers()["x-dku-proxyuser"], "alice");
 
-    // "Not found" may be the key, or its owner: the list of all keys tells.
+    // "Not found" may mean the key or its owner. The list of all keys decides.
     let not_found = || answer(404, &[], r#"{"errorType": "a.B", "message": "not found"}"#);
     for (listed, gone) in [(r#"[{"id": "8", "user": "bob"}]"#, true), (r#"[{"id": "7", "user": "alice"}]"#, false)] {
         let (dss, script) = dss(vec![not_yours(), not_found(), answer(200, &[], listed)]);
@@ -230,7 +230,7 @@ fn a_bundle_without_certificates_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_route_can_hold_is_nobody_s_and_reaches_no_other_route() {
+async fn a_name_that_no_route_can_hold_is_never_sent() {
     for name in [".", ".."] {
         let (dss, script) = dss(vec![answer(200, &[], "[]")]);
         assert_eq!(dss.user(name).await.unwrap(), None);
@@ -240,7 +240,7 @@ async fn a_name_that_no_route_can_hold_is_nobody_s_and_reaches_no_other_route() 
 }
 
 #[tokio::test]
-async fn what_a_listing_leaves_open_spoils_nothing_of_the_rest() {
+async fn missing_fields_spoil_no_listing() {
     let keys = r#"[{"id": "1", "user": "a", "label": null}, {"id": "2", "label": "l"}, {"id": "3", "user": null}]"#;
     let users = r#"[{"login": "a", "enabled": null, "adminProperties": null}, {"login": "b", "enabled": false}]"#;
     let (dss, _) = dss(vec![answer(200, &[], keys), answer(200, &[], users)]);
@@ -252,7 +252,7 @@ async fn what_a_listing_leaves_open_spoils_nothing_of_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn how_long_dss_asks_to_be_left_alone_is_told_in_seconds_or_as_a_date() {
+async fn retry_after_is_read_in_seconds_or_as_a_date() {
     let at = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
     let table = [
         (vec![("retry-after", "120")], Some(120)),

@@ -1,6 +1,7 @@
-//! The connection: a request goes, an answer of bounded length comes.
+//! The connection: it sends a request and returns an answer of limited length.
 //!
-//! A trait, so that tests can put a double in its place without a socket: what goes over it is the HTTP message itself.
+//! The connection is a trait, because tests replace it with a double without a socket. Its messages
+//! are the HTTP messages themselves.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -8,57 +9,58 @@ use http::{Request, Response};
 use reqwest::{Certificate, Client, redirect};
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-/// How long a connection may take to come about.
+/// The longest time for the set-up of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many redirects on one host are followed.
+/// The number of redirects on one host that are followed.
 const REDIRECTS: usize = 3;
 
-/// An answer whose body was read to its end.
+/// An answer whose whole body was read.
 pub type Received = Response<Bytes>;
 
 /// Sends requests.
 pub trait Wire: fmt::Debug + Send + Sync {
-    /// Sends a request, and reads at most so many bytes of the answer's body.
+    /// Sends a request, and reads at most this many bytes of the answer's body.
     fn send(&self, request: Request<String>, most_bytes: usize) -> BoxFuture<'_, Result<Received, Lost>>;
 }
 
-/// Trigger there is no answer.
+/// The reason for a missing answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// The connection did not come about, or broke.
+    /// The connection could not be established, or broke.
     Unreachable(String),
-    /// There is more of it than is read.
+    /// The answer is longer than the limit.
     TooLong,
 }
 
-/// Whom to trust.
+/// The trust in the server's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tls {
-    /// Certificate authorities in PEM, instead of the system's.
+    /// Certificate authorities in PEM, trusted instead of the system's.
     pub ca_bundle: Option<String>,
-    /// Whoever answers is trusted.
+    /// Every certificate is trusted.
     pub insecure_skip_verify: bool,
 }
 
-/// Trigger there cannot be a connection.
+/// The reason why a connection cannot be configured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTls {
-    /// The bundle is none.
+    /// The bundle holds no usable certificate.
     #[error("caBundle holds no usable PEM certificates")]
     CaBundle,
-    /// The TLS library refuses.
+    /// The TLS library refuses the configuration.
     #[error("no TLS: {0}")]
     Library(String),
 }
 
-/// A connection over the network, by reqwest. Connections are kept and reused. Proxies are those of the environment
-/// (`HTTPS_PROXY`, `NO_PROXY`).
+/// A connection over the network, by reqwest. It keeps and reuses its TCP connections. The
+/// environment names the proxies (`HTTPS_PROXY`, `NO_PROXY`).
 ///
 /// # Errors
-/// If the certificate authorities cannot be used.
+/// The bundle holds no usable certificate, or the TLS library refuses.
 pub fn connect(tls: &Tls) -> Result<Arc<dyn Wire>, InvalidTls> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // reqwest takes the process's and panics without one. That somebody else is faster is as good.
+        // reqwest uses the process's provider and panics without one. The result is ignored,
+        // because another caller may have installed one meanwhile.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
     let mut client = Client::builder()
@@ -77,7 +79,8 @@ pub fn connect(tls: &Tls) -> Result<Arc<dyn Wire>, InvalidTls> {
     Ok(Arc::new(Network(client)))
 }
 
-/// An API key goes to nobody but the host that it was meant for. What redirects elsewhere is answered as it is.
+/// Follows redirects on the same origin only, because the API key is meant for that host alone. The
+/// caller gets any other redirect as the answer.
 fn on_the_same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let (from, to) = (attempt.previous().first(), attempt.url());
     let same = from.is_some_and(|from| from.origin() == to.origin());
@@ -107,7 +110,7 @@ impl Wire for Network {
     }
 }
 
-/// The innermost cause says what happened; the outer ones quote the URL.
+/// Reports the innermost cause, because the outer ones quote the URL.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unreachable(error: reqwest::Error) -> Lost {
     Lost::Unreachable(innermost(&error))
