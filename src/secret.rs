@@ -1,7 +1,8 @@
-//! RENDER: what the Secret holds. Pure: values in, values out.
+//! Renders the content of the Secret. Pure: values in, values out.
 //!
-//! One [`Record`] (annotations) and one set of keys are written together, so no reader ever sees two sessions mixed,
-//! and the annotations are the truth about what was issued: everything that has to survive a restart is on the Secret.
+//! keyturn writes one [`Record`] (annotations) and one set of keys together. A reader can never see
+//! a mixture of two sessions. The annotations are the authoritative record of the issued
+//! credential, because everything that has to survive a restart of keyturn is on the Secret.
 //!
 //! ```text
 //!   Credentials ─┐

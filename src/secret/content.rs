@@ -14,10 +14,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What every value of a session reads once it has been withdrawn.
+/// The value of every variable of a session after its withdrawal.
 pub const WITHDRAWN: &str = "WITHDRAWN";
 
-/// The data of a Secret: key to bytes. Its `Debug` shows the keys only.
+/// The data of a Secret: key to bytes. Its `Debug` output shows the keys only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content(pub BTreeMap<String, Vec<u8>>);
 
@@ -27,7 +27,7 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// What only the rendering needs: a change of it costs no STS call.
+/// The settings that only the rendering needs. A change of them costs no call to STS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendering {
     /// The formats, each once.
@@ -46,16 +46,16 @@ pub struct Rendering {
     pub dss: Option<DssRendering>,
 }
 
-/// A value that cannot stand in the file that it is meant for. Names the key, never the value.
+/// A value that the format of its file cannot hold. The error names the key, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the value of {key} holds a character that the AWS configuration files cannot hold")]
 pub struct Unrenderable {
-    /// Which value.
+    /// The key whose value is refused.
     pub key: &'static str,
 }
 
 impl Rendering {
-    /// A digest of all of it, stored on the Secret.
+    /// A digest of all settings, stored on the Secret.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut digest = Digest::default();
@@ -72,7 +72,8 @@ impl Rendering {
                 part(value);
             }
         }
-        // Nothing of DSS leaves no trace, as in the digests of releases that knew none.
+        // Settings without DSS add no part. The digest is then equal to the digest of releases that
+        // did not know DSS.
         if let Some(dss) = &self.dss {
             dss.add_to(&mut digest);
         }
@@ -80,8 +81,8 @@ impl Rendering {
     }
 }
 
-/// What `credential_process` prints: version 1 of the AWS SDKs' contract ("Process credential provider" in the AWS
-/// SDKs and Tools Reference Guide).
+/// The output of `credential_process`: version 1 of the AWS SDKs' contract ("Process credential
+/// provider" in the AWS SDKs and Tools Reference Guide).
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ProcessCredentials {
@@ -94,11 +95,11 @@ struct ProcessCredentials {
     expiration: Option<String>,
 }
 
-/// The keys for a live credential that expires at `expires_at`, or not at all, and for the API key of DSS, if there is
-/// one.
+/// The keys for a live credential, and for the API key of DSS if there is one. `expires_at` is
+/// `None` for a credential that does not expire.
 ///
 /// # Errors
-/// If a value cannot stand in an AWS configuration file; nothing is rendered then.
+/// A value that an AWS configuration file cannot hold. Nothing is rendered then.
 pub fn render(
     rendering: &Rendering,
     credentials: &Credentials,
@@ -124,14 +125,17 @@ pub fn render(
     assemble(rendering, &values, &process, &format!("cat {MOUNT_PATH}/credential-process.json"))
 }
 
-/// The same keys without any value of a session. SDKs must fail with it rather than fall back to the node's role: the
-/// variables read [`WITHDRAWN`], which AWS refuses, and `credential_process` fails and prints `reason`. A pod that
-/// read its `config` before keeps running the old command, so what that prints must be no credential either: without
-/// an access key, SDKs report a broken process provider and ask again at the next call. The version is the one field that
-/// botocore quotes ("Unsupported version '…' for credential process"), so the reason stands there.
+/// The same keys without any value of a session.
+///
+/// With a withdrawn Secret, SDKs must fail and not fall back to the role of the node. The variables
+/// read [`WITHDRAWN`], which AWS refuses. `credential_process` fails and prints `reason`. A pod
+/// that read `config` earlier still runs the old command, whose output must not be a credential
+/// either. Without an access key, SDKs report a broken process provider, and run the command again
+/// at the next call. The reason stands in the version, because botocore quotes this field alone
+/// ("Unsupported version '…' for credential process").
 ///
 /// # Errors
-/// If a value cannot stand in an AWS configuration file; nothing is rendered then.
+/// A value that an AWS configuration file cannot hold. Nothing is rendered then.
 pub fn render_withdrawn(rendering: &Rendering, reason: Reason) -> Result<Content, Unrenderable> {
     let values = Values {
         access_key_id: WITHDRAWN,
@@ -206,7 +210,7 @@ fn assemble(
     Ok(Content(data))
 }
 
-/// The live session that `data` holds, from whichever format is there.
+/// The live session that `data` holds, read from any format that is there.
 #[must_use]
 pub fn credentials_in(data: &BTreeMap<String, Vec<u8>>) -> Option<Credentials> {
     let text = |key: &str| data.get(key).and_then(|value| std::str::from_utf8(value).ok());

@@ -1,5 +1,5 @@
-//! What code written for Dataiku DSS reads: the variables and the file that configure its client, and the dict of
-//! `get_aws_credential()`.
+//! Content for code that was written for Dataiku DSS: the variables and the file that configure its
+//! client, and the dict of `get_aws_credential()`.
 
 use super::WITHDRAWN;
 use crate::digest::Digest;
@@ -14,15 +14,15 @@ const API_KEY: &str = "DKU_API_KEY";
 /// The DSS that the pod's code talks to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DssRendering {
-    /// Its URL, without a trailing slash: Dataiku's client adds one.
+    /// The URL of DSS, without a trailing slash, because Dataiku's client adds one.
     pub url: String,
     /// `DKU_CURRENT_PROJECT_KEY`.
     pub project: Option<String>,
-    /// `no_check_certificate` of the client. There is no variable for it that Dataiku's client reads.
+    /// `no_check_certificate` of Dataiku's client, which reads no variable for this setting.
     pub no_check_certificate: bool,
     /// `dss-ca.crt`.
     pub ca_bundle: Option<String>,
-    /// Whether an API key is asked for.
+    /// Whether the spec requests an API key.
     pub with_key: bool,
 }
 
@@ -93,13 +93,13 @@ pub(super) fn aws_credential(access_key: &str, secret_key: &str, session_token: 
     serde_json::to_vec_pretty(&credential).unwrap_or_default()
 }
 
-/// Access key ID, secret and token of such a dict.
+/// The access key ID, the secret and the token of such a dict.
 pub(super) fn read_aws_credential(json: &str) -> Option<(String, String, Option<String>)> {
     let AwsCredential { access_key, secret_key, session_token } = serde_json::from_str(json).ok()?;
     Some((access_key, secret_key, session_token))
 }
 
-/// The API key of DSS that `data` holds, from whichever format is there.
+/// The API key of DSS that `data` holds, read from any format that is there.
 #[must_use]
 pub fn api_key_in(data: &BTreeMap<String, Vec<u8>>) -> Option<SecretString> {
     let found = match data.get(CLIENT_CONFIG) {
@@ -178,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_documented_and_what_is_documented_is_there() {
+    fn the_rendered_keys_are_the_documented_keys() {
         let keys = |content: Content| content.0.into_keys().collect::<BTreeSet<String>>();
         let of_dss = |present: Present| {
             !matches!(present, Present::IfSet(Field::Region | Field::DefaultBucket | Field::ExtraBuckets))
         };
         let with_key = SECRET_KEYS.iter().filter(|key| of_dss(key.present)).map(|key| key.name.to_owned());
         let mut with_key: BTreeSet<String> = with_key.collect();
-        // This credential has no end.
+        // This credential does not expire.
         with_key.remove("AWS_CREDENTIAL_EXPIRATION");
         assert_eq!(keys(rendered(&rendering(&ALL), Some("the-key"))), with_key);
         let without = |key: &&String| !["DKU_API_KEY", "dataiku-config.json"].contains(&key.as_str());
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn withdrawn_it_holds_neither_key_nor_credential_and_every_name_stays() {
+    fn a_withdrawn_secret_keeps_every_name_and_no_key() {
         let withdrawn = render_withdrawn(&rendering(&ALL), Reason::NotGranted).unwrap();
         let live = rendered(&rendering(&ALL), Some("the-key"));
         assert!(live.0.keys().all(|key| withdrawn.0.contains_key(key)));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn key_and_credential_are_found_again_in_whichever_format_there_is() {
+    fn key_and_credential_are_found_in_any_format() {
         for format in ALL {
             let content = rendered(&rendering(&[format]), Some("the-key"));
             assert_eq!(credentials_in(&content.0).unwrap().secret_access_key.expose_secret(), "secret", "{format:?}");

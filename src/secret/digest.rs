@@ -1,11 +1,11 @@
-//! Whether a Secret still holds what we wrote.
+//! Detects changes that others made to the Secret.
 
 use super::Record;
 use crate::digest::Digest;
 use std::collections::BTreeMap;
 
-/// The digest of our keys and of the record's own statements. Keys that are not ours do not count.
-/// A plain hash gives nothing away here: what it covers holds a 40-character random key.
+/// The digest of keyturn's data keys and of the record's own annotations. Other data keys do not
+/// count. A plain hash reveals nothing, because its input holds a random key of 40 characters.
 pub(super) fn content_digest(record: &Record, data: &BTreeMap<String, Vec<u8>>) -> String {
     let mut digest = Digest::default();
     let mut part = |bytes: &[u8]| digest.part(bytes);
@@ -20,7 +20,7 @@ pub(super) fn content_digest(record: &Record, data: &BTreeMap<String, Vec<u8>>) 
     digest.full()
 }
 
-/// Whether `data` and the annotations that `record` was read from are as we wrote them.
+/// Whether `data`, and the annotations that `record` was read from, are as keyturn wrote them.
 #[must_use]
 pub fn is_intact(record: &Record, data: &BTreeMap<String, Vec<u8>>) -> bool {
     content_digest(record, data) == record.content_digest

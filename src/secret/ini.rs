@@ -1,12 +1,14 @@
-//! The AWS dialect of INI: written by the `ini` crate without escapes, since the dialect has none.
+//! The INI dialect of the AWS configuration files. The `ini` crate writes it without escapes,
+//! because the dialect has none.
 //!
-//! `credential_process` is a command line and every SDK has a parser of its own, so a value that any of them could
-//! read as something else (a new line, a section, a comment) is refused rather than quoted.
+//! `credential_process` is a command line, and every SDK has a parser of its own. A value that a
+//! parser could take for something else (a new line, a section, a comment) is refused and not
+//! quoted.
 
 use super::Unrenderable;
 use ini::{EscapePolicy, Ini, LineSeparator, WriteOption};
 
-/// Keys and values of a profile, in the order in which they are written.
+/// Keys and values of a profile, in the order of the file.
 pub(super) type Profile<'a> = Vec<(&'static str, &'a str)>;
 
 /// A file whose only profile is `default`.
@@ -33,7 +35,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_written_is_read_again_as_exactly_that(value in "\\PC{1,80}") {
+        fn written_values_are_read_back_unchanged(value in "\\PC{1,80}") {
             let profile = vec![("region", value.as_str())];
             if let Ok(bytes) = default_profile(&profile) {
                 let text = String::from_utf8(bytes).unwrap();

@@ -1,13 +1,14 @@
-//! The Secret as it is applied: what we own of it and nothing else.
+//! The Secret as keyturn applies it: the fields that keyturn owns, and no others.
 
 use super::{Content, Record, Rendering};
 use crate::api::{AwsConfig, names};
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use std::collections::BTreeMap;
 
-/// What a Secret is created as, before all the rest is applied to it. Only a create is refused if somebody's Secret
-/// stands there; only what was applied goes when it is no longer applied (the API server books a create's fields on
-/// another account of the same manager, "Update", which no apply ever settles). So a create holds what never changes.
+/// The Secret as keyturn creates it, before the first apply. keyturn creates first, because only a
+/// create is refused if another owner's Secret has the name. The create holds only fields that
+/// never change: the API server records them under another entry of the same field manager, with
+/// the operation "Update". A later apply does not remove fields of that entry.
 #[must_use]
 pub fn shell(config: &AwsConfig) -> Secret {
     let labels = [
@@ -27,8 +28,8 @@ pub fn shell(config: &AwsConfig) -> Secret {
     }
 }
 
-/// The whole of our intent for the Secret of `config`. `uid` is that of the Secret that is to be changed: the API
-/// server refuses the apply if another one stands there, or none.
+/// The whole Secret that keyturn wants for `config`. `uid` is the UID of the Secret that is to be
+/// changed. The API server refuses the apply if the Secret has another UID or does not exist.
 #[must_use]
 pub fn desired(
     config: &AwsConfig,
@@ -50,8 +51,8 @@ pub fn desired(
     }
 }
 
-/// Whether labels, annotations and owner reference of a Secret are as we want them; whatever else is there is
-/// somebody else's. The annotations of the record have a digest of their own.
+/// Whether the labels, annotations and owner reference of a Secret are as keyturn wants them. Other
+/// labels and annotations do not count. The annotations of the record have a digest of their own.
 #[must_use]
 pub fn metadata_is_as_desired(config: &AwsConfig, rendering: &Rendering, metadata: &ObjectMeta) -> bool {
     let holds = |wanted: &BTreeMap<String, String>, present: Option<&BTreeMap<String, String>>| {

@@ -1,4 +1,4 @@
-//! The annotations of the Secret: the truth about what was issued.
+//! The annotations of the Secret: the authoritative record of the issued credential.
 
 use super::{Content, digest::content_digest};
 use crate::{
@@ -9,44 +9,44 @@ use crate::{
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// What a Secret of ours says of its credential.
+/// The statements of a Secret about its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Whose credential it is: the person, or `system:<namespace>`.
+    /// The subject of the credential: the person, or `system:<namespace>`.
     pub person: String,
-    /// The ARN of the role; empty for a key.
+    /// The ARN of the role. Empty for a key.
     pub role: String,
-    /// Names the session in CloudTrail.
+    /// The access key ID, which identifies the session in CloudTrail.
     pub access_key_id: String,
-    /// When it was issued.
+    /// The time at which the credential was issued.
     pub issued_at: Timestamp,
-    /// When it expires, if it does.
+    /// The time at which the credential expires. `None` for a key.
     pub expires_at: Option<Timestamp>,
-    /// What was asked for ([`Request::issue_digest`]).
+    /// Digest of the request ([`Request::issue_digest`]).
     pub issue_digest: String,
-    /// How it was rendered ([`super::Rendering::digest`]).
+    /// Digest of the rendering ([`super::Rendering::digest`]).
     pub render_digest: String,
-    /// Which API key of DSS it holds; empty without one.
+    /// The API key of DSS in the Secret. Empty without one.
     pub api_key: ApiKeyRecord,
-    /// The data keys that are ours, sorted.
+    /// The data keys that belong to keyturn, sorted.
     pub keys: Vec<String>,
-    /// The reason, while it is withdrawn.
+    /// The reason, while the credential is withdrawn.
     pub withdrawn: Option<String>,
-    /// Covers the keys and all of the above.
+    /// Digest of these data keys and of all fields above.
     pub content_digest: String,
 }
 
-/// What a record says of the API key of DSS; empty where the Secret holds none.
+/// The API key of DSS in a record. Both fields are empty if the Secret holds none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiKeyRecord {
-    /// Which it is: the ID of a personal one, or the Secret that it came from and its version.
+    /// The ID of a personal key, or the name and the version of the Secret that the key came from.
     pub key: String,
-    /// What was asked for.
+    /// Digest of the request for the key.
     pub digest: String,
 }
 
 impl Record {
-    /// The record of a session just issued.
+    /// The record of a session that was just issued.
     #[must_use]
     pub fn of(
         request: &Request,
@@ -72,20 +72,22 @@ impl Record {
         record.sealed(content)
     }
 
-    /// The same session in another rendering.
+    /// The record of the same session in another rendering.
     #[must_use]
     pub fn rendered_again(&self, render_digest: String, api_key: ApiKeyRecord, content: &Content) -> Self {
         Self { render_digest, api_key, ..self.clone() }.sealed(content)
     }
 
-    /// The same session, withdrawn. Its times stay: until `expires_at` those who hold it can use it.
+    /// The record of the same session, withdrawn. The times stay, because the session is usable
+    /// until `expires_at` for everybody who read it.
     #[must_use]
     pub fn withdrawn_for(&self, reason: Reason, render_digest: String, content: &Content) -> Self {
         let withdrawn = Some(reason.as_str().to_owned());
         Self { withdrawn, render_digest, api_key: ApiKeyRecord::default(), ..self.clone() }.sealed(content)
     }
 
-    /// The record of a Secret of ours whose annotations were destroyed, so that it can be withdrawn all the same.
+    /// The record of a Secret of keyturn's whose annotations were destroyed. It lets keyturn
+    /// withdraw that Secret.
     #[must_use]
     pub fn lost(person: &str, now: Timestamp) -> Self {
         Self {
@@ -109,7 +111,8 @@ impl Record {
         self
     }
 
-    /// Reads the annotations of a Secret. `None` if one is missing or unreadable: the Secret was edited then.
+    /// Parses the annotations of a Secret. `None` if one is missing or invalid, which means that
+    /// somebody edited the Secret.
     #[must_use]
     pub fn read(annotations: &BTreeMap<String, String>) -> Option<Self> {
         let get = |name: &str| annotations.get(name).cloned();
@@ -124,7 +127,7 @@ impl Record {
             },
             issue_digest: get(names::ISSUE_DIGEST)?,
             render_digest: get(names::RENDER_DIGEST)?,
-            // Secrets of releases that knew no DSS have none of these.
+            // Releases that did not know DSS wrote none of these annotations.
             api_key: ApiKeyRecord {
                 key: get(names::DSS_KEY).unwrap_or_default(),
                 digest: get(names::DSS_DIGEST).unwrap_or_default(),
@@ -135,7 +138,7 @@ impl Record {
         })
     }
 
-    /// The annotations that say all of this.
+    /// The annotations that hold this record.
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<String, String> {
         [
@@ -150,7 +153,8 @@ impl Record {
             (names::DSS_DIGEST, self.api_key.digest.clone()),
             (names::KEYS, self.keys.join(",")),
             (names::CONTENT_DIGEST, self.content_digest.clone()),
-            // Empty rather than absent: what an apply does not name, somebody else could add and we could not remove.
+            // The annotation is present also when it is empty: if an apply left it out, somebody
+            // else could add it, and keyturn could not remove it.
             (names::WITHDRAWN, self.withdrawn.clone().unwrap_or_default()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -163,23 +167,24 @@ impl Record {
         self.withdrawn.is_none() && !self.has_expired(now)
     }
 
-    /// Whether it is withdrawn, for this very reason.
+    /// Whether the credential is withdrawn for this reason.
     #[must_use]
     pub fn is_withdrawn_for(&self, reason: Reason) -> bool {
         self.withdrawn.as_deref() == Some(reason.as_str())
     }
 
-    /// Whether what was issued has come to its end, withdrawn or not.
+    /// Whether the issued credential has expired, withdrawn or not.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// All that the content digest covers besides the data.
+    /// All statements that the content digest covers besides the data.
     pub(super) fn statements(&self) -> Vec<String> {
         let mut annotations = self.annotations();
         annotations.remove(names::CONTENT_DIGEST);
-        // Nothing of DSS leaves no trace, as in the digests of releases that knew none.
+        // Without an API key these add no part. The digest is then equal to the digest of releases
+        // that did not know DSS.
         annotations.retain(|name, value| !(value.is_empty() && [names::DSS_KEY, names::DSS_DIGEST].contains(&&**name)));
         annotations.into_iter().flat_map(|(name, value)| [name, value]).collect()
     }

@@ -1,4 +1,4 @@
-//! What stands in the Secret, key by key.
+//! The content of the Secret, key by key.
 
 use super::*;
 use crate::api::{Field, Present, SECRET_KEYS};
@@ -79,7 +79,7 @@ fn a_withdrawn_secret_keeps_every_key_and_no_value_of_the_session() {
 }
 
 #[test]
-fn a_session_is_found_again_in_whichever_format_there_is() {
+fn a_session_is_found_in_any_format() {
     for formats in [vec![Format::Env], vec![Format::Files], Format::DEFAULT.to_vec()] {
         let content = render(&Rendering { formats, ..rendering() }, &session(), expiry(), None).unwrap();
         let found = credentials_in(&content.0).unwrap();
@@ -119,7 +119,7 @@ fn the_keys_are_those_that_are_documented() {
         keys.map(|key| key.name.to_owned()).collect::<BTreeSet<String>>()
     };
     for formats in [&[Format::Env][..], &[Format::Files], &Format::DEFAULT] {
-        // What comes from DSS is tested with it.
+        // The keys of DSS are tested in `dataiku.rs`.
         let of_aws = |present| match present {
             Present::IfSet(field) => !matches!(field, Field::Dss | Field::DssProject),
             present => matches!(present, Present::Always | Present::Session),
@@ -132,7 +132,7 @@ fn the_keys_are_those_that_are_documented() {
 }
 
 #[test]
-fn what_was_not_asked_for_has_no_key() {
+fn absent_settings_have_no_key() {
     let bare = Rendering {
         formats: vec![Format::Env],
         region: None,
