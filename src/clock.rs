@@ -1,8 +1,10 @@
-//! The one clock. Everything that compares times takes `now` from here, so that nothing else reads the system's.
+//! The one clock. Every comparison of times takes `now` from here; nothing else reads the system's
+//! clock.
 //!
-//! A node's clock may be wrong, and the times that count (a session's expiry) come from STS. So the clock carries a
-//! correction, learnt from the `Date` of answers: at the start the API server's, later those of STS. Without it a
-//! node that is an hour ahead would see every new credential nearly expired and issue for ever.
+//! The clock of a node may be wrong, and the time that matters (the expiry of a session) comes from
+//! STS. The clock therefore carries a correction, which it learns from the `Date` of answers: first
+//! those of the API server, later those of STS. Without the correction, a node whose clock is an
+//! hour ahead would see every new credential nearly expired, and would issue forever.
 
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{
@@ -11,7 +13,8 @@ use std::sync::{
 };
 use tokio::time::Instant;
 
-/// `Date` counts whole seconds and an answer travels: less than this is not skew, in milliseconds.
+/// Differences up to this one are no skew, in milliseconds: `Date` counts whole seconds, and an
+/// answer needs time to travel.
 const TOLERANCE_MS: i64 = 2_000;
 
 /// A clock that agrees with STS. Clones share the correction.
@@ -28,13 +31,13 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's clock, uncorrected until [`Clock::learn`] is told otherwise.
+    /// The system's clock, uncorrected until the first [`Clock::learn`].
     #[must_use]
     pub fn system() -> Self {
         Self { source: Source::System, correction_ms: Arc::default() }
     }
 
-    /// A clock that shows `start` now and moves with tokio's, which tests can pause.
+    /// A clock that shows `start` now and moves with tokio's clock, which tests can pause.
     #[must_use]
     pub fn simulated(start: Timestamp) -> Self {
         Self { source: Source::Simulated { start, since: Instant::now() }, correction_ms: Arc::default() }
@@ -47,17 +50,19 @@ impl Clock {
         self.uncorrected().saturating_add(correction).unwrap_or(Timestamp::MAX)
     }
 
-    /// How far the node's clock is behind (positive) or ahead, in milliseconds.
+    /// The correction in milliseconds: positive if the node's clock is behind, negative if it is
+    /// ahead.
     #[must_use]
     pub fn correction_ms(&self) -> i64 {
         self.correction_ms.load(Ordering::Relaxed)
     }
 
-    /// Learns from the `Date` of an answer that took `travelled` from question to answer. Differences that the
-    /// resolution of `Date` and the journey explain are ignored, so that the clock does not tremble.
+    /// Learns from the `Date` of an answer that took `travelled` from the request to the answer. A
+    /// difference that the resolution of `Date` and the travel explain is ignored, because the
+    /// clock should not jitter.
     pub fn learn(&self, date: Timestamp, travelled: SignedDuration) {
         let shown = self.uncorrected();
-        // `Date` is cut to the second: on average the server's clock was half a second further.
+        // `Date` is cut to the second. On average the server's clock was half a second further.
         let measured = date.duration_since(shown).as_millis().clamp(i128::from(i64::MIN / 2), i128::from(i64::MAX / 2));
         let measured = i64::try_from(measured).unwrap_or_default() + 500;
         let known = self.correction_ms.load(Ordering::Relaxed);
@@ -85,13 +90,14 @@ impl Clock {
     }
 }
 
-/// The time of an HTTP `Date` header (RFC 9110, 5.6.7).
+/// The time of an HTTP `Date` header (RFC 9110, 5.6.7). `None` if it is no such time.
 #[must_use]
 pub fn http_date(header: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::parse(header).ok().map(|zoned| zoned.timestamp())
 }
 
-/// `time` without its fraction of a second: stored times have none, so that what is stored and what is computed agree.
+/// `time` without its fraction of a second. Stored times have none; a computed time is cut as well,
+/// because it has to compare equal to a stored one.
 #[must_use]
 pub fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
