@@ -1,8 +1,9 @@
-//! Digests of several parts: what was asked for, how it was rendered, what was written.
+//! Digests of several parts, for requests, renderings and written content.
 
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 over parts, each with its length before it, so that no two lists of parts give the same input.
+/// SHA-256 over parts, each with its length before it, because two different lists of parts must
+/// not give the same input.
 #[derive(Clone, Default)]
 pub struct Digest(Sha256);
 
@@ -27,7 +28,7 @@ impl Digest {
         format!("{:x}", self.0.finalize())
     }
 
-    /// 32 hex digits: enough to tell things of one owner apart.
+    /// The first 32 hex digits: enough to distinguish the objects of one owner.
     #[must_use]
     pub fn short(self) -> String {
         let mut digits = self.full();
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_part_ends_makes_a_difference() {
+    fn the_boundaries_of_parts_count() {
         let digest = |parts: &[&str]| parts.iter().fold(Digest::default(), Digest::with).short();
         let all = [digest(&["ab", "c"]), digest(&["a", "bc"]), digest(&["abc"]), digest(&["abc", ""])];
         let different: std::collections::BTreeSet<&String> = all.iter().collect();
