@@ -1,22 +1,25 @@
-//! The command line. Every flag has an environment variable; a wrong one is one line that names it.
+//! The command line. Every flag has an environment variable. An invalid value is reported in one
+//! line that names the flag.
 
 use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that is always fresh.
+/// Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that
+/// is always fresh.
 #[derive(Debug, Parser)]
 #[command(name = "keyturn", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the operator. Kubernetes: in-cluster configuration or KUBECONFIG. AWS: the SDK's own environment (`AWS_REGION`, `AWS_ENDPOINT_URL_STS`, …).
+    /// Run the operator. Kubernetes: the in-cluster configuration or KUBECONFIG. AWS: the
+    /// environment of the AWS SDK (`AWS_REGION`, `AWS_ENDPOINT_URL_STS`, …).
     Run(Box<Run>),
     /// Print the custom resource definitions, one YAML document each.
     Crds(Crds),
@@ -24,10 +27,10 @@ pub enum Command {
     Reference,
 }
 
-/// Where the custom resource definitions go.
+/// The destination of the custom resource definitions.
 #[derive(Debug, Args)]
 pub struct Crds {
-    /// Write each into a file `<plural>.yaml` of this folder instead.
+    /// Write each definition into a file `<plural>.yaml` of this folder, not to standard output.
     #[arg(long)]
     pub dir: Option<PathBuf>,
 }
@@ -35,52 +38,57 @@ pub struct Crds {
 /// The settings of the operator.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The name of this cluster. Roles' trust policies see it in the external ID `<cluster name>/<namespace>`.
+    /// The name of this cluster. The trust policies of roles see it in the external ID
+    /// `<cluster name>/<namespace>`.
     #[arg(long, env = "KEYTURN_CLUSTER_NAME", value_parser = cluster_name)]
     pub cluster_name: String,
 
-    /// The namespaces to serve, comma separated. Default: all.
+    /// The namespaces to serve, separated by commas. Default: all.
     #[arg(long, env = "KEYTURN_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
 
-    /// Where /livez, /readyz and /metrics are served.
+    /// The address that serves /livez, /readyz and /metrics.
     #[arg(long, env = "KEYTURN_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
     pub admin_addr: SocketAddr,
 
-    /// How log lines look.
+    /// The format of log lines.
     #[arg(long, env = "KEYTURN_LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,
 
-    /// What is logged, as for Rust's `env_logger`: a level, or levels by module.
+    /// The log filter, in the form of Rust's `env_logger`: a level, or levels by module.
     #[arg(long, env = "RUST_LOG", default_value = "info,kube_client=warn,aws_config=error")]
     pub log: String,
 
-    /// Who reports Events. Default in a pod: its name.
+    /// The name that reports Events. Default in a pod: the name of the pod.
     #[arg(long, env = "HOSTNAME", default_value = "keyturn", hide = true)]
     pub instance: String,
 
-    /// Where the webhook that injects pods is served, e.g. 0.0.0.0:9443. Default: there is none.
+    /// The address that serves the webhook, which injects pods, e.g. 0.0.0.0:9443. Default: no
+    /// webhook.
     #[arg(long, env = "KEYTURN_WEBHOOK_ADDR", requires = "webhook_secret")]
     pub webhook_addr: Option<SocketAddr>,
 
-    /// The Secret that holds the webhook's certificate, as namespace/name. It has to exist; all replicas follow it.
+    /// The Secret that holds the webhook's certificate, as namespace/name. The Secret has to exist;
+    /// all replicas follow it.
     #[arg(long, env = "KEYTURN_WEBHOOK_SECRET", value_parser = namespace_and_name)]
     pub webhook_secret: Option<(String, String)>,
 
-    /// The `MutatingWebhookConfiguration` into which the authority of a certificate of the operator's own is written.
-    /// Default: somebody else makes the certificate, e.g. cert-manager.
+    /// The `MutatingWebhookConfiguration` into which keyturn writes the authority of its own
+    /// certificate. Default: keyturn makes no certificate; another program does, e.g. cert-manager.
     #[arg(long, env = "KEYTURN_WEBHOOK_CONFIGURATION", requires = "webhook_names")]
     pub webhook_configuration: Option<String>,
 
-    /// The DNS names and addresses that such a certificate is for, comma separated.
+    /// The DNS names and addresses of the certificate that keyturn makes, separated by commas.
     #[arg(long, env = "KEYTURN_WEBHOOK_NAMES", value_delimiter = ',')]
     pub webhook_names: Vec<String>,
 
-    /// Let one of several replicas lead, by a Lease: the others watch, and take over when it ends. Default: this is the only one.
+    /// Elect one of several replicas as the leader, by a Lease. The others watch, and one of them
+    /// takes over when the leader ends. Default: no election; this replica is the only one.
     #[arg(long, env = "KEYTURN_LEADER_ELECTION", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub leader_election: bool,
 
-    /// The namespace of the Lease. Default: that of the pod's ServiceAccount, or of the current context.
+    /// The namespace of the Lease. Default: the namespace of the pod's ServiceAccount, or of the
+    /// current context.
     #[arg(long, env = "KEYTURN_LEASE_NAMESPACE", value_parser = namespace)]
     pub lease_namespace: Option<String>,
 
@@ -88,12 +96,13 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_LEASE_NAME", default_value = "keyturn")]
     pub lease_name: String,
 
-    /// A PEM file of certificate authorities to trust, besides the system's, when calling AWS.
+    /// A PEM file of certificate authorities to trust for calls to AWS, besides the system's.
     #[arg(long, env = "AWS_CA_BUNDLE")]
     pub aws_ca_bundle: Option<PathBuf>,
 }
 
-/// An external ID is `<cluster>/<namespace>`, so the name of the cluster holds no slash, and what AWS allows in one.
+/// Checks the name of the cluster. The external ID is `<cluster>/<namespace>`: the name must hold
+/// no slash, and only characters that AWS allows in an external ID.
 fn cluster_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if text.is_empty()
@@ -121,7 +130,7 @@ fn namespace_and_name(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The one line that says what is wrong with a command line.
+/// The error of an invalid command line, in one line.
 #[must_use]
 pub fn one_line(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
@@ -170,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_says_nothing_of_replicas_is_the_only_one() {
+    fn without_leader_election_a_replica_is_the_only_one() {
         for (arguments, expected) in
             [(&[][..], false), (&["--leader-election"], true), (&["--leader-election=false"], false)]
         {
