@@ -3,23 +3,23 @@
 use tracing::{Level, Metadata};
 use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, prelude::*};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object in each line.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 
-/// Whether a line may be written at all, whatever `RUST_LOG` says. At its finest level the AWS SDK writes whole answers
-/// of STS, and so the credentials in them.
+/// Whether a line may be written at all, regardless of `RUST_LOG`. At its finest level the AWS SDK
+/// logs whole answers of STS, with the credentials in them.
 #[must_use]
 pub fn may_be_logged(line: &Metadata<'_>) -> bool {
     !(line.target().starts_with("aws_") && *line.level() == Level::TRACE)
 }
 
-/// Starts logging. `filter` is in the form of `RUST_LOG`.
+/// Starts logging. `filter` has the form of `RUST_LOG`.
 pub fn start(format: LogFormat, filter: &str) {
     let filter = EnvFilter::builder().parse_lossy(filter);
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
@@ -31,7 +31,8 @@ pub fn start(format: LogFormat, filter: &str) {
         LogFormat::Text => registry.with(lines).init(),
     }
     std::panic::set_hook(Box::new(|panic| {
-        // Where it happened, and not what it says: a panic's text may quote a value.
+        // The line holds the place of the panic and not its message, because the message may quote
+        // a value.
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a bug: the process ends here and is started again");
     }));
