@@ -1,15 +1,17 @@
-//! Who leads: of several replicas the one that holds a Lease. It alone looks at objects.
+//! Leader election: of several replicas, the one that holds a Lease leads. It alone reconciles.
 //!
-//! A leader that cannot renew its lease stops [`RENEW_WITHIN`] after the last renewal that it began, five seconds before
-//! anybody else may take it: what it sent until then has been answered by that time. It stops for good, since a process
+//! A leader that cannot renew its lease stops [`RENEW_WITHIN`] after the last renewal that it
+//! began. Another replica may take the lease five seconds later. Within these five seconds, every
+//! request that the leader sent has been answered. The leader stops for good, because a process
 //! that ends leaves nothing behind that could still write.
 //!
-//! This is ours and not a crate's. `kube-lease-manager` 0.13 compares the wall clocks of two nodes; it renews and releases
-//! by patches that name no version, so that a late one overwrites the next holder's; it bounds no call in time; and
-//! while the API server cannot be reached it goes on saying that it leads. Each of these lets two lead at once. (As of
-//! its `state.rs`: `is_expired`, `lock`, `release`; and `manager.rs`: `watch`, `changed`.) `kube-leader-election` 0.44 also
-//! compares wall clocks, and takes an expired lease by a merge patch that names no version; `kubert` 0.25 compares them,
-//! too, and is made for `kube` 1.
+//! This code is ours and not a crate's. `kube-lease-manager` 0.13 compares the wall clocks of two
+//! nodes; it renews and releases by patches that name no version, so that a late one overwrites the
+//! next holder's; it bounds no call in time; and while the API server cannot be reached it goes on
+//! saying that it leads. Each of these lets two replicas lead at once. (As of its `state.rs`:
+//! `is_expired`, `lock`, `release`; and `manager.rs`: `watch`, `changed`.) `kube-leader-election`
+//! 0.44 also compares wall clocks, and takes an expired lease by a merge patch that names no
+//! version. `kubert` 0.25 compares them as well, and is made for `kube` 1.
 
 mod lease;
 
@@ -31,21 +33,22 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-/// How long after the beginning of its last successful renewal a leader still acts.
+/// The time for which a leader still acts, from the beginning of its last successful renewal.
 pub const RENEW_WITHIN: Duration = Duration::from_secs(10);
-/// How often a leader renews.
+/// The interval between renewals of a leader.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// How often whoever stands by looks whether the lease is free, and a leader that could not renew it tries again.
+/// The interval at which a standby replica checks whether the lease is free, and at which a leader
+/// retries a failed renewal.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long one attempt may take. Two fit into [`RENEW_WITHIN`].
+/// The longest time of one attempt. Two attempts fit into [`RENEW_WITHIN`].
 const ATTEMPT: Duration = Duration::from_secs(4);
 
-/// Where the lease is.
+/// The namespace and name of a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseName {
-    /// Its namespace.
+    /// The namespace of the lease.
     pub namespace: String,
-    /// Its name.
+    /// The name of the lease.
     pub name: String,
 }
 
@@ -55,14 +58,14 @@ impl fmt::Display for LeaseName {
     }
 }
 
-/// One replica's claim to lead.
+/// A replica that wants to lead.
 pub struct Candidate {
     api: Api<Lease>,
     lease: LeaseName,
     identity: String,
     clock: Clock,
     sight: Sight,
-    /// The lease as we last wrote it.
+    /// The lease as this replica last wrote it.
     held: Option<Lease>,
 }
 
@@ -72,39 +75,40 @@ impl fmt::Debug for Candidate {
     }
 }
 
-/// Trigger a leader no longer leads.
+/// The reason why a leader no longer leads.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    /// Somebody else holds the lease.
+    /// Another replica holds the lease.
     #[error("the lease {lease} was lost: {holder} holds it now; this process ends")]
     Taken {
-        /// Which lease.
+        /// The lost lease.
         lease: LeaseName,
-        /// Who holds it.
+        /// The identity of the new holder.
         holder: String,
     },
     /// The lease could not be renewed in time.
     #[error("the lease {lease} could not be renewed within {} s ({why}); this process ends", RENEW_WITHIN.as_secs())]
     NotRenewed {
-        /// Which lease.
+        /// The lost lease.
         lease: LeaseName,
-        /// What kept it from being renewed.
+        /// The last error of the renewal.
         why: String,
     },
 }
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 enum Claim {
-    /// It is ours; the attempt was sent at this time.
+    /// This replica holds the lease; the attempt was sent at this time.
     Ours(Instant),
     Others(String),
 }
 
 impl Candidate {
-    /// A candidate. `instance` names it to people: the pod's name.
+    /// A candidate. `instance` is its name for people: the name of the pod.
     #[must_use]
     pub fn new(client: Client, lease: LeaseName, instance: &str, clock: Clock) -> Self {
-        // A process that was restarted in its pod is another: it does not know what the former one still has in flight.
+        // The identity differs after a restart in the same pod, because the new process does not
+        // know which requests of the former one are still in flight.
         let start = RandomState::new().hash_one(instance);
         Self {
             api: Api::namespaced(client, &lease.namespace),
@@ -116,7 +120,7 @@ impl Candidate {
         }
     }
 
-    /// Waits until this replica leads; `None` if `shutdown` comes first.
+    /// Waits until this replica leads. `None` if `shutdown` comes first.
     pub async fn stand(mut self, shutdown: impl Future<Output = ()>) -> Option<Leadership> {
         let mut shutdown = pin!(shutdown.fuse());
         let mut said: Option<Result<String, String>> = None;
@@ -145,7 +149,7 @@ impl Candidate {
         }
     }
 
-    /// Takes or renews the lease, unless it is somebody else's.
+    /// Takes or renews the lease, unless another replica holds it.
     async fn attempt(&mut self) -> Result<Claim, String> {
         let answer = timeout(ATTEMPT, self.claim()).await;
         let answer = answer.map_err(|_| format!("the API server did not answer within {} s", ATTEMPT.as_secs()))?;
@@ -155,7 +159,8 @@ impl Candidate {
     async fn claim(&mut self) -> Result<Claim, kube::Error> {
         let mut is_last = false;
         loop {
-            // What we wrote last is what there is, unless somebody else wrote since: then the write is refused.
+            // The lease that we wrote last is current, unless somebody wrote it since. In that case
+            // the API server refuses the write.
             let there = match self.held.take() {
                 Some(held) => Some(held),
                 None => self.api.get_opt(&self.lease.name).await?,
@@ -177,14 +182,15 @@ impl Candidate {
                     self.held = Some(lease);
                     return Ok(Claim::Ours(sent_at));
                 }
-                // Somebody was faster, or deleted it: what there is now has to be read.
+                // Another replica was faster, or somebody deleted the lease. The current lease has
+                // to be read.
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) && !is_last => is_last = true,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Gives the lease up, if it is still as we wrote it.
+    /// Releases the lease, if nobody has written it since our last write.
     async fn release(mut self) {
         let Some(held) = self.held.take() else { return };
         let lease = released(held, self.clock.now());
@@ -196,7 +202,7 @@ impl Candidate {
         }
     }
 
-    /// Renews until told to stop, and then gives the lease up.
+    /// Renews until `stop` is sent, and then releases the lease.
     async fn keep(mut self, until: watch::Sender<Instant>, stop: oneshot::Receiver<()>) -> Result<(), Lost> {
         let mut stop = pin!(stop);
         let mut why = "it was not tried".to_owned();
@@ -204,7 +210,8 @@ impl Candidate {
         loop {
             tokio::select! {
                 stopped = &mut stop => {
-                    // Without a word, the leader is gone without having finished.
+                    // A dropped sender means that the leader is gone before it finished. The lease
+                    // then runs out.
                     if stopped.is_ok() {
                         self.release().await;
                     }
@@ -234,7 +241,7 @@ impl Candidate {
     }
 }
 
-/// The lease, held and renewed for as long as this is there.
+/// The lease, held and renewed until this value is dropped.
 pub struct Leadership {
     lease: LeaseName,
     until: watch::Receiver<Instant>,
@@ -246,17 +253,18 @@ impl Leadership {
     fn begin(candidate: Candidate, sent_at: Instant) -> Self {
         let (renewed, until) = watch::channel(sent_at + RENEW_WITHIN);
         let (stop, stopped) = oneshot::channel();
-        // On a task of its own, so that work that keeps a thread busy does not keep the lease from being renewed.
+        // A task of its own renews, because work that keeps a thread busy must not delay the
+        // renewal.
         let lease = candidate.lease.clone();
         let keeping = tokio::spawn(candidate.keep(renewed, stopped));
         Self { lease, until, keeping, stop: Some(stop) }
     }
 
-    /// Does the leader's work for as long as this replica leads. Not one step of it is taken when the lease could not be
-    /// renewed in time, even if the process was frozen meanwhile.
+    /// Does the leader's work while this replica leads. Once the lease was not renewed in time, no
+    /// further step of the work is polled, even if the process was frozen meanwhile.
     ///
     /// # Errors
-    /// If the lease is lost. The work is dropped, wherever it stands.
+    /// The lease is lost. The work is dropped at its current step.
     pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Lost> {
         let mut work = pin!(work);
         future::poll_fn(|context| {
@@ -276,7 +284,8 @@ impl Leadership {
         Lost::NotRenewed { lease: self.lease.clone(), why: why.to_owned() }
     }
 
-    /// Gives the lease up, so that another replica leads at once. To be called when nothing is in flight any more.
+    /// Releases the lease, and another replica can lead at once. Call it only when no request is in
+    /// flight any more.
     pub async fn release(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());

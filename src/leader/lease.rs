@@ -1,7 +1,8 @@
-//! What a lease says and what is to be done about it: pure.
+//! The content of a lease, and the decision about it. Pure.
 //!
-//! Times in a lease are for people to read. Whoever waits for it to run out measures with its own clock how long it has
-//! seen no change, so that replicas whose clocks disagree still agree on who leads.
+//! The times in a lease are for people to read. A replica that waits for the end of a lease
+//! measures with its own clock how long the lease has not changed. Replicas whose clocks disagree
+//! therefore still agree on the leader.
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -12,31 +13,32 @@ use kube::api::ObjectMeta;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a lease that is not renewed keeps others out.
+/// The time after which a lease that is not renewed may be taken.
 pub(super) const DURATION: Duration = Duration::from_secs(15);
 
-/// What one replica has seen of the lease.
+/// The lease as one replica has seen it.
 #[derive(Debug, Default)]
 pub(super) struct Sight {
     last: Option<(LeaseSpec, Instant)>,
 }
 
-/// What is to be done about the lease.
+/// The decision about the lease.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nobody holds it, or whoever did has let it run out.
+    /// Take it: it has no holder, or its holder has let it run out.
     Take,
-    /// It is ours.
+    /// Renew it: this replica holds it.
     Renew,
-    /// It is somebody else's.
+    /// Wait: another replica holds it.
     Wait {
-        /// Whose.
+        /// The identity of the holder.
         holder: String,
     },
 }
 
 impl Sight {
-    /// What to do about the lease as it is `now`, by our own clock; `None` if there is none.
+    /// The decision about the lease at `now`, by our own clock. `lease` is `None` if the lease does
+    /// not exist.
     pub(super) fn judge(&mut self, lease: Option<&Lease>, identity: &str, now: Instant) -> Verdict {
         if let Some(lease) = lease {
             let spec = lease.spec.clone().unwrap_or_default();
@@ -44,7 +46,8 @@ impl Sight {
                 self.last = Some((spec, now));
             }
         }
-        // A lease that somebody deleted is not free at once: whoever held it does not know yet.
+        // A lease that somebody deleted is not free at once, because its holder does not know of
+        // the deletion yet.
         let Some((spec, since)) = &self.last else { return Verdict::Take };
         match spec.holder_identity.as_deref() {
             None | Some("") => Verdict::Take,
@@ -55,13 +58,13 @@ impl Sight {
     }
 }
 
-/// What its holder promised to renew it within.
+/// The time within which the holder promised to renew.
 fn length(spec: &LeaseSpec) -> Duration {
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
     seconds.map_or(DURATION, Duration::from_secs)
 }
 
-/// The lease as its holder writes it, over what there was.
+/// The lease as its holder writes it, based on the lease before.
 pub(super) fn claimed(name: &str, identity: &str, before: Option<Lease>, now: Timestamp) -> Lease {
     let mut lease = before.unwrap_or_else(|| Lease {
         metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
@@ -82,7 +85,7 @@ pub(super) fn claimed(name: &str, identity: &str, before: Option<Lease>, now: Ti
     lease
 }
 
-/// The lease without a holder: whoever sees it takes it at once.
+/// The lease without a holder. Any replica that sees it takes it at once.
 pub(super) fn released(mut lease: Lease, now: Timestamp) -> Lease {
     let spec = lease.spec.take().unwrap_or_default();
     lease.spec =
@@ -116,10 +119,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_of_another_is_taken_when_it_has_not_changed_for_as_long_as_it_lasts() {
+    async fn a_lease_of_another_is_taken_after_its_duration_without_change() {
         let (start, mut sight) = (Instant::now(), Sight::default());
         let after = |seconds| start + Duration::from_secs(seconds);
-        // However old it says that it is: clocks may disagree.
+        // The lease's own times do not count, because clocks may disagree.
         assert_eq!(sight.judge(Some(&held_by("b", -10_000)), "a", start), waits_for("b"));
         assert_eq!(sight.judge(Some(&held_by("b", -10_000)), "a", after(14)), waits_for("b"));
         assert_eq!(sight.judge(Some(&held_by("b", 7)), "a", after(15)), waits_for("b"), "it was renewed");
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_that_was_deleted_is_still_its_holder_s_until_it_would_have_run_out() {
+    async fn a_deleted_lease_is_its_holder_s_until_it_would_have_run_out() {
         let (start, mut sight) = (Instant::now(), Sight::default());
         assert_eq!(sight.judge(Some(&held_by("b", 0)), "a", start), waits_for("b"));
         assert_eq!(sight.judge(None, "a", start + Duration::from_secs(14)), waits_for("b"));
