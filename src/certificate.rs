@@ -1,13 +1,21 @@
-//! The webhook's TLS: a certificate that is made, published and replaced without anybody's help.
+//! The webhook's TLS certificate. keyturn makes, publishes and replaces it without help.
 //!
-//! A certificate is signed by an authority of its own, whose key is forgotten at once: nothing else can ever be signed by
-//! it. Certificate and key stand in a Secret that all replicas follow ([`follow()`]); the authority stands in the webhook
-//! configuration, where the API server looks it up. The leader keeps both ([`keep()`]), and what it does next is decided
-//! purely ([`decide()`]); only the first one another replica may make ([`Kept::make_the_first`]). Where cert-manager makes the certificate there is nothing to keep, and the rest is the same.
+//! Each certificate has an authority of its own. The key of the authority is dropped at once, and
+//! can never sign anything else. The certificate and its key are in a Secret that all replicas
+//! follow ([`follow()`]). The authority is in the webhook configuration, where the API server reads
+//! it. The leader maintains both ([`keep()`]), and a pure function decides on its next step
+//! ([`decide()`]). Only the first certificate may be made by another replica
+//! ([`Kept::make_the_first`]). If cert-manager makes the certificate, keyturn maintains nothing,
+//! and the rest is the same.
 //!
-//! A new certificate comes in three steps, so that there is no moment at which the API server trusts none of those in
-//! use: its authority is published beside the old one, then it goes into the Secret, then the old authority goes. A
-//! process that dies between two of them leaves a state from which the next one goes on.
+//! A new certificate comes in three steps, because the API server has to trust every certificate in
+//! use at any moment:
+//!
+//! 1. keyturn publishes the new authority beside the old one.
+//! 2. keyturn writes the new certificate into the Secret.
+//! 3. keyturn removes the old authority.
+//!
+//! If a process ends between two steps, the next process continues from there.
 
 mod follow;
 mod keep;
@@ -24,76 +32,78 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 
-/// The key of a TLS Secret that holds the certificate.
+/// The data key of a TLS Secret that holds the certificate.
 pub const CERTIFICATE: &str = "tls.crt";
-/// The key of a TLS Secret that holds the private key.
+/// The data key of a TLS Secret that holds the private key.
 pub const PRIVATE_KEY: &str = "tls.key";
-/// The key of a TLS Secret that holds the authority's certificate.
+/// The data key of a TLS Secret that holds the authority's certificate.
 pub const AUTHORITY: &str = "ca.crt";
 
-/// How many days a certificate is valid.
+/// The lifetime of a certificate, in days.
 const VALID_DAYS: i64 = 90;
-/// After how many days it is replaced.
+/// The age at which a certificate is replaced, in days.
 const REPLACED_AFTER_DAYS: i64 = 60;
-/// After how many days the authority before it is no longer published.
+/// The age of a certificate at which the authority before it is no longer published, in days.
 const FORGOTTEN_AFTER_DAYS: i64 = 2;
 
-/// So many authorities a new one is published beside. More are nobody's intention.
+/// The largest number of published authorities beside which a new one is published. Nobody intends
+/// more.
 const AUTHORITIES: usize = 4;
 
-/// A certificate with everything that belongs to it, in PEM.
+/// A certificate with its authority and private key, in PEM.
 #[derive(Debug)]
 pub struct Made {
     /// The authority's certificate.
     pub authority: String,
     /// The certificate.
     pub certificate: String,
-    /// Its private key.
+    /// The private key of the certificate.
     pub private_key: SecretString,
 }
 
-/// Trigger there is no certificate.
+/// The reason why there is no certificate.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoCertificate {
-    /// The Secret lacks a key.
+    /// The Secret lacks this data key.
     #[error("it has no {0}")]
     Missing(&'static str),
-    /// What stands under the key is not what it should be.
+    /// The value of this data key is not what it should be.
     #[error("its {0} cannot be read")]
     Unreadable(&'static str),
-    /// It could not be made.
+    /// The certificate could not be made.
     #[error("it cannot be made: {0}")]
     NotMade(String),
 }
 
-/// What a Secret says of its certificate.
+/// The properties of the certificate in a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// The authority's certificate, DER.
     pub authority: Vec<u8>,
-    /// The names and addresses that it is for.
+    /// The names and addresses of the certificate.
     pub names: Vec<String>,
-    /// From when it is valid: the day before it was made.
+    /// The beginning of its validity: one day before it was made.
     pub not_before: Timestamp,
-    /// Until when it is valid.
+    /// The end of its validity.
     pub not_after: Timestamp,
 }
 
-/// What is done next.
+/// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// There is none that could be served: make one, write it, publish its authority.
+    /// There is no usable certificate: make one, write it, publish its authority.
     Make,
-    /// It will expire: publish the next one's authority beside its own, then write the next one.
+    /// The certificate will expire: publish the authority of the next one beside its own, then
+    /// write the next one.
     Replace,
-    /// Publish its authority, and no other.
+    /// Publish the authority of this certificate, and no other.
     Publish,
-    /// Nothing until then.
+    /// Nothing to do until this time.
     Wait(Timestamp),
 }
 
-/// What is done next about the certificate that was seen, if there is one, when the webhook has these names and these
-/// authorities (DER) are published.
+/// The next step. `seen` is the certificate in the Secret, `names` are the names of the webhook,
+/// and `published` are the authorities in the webhook configuration (DER).
 #[must_use]
 pub fn decide(seen: Option<&Seen>, names: &[String], published: &[Vec<u8>], now: Timestamp) -> Step {
     let Some(seen) = seen.filter(|seen| now < seen.not_after && names.iter().all(|name| seen.names.contains(name)))
@@ -115,10 +125,11 @@ pub fn decide(seen: Option<&Seen>, names: &[String], published: &[Vec<u8>], now:
     }
 }
 
-/// Makes a certificate for these names and addresses, valid from the day before `now`: clocks differ.
+/// Makes a certificate for these names and addresses. It is valid from the day before `now`,
+/// because clocks differ.
 ///
 /// # Errors
-/// If it cannot be made, e.g. because a name is none.
+/// The certificate cannot be made, e.g. because a name is invalid.
 pub fn make(names: &[String], now: Timestamp) -> Result<Made, NoCertificate> {
     let not_made = |error: rcgen::Error| NoCertificate::NotMade(error.to_string());
     let day = |days: i64| {
@@ -147,7 +158,7 @@ pub fn make(names: &[String], now: Timestamp) -> Result<Made, NoCertificate> {
 }
 
 impl Made {
-    /// The data of its Secret.
+    /// The data of the certificate's Secret.
     #[must_use]
     pub fn data(&self) -> BTreeMap<String, Vec<u8>> {
         let parts = [
@@ -160,10 +171,10 @@ impl Made {
 }
 
 impl Seen {
-    /// What a Secret with this data says.
+    /// Parses the certificate in a Secret with this data.
     ///
     /// # Errors
-    /// If something is missing or is not what it should be; never with a word of it.
+    /// A data key is missing or invalid. The error never quotes a value.
     pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, NoCertificate> {
         let unreadable = || NoCertificate::Unreadable(CERTIFICATE);
         serving(data)?;
@@ -185,7 +196,7 @@ impl Seen {
 /// Certificate chain and private key of a Secret with this data.
 ///
 /// # Errors
-/// If something is missing or is not what it should be; never with a word of it.
+/// A data key is missing or invalid. The error never quotes a value.
 pub fn serving(
     data: &BTreeMap<String, Vec<u8>>,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), NoCertificate> {
@@ -194,13 +205,14 @@ pub fn serving(
     Ok((certificates(data, CERTIFICATE)?, key))
 }
 
-/// The certificates of a bundle in PEM, DER each; what cannot be read is left out.
+/// The certificates of a bundle in PEM, as DER. Invalid ones are left out.
 #[must_use]
 pub fn bundled(pem: &[u8]) -> Vec<Vec<u8>> {
     CertificateDer::pem_slice_iter(pem).flatten().map(|der| der.to_vec()).collect()
 }
 
-/// An authority beside those that are published, in PEM; alone, if they cannot be read or have become many.
+/// An authority beside the published ones, in PEM. The authority stands alone if the published ones
+/// are invalid or too many.
 fn beside(published: &[u8], authority: &str) -> Vec<u8> {
     match bundled(published).len() {
         1..=AUTHORITIES => [published, b"\n", authority.as_bytes()].concat(),
@@ -208,7 +220,7 @@ fn beside(published: &[u8], authority: &str) -> Vec<u8> {
     }
 }
 
-/// At least one.
+/// All certificates of a PEM text; at least one.
 fn certificates(
     data: &BTreeMap<String, Vec<u8>>,
     key: &'static str,

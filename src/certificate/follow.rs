@@ -1,4 +1,4 @@
-//! The certificate in use: whatever the Secret holds now.
+//! The certificate in use: always the one that the Secret holds now.
 
 use super::{NoCertificate, serving};
 use crate::cluster::{changes_of, data_of};
@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 
-/// The certificate in use, once there is one. Clones share it.
+/// The certificate in use, or none yet. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Followed {
     secret: Arc<str>,
@@ -18,20 +18,20 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// The certificate, as soon as there is one; it changes with the Secret.
+    /// Waits for the first certificate. The returned configuration changes with the Secret.
     pub async fn tls(&mut self) -> Option<RustlsConfig> {
         self.seen.wait_for(Option::is_some).await.ok().and_then(|tls| tls.clone())
     }
 
-    /// What is waited for, in words, while there is none.
+    /// The missing certificate, in words. `None` if there is one.
     #[must_use]
     pub fn unsynced(&self) -> Option<String> {
         self.seen.borrow().is_none().then(|| format!("the webhook's certificate in Secret {}", self.secret))
     }
 }
 
-/// Follows the certificate in a Secret. The future goes on for ever; one that cannot be read is no reason to stop
-/// serving the one before it.
+/// Follows the certificate in a Secret. The future never ends. While the Secret holds an invalid
+/// certificate, the one before it stays in use.
 pub fn follow(client: Client, namespace: &str, name: &str) -> (Followed, impl Future<Output = ()> + Send + use<>) {
     let secret: Arc<str> = format!("{namespace}/{name}").into();
     let (sender, seen) = watch::channel(None);
@@ -55,10 +55,10 @@ pub fn follow(client: Client, namespace: &str, name: &str) -> (Followed, impl Fu
     (followed, following)
 }
 
-/// How TLS is spoken with the certificate of a Secret with this data.
+/// The TLS configuration with the certificate of a Secret with this data.
 ///
 /// # Errors
-/// If something is missing or is not what it should be; never with a word of it.
+/// A data key is missing or invalid. The error never quotes a value.
 pub fn configuration(data: &BTreeMap<String, Vec<u8>>) -> Result<Arc<ServerConfig>, NoCertificate> {
     let (chain, key) = serving(data)?;
     let not_made = |error: rustls::Error| NoCertificate::NotMade(error.to_string());

@@ -11,20 +11,20 @@ use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, 
 use kube::{Api, Client};
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
-/// How long API servers are given to see an authority before a certificate of its is served: they watch the
-/// configuration, so this is seconds more than it takes.
+/// The wait between the publication of an authority and the use of its certificate. API servers
+/// watch the configuration; they see the authority seconds earlier.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
-/// How long until the next look after a failure.
+/// The wait after a failure.
 const AGAIN: SignedDuration = SignedDuration::from_secs(15);
-/// The longest time between two looks: a day.
+/// The longest wait between two checks: a day.
 const RARELY: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is kept.
+/// The objects that the leader maintains.
 #[derive(Clone, Debug)]
 pub struct Kept {
     /// The namespace of the Secret.
     pub namespace: String,
-    /// The name of the Secret, which exists.
+    /// The name of the Secret. The Secret has to exist.
     pub secret: String,
     /// The name of the `MutatingWebhookConfiguration`.
     pub configuration: String,
@@ -42,7 +42,7 @@ enum NotKept {
     Gone(String),
 }
 
-/// What the watches show.
+/// The objects as the watches show them.
 #[derive(Default)]
 struct Shown {
     secret: Option<Secret>,
@@ -54,14 +54,16 @@ enum Change {
     Configuration(Option<MutatingWebhookConfiguration>),
 }
 
-/// Keeps it, for ever: whenever the Secret or the configuration changes, and when something is due. As long as all is in
-/// order by what the watches show, nothing is read; before anything is written, both are.
+/// Maintains the certificate forever: at each change of the Secret or of the configuration, and
+/// when a step is due. While the watched objects are in order, nothing is read. Before a write,
+/// both objects are read.
 pub async fn keep(kept: Kept, client: Client, clock: Clock) {
     let calls = Calls::new(client.clone());
     let mut secrets = pin!(changes_of(Api::<Secret>::namespaced(client.clone(), &kept.namespace), &kept.secret));
     let configurations = Api::<MutatingWebhookConfiguration>::all(client);
     let mut configurations = pin!(changes_of(configurations, &kept.configuration));
-    // By one alone nothing can be said. A watch that shows nothing for long may be refused; whoever reads then, says so.
+    // Both objects are needed for a decision. If a watch shows nothing for long, the API server may
+    // refuse it. The read that follows then reports the refusal.
     let both = future::join(secrets.next(), configurations.next());
     let mut shown = match tokio::time::timeout(AGAIN.unsigned_abs(), both).await {
         Ok((secret, configuration)) => Shown { secret: secret.flatten(), configuration: configuration.flatten() },
@@ -86,7 +88,7 @@ pub async fn keep(kept: Kept, client: Client, clock: Clock) {
 }
 
 impl Shown {
-    /// What is due by what is shown, if both objects are there.
+    /// The next step by the watched objects. `None` if one of them is missing.
     fn step(&self, kept: &Kept, now: Timestamp) -> Option<Step> {
         let (secret, configuration) = (self.secret.as_ref()?, self.configuration.as_ref()?);
         Some(kept.step(&data_of(secret.clone()), configuration, now))
@@ -94,12 +96,15 @@ impl Shown {
 }
 
 impl Kept {
-    /// Makes the first certificate, if there is none at all: for a replica that waits for one and does not lead.
+    /// Makes the first certificate, if there is none at all. A replica calls it that waits for a
+    /// certificate and does not lead.
     ///
-    /// That is the leader's, but in an upgrade the leader may be of a release that had no webhook, or cert-manager's
-    /// certificate. It knows nothing of this Secret, and would lead for ever: no replica that knows is ready without a
-    /// certificate, so none of the former ones is ended. The Secret is written in the version that was seen; of two
-    /// replicas that make one at once, the other is refused.
+    /// Making certificates is the leader's task. During an upgrade, the leader may be of a release
+    /// that had no webhook or used a certificate of cert-manager's. That leader does not know this
+    /// Secret. It would lead forever, because no new replica becomes ready without a certificate,
+    /// and Kubernetes ends no replica of the old release until then. The write names the version of
+    /// the Secret that was read: if two replicas make a certificate at once, the API server refuses
+    /// the second.
     pub async fn make_the_first(&self, client: Client, clock: &Clock) {
         let calls = Calls::new(client);
         let made = async {
@@ -123,8 +128,8 @@ impl Kept {
         Ok((secret, configuration))
     }
 
-    /// Makes one where there is none that could be served. What is published stays beside its authority for now: other
-    /// replicas may still serve a certificate of cert-manager's.
+    /// Makes a certificate, because there is no usable one. The published authorities stay beside
+    /// the new one for now, because other replicas may still serve a certificate of cert-manager's.
     async fn make(
         &self,
         calls: &Calls,
@@ -149,7 +154,7 @@ impl Kept {
         decide(Seen::read(data).ok().as_ref(), &self.names, &published(configuration), now)
     }
 
-    /// Does what is due, until nothing is; says when something will be.
+    /// Takes all steps that are due, and returns the time of the next one.
     async fn look(&self, calls: &Calls, clock: &Clock) -> Result<Timestamp, NotKept> {
         loop {
             let (secret, configuration) = self.there_is(calls).await?;
@@ -184,7 +189,8 @@ fn bundle(configuration: &MutatingWebhookConfiguration) -> Option<&[u8]> {
     configuration.webhooks.as_ref()?.first()?.client_config.ca_bundle.as_ref().map(|bundle| &bundle.0[..])
 }
 
-/// The authorities that every webhook of the configuration has.
+/// The authorities that all webhooks of the configuration have in common, as DER. Empty if they
+/// differ.
 fn published(configuration: &MutatingWebhookConfiguration) -> Vec<Vec<u8>> {
     let mut bundles =
         configuration.webhooks.iter().flatten().map(|webhook| {

@@ -15,7 +15,7 @@ fn seen(made: &Made) -> Seen {
     Seen::read(&made.data()).unwrap()
 }
 
-/// Whether a client that trusts this authority believes that certificate, for each of the names.
+/// Whether a client that trusts this authority accepts the certificate for each of the names.
 fn is_believed(made: &Made, authority: &str, now: Timestamp) -> bool {
     let mut roots = RootCertStore::empty();
     roots.add(bundled(authority.as_bytes()).remove(0).into()).unwrap();
@@ -31,7 +31,7 @@ fn is_believed(made: &Made, authority: &str, now: Timestamp) -> bool {
 }
 
 #[test]
-fn what_is_made_is_believed_for_its_names_and_its_time_by_who_knows_its_authority_and_by_nobody_else() {
+fn a_certificate_is_trusted_only_for_its_names_time_and_authority() {
     let (made, other) = (make(&names(), at(0)).unwrap(), make(&names(), at(0)).unwrap());
     for (day, believed) in [(-3, false), (0, true), (VALID_DAYS - 1, true), (VALID_DAYS + 1, false)] {
         assert_eq!(is_believed(&made, &made.authority, at(day)), believed, "day {day}");
@@ -43,7 +43,7 @@ fn what_is_made_is_believed_for_its_names_and_its_time_by_who_knows_its_authorit
 }
 
 #[test]
-fn without_one_that_can_be_served_one_is_made() {
+fn a_certificate_is_made_if_none_is_usable() {
     let made = make(&names(), at(0)).unwrap();
     let seen = seen(&made);
     let published = [seen.authority.clone()];
@@ -54,7 +54,7 @@ fn without_one_that_can_be_served_one_is_made() {
 }
 
 #[test]
-fn a_replacement_publishes_both_authorities_first_and_forgets_the_old_one_later() {
+fn a_replacement_publishes_both_authorities_before_it_drops_one() {
     let old = seen(&make(&names(), at(0)).unwrap());
     let new = seen(&make(&names(), at(61)).unwrap());
     let (one, other) = (old.authority.clone(), new.authority.clone());
@@ -65,7 +65,8 @@ fn a_replacement_publishes_both_authorities_first_and_forgets_the_old_one_later(
     assert_eq!(step(&old, &[], 0), Step::Publish);
     assert!(matches!(step(&old, &[&one], 0), Step::Wait(until) if until > at(59) && until <= at(61)));
     assert_eq!(step(&old, &[&one], 61), Step::Replace);
-    // A process that died after it had published leaves the authority of a certificate that nobody has.
+    // A process that ended after the publication leaves the authority of a certificate that nobody
+    // has.
     assert_eq!(step(&old, &[&one, &other], 61), Step::Replace);
     assert_eq!(step(&new, &[&one], 61), Step::Publish, "the Secret was written, and somebody took its authority out");
     assert!(matches!(step(&new, &[&one, &other], 61), Step::Wait(until) if until > at(62) && until <= at(64)));
@@ -74,7 +75,7 @@ fn a_replacement_publishes_both_authorities_first_and_forgets_the_old_one_later(
 }
 
 #[test]
-fn what_is_not_in_order_is_named_without_a_word_of_it() {
+fn invalid_data_is_named_and_not_quoted() {
     let whole = make(&names(), at(0)).unwrap().data();
     for key in [AUTHORITY, CERTIFICATE, PRIVATE_KEY] {
         let mut data = whole.clone();
@@ -90,7 +91,7 @@ fn what_is_not_in_order_is_named_without_a_word_of_it() {
 }
 
 #[test]
-fn the_first_one_s_authority_is_published_beside_those_of_certificates_that_are_still_served() {
+fn a_new_authority_is_published_beside_those_in_use() {
     let (of_others, ours) = (make(&names(), at(0)).unwrap().authority, make(&names(), at(0)).unwrap().authority);
     let both = beside(of_others.trim_end().as_bytes(), &ours);
     assert_eq!(bundled(&both), [bundled(of_others.as_bytes()), bundled(ours.as_bytes())].concat());
