@@ -1,5 +1,6 @@
-//! What is counted. Labels come from closed lists, so the number of series does not grow with the number of objects;
-//! what is a property of the objects (how many, how long they still live) is worked out when it is asked for.
+//! The metrics. Labels come from closed lists; the number of series does not grow with the number
+//! of objects. Figures about the objects (their number, their remaining lifetime) are computed at
+//! each scrape.
 
 use crate::{
     api::{CredentialProvider, Reason},
@@ -65,16 +66,16 @@ struct ReviewLabels {
     outcome: &'static str,
 }
 
-/// How many configs are in which state at a scrape.
+/// The number of configs in each state at a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct States {
-    /// Ready.
+    /// Configs that are ready and whose renewal works.
     pub ready: i64,
-    /// Ready, and renewal fails.
+    /// Configs that are ready while renewal fails.
     pub renewal_failing: i64,
-    /// Not ready.
+    /// Configs that are not ready.
     pub not_ready: i64,
-    /// The least time that is left of a credential, in seconds, if there is one.
+    /// The shortest remaining lifetime of a credential, in seconds. `None` without a credential.
     pub remaining_min_seconds: Option<i64>,
 }
 
@@ -85,7 +86,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Metrics that are all zero.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("keyturn");
@@ -143,7 +144,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a call to STS and its time. For [`crate::credentials::Sts`].
+    /// A callback for [`crate::credentials::Sts`] that counts a call to STS and its duration.
     #[must_use]
     pub fn sts_answered(&self) -> Answered {
         let (seconds, requests) = (self.issue_seconds.clone(), self.sts_requests.clone());
@@ -158,12 +159,12 @@ impl Metrics {
         })
     }
 
-    /// A credential was issued and written.
+    /// Counts a credential that was issued and written.
     pub fn issued(&self, provider: CredentialProvider, reason: Reason) {
         self.issue(provider, "success", reason);
     }
 
-    /// A credential was not issued.
+    /// Counts a credential that could not be issued.
     pub fn failed(&self, provider: CredentialProvider, reason: Reason) {
         self.issue(provider, "failure", reason);
     }
@@ -173,31 +174,31 @@ impl Metrics {
         self.issues.get_or_create(&labels).inc();
     }
 
-    /// The webhook answered a review of a pod.
+    /// Counts a review of a pod that the webhook answered, and its duration.
     pub fn reviewed(&self, outcome: &'static str, took: Duration) {
         self.reviews.get_or_create(&ReviewLabels { outcome }).inc();
         self.review_seconds.observe(took.as_secs_f64());
     }
 
-    /// So many pods ask for a Secret and have not got it.
+    /// Sets the number of pods that ask for a Secret and do not have it.
     pub fn pods_missed(&self, count: usize) {
         self.pods_missed.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// This replica leads.
+    /// Sets the gauge that says that this replica leads.
     pub fn leads(&self) {
         self.leader.set(1);
     }
 
-    /// A Secret was put right.
+    /// Counts a Secret that keyturn repaired.
     pub fn repaired(&self) {
         self.drift_repairs.inc();
     }
 
-    /// All of it in the text format of `OpenMetrics`, with `states` as they are now.
+    /// All metrics in the text format of `OpenMetrics`, with `states` as the current states.
     ///
     /// # Errors
-    /// If the text cannot be written.
+    /// The encoder of the metrics library failed.
     pub fn encode(&self, states: States) -> Result<String, fmt::Error> {
         for (state, count) in
             [("ready", states.ready), ("renewal_failing", states.renewal_failing), ("not_ready", states.not_ready)]
