@@ -16,20 +16,20 @@ use axum::{
 };
 use std::sync::Arc;
 
-/// What the admin server tells about.
+/// The data that the admin server reports.
 #[derive(Clone)]
 pub struct Admin {
     /// The views of every scope.
     pub views: Arc<[Views]>,
     /// The certificate of the webhook, if there is a webhook.
     pub certificate: Option<Followed>,
-    /// What was counted.
+    /// The metrics of the process.
     pub metrics: Metrics,
-    /// The clock.
+    /// The clock for remaining lifetimes.
     pub clock: Clock,
 }
 
-/// The routes.
+/// The router of the three paths.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -38,8 +38,9 @@ pub fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// Ready once everything has been listed: until then nothing is issued or withdrawn. And once the webhook has a
-/// certificate: only a replica that is ready is asked by the API server.
+/// Ready after everything has been listed, because keyturn neither issues nor withdraws before.
+/// With a webhook, ready only after it has a certificate, because the API server calls the webhook
+/// of ready replicas only.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     let mut unsynced: Vec<String> = admin.views.iter().flat_map(Views::unsynced).collect();
     unsynced.extend(admin.certificate.as_ref().and_then(Followed::unsynced));
@@ -60,7 +61,7 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     }
 }
 
-/// Worked out at the scrape, so that a routine renewal has nothing to keep up to date.
+/// The states are computed at the scrape, because a routine renewal should have nothing to update.
 fn states(admin: &Admin) -> States {
     let now = admin.clock.now();
     let mut states = States::default();
