@@ -132,6 +132,12 @@ impl Reason {
         Self::Internal,
     ];
 
+    /// The reason of this name; `None` if the closed list has none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The name of the reason in conditions, Events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
