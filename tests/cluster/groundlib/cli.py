@@ -39,13 +39,19 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "up":
         if options.node and options.no_kubernetes:
             raise GroundError("a node without Kubernetes is none")
-        if options.kubeconfig and options.no_kubernetes:
-            raise GroundError("--kubeconfig names a Kubernetes, and --no-kubernetes wants none")
+        if options.node and options.no_controllers:
+            raise GroundError("a node without controllers runs nothing")
         return run.up(options.dir, _plan(options), options.until_eof)
     if options.command == "start":
         return background.start(_plan(options), _again(options))
     if options.command == "stop":
         return background.stop()
+    if options.command == "which":
+        print(gobuild.path_of(options.name))
+        return 0 if gobuild.is_there(options.name) else 1
+    if options.command == "node-packages":
+        print(node.PACKAGES)
+        return 0
     if options.command == "node-check":
         missing = node.missing()
         print(missing or "this machine can run a node")
@@ -66,9 +72,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         raise GroundError("--kubeconfig and --load-images belong together, and --host belongs to them")
     return Plan(kubernetes=not starting.get("no_kubernetes"), aws=not starting.get("no_aws"),
                 crds=tuple(str(path.resolve()) for path in options.crds), node=options.node,
-                patient_kubelet=options.kubelet_defaults, node_role=options.node_role,
-                kubeconfig=str(options.kubeconfig.resolve()) if options.kubeconfig else "",
-                load_images=options.load_images, host=options.host)
+                controllers=not starting.get("no_controllers"),
+                patient_kubelet=options.kubelet_defaults, node_role=options.node_role)
 
 
 def _again(options: argparse.Namespace) -> list[str]:
@@ -97,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     alone.add_argument("--no-aws", action="store_true", help="the control plane alone")
     alone.add_argument("--no-kubernetes", action="store_true", help="the AWS alone, with kubectl and Helm for a "
                        "cluster of yours")
+    up.add_argument("--no-controllers", action="store_true", help="without kube-controller-manager, which setup-envtest "
+                    "does not install: nothing collects garbage or empties namespaces")
     up.add_argument("--until-eof", action="store_true", help="also stop when standard input ends")
 
     start = commands.add_parser("start", help="start in the background and print how to reach it")
@@ -118,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
                              "cluster reach it; default: the one towards its API server, or out of this machine")
     commands.add_parser("stop", help="stop what `start` started and remove all of it")
 
+    which = commands.add_parser("which", help="print where a program is, or will be (then 1)")
+    which.add_argument("name", choices=gobuild.PROGRAMS, metavar="NAME")
+    commands.add_parser("node-packages", help="print Debian's packages that a node needs")
     commands.add_parser("node-check", help="say whether this machine can run a node, or what is missing (then 1)")
     image = commands.add_parser("image", help="make the operator's image of a static program and the Dockerfile")
     image.add_argument("--binary-dir", type=Path, required=True, metavar="DIR", help="where `keyturn` is")

@@ -20,7 +20,8 @@ from .gobuild import path_of
 from .processes import Children, free_port, wait_for
 from .workspace import HERE, GroundError, write_json, write_private
 
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
+PROGRAMS = ("etcd", "kube-apiserver")
+CONTROLLERS = "kube-controller-manager"
 ADMIN, MANAGER = "admin", "system:kube-controller-manager"
 LOOPBACK = "127.0.0.1"
 SERVICES = "10.43.0.0/16"
@@ -29,13 +30,15 @@ SERVICES = "10.43.0.0/16"
 class ControlPlane:
     """A Kubernetes API that behaves. By itself it has no nodes: pods are stored and never run.
 
-    With an address that others reach it serves nodes, too: `users` are their components, each with its group."""
+    With an address that others reach it serves nodes, too: `users` are their components, each with its group.
+    Without controllers nothing collects garbage, empties namespaces or makes default service accounts."""
 
     def __init__(self, home: Path, children: Children, address: str = LOOPBACK,
-                 users: dict[str, str] | None = None) -> None:
+                 users: dict[str, str] | None = None, controllers: bool = True) -> None:
         self._home = home
         self._children = children
         self._address = address
+        self._controllers = controllers
         self._port = free_port()
         self._groups = {ADMIN: "system:masters", MANAGER: "", **(users or {})}
         self._tokens = {user: secrets.token_hex(16) for user in self._groups}
@@ -50,15 +53,19 @@ class ControlPlane:
         self._start_apiserver(self._start_etcd())
 
     def wait(self, crds: list[Path]) -> str:
-        """Return the server's version once namespaces get their service accounts: then all three parts work."""
+        """Return the server's version once namespaces get their service accounts: then all three parts work. Without
+        controllers, once there are namespaces."""
         wait_for("kube-apiserver's certificate", self.ca_file.is_file, self._children)
         wait_for("kube-apiserver to be ready", lambda: self.get("/readyz"), self._children)
         self.write_kubeconfig(self.kubeconfig, ADMIN)
         for path in crds:
             self._install(path)
-        self._start_controller_manager()
-        wait_for("kube-controller-manager to make the default service account",
-                 lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"), self._children)
+        if self._controllers:
+            self._start_controller_manager()
+            wait_for("kube-controller-manager to make the default service account",
+                     lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"), self._children)
+        else:
+            wait_for("the default namespace", lambda: self.get("/api/v1/namespaces/default"), self._children)
         version: dict[str, str] = json.loads(self.get("/version") or b"{}")
         return version["gitVersion"]
 
@@ -104,8 +111,8 @@ class ControlPlane:
     def _start_controller_manager(self) -> None:
         kubeconfig = self._home / "kube-controller-manager.kubeconfig"
         self.write_kubeconfig(kubeconfig, MANAGER)
-        self._children.start("kube-controller-manager", [
-            str(path_of("kube-controller-manager")), f"--kubeconfig={kubeconfig}",
+        self._children.start(CONTROLLERS, [
+            str(path_of(CONTROLLERS)), f"--kubeconfig={kubeconfig}",
             "--use-service-account-credentials", f"--service-account-private-key-file={self._service_account_key()}",
             f"--root-ca-file={self.ca_file}", "--secure-port=0", "--leader-elect=false",
             # The default of 20 requests a second would make the removal of thousands of objects the test's subject.

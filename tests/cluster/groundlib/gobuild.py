@@ -1,6 +1,7 @@
 """The Kubernetes programs and Helm, built from the Go modules that go.mod and helm/go.mod pin.
 
-There is no image registry and no download of binaries: a Go toolchain and a Go module source are enough.
+There is no image registry and no download of binaries by URL: a Go toolchain and a Go module source are enough. What
+`prebuilt` has is taken from there, because that takes seconds instead of minutes.
 Each program is stamped with what it was made from, so that a second `build` costs milliseconds.
 """
 
@@ -11,11 +12,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from . import prebuilt
 from .workspace import CACHE, HERE, GroundError, digest, locked, say, stamped
 
 BIN = CACHE / "bin"
@@ -47,8 +52,9 @@ PROGRAMS = {
     "cat": Program("./cat", IMAGES),
     "sdk-go": Program("./sdk-go", IMAGES),
 }
-# What setup-envtest and kubebuilder install; nothing else is taken from there.
-KUBEBUILDER = ("etcd", "kube-apiserver", "kubectl")
+# Of the programs that `prebuilt` has, those of PATH will do for a demonstration if they are of these versions.
+FITTING = {"kubectl": r"v1\.(3[0-9])\.", "helm": r"v(4\.|3\.(1[7-9]|[2-9][0-9])\.)"}
+PROGRESS = 20.0
 
 
 def build(names: list[str]) -> None:
@@ -57,27 +63,52 @@ def build(names: list[str]) -> None:
     if unknown:
         raise GroundError(f"no such program: {', '.join(unknown)} (there are: {', '.join(PROGRAMS)})")
     wanted = [name for name in names if path_of(name).parent == BIN]
-    if not wanted:
-        return
-    go = find_go()
-    if not [name for name in wanted if not _is_current(name, go)]:
+    if not _stale(wanted):
         return
     with locked(BIN / ".lock", "building the Kubernetes programs"):
-        stale = [name for name in wanted if not _is_current(name, go)]
+        _unpack(name for name in _stale(wanted) if prebuilt.offered(name))
+        stale = _stale(wanted)
         if stale:
             say(f"building {', '.join(stale)} (minutes the first time, seconds afterwards)")
-        for name in stale:
-            _build_one(name, go)
+        for module in {PROGRAMS[name].module: None for name in stale}:
+            _build([name for name in stale if PROGRAMS[name].module == module])
 
 
 def path_of(name: str) -> Path:
     """Where a program is, or will be once it is built."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
-    if assets and name in KUBEBUILDER:
+    if assets:  # What setup-envtest and kubebuilder install is etcd, kube-apiserver and kubectl; there may be more.
         given = Path(assets).resolve() / name
         if given.is_file():
             return given
-    return BIN / name
+    return _on_path(name) or BIN / name
+
+
+def is_there(name: str) -> bool:
+    """Whether a program can be used without building it."""
+    return path_of(name).parent != BIN or not _stale([name])
+
+
+@cache
+def _on_path(name: str) -> Path | None:
+    """The program on PATH, if GROUND_TOOLS says that such will do and it is of a version that does."""
+    if os.environ.get("GROUND_TOOLS") != "path" or name not in FITTING:
+        return None
+    found = shutil.which(name)
+    if found is None or not re.match(FITTING[name], prebuilt.version_of(name, Path(found))):
+        return None
+    return Path(found).absolute()
+
+
+def _stale(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not _is_current(name)]
+
+
+def _unpack(names: Iterable[str]) -> None:
+    for name in names:
+        begun = time.monotonic()
+        if prebuilt.install(name, BIN / name, _pinned_version(name)):
+            say(f"  {name:<24} {time.monotonic() - begun:6.1f} s")
 
 
 def find_go() -> str:
@@ -130,9 +161,17 @@ def _linker_flags(program: Program) -> str:
 
 def pinned_kubernetes() -> str:
     """The version of Kubernetes that go.mod asks for, with its v."""
-    found = re.search(r"^\s*(?:require )?k8s\.io/kubernetes (v\S+)", (HERE / "go.mod").read_text(), re.MULTILINE)
+    return _pinned(HERE, "k8s.io/kubernetes")
+
+
+def _pinned_version(name: str) -> str:
+    return _pinned(PROGRAMS[name].module, "helm.sh/helm/v4") if name == "helm" else pinned_kubernetes()
+
+
+def _pinned(module: Path, path: str) -> str:
+    found = re.search(rf"^\s*(?:require )?{re.escape(path)} (v\S+)", (module / "go.mod").read_text(), re.MULTILINE)
     if not found:
-        raise GroundError("go.mod does not require k8s.io/kubernetes")
+        raise GroundError(f"{module / 'go.mod'} does not require {path}")
     return found[1]
 
 
@@ -143,17 +182,60 @@ def _made_from(name: str, go: str) -> str:
                   repr(sorted(_environment()[key] for key in ("CGO_ENABLED", "GOFLAGS"))), _run_go(go, "version"))
 
 
-def _is_current(name: str, go: str) -> bool:
-    return (BIN / name).is_file() and stamped(BIN / f".{name}.stamp", _made_from(name, go))
+def _is_current(name: str) -> bool:
+    path = BIN / name
+    if not path.is_file():
+        return False
+    if name in prebuilt.PACKED and prebuilt.is_current(name, path, _pinned_version(name)):
+        return True
+    return stamped(BIN / f".{name}.stamp", _made_from(name, find_go()))
 
 
-def _build_one(name: str, go: str) -> None:
-    program = PROGRAMS[name]
-    begun = time.monotonic()
-    draft = BIN / f".{name}.new"
-    command = [go, "build", "-ldflags", _linker_flags(program), "-o", str(draft), program.package]
-    if subprocess.run(command, cwd=program.module, env=_environment(), stdout=sys.stderr).returncode:
-        raise GroundError(f"{name} does not build: {' '.join(command[:2])} … {program.package} in {program.module}")
-    os.replace(draft, BIN / name)
-    (BIN / f".{name}.stamp").write_text(_made_from(name, go))
-    say(f"  {name:<24} {time.monotonic() - begun:6.1f} s")
+def _build(names: list[str]) -> None:
+    """Build programs of one module at once: they share most of what they are made of, and one is linked while others
+    are compiled."""
+    go, begun, program = find_go(), time.monotonic(), PROGRAMS[names[0]]
+    with tempfile.TemporaryDirectory(dir=BIN, prefix=".making-") as draft:
+        command = [go, "build", "-v", "-ldflags", _linker_flags(program), "-o", draft,
+                   *(PROGRAMS[name].package for name in names)]
+        with subprocess.Popen(command, cwd=program.module, env=_environment(), stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as building:
+            said = _follow(building, f"building {', '.join(names)}")
+        if building.returncode:
+            say("\n".join(said))
+            raise GroundError(f"{', '.join(names)}: go build failed in {program.module}")
+        for name in names:
+            os.replace(Path(draft, _output(PROGRAMS[name].package)), BIN / name)
+            (BIN / f".{name}.stamp").write_text(_made_from(name, go))
+    say(f"  {', '.join(names)}: {time.monotonic() - begun:.1f} s")
+
+
+def _output(package: str) -> str:
+    """How `go build` names the program of a package."""
+    *_, above, last = ["", *package.split("/")]
+    return above if re.fullmatch(r"v\d+", last) else last
+
+
+def _follow(building: subprocess.Popen[str], doing: str) -> list[str]:
+    """Wait for `go build -v`, with a line of progress now and then; what it said besides what it was doing."""
+    begun, downloaded, compiled, said = time.monotonic(), 0, 0, list[str]()
+
+    def read() -> None:
+        nonlocal downloaded, compiled
+        assert building.stderr is not None
+        for line in building.stderr:
+            if line.startswith("go: downloading "):
+                downloaded += 1
+            elif re.fullmatch(r"[\w.~/-]+", line.strip()):
+                compiled += 1
+            else:
+                said.append(line.rstrip())
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    while True:
+        reader.join(PROGRESS)
+        if not reader.is_alive():
+            building.wait()
+            return said
+        say(f"  {doing}, {time.monotonic() - begun:.0f} s: {downloaded} modules downloaded, {compiled} packages compiled")

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from . import gobuild, images, isolation, node, pytools
 from .adopted import Adopted
 from .aws import Aws
-from .controlplane import LOOPBACK, PROGRAMS, SERVICES, ControlPlane
+from .controlplane import CONTROLLERS, LOOPBACK, PROGRAMS, SERVICES, ControlPlane
 from .inside import Network, furnish
 from .metadata import Metadata
 from .node import Node
@@ -47,6 +47,8 @@ class Plan(NamedTuple):
     aws: bool = True
     crds: tuple[str, ...] = ()
     node: bool = False
+    # With kube-controller-manager.
+    controllers: bool = True
     # With the kubelet's own settings instead of those that let a changed Secret reach its pod in seconds.
     patient_kubelet: bool = False
     # With the metadata endpoint that gives every pod the node's own AWS role.
@@ -68,10 +70,11 @@ def prepare(plan: Plan) -> Plan:
     missing = node.missing() if plan.node else None
     if missing:
         raise GroundError(missing)
-    gobuild.build([*(PROGRAMS if plan.kubernetes else ()), "kubectl", "helm",
-                   *((*node.PROGRAMS, *images.PROGRAMS) if plan.node else ())])
     if plan.aws or plan.node:
         pytools.install()
+    control_plane = (*PROGRAMS, *((CONTROLLERS,) if plan.controllers else ()))
+    gobuild.build([*(control_plane if plan.kubernetes else ()), "kubectl", "helm",
+                   *((*node.PROGRAMS, *images.PROGRAMS) if plan.node else ())])
     return plan._replace(images=str(images.prepare())) if plan.node else plan
 
 
@@ -192,7 +195,7 @@ def _start_kubernetes(home: Path, plan: Plan, network: Network | None,
                       children: Children) -> tuple[list[str], dict[str, Any]]:
     """What was started, and what ground.json says of it."""
     address, users = (network.node, node.USERS) if network else (LOOPBACK, {})
-    kubernetes = ControlPlane(home, children, address, users)
+    kubernetes = ControlPlane(home, children, address, users, plan.controllers)
     kubernetes.start()
     ours = Node(home / "node", children, network, images.NAMES["pause"], plan.patient_kubelet) if network else None
     if ours:
