@@ -4,6 +4,7 @@
 
 use super::ground::{Ground, PATIENCE, eventually, number, run, run_with_input};
 use crate::fixtures::{self, role_of};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{EnvVar, Namespace, Secret},
@@ -25,6 +26,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 /// A release in a cluster, a namespace that it serves, and an AWS account.
@@ -157,11 +159,12 @@ impl<'a> Install<'a> {
         let chart_environment: BTreeMap<String, String> = chart_environment.collect();
         let names = chart_environment.get("KEYTURN_WEBHOOK_NAMES").cloned().unwrap_or_default();
         let log = self.dir.join(format!("operator-{port}.log"));
+        let (kubeconfig, credential) = self.service_account_kubeconfig();
         let child = Command::new(env!("CARGO_BIN_EXE_keyturn"))
             .args(container.args.iter().flatten())
             .env_clear()
             .envs(chart_environment)
-            .env("KUBECONFIG", self.service_account_kubeconfig())
+            .env("KUBECONFIG", kubeconfig)
             .env("KEYTURN_ADMIN_ADDR", &admin)
             .env("KEYTURN_WEBHOOK_ADDR", &webhook)
             .env("KEYTURN_WEBHOOK_NAMES", format!("{names},127.0.0.1"))
@@ -171,12 +174,16 @@ impl<'a> Install<'a> {
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        Operator { child, admin, webhook, log }
+        Operator { child, admin, webhook, log, credential }
     }
 
-    fn service_account_kubeconfig(&self) -> PathBuf {
+    /// With a token of its own, so that the audit log tells operators apart by the token's ID.
+    fn service_account_kubeconfig(&self) -> (PathBuf, String) {
         let token =
             run(self.ground.kubectl().args(["create", "token", &self.fullname(), "-n", &self.system, "--duration=1h"]));
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        let credential = format!("JTI={}", claims["jti"].as_str().unwrap());
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "keyturn",
             "clusters": [{"name": "ground", "cluster": {"server": self.ground.at.server, "certificate-authority": self.ground.at.ca_file}}],
@@ -185,7 +192,7 @@ impl<'a> Install<'a> {
         });
         let path = self.dir.join("service-account.kubeconfig");
         fs::write(&path, kubeconfig.to_string()).unwrap();
-        path
+        (path, credential)
     }
 
     // ---- Actions of users and admins ----
@@ -381,10 +388,17 @@ pub fn labels(labels: &[(&str, Option<&str>)]) -> Patch<serde_json::Value> {
     Patch::Merge(json!({"metadata": {"labels": labels}}))
 }
 
-/// Two ports that are free now.
+/// Two that are free now and that no other test of this run is given. They are below those that the kernel gives to
+/// outgoing connections: any program could take one of those before the operator has it.
 fn free_ports() -> [u16; 2] {
-    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    taken.map(|listener| listener.local_addr().unwrap().port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const PORTS: std::ops::Range<u32> = 10_000..18_000;
+    let first = std::process::id().wrapping_mul(97);
+    let next = || {
+        let place = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+        u16::try_from(PORTS.start + place).unwrap()
+    };
+    [(); 2].map(|()| std::iter::repeat_with(next).find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).unwrap())
 }
 
 /// A running operator. Killed when dropped.
@@ -396,6 +410,8 @@ pub struct Operator {
     pub webhook: String,
     /// Its log.
     pub log: PathBuf,
+    /// As the audit log names its token.
+    pub credential: String,
 }
 
 impl Operator {

@@ -3,11 +3,12 @@
 //! so the rollout of a Deployment without replicas ends as soon as its controller has seen it.
 
 use super::{
-    ground::{eventually, within},
+    ground::{eventually, real_time, within},
     install::{Install, Operator},
     operator_policies::client_with_operator_token,
     people::{People, refusal},
 };
+use crate::doubles::sts::{Behaviour, Sts};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use keyturn::api::AwsConfigSpec;
 use kube::{
@@ -15,18 +16,24 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, from_value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
-/// Half a minute, a tenth of the shortest lifetime, and a moment more.
-const SPREAD: Duration = Duration::from_secs(150);
+/// How long sessions live here, in seconds: not renewed within the test, and restarts are spread over a tenth of it.
+const LIFETIME: i64 = 300;
+/// Half a minute, a tenth of the lifetime, and a moment more.
+const SPREAD: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
 async fn a_workload_is_restarted_once_the_chart_grants_the_right() {
     let install = Install::scoped().await;
     deploy(&install, "scorer").await;
-    let operator = install.start().await;
+    let sts = Sts::new(Arc::new(real_time));
+    sts.always(Behaviour::Lifetime(LIFETIME));
+    let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let base = [("AWS_ACCESS_KEY_ID", "AKIABASE"), ("AWS_SECRET_ACCESS_KEY", "base-secret")];
+    let operator = install.start_with(&[("AWS_ENDPOINT_URL_STS", listening.url().as_str()), base[0], base[1]]).await;
     install.apply_grant(|_| {}).await;
     install.apply_config("alice", restarting(&json!([{"kind": "Deployment", "name": "scorer"}]), "16m")).await;
     install.until_ready_is("alice", "True/Issued").await;

@@ -22,7 +22,8 @@ fn real_clock() -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
 async fn each_renewal_is_one_call_to_sts_and_two_audited_writes() {
     let install = Install::scoped().await;
     let sts = Sts::new(real_clock());
-    sts.behave(Times::UntilCleared, Behaviour::Lifetime(4));
+    // Renewed after 3 s, the earliest that there is: 7 s are left to a machine that is busy.
+    sts.behave(Times::UntilCleared, Behaviour::Lifetime(10));
     let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let operator = install
         .start_with(&[
@@ -32,7 +33,7 @@ async fn each_renewal_is_one_call_to_sts_and_two_audited_writes() {
         ])
         .await;
     install.apply_grant(|_| {}).await;
-    install.apply_config("alice", |_| {}).await;
+    install.apply_config("alice", |spec| spec.renew_before = Some("1m".parse().unwrap())).await;
     install.until_ready_is("alice", "True/Issued").await;
     // This is the last write of a first issue, besides Events.
     eventually("her AwsRole says that it is usable, and so does the audit log", async || {
