@@ -182,7 +182,7 @@ impl Release {
     /// The status and last lines of a pod, for a message.
     pub async fn describe(&self, pod: &str) -> String {
         let pods: Api<Pod> = Api::namespaced(self.install.admin.clone(), &self.install.namespace);
-        let status = pods.get_opt(pod).await.unwrap().and_then(|pod| pod.status);
+        let status = pods.get_opt(pod).await.ok().flatten().and_then(|pod| pod.status);
         let last = self.kubectl(&self.install.namespace, &["logs", pod, "--tail=3"]).1;
         format!("{}\n{last}", serde_json::to_string(&status).unwrap())
     }
