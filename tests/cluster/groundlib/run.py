@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -70,11 +71,13 @@ def prepare(plan: Plan) -> Plan:
     missing = node.missing() if plan.node else None
     if missing:
         raise GroundError(missing)
-    if plan.aws or plan.node:
-        pytools.install()
     control_plane = (*PROGRAMS, *((CONTROLLERS,) if plan.controllers else ()))
-    gobuild.build([*(control_plane if plan.kubernetes else ()), "kubectl", "helm",
-                   *((*node.PROGRAMS, *images.PROGRAMS) if plan.node else ())])
+    with ThreadPoolExecutor(1) as beside:
+        tools = beside.submit(pytools.install) if plan.aws or plan.node else None
+        gobuild.build([*(control_plane if plan.kubernetes else ()), "kubectl", "helm",
+                       *((*node.PROGRAMS, *images.PROGRAMS) if plan.node else ())])
+        if tools:
+            tools.result()
     return plan._replace(images=str(images.prepare())) if plan.node else plan
 
 
