@@ -13,14 +13,12 @@ ARG BASE=gcr.io/distroless/static-debian12:nonroot
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# A target is named, although it is the builder's own (x86_64- or aarch64-unknown-linux-gnu): without one,
-# crt-static would reach build scripts and procedural macros too, and those cannot be static.
+# .cargo/config.toml makes the program static and names the target.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     set -eu; \
-    target="$(rustc --print host-tuple)"; \
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin keyturn --target "$target"; \
-    cp "target/$target/release/keyturn" /keyturn
+    cargo build --release --locked --bin keyturn; \
+    cp "target/$(rustc --print host-tuple)/release/keyturn" /keyturn
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="keyturn" \
