@@ -39,6 +39,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "up":
         if options.node and options.no_kubernetes:
             raise GroundError("a node without Kubernetes is none")
+        if options.kubeconfig and options.no_kubernetes:
+            raise GroundError("--kubeconfig names a Kubernetes, and --no-kubernetes wants none")
         if options.node and options.no_controllers:
             raise GroundError("a node without controllers runs nothing")
         return run.up(options.dir, _plan(options), options.until_eof)
@@ -73,7 +75,9 @@ def _plan(options: argparse.Namespace) -> Plan:
     return Plan(kubernetes=not starting.get("no_kubernetes"), aws=not starting.get("no_aws"),
                 crds=tuple(str(path.resolve()) for path in options.crds), node=options.node,
                 controllers=not starting.get("no_controllers"),
-                patient_kubelet=options.kubelet_defaults, node_role=options.node_role)
+                patient_kubelet=options.kubelet_defaults, node_role=options.node_role,
+                kubeconfig=str(options.kubeconfig.resolve()) if options.kubeconfig else "",
+                load_images=options.load_images, host=options.host)
 
 
 def _again(options: argparse.Namespace) -> list[str]:
