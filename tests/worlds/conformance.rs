@@ -36,7 +36,7 @@ macro_rules! for_each_case {
                 an_apply_creates_and_the_same_again_changes_nothing
                 what_a_manager_stops_applying_goes_and_what_others_own_stays
                 what_two_managers_apply_goes_when_both_have_let_go
-                what_was_created_is_owned_apart_from_what_is_applied
+                created_fields_and_applied_fields_have_separate_owners
                 without_force_a_value_of_another_owner_is_a_conflict
                 the_same_value_is_shared_without_a_conflict
                 by_force_a_value_changes_hands

@@ -33,7 +33,7 @@ pub async fn what_two_managers_apply_goes_when_both_have_let_go(server: &Server)
     assert_eq!(data(&after), "b=2 c=3");
 }
 
-pub async fn what_was_created_is_owned_apart_from_what_is_applied(server: &Server) {
+pub async fn created_fields_and_applied_fields_have_separate_owners(server: &Server) {
     server.create(KEYTURN, &server.secret("alice", &[("a", "1"), ("b", "2")])).await.unwrap();
     let after = server.apply(KEYTURN, &server.secret("alice", &[("a", "9")])).await.unwrap();
     // `b` belongs to the same manager, but by its create. An apply does not remove it.

@@ -32,10 +32,10 @@ async fn the_real_clients_act_as_the_person_with_the_secret_alone() {
     the_role_comes_from_the_admin_property(&install, &server).await;
     // It takes up to two minutes to follow, in which the others are shown.
     server.dss.set_admin_property("bob", "associatedRole", Some(&install.role("ds-other")));
-    the_documented_pattern_and_its_replacements_reach_the_same_bucket(&install, &server).await;
+    the_documented_pattern_and_its_replacements_reach_the_bucket(&install, &server).await;
     a_connection_s_credential_is_delivered_and_works(&install, &server).await;
     the_role_follows_the_admin_property(&install).await;
-    who_is_not_allowed_gets_nothing(&install, &server).await;
+    a_person_who_is_not_allowed_gets_nothing(&install, &server).await;
     deleting_the_config_deletes_the_key_in_dss(&install, &server).await;
 
     let log = operator.log.clone();
