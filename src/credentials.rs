@@ -14,7 +14,7 @@ mod sts;
 
 pub use connection::ConnectionRequest;
 pub use identity::Identity;
-pub use key::KeyRequest;
+pub use key::{KeyRequest, read_api_key};
 pub use policy::{PolicyError, session_policy};
 pub use refusal::{IssueError, Retry};
 pub use sts::{Answered, Sts};

@@ -24,15 +24,13 @@ mod key;
 mod role;
 pub mod schedule;
 mod session_request;
-mod tidy;
 mod usable;
 mod withdrawal;
 
 pub use accept::default_external_id;
-pub use api_key::{ApiKeyRequest, DssRequest, KeyStep, api_key_attempt, awaits_own_key, check_at};
-pub use deliver::renew_at;
+pub use api_key::{api_key_attempt, awaits_own_key};
+pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
-pub use tidy::Tidy;
 pub use usable::role_status;
 
 pub use action::{Next, Read, Refusal, SecretAction, Trigger};
@@ -41,6 +39,7 @@ pub use check::{Check, Checked};
 use crate::{
     api::{ActiveRole, AwsRole},
     credentials::Request,
+    dss_keys::{ApiKeyPlan, DssRequest, SurplusKeys},
 };
 use input::Observed;
 use jiff::Timestamp;
@@ -60,9 +59,9 @@ pub struct Plan {
     /// The generated `AwsRole`s that are to be deleted.
     pub prune: Vec<Arc<AwsRole>>,
     /// Which API key of DSS goes into the Secret, if it is written.
-    pub api_key: KeyStep,
+    pub api_key: ApiKeyPlan,
     /// Which API keys of DSS are to be deleted, once the Secret is as planned.
-    pub tidy: Vec<Tidy>,
+    pub surplus_keys: Vec<SurplusKeys>,
     /// The checks that were made, in order. The decision's own chain is what explains it.
     pub trace: Vec<Checked>,
 }
@@ -97,21 +96,24 @@ pub struct Accepted {
 pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let case = Case::new(seen, now);
     let accepted = case.accept();
-    let mismatch = accepted.as_ref().ok().and_then(|accepted| case.is_somebody_elses(accepted));
-    let (next, api_key) = match (&accepted, mismatch) {
+    let wrong_owner = accepted.as_ref().ok().and_then(|accepted| case.is_of_wrong_owner(accepted));
+    let (next, api_key) = match (&accepted, wrong_owner) {
         (_, Some((until, refusal))) => match case.withdrawal(&refusal) {
-            Next::Do(SecretAction::Keep) => (SecretAction::Hold { until }.into(), KeyStep::None),
-            next => (next, KeyStep::None),
+            Next::Do(SecretAction::Keep) => (SecretAction::Hold { until }.into(), ApiKeyPlan::None),
+            next => (next, ApiKeyPlan::None),
         },
         (Ok(accepted), None) => {
             let next = case.with_key_in_hand(accepted, case.hold_back(accepted, case.deliver(accepted)));
-            case.with_api_key(accepted, next)
+            match &accepted.dss {
+                Some(request) => case.with_api_key(accepted, request, next),
+                None => (next, ApiKeyPlan::None),
+            }
         }
-        (Err(refusal), None) => (case.withdrawal(refusal), KeyStep::None),
+        (Err(refusal), None) => (case.withdrawal(refusal), ApiKeyPlan::None),
     };
     let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
-    let tidy = case.tidy(&accepted, &next);
-    Plan { accepted, next, active_role, role, prune, api_key, tidy, trace: case.trace.into_inner() }
+    let surplus_keys = case.surplus_keys(&accepted, &next);
+    Plan { accepted, next, active_role, role, prune, api_key, surplus_keys, trace: case.trace.into_inner() }
 }
 
 /// One object at one moment.

@@ -17,10 +17,12 @@
 mod answer;
 mod call;
 mod error;
+mod seen_user;
 mod wire;
 
 pub use answer::{AuthInfo, AwsCredential, Connection, CreatedKey, PersonalKey, User};
 pub use error::{DssError, Kind};
+pub use seen_user::SeenUser;
 pub use wire::{InvalidTls, Lost, Tls, Wire, connect};
 
 use call::Call;

@@ -8,7 +8,7 @@
 mod keys;
 
 use self::keys::Keys;
-use crate::dss::{Dss, DssError, InvalidTls, Kind, Scheme, Tls, User, Wire};
+use crate::dss::{Dss, DssError, InvalidTls, Scheme, SeenUser, Tls, User, Wire};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
@@ -16,7 +16,6 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Makes the connection to a DSS. The operator uses [`crate::dss::connect`], and tests use their
 /// own.
@@ -27,7 +26,6 @@ pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send 
 pub struct DssCache {
     connect: Connect,
     instances: Arc<Mutex<HashMap<String, Known>>>,
-    turns: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -38,28 +36,7 @@ struct Known {
     /// Held while one reconcile writes the `DssInstance` on behalf of all configs that use it. It
     /// is never held during a call to DSS.
     writing: Arc<tokio::sync::Mutex<()>>,
-    turns: Turns,
     trouble: Option<DssError>,
-}
-
-/// The number of reconciles that may wait for one DSS at the same time, and the number that may
-/// wait for all DSS together. Both are less than the number of reconciles that run at once.
-/// Therefore reconciles that need no DSS still run when every DSS hangs.
-const TURNS: usize = 12;
-const TURNS_IN_ALL: usize = 48;
-
-struct Turns(Arc<Semaphore>);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(TURNS)))
-    }
-}
-
-/// The permit to wait for a DSS. It is returned when it is dropped.
-pub struct Turn {
-    _of_one: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
 }
 
 /// The client of a DSS, and the settings that it was made from.
@@ -89,20 +66,6 @@ struct Asked {
 /// counts at once.
 const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
 
-/// The cached state of one login.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SeenUser {
-    /// Unknown, because the users have not been listed since the process started.
-    Unread,
-    /// The last listing does not show the user, or not fully, and DSS has not been asked for the
-    /// user by name.
-    Unlisted,
-    /// DSS answered that there is no such user.
-    Missing,
-    /// The user.
-    There(Arc<User>),
-}
-
 /// The reason why there can be no connection to a DSS.
 #[derive(Debug, thiserror::Error)]
 pub enum NoReach {
@@ -120,24 +83,11 @@ impl fmt::Debug for DssCache {
     }
 }
 
-impl DssError {
-    /// The error for a DSS to which keyturn has made no call yet.
-    #[must_use]
-    pub fn not_spoken_to(instance: &str) -> Self {
-        Self {
-            tried: format!("DssInstance \"{instance}\""),
-            kind: Kind::Unreachable,
-            said: "it has not been spoken to yet; see its conditions".to_owned(),
-            retry_after: None,
-        }
-    }
-}
-
 impl DssCache {
     /// Makes an empty cache.
     #[must_use]
     pub fn new(connect: Connect) -> Self {
-        Self { connect, instances: Arc::default(), turns: Arc::new(Semaphore::new(TURNS_IN_ALL)) }
+        Self { connect, instances: Arc::default() }
     }
 
     /// Sets the URL, admin key, key scheme and TLS settings of a DSS, and returns its client. A
@@ -173,14 +123,6 @@ impl DssCache {
     #[must_use]
     pub fn dss(&self, instance: &str) -> Option<Dss> {
         self.lock().get(instance)?.reach.as_ref().map(|reach| reach.dss.clone())
-    }
-
-    /// Returns a permit to wait for this DSS; `None` while this DSS is saturated, or all DSS
-    /// together are.
-    #[must_use]
-    pub fn turn(&self, instance: &str) -> Option<Turn> {
-        let of_one = self.lock().entry(instance.to_owned()).or_default().turns.0.clone();
-        Some(Turn { _of_one: of_one.try_acquire_owned().ok()?, _of_all: self.turns.clone().try_acquire_owned().ok()? })
     }
 
     /// Removes everything about a DSS from the cache.

@@ -28,19 +28,24 @@
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
-//! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster` |
-//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss_cache`, `dss`, `secret` |
-//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `secret` |
-//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss_cache`, `dss`, `metrics`, `report`, `secret`, `views` |
+//! | [`limit`] | how many calls to an outside system are under way, and for how long | nothing |
+//! | [`finalizers`] | the finalizers of keyturn: listed, added, removed | `api`, `cluster` |
+//! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `finalizers` |
+//! | [`dss_keys`] | the second credential: the API key of DSS, its plan and its outcome; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `secret` |
+//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `secret` |
+//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `secret` |
+//! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `views` |
+//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `metrics`, `report`, `secret`, `stores`, `views` |
+//! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `reconcile`, `views` |
 //! | [`restart`] | RESTART: workloads that read only their environment, rolled after a renewal | `api`, `clock`, `cluster`, `decide`, `reconcile`, `report` |
-//! | [`controller`] | which object is looked at when | `api`, `cluster`, `decide`, `dss_cache`, `reconcile`, `restart`, `views` |
+//! | [`controller`] | which object is looked at when | `api`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: who holds the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTPS for unknown clients, bounded in time and size | nothing |
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
 //! | [`webhook`] | the route over which the API server asks about pods | `https`, `inject`, `metrics` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `views` |
-//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `decide`, `dss_cache`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `server`, `views`, `webhook` |
+//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `decide`, `dss_cache`, `dss_instance`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `server`, `stores`, `views`, `webhook` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `telemetry` |
@@ -50,7 +55,7 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`.
-//! * Pure rooms: `api`, `decide`, `digest`, `inject`, `reference`, `report`, `secret`. They hold no client, read neither clock nor
+//! * Pure rooms: `api`, `decide`, `digest`, `dss_keys`, `inject`, `reference`, `report`, `secret`. They hold no client, read neither clock nor
 //!   environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued stands in the Secret's annotations, the pace of failures in
 //!   status. The process may be killed at any line.
@@ -70,9 +75,13 @@ pub mod decide;
 pub mod digest;
 pub mod dss;
 pub mod dss_cache;
+pub mod dss_instance;
+pub mod dss_keys;
+pub mod finalizers;
 pub mod https;
 pub mod inject;
 pub mod leader;
+pub mod limit;
 pub mod metrics;
 pub mod operator;
 pub mod reconcile;
@@ -81,6 +90,7 @@ pub mod report;
 pub mod restart;
 pub mod secret;
 pub mod server;
+pub mod stores;
 pub mod telemetry;
 pub mod views;
 pub mod webhook;

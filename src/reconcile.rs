@@ -13,15 +13,11 @@
 mod act;
 mod aws_role;
 mod cleanup;
-mod instance;
 mod memory;
 mod observe;
-mod turn;
 
 pub use aws_role::reconcile_role;
-pub use instance::{InstanceContext, WakeUsers, reconcile_instance};
 pub use memory::Memory;
-pub use turn::Waited;
 
 use crate::{
     api::{AwsConfig, same_ignoring_times},
@@ -30,8 +26,10 @@ use crate::{
     credentials::Sts,
     decide::{Next, Plan, decide, input::Observed, schedule},
     dss_cache::DssCache,
+    limit::{Budget, Limiter},
     metrics::Metrics,
-    report::{Outcome, event_notes, next_reconcile, status},
+    report::{EventNote, Outcome, event_notes, next_reconcile, status},
+    stores::{A_RECONCILE, Access},
     views::{self, Views},
 };
 use jiff::Timestamp;
@@ -61,8 +59,31 @@ pub struct Context {
     pub metrics: Metrics,
     /// Who reports Events: the pod's name.
     pub reporter: Arc<str>,
-    /// How long the look that is under way has waited for DSS: each has its own.
-    pub waited: Waited,
+    /// How many reconciles may wait for an outside system at once.
+    pub limiter: Limiter,
+}
+
+impl Context {
+    /// What the stores work with, in a reconcile that has this budget.
+    fn stores<'a>(&'a self, budget: &'a Budget) -> Access<'a> {
+        Access {
+            cluster_name: &self.cluster_name,
+            calls: &self.calls,
+            views: &self.views,
+            dss_cache: &self.dss_cache,
+            limiter: &self.limiter,
+            budget,
+        }
+    }
+
+    /// Writes a line of the log and an Event about a config.
+    pub async fn record_event(&self, config: &AwsConfig, note: &EventNote) {
+        note.log();
+        let event = note.manifest(config, &self.reporter, self.clock.now());
+        if let Err(error) = self.calls.create_event(&event).await {
+            tracing::warn!(%error, "an Event was lost");
+        }
+    }
 }
 
 /// More than the reads that one decision can ask for: user, role or key, API key, the Secret's metadata, its data.
@@ -78,13 +99,13 @@ const READS: usize = 8;
     generation = config.metadata.generation,
 ))]
 pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Duration, CallError> {
-    let context = &Context { waited: Waited::default(), ..context.clone() };
+    let budget = &Budget::of(A_RECONCILE);
     // Nothing is issued and nothing is withdrawn on half a view.
     if !context.views.synced().await {
         return Ok(views::MOMENT);
     }
-    if let Some(going) = cleanup::going(context, &config) {
-        return cleanup::cleanup(context, &going).await;
+    if let Some(going) = cleanup::pending(context, &config) {
+        return cleanup::cleanup(context, budget, &going).await;
     }
     let Some(mut seen) = observe::observe(context, &config) else {
         context.memory.forget(&config.uid().unwrap_or_default());
@@ -95,12 +116,12 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     // than they are read.
     for _ in 0..READS {
         let Next::Read(what) = plan.next else { break };
-        observe::read(context, what, &mut seen).await?;
+        observe::read(context, budget, what, &mut seen).await?;
         plan = decide(&seen, context.clock.now());
     }
     tracing::debug!(next = ?plan.next, "decided");
 
-    let outcome = Box::pin(act::act(context, &seen, &plan)).await;
+    let outcome = Box::pin(act::act(context, budget, &seen, &plan)).await;
     let now = context.clock.now();
     context.memory.learn(&seen, &plan, &outcome, now);
     report(context, &seen, &plan, &outcome, now).await?;
@@ -135,16 +156,15 @@ async fn report(
         let write = context.calls.config_status(&namespace, &name, &after);
         context.views.configs.own_writes().write(&namespace, &name, write).await?;
     }
-    for event in event_notes(seen, plan, outcome, &before, &after) {
-        event.log();
-        if let Err(error) = context.calls.create_event(&event.manifest(&seen.config, &context.reporter, now)).await {
-            tracing::warn!(%error, "an Event was lost");
-        }
+    for note in event_notes(seen, plan, outcome, &before, &after) {
+        context.record_event(&seen.config, &note).await;
     }
     Ok(())
 }
 
-fn until(now: Timestamp, next: Option<Timestamp>) -> Duration {
+/// The time from `now` to the next reconcile; without one the resync.
+#[must_use]
+pub fn until(now: Timestamp, next: Option<Timestamp>) -> Duration {
     let wait = next.map_or(schedule::RESYNC, |next| next.duration_since(now));
     Duration::try_from(wait).unwrap_or_default()
 }

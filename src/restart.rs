@@ -182,14 +182,10 @@ fn tell(context: &Context, config: &AwsConfig, standing: &Standing, wake: &impl 
     }
 }
 
-/// Writes an Event and a line to the log.
+/// Writes an Event and a line in the log.
 async fn announce(context: &Context, config: &AwsConfig, note: String) {
-    let news = EventNote { warning: false, reason: Reason::Restarted.to_string(), action: "Restart", note };
-    news.log();
-    let event = news.manifest(config, &context.reporter, context.clock.now());
-    if let Err(error) = context.calls.create_event(&event).await {
-        tracing::warn!(%error, "an Event was lost");
-    }
+    let note = EventNote { warning: false, reason: Reason::Restarted.to_string(), action: "Restart", note };
+    context.record_event(config, &note).await;
 }
 
 impl Finished {

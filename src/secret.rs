@@ -17,9 +17,11 @@ mod digest;
 mod ini;
 mod manifest;
 mod record;
+mod source;
 
 pub use content::{Content, Rendering, Unrenderable, WITHDRAWN, credentials_in, render, render_withdrawn};
 pub use dataiku::{DssRendering, api_key_in};
 pub use digest::is_intact;
 pub use manifest::{desired, metadata_is_as_desired, shell};
 pub use record::{ApiKeyRecord, Record};
+pub use source::{SeenKey, Source};

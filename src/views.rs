@@ -2,8 +2,9 @@
 //! found.
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, Inject, names},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, Inject},
     cluster::{SyncState, Watched},
+    finalizers::key_places,
 };
 use futures::{
     FutureExt as _,
@@ -79,11 +80,6 @@ pub fn instances() -> (Watched<DssInstance>, Writer<DssInstance>) {
 
 fn uses(instance: &str) -> String {
     format!("dss {instance}")
-}
-
-/// The DSS instances in which a config may have keys. The config's finalizers record them.
-pub(super) fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
-    config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER))
 }
 
 fn named(namespace: &str) -> String {

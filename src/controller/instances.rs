@@ -5,7 +5,7 @@ use crate::{
     api::DssInstance,
     cluster::{CallError, Change},
     dss_cache::DssCache,
-    reconcile::{InstanceContext, reconcile_instance},
+    dss_instance::{InstanceContext, reconcile},
 };
 use futures::{
     Stream, StreamExt as _,
@@ -115,7 +115,7 @@ impl Meaning {
 }
 
 async fn reconcile_one(instance: Arc<DssInstance>, context: Arc<InstanceContext>) -> Result<Action, CallError> {
-    Box::pin(reconcile_instance(instance, &context)).await.map(Action::requeue)
+    Box::pin(reconcile(instance, &context)).await.map(Action::requeue)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]

@@ -131,25 +131,3 @@ fn denied(message: String) -> IssueError {
 fn kept(message: String) -> IssueError {
     IssueError::new(Reason::DssDenied, Retry::Durable, message)
 }
-
-impl IssueError {
-    /// Translates a failed call to DSS into the error of the issue that needed the call.
-    #[must_use]
-    pub fn of_dss(error: &DssError) -> Self {
-        let (reason, retry) = match error.kind {
-            Kind::Unreachable | Kind::Unreadable | Kind::Failed => {
-                let wait = error.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
-                (Reason::DssUnreachable, wait.map_or(Retry::Transient, Retry::TransientAfter))
-            }
-            Kind::Unauthenticated | Kind::Denied | Kind::NotFound | Kind::Refused => {
-                (Reason::DssDenied, Retry::Durable)
-            }
-        };
-        let what = match error.kind {
-            Kind::Unreachable | Kind::Unreadable => "DSS cannot be reached",
-            Kind::Failed => "DSS failed",
-            _ => "DSS refused",
-        };
-        Self::new(reason, retry, format!("{what}: {error}"))
-    }
-}

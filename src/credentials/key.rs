@@ -1,6 +1,7 @@
 //! An access key that a user keeps in a Secret of their own.
 
 use super::Credentials;
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 
 /// The place of an access key: a Secret and two keys of its data.
@@ -51,6 +52,21 @@ impl KeyRequest {
             secret_access_key: secret.into(),
             session_token: None,
         })
+    }
+}
+
+/// The API key of DSS under this key of a Secret's data. White space around it, which `echo` leaves, is no part of it.
+///
+/// # Errors
+/// With a sentence that says what is wrong. It holds no value.
+pub fn read_api_key(data: &BTreeMap<String, Vec<u8>>, key: &str) -> Result<SecretString, String> {
+    let bytes = data.get(key).ok_or_else(|| format!("it has no key \"{key}\""))?;
+    let text = std::str::from_utf8(bytes).map(str::trim).unwrap_or_default();
+    let is_key = (8..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    if is_key {
+        Ok(text.into())
+    } else {
+        Err(format!("its key \"{key}\" holds no API key (8 to 512 printable characters)"))
     }
 }
 

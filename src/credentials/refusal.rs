@@ -3,6 +3,7 @@
 
 use super::SessionRequest;
 use crate::api::{Reason, RoleArn, Statement};
+use crate::dss::{DssError, Kind};
 use jiff::SignedDuration;
 
 /// The class of a failure, which decides when the call is retried.
@@ -32,6 +33,33 @@ pub struct IssueError {
 }
 
 impl IssueError {
+    /// Translates a failed call to DSS into the error of the issue that needed the call.
+    #[must_use]
+    pub fn of_dss(error: &DssError) -> Self {
+        let (reason, retry) = match error.kind {
+            Kind::Unreachable | Kind::Unreadable | Kind::Failed => {
+                let wait = error.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
+                (Reason::DssUnreachable, wait.map_or(Retry::Transient, Retry::TransientAfter))
+            }
+            Kind::Unauthenticated | Kind::Denied | Kind::NotFound | Kind::Refused => {
+                (Reason::DssDenied, Retry::Durable)
+            }
+        };
+        let what = match error.kind {
+            Kind::Unreachable | Kind::Unreadable => "DSS cannot be reached",
+            Kind::Failed => "DSS failed",
+            _ => "DSS refused",
+        };
+        Self::new(reason, retry, format!("{what}: {error}"))
+    }
+
+    /// The failure of a call to a DSS whose admin key has not been read yet.
+    #[must_use]
+    pub fn not_spoken_to(instance: &str) -> Self {
+        let message = format!("DssInstance \"{instance}\" has not been spoken to yet; see its conditions");
+        Self::new(Reason::DssUnreachable, Retry::Transient, message)
+    }
+
     /// A failure of this reason, tried again so.
     #[must_use]
     pub fn new(reason: Reason, retry: Retry, message: impl Into<String>) -> Self {

@@ -1,7 +1,7 @@
 //! The first question: may this config have what it asks for? And if not, what is taken away.
 
 use super::{
-    Accepted, Case, Check, DssRequest, Refusal,
+    Accepted, Case, Check, Refusal,
     action::{cannot, refuse},
     grants::{GrantRequest, Requested, granted},
     input::Observed,
@@ -11,6 +11,7 @@ use crate::{
     api::{AwsRoleGrant, CredentialProvider, Reason, RoleArn, Statement, Subject},
     credentials::{ConnectionRequest, Request, SessionRequest, Via},
     digest::Digest,
+    dss_keys::DssRequest,
 };
 use kube::ResourceExt as _;
 use std::collections::BTreeMap;

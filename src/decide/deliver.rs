@@ -83,7 +83,8 @@ impl Case<'_> {
     }
 
     fn is_not_due(&self, record: &Record) -> Result<(), Next> {
-        if self.is_to_be_checked(record) {
+        // A key without an end may be another one now, or denied.
+        if check_at(self.seen, record).is_some_and(|at| at <= self.now) {
             return Err(SecretAction::Issue(Trigger::Due).into());
         }
         match renew_at(self.seen, record) {
@@ -138,4 +139,15 @@ pub fn renew_at(seen: &Observed, record: &Record) -> Option<Timestamp> {
     let margin = seen.config.spec.renew_before.as_ref().and_then(|margin| margin.length().ok());
     let uid = seen.config.uid().unwrap_or_default();
     record.expires_at.map(|expires_at| schedule::renew_at(&uid, record.issued_at, expires_at, margin))
+}
+
+/// When a key without an end that came from a DSS connection is asked for again. Objects are spread over `refresh`.
+#[must_use]
+pub fn check_at(seen: &Observed, record: &Record) -> Option<Timestamp> {
+    let connected = seen.config.spec.connection.is_some() && record.expires_at.is_none() && record.withdrawn.is_none();
+    let instance = seen.dss.as_ref().and_then(|dss| dss.instance.as_ref()).filter(|_| connected)?;
+    let since = seen.remembered.checked_at.unwrap_or_else(|| record.issued_at.max(seen.started_at));
+    let refresh = instance.spec.refresh.length().unwrap_or_default();
+    let uid = seen.config.uid().unwrap_or_default();
+    since.saturating_add(refresh + schedule::part_of(refresh, &uid)).ok()
 }

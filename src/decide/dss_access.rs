@@ -7,8 +7,7 @@ use super::{
 };
 use crate::{
     api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Statement, Subject, Variable, role_named},
-    dss::{DssError, PersonalKey, User},
-    dss_cache::SeenUser,
+    dss::{DssError, SeenUser, User},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -30,30 +29,6 @@ pub struct SeenDss {
     pub fresh: bool,
     /// Trigger users could not be read last, if they could not.
     pub trouble: Option<DssError>,
-}
-
-/// A DSS in which, by a finalizer's word, there may be personal API keys of a config.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyPlace {
-    /// The name of the instance.
-    pub instance: String,
-    /// Whether there is such an instance.
-    pub exists: bool,
-    /// The keys of this config there; `None` while they have not been listed.
-    pub keys: Option<Vec<PersonalKey>>,
-}
-
-/// By this label a config's keys are found again in DSS, and no other config's: it holds the UID.
-#[must_use]
-pub fn key_label(cluster: &str, config: &AwsConfig) -> String {
-    let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
-    format!("{}{namespace}/{name} {}", key_label_prefix(cluster), config.uid().unwrap_or_default())
-}
-
-/// What the labels of all keys of a cluster begin with.
-#[must_use]
-pub fn key_label_prefix(cluster: &str) -> String {
-    format!("keyturn {cluster}/")
 }
 
 /// The login that an instance allows a subject of a namespace. Of several entries the first that allows it counts.

@@ -3,14 +3,15 @@
 use super::{
     action::Refusal,
     backoff::Backoff,
-    dss_access::{KeyPlace, SeenDss, role_of},
+    dss_access::{SeenDss, role_of},
 };
 use crate::{
     api::{
         AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, DssInstance, RoleArn, Statement, Subject,
     },
     credentials::{Credentials, Identity, KeyRequest},
-    secret::{ApiKeyRecord, DssRendering, Record, Rendering},
+    dss_keys::{HeldKey, KeyPlace},
+    secret::{DssRendering, Record, Rendering, Source},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -78,48 +79,6 @@ impl Observed {
             target: Target::NotWatched,
             remembered: Remembered::default(),
             started_at,
-        }
-    }
-}
-
-/// The Secret of a user's that a key is taken from, as far as it is known.
-#[derive(Clone, Debug)]
-pub enum Source<K = Credentials> {
-    /// The watch, which sees Secrets that are offered only, does not show it, or none is asked for.
-    NotShown,
-    /// There is none.
-    Absent,
-    /// It is there and not offered: its data is never read.
-    NotOffered,
-    /// It is offered.
-    Offered {
-        /// Its resourceVersion.
-        version: Option<String>,
-        /// Its data.
-        key: SeenKey<K>,
-    },
-}
-
-/// What is known of a key in a Secret of a user's.
-#[derive(Clone, Debug)]
-pub enum SeenKey<K = Credentials> {
-    /// Nothing: the Secret was written since we last looked.
-    Unknown,
-    /// It is the one that we delivered.
-    Delivered,
-    /// It was read.
-    Read(Arc<K>),
-    /// The Secret holds none, for this reason.
-    Unreadable(String),
-}
-
-impl<K> Source<K> {
-    /// The key, if it was read.
-    #[must_use]
-    pub fn key(&self) -> Option<&Arc<K>> {
-        match self {
-            Self::Offered { key: SeenKey::Read(key), .. } => Some(key),
-            _ => None,
         }
     }
 }
@@ -245,21 +204,6 @@ pub struct Remembered {
     /// What other rooms found out about the object: `None` if nothing stands in the way. A type that is absent has not been
     /// looked into by this process, and its condition stays as it is.
     pub findings: BTreeMap<ConditionType, Option<Statement>>,
-}
-
-/// An API key of DSS, at hand.
-#[derive(Clone, Debug)]
-pub struct HeldKey {
-    /// What the Secret says of it.
-    pub record: ApiKeyRecord,
-    /// The key.
-    pub key: SecretString,
-}
-
-impl PartialEq for HeldKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.record == other.record
-    }
 }
 
 /// The name of the `AwsRole` that a config asks for, generated or not.

@@ -3,12 +3,12 @@
 use super::{
     Accepted, Case, Next, Read, Refusal, SecretAction,
     action::refuse,
-    input::{SeenKey, Source, Target, key_request},
+    input::{Target, key_request},
 };
 use crate::{
     api::{Reason, Statement, names},
     credentials::{KeyRequest, Request},
-    secret::Record,
+    secret::{Record, SeenKey, Source},
 };
 
 impl Case<'_> {

@@ -19,8 +19,6 @@ const FAST: (i64, i64) = (1, 60);
 const REPAIR: (i64, i64) = (1, 300);
 const REPAIRS_AT_ONCE: i32 = 5;
 
-/// How long the API key that a rotation replaced still works: a DSS client keeps the key that it was built with.
-pub const KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 /// How long a config that is being deleted waits for its API keys to be deleted in DSS, while one leader tries.
 pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(1);
 /// How long somebody who asks to be left alone is, at most: what they say may be a mistake.

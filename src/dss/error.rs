@@ -17,6 +17,17 @@ pub struct DssError {
 }
 
 impl DssError {
+    /// The error for a DSS to which keyturn has made no call yet.
+    #[must_use]
+    pub fn not_spoken_to(instance: &str) -> Self {
+        Self {
+            tried: format!("DssInstance \"{instance}\""),
+            kind: Kind::Unreachable,
+            said: "it has not been spoken to yet; see its conditions".to_owned(),
+            retry_after: None,
+        }
+    }
+
     /// The error of an operation that did not finish within this time. `tried` names the operation.
     #[must_use]
     pub fn late(tried: String, within: Duration) -> Self {

@@ -10,9 +10,11 @@ use crate::{
     credentials::Sts,
     decide::schedule,
     dss_cache::DssCache,
+    dss_instance::InstanceContext,
     leader::{Candidate, LeaseName, Lost},
     metrics::Metrics,
-    reconcile::{Context, InstanceContext, Memory, Waited},
+    reconcile::{Context, Memory},
+    stores,
     views::Views,
 };
 use futures::future::{self, Either};
@@ -128,7 +130,7 @@ impl Work {
             memory: self.memory.clone(),
             all: self.all,
             started_at: self.clock.now(),
-            wake: Arc::new(move |instance, logins| {
+            enqueue_users: Arc::new(move |instance, logins| {
                 for enqueuer in &to_wake {
                     enqueuer.users_changed(instance, logins);
                 }
@@ -142,6 +144,7 @@ impl Work {
                 tracing::warn!("something in flight did not finish in time; its next look will be the next leader's");
             }
         };
+        let limiter = stores::limiter();
         let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
                 cluster_name: self.cluster_name.clone(),
@@ -154,7 +157,7 @@ impl Work {
                 memory: self.memory.clone(),
                 metrics: self.metrics.clone(),
                 reporter: self.reporter.clone(),
-                waited: Waited::default(),
+                limiter: limiter.clone(),
             };
             controllers.run(context, shutdown.clone())
         });

@@ -4,12 +4,14 @@ use crate::{
     api::{ConditionType, Statement},
     credentials::{Issued, Request},
     decide::{
-        KeyStep, Next, Plan, RoleStep, SecretAction, Trigger,
+        Next, Plan, RoleStep, SecretAction, Trigger,
         backoff::{Failures, transient_after},
-        input::{HeldKey, Observed, Remembered, SecretData, SeenKey, Source, Target},
+        input::{Observed, Remembered, SecretData, Target},
         schedule,
     },
+    dss_keys::{ApiKeyPlan, HeldKey},
     report::{Outcome, failed},
+    secret::{SeenKey, Source},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -73,7 +75,8 @@ impl Memory {
         schedule::fast_delay(uid, *count)
     }
 
-    pub(super) fn call_succeeded(&self, uid: &str) {
+    /// Ends the row of failed calls of this object.
+    pub fn call_succeeded(&self, uid: &str) {
         self.failed_calls().remove(uid);
     }
 
@@ -112,8 +115,8 @@ impl Memory {
         }
         if let Source::Offered { version, key: SeenKey::Read(_) } = &seen.api_key_source
             && as_planned
-            && outcome.api_key_failed.is_none()
-            && !matches!(plan.api_key, KeyStep::Hold { .. })
+            && outcome.api_key.failed.is_none()
+            && !matches!(plan.api_key, ApiKeyPlan::Hold { .. })
         {
             remembered.known_api_key_source.clone_from(version);
         }
@@ -152,9 +155,9 @@ impl Memory {
 /// A key that was created is remembered whether or not it could be written, and one that was withdrawn is forgotten.
 fn learn_api_key(remembered: &mut Remembered, seen: &Observed, outcome: &Outcome) {
     // Of two instances that gave the same ID the key of the one that stays is forgotten with it, which costs a read.
-    let is_deleted = |id: &str| outcome.deleted.iter().any(|deleted| deleted.id == id);
+    let is_deleted = |id: &str| outcome.api_key.deleted.iter().any(|deleted| deleted.id == id);
     remembered.api_key.take_if(|held| is_deleted(&held.record.key));
-    if let Some(held) = &outcome.api_key {
+    if let Some(held) = &outcome.api_key.held {
         remembered.api_key = Some(held.clone());
     } else if let Some(written) = &outcome.written {
         if written.record.api_key.key.is_empty() {

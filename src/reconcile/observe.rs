@@ -1,23 +1,21 @@
 //! Gathers what a decision is made on. The views answer nearly everything; a look is the only read.
 
-use super::{
-    Context,
-    turn::{A_LOOK, NoTurn, in_turn},
-};
+use super::Context;
 use crate::{
     api::{AwsConfig, AwsRole, RoleArn, names},
     cluster::{CallError, data_of},
+    credentials::read_api_key,
     decide::{
         Read, Refusal,
-        dss_access::{KeyPlace, SeenDss, allowed_login, is_fresh, key_label, role_of},
-        input::{
-            Observed, Ours, ReadData, SecretData, SeenKey, SeenRole, Source, Target, is_controlled_by, key_request,
-            role_name,
-        },
+        dss_access::{SeenDss, allowed_login, is_fresh, role_of},
+        input::{Observed, Ours, ReadData, SecretData, SeenRole, Target, is_controlled_by, key_request, role_name},
     },
-    dss_cache::SeenUser,
-    secret::{Record, api_key_in, credentials_in, is_intact},
-    views,
+    dss::SeenUser,
+    dss_keys::{KeyPlace, key_label},
+    finalizers,
+    limit::Budget,
+    secret::{Record, SeenKey, Source, api_key_in, credentials_in, is_intact},
+    stores::{A_RECONCILE, NotAsked},
 };
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -63,13 +61,13 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
 }
 
 /// Reads what a decision asks for.
-pub(super) async fn read(context: &Context, what: Read, seen: &mut Observed) -> Result<(), CallError> {
+pub(super) async fn read(context: &Context, budget: &Budget, what: Read, seen: &mut Observed) -> Result<(), CallError> {
     match what {
         Read::Role => find_role(context, seen).await,
         Read::KeySource => find_key_source(context, seen).await,
         Read::Key => read_key(context, seen).await,
         Read::DssUser => {
-            find_user(context, seen).await;
+            find_user(context, budget, seen).await;
             Ok(())
         }
         Read::ApiKeySource => find_api_key_source(context, seen).await,
@@ -124,7 +122,7 @@ fn key_places(context: &Context, config: &AwsConfig) -> Vec<KeyPlace> {
         exists: context.views.instances.get("", instance).is_some(),
         keys: context.dss_cache.keys(instance, &label),
     };
-    views::key_places(config).map(place).collect()
+    finalizers::key_places(config).map(place).collect()
 }
 
 /// Whose the Secret is and what its annotations say. Its content needs no look while its version is one that we know.
@@ -205,21 +203,22 @@ async fn found_source<K>(context: &Context, config: &AwsConfig, name: &str) -> R
 }
 
 /// Answers `Read::DssUser`: asks DSS for the person's login by name. If DSS does not answer, nothing is known yet.
-async fn find_user(context: &Context, seen: &mut Observed) {
+async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) {
     let Some(dss) = &mut seen.dss else { return };
     let (Some(instance), Some(login)) = (&dss.instance, &dss.login) else { return };
     let instance = instance.name_any();
     let Some(client) = context.dss_cache.dss(&instance) else { return };
-    match in_turn(context, &instance, &format!("looking for user \"{login}\""), A_LOOK, client.user(login)).await {
+    let what = format!("looking for user \"{login}\"");
+    match context.stores(budget).within(&instance, &what, A_RECONCILE, client.user(login)).await {
         Ok(Ok(user)) => {
             context.dss_cache.learn_user(&instance, login, context.clock.now(), user);
             dss.user = context.dss_cache.user(&instance, login);
         }
-        Ok(Err(error)) | Err(NoTurn::Late(error)) => {
+        Ok(Err(error)) | Err(NotAsked::Late(error)) => {
             dss.user = SeenUser::Unread;
             dss.trouble = Some(error);
         }
-        Err(NoTurn::Busy(_)) => {
+        Err(NotAsked::Saturated(_)) => {
             dss.user = SeenUser::Unread;
             dss.trouble = None;
         }
@@ -260,18 +259,6 @@ async fn read_source<K>(
             Source::Offered { version, key }
         }
     })
-}
-
-/// White space around it, which `echo` leaves, is no part of it.
-pub(super) fn read_api_key(data: &BTreeMap<String, Vec<u8>>, key: &str) -> Result<SecretString, String> {
-    let bytes = data.get(key).ok_or_else(|| format!("it has no key \"{key}\""))?;
-    let text = std::str::from_utf8(bytes).map(str::trim).unwrap_or_default();
-    let is_key = (8..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-    if is_key {
-        Ok(text.into())
-    } else {
-        Err(format!("its key \"{key}\" holds no API key (8 to 512 printable characters)"))
-    }
 }
 
 /// Answers `Read::Target`: the watch sees Secrets with our label only. Metadata only, since it may be somebody else's.

@@ -5,10 +5,11 @@ use crate::{
     api::Failure,
     credentials::IssueError,
     decide::{
-        Accepted, KeyStep, Next, Plan, SecretAction, api_key_attempt,
+        Accepted, Next, Plan, SecretAction, api_key_attempt,
         backoff::{Attempted, Failures, durable_after},
         input::{Observed, Target},
     },
+    dss_keys::ApiKeyPlan,
     secret::Record,
 };
 use jiff::Timestamp;
@@ -43,7 +44,7 @@ pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Time
         (Some((error, attempt)), _) => Attempted::Failed(error, attempt),
         (None, Next::Do(SecretAction::Hold { .. } | SecretAction::Withdraw(_))) => Attempted::NotMade,
         (None, _) if outcome.call_failed.is_some() || holds_nothing(seen, outcome) => Attempted::NotMade,
-        _ if matches!(plan.api_key, KeyStep::Hold { .. }) => Attempted::WithoutApiKey,
+        _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => Attempted::WithoutApiKey,
         _ => Attempted::Succeeded,
     };
     durable_after(failures(seen), [&accepted.attempt, &of_api_key], attempted, now)
@@ -58,5 +59,5 @@ fn holds_nothing(seen: &Observed, outcome: &Outcome) -> bool {
 pub fn failed<'a>(plan: &Plan, outcome: &'a Outcome) -> Option<(&'a IssueError, String)> {
     let accepted: &Accepted = plan.accepted.as_ref().ok()?;
     let of_issue = outcome.issue_failed.as_ref().map(|error| (error, accepted.attempt.clone()));
-    of_issue.or_else(|| outcome.api_key_failed.as_ref().map(|error| (error, api_key_attempt(accepted))))
+    of_issue.or_else(|| outcome.api_key.failed.as_ref().map(|error| (error, api_key_attempt(accepted))))
 }

@@ -10,9 +10,10 @@ use crate::{
     clock::whole_seconds,
     credentials::Retry,
     decide::{
-        Accepted, KeyStep, Plan, SecretAction, api_key_attempt,
+        Accepted, Plan, SecretAction, api_key_attempt,
         input::{Observed, Target},
     },
+    dss_keys::ApiKeyPlan,
     secret::Record,
 };
 use jiff::Timestamp;
@@ -135,7 +136,7 @@ fn trouble(
         Some(Statement::new(Reason::ForeignTarget, message))
     };
     let earlier = || earlier(seen, plan).map(|why| as_it_stands(why, record, now));
-    if let Some(error) = outcome.issue_failed.as_ref().or(outcome.api_key_failed.as_ref()) {
+    if let Some(error) = outcome.issue_failed.as_ref().or(outcome.api_key.failed.as_ref()) {
         // Nothing was asked, because others were served first. So nothing new is known.
         if error.retry == Retry::Saturated {
             return earlier();
@@ -161,7 +162,7 @@ fn trouble(
             earlier().or_else(|| Some(Statement::new(Reason::Drifted, fought_over())))
         }
         Some(SecretAction::Hold { .. }) => earlier(),
-        _ if matches!(plan.api_key, KeyStep::Hold { .. }) => earlier(),
+        _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => earlier(),
         _ => None,
     }
 }

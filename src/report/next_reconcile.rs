@@ -1,4 +1,4 @@
-//! When to look again: every look ends with the time of the next one.
+//! The next reconcile: every reconcile ends with the time of the next one, so that a lost watch event loses nothing.
 
 use super::{
     Outcome,
@@ -8,16 +8,16 @@ use super::{
 use crate::{
     api::Reason,
     decide::{
-        KeyStep, Next, Plan, RoleStep, SecretAction, check_at,
+        Next, Plan, RoleStep, SecretAction, check_at,
         input::{Observed, Remembered},
         renew_at, schedule,
     },
-    secret::Record,
+    dss_keys::ApiKeyPlan,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// When to look at the object again, whatever else happens.
+/// The time of the next reconcile, whatever else happens.
 #[must_use]
 pub fn next_reconcile(
     seen: &Observed,
@@ -33,7 +33,7 @@ pub fn next_reconcile(
     if let RoleStep::Hold { until } = plan.role {
         return until;
     }
-    let until_next_key = of_api_keys(seen, plan, outcome, record.as_ref(), remembered, now).unwrap_or(Timestamp::MAX);
+    let until_next_key = of_api_keys(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
     let at = match (&plan.accepted, &plan.next) {
         (_, Next::Read(_)) => after(schedule::PENDING),
         (Err(refusal), _) if refusal.why.reason == Reason::Pending => after(schedule::PENDING),
@@ -54,29 +54,28 @@ pub fn next_reconcile(
     at.min(until_next_key)
 }
 
-/// When an API key of DSS is tried for again, or goes.
+/// When an API key of DSS is tried for again, or deleted.
 fn of_api_keys(
     seen: &Observed,
     plan: &Plan,
     outcome: &Outcome,
-    record: Option<&Record>,
     remembered: &Remembered,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    if outcome.tidy_failed.is_some() {
+    if outcome.api_key.surplus_failed.is_some() {
         return now.saturating_add(schedule::slow_delay(1)).ok();
     }
     let again = match &plan.api_key {
-        KeyStep::Hold { until, .. } => Some(*until),
-        _ if outcome.api_key_failed.is_some() => Some(next_attempt(seen, plan, outcome, remembered, now)),
+        ApiKeyPlan::Hold { until, .. } => Some(*until),
+        _ if outcome.api_key.failed.is_some() => Some(next_attempt(seen, plan, outcome, remembered, now)),
         _ => None,
     };
-    let before = seen.config.status.as_ref().and_then(|status| status.dss.clone());
-    let told = dss(seen, plan, outcome, before, record, now);
-    let goes = told.iter().flat_map(|dss| &dss.keys).filter_map(|key| key.delete_at.as_ref()).map(|Time(at)| *at).min();
-    // One whose time has come and that is there still is tried for again, and not all the time.
-    let goes = goes.map(|at| if at > now { at } else { now.saturating_add(schedule::slow_delay(1)).unwrap_or(at) });
-    again.into_iter().chain(goes).min()
+    let recorded = dss(seen, plan, outcome, now);
+    let ends = recorded.iter().flat_map(|dss| &dss.keys).filter_map(|key| key.delete_at.as_ref());
+    let end = ends.map(|Time(at)| *at).min();
+    // A key whose time has come and that is still there is deleted again after a while, and not at once.
+    let end = end.map(|at| if at > now { at } else { now.saturating_add(schedule::slow_delay(1)).unwrap_or(at) });
+    again.into_iter().chain(end).min()
 }
 
 fn next_attempt(seen: &Observed, plan: &Plan, outcome: &Outcome, remembered: &Remembered, now: Timestamp) -> Timestamp {

@@ -11,10 +11,10 @@ use crate::{
     credentials::Request,
     decide::{
         Plan, default_external_id,
-        input::{Observed, SecretData, SeenKey, Source, Target},
+        input::{Observed, SecretData, Target},
         renew_at,
     },
-    secret::Record,
+    secret::{Record, SeenKey, Source},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -43,7 +43,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
             resource_version: known_version(seen, outcome, &before, record.as_ref()),
         }),
         source: source(seen, outcome, &before),
-        dss: dss(seen, plan, outcome, before.dss, record.as_ref(), now),
+        dss: dss(seen, plan, outcome, now),
         access_key_id: live.map(|record| record.access_key_id.clone()),
         person: live.map(|record| record.person.clone()),
         issued_at: live.map(|record| Time(record.issued_at)),

@@ -172,14 +172,3 @@ fn what_is_read_seldom_is_fresh_until_the_next_reading_is_missed_or_fails() {
     assert!(!is_fresh(&seldom, Some(at(0)), false, at(2)), "DSS is down");
     assert!(!is_fresh(&seldom, None, true, at(2)), "this process has not read it yet");
 }
-
-#[test]
-fn a_label_tells_one_config_from_every_other() {
-    let mut alice = config(ANALYST);
-    alice.metadata.uid = Some("uid-1".to_owned());
-    let label = key_label("prod", &alice);
-    assert_eq!(label, "keyturn prod/scoring/alice uid-1");
-    assert!(label.starts_with(&key_label_prefix("prod")) && !label.starts_with(&key_label_prefix("pro")));
-    alice.metadata.uid = Some("uid-2".to_owned());
-    assert_ne!(key_label("prod", &alice), label, "one that was created anew under the same name");
-}

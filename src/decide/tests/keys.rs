@@ -1,10 +1,7 @@
 //! The key of provider `default`: its owner's consent, and when it is read.
 
 use super::*;
-use crate::{
-    api::CredentialProvider,
-    decide::input::{SeenKey, key_request},
-};
+use crate::{api::CredentialProvider, decide::input::key_request, secret::SeenKey};
 
 fn key(secret: &str) -> Arc<Credentials> {
     let access_key_id = "AKIAIOSFODNN7EXAMPLE".to_owned();

@@ -257,7 +257,12 @@ impl Ground {
                     namespace: object.namespace.unwrap_or_default(),
                     name: object.name.unwrap_or_default(),
                     code: line.response_status.map_or(0, |status| status.code),
-                    credential: line.user.extra.get(CREDENTIAL).and_then(|ids| ids.first().cloned()).unwrap_or_default(),
+                    credential: line
+                        .user
+                        .extra
+                        .get(CREDENTIAL)
+                        .and_then(|ids| ids.first().cloned())
+                        .unwrap_or_default(),
                     at: line.request_received_timestamp,
                 }
             })

@@ -1,7 +1,6 @@
-//! What happens each time that a `DssInstance` is looked at: its admin key, its users and the API keys of ours are read
-//! again, for all who use it at once, and whoever is concerned is queue.
+//! The reconcile of a `DssInstance`: keyturn reads its admin key, its users and keyturn's own API keys once for all configs
+//! that use it, and enqueues the configs that something new concerns.
 
-use super::{Memory, until};
 use crate::{
     api::{
         AuthScheme, ConditionType, DssInstance, DssInstanceStatus, Reason, Statement, condition, names,
@@ -9,18 +8,22 @@ use crate::{
     },
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched, data_of},
-    decide::{dss_access::key_label_prefix, schedule},
-    dss::{Dss, DssError, Kind, Scheme, Tls},
-    dss_cache::{DssCache, SeenUser},
-    views::Views,
+    credentials::read_api_key,
+    decide::schedule,
+    dss::{Dss, DssError, Kind, Scheme, SeenUser, Tls},
+    dss_cache::DssCache,
+    dss_keys::key_label_prefix,
+    finalizers,
+    reconcile::{Memory, until},
+    views::{self, Views},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
-/// Wakes the configs that use an instance: those whose login is one of which this holds, or all.
-pub type WakeUsers = Arc<dyn Fn(&str, Option<&dyn Fn(&str) -> bool>) + Send + Sync>;
+/// Enqueues the configs that use an instance: those with a login of which this holds, or all.
+pub type EnqueueUsers = Arc<dyn Fn(&str, Option<&dyn Fn(&str) -> bool>) + Send + Sync>;
 
 /// Everything that the look at an instance works with. One for all scopes.
 #[derive(Clone)]
@@ -44,8 +47,8 @@ pub struct InstanceContext {
     /// Whether every instance is of interest. Who serves some namespaces only has to do with those that are used there:
     /// others may be another release's.
     pub all: bool,
-    /// Whom to tell.
-    pub wake: WakeUsers,
+    /// Enqueues the configs that something new concerns.
+    pub enqueue_users: EnqueueUsers,
 }
 
 /// What came of a reading.
@@ -68,11 +71,11 @@ const GLANCE: SignedDuration = SignedDuration::from_secs(5);
 /// # Errors
 /// If the API server refused or did not answer a call.
 #[tracing::instrument(name = "instance", skip_all, fields(name = instance.name_any()))]
-pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceContext) -> Result<Duration, CallError> {
+pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) -> Result<Duration, CallError> {
     let name = instance.name_any();
     for views in context.views.iter() {
         if !views.synced().await {
-            return Ok(super::views::MOMENT);
+            return Ok(views::MOMENT);
         }
     }
     let Some(instance) = context.instances.get("", &name) else {
@@ -80,7 +83,7 @@ pub async fn reconcile_instance(instance: Arc<DssInstance>, context: &InstanceCo
         return Ok(until(context.clock.now(), None));
     };
     let has_keys = || context.views.iter().any(|views| views.has_keys_in(&name));
-    let has_finalizer = instance.finalizers().iter().any(|finalizer| finalizer == names::DSS_INSTANCE_FINALIZER);
+    let has_finalizer = finalizers::is_kept(&instance);
     let now = context.clock.now();
     if !is_ours(context, &instance, has_finalizer, now) {
         return Ok(until(now, now.saturating_add(GLANCE).ok()));
@@ -165,13 +168,13 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
             // At once: whatever else is asked of DSS may fail. Who is in no listing is asked for by name after each.
             let concerned =
                 |login: &str| changed.contains(login) || context.dss_cache.user(&name, login) == SeenUser::Unlisted;
-            (context.wake)(&name, if had_trouble { None } else { Some(&concerned) });
+            (context.enqueue_users)(&name, if had_trouble { None } else { Some(&concerned) });
         }
         Err(error) => {
             judge(&mut reading, &error);
             context.dss_cache.failed(&name, error);
             if !had_trouble {
-                (context.wake)(&name, None);
+                (context.enqueue_users)(&name, None);
             }
             return Ok(reading);
         }
@@ -181,7 +184,7 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
             Ok(changed) => {
                 reading.keys_read = true;
                 if changed {
-                    (context.wake)(&name, None);
+                    (context.enqueue_users)(&name, None);
                 }
             }
             // It concerns nobody: what is known of keys stays known.
@@ -210,7 +213,7 @@ async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Resu
             named.namespace, named.name
         ));
     };
-    let key = match super::observe::read_api_key(&data_of(secret), &named.key) {
+    let key = match read_api_key(&data_of(secret), &named.key) {
         Ok(key) => key,
         Err(why) => return denied(format!("Secret \"{}/{}\" holds no admin key: {why}", named.namespace, named.name)),
     };
@@ -308,7 +311,7 @@ async fn cleanup(
     let now = context.clock.now();
     if has_finalizer {
         if has_keys && !given_up {
-            (context.wake)(&instance.name_any(), None);
+            (context.enqueue_users)(&instance.name_any(), None);
             return Ok(until(now, now.saturating_add(GLANCE).ok()));
         }
         if has_keys {
@@ -324,9 +327,6 @@ async fn cleanup(
 }
 
 async fn remove_finalizer(context: &InstanceContext, instance: &DssInstance) -> Result<(), CallError> {
-    let stays = |finalizer: &&String| *finalizer != names::DSS_INSTANCE_FINALIZER;
-    let finalizers: Vec<String> = instance.finalizers().iter().filter(stays).cloned().collect();
-    let write = context.calls.finalizers(instance, &finalizers);
-    context.instances.own_writes().write("", &instance.name_any(), write).await?;
-    Ok(())
+    let is_ours = |finalizer: &str| finalizer == names::DSS_INSTANCE_FINALIZER;
+    finalizers::remove(&context.calls, &context.instances, instance, is_ours).await
 }

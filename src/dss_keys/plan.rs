@@ -1,0 +1,161 @@
+//! Which API key goes into the Secret, decided beside the credential and never before it.
+
+use super::{ApiKeyRequest, DssRequest, HeldKey, KeyPlace};
+use crate::{
+    api::DssKey,
+    dss::PersonalKey,
+    secret::{ApiKeyRecord, Record, SeenKey, Source},
+};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+/// Everything that the plan for one API key depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// What the config asks of its DSS.
+    pub request: &'a DssRequest,
+    /// The Secret that a user offers, if one is asked for.
+    pub source: &'a Source<SecretString>,
+    /// What the target says of itself.
+    pub record: Option<&'a Record>,
+    /// The API key in the target, if its data was read and nobody edited it.
+    pub in_target: Option<&'a SecretString>,
+    /// Whether the data of the target is there and has not been read.
+    pub target_is_unread: bool,
+    /// The key that the process remembers.
+    pub remembered: Option<&'a HeldKey>,
+    /// Where there may be keys of the config.
+    pub places: &'a [KeyPlace],
+    /// The keys that status has recorded.
+    pub recorded: &'a [DssKey],
+    /// The time before which no attempt is made, because one failed.
+    pub held_until: Option<Timestamp>,
+    /// The time of the decision.
+    pub now: Timestamp,
+}
+
+/// The API key that goes into the Secret when it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ApiKeyPlan {
+    /// None.
+    None,
+    /// This one.
+    Keep(HeldKey),
+    /// A key that is to be created. If that fails, the former key of the same login goes along. If the former key is
+    /// what is asked for, only a list lacks it, and it is used if DSS still knows it.
+    Create {
+        /// The former one.
+        former: Option<HeldKey>,
+    },
+    /// The key that a user offers, if DSS says that it is this login's. The former key goes along while DSS cannot say
+    /// so.
+    Deliver {
+        /// The one that is offered.
+        offered: HeldKey,
+        /// The former one.
+        former: Option<HeldKey>,
+    },
+    /// No attempt before `until`, because one failed. The former key goes along.
+    Hold {
+        /// The time of the next attempt.
+        until: Timestamp,
+        /// The former one.
+        former: Option<HeldKey>,
+    },
+}
+
+/// What has to be read before the plan is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// The data of the target, which holds the key.
+    TargetData,
+    /// The key that a user offers.
+    OfferedKey,
+}
+
+impl Input<'_> {
+    /// Whether nothing has to be done for the API key: the target has the one that is asked for, or an attempt is held
+    /// back.
+    #[must_use]
+    pub fn is_settled(&self, record: &Record) -> bool {
+        let as_asked = self.is_answered(&record.api_key) && !self.is_gone(&record.api_key);
+        as_asked || self.held_until.is_some()
+    }
+
+    /// The plan if the target is not written now. A key that is held back stays so.
+    #[must_use]
+    pub fn without_write(&self) -> ApiKeyPlan {
+        let live = self.record.filter(|record| record.withdrawn.is_none());
+        let missing = live.is_some_and(|record| !self.is_answered(&record.api_key));
+        match self.held_until.filter(|_| missing) {
+            Some(until) => ApiKeyPlan::Hold { until, former: None },
+            None => ApiKeyPlan::None,
+        }
+    }
+
+    /// The plan for a write of the target.
+    ///
+    /// # Errors
+    /// With what has to be read first.
+    pub fn for_write(&self) -> Result<ApiKeyPlan, Needs> {
+        match &self.request.api_key {
+            ApiKeyRequest::None => Ok(ApiKeyPlan::None),
+            ApiKeyRequest::Offered { named, .. } => self.offered(&named.name),
+            ApiKeyRequest::Personal { .. } => self.personal(),
+        }
+    }
+
+    fn offered(&self, name: &str) -> Result<ApiKeyPlan, Needs> {
+        if let Source::Offered { version, key: SeenKey::Read(key) } = self.source {
+            let record = self.request.record(format!("{name}@{}", version.as_deref().unwrap_or_default()), key);
+            let offered = HeldKey { record, key: SecretString::clone(key) };
+            let delivered = self.record.is_some_and(|record| record.api_key.digest == offered.record.digest);
+            return Ok(match self.held_until {
+                _ if delivered => ApiKeyPlan::Keep(offered),
+                Some(until) => ApiKeyPlan::Hold { until, former: self.held() },
+                None => ApiKeyPlan::Deliver { offered, former: self.held() },
+            });
+        }
+        self.held().map(ApiKeyPlan::Keep).ok_or(Needs::OfferedKey)
+    }
+
+    fn personal(&self) -> Result<ApiKeyPlan, Needs> {
+        let held = self.held();
+        let is_good = |held: &HeldKey| self.request.is_answered_by(&held.record, None) && !self.is_gone(&held.record);
+        if let Some(held) = held.clone().filter(is_good) {
+            return Ok(ApiKeyPlan::Keep(held));
+        }
+        let live = self.record.filter(|record| record.withdrawn.is_none());
+        let in_target = live.is_some_and(|record| self.request.is_whose(&record.api_key));
+        match self.held_until {
+            _ if held.is_none() && in_target && self.target_is_unread => Err(Needs::TargetData),
+            Some(until) => Ok(ApiKeyPlan::Hold { until, former: held }),
+            None => Ok(ApiKeyPlan::Create { former: held }),
+        }
+    }
+
+    fn is_answered(&self, record: &ApiKeyRecord) -> bool {
+        self.request.is_answered_by(record, self.source.key().map(AsRef::as_ref))
+    }
+
+    /// Whether the listing of DSS lacks this key, or no finalizer says any more that there may be one. The finalizer is
+    /// written before every key and removed after it.
+    fn is_gone(&self, record: &ApiKeyRecord) -> bool {
+        if record.key.is_empty() || !matches!(self.request.api_key, ApiKeyRequest::Personal { .. }) {
+            return false;
+        }
+        let mut places = self.places.iter();
+        let Some(place) = places.find(|place| place.instance == self.request.instance) else { return true };
+        let there = |key: &PersonalKey| key.id == record.key && key.user == self.request.login;
+        place.keys.as_ref().is_some_and(|keys| !keys.iter().any(there))
+    }
+
+    /// A key of this login that is at hand: remembered, or read from the target.
+    fn held(&self) -> Option<HeldKey> {
+        let read = self.record.zip(self.in_target);
+        let read = read.map(|(record, key)| HeldKey { record: record.api_key.clone(), key: key.clone() });
+        let at_hand = self.remembered.cloned().into_iter().chain(read);
+        let of_this_login = at_hand.filter(|held| self.request.is_whose(&held.record));
+        of_this_login.max_by_key(|held| self.request.is_answered_by(&held.record, None))
+    }
+}

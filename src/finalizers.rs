@@ -1,0 +1,76 @@
+//! The finalizers of keyturn: the one place that lists, adds and removes them.
+//!
+//! A finalizer says that there may be something of an object outside the cluster. It is written before the first entry
+//! in a store, and removed after the last one. So a crash at any line leaves somebody to look for what is left.
+
+use crate::{
+    api::{AwsConfig, DssInstance, names},
+    cluster::{CallError, Calls, Failed, Watched},
+};
+use kube::{Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// The instances in which there may be keys of a config, by the word of its finalizers.
+pub fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
+    config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER))
+}
+
+/// The finalizer of a config that may have keys in this instance.
+#[must_use]
+pub fn of_keys_in(instance: &str) -> String {
+    format!("{}{instance}", names::DSS_FINALIZER)
+}
+
+/// Whether an instance has the finalizer that keeps it until keyturn's keys in it are deleted.
+#[must_use]
+pub fn is_kept(instance: &DssInstance) -> bool {
+    instance.finalizers().iter().any(|finalizer| finalizer == names::DSS_INSTANCE_FINALIZER)
+}
+
+/// Adds a finalizer, unless the object has it.
+///
+/// # Errors
+/// [`Failed::Conflict`] if the object was changed meanwhile; any other [`CallError`] if the API server refuses the write or
+/// does not answer.
+pub async fn add<K>(calls: &Calls, watched: &Watched<K>, object: &K, finalizer: &str) -> Result<(), CallError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
+{
+    if object.finalizers().iter().any(|there| there == finalizer) {
+        return Ok(());
+    }
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.push(finalizer.to_owned());
+    write(calls, watched, object, &finalizers).await
+}
+
+/// Removes the finalizers that are named so. An object that is gone has none.
+///
+/// # Errors
+/// [`Failed::Conflict`] if the object was changed meanwhile; any other [`CallError`] if the API server refuses the write or
+/// does not answer.
+pub async fn remove<K>(
+    calls: &Calls,
+    watched: &Watched<K>,
+    object: &K,
+    goes: impl Fn(&str) -> bool,
+) -> Result<(), CallError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
+{
+    let left: Vec<String> = object.finalizers().iter().filter(|finalizer| !goes(finalizer)).cloned().collect();
+    match write(calls, watched, object, &left).await {
+        Err(error) if error.failed == Failed::NotFound => Ok(()),
+        written => written,
+    }
+}
+
+async fn write<K>(calls: &Calls, watched: &Watched<K>, object: &K, finalizers: &[String]) -> Result<(), CallError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
+{
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let write = calls.finalizers(object, finalizers);
+    watched.own_writes().write(&namespace, &name, write).await.map(|_| ())
+}

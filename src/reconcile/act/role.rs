@@ -1,0 +1,36 @@
+//! The writes of generated `AwsRole`s.
+
+use crate::{
+    api::AwsRole,
+    cluster::{CallError, Failed, Preconditions},
+    decide::RoleStep,
+    reconcile::Context,
+};
+use kube::ResourceExt as _;
+use std::sync::Arc;
+
+/// Creates or restores the generated role, if the plan says so.
+pub(super) async fn write_role(context: &Context, step: &RoleStep) -> Result<(), CallError> {
+    let RoleStep::Write { role, .. } = step else { return Ok(()) };
+    let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
+    let roles = context.views.roles.own_writes();
+    let written = if role.metadata.uid.is_none() {
+        roles.write(&namespace, &name, context.calls.create_role(role)).await
+    } else {
+        roles.write(&namespace, &name, context.calls.apply_role(role)).await
+    };
+    written.map(|_| ())
+}
+
+/// Deletes former roles.
+pub(super) async fn prune(context: &Context, roles: &[Arc<AwsRole>]) -> Result<(), CallError> {
+    for role in roles {
+        let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
+        let seen = Preconditions { uid: role.uid(), resource_version: None };
+        match context.calls.delete_role(&namespace, &name, seen).await {
+            Err(error) if error.failed != Failed::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! The writes of the Secret. Each names the Secret that the plan was made for.
+
+use crate::{
+    cluster::{CallError, Failed, Preconditions},
+    decide::input::{Observed, Ours, SecretData, Target},
+    reconcile::Context,
+    report::{Outcome, Written},
+    secret::{Content, Record, Rendering, desired, shell},
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{ResourceExt as _, core::PartialObjectMeta};
+
+/// Writes the Secret, whether or not it is there.
+pub(super) async fn write(
+    context: &Context,
+    seen: &Observed,
+    rendering: &Rendering,
+    record: Record,
+    content: Content,
+) -> Outcome {
+    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let write = async {
+        if let Target::Ours(ours) = &seen.target {
+            return apply_or_recreate(context, seen, ours, rendering, &record, content).await;
+        }
+        create(context, seen, rendering, &record, content).await
+    };
+    match context.views.secrets.own_writes().write(&namespace, &name, write).await {
+        Ok(secret) => {
+            Outcome { written: Some(Written { record, version: secret.resource_version() }), ..Outcome::default() }
+        }
+        Err(error) if error.failed == Failed::AlreadyExists => Outcome { blocked: true, ..Outcome::default() },
+        Err(error) => Outcome { call_failed: Some(error), ..Outcome::default() },
+    }
+}
+
+/// An immutable Secret refuses every apply. It is deleted, if it is still the one that we saw, and created.
+async fn apply_or_recreate(
+    context: &Context,
+    seen: &Observed,
+    ours: &Ours,
+    rendering: &Rendering,
+    record: &Record,
+    content: Content,
+) -> Result<PartialObjectMeta<Secret>, CallError> {
+    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let known_immutable = matches!(&ours.content, SecretData::Read(taken) if taken.immutable);
+    if !known_immutable {
+        let secret = desired(&seen.config, rendering, record, content.clone(), ours.metadata.uid.clone());
+        match context.calls.apply_secret(&secret).await {
+            Err(error) if error.failed == Failed::Invalid => {
+                let current = context.calls.secret(&namespace, &name).await?;
+                if current.is_none_or(|current| current.immutable != Some(true)) {
+                    return Err(error);
+                }
+            }
+            outcome => return outcome,
+        }
+    }
+    let seen_version =
+        Preconditions { uid: ours.metadata.uid.clone(), resource_version: ours.metadata.resource_version.clone() };
+    context.calls.delete_secret(&namespace, &name, seen_version).await?;
+    create(context, seen, rendering, record, content).await
+}
+
+/// Two writes, once in a Secret's life: see [`shell`]. In between it is empty and says so by having no annotations.
+async fn create(
+    context: &Context,
+    seen: &Observed,
+    rendering: &Rendering,
+    record: &Record,
+    content: Content,
+) -> Result<PartialObjectMeta<Secret>, CallError> {
+    let created = context.calls.create_secret(&shell(&seen.config)).await?;
+    let secret = desired(&seen.config, rendering, record, content, created.metadata.uid);
+    context.calls.apply_secret(&secret).await
+}

@@ -1,0 +1,159 @@
+//! Obtains the API key of DSS that goes into the Secret, and has DSS say whose it is.
+//!
+//! Before a key is created, finalizers say where it may be: on the config, so that its deletion takes the key along, and
+//! on the instance. Whatever happens then, the key is found again by its label.
+
+use super::{Access, DssKeys, Entry, NotAsked, Store};
+use crate::{
+    api::{AwsConfig, DssInstance, Reason, names},
+    cluster::CallError,
+    credentials::{IssueError, Retry},
+    dss::{Dss, PersonalKey},
+    dss_keys::{ApiKeyOutcome, ApiKeyPlan, DssRequest, HeldKey},
+    finalizers,
+};
+use secrecy::SecretString;
+use std::{sync::Arc, time::Duration};
+
+/// Obtains the API key of a plan, or says why there is none. DSS is waited for no longer than `most`.
+///
+/// # Errors
+/// [`CallError`] if a finalizer could not be written. Then no key was created.
+pub async fn obtain(
+    access: Access<'_>,
+    config: &AwsConfig,
+    request: &DssRequest,
+    plan: &ApiKeyPlan,
+    most: Duration,
+) -> Result<ApiKeyOutcome, CallError> {
+    let with = |held: Option<HeldKey>| ApiKeyOutcome { held, ..ApiKeyOutcome::default() };
+    Ok(match plan {
+        ApiKeyPlan::None => ApiKeyOutcome::default(),
+        ApiKeyPlan::Keep(held) => with(Some(held.clone())),
+        ApiKeyPlan::Hold { former, .. } => with(former.clone()),
+        ApiKeyPlan::Deliver { offered, former } => match proven_within(access, request, &offered.key, most).await {
+            Ok(()) => with(Some(offered.clone())),
+            Err(error) => {
+                // If the offered key belongs to another user, do not fall back to the former key.
+                let former = former.as_ref().filter(|_| error.why.reason != Reason::DssUserMismatch);
+                failed(former, error)
+            }
+        },
+        ApiKeyPlan::Create { former } => create(access, config, request, former.as_ref(), most).await?,
+    })
+}
+
+async fn proven_within(
+    access: Access<'_>,
+    request: &DssRequest,
+    key: &SecretString,
+    most: Duration,
+) -> Result<(), IssueError> {
+    let asking = async {
+        let dss =
+            access.dss_cache.dss(&request.instance).ok_or_else(|| IssueError::not_spoken_to(&request.instance))?;
+        proven(&dss, request, key).await
+    };
+    access.within(&request.instance, "asking whose the API key is", most, asking).await?
+}
+
+async fn create(
+    access: Access<'_>,
+    config: &AwsConfig,
+    request: &DssRequest,
+    former: Option<&HeldKey>,
+    most: Duration,
+) -> Result<ApiKeyOutcome, CallError> {
+    let Some(keys) = DssKeys::of(access, config, &request.instance) else {
+        return Ok(failed(former, IssueError::not_spoken_to(&request.instance)));
+    };
+    announce(access, config, &request.instance).await?;
+    let what = format!("creating an API key for \"{}\"", request.login);
+    let talk = created_or_found(access, request, keys, former);
+    Ok(match access.within(&request.instance, &what, most, talk).await {
+        Ok(outcome) => outcome,
+        Err(not_asked) => {
+            if matches!(not_asked, NotAsked::Late(_)) {
+                // DSS may have created the key all the same.
+                access.dss_cache.unsure_of_keys(&request.instance);
+            }
+            failed(former, not_asked.into())
+        }
+    })
+}
+
+async fn created_or_found(
+    access: Access<'_>,
+    request: &DssRequest,
+    keys: DssKeys<'_>,
+    mut former: Option<&HeldKey>,
+) -> ApiKeyOutcome {
+    if let Some(held) = former.filter(|held| request.is_answered_by(&held.record, None)) {
+        match proven(keys.dss(), request, &held.key).await {
+            Ok(()) => {
+                // The key is this login's. Its ID is in the Secret, which others can write. So DSS has to name it too,
+                // before it is a key to delete.
+                let entry = Entry { id: held.record.key.clone(), owner: request.login.clone() };
+                let is_theirs = |key: &PersonalKey| key.id == entry.id && key.user == entry.owner;
+                if keys.dss().personal_keys().await.is_ok_and(|listed| listed.iter().any(is_theirs)) {
+                    access.dss_cache.created(&request.instance, keys.personal_key(&entry));
+                }
+                return ApiKeyOutcome { held: Some(held.clone()), ..ApiKeyOutcome::default() };
+            }
+            // DSS does not know the key. So nobody can use it any more.
+            Err(error) if error.why.reason == Reason::DssDenied => former = None,
+            Err(error) => return failed(former, error),
+        }
+    }
+    match created(request, keys).await {
+        Ok(held) => ApiKeyOutcome { held: Some(held), ..ApiKeyOutcome::default() },
+        Err(error) => failed(former, error),
+    }
+}
+
+fn failed(former: Option<&HeldKey>, error: IssueError) -> ApiKeyOutcome {
+    ApiKeyOutcome { held: former.cloned(), failed: Some(error), ..ApiKeyOutcome::default() }
+}
+
+async fn created(request: &DssRequest, keys: DssKeys<'_>) -> Result<HeldKey, IssueError> {
+    let dss = keys.dss().clone();
+    let store = Store::DssKeys(keys);
+    let put = store.put(&request.login).await?;
+    if let Err(error) = proven(&dss, request, &put.secret).await {
+        // The key is not this person's, or not proven to be. It is of no use to anybody.
+        let _ = store.delete(&put.entry).await;
+        return Err(error);
+    }
+    Ok(HeldKey { record: request.record(put.entry.id, &put.secret), key: put.secret })
+}
+
+/// Has DSS say whose key it is.
+async fn proven(dss: &Dss, request: &DssRequest, key: &SecretString) -> Result<(), IssueError> {
+    let info = dss.with_key(key.clone()).auth_info().await.map_err(|error| IssueError::of_dss(&error))?;
+    if info.login() == Some(request.login.as_str()) {
+        return Ok(());
+    }
+    let whose = info.login().map_or("nobody's".to_owned(), |login| format!("\"{login}\"'s"));
+    let message = format!(
+        "DssInstance \"{}\" says that the API key is {whose}, and it has to be \"{}\"'s; it is not delivered",
+        request.instance, request.login
+    );
+    Err(IssueError::new(Reason::DssUserMismatch, Retry::Durable, message))
+}
+
+/// The finalizers before the first key. The config's comes first: the removal of the instance's goes by those of configs.
+async fn announce(access: Access<'_>, config: &AwsConfig, instance: &str) -> Result<(), CallError> {
+    let views = access.views;
+    finalizers::add(access.calls, &views.configs, config, &finalizers::of_keys_in(instance)).await?;
+    let unannounced = || -> Option<Arc<DssInstance>> {
+        views.instances.get("", instance).filter(|found| !finalizers::is_kept(found))
+    };
+    if unannounced().is_none() {
+        return Ok(());
+    }
+    // Of many configs that want the same at once, one writes.
+    let alone = access.dss_cache.writing(instance);
+    let _alone = alone.lock().await;
+    let Some(found) = unannounced() else { return Ok(()) };
+    finalizers::add(access.calls, &views.instances, found.as_ref(), names::DSS_INSTANCE_FINALIZER).await
+}
