@@ -21,7 +21,7 @@ use crate::{
     reconcile::{Context, Memory, reconcile, reconcile_role},
     views::{Views, Writers},
 };
-use enqueuer::Queue;
+use enqueuer::{Queue, SeenNamespace};
 use futures::{Stream, StreamExt as _, stream};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -32,7 +32,6 @@ use kube::{
         watcher,
     },
 };
-use restarts::SeenNamespace;
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, sync::Arc, time::Duration};
 

@@ -1,6 +1,5 @@
 //! Whom a change concerns.
 
-use super::restarts::SeenNamespace;
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
     decide::{
@@ -14,8 +13,12 @@ use futures::{
     channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
     stream,
 };
-use kube::{Resource, ResourceExt as _, runtime::reflector::ObjectRef};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Resource, ResourceExt as _, core::PartialObjectMeta, runtime::reflector::ObjectRef};
 use std::{collections::BTreeSet, sync::Arc};
+
+/// A namespace as keyturn watches it: its metadata.
+pub(super) type SeenNamespace = PartialObjectMeta<Namespace>;
 
 /// Wakes the objects of one scope. Clones wake the same.
 #[derive(Clone)]

@@ -1,20 +1,19 @@
 //! The namespaces whose configs have workloads restarted: looked at when one of these changes, and when something is due.
 
-use super::{Enqueuer, enqueuer::Queue};
+use super::{
+    Enqueuer,
+    enqueuer::{Queue, SeenNamespace},
+};
 use crate::{
     cluster::CallError,
     reconcile::Context,
     restart::{self, Finished},
 };
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::controller::Action};
+use kube::{ResourceExt as _, runtime::controller::Action};
 use std::{sync::Arc, time::Duration};
 
 /// How many namespaces are looked at at the same time.
 const CONCURRENCY: u16 = 16;
-
-/// A namespace, as it is watched.
-pub(super) type SeenNamespace = PartialObjectMeta<Namespace>;
 
 struct RestartContext {
     context: Arc<Context>,
