@@ -6,7 +6,7 @@
 
 use crate::{
     Bench, Result, answers,
-    nothing::{MARKED, Nothing},
+    nothing::{AT_MOST, MARKED, Nothing},
     operator::Operator,
     pods::{Place, pod},
     report::{Report, each, fine_milliseconds, mean, per_second, percentile, progress},
@@ -16,9 +16,6 @@ use crate::{
 use kube::{Client, ResourceExt as _};
 use std::{collections::BTreeMap, time::Duration};
 
-/// keyturn's answer to a review, and the creation of a pod, may take so many times as long as with a webhook that does
-/// nothing: the median of those that are asked or created one after the other, and with many in flight.
-pub const AT_MOST: f64 = 2.0;
 /// How many of each are created in a turn, one after the other.
 const TURN: usize = 10;
 /// How many are in flight at once.

@@ -2,7 +2,7 @@
 //! turns, by one client that keeps its connections. What the API server does before and after is not in it. So Kubernetes,
 //! too, reckons the latency of a webhook, which it leaves out of its own (`apiserver_request_slo_duration_seconds`).
 
-use crate::{Result, admission::AT_MOST, ground::RELEASE, pods::Place, report::Report, stage::NOTHING_CONFIGURATION};
+use crate::{Result, ground::RELEASE, nothing::AT_MOST, pods::Place, report::Report, stage::NOTHING_CONFIGURATION};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Pod};
 use kube::{Api, Client};

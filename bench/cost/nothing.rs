@@ -23,6 +23,10 @@ use tokio::{
     process::{Child, Command},
 };
 
+/// keyturn promises that its answer to a review takes at most this many times the answer of this
+/// webhook, and the creation of a pod this many times the creation of a pod with this webhook. Both
+/// promises are about the median, one after the other and with many in flight.
+pub const AT_MOST: f64 = 2.0;
 /// The annotation.
 pub const MARKED: &str = "bench.keyturn.dev/marked";
 /// Where pods get it.
