@@ -1,6 +1,6 @@
 //! The objects: namespaces, the grant, `AwsConfigs`, and when they are all Ready.
 
-use crate::{Result, stage};
+use crate::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::{
     ByteString,
@@ -34,10 +34,11 @@ pub fn places(group: &str, count: usize) -> Vec<(String, String)> {
     (0..count).map(|n| (format!("team-{:02}", n % NAMESPACES), format!("{group}-{n:05}"))).collect()
 }
 
-/// Makes the namespaces, and the grant that allows everything in them.
-pub async fn prepare(client: &Client) -> Result {
+/// Creates the namespaces of the fleet, these other ones, and the grant that allows everything in all of
+/// them.
+pub async fn prepare(client: &Client, others: &[&str]) -> Result {
     let mut namespaces: Vec<String> = (0..NAMESPACES).map(|n| format!("team-{n:02}")).collect();
-    namespaces.extend([LATENCY, stage::KEYTURN, stage::CROWD].map(str::to_owned));
+    namespaces.extend([LATENCY].iter().chain(others).map(|&name| name.to_owned()));
     for name in &namespaces {
         namespace(client, name, BTreeMap::new()).await?;
     }

@@ -91,7 +91,7 @@ async fn bench(options: Options) -> Result<bool> {
     progress("the control plane");
     let ground = Ground::start().await?;
     ground.install(&endpoint.url()).await?;
-    fleet::prepare(&ground.client).await?;
+    fleet::prepare(&ground.client, &[stage::KEYTURN, stage::CROWD]).await?;
     let launcher = operator::Launcher::new(&options, &ground).await?;
     let floor = floor::Floor::new(ground.client.clone(), &endpoint.url(), fleet::spec("floor")?).await?;
     let mut bench = Bench { options, ground, sts, floor, launcher, report: Report::default() };
