@@ -22,9 +22,8 @@ impl Report {
     }
 
     /// A row for two short times.
-    pub fn times_row(&mut self, measure: &str, [keyturn, floor]: [Duration; 2]) {
-        let ratio = keyturn.div_duration_f64(floor);
-        self.row(measure, &fine_milliseconds(keyturn), &fine_milliseconds(floor), Some(ratio), "–");
+    pub fn times_row(&mut self, measure: &str, times: [Duration; 2]) {
+        self.ratio_row(measure, times, "–");
     }
 
     /// Two rows for the times of each: the median, whose ratio is promised, and what one in a hundred exceeds.
@@ -35,12 +34,18 @@ impl Report {
     }
 
     /// A row for two times whose ratio is promised not to be greater. A time by itself never fails the benchmark.
-    pub fn promised_row(&mut self, measure: &str, [keyturn, floor]: [Duration; 2], at_most: f64) {
-        let (ratio, promise) = (keyturn.div_duration_f64(floor), format!("at most {at_most:.2}"));
-        self.row(measure, &fine_milliseconds(keyturn), &fine_milliseconds(floor), Some(ratio), &promise);
+    pub fn promised_row(&mut self, measure: &str, times: [Duration; 2], at_most: f64) {
+        let ratio = self.ratio_row(measure, times, &format!("at most {at_most:.2}"));
         if ratio.is_nan() || ratio > at_most {
             self.broken.push(format!("{measure}: {ratio:.2} times the floor, promised was at most {at_most:.2}"));
         }
+    }
+
+    /// Adds a row for two short times, and returns their ratio.
+    fn ratio_row(&mut self, measure: &str, [keyturn, floor]: [Duration; 2], mark: &str) -> f64 {
+        let ratio = keyturn.div_duration_f64(floor);
+        self.row(measure, &fine_milliseconds(keyturn), &fine_milliseconds(floor), Some(ratio), mark);
+        ratio
     }
 
     /// A line below the table.
