@@ -28,10 +28,11 @@ pub async fn compare(
     let mut keyturn = Answers::of(client, RELEASE, review.clone(), place.secret.is_some()).await?;
     let mut nothing = Answers::of(client, NOTHING_CONFIGURATION, review, false).await?;
     for (at_once, in_flight) in [("", 1), (&*format!(", {in_flight} at once"), in_flight)] {
+        let turn = TURN.max(in_flight);
         for warm in [true, false] {
-            for _ in 0..count.div_ceil(TURN.max(in_flight)) {
-                keyturn.ask(TURN.max(in_flight), in_flight).await?;
-                nothing.ask(TURN.max(in_flight), in_flight).await?;
+            for _ in 0..count.div_ceil(turn) {
+                keyturn.ask(turn, in_flight).await?;
+                nothing.ask(turn, in_flight).await?;
             }
             if warm {
                 keyturn.took.clear();
