@@ -16,6 +16,8 @@ use crate::{
 use kube::{Client, ResourceExt as _};
 use std::{collections::BTreeMap, time::Duration};
 
+/// The webhooks that a [`Comparison`] compares.
+const COMPARED: [&str; 2] = [KEYTURN_WEBHOOK, NOTHING_WEBHOOK];
 /// How many of each are created in a turn, one after the other.
 const TURN: usize = 10;
 /// How many are in flight at once.
@@ -72,23 +74,11 @@ async fn least(client: &Client, count: usize, report: &mut Report) -> Result {
         return Err("the webhook that adds an annotation does not add it".into());
     }
     let webhooks = [MARKING_WEBHOOK, NOTHING_WEBHOOK];
-    let mut so_far = Vec::new();
-    for count in [count.div_ceil(10), count] {
-        so_far.clear();
-        for webhook in webhooks {
-            so_far.push(Reviews::of(client, webhook).await?);
-        }
-        for _ in 0..count.div_ceil(TURN) {
-            for place in &mut places {
-                place.one_by_one(TURN).await?;
-            }
-        }
-    }
-    let mut means = Vec::new();
-    for (webhook, before) in webhooks.into_iter().zip(so_far) {
-        means.push(Reviews::of(client, webhook).await?.since(before).mean());
-    }
-    let [marking, nothing] = means[..] else { return Err("two webhooks were measured".into()) };
+    warm_up(&mut places, count).await?;
+    let before = Reviews::of(client, webhooks).await?;
+    one_by_one(&mut places, count).await?;
+    let after = Reviews::of(client, webhooks).await?;
+    let [marking, nothing] = Reviews::since(after, before).map(Reviews::mean);
     report.note(format!(
         "a webhook that adds one annotation: admission, mean {}, {:.2} times that by one that does nothing",
         fine_milliseconds(marking),
@@ -102,12 +92,9 @@ impl Comparison<'_> {
         stage::until_served(self.client, &self.places).await?;
         let [asked, _, nowhere] = &self.places;
         answers::compare(self.client, what, [asked, nowhere], count, IN_FLIGHT, report).await?;
-        self.alone(count.div_ceil(10)).await?;
-        for place in &mut self.places {
-            place.alone.clear();
-        }
+        warm_up(&mut self.places, count).await?;
         let before = self.so_far().await?;
-        self.alone(count).await?;
+        one_by_one(&mut self.places, count).await?;
         let between = self.so_far().await?;
         for turn in 0..count.div_ceil(CROWDED_TURN) {
             for place in in_turn(&mut self.places, turn) {
@@ -133,22 +120,9 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// At least so many of each, one after the other.
-    async fn alone(&mut self, count: usize) -> Result {
-        for turn in 0..count.div_ceil(TURN) {
-            for place in in_turn(&mut self.places, turn) {
-                place.one_by_one(TURN).await?;
-            }
-        }
-        Ok(())
-    }
-
     async fn so_far(&self) -> Result<Meanwhile> {
         Ok(Meanwhile {
-            reviews: [
-                Reviews::of(self.client, KEYTURN_WEBHOOK).await?,
-                Reviews::of(self.client, NOTHING_WEBHOOK).await?,
-            ],
+            reviews: Reviews::of(self.client, COMPARED).await?,
             cpu: [self.operator.cpu()?, self.nothing.cpu()?],
             own: self.operator.reviewing().await?,
         })
@@ -163,7 +137,7 @@ impl Comparison<'_> {
         );
         for (webhook, place) in [keyturn, nothing].into_iter().enumerate() {
             let asked = alone.reviews[webhook].count + crowded.reviews[webhook].count;
-            let name = [KEYTURN_WEBHOOK, NOTHING_WEBHOOK][webhook];
+            let name = COMPARED[webhook];
             report.promise(&format!("{what}: reviews by {name}"), place.alone.len() + place.crowded, asked);
         }
     }
@@ -188,17 +162,35 @@ impl Comparison<'_> {
 
 impl Meanwhile {
     fn since(&self, before: &Self) -> Self {
-        let webhooks = [0, 1];
         Self {
-            reviews: webhooks.map(|webhook| self.reviews[webhook].since(before.reviews[webhook])),
-            cpu: webhooks.map(|webhook| self.cpu[webhook].saturating_sub(before.cpu[webhook])),
+            reviews: Reviews::since(self.reviews, before.reviews),
+            cpu: [0, 1].map(|webhook| self.cpu[webhook].saturating_sub(before.cpu[webhook])),
             own: self.own.saturating_sub(before.own),
         }
     }
 }
 
-/// Another one is first each time.
-fn in_turn(places: &mut [Place; 3], turn: usize) -> impl Iterator<Item = &mut Place> {
-    let (first, last) = places.split_at_mut(turn % 3);
-    last.iter_mut().chain(first)
+/// Creates a tenth of `count` in each place, and forgets their times.
+async fn warm_up(places: &mut [Place], count: usize) -> Result {
+    one_by_one(places, count.div_ceil(10)).await?;
+    for place in places {
+        place.alone.clear();
+    }
+    Ok(())
+}
+
+/// Creates at least `count` in each place, one after the other, in turns.
+async fn one_by_one(places: &mut [Place], count: usize) -> Result {
+    for turn in 0..count.div_ceil(TURN) {
+        for place in in_turn(places, turn) {
+            place.one_by_one(TURN).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The places, of which another one is the first in each turn.
+fn in_turn(places: &mut [Place], turn: usize) -> impl Iterator<Item = &mut Place> {
+    let (last, first) = places.split_at_mut(turn % places.len());
+    first.iter_mut().chain(last)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 const ADMISSION: &str = "apiserver_admission_webhook_admission_duration_seconds";
 
 /// The reviews that one webhook was sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Reviews {
     /// How many there were.
     pub count: usize,
@@ -19,15 +19,24 @@ pub struct Reviews {
 }
 
 impl Reviews {
-    /// Those since the API server started.
-    pub async fn of(client: &Client, webhook: &str) -> Result<Self> {
+    /// The reviews of each of these webhooks since the API server started.
+    pub async fn of<const WEBHOOKS: usize>(client: &Client, webhooks: [&str; WEBHOOKS]) -> Result<[Self; WEBHOOKS]> {
         let metrics = client.request_text(Request::get("/metrics").body(vec![])?).await?;
+        let mut all = [Self::default(); WEBHOOKS];
+        for (reviews, webhook) in all.iter_mut().zip(webhooks) {
+            *reviews = Self::parse(&metrics, webhook)?;
+        }
+        Ok(all)
+    }
+
+    /// Adds up the lines about this webhook, one for each operation.
+    fn parse(metrics: &str, webhook: &str) -> Result<Self> {
         let values = |kind: &str| {
             let (start, name) = (format!("{ADMISSION}_{kind}{{"), format!("name=\"{webhook}\""));
             let of_webhook = metrics.lines().filter(move |line| line.starts_with(&start) && line.contains(&name));
-            of_webhook.filter_map(|line| line.rsplit_once(' ')).map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+            of_webhook.filter_map(|line| line.rsplit_once(' ')).map(|(_, value)| value)
         };
-        let mut all = Self { count: 0, took: Duration::ZERO };
+        let mut all = Self::default();
         for count in values("count") {
             all.count += count.parse::<usize>()?;
         }
@@ -37,9 +46,12 @@ impl Reviews {
         Ok(all)
     }
 
-    /// Those after `before`.
-    pub fn since(self, before: Self) -> Self {
-        Self { count: self.count - before.count, took: self.took.saturating_sub(before.took) }
+    /// Those of each webhook after `before`.
+    pub fn since<const WEBHOOKS: usize>(all: [Self; WEBHOOKS], before: [Self; WEBHOOKS]) -> [Self; WEBHOOKS] {
+        std::array::from_fn(|webhook| Self {
+            count: all[webhook].count - before[webhook].count,
+            took: all[webhook].took.saturating_sub(before[webhook].took),
+        })
     }
 
     /// How long one took.

@@ -98,7 +98,7 @@ async fn configure(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> R
 pub async fn until_served(client: &Client, places: &[Place]) -> Result {
     let mut seen = Vec::new();
     for _ in 0..300 {
-        let before = Reviews::of(client, NOTHING_WEBHOOK).await?.count;
+        let [before] = Reviews::of(client, [NOTHING_WEBHOOK]).await?;
         seen.clear();
         for place in places {
             // At first a namespace has no ServiceAccount yet, and keyturn's configuration no authority.
@@ -108,7 +108,8 @@ pub async fn until_served(client: &Client, places: &[Place]) -> Result {
                 Err(error) => seen.push(error.to_string()),
             }
         }
-        if Reviews::of(client, NOTHING_WEBHOOK).await?.count == before {
+        let [after] = Reviews::of(client, [NOTHING_WEBHOOK]).await?;
+        if after.count == before.count {
             seen.push("the webhook that does nothing is not asked".to_owned());
         }
         if seen.is_empty() {
