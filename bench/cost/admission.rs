@@ -1,8 +1,11 @@
-//! What the webhook adds to the creation of a pod, beside one that does nothing and beside none.
+//! The cost of the webhook in the creation of a pod, compared with a webhook that does nothing and
+//! with no webhook.
 //!
-//! Each has a namespace, in which the same pod is created, in turns of a few: whatever else the machine does, does it
-//! to all three. That the pod came back with the Secret, or without, is looked at every time, and that the webhook was
-//! asked every time is counted by the API server: a webhook that does not answer is passed over.
+//! Each of the three has a namespace. The bench creates the same pod in all of them, a few at a
+//! time in each, because any other work of the machine then slows down all three. The bench checks
+//! each pod that comes back: it has the Secret, or has none. The API server counts the reviews, and
+//! the bench compares their number with the number of pods, because the API server creates a pod
+//! without the webhook if the webhook does not answer.
 
 use crate::{
     Bench, Result, answers,
@@ -18,14 +21,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// The webhooks that a [`Comparison`] compares.
 const COMPARED: [&str; 2] = [KEYTURN_WEBHOOK, NOTHING_WEBHOOK];
-/// How many of each are created in a turn, one after the other.
+/// How many pods a turn creates in each namespace, one after the other.
 const TURN: usize = 10;
-/// How many are in flight at once.
+/// How many requests are in flight at once.
 const IN_FLIGHT: usize = 200;
-/// How many of each are created in a turn at once.
+/// How many pods a turn creates in each namespace with [`IN_FLIGHT`] in flight.
 const CROWDED_TURN: usize = 2 * IN_FLIGHT;
 
-/// Of one pod, in the namespaces where keyturn is asked, the webhook that does nothing, and nobody.
+/// One pod in three namespaces: the API server asks keyturn, the webhook that does nothing, or
+/// nobody.
 struct Comparison<'a> {
     client: &'a Client,
     operator: &'a Operator,
@@ -33,17 +37,17 @@ struct Comparison<'a> {
     places: [Place; 3],
 }
 
-/// What the two webhooks did meanwhile.
-struct Meanwhile {
-    /// By the API server's clock.
+/// What the two webhooks have done so far, or did between two readings.
+struct Work {
+    /// Their reviews, timed by the API server's clock.
     reviews: [Reviews; 2],
-    /// CPU time of the two processes.
+    /// The CPU time of the two processes.
     cpu: [Duration; 2],
-    /// How long keyturn had reviews in its hands, by its own clock.
+    /// How long keyturn worked on reviews, by its own clock.
     own: Duration,
 }
 
-/// Pods that are injected, and pods that are not concerned beside many that would be.
+/// Measures pods that get a Secret, and pods that get none in a namespace with many selectors.
 pub async fn admission(bench: &mut Bench, operator: &Operator) -> Result {
     progress("pods");
     let client = bench.ground.client.clone();
@@ -58,15 +62,15 @@ pub async fn admission(bench: &mut Bench, operator: &Operator) -> Result {
         let place = |namespace, secret| Place::new(client.clone(), namespace, pod.clone(), secret);
         let places = [place(namespace, secret.as_deref()), place(NOTHING, None), place(NOBODY, None)];
         let comparison = Comparison { client: &client, operator, nothing: &nothing, places };
-        // What it awaits is large.
+        // The future is large.
         Box::pin(comparison.run(what, bench.options.pods, &mut bench.report)).await?;
     }
-    least(&client, bench.options.pods, &mut bench.report).await
+    smallest_patch(&client, bench.options.pods, &mut bench.report).await
 }
 
-/// What the API server takes for any patch at all: a webhook that adds one annotation and looks at nothing, beside the one
-/// that does nothing.
-async fn least(client: &Client, count: usize, report: &mut Report) -> Result {
+/// Measures how long the API server takes for any patch at all. A webhook that reads nothing and
+/// adds one annotation is compared with the webhook that does nothing.
+async fn smallest_patch(client: &Client, count: usize, report: &mut Report) -> Result {
     let pod = pod(stage::asking())?;
     let mut places = [MARKING, NOTHING].map(|namespace| Place::new(client.clone(), namespace, pod.clone(), None));
     stage::until_served(client, &places).await?;
@@ -93,23 +97,23 @@ impl Comparison<'_> {
         let [asked, _, nowhere] = &self.places;
         answers::compare(self.client, what, [asked, nowhere], count, IN_FLIGHT, report).await?;
         warm_up(&mut self.places, count).await?;
-        let before = self.so_far().await?;
+        let before = self.work().await?;
         one_by_one(&mut self.places, count).await?;
-        let between = self.so_far().await?;
+        let between = self.work().await?;
         for turn in 0..count.div_ceil(CROWDED_TURN) {
             for place in in_turn(&mut self.places, turn) {
                 place.at_once(CROWDED_TURN, IN_FLIGHT).await?;
             }
         }
-        let after = self.so_far().await?;
+        let after = self.work().await?;
 
         let (alone, crowded) = (between.since(&before), after.since(&between));
         self.promise(what, [&alone, &crowded], report);
-        self.tell_alone(what, &alone, report);
-        self.tell_crowded(what, &crowded, report);
+        self.report_alone(what, &alone, report);
+        self.report_crowded(what, &crowded, report);
         let [keyturn, _, nobody] = &mut self.places;
         report.note(format!(
-            "{what}, no webhook: p50 {}, p99 {}, {:.0}/s; keyturn itself has a review in its hands for {:.2} ms, {:.2} ms \
+            "{what}, no webhook: p50 {}, p99 {}, {:.0}/s; keyturn itself works on a review for {:.2} ms, {:.2} ms \
              with {IN_FLIGHT} in flight",
             fine_milliseconds(percentile(&mut nobody.alone, 50)),
             fine_milliseconds(percentile(&mut nobody.alone, 99)),
@@ -120,15 +124,16 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    async fn so_far(&self) -> Result<Meanwhile> {
-        Ok(Meanwhile {
+    /// What the two webhooks have done so far.
+    async fn work(&self) -> Result<Work> {
+        Ok(Work {
             reviews: Reviews::of(self.client, COMPARED).await?,
             cpu: [self.operator.cpu()?, self.nothing.cpu()?],
             own: self.operator.reviewing().await?,
         })
     }
 
-    fn promise(&self, what: &str, [alone, crowded]: [&Meanwhile; 2], report: &mut Report) {
+    fn promise(&self, what: &str, [alone, crowded]: [&Work; 2], report: &mut Report) {
         let [keyturn, nothing, nobody] = &self.places;
         report.promise(
             &format!("{what}: came back otherwise than it should"),
@@ -142,14 +147,15 @@ impl Comparison<'_> {
         }
     }
 
-    fn tell_alone(&mut self, what: &str, alone: &Meanwhile, report: &mut Report) {
+    fn report_alone(&mut self, what: &str, alone: &Work, report: &mut Report) {
         let [keyturn, nothing, _] = &mut self.places;
         report.median_and_p99(&format!("{what}: created"), [&mut keyturn.alone, &mut nothing.alone], AT_MOST);
         report.times_row(&format!("{what}: admission, mean"), alone.reviews.map(Reviews::mean));
     }
 
-    /// As many are created at a time here and there, so the mean goes as the time for all of them.
-    fn tell_crowded(&self, what: &str, crowded: &Meanwhile, report: &mut Report) {
+    /// The mean of the creations stands for the time of all of them, because the number of pods in
+    /// flight is the same in each namespace.
+    fn report_crowded(&self, what: &str, crowded: &Work, report: &mut Report) {
         let [keyturn, nothing, _] = &self.places;
         let created = [keyturn, nothing].map(|place| mean(place.crowded_took, place.crowded));
         report.promised_row(&format!("{what}: created, each of {IN_FLIGHT} at once"), created, AT_MOST);
@@ -160,7 +166,8 @@ impl Comparison<'_> {
     }
 }
 
-impl Meanwhile {
+impl Work {
+    /// The work after `before`.
     fn since(&self, before: &Self) -> Self {
         Self {
             reviews: Reviews::since(self.reviews, before.reviews),

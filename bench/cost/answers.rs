@@ -1,6 +1,8 @@
-//! How soon a webhook answers: the same review, sent again and again to keyturn and to the webhook that does nothing, in
-//! turns, by one client that keeps its connections. What the API server does before and after is not in it. So Kubernetes,
-//! too, reckons the latency of a webhook, which it leaves out of its own (`apiserver_request_slo_duration_seconds`).
+//! The latency of a webhook's answer. One client, which keeps its connections, sends the same
+//! review again and again to keyturn and to the webhook that does nothing, in turns. The latency
+//! excludes the work of the API server before and after the review. Kubernetes measures the latency
+//! of a webhook in the same way, and excludes it from its own
+//! (`apiserver_request_slo_duration_seconds`).
 
 use crate::{Result, ground::RELEASE, nothing::AT_MOST, pods::Place, report::Report, stage::NOTHING_CONFIGURATION};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -11,11 +13,12 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How many questions are asked in a turn, one after the other.
+/// How many reviews a turn sends to each webhook, one after the other.
 const TURN: usize = 20;
 
-/// Compares the two about the pod of `place`, which keyturn should patch or not, and reports it: what is asked alone, and
-/// what is asked with so many in flight.
+/// Compares the latency of the two webhooks for the pod of `place`, and reports it: one review
+/// after the other, and with `in_flight` reviews at once. The pod is taken from `nowhere`, where no
+/// webhook changes it. keyturn should patch the pod if `place` expects a Secret.
 pub async fn compare(
     client: &Client,
     what: &str,
@@ -46,11 +49,11 @@ pub async fn compare(
     Ok(())
 }
 
-/// One webhook, and what it said.
+/// One webhook and its answers.
 struct Answers {
-    /// How long each answer took, as the client sees it.
+    /// How long the client waited for each answer.
     took: Vec<Duration>,
-    /// How many were otherwise than they should be.
+    /// How many answers were wrong.
     wrong: usize,
     client: reqwest::Client,
     url: String,
@@ -60,7 +63,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// Of the webhook that this configuration calls.
+    /// Nothing asked yet of the webhook that this configuration calls.
     async fn of(client: &Client, configuration: &str, review: String, patched: bool) -> Result<Self> {
         let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
         let webhook = api.get(configuration).await?.webhooks.and_then(|webhooks| webhooks.into_iter().next());
@@ -73,7 +76,7 @@ impl Answers {
         Ok(Self { took: Vec::new(), wrong: 0, client, url, review, patched })
     }
 
-    /// Asks so often, with so many in flight.
+    /// Sends the review `count` times, with `in_flight` at once.
     async fn ask(&mut self, count: usize, in_flight: usize) -> Result {
         let answers = stream::iter((0..count).map(|_| self.answer())).buffer_unordered(in_flight);
         let answers: Vec<(Duration, bool)> = answers.try_collect().await?;
@@ -82,20 +85,20 @@ impl Answers {
         Ok(())
     }
 
-    /// How long an answer takes, and whether it is as it should be.
+    /// Sends the review once. Returns how long the answer took, and whether it was right.
     async fn answer(&self) -> Result<(Duration, bool)> {
         let (question, json) = (self.review.clone(), "application/json");
         let begun = Instant::now();
         let answer = self.client.post(&self.url).header(CONTENT_TYPE, json).body(question).send().await?;
         let answer = answer.error_for_status()?.bytes().await?;
         let took = begun.elapsed();
-        let said: Value = serde_json::from_slice(&answer)?;
-        let (allowed, patch) = (said["response"]["allowed"] == true, said["response"]["patch"].is_string());
+        let answer: Value = serde_json::from_slice(&answer)?;
+        let (allowed, patch) = (answer["response"]["allowed"] == true, answer["response"]["patch"].is_string());
         Ok((took, allowed && patch == self.patched))
     }
 }
 
-/// The question whether this pod, which the API server has completed, may be created in that namespace.
+/// The review of the creation of this pod, which the API server has completed, in that namespace.
 fn review(pod: &Pod, namespace: &str) -> Result<String> {
     let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
     let resource = json!({"group": "", "version": "v1", "resource": "pods"});

@@ -1,9 +1,10 @@
-//! The floor of an admission: a webhook that does nothing. By another path it adds one annotation, the least that can be
-//! patched.
+//! The floor of an admission: a webhook that does nothing. At another path it adds one annotation,
+//! which is the smallest patch.
 //!
-//! A process of its own, this program started once more, with keyturn's own server: the same HTTP and TLS, the same
-//! bounds, a certificate of the same making. It reads who is asked about, because the answer has to repeat that, and
-//! allows. It knows no pod, no config and no metric, and changes nothing.
+//! The webhook is a process of its own, which is this program started once more. It uses keyturn's
+//! own server: the same HTTP and TLS, the same bounds, and a certificate that is made in the same
+//! way. It reads the `uid` of the review, because the answer has to repeat it, and allows the pod.
+//! It reads no pod, has no config and no metric, and changes nothing.
 
 use crate::{Result, process};
 use axum::{Json, Router, routing::post};
@@ -27,33 +28,33 @@ use tokio::{
 /// webhook, and the creation of a pod this many times the creation of a pod with this webhook. Both
 /// promises are about the median, one after the other and with many in flight.
 pub const AT_MOST: f64 = 2.0;
-/// The annotation.
+/// The annotation that it adds.
 pub const MARKED: &str = "bench.keyturn.dev/marked";
-/// Where pods get it.
+/// The path at which it adds the annotation.
 const MARK: &str = "/mark";
 
 /// The option that makes this program the webhook.
 const OPTION: &str = "--do-nothing";
 
-/// A webhook that does nothing. It is killed with this value.
+/// A webhook that does nothing. Its process ends when this value is dropped.
 pub struct Nothing {
-    /// How to reach it.
+    /// Its addresses.
     pub at: Reached,
     child: Child,
 }
 
-/// How the webhook is reached: what it prints once it listens.
+/// The addresses of the webhook, which it prints once it listens.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reached {
-    /// Where reviews are sent that are simply allowed.
+    /// The URL that allows every review.
     pub url: String,
-    /// Where pods get an annotation.
+    /// The URL that adds an annotation.
     pub marking: String,
-    /// Who vouches for it, in PEM.
+    /// The authority of its certificate, in PEM.
     pub authority: String,
 }
 
-/// As much of a review as the answer needs.
+/// The part of a review that the answer needs.
 #[derive(Deserialize)]
 struct Review {
     request: Request,
@@ -78,13 +79,13 @@ impl Nothing {
         Ok(Self { at: serde_json::from_str(&line)?, child })
     }
 
-    /// CPU time that it has used.
+    /// The CPU time that it has used.
     pub fn cpu(&self) -> Result<Duration> {
         process::cpu([self.child.id().ok_or("the webhook that does nothing has ended")?])
     }
 }
 
-/// Is the webhook, until standard input ends: at the latest with whoever started it.
+/// Runs the webhook until standard input ends, which is at the latest when its parent process ends.
 pub async fn serve() -> Result {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -106,7 +107,7 @@ async fn allow(Json(review): Json<Review>) -> Json<Value> {
     answer(&json!({"uid": review.request.uid, "allowed": true}))
 }
 
-/// Pods here have annotations.
+/// Adds the annotation. The pods of the bench have annotations, which the path of the patch needs.
 async fn mark(Json(review): Json<Review>) -> Json<Value> {
     let path = format!("/metadata/annotations/{}", MARKED.replace('/', "~1"));
     let patch = json!([{"op": "add", "path": path, "value": "true"}]);

@@ -1,5 +1,6 @@
-//! Pods that are created again and again. One after the other each is a dry run, for which the API server does all but
-//! store it; those that are created at once are there afterwards, and are deleted.
+//! Pods that the bench creates again and again. A pod that is created alone is a dry run, in which
+//! the API server does everything except store the pod. Pods that are created many at once are
+//! real, and are deleted afterwards.
 
 use crate::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -13,17 +14,17 @@ use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
-/// A namespace in which a pod is created, and what came of it.
+/// A namespace in which the bench creates a pod, and the results.
 pub struct Place {
-    /// How long each creation took that was done alone, as the client sees it.
+    /// How long the client waited for each creation that was made alone.
     pub alone: Vec<Duration>,
-    /// How many were created at once.
+    /// How many pods were created many at once.
     pub crowded: usize,
-    /// How long these took, all in all.
+    /// How long all of these took together.
     pub crowded_took: Duration,
-    /// How many came back otherwise than they should.
+    /// How many pods came back otherwise than they should.
     pub wrong: usize,
-    /// Where.
+    /// The namespace.
     pub namespace: String,
     api: Api<Pod>,
     pod: Pod,
@@ -31,7 +32,7 @@ pub struct Place {
     pub secret: Option<String>,
 }
 
-/// A pod with an init container and two containers, as small as any that does something.
+/// A small pod with an init container and two containers.
 pub fn pod(annotations: BTreeMap<String, String>) -> Result<Pod> {
     let container = |name: &str| {
         json!({"name": name, "image": "registry.example.com/team/app:1.4", "args": ["--port=8080"],
@@ -49,7 +50,7 @@ pub fn pod(annotations: BTreeMap<String, String>) -> Result<Pod> {
 }
 
 impl Place {
-    /// Where this pod should get that Secret, or none.
+    /// A namespace in which this pod should get that Secret, or none.
     pub fn new(client: Client, namespace: &str, pod: Pod, secret: Option<&str>) -> Self {
         Self {
             alone: Vec::new(),
@@ -63,18 +64,18 @@ impl Place {
         }
     }
 
-    /// Creates it once. Returns whether it came back as it should.
+    /// Creates the pod once. Returns whether it came back as it should.
     pub async fn create(&self) -> Result<bool> {
         Ok(is_as_it_should(&self.created().await?, self.secret.as_deref()))
     }
 
-    /// The pod that comes back.
+    /// Creates the pod once. Returns the pod that came back.
     pub async fn created(&self) -> Result<Pod> {
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         Ok(self.api.create(&dry_run, &self.pod).await?)
     }
 
-    /// Creates it so often, one after the other.
+    /// Creates the pod `count` times, one after the other.
     pub async fn one_by_one(&mut self, count: usize) -> Result {
         for _ in 0..count {
             let begun = Instant::now();
@@ -85,7 +86,7 @@ impl Place {
         Ok(())
     }
 
-    /// Creates so many of it, with so many in flight, and deletes them again.
+    /// Creates `count` pods with `in_flight` creations at once, and deletes them again.
     pub async fn at_once(&mut self, count: usize, in_flight: usize) -> Result {
         let mut pod = self.pod.clone();
         pod.metadata.generate_name = pod.metadata.name.take().map(|name| format!("{name}-"));
@@ -101,7 +102,8 @@ impl Place {
     }
 }
 
-/// With a Secret: the mark, and the Secret mounted in each container. Without: neither in any.
+/// Whether a pod is as it should be. With a Secret, it has keyturn's annotation, and each container
+/// mounts the Secret. Without a Secret, it has neither.
 fn is_as_it_should(pod: &Pod, secret: Option<&str>) -> bool {
     let Some(spec) = &pod.spec else { return false };
     let mut volumes = spec.volumes.iter().flatten();

@@ -1,5 +1,6 @@
-//! What the API server says of the webhooks that it asked: how often, and how long each admission took by its own clock,
-//! from the making of the request until the patch was applied.
+//! The API server's own figures about the webhooks that it calls: the number of calls, and how long
+//! the admissions took by its clock. An admission lasts from the making of the request until the
+//! patch is applied.
 
 use crate::{Result, report::mean};
 use http::Request;
@@ -9,10 +10,10 @@ use std::time::Duration;
 /// `apiserver_admission_webhook_admission_duration_seconds`, a histogram.
 const ADMISSION: &str = "apiserver_admission_webhook_admission_duration_seconds";
 
-/// The reviews that one webhook was sent.
+/// The reviews that the API server sent to one webhook.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reviews {
-    /// How many there were.
+    /// The number of reviews.
     pub count: usize,
     /// How long all of them took together.
     pub took: Duration,
@@ -46,7 +47,7 @@ impl Reviews {
         Ok(all)
     }
 
-    /// Those of each webhook after `before`.
+    /// The reviews of each webhook after `before`.
     pub fn since<const WEBHOOKS: usize>(all: [Self; WEBHOOKS], before: [Self; WEBHOOKS]) -> [Self; WEBHOOKS] {
         std::array::from_fn(|webhook| Self {
             count: all[webhook].count - before[webhook].count,
@@ -54,7 +55,7 @@ impl Reviews {
         })
     }
 
-    /// How long one took.
+    /// How long one review took on average.
     pub fn mean(self) -> Duration {
         mean(self.took, self.count)
     }

@@ -1,7 +1,8 @@
-//! What has to be there before pods are created: namespaces in which one webhook is asked or the other or neither, and
-//! the configurations that send reviews to them.
+//! The objects that exist before pods are created: namespaces for which the API server calls one
+//! webhook, another or none, and the configurations of these webhooks.
 //!
-//! There is no network for Services here, so both are called by their addresses.
+//! The API server calls the webhooks by their addresses, because the bench has no network for
+//! Services.
 
 use crate::{Result, fleet, ground::RELEASE, nothing::Reached, pods::Place, reviews::Reviews};
 use k8s_openapi::{
@@ -21,35 +22,36 @@ use serde_json::json;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::time::sleep;
 
-/// Where keyturn is asked about pods that name an `AwsConfig`.
+/// The namespace in which keyturn is asked about pods that name an `AwsConfig`.
 pub const KEYTURN: &str = "pods";
-/// Where keyturn is asked about pods that none of many `AwsConfigs` selects.
+/// The namespace in which keyturn is asked about pods that none of many `AwsConfigs` selects.
 pub const CROWD: &str = "pods-crowd";
-/// Where the webhook that does nothing is asked.
+/// The namespace in which the webhook that does nothing is asked.
 pub const NOTHING: &str = "pods-nothing";
-/// Where a webhook is asked that adds one annotation.
+/// The namespace in which the webhook that adds one annotation is asked.
 pub const MARKING: &str = "pods-marking";
-/// Where nobody is asked.
+/// The namespace in which no webhook is asked.
 pub const NOBODY: &str = "pods-nobody";
 /// The `AwsConfig` that pods name.
 pub const NAMED: &str = "named";
-/// What the API server calls keyturn's webhook.
+/// The name of keyturn's webhook in its configuration and in the API server's metrics.
 pub const KEYTURN_WEBHOOK: &str = "pods.keyturn.dev";
-/// What it calls the one that does nothing.
+/// The name of the webhook that does nothing.
 pub const NOTHING_WEBHOOK: &str = "nothing.bench.keyturn.dev";
-/// What it calls the one that adds one annotation.
+/// The name of the webhook that adds one annotation.
 pub const MARKING_WEBHOOK: &str = "marking.bench.keyturn.dev";
-/// The configuration of the one that does nothing.
+/// The configuration of the webhook that does nothing.
 pub const NOTHING_CONFIGURATION: &str = "nothing";
 
-/// The label of namespaces that says which other webhook is asked there.
+/// The label of a namespace. Its value is the name of the other webhook that is asked there.
 const ASKED: &str = "bench.keyturn.dev/asked";
 /// How many `AwsConfigs` with a selector are in [`CROWD`].
 const SELECTING: usize = 300;
 /// The person of all `AwsConfigs` here.
 const PERSON: &str = "pods";
 
-/// Sets it, with keyturn's webhook at this address. Returns when every `AwsConfig` has its Secret.
+/// Creates all of this, with keyturn's webhook at this address. Every `AwsConfig` then has its
+/// Secret.
 pub async fn set(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> Result {
     let off = |asked: &str| [(INJECT, INJECT_OFF), (ASKED, asked)].map(owned).into();
     for (namespace, asked) in [(NOTHING, NOTHING_WEBHOOK), (MARKING, MARKING_WEBHOOK), (NOBODY, "nobody")] {
@@ -67,7 +69,8 @@ pub async fn set(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> Res
     configure(client, keyturn, nothing).await
 }
 
-/// Gives keyturn's configuration its address, and makes the others like it but for whom they call, and where.
+/// Writes keyturn's address into its configuration, and copies it for the other webhooks, with
+/// their names, URLs, authority and namespaces.
 async fn configure(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> Result {
     let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let at = "/webhooks/0/clientConfig";
@@ -94,14 +97,16 @@ async fn configure(client: &Client, keyturn: SocketAddr, nothing: &Reached) -> R
     Ok(())
 }
 
-/// Waits until pods can be created in these places, come back as they should, and the webhook that does nothing is asked.
+/// Waits until the API server creates pods in these places, the pods come back as they should, and
+/// the webhook that does nothing is asked.
 pub async fn until_served(client: &Client, places: &[Place]) -> Result {
     let mut seen = Vec::new();
     for _ in 0..300 {
         let [before] = Reviews::of(client, [NOTHING_WEBHOOK]).await?;
         seen.clear();
         for place in places {
-            // At first a namespace has no ServiceAccount yet, and keyturn's configuration no authority.
+            // At first the namespace has no ServiceAccount yet, and keyturn's configuration has no
+            // authority.
             match place.create().await {
                 Ok(true) => {}
                 Ok(false) => seen.push("a pod came back otherwise than it should".to_owned()),
