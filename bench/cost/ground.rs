@@ -20,28 +20,29 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The release, and with it the ServiceAccount and the webhook's configuration.
+/// The name of the release, of its ServiceAccount and of its webhook configuration.
 pub const RELEASE: &str = "keyturn";
-/// Where the release is.
+/// The namespace of the release.
 const NAMESPACE: &str = "keyturn-system";
-/// Whom the API server sees: the user in its audit log.
+/// The operator's user name in the audit log of the API server.
 pub const OPERATOR: &str = "system:serviceaccount:keyturn-system:keyturn";
 
-/// A control plane that ends with this value.
+/// A control plane. It ends when this value is dropped.
 pub struct Ground {
     /// The administrator's client.
     pub client: Client,
-    /// Everything of this run.
+    /// The files of this run.
     pub dir: TempDir,
-    told: Told,
-    // Its standard input is the leash: the ground ends when it is closed, even by our death.
+    at: Reached,
+    // The ground ends when its standard input closes, which is at the latest when this process
+    // ends.
     child: Child,
 }
 
-/// What the ground says of itself (`ground.json`).
+/// The content of `ground.json`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+struct Reached {
     kubeconfig: PathBuf,
     server: String,
     ca_file: PathBuf,
@@ -64,16 +65,16 @@ impl Ground {
             .stdout(Stdio::piped())
             .spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("the ground has no output")?).lines();
-        let told = loop {
+        let description = loop {
             let line = lines.next_line().await?.ok_or("the ground did not come up (see above)")?;
             if let Some(path) = line.strip_prefix("ready ") {
                 break path.to_owned();
             }
         };
-        let told: Told = serde_json::from_slice(&std::fs::read(told)?)?;
-        let kubeconfig = Kubeconfig::read_from(&told.kubeconfig)?;
+        let at: Reached = serde_json::from_slice(&std::fs::read(description)?)?;
+        let kubeconfig = Kubeconfig::read_from(&at.kubeconfig)?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(Self { client: Client::try_from(config)?, dir, told, child })
+        Ok(Self { client: Client::try_from(config)?, dir, at, child })
     }
 
     /// Installs the chart, as a user would.
@@ -85,7 +86,7 @@ impl Ground {
             .arg("--set")
             .arg(format!("aws.stsEndpoint={sts_endpoint}"))
             .arg("--kubeconfig")
-            .arg(&self.told.kubeconfig)
+            .arg(&self.at.kubeconfig)
             .arg(root().join("charts/keyturn"))
             .env("HELM_CACHE_HOME", &home)
             .env("HELM_CONFIG_HOME", &home)
@@ -98,24 +99,25 @@ impl Ground {
         Err(format!("helm install: {}", String::from_utf8_lossy(&done.stderr)).into())
     }
 
-    /// The environment that the chart gives the operator's container, but for the address at which its webhook is
-    /// served: here it is called by that.
+    /// The environment that the chart gives to the operator's container, except for the address of
+    /// the webhook, because the API server of the bench calls the webhook by its address.
     pub async fn environment(&self, webhook: SocketAddr) -> Result<Vec<(String, String)>> {
         let deployment = Api::<Deployment>::namespaced(self.client.clone(), NAMESPACE).get(RELEASE).await?;
         let pod = deployment.spec.and_then(|spec| spec.template.spec).ok_or("the Deployment has no pod")?;
         let variables = pod.containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
-        // What the kubelet would put in.
+        // The value that the kubelet would fill in.
         let field = |variable: &EnvVar| {
             let field = variable.value_from.as_ref()?.field_ref.as_ref()?;
             Some(if field.field_path == "metadata.namespace" { NAMESPACE } else { RELEASE }.to_owned())
         };
-        let told = |variable: &EnvVar| variable.value.clone().or_else(|| field(variable)).unwrap_or_default();
+        let given = |variable: &EnvVar| variable.value.clone().or_else(|| field(variable)).unwrap_or_default();
         let value = |variable: &EnvVar| match variable.name.as_str() {
-            // One process, killed and started again: what is measured is its work and not the wait for the lease.
+            // The bench measures the work of one process, which it stops and starts again, and not
+            // how long this process waits for the lease.
             "KEYTURN_LEADER_ELECTION" => "false".to_owned(),
             "KEYTURN_WEBHOOK_ADDR" => webhook.to_string(),
-            "KEYTURN_WEBHOOK_NAMES" => format!("{},{}", told(variable), webhook.ip()),
-            _ => told(variable),
+            "KEYTURN_WEBHOOK_NAMES" => format!("{},{}", given(variable), webhook.ip()),
+            _ => given(variable),
         };
         Ok(variables.map(|variable| (variable.name.clone(), value(&variable))).collect())
     }
@@ -130,7 +132,7 @@ impl Ground {
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "bench",
             "clusters": [{"name": "bench",
-                          "cluster": {"server": self.told.server, "certificate-authority": self.told.ca_file}}],
+                          "cluster": {"server": self.at.server, "certificate-authority": self.at.ca_file}}],
             "users": [{"name": "operator", "user": {"token": token}}],
             "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "operator"}}],
         });
@@ -141,21 +143,21 @@ impl Ground {
 
     /// The API server's version.
     pub fn version(&self) -> &str {
-        &self.told.server_version
+        &self.at.server_version
     }
 
     /// The API server's audit log.
     pub fn audit_log(&self) -> &Path {
-        &self.told.audit_log
+        &self.at.audit_log
     }
 
-    /// The processes whose CPU is the control plane's.
+    /// The processes of the control plane.
     pub fn pids(&self) -> impl Iterator<Item = u32> + '_ {
         let parts = ["etcd", "kube-apiserver", "kube-controller-manager"];
-        parts.into_iter().filter_map(|part| self.told.pids.get(part).copied())
+        parts.into_iter().filter_map(|part| self.at.pids.get(part).copied())
     }
 
-    /// Ends it, and waits until it is gone.
+    /// Ends the control plane and waits until its process is gone.
     pub async fn stop(mut self) -> Result {
         drop(self.child.stdin.take());
         self.child.wait().await?;
@@ -163,11 +165,11 @@ impl Ground {
     }
 
     fn tool(&self, name: &str) -> Result<&Path> {
-        Ok(self.told.bin.get(name).ok_or_else(|| format!("the ground has no {name}"))?)
+        Ok(self.at.bin.get(name).ok_or_else(|| format!("the ground has no {name}"))?)
     }
 }
 
-/// The checkout.
+/// The root of the checkout.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

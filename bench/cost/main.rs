@@ -1,13 +1,15 @@
-//! What keyturn costs, on a real control plane, beside the floor: a raw client that does the same work in the same run.
+//! Measures what keyturn costs on a real control plane, beside the floor: a raw client that does
+//! the same work in the same run.
 //!
 //! ```text
 //! cargo bench --bench cost -- [--only latency|cold|admission|rotation|memory] [--objects 1000]
 //! ```
 //!
-//! The operator is the release binary as a process, with the ServiceAccount, the rights and the environment that Helm
-//! installed. Calls are counted by those who got them: the API server's audit log, and the STS double of the tests,
-//! which takes 60 ms for an answer. Counts are promised, and two ratios of times; a broken promise fails the run. Times depend
-//! on the machine and never do. docs/performance.md tells what came out.
+//! The operator is the release binary as a process, with the ServiceAccount, the rights and the
+//! environment that Helm installed. The receiver of a call counts it: the audit log of the API
+//! server, and the STS double of the tests, which takes 60 ms for an answer. keyturn promises
+//! counts and two ratios of times; a broken promise fails the run. A time by itself never fails the
+//! run, because it depends on the machine. docs/performance.md has the figures.
 
 mod admission;
 mod answers;
@@ -25,7 +27,7 @@ mod report;
 mod reviews;
 mod stage;
 
-/// The STS of the tests. Its API server is not needed here.
+/// The STS double of the tests. The bench does not need the API server's double.
 #[allow(
     dead_code,
     unused_imports,
@@ -48,13 +50,13 @@ use options::{Options, Part};
 use report::{Report, megabytes, progress};
 use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
-/// Whatever went wrong is one line for whoever ran it.
+/// The result of a step. The text of the error is one line for the person who runs the bench.
 pub type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// How long STS takes: what AWS takes from within its region, give or take.
+/// How long STS takes: roughly the time that AWS takes for a call from within its region.
 const STS_LATENCY: Duration = Duration::from_millis(60);
 
-/// Everything that a measure needs.
+/// What the measures need.
 pub struct Bench {
     options: Options,
     ground: Ground,
@@ -78,7 +80,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Builds up, measures, reports. Returns whether every promise was kept.
+/// Starts the parts, measures and reports. Returns whether keyturn kept every promise.
 async fn bench(options: Options) -> Result<bool> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err("the TLS provider could not be installed".into());
@@ -128,7 +130,7 @@ async fn run(bench: &mut Bench) -> Result {
         let size = megabytes(bench.launcher.binary_size()?);
         bench.report.row("the binary", &size, "–", None, "–");
     }
-    // The last: it brings AwsConfigs of its own, which would be in the others' counts.
+    // Last, because it creates AwsConfigs, which the other measures would count.
     if bench.options.wants(Part::Admission) {
         admission::admission(bench, &operator).await?;
     }

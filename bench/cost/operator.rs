@@ -1,4 +1,5 @@
-//! The operator as a process of its own: the release binary with the chart's environment, ServiceAccount and rights.
+//! The operator as a process of its own: the release binary with the environment, the
+//! ServiceAccount and the rights of the chart.
 
 use crate::{
     Result,
@@ -14,25 +15,25 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How an operator is started.
+/// Starts operators.
 pub struct Launcher {
     binary: PathBuf,
     environment: Vec<(String, String)>,
     log: PathBuf,
-    /// Where every operator serves its webhook.
+    /// The address at which every operator serves its webhook.
     pub webhook: SocketAddr,
 }
 
-/// An operator that runs. It is killed with this value.
+/// A running operator. Its process ends when this value is dropped.
 pub struct Operator {
-    /// When it was started.
+    /// When it started.
     pub started: Instant,
     child: Child,
     admin: SocketAddr,
 }
 
 impl Launcher {
-    /// Builds the binary, unless another one is to be measured, and prepares its environment.
+    /// Builds the binary, unless the options name another one, and prepares its environment.
     pub async fn new(options: &Options, ground: &Ground) -> Result<Self> {
         let binary = match &options.binary {
             Some(binary) => binary.clone(),
@@ -52,7 +53,8 @@ impl Launcher {
         Ok(std::fs::metadata(&self.binary)?.len())
     }
 
-    /// Starts the operator. What the machine's own environment says of AWS and Kubernetes is kept from it.
+    /// Starts the operator. It does not inherit the environment of this process, which may set
+    /// variables of AWS and Kubernetes.
     pub async fn start(&self) -> Result<Operator> {
         let admin = free_address().await?;
         let log = File::options().create(true).append(true).open(&self.log)?;
@@ -69,7 +71,7 @@ impl Launcher {
         Ok(Operator { started, child, admin })
     }
 
-    /// The end of the operator's log: for a run that went wrong.
+    /// The last lines of the operator's log, for a run that failed.
     pub fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(8).collect();
@@ -78,7 +80,7 @@ impl Launcher {
 }
 
 impl Operator {
-    /// Waits until it has listed everything.
+    /// Waits until the operator has listed everything.
     pub async fn ready(&mut self) -> Result {
         for _ in 0..3000 {
             if let Some(status) = self.child.try_wait()? {
@@ -96,16 +98,16 @@ impl Operator {
         Ok(self.get("/readyz").await?.starts_with("HTTP/1.1 200"))
     }
 
-    /// How long it has worked on reviews of pods since its start, by its own count.
+    /// How long the operator has worked on reviews of pods since its start, by its own metric.
     pub async fn reviewing(&self) -> Result<Duration> {
         let answer = self.get("/metrics").await?;
         let seconds =
             answer.lines().find_map(|line| line.strip_prefix("keyturn_admission_review_duration_seconds_sum "));
-        let seconds: f64 = seconds.ok_or("it does not tell how long reviews take")?.parse()?;
+        let seconds: f64 = seconds.ok_or("the operator has no metric of how long reviews take")?.parse()?;
         Ok(Duration::try_from_secs_f64(seconds)?)
     }
 
-    /// What its admin server answers, with the headers.
+    /// The answer of its admin server, with the headers.
     async fn get(&self, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(self.admin).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
@@ -115,17 +117,17 @@ impl Operator {
         Ok(answer)
     }
 
-    /// What it holds in memory.
+    /// The memory of its process.
     pub fn memory(&self) -> Result<Memory> {
         process::memory(self.pid()?)
     }
 
-    /// CPU time that it has used.
+    /// The CPU time that it has used.
     pub fn cpu(&self) -> Result<Duration> {
         process::cpu([self.pid()?])
     }
 
-    /// Ends it as Kubernetes does, and waits until it is gone.
+    /// Ends the operator as Kubernetes does, and waits until its process is gone.
     pub async fn stop(mut self) -> Result {
         let pid = self.pid()?;
         Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().await?;
@@ -143,8 +145,9 @@ async fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
 }
 
-/// Cargo builds the binaries for a benchmark with the features of its dev-dependencies. What is shipped has not got
-/// them, so it is built again without, which costs nothing when it is there.
+/// Builds the binary as it is shipped. Cargo builds the binaries for a benchmark with the features
+/// of the dev-dependencies, which the shipped binary does not have. If the shipped binary exists,
+/// this takes no time.
 async fn release_binary() -> Result<PathBuf> {
     let built =
         Command::new(env!("CARGO")).args(["build", "--release", "--locked", "--quiet"]).current_dir(root()).status();

@@ -1,4 +1,4 @@
-//! What is measured: `cargo bench --bench cost -- --only cold --objects 5000`.
+//! The options: `cargo bench --bench cost -- --only cold --objects 5000`.
 
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
@@ -11,35 +11,35 @@ pub struct Options {
     #[arg(long, default_value_t = 1000)]
     pub objects: usize,
 
-    /// How many new objects are timed one at a time.
+    /// How many new objects are created one at a time, and timed.
     #[arg(long, default_value_t = 50)]
     pub samples: usize,
 
-    /// How many objects are renewed to count what a renewal costs.
+    /// How many objects are renewed, to count the calls of a renewal.
     #[arg(long, default_value_t = 100)]
     pub rotating: usize,
 
-    /// How many pods of each kind are created, one after the other and again at once.
+    /// How many pods of each kind are created one after the other, and again many at once.
     #[arg(long, default_value_t = 1000)]
     pub pods: usize,
 
-    /// Only this part. The objects are made and issued in every case.
+    /// Measure only this part. The objects are created and issued in every case.
     #[arg(long)]
     pub only: Option<Part>,
 
-    /// Another binary than the release build of this checkout.
+    /// Measure this binary instead of the release build of this checkout.
     #[arg(long)]
     pub binary: Option<PathBuf>,
 
-    /// More environment for the operator, e.g. `MALLOC_ARENA_MAX=1`. May be repeated.
+    /// An additional variable for the operator, e.g. `MALLOC_ARENA_MAX=1`. May be repeated.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     pub environment: Vec<(String, String)>,
 
-    /// Be the webhook that does nothing, and measure nothing.
+    /// Run the webhook that does nothing, and measure nothing.
     #[arg(long, hide = true)]
     pub do_nothing: bool,
 
-    /// How `cargo bench` calls every benchmark.
+    /// The flag that `cargo bench` passes to every benchmark.
     #[arg(long, hide = true)]
     pub bench: bool,
 }
@@ -47,20 +47,20 @@ pub struct Options {
 /// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// From `kubectl apply` to the Secret, one object at a time.
+    /// The time from `kubectl apply` to the Secret, one object at a time.
     Latency,
-    /// The operator starts and everything has to be issued.
+    /// The start of an operator that has to issue everything.
     Cold,
-    /// What the webhook adds to the creation of a pod.
+    /// The cost of the webhook in the creation of a pod.
     Admission,
-    /// Calls per renewal and per restart.
+    /// The calls per renewal and per restart.
     Rotation,
-    /// Resident memory: idle, full, restarted, and beside large Secrets of others.
+    /// The resident memory: idle, full, restarted, and beside large Secrets of others.
     Memory,
 }
 
 impl Options {
-    /// Whether this part is asked for.
+    /// Whether the options ask for this part.
     pub fn wants(&self, part: Part) -> bool {
         self.only.is_none_or(|only| only == part)
     }
