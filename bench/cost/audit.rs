@@ -1,4 +1,4 @@
-//! What the operator asked of the API server, as the API server counted it.
+//! The operator's calls to the API server, counted by the API server.
 
 use crate::{Result, ground::OPERATOR, report::share};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The audit log from some point on.
+/// The audit log from one point on.
 pub struct Audit {
     log: PathBuf,
     from: u64,
@@ -18,11 +18,11 @@ pub struct Audit {
 /// Finished calls by verb and resource.
 #[derive(Debug, Default)]
 pub struct Calls {
-    /// Of single objects, and creations: `patch secrets` and so on.
+    /// Calls about single objects, such as `patch secrets`, with creations.
     pub of_objects: BTreeMap<String, usize>,
-    /// Everything that is paid once and not per object: lists, watches, discovery.
+    /// Calls that are made once and not per object: lists, watches, discovery.
     pub of_kinds: BTreeMap<String, usize>,
-    /// Of both, those that were answered with an error.
+    /// The calls of both kinds that the API server answered with an error.
     pub refused: BTreeMap<String, usize>,
 }
 
@@ -52,12 +52,12 @@ struct ResponseStatus {
 }
 
 impl Audit {
-    /// Counts from now on.
+    /// Begins to count now.
     pub fn begin(log: &Path) -> Result<Self> {
         Ok(Self { log: log.to_owned(), from: std::fs::metadata(log)?.len() })
     }
 
-    /// The operator's calls since then.
+    /// The operator's calls since [`Audit::begin`].
     pub fn calls(&self) -> Result<Calls> {
         let mut log = File::open(&self.log)?;
         log.seek(SeekFrom::Start(self.from))?;
@@ -88,17 +88,17 @@ impl Calls {
         *calls.entry(name).or_default() += 1;
     }
 
-    /// How often single objects were read.
+    /// The number of reads of single objects.
     pub fn reads(&self) -> usize {
         self.sum(|name| name.starts_with("get "))
     }
 
-    /// How often objects were written.
+    /// The number of writes.
     pub fn writes(&self) -> usize {
         self.sum(|name| !name.starts_with("get "))
     }
 
-    /// How many lists there were.
+    /// The number of lists.
     pub fn lists(&self) -> usize {
         self.of_kinds.iter().filter(|(name, _)| name.starts_with("list ")).map(|(_, count)| count).sum()
     }
@@ -107,7 +107,7 @@ impl Calls {
         self.of_objects.iter().filter(|(name, _)| fits(name)).map(|(_, count)| count).sum()
     }
 
-    /// In words, with the calls of objects divided by `objects`.
+    /// A text for the report, with the calls about objects divided by `objects`.
     pub fn per(&self, objects: usize) -> String {
         let each = self.of_objects.iter().map(|(name, count)| format!("{name} {}", share(*count, objects)));
         let each: Vec<String> = each.collect();

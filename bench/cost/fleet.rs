@@ -1,4 +1,5 @@
-//! The objects: namespaces, the grant, `AwsConfigs`, and when they are all Ready.
+//! The objects of the bench: the namespaces, the grant, the `AwsConfigs`, and a wait until all are
+//! Ready.
 
 use crate::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -15,27 +16,27 @@ use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// In how many namespaces the objects are.
+/// How many namespaces the objects are spread over.
 const NAMESPACES: usize = 20;
-/// Where new objects are timed one at a time.
+/// The namespace in which new objects are timed one at a time.
 pub const LATENCY: &str = "latency";
 const ROLE: &str = "arn:aws:iam::123456789012:role/ds-analyst";
-/// Longer than anything takes that is not broken.
+/// How long to wait for the objects. A run that is in order never takes this long.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// What a person asks for. `person` is what tells the calls to STS apart.
+/// The request of a person. The calls to STS of several measures differ by `person`.
 pub fn spec(person: &str) -> Result<AwsConfigSpec> {
     let spec = json!({"person": person, "role": ROLE, "region": "eu-west-1", "defaultBucket": "team-a"});
     Ok(serde_json::from_value(spec)?)
 }
 
-/// `count` names spread over the namespaces.
+/// The namespaces and names of `count` objects, spread over the namespaces.
 pub fn places(group: &str, count: usize) -> Vec<(String, String)> {
     (0..count).map(|n| (format!("team-{:02}", n % NAMESPACES), format!("{group}-{n:05}"))).collect()
 }
 
-/// Creates the namespaces of the fleet, these other ones, and the grant that allows everything in all of
-/// them.
+/// Creates the namespaces of the fleet, these other ones, and a grant that allows everything in all
+/// of them.
 pub async fn prepare(client: &Client, others: &[&str]) -> Result {
     let mut namespaces: Vec<String> = (0..NAMESPACES).map(|n| format!("team-{n:02}")).collect();
     namespaces.extend([LATENCY].iter().chain(others).map(|&name| name.to_owned()));
@@ -52,7 +53,7 @@ pub async fn prepare(client: &Client, others: &[&str]) -> Result {
     Ok(())
 }
 
-/// Makes a namespace with these labels.
+/// Creates a namespace with these labels.
 pub async fn namespace(client: &Client, name: &str, labels: BTreeMap<String, String>) -> Result {
     let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };
@@ -60,22 +61,22 @@ pub async fn namespace(client: &Client, name: &str, labels: BTreeMap<String, Str
     Ok(())
 }
 
-/// Applies one `AwsConfig`.
+/// Creates one `AwsConfig`.
 pub async fn apply(client: &Client, namespace: &str, name: &str, spec: AwsConfigSpec) -> Result {
     let api: Api<AwsConfig> = Api::namespaced(client.clone(), namespace);
     api.create(&PostParams::default(), &AwsConfig::new(name, spec)).await?;
     Ok(())
 }
 
-/// Applies an `AwsConfig` of the same person in each place.
+/// Creates an `AwsConfig` of the same person in each place.
 pub async fn apply_all(client: &Client, places: &[(String, String)], person: &str) -> Result {
     let applies =
         places.iter().map(|(namespace, name)| async move { apply(client, namespace, name, spec(person)?).await });
     stream::iter(applies).buffer_unordered(32).try_collect().await
 }
 
-/// Waits until `count` objects of a person are Ready. Asks rarely, because a list of thousands is work for the API
-/// server as well: `issued` says when it is worth it.
+/// Waits until `count` objects of a person are Ready. It lists the objects only when `issued` has
+/// reached `count`, because a list of thousands is work for the API server as well.
 pub async fn all_ready(client: &Client, person: &str, count: usize, issued: impl Fn() -> usize) -> Result {
     let begun = Instant::now();
     loop {
@@ -91,7 +92,8 @@ pub async fn all_ready(client: &Client, person: &str, count: usize, issued: impl
 }
 
 async fn ready(client: &Client, person: &str) -> Result<usize> {
-    // From the API server's cache: the benchmark should weigh on it as little as it can.
+    // From the API server's cache, because the bench should load the API server as little as it
+    // can.
     let all = Api::<AwsConfig>::all(client.clone()).list(&ListParams::default().match_any()).await?;
     let ready = all.items.iter().filter(|config| {
         let conditions = config.status.iter().flat_map(|status| &status.conditions);
@@ -101,7 +103,7 @@ async fn ready(client: &Client, person: &str) -> Result<usize> {
     Ok(ready.count())
 }
 
-/// Secrets of 1 MB that have nothing to do with keyturn.
+/// Creates Secrets of 1 MB that keyturn does not use.
 pub async fn large_secrets(client: &Client, count: usize) -> Result {
     let api: Api<Secret> = Api::namespaced(client.clone(), "default");
     let api = &api;

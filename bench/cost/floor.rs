@@ -1,9 +1,10 @@
-//! The floor: what nobody who does this work can go below.
+//! The floor: a raw client that does only the calls of this work.
 //!
-//! A raw client with nothing around it: one AssumeRole, one server-side apply of a Secret with exactly the bytes that
-//! keyturn writes, one merge patch of a status with keyturn's schema. No watch, no queue, no decision, no `AwsRole`,
-//! no Event, no look whether somebody else's Secret stands there. Its objects are of a copy of the CRD in a group of
-//! its own, so that the operator does not see them.
+//! For each object it makes one AssumeRole, one server-side apply of a Secret with exactly the
+//! bytes that keyturn writes, and one merge patch of a status with keyturn's schema. It has no
+//! watch and no queue, decides nothing, creates no `AwsRole` and no Event, and does not check
+//! whether a foreign Secret exists. Its objects are of a copy of the CRD in another group, because
+//! the operator must not see them.
 
 use crate::Result;
 use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
@@ -39,9 +40,9 @@ pub struct Floor {
 /// How long one object took.
 #[derive(Clone, Copy, Debug)]
 pub struct Took {
-    /// Until the Secret was written.
+    /// The time until the Secret was written.
     pub to_secret: Duration,
-    /// Until the status was written.
+    /// The time until the status was written.
     pub whole: Duration,
 }
 
@@ -83,7 +84,7 @@ impl Floor {
         Api::namespaced_with(self.client.clone(), namespace, &self.resource)
     }
 
-    /// Makes objects. Not part of any measure.
+    /// Creates objects. No measure includes this.
     pub async fn create(&self, places: &[(String, String)]) -> Result {
         let creations = places.iter().map(|(namespace, name)| async move {
             let object = DynamicObject::new(name, &self.resource)
@@ -95,7 +96,7 @@ impl Floor {
         stream::iter(creations).buffer_unordered(32).try_collect().await
     }
 
-    /// Does the work for objects, at most `in_flight` at a time. Returns how long all of it took.
+    /// Does the work for objects, at most `in_flight` at a time. Returns how long all of them took.
     pub async fn run(&self, places: &[(String, String)], in_flight: usize) -> Result<Duration> {
         let begun = Instant::now();
         let work = places.iter().map(|(namespace, name)| self.issue(namespace, name));
@@ -143,8 +144,8 @@ impl Floor {
         })
     }
 
-    /// keyturn's Secret, but nobody's: with the owner's label the operator would see it, and with the owner's
-    /// reference the garbage collector would take it away.
+    /// keyturn's Secret without its owner. The operator would see a Secret with the owner's label,
+    /// and the garbage collector would delete a Secret with the owner's reference.
     fn secret(&self, namespace: &str, name: &str, request: &SessionRequest, issued: &Issued) -> Result<Secret> {
         let mut config = AwsConfig::new(name, self.spec.clone());
         config.metadata.namespace = Some(namespace.to_owned());

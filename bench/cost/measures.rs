@@ -1,4 +1,4 @@
-//! The measures. Each says what it did; the order is that of [`crate::run`].
+//! The measures, except for the admission of pods. [`crate::run`] runs them in their order.
 
 use crate::{
     Bench, Result,
@@ -22,30 +22,33 @@ use kube::{
 use std::{error::Error, pin::pin, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
-/// How many are in flight at once in a cold start, here and there.
+/// How many objects the floor has in flight in a cold start. keyturn reconciles as many at once.
 const IN_FLIGHT: usize = 64;
-/// Whose objects exist at the start.
+/// The person of the objects that exist at the start.
 const CROWD: &str = "crowd";
-/// Whose sessions live seconds.
+/// The person whose sessions live for seconds.
 const SHORT_LIVED: &str = "short-lived";
-/// Renewed after 55 to 70 % of it: time enough to issue all of them before the first is renewed.
+/// The lifetime of these sessions in seconds. keyturn renews a session after 55 to 70 % of it,
+/// which leaves time to issue all sessions before the first renewal.
 const SHORT_LIFETIME: i64 = 40;
-/// Until nothing follows any more.
+/// How long to wait until the operator has no work left.
 const SETTLED: Duration = Duration::from_secs(3);
+/// How many large Secrets of others there are.
 const LARGE_SECRETS: usize = 300;
 
-/// An operator with nothing to do.
+/// Measures the memory of an operator that has nothing to do.
 pub async fn idle_memory(bench: &mut Bench) -> Result {
     let mut operator = bench.launcher.start().await?;
     operator.ready().await?;
     sleep(SETTLED).await;
-    let memory = operator.memory()?.told();
+    let memory = operator.memory()?.summary();
     operator.stop().await?;
     bench.report.row("memory: nothing to do", &memory, "–", None, "–");
     Ok(())
 }
 
-/// Everything exists, nothing is issued, the operator starts. Returns the operator.
+/// Measures a cold start: all objects exist, nothing is issued, and the operator starts. Returns
+/// the operator.
 pub async fn cold_start(bench: &mut Bench) -> Result<Operator> {
     let count = bench.options.objects;
     let (places, floor_places) = (fleet::places("crowd", count), fleet::places("floor", count));
@@ -99,14 +102,15 @@ pub async fn cold_start(bench: &mut Bench) -> Result<Operator> {
         bench.report.note(format!("first issue: {}; once: {} lists", calls.per(count), calls.lists()));
     }
     if bench.options.wants(Part::Memory) {
-        let memory = operator.memory()?.told();
+        let memory = operator.memory()?.summary();
         let mark = if count <= 1000 { "23.5 MB" } else { "49 MB (5,000)" };
         bench.report.row(&format!("memory: after a cold start of {count}"), &memory, "–", None, mark);
     }
     Ok(operator)
 }
 
-/// Everything is issued, the operator starts again.
+/// Measures a restart: everything is issued, and the operator starts again. Returns the
+/// operator.
 pub async fn restart(bench: &mut Bench, operator: Operator) -> Result<Operator> {
     progress("the restart");
     operator.stop().await?;
@@ -122,19 +126,20 @@ pub async fn restart(bench: &mut Bench, operator: Operator) -> Result<Operator> 
     bench.report.promise("reads of objects after a restart", 0, calls.reads());
     let count = bench.options.objects;
     if bench.options.wants(Part::Rotation) {
-        let told = format!("{} STS, {} writes, {} reads", bench.sts.count(), calls.writes(), calls.reads());
-        bench.report.row(&format!("warm restart over {count}"), &told, "–", None, "0, 0, 0");
+        let counts = format!("{} STS, {} writes, {} reads", bench.sts.count(), calls.writes(), calls.reads());
+        bench.report.row(&format!("warm restart over {count}"), &counts, "–", None, "0, 0, 0");
         bench.report.row("– until it has seen everything", &milliseconds(took), "–", None, "–");
         bench.report.note(format!("restart, in all: {} lists", calls.lists()));
     }
     if bench.options.wants(Part::Memory) {
-        let memory = operator.memory()?.told();
+        let memory = operator.memory()?.summary();
         bench.report.row(&format!("memory: restarted over {count}"), &memory, "–", None, "–");
     }
     Ok(operator)
 }
 
-/// New objects one at a time, each after one of the floor's: whatever else the machine does, does it to both.
+/// Measures new objects one at a time. Each follows one of the floor's, because any other work of
+/// the machine then slows down both.
 pub async fn latency(bench: &mut Bench) -> Result {
     progress("new objects, one at a time");
     let client = bench.ground.client.clone();
@@ -183,7 +188,7 @@ pub async fn latency(bench: &mut Bench) -> Result {
     Ok(())
 }
 
-/// Sessions of seconds, renewed when their time has come.
+/// Measures the renewals of sessions that live for seconds.
 pub async fn rotation(bench: &mut Bench) -> Result {
     progress("renewals (about 40 s)");
     let count = bench.options.rotating;
@@ -215,7 +220,8 @@ pub async fn rotation(bench: &mut Bench) -> Result {
     Ok(())
 }
 
-/// The operator starts beside large Secrets that are none of its business. Returns it.
+/// Measures the memory of an operator that starts beside large Secrets of others. Returns the
+/// operator.
 pub async fn memory_beside_large_secrets(bench: &mut Bench, operator: Operator) -> Result<Operator> {
     progress("large Secrets of others");
     operator.stop().await?;
@@ -223,7 +229,7 @@ pub async fn memory_beside_large_secrets(bench: &mut Bench, operator: Operator) 
     let mut operator = bench.launcher.start().await?;
     operator.ready().await?;
     sleep(SETTLED).await;
-    let memory = operator.memory()?.told();
+    let memory = operator.memory()?.summary();
     bench.report.row(&format!("memory: restarted beside {LARGE_SECRETS} Secrets of 1 MB"), &memory, "–", None, "–");
     Ok(operator)
 }

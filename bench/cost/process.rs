@@ -1,31 +1,32 @@
-//! What Linux tells of a process.
+//! The memory and the CPU time of a process, from Linux.
 
 use crate::{Result, report::megabytes};
 use std::time::Duration;
 
-/// `USER_HZ`: how finely Linux tells CPU time, on every architecture that keyturn is built for.
+/// The unit in which Linux reports CPU time (`USER_HZ`), on every architecture that keyturn is
+/// built for.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Resident memory, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// Now (`VmRSS`).
+    /// The resident memory now (`VmRSS`).
     pub resident: u64,
-    /// The most since the start (`VmHWM`).
+    /// The largest resident memory since the start (`VmHWM`).
     pub peak: u64,
-    /// The part of it now that is no file's, so not the program itself (`RssAnon`).
+    /// The resident memory now that belongs to no file (`RssAnon`). The program itself is a file.
     pub anonymous: u64,
 }
 
 impl Memory {
-    /// For the table.
-    pub fn told(&self) -> String {
+    /// A text for the table.
+    pub fn summary(&self) -> String {
         let [now, peak, heap] = [self.resident, self.peak, self.anonymous].map(megabytes);
         format!("{now} (peak {peak}, heap {heap})")
     }
 }
 
-/// What a process holds in memory.
+/// The memory of a process.
 pub fn memory(pid: u32) -> Result<Memory> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = |name: &str| {
@@ -36,12 +37,13 @@ pub fn memory(pid: u32) -> Result<Memory> {
     Ok(Memory { resident: value("VmRSS")?, peak: value("VmHWM")?, anonymous: value("RssAnon")? })
 }
 
-/// CPU time that processes have used together.
+/// The CPU time that these processes have used together.
 pub fn cpu(pids: impl IntoIterator<Item = u32>) -> Result<Duration> {
     let mut ticks = 0;
     for pid in pids {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.
+        // The name, in parentheses, may hold anything; user and system time are the 12th and 13th
+        // field after it.
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         let times = after_name.split_whitespace().skip(11).take(2);
         ticks += times.map(|time| time.parse().unwrap_or(0)).sum::<u32>();

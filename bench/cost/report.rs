@@ -1,4 +1,4 @@
-//! The table, and what was promised and is not so.
+//! The table of measures, the notes below it, and the broken promises.
 
 use crate::Result;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// What was measured.
+/// The results of a run.
 #[derive(Default)]
 pub struct Report {
     rows: Vec<[String; 5]>,
@@ -15,25 +15,27 @@ pub struct Report {
 }
 
 impl Report {
-    /// A row of the table. `mark` is the best that was measured of others (docs/performance.md).
+    /// Adds a row to the table. `mark` is the best result of other programs (docs/performance.md).
     pub fn row(&mut self, measure: &str, keyturn: &str, floor: &str, ratio: Option<f64>, mark: &str) {
         let ratio = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
         self.rows.push([measure, keyturn, floor, &ratio, mark].map(str::to_owned));
     }
 
-    /// A row for two short times.
+    /// Adds a row for two short times.
     pub fn times_row(&mut self, measure: &str, times: [Duration; 2]) {
         self.ratio_row(measure, times, "–");
     }
 
-    /// Two rows for the times of each: the median, whose ratio is promised, and what one in a hundred exceeds.
+    /// Adds two rows for the times of keyturn and of the floor: the median, which must be at most
+    /// `at_most` times the floor's, and the time that one in a hundred exceeds.
     pub fn median_and_p99(&mut self, measure: &str, times: [&mut [Duration]; 2], at_most: f64) {
         let [[median, p99], [floor_median, floor_p99]] = times.map(|times| [50, 99].map(|of| percentile(times, of)));
         self.promised_row(&format!("{measure}, p50"), [median, floor_median], at_most);
         self.times_row(&format!("{measure}, p99"), [p99, floor_p99]);
     }
 
-    /// A row for two times whose ratio is promised not to be greater. A time by itself never fails the benchmark.
+    /// Adds a row for two times. A ratio above `at_most` is a broken promise. A time by itself
+    /// never fails the bench.
     pub fn promised_row(&mut self, measure: &str, times: [Duration; 2], at_most: f64) {
         let ratio = self.ratio_row(measure, times, &format!("at most {at_most:.2}"));
         if ratio.is_nan() || ratio > at_most {
@@ -48,19 +50,19 @@ impl Report {
         ratio
     }
 
-    /// A line below the table.
+    /// Adds a line below the table.
     pub fn note(&mut self, note: String) {
         self.notes.push(note);
     }
 
-    /// A count that is promised. Another one fails the benchmark.
+    /// Checks a count that keyturn promises. Another count fails the bench.
     pub fn promise(&mut self, what: &str, promised: usize, counted: usize) {
         if counted != promised {
             self.broken.push(format!("{what}: {counted}, promised were {promised}"));
         }
     }
 
-    /// Prints it. Returns whether every promise was kept.
+    /// Prints the report. Returns whether keyturn kept every promise.
     pub fn print(&self) -> Result<bool> {
         let mut out = io::stdout().lock();
         let head = ["measure", "keyturn", "floor", "ratio", "to beat"].map(str::to_owned);
@@ -94,7 +96,7 @@ pub fn fine_milliseconds(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1000.0)
 }
 
-/// The time that so many percent of them do not exceed.
+/// The time that `percent` percent of these times do not exceed. Zero if there are none.
 pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
     let last = times.len().saturating_sub(1);
@@ -107,19 +109,19 @@ pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1_000_000.0)
 }
 
-/// How many in a second.
+/// The rate per second of `count` things in this time.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub fn per_second(count: usize, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
-/// A count for each object.
+/// A number divided by the count of objects, as a text.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub fn share(number: usize, count: usize) -> String {
     format!("{:.2}", number as f64 / count as f64)
 }
 
-/// The share of each in a time for all of them.
+/// The share of one in the time for `count`. Zero if there are none.
 pub fn mean(all: Duration, count: usize) -> Duration {
     all.checked_div(u32::try_from(count).unwrap_or(u32::MAX)).unwrap_or_default()
 }
@@ -130,8 +132,8 @@ pub fn each(count: usize, time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0 / count as f64
 }
 
-/// Tells how far it has come.
+/// Prints which step of the run begins.
 pub fn progress(what: &str) {
-    // Whoever closed standard error does not want to know.
+    // A closed standard error is no failure, because somebody closed it on purpose.
     let _ = writeln!(io::stderr(), "bench: {what}");
 }
