@@ -2,7 +2,10 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* The name of every object of the release: its own where that says keyturn already. */}}
+{{- /*
+The name of the objects of the release: the name of the release if it contains the name of the
+chart, otherwise both.
+*/}}
 {{- define "keyturn.fullname" -}}
 {{- $name := include "keyturn.name" . }}
 {{- if .Values.fullnameOverride }}
@@ -43,8 +46,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{- /*
-The container's environment. A name set twice would be refused by the API server in words that name no
-value of this chart, so it is refused here.
+The container's environment. The chart itself refuses a name that is set twice, because the API
+server would refuse it with an error that names no value of this chart.
 */}}
 {{- define "keyturn.env" -}}
 {{- $env := list (dict "name" "KEYTURN_CLUSTER_NAME" "value" (required "clusterName is required: it is half of the external ID <clusterName>/<namespace>" .Values.clusterName)) }}
@@ -88,7 +91,10 @@ value of this chart, so it is refused here.
 {{- toYaml $env }}
 {{- end }}
 
-{{- /* The Secret with the webhook's certificate. cert-manager's is another one than the chart's: Helm takes none that is there already. */}}
+{{- /*
+The Secret with the webhook's certificate. The names of cert-manager's and of the chart's Secret
+differ, because Helm does not take over a Secret that exists already.
+*/}}
 {{- define "keyturn.webhookSecret" -}}
 {{ include "keyturn.fullname" . }}-webhook{{ if eq .Values.webhook.certificate.source "CertManager" }}-tls{{ end }}
 {{- end }}
@@ -98,9 +104,12 @@ value of this chart, so it is refused here.
 - {{ include "keyturn.fullname" . }}-webhook.{{ .Release.Namespace }}.svc
 {{- end }}
 
-{{- /* What keyturn does inside a namespace: the rules of the ClusterRole, or of one Role per watched namespace. */}}
+{{- /*
+keyturn's rights inside a namespace: rules of the ClusterRole, or of one Role per watched namespace.
+*/}}
 {{- define "keyturn.namespacedRules" -}}
-# patch: the finalizer of an AwsConfig for which there is an API key in DSS. Its spec is beyond reach (spec-policy.yaml).
+# patch: the finalizer of an AwsConfig that has an API key in DSS. spec-policy.yaml forbids keyturn
+# to change the spec.
 - apiGroups: [keyturn.dev]
   resources: [awsconfigs]
   verbs: [list, watch, patch]
@@ -110,9 +119,9 @@ value of this chart, so it is refused here.
 - apiGroups: [keyturn.dev]
   resources: [awsconfigs/status, awsroles/status]
   verbs: [patch]
-# keyturn watches only the metadata of Secrets that carry its label, but RBAC can express neither "metadata
-# only" nor "with this label": list and watch permit reading Secrets. For real least privilege set
-# watchNamespaces, which gives this right in those namespaces alone.
+# keyturn watches only the metadata of Secrets that carry its label. RBAC can express neither
+# "metadata only" nor "with this label", so list and watch permit keyturn to read all Secrets. For
+# real least privilege, set watchNamespaces: keyturn then has this right in those namespaces alone.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list, watch, get, create, patch, delete]
@@ -120,25 +129,27 @@ value of this chart, so it is refused here.
   resources: [events]
   verbs: [create]
 {{- if .Values.webhook.enabled }}
-# Metadata only, of namespaces with AwsConfigs: who asked for a Secret and has not got it.
+# keyturn lists the metadata of pods in namespaces with AwsConfigs, to find pods that asked for a
+# Secret and have none.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
 {{- end }}
 {{- if .Values.personPolicy.enabled }}
-# It writes AwsRoles for every person. The person policy asks for this right; no request does.
+# keyturn writes AwsRoles for every person. Only the person policy checks this right.
 - apiGroups: [keyturn.dev]
   resources: [persons]
   verbs: [use]
 {{- end }}
 {{- end }}
 
-{{- /* What keyturn reads of the cluster itself, in either mode. */}}
+{{- /* keyturn's rights to objects outside namespaces, with and without watchNamespaces. */}}
 {{- define "keyturn.clusterRules" -}}
 - apiGroups: [keyturn.dev]
   resources: [awsrolegrants]
   verbs: [list, watch]
-# patch: the finalizer of a DssInstance in which there are API keys. Its spec is beyond reach (spec-policy.yaml).
+# patch: the finalizer of a DssInstance that holds API keys. spec-policy.yaml forbids keyturn to
+# change the spec.
 - apiGroups: [keyturn.dev]
   resources: [dssinstances]
   verbs: [list, watch, patch]
@@ -150,18 +161,18 @@ value of this chart, so it is refused here.
   verbs: [list, watch]
 {{- end }}
 
-{{- /* CEL: the person that a spec (the argument) is about. */}}
+{{- /* CEL: the person of a spec. The argument is the spec. */}}
 {{- define "keyturn.personOf" -}}
 (has({{ . }}.mode) && {{ . }}.mode == 'System') || !has({{ . }}.person) || {{ . }}.person == null ? 'system' : string({{ . }}.person)
 {{- end }}
 
-{{- /* CEL: whether the requester may write this person's name. */}}
+{{- /* CEL: whether the requester may write the name of this person. */}}
 {{- define "keyturn.mayWrite" -}}
 variables.requester == {{ . }} ||
 authorizer.group('keyturn.dev').resource('persons').namespace(request.namespace).name({{ . }}).check('use').allowed()
 {{- end }}
 
-{{- /* CEL: what is said when not. It must be one line. */}}
+{{- /* CEL: the message if the requester may not. It must be one line. */}}
 {{- define "keyturn.mayNotWrite" -}}
 'user "' + request.userInfo.username + '" (' + (variables.requester == '' ? 'no person' : 'the person "' + variables.requester + '"') + ') may not {{ .doing }} '
 + ({{ .person }} == 'system' ? 'the shared credentials of the namespace (person "system")' : 'the person "' + {{ .person }} + '"')
