@@ -12,7 +12,7 @@ const SHORT_NAMES: &[&str] = &["tests/worlds"];
 /// The folders whose tests have no who or what clause as the subject of their name.
 const NOUN_SUBJECTS: &[&str] = &["tests/worlds"];
 /// The folders whose comment lines are short.
-const SHORT_COMMENTS: &[&str] = &["tests/worlds"];
+const SHORT_COMMENTS: &[&str] = &["tests/worlds", "bench"];
 
 /// The characters that the name of a test may have.
 const NAME_LIMIT: usize = 70;
