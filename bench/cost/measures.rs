@@ -36,11 +36,17 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// How many large Secrets of others there are.
 const LARGE_SECRETS: usize = 300;
 
-/// Measures the memory of an operator that has nothing to do.
-pub async fn idle_memory(bench: &mut Bench) -> Result {
+/// Starts the operator, and waits until it has no work left.
+async fn start_and_settle(bench: &Bench) -> Result<Operator> {
     let mut operator = bench.launcher.start().await?;
     operator.ready().await?;
     sleep(SETTLED).await;
+    Ok(operator)
+}
+
+/// Measures the memory of an operator that has nothing to do.
+pub async fn idle_memory(bench: &mut Bench) -> Result {
+    let operator = start_and_settle(bench).await?;
     let memory = operator.memory()?.summary();
     operator.stop().await?;
     bench.report.row("memory: nothing to do", &memory, "–", None, "–");
@@ -226,9 +232,7 @@ pub async fn memory_beside_large_secrets(bench: &mut Bench, operator: Operator) 
     progress("large Secrets of others");
     operator.stop().await?;
     fleet::large_secrets(&bench.ground.client, LARGE_SECRETS).await?;
-    let mut operator = bench.launcher.start().await?;
-    operator.ready().await?;
-    sleep(SETTLED).await;
+    let operator = start_and_settle(bench).await?;
     let memory = operator.memory()?.summary();
     bench.report.row(&format!("memory: restarted beside {LARGE_SECRETS} Secrets of 1 MB"), &memory, "–", None, "–");
     Ok(operator)
