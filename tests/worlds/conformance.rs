@@ -222,11 +222,11 @@ impl Server {
 
     /// The requests about a resource of this namespace, or about one that has none.
     fn all(&self, resource: &str) -> Request {
-        self.all_in(&self.namespace, resource)
+        Self::all_in(&self.namespace, resource)
     }
 
     /// The requests about a resource of a namespace.
-    fn all_in(&self, namespace: &str, resource: &str) -> Request {
+    fn all_in(namespace: &str, resource: &str) -> Request {
         let group = match resource {
             "namespaces" | "secrets" | "pods" => "api/v1",
             "leases" => "apis/coordination.k8s.io/v1",
@@ -253,34 +253,13 @@ impl Server {
         self.merge(SOMEBODY, resource, name, &patch).await.unwrap()
     }
 
-    /// Asks again until there is an answer. On time-out it says what was seen last.
-    async fn until<T>(&self, what: &str, ask: impl AsyncFn() -> Result<T, String>) -> T {
-        let mut last = String::new();
-        let asking = async {
-            loop {
-                match ask().await {
-                    Ok(answer) => return answer,
-                    Err(seen) => last = seen,
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let answer = tokio::time::timeout(PATIENCE, asking).await;
-        answer.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}\nseen last: {last}"))
-    }
-
     /// Waits until an object is gone.
     async fn until_gone(&self, resource: &str, name: &str) {
-        self.until(&format!("{name} is gone"), async || match self.get(resource, name).await {
+        until(&format!("{name} is gone"), async || match self.get(resource, name).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             other => Err(format!("{other:?}")),
         })
         .await;
-    }
-
-    /// Lets the server's clock show another second: times in objects have whole seconds.
-    async fn pass_a_second(&self) {
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
     }
 
     // ---- objects ----
@@ -324,6 +303,27 @@ impl Server {
     fn metadata(&self, name: &str) -> Value {
         json!({ "name": name, "namespace": self.namespace })
     }
+}
+
+/// Asks again until there is an answer. On time-out it says what was seen last.
+async fn until<T>(what: &str, ask: impl AsyncFn() -> Result<T, String>) -> T {
+    let mut last = String::new();
+    let asking = async {
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(seen) => last = seen,
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let answer = tokio::time::timeout(PATIENCE, asking).await;
+    answer.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}\nseen last: {last}"))
+}
+
+/// Lets the server's clock show another second: times in objects have whole seconds.
+async fn pass_a_second() {
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
 }
 
 fn managed(manager: &str) -> PatchParams {

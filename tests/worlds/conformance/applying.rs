@@ -1,14 +1,15 @@
 //! Server-side apply: what it writes, whom it asks, and when it is no write at all.
 
-use super::*;
-use kube::api::{GetParams, PatchParams};
+use super::{KEYTURN, SOMEBODY, Server, base64, data, pass_a_second, refusal, uid, version};
+use kube::api::{GetParams, Patch, PatchParams};
+use serde_json::{Value, json};
 
 pub async fn an_apply_creates_and_the_same_again_changes_nothing(server: &Server) {
     let body = server.secret("alice", &[("a", "1"), ("b", "2")]);
     let first = server.apply(KEYTURN, &body).await.unwrap();
     assert_eq!(data(&first), "a=1 b=2");
     assert_eq!(first["type"], "Opaque");
-    server.pass_a_second().await;
+    pass_a_second().await;
     assert_eq!(server.apply(KEYTURN, &body).await.unwrap(), first);
     assert_eq!(server.get("secrets", "alice").await.unwrap(), first);
 }
@@ -92,7 +93,7 @@ pub async fn a_foreign_label_does_not_make_the_next_apply_a_write(server: &Serve
     let first = server.apply(KEYTURN, &body).await.unwrap();
     let labelled = server.label("secrets", "alice", "seen", Some("yes")).await;
     assert_ne!(version(&labelled), version(&first));
-    server.pass_a_second().await;
+    pass_a_second().await;
     let after = server.apply(KEYTURN, &body).await.unwrap();
     assert_eq!(version(&after), version(&labelled));
 }

@@ -1,7 +1,8 @@
 //! Deletion: preconditions, finalizers, and what goes with an owner.
 
-use super::*;
+use super::{KEYTURN, SOMEBODY, Server, name, pass_a_second, refusal, uid, version};
 use kube::api::{DeleteParams, Preconditions};
+use serde_json::{Value, json};
 
 fn only(uid: Option<&str>, version: Option<&str>) -> DeleteParams {
     let (uid, resource_version) = (uid.map(str::to_owned), version.map(str::to_owned));
@@ -81,7 +82,7 @@ pub async fn finalizers_hold_an_object_until_the_last_one_is_removed(server: &Se
     assert_eq!(waiting["metadata"]["deletionGracePeriodSeconds"], 0);
     assert_eq!(waiting["metadata"]["generation"], 2);
 
-    server.pass_a_second().await;
+    pass_a_second().await;
     server.delete("awsconfigs", "alice").await.unwrap();
     assert_eq!(server.get("awsconfigs", "alice").await.unwrap(), waiting, "a second delete changes nothing");
     // It can still be written.

@@ -1,7 +1,8 @@
 //! Lists: selections, versions, pages, metadata; and what the server says of itself.
 
-use super::*;
+use super::{KEYTURN, SOMEBODY, Server, names, refusal, until, version};
 use kube::api::ListParams;
+use serde_json::{Value, json};
 
 /// Three Secrets: of the teams `ds`, `web` and `db`, each with a label of its own name.
 async fn three(server: &Server) {
@@ -72,13 +73,12 @@ pub async fn a_list_is_at_least_as_new_as_the_write_before_it(server: &Server) {
 pub async fn resource_version_zero_lists_what_a_cache_has(server: &Server) {
     three(server).await;
     // A cache may be late. kube's watcher begins with this list.
-    server
-        .until("all three are listed", async || {
-            let found = server.list("secrets", &ListParams::default().match_any()).await.unwrap();
-            let found = names(&found).join(" ");
-            if found == "a b c" { Ok(()) } else { Err(found) }
-        })
-        .await;
+    until("all three are listed", async || {
+        let found = server.list("secrets", &ListParams::default().match_any()).await.unwrap();
+        let found = names(&found).join(" ");
+        if found == "a b c" { Ok(()) } else { Err(found) }
+    })
+    .await;
 }
 
 pub async fn pages_show_the_moment_of_the_first_one(server: &Server) {
@@ -121,7 +121,7 @@ pub async fn a_page_of_metadata_has_no_data(server: &Server) {
     for item in first["items"].as_array().unwrap() {
         assert_eq!((&item["kind"], &item["apiVersion"]), (&json!("PartialObjectMetadata"), &json!("meta.k8s.io/v1")));
         assert_eq!(item.get("data"), None);
-        assert_eq!(item["metadata"]["labels"]["team"].is_string(), true, "{item}");
+        assert!(item["metadata"]["labels"]["team"].is_string(), "{item}");
     }
     let token = first["metadata"]["continue"].as_str().unwrap();
     let rest = server.ask(all.list_metadata(&ListParams::default().continue_token(token))).await.unwrap();

@@ -3,7 +3,9 @@
 //! The real server has an entry `.` for each map that a create or an update made. The cases leave
 //! it out, because keyturn reads no managed fields and the double does not have it.
 
-use super::*;
+use super::{KEYTURN, SOMEBODY, Server, base64, bytes};
+use kube::api::PostParams;
+use serde_json::{Value, json};
 
 /// The entries of an object as words, one for each manager and way to write: `keyturn Apply:
 /// data.a`.

@@ -1,8 +1,9 @@
 //! Refusals: the code and reason that decide what a client does next, and the message that people
 //! read.
 
-use super::*;
-use kube::api::PatchParams;
+use super::{Answer, KEYTURN, SOMEBODY, Server, bytes, names, refusal};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use serde_json::json;
 
 pub async fn refusals_have_a_code_a_reason_and_a_message(server: &Server) {
     let alice = server.secret("alice", &[("a", "1")]);
@@ -83,7 +84,7 @@ pub async fn refusals_name_what_they_are_about(server: &Server) {
 pub async fn an_absent_namespace_takes_no_object(server: &Server) {
     let mut body = server.secret("alice", &[]);
     body["metadata"]["namespace"] = json!("nowhere");
-    let all = server.all_in("nowhere", "secrets");
+    let all = Server::all_in("nowhere", "secrets");
     let created = server.ask(all.create(&PostParams::default(), bytes(&body))).await;
     assert_eq!(refusal(created), "404 NotFound: namespaces \"nowhere\" not found");
     let applied = server.ask(all.patch("alice", &PatchParams::apply(KEYTURN), &Patch::Apply(&body))).await;

@@ -1,6 +1,8 @@
 //! The status subresource: written apart from everything else, and without a generation.
 
-use super::*;
+use super::{KEYTURN, SOMEBODY, Server, pass_a_second, refusal};
+use crate::fixtures;
+use serde_json::{Value, json};
 
 pub async fn spec_and_status_are_written_apart(server: &Server) {
     let mut body = server.config("alice");
@@ -61,7 +63,7 @@ pub async fn an_identical_status_changes_nothing(server: &Server) {
     server.create(SOMEBODY, &server.config("alice")).await.unwrap();
     let status = json!({ "status": { "person": "alice", "accessKeyId": null } });
     let first = server.merge_status(KEYTURN, "awsconfigs", "alice", &status).await.unwrap();
-    server.pass_a_second().await;
+    pass_a_second().await;
     assert_eq!(server.merge_status(KEYTURN, "awsconfigs", "alice", &status).await.unwrap(), first);
 }
 

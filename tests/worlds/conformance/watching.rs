@@ -1,12 +1,14 @@
 //! Watches: what they show of each change, how they begin, end, and begin anew.
 
-use super::*;
+use super::{Events, KEYTURN, PATIENCE, SOMEBODY, Server, base64, next, until, version, word};
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
     api::{ListParams, WatchParams},
     runtime::{WatchStreamExt as _, reflector, watcher},
 };
+use serde_json::{Value, json};
 
 const LABEL: &str = "keyturn.dev/aws-config";
 
@@ -169,14 +171,13 @@ pub async fn kubes_reflector_ends_with_what_there_is(server: &Server) {
         let following = tokio::spawn(reflector(writer, events).for_each(|_| async {}));
         store.wait_until_ready().await.unwrap();
         let names = async |expected: &str| {
-            server
-                .until(&format!("the store has {expected:?}"), async || {
-                    let state = store.state();
-                    let mut names: Vec<_> = state.iter().filter_map(|secret| secret.metadata.name.clone()).collect();
-                    names.sort();
-                    if names.join(" ") == expected { Ok(()) } else { Err(format!("{names:?}")) }
-                })
-                .await;
+            until(&format!("the store has {expected:?}"), async || {
+                let state = store.state();
+                let mut names: Vec<_> = state.iter().filter_map(|secret| secret.metadata.name.clone()).collect();
+                names.sort();
+                if names.join(" ") == expected { Ok(()) } else { Err(format!("{names:?}")) }
+            })
+            .await;
         };
         names("alice").await;
         server.apply(KEYTURN, &ours(server, "bob")).await.unwrap();

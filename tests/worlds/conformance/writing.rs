@@ -1,6 +1,7 @@
 //! Create, replace and merge patch; and what a Secret's data may be.
 
-use super::*;
+use super::{KEYTURN, SOMEBODY, Server, base64, data, pass_a_second, refusal, uid, version};
+use serde_json::{Value, json};
 
 pub async fn a_create_fills_in_what_the_server_knows(server: &Server) {
     let mut body = server.secret("alice", &[("a", "1")]);
@@ -64,7 +65,7 @@ pub async fn a_replace_needs_the_version_that_is_there(server: &Server) {
 pub async fn an_identical_replace_changes_nothing(server: &Server) {
     server.create(KEYTURN, &server.secret("alice", &[("a", "1")])).await.unwrap();
     let there = server.get("secrets", "alice").await.unwrap();
-    server.pass_a_second().await;
+    pass_a_second().await;
     assert_eq!(server.replace(KEYTURN, &there).await.unwrap(), there);
     // By another manager, too.
     assert_eq!(server.replace(SOMEBODY, &there).await.unwrap(), there);

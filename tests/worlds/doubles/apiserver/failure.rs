@@ -77,20 +77,19 @@ impl Failure {
 
     /// An apply against the will of other owners: each with a field of theirs.
     pub(super) fn conflicts(conflicts: &[(String, String)]) -> Self {
-        let message = match conflicts {
-            [(manager, field)] => format!("Apply failed with 1 conflict: conflict with {manager}: {field}"),
-            _ => {
-                let mut managers: Vec<&String> = conflicts.iter().map(|(manager, _)| manager).collect();
-                managers.sort();
-                managers.dedup();
-                let mut lines = Vec::new();
-                for manager in managers {
-                    lines.push(format!("conflicts with {manager}:"));
-                    let fields = conflicts.iter().filter(|(other, _)| other == manager);
-                    lines.extend(fields.map(|(_, field)| format!("- {field}")));
-                }
-                format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
+        let message = if let [(manager, field)] = conflicts {
+            format!("Apply failed with 1 conflict: conflict with {manager}: {field}")
+        } else {
+            let mut managers: Vec<&String> = conflicts.iter().map(|(manager, _)| manager).collect();
+            managers.sort();
+            managers.dedup();
+            let mut lines = Vec::new();
+            for manager in managers {
+                lines.push(format!("conflicts with {manager}:"));
+                let fields = conflicts.iter().filter(|(other, _)| other == manager);
+                lines.extend(fields.map(|(_, field)| format!("- {field}")));
             }
+            format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
         };
         let cause = |(manager, field): &(String, String)| {
             json!({
