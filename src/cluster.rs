@@ -3,7 +3,7 @@
 //!
 //! This room keeps two promises:
 //!
-//! * Every call is bounded in time. A call that fails does so with one line that names the object.
+//! * Every call is bounded in time. The error of a failed call is one line that names the object.
 //! * A watched object is never older than keyturn's own last write of it ([`OwnWrites`]). A
 //!   controller that decides on a state from before its own write would issue a credential twice.
 

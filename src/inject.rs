@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!  webhook ──▶ review ──▶ choose ──▶ pod ──▶ container
-//!              JSON to    whose      volume,  mount and
 //!              JSON to    which      volume,  mount and
+//!              values     Secret     mark     variables
 //! ```
 //!
 //! A pod that asks for a credential and bears no mark is a [`Missed`] pod. The leader counts such

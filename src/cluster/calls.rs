@@ -1,5 +1,5 @@
-//! The calls to the API server. They are few, and each is bounded in time. A call that fails does
-//! so with one line that names the object.
+//! The calls to the API server. They are few, and each is bounded in time. The error of a failed
+//! call is one line that names the object.
 
 use crate::api::{AwsConfig, AwsRole, DssInstance, names};
 use k8s_openapi::api::{
