@@ -13,7 +13,7 @@ mod shared;
 
 pub use enqueuer::Enqueuer;
 pub use instances::InstanceController;
-pub use shared::{Shared, SharedWriters};
+pub use shared::Shared;
 
 use crate::{
     api::{AwsConfig, AwsRole, names},

@@ -15,5 +15,5 @@ pub use outcome::{ApiKeyOutcome, DeletedKey, HeldKey};
 pub use place::{KeyPlace, key_label, key_label_prefix};
 pub use plan::{ApiKeyPlan, Input, Needs};
 pub use request::{ApiKeyRequest, DssRequest};
-pub use status::{KEY_OVERLAP, Known};
+pub use status::Known;
 pub use surplus::SurplusKeys;

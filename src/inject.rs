@@ -29,8 +29,7 @@ mod pod;
 mod pod_view;
 mod review;
 
-pub use choose::quoted;
-pub use missed::{Count, Missed, is_looked_at};
+pub use missed::{Count, is_looked_at};
 pub use review::{NoAnswer, Outcome, answer};
 
 use crate::api::AwsConfig;

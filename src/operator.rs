@@ -49,7 +49,7 @@ pub struct Operator {
     pub webhook: Option<WebhookSettings>,
 }
 
-/// Trigger the operator does not start.
+/// Why the operator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The API server does not answer.

@@ -105,7 +105,7 @@ impl Case<'_> {
         }
     }
 
-    /// Trigger a Secret does not look as asked for (formats, labels, annotations), whatever is in it; `None` if it does.
+    /// Why a Secret does not look as asked for (formats, labels, annotations), whatever is in it; `None` if it does.
     pub(super) fn metadata_drift(&self, ours: &Ours, record: &Record) -> Option<Trigger> {
         let rendering = rendering(self.seen);
         if record.render_digest != rendering.digest() {

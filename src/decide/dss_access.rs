@@ -27,7 +27,7 @@ pub struct SeenDss {
     pub user: SeenUser,
     /// Whether what is known of users is younger than `maxStale`.
     pub fresh: bool,
-    /// Trigger users could not be read last, if they could not.
+    /// Why users could not be read last, if they could not.
     pub trouble: Option<DssError>,
 }
 

@@ -1,10 +1,6 @@
 //! What a decision is made on: values only, gathered by `observe` and by tests.
 
-use super::{
-    action::Refusal,
-    backoff::Backoff,
-    dss_access::{SeenDss, role_of},
-};
+use super::{action::Refusal, backoff::Backoff, dss_access::SeenDss};
 use crate::{
     api::{
         AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, DssInstance, RoleArn, Statement, Subject,
@@ -57,11 +53,12 @@ pub struct Observed {
     pub started_at: Timestamp,
 }
 
+#[cfg(test)]
 impl Observed {
     /// A config of which nothing else is known yet, in a cluster of this name, at a process that started then.
     #[must_use]
     pub fn of(config: Arc<AwsConfig>, cluster: &str, started_at: Timestamp) -> Self {
-        let asked_role = role_of(&config, None);
+        let asked_role = super::dss_access::role_of(&config, None);
         Self {
             config,
             cluster: cluster.into(),
