@@ -22,7 +22,6 @@ pub mod grants;
 pub mod input;
 mod key;
 mod role;
-pub mod schedule;
 mod session_request;
 mod usable;
 mod withdrawal;

@@ -9,12 +9,12 @@ use crate::{
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched, data_of},
     credentials::read_api_key,
-    decide::schedule,
     dss::{Dss, DssError, Kind, Scheme, SeenUser, Tls},
     dss_cache::DssCache,
     dss_keys::key_label_prefix,
     finalizers,
     reconcile::{Memory, until},
+    schedule,
     views::{self, Views},
 };
 use jiff::{SignedDuration, Timestamp};

@@ -24,11 +24,12 @@ use crate::{
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::Sts,
-    decide::{Next, Plan, decide, input::Observed, schedule},
+    decide::{Next, Plan, decide, input::Observed},
     dss_cache::DssCache,
     limit::{Budget, Limiter},
     metrics::Metrics,
     report::{EventNote, Outcome, event_notes, next_reconcile, status},
+    schedule,
     stores::{A_RECONCILE, Access},
     views::{self, Views},
 };

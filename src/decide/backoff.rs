@@ -7,11 +7,12 @@
 //! A failure never changes what is decided. It only postpones an issue, and a credential is never withdrawn because its
 //! renewal failed.
 
-use super::{Accepted, Case, Next, Read, SecretAction, Trigger, input::Target, schedule};
+use super::{Accepted, Case, Next, Read, SecretAction, Trigger, input::Target};
 use crate::{
     api::{AwsConfig, Failure, Reason, Statement},
     clock::whole_seconds,
     credentials::{IssueError, Retry},
+    schedule,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

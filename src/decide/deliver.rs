@@ -4,10 +4,10 @@
 use super::{
     Accepted, Case, Check, Next, Read, SecretAction, Trigger,
     input::{Observed, Ours, SecretData, Target, rendering},
-    schedule,
 };
 use crate::{
     api::{Reason, Statement, Subject},
+    schedule,
     secret::{Record, metadata_is_as_desired},
 };
 use jiff::Timestamp;

@@ -9,7 +9,6 @@ use super::{
     backoff::Backoff,
     dss_access::role_of,
     input::{Ours, ReadData, SecretData, SeenRole, Target, is_controlled_by, rendering},
-    schedule,
 };
 use crate::{
     api::{
@@ -17,6 +16,7 @@ use crate::{
         Statement, condition, names,
     },
     credentials::{Credentials, Issued},
+    schedule,
     secret::{ApiKeyRecord, Record, Source, desired, render},
 };
 use jiff::SignedDuration;

@@ -8,13 +8,12 @@ use crate::{
     cluster::{Calls, Watched},
     controller::{Controllers, Enqueuer, InstanceController},
     credentials::Sts,
-    decide::schedule,
     dss_cache::DssCache,
     dss_instance::InstanceContext,
     leader::{Candidate, LeaseName, Lost},
     metrics::Metrics,
     reconcile::{Context, Memory},
-    stores,
+    schedule, stores,
     views::Views,
 };
 use futures::future::{self, Either};

@@ -8,11 +8,12 @@ use super::{Context, until};
 use crate::{
     api::{AwsConfig, Reason},
     cluster::{CallError, Failed, Preconditions},
-    decide::{input::is_controlled_by, schedule},
+    decide::input::is_controlled_by,
     dss_keys::key_label,
     finalizers::key_places,
     limit::Budget,
     report::EventNote,
+    schedule,
     stores::delete_all,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

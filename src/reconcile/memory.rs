@@ -7,10 +7,10 @@ use crate::{
         Next, Plan, RoleStep, SecretAction, Trigger,
         backoff::{Failures, transient_after},
         input::{Observed, Remembered, SecretData, Target},
-        schedule,
     },
     dss_keys::{ApiKeyPlan, HeldKey},
     report::{Outcome, failed},
+    schedule,
     secret::{SeenKey, Source},
 };
 use jiff::{SignedDuration, Timestamp};

@@ -10,9 +10,10 @@ use crate::{
     decide::{
         Next, Plan, RoleStep, SecretAction, check_at,
         input::{Observed, Remembered},
-        renew_at, schedule,
+        renew_at,
     },
     dss_keys::ApiKeyPlan,
+    schedule,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

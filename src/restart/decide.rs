@@ -8,7 +8,7 @@
 use super::workload::{Rollout, Workload};
 use crate::{
     api::{AwsConfig, Reason, Statement},
-    decide::schedule,
+    schedule,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
