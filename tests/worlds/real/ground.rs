@@ -257,12 +257,7 @@ impl Ground {
                     namespace: object.namespace.unwrap_or_default(),
                     name: object.name.unwrap_or_default(),
                     code: line.response_status.map_or(0, |status| status.code),
-                    credential: line
-                        .user
-                        .extra
-                        .get(CREDENTIAL)
-                        .and_then(|ids| ids.first().cloned())
-                        .unwrap_or_default(),
+                    credential: line.user.credential(),
                     at: line.request_received_timestamp,
                 }
             })
@@ -315,6 +310,12 @@ struct AuditUser {
     username: String,
     #[serde(default)]
     extra: BTreeMap<String, Vec<String>>,
+}
+
+impl AuditUser {
+    fn credential(&self) -> String {
+        self.extra.get(CREDENTIAL).and_then(|ids| ids.first().cloned()).unwrap_or_default()
+    }
 }
 
 #[derive(Default, Deserialize)]
