@@ -89,14 +89,17 @@ impl Case<'_> {
     }
 
     fn is_granted(&self, what: Requested<'_>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
+        self.check(Check::GrantAllows, self.grant_of(what))
+    }
+
+    fn grant_of(&self, what: Requested<'_>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
         let config = &self.seen.config;
         let Some(subject) = config.subject() else {
             return refuse(Reason::InvalidSpec, "spec.person is required in User mode");
         };
         let none = BTreeMap::new();
         let namespace_labels = self.seen.namespace_labels.as_ref().unwrap_or(&none);
-        let grant = granted(&self.seen.grants, GrantRequest { config, namespace_labels, subject: &subject, what });
-        match self.check(Check::GrantAllows, grant) {
+        match granted(&self.seen.grants, GrantRequest { config, namespace_labels, subject: &subject, what }) {
             Ok(grant) => Ok((grant, subject)),
             // A process that has never seen a grant issues nothing, but takes nothing away either: an empty list is
             // what a restored or half-restored cluster shows, and what is live ends by itself.
