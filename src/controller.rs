@@ -1,10 +1,13 @@
-//! Which object is looked at when: the watches of one scope (a namespace, or all) and what each change wakes.
+//! Decides which object is reconciled when: the watches of one scope (a namespace, or all
+//! namespaces), and the objects that each change enqueues.
 //!
-//! `kube`'s controllers keep the queues (an object is never looked at twice at once, and only the newest wish to look
-//! counts); what is in this room only says what changed and whom it concerns. A look at a healthy object is a decision
-//! in memory and costs no call.
+//! The controllers of `kube` keep the queues. They never run two reconciles of one object at the
+//! same time, and of several requests for one object the earliest counts. This room only finds the
+//! objects that a change concerns. The reconcile of a healthy object is a decision in memory and
+//! costs no call.
 //!
-//! Watching and looking are apart: every replica watches, and only the one that leads controllers.
+//! Watches and controllers are separate, because every replica watches, and only the leader runs
+//! controllers.
 
 mod enqueuer;
 mod instances;
@@ -35,10 +38,12 @@ use kube::{
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-/// How many objects of a kind are looked at at the same time. More is no faster: the API server is the limit.
+/// The number of reconciles of one kind that run at the same time. A higher number is no faster,
+/// because the API server is the limit.
 const CONCURRENCY: u16 = 64;
 
-/// One scope: a namespace, or all of them.
+/// One scope (a namespace, or all namespaces): its views with their writers, its enqueuer and its
+/// queues.
 pub struct Scope {
     api_namespace: Option<String>,
     views: Views,
@@ -50,7 +55,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// A scope that has seen nothing yet. `namespace` is `None` for all namespaces.
+    /// Makes a scope with empty views. `namespace` is `None` for all namespaces.
     #[must_use]
     pub fn new(namespace: Option<String>, shared: &Shared) -> Self {
         let (views, writers) = Views::new(shared.grants.clone(), shared.namespaces.clone(), shared.instances.clone());
@@ -58,19 +63,21 @@ impl Scope {
         Self { api_namespace: namespace, views, writers, enqueuer, configs, roles, restarts }
     }
 
-    /// What this scope sees.
+    /// The views of this scope. Clones share their content.
     #[must_use]
     pub fn views(&self) -> Views {
         self.views.clone()
     }
 
-    /// How others wake its objects.
+    /// The enqueuer of this scope, with which other rooms enqueue its objects.
     #[must_use]
     pub fn enqueuer(&self) -> Enqueuer {
         self.enqueuer.clone()
     }
 
-    /// What keeps the views up to date and wakes whom a change concerns, which never ends; and the looks at who is queue.
+    /// Splits the scope into its two halves. The first is a future that keeps the views up to date
+    /// and enqueues the objects that a change concerns. That future never ends. The second is the
+    /// controllers, which reconcile the queued objects.
     pub fn begin(
         self,
         client: Client,
@@ -106,7 +113,7 @@ impl Scope {
     }
 }
 
-/// The looks at the configs and roles of one scope, and at workloads that are to be restarted.
+/// The controllers of one scope: of its configs, of its roles, and of the restarts of workloads.
 pub struct Controllers {
     views: Views,
     enqueuer: Enqueuer,
@@ -116,19 +123,20 @@ pub struct Controllers {
 }
 
 impl Controllers {
-    /// What these look at.
+    /// The views that these controllers work on.
     #[must_use]
     pub fn views(&self) -> &Views {
         &self.views
     }
 
-    /// Controllers at nothing and forgets who is queue. Never ends. Whoever begins to look has everything listed anew, which
-    /// wakes everybody.
+    /// Discards every queued request, without a reconcile. Never ends. No request is lost by this:
+    /// before a new leader runs its controllers, it has everything relisted, and a list enqueues
+    /// every object.
     pub async fn drain(&mut self) {
         futures::future::join3(self.configs.forget(), self.roles.forget(), self.restarts.forget()).await;
     }
 
-    /// Controllers until `shutdown`, then finishes what is being done.
+    /// Runs the controllers until `shutdown`, then waits for the reconciles that have begun.
     pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let Self { views, enqueuer, configs, roles, restarts } = self;
         let context = Arc::new(context);
@@ -142,13 +150,15 @@ impl Controllers {
     }
 }
 
-/// Of no use here, and `kubectl apply` keeps a copy of the whole object in one of them: of a Secret that is its data.
+/// Removes the annotations of an object before it is stored. keyturn needs none of them. `kubectl
+/// apply` keeps a copy of the whole object in one of them, and of a Secret that copy contains the
+/// data.
 fn drop_annotations<K: Resource>(object: &mut K) {
     object.annotations_mut().clear();
 }
 
-/// Controllers at whichever object is queue, or has asked to be looked at again, until `shutdown`; at no more than
-/// `concurrency` at the same time, and at none twice at once.
+/// Reconciles the objects that are queued or whose requeue is due, until `shutdown`. At most
+/// `concurrency` reconciles run at the same time, and never two of one object.
 async fn run_controller<K, C, Reconcile>(
     (store, queue): (Store<K>, Queue<K>),
     concurrency: u16,
@@ -180,11 +190,11 @@ where
     }
 }
 
-async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enqueuer, wake: impl Fn(&K)) {
+async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enqueuer, enqueue: impl Fn(&K)) {
     changes
         .for_each(|change| {
             match change {
-                Change::One(object) => wake(&object),
+                Change::One(object) => enqueue(&object),
                 Change::All => enqueuer.all(),
             }
             std::future::ready(())

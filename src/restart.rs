@@ -44,7 +44,7 @@ type Issue = (Option<Timestamp>, Option<String>, Option<i64>);
 
 /// Reads the workloads of one namespace that are due and restarts one of them if the decision
 /// allows it. Returns the time until the next reconcile; `None` if only a change makes one
-/// necessary. `wake` enqueues a config whose restart trouble has changed.
+/// necessary. `enqueue` enqueues a config whose restart trouble has changed.
 ///
 /// # Errors
 /// [`CallError`] if the API server refused a call or did not answer. A denied or invalid restart of
@@ -54,7 +54,7 @@ pub async fn reconcile(
     namespace: &str,
     context: &Context,
     finished: &Finished,
-    wake: impl Fn(&AwsConfig),
+    enqueue: impl Fn(&AwsConfig),
 ) -> Result<Option<Duration>, CallError> {
     let now = context.clock.now();
     let configs = context.views.configs_restarting(namespace);
@@ -62,7 +62,7 @@ pub async fn reconcile(
     let (mut concerned, mut due, mut next) = (Vec::new(), Vec::new(), Timestamp::MAX);
     for config in &configs {
         let Some(wish) = wish(config).filter(|_| !is_known(config)) else {
-            tell(context, config, &Standing::Done, &wake);
+            record_standing(context, config, &Standing::Done, &enqueue);
             continue;
         };
         if wish.due_at > now {
@@ -92,7 +92,7 @@ pub async fn reconcile(
         if *standing == Standing::Done {
             finished.learn(namespace, config);
         }
-        tell(context, config, standing, &wake);
+        record_standing(context, config, standing, &enqueue);
     }
     let wait = || Duration::try_from(next.duration_since(context.clock.now())).unwrap_or_default();
     Ok((next < Timestamp::MAX).then(wait))
@@ -170,15 +170,15 @@ fn denied(error: &CallError) -> String {
 }
 
 /// Records the standing of a config's restarts, and enqueues the config if its condition differs.
-fn tell(context: &Context, config: &AwsConfig, standing: &Standing, wake: &impl Fn(&AwsConfig)) {
+fn record_standing(context: &Context, config: &AwsConfig, standing: &Standing, enqueue: &impl Fn(&AwsConfig)) {
     let trouble = if let Standing::Blocked(trouble) = standing { Some(trouble.clone()) } else { None };
     let status = config.status.as_ref();
-    let said = status.and_then(|status| find_condition(&status.conditions, ConditionType::RestartFailing));
-    let said = said.map(|said| (said.reason.as_str(), said.message.as_str()));
-    let is_news = said != trouble.as_ref().map(|trouble| (trouble.reason.as_str(), trouble.message.as_str()));
+    let recorded = status.and_then(|status| find_condition(&status.conditions, ConditionType::RestartFailing));
+    let recorded = recorded.map(|recorded| (recorded.reason.as_str(), recorded.message.as_str()));
+    let differs = recorded != trouble.as_ref().map(|trouble| (trouble.reason.as_str(), trouble.message.as_str()));
     context.memory.record_finding(&config.uid().unwrap_or_default(), ConditionType::RestartFailing, trouble);
-    if is_news {
-        wake(config);
+    if differs {
+        enqueue(config);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whom a change concerns.
+//! Finds the objects that a change concerns, and enqueues them.
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
@@ -20,7 +20,7 @@ use std::{collections::BTreeSet, sync::Arc};
 /// A namespace as keyturn watches it: its metadata.
 pub(super) type SeenNamespace = PartialObjectMeta<Namespace>;
 
-/// Wakes the objects of one scope. Clones wake the same.
+/// Enqueues objects of one scope. Clones share the same queues.
 #[derive(Clone)]
 pub struct Enqueuer {
     views: Views,
@@ -40,14 +40,15 @@ impl<K: Resource<DynamicType = ()>> Clone for QueueSender<K> {
     }
 }
 
-/// The other end of an enqueuer, for the objects of one kind.
+/// The receiving end of an enqueuer, for the objects of one kind: requests for one object, and
+/// requests for all.
 pub(super) struct Queue<K: Resource<DynamicType = ()>> {
     pub(super) one: UnboundedReceiver<ObjectRef<K>>,
     pub(super) every: UnboundedReceiver<()>,
 }
 
 impl<K: Resource<DynamicType = ()>> Queue<K> {
-    /// Forgets whoever is queue. Never ends.
+    /// Discards every queued request. Never ends.
     pub(super) async fn forget(&mut self) {
         let (one, every) = ((&mut self.one).map(drop), &mut self.every);
         stream::select(one, every).for_each(std::future::ready).await;
@@ -60,7 +61,8 @@ fn queue<K: Resource<DynamicType = ()>>() -> (QueueSender<K>, Queue<K>) {
 }
 
 impl<K: Resource<DynamicType = ()>> QueueSender<K> {
-    // The receiver is gone only when the scope is: then there is nothing to wake.
+    // A failed send is ignored: the receiver is dropped together with the scope, and then there is
+    // nothing to enqueue.
     fn one(&self, namespace: &str, name: &str) {
         self.enqueue(ObjectRef::new(name).within(namespace));
     }
@@ -81,19 +83,20 @@ impl Enqueuer {
         (Self { views, configs, roles, restarts }, configs_queue, roles_queue, restarts_queue)
     }
 
-    /// Everybody: everything of some kind was listed anew.
+    /// Enqueues every object of the scope, because all objects of some kind were listed.
     pub fn all(&self) {
         self.configs.all();
         self.roles.all();
         self.restarts.all();
     }
 
-    /// Something else is known of a config's workloads.
-    pub(super) fn config_told(&self, config: &AwsConfig) {
+    /// Enqueues a config, because the finding about the restarts of its workloads changed.
+    pub(super) fn workloads_changed(&self, config: &AwsConfig) {
         self.configs.one(&config.namespace().unwrap_or_default(), &config.name_any());
     }
 
-    /// A config's own roles say whether they are its active one and usable.
+    /// Enqueues a config and its roles. The status of a role depends on its config: it says whether
+    /// the role is the active one, and whether it is usable.
     pub(super) fn config_changed(&self, config: &AwsConfig) {
         let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
         self.configs.one(&namespace, &name);
@@ -112,7 +115,8 @@ impl Enqueuer {
         self.owners(role);
     }
 
-    /// Beside its owner, whoever wants a Secret of that name waits for it to go.
+    /// Enqueues the owner of a Secret, and the configs that want a Secret of this name. Such a
+    /// config may wait until the Secret is deleted.
     pub(super) fn secret_changed(&self, secret: &impl Resource) {
         self.owners(secret);
         let (namespace, name) = (secret.meta().namespace.clone().unwrap_or_default(), secret.name_any());
@@ -121,7 +125,8 @@ impl Enqueuer {
         }
     }
 
-    /// A Secret that a user offers: whoever's key it is takes it from there.
+    /// Enqueues the configs that read a key from this Secret. The Secret is one that its owner
+    /// offers as a source.
     pub(super) fn source_changed(&self, secret: &impl Resource) {
         let (namespace, name) = (secret.meta().namespace.clone().unwrap_or_default(), secret.name_any());
         for config in self.views.configs_fed_by(&namespace, &name) {
@@ -129,7 +134,8 @@ impl Enqueuer {
         }
     }
 
-    /// Other pods than before asked for the Secret of a config and have not got it.
+    /// Enqueues a config, because its missed pods changed. A pod is missed if it asked for the
+    /// Secret of the config and did not get it.
     pub fn missed_pods_changed(&self, namespace: &str, config: &str) {
         self.configs.one(namespace, config);
     }
@@ -140,7 +146,8 @@ impl Enqueuer {
         }
     }
 
-    /// These are versions of one grant: whatever one of them is about may have changed, and nothing else.
+    /// Enqueues what a change of a grant concerns. `versions` are the grant before and after the
+    /// change. Only an object that one of the versions is about can be affected.
     pub(super) fn grants_changed(&self, versions: &[Arc<AwsRoleGrant>]) {
         let named = versions.iter().filter_map(|grant| grant.spec.namespaces.as_ref()).flat_map(|about| &about.names);
         let mut namespaces: BTreeSet<String> = named.cloned().collect();
@@ -154,12 +161,14 @@ impl Enqueuer {
         }
         for namespace in namespaces {
             for config in self.views.configs_in(&namespace) {
-                self.granted_otherwise(versions, &namespace, &config);
+                self.enqueue_if_concerned(versions, &namespace, &config);
             }
         }
     }
 
-    /// Something else is known now of the logins of a DSS of which this holds, or of anybody in it.
+    /// Enqueues the configs that use this DSS instance, because its users or keys may have changed.
+    /// If `logins` is given, a config is left out if its login is not one of them. A config whose
+    /// login is unknown, because the instance or the subject is missing, is enqueued in any case.
     pub fn users_changed(&self, instance: &str, logins: Option<&dyn Fn(&str) -> bool>) {
         let found = self.views.instances.get("", instance);
         for config in self.views.configs_using(instance) {
@@ -178,7 +187,7 @@ impl Enqueuer {
         }
     }
 
-    fn granted_otherwise(&self, versions: &[Arc<AwsRoleGrant>], namespace: &str, config: &AwsConfig) {
+    fn enqueue_if_concerned(&self, versions: &[Arc<AwsRoleGrant>], namespace: &str, config: &AwsConfig) {
         let Some(subject) = config.subject() else { return };
         let Some(labels) = self.views.namespaces.get("", namespace).map(|namespace| namespace.labels().clone()) else {
             return;
@@ -189,7 +198,8 @@ impl Enqueuer {
         let mut concerned = match (config.spec.credential_provider, config.spec.role.as_deref()) {
             (CredentialProvider::Default, _) => is_about(Requested::Key),
             (CredentialProvider::Connection, _) => is_about(Requested::Connection),
-            // What a role with variables stands for has an AwsRole of its own, once it is known.
+            // If the role has variables, the ARN that results from them is known from its AwsRole,
+            // once that exists.
             (CredentialProvider::Temporary, Some(role)) => is_about(Requested::Role(role)),
             (CredentialProvider::Temporary, None) => false,
         };
@@ -204,8 +214,9 @@ impl Enqueuer {
         }
     }
 
-    /// Whom an object of ours belongs to. Its label and its owner reference say the same, unless somebody edited one of
-    /// them; then both are looked at.
+    /// Enqueues the configs that own an object of ours. The label and the owner reference of the
+    /// object name the same config, unless somebody edited one of them. In that case both configs
+    /// are enqueued.
     fn owners(&self, object: &impl Resource) {
         let meta = object.meta();
         let namespace = meta.namespace.as_deref().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The instances of DSS: looked at when they change and as often as `refresh` says.
+//! The controller of `DssInstance`s. An instance is reconciled when it changes, and as often as its
+//! `spec.refresh` says.
 
 use super::Enqueuer;
 use crate::{
@@ -22,7 +23,7 @@ use kube::{
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-/// The looks at instances.
+/// The controller of `DssInstance`s, with its queue.
 pub struct InstanceController {
     store: Store<DssInstance>,
     queue: UnboundedReceiver<ObjectRef<DssInstance>>,
@@ -30,16 +31,16 @@ pub struct InstanceController {
 
 impl InstanceController {
     pub(super) fn new(store: Store<DssInstance>) -> (Self, UnboundedSender<ObjectRef<DssInstance>>) {
-        let (wake, queue) = unbounded();
-        (Self { store, queue }, wake)
+        let (sender, queue) = unbounded();
+        (Self { store, queue }, sender)
     }
 
-    /// Controllers at nothing and forgets who is queue. Never ends.
+    /// Discards every queued request, without a reconcile. Never ends.
     pub async fn drain(&mut self) {
         (&mut self.queue).for_each(|_| std::future::ready(())).await;
     }
 
-    /// Controllers. Never ends.
+    /// Reconciles the queued instances. Never ends.
     pub async fn run(self, context: InstanceContext) {
         Controller::for_stream(stream::pending(), self.store)
             .reconcile_on(self.queue)
@@ -49,21 +50,22 @@ impl InstanceController {
     }
 }
 
-/// Wakes whom a change concerns. Never ends.
+/// Enqueues the instances that a change concerns, and the configs that use them. Never ends.
 pub(super) async fn follow_changes(
     store: Store<DssInstance>,
     changes: impl Stream<Item = Change<DssInstance>>,
-    wake: UnboundedSender<ObjectRef<DssInstance>>,
+    queue: UnboundedSender<ObjectRef<DssInstance>>,
     enqueuers: Vec<Enqueuer>,
     dss_cache: DssCache,
 ) {
     let mut known = HashMap::new();
-    // The receiver is gone only when nobody will look any more.
-    let one = |name: &str| drop(wake.unbounded_send(ObjectRef::<DssInstance>::new(name)));
-    let all = |known: &mut HashMap<String, Meaning>| {
+    // A failed send is ignored: the receiver is dropped only together with the controller, and then
+    // no instance is reconciled any more.
+    let enqueue = |name: &str| drop(queue.unbounded_send(ObjectRef::<DssInstance>::new(name)));
+    let enqueue_all = |known: &mut HashMap<String, Meaning>| {
         *known = store.state().iter().map(|instance| (instance.name_any(), Meaning::of(instance))).collect();
         for name in known.keys() {
-            one(name);
+            enqueue(name);
         }
         enqueuers.iter().for_each(Enqueuer::all);
     };
@@ -74,13 +76,13 @@ pub(super) async fn follow_changes(
                     let name = instance.name_any();
                     let is_there = store.get(&ObjectRef::from_obj(&instance)).is_some();
                     let meaning = is_there.then(|| Meaning::of(&instance));
-                    // What is written in status, by us, concerns nobody.
+                    // A change of the status concerns nobody, because keyturn wrote it.
                     if known.get(&name) != meaning.as_ref() {
                         match meaning {
                             Some(meaning) => known.insert(name.clone(), meaning),
                             None => known.remove(&name),
                         };
-                        one(&name);
+                        enqueue(&name);
                         for enqueuer in &enqueuers {
                             enqueuer.users_changed(&name, None);
                         }
@@ -89,19 +91,20 @@ pub(super) async fn follow_changes(
                         }
                     }
                 }
-                Change::All => all(&mut known),
+                Change::All => enqueue_all(&mut known),
             }
             std::future::ready(())
         })
         .await;
 }
 
-/// What of an instance concerns others.
+/// The parts of an instance whose change concerns the instance's controller and the configs that
+/// use it.
 #[derive(PartialEq)]
 struct Meaning {
     uid: Option<String>,
     generation: Option<i64>,
-    is_going: bool,
+    is_being_deleted: bool,
 }
 
 impl Meaning {
@@ -109,7 +112,7 @@ impl Meaning {
         Self {
             uid: instance.uid(),
             generation: instance.metadata.generation,
-            is_going: instance.metadata.deletion_timestamp.is_some(),
+            is_being_deleted: instance.metadata.deletion_timestamp.is_some(),
         }
     }
 }

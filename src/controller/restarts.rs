@@ -1,4 +1,5 @@
-//! The namespaces whose configs have workloads restarted: looked at when one of these changes, and when something is due.
+//! The controller of restarts. A namespace is reconciled when a config in it that restarts
+//! workloads changes, and when a restart is due.
 
 use super::{
     Enqueuer,
@@ -12,7 +13,7 @@ use crate::{
 use kube::{ResourceExt as _, runtime::controller::Action};
 use std::{sync::Arc, time::Duration};
 
-/// How many namespaces are looked at at the same time.
+/// The number of namespaces that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
 
 struct RestartContext {
@@ -21,8 +22,9 @@ struct RestartContext {
     enqueuer: Enqueuer,
 }
 
-/// Controllers at whichever namespace is queue, or has asked to be looked at again, until `shutdown`. A namespace is never
-/// looked at twice at once, so that no two of its workloads are restarted at once.
+/// Reconciles the namespaces that are queued or whose requeue is due, until `shutdown`. Two
+/// reconciles of one namespace never run at the same time, therefore no two workloads of a
+/// namespace are restarted at once.
 pub(super) async fn run(
     queue: Queue<SeenNamespace>,
     enqueuer: Enqueuer,
@@ -35,9 +37,9 @@ pub(super) async fn run(
 }
 
 async fn reconcile_one(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
-    let wake = |config: &crate::api::AwsConfig| context.enqueuer.config_told(config);
+    let enqueue = |config: &crate::api::AwsConfig| context.enqueuer.workloads_changed(config);
     let name = namespace.name_any();
-    let next = Box::pin(restart::reconcile(&name, &context.context, &context.finished, wake));
+    let next = Box::pin(restart::reconcile(&name, &context.context, &context.finished, enqueue));
     Ok(next.await?.map_or_else(Action::await_change, Action::requeue))
 }
 

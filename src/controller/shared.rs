@@ -1,4 +1,4 @@
-//! The views that all scopes share: grants and namespaces.
+//! The views that all scopes share: grants, namespaces and `DssInstance`s.
 
 use super::{Enqueuer, InstanceController, drop_annotations, instances};
 use crate::{
@@ -19,42 +19,43 @@ use kube::{
 };
 use std::{collections::HashMap, sync::Arc};
 
-/// The views that all scopes share.
+/// The views that all scopes share, without their writers.
 pub struct Shared {
     /// All grants.
     pub grants: Watched<AwsRoleGrant>,
     /// All namespaces.
     pub namespaces: Watched<PartialObjectMeta<Namespace>>,
-    /// All instances of DSS.
+    /// All `DssInstance`s.
     pub instances: Watched<DssInstance>,
 }
 
-/// The writers that belong to [`Shared`].
+/// The writers of the views in [`Shared`], and the queue of the controller of `DssInstance`s.
 pub struct SharedWriters {
     grants: Writer<AwsRoleGrant>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
     instances: Writer<DssInstance>,
-    wake_instance: UnboundedSender<ObjectRef<DssInstance>>,
+    instance_queue: UnboundedSender<ObjectRef<DssInstance>>,
 }
 
 impl Shared {
-    /// Nothing seen yet.
+    /// Makes empty views, their writers, and the controller of `DssInstance`s.
     #[must_use]
     pub fn new() -> (Self, SharedWriters, InstanceController) {
         let (grants, grants_writer) = views::grants();
         let (namespaces, namespaces_writer) = views::namespaces();
         let (instances, instances_writer) = views::instances();
-        let (controllers, wake_instance) = InstanceController::new(instances.store().clone());
+        let (controllers, instance_queue) = InstanceController::new(instances.store().clone());
         let writers = SharedWriters {
             grants: grants_writer,
             namespaces: namespaces_writer,
             instances: instances_writer,
-            wake_instance,
+            instance_queue,
         };
         (Self { grants, namespaces, instances }, writers, controllers)
     }
 
-    /// Keeps the shared views up to date and wakes whom a change concerns. Never ends.
+    /// Keeps the shared views up to date, and enqueues the objects that a change concerns. Never
+    /// ends.
     pub async fn watch(self, client: Client, writers: SharedWriters, enqueuers: Vec<Enqueuer>, dss_cache: DssCache) {
         let all = watcher::Config::default;
         let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants, |_| {});
@@ -64,11 +65,13 @@ impl Shared {
         let mut known = Known::default();
         let mut seen_any = false;
         let grants = grants.for_each(|change| {
-            // Until the first grant is seen nothing is withdrawn for want of one, so that one concerns everybody.
+            // Until the first grant is seen, no credential is withdrawn for lack of a grant.
+            // Therefore the first grant concerns every config.
             let first = !std::mem::replace(&mut seen_any, self.grants.has_shown_any()) && seen_any;
             match change {
                 Change::One(grant) if !first => {
-                    // What a grant allowed before its change concerns somebody, too.
+                    // The grant before the change counts too, because the change may end what it
+                    // allowed.
                     let versions = known.replace(&grant.name_any(), self.grants.get("", &grant.name_any()));
                     for enqueuer in &enqueuers {
                         enqueuer.grants_changed(&versions);
@@ -92,12 +95,12 @@ impl Shared {
         });
         let store = self.instances.store().clone();
         let instances =
-            instances::follow_changes(store, instances, writers.wake_instance, enqueuers.clone(), dss_cache);
+            instances::follow_changes(store, instances, writers.instance_queue, enqueuers.clone(), dss_cache);
         Box::pin(futures::future::join3(grants, namespaces, instances)).await;
     }
 }
 
-/// The grants as they were before the change that is looked at.
+/// The grants as they were before the change that is being handled, by name.
 #[derive(Default)]
 struct Known(HashMap<String, Arc<AwsRoleGrant>>);
 
@@ -106,7 +109,8 @@ impl Known {
         Self(grants.into_iter().map(|grant| (grant.name_any(), grant)).collect())
     }
 
-    /// The versions before and after a change, as far as there are any.
+    /// Records the grant after a change, and returns the versions before and after it. A grant that
+    /// was created or deleted has one version only.
     fn replace(&mut self, name: &str, now: Option<Arc<AwsRoleGrant>>) -> Vec<Arc<AwsRoleGrant>> {
         let before = match &now {
             Some(grant) => self.0.insert(name.to_owned(), grant.clone()),
