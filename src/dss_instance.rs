@@ -75,7 +75,7 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
     let name = instance.name_any();
     for views in context.views.iter() {
         if !views.synced().await {
-            return Ok(views::MOMENT);
+            return Ok(views::SYNC_WAIT);
         }
     }
     let Some(instance) = context.instances.get("", &name) else {

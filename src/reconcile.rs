@@ -103,7 +103,7 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     let budget = &Budget::of(A_RECONCILE);
     // Nothing is issued and nothing is withdrawn on half a view.
     if !context.views.synced().await {
-        return Ok(views::MOMENT);
+        return Ok(views::SYNC_WAIT);
     }
     if let Some(going) = cleanup::pending(context, &config) {
         return cleanup::cleanup(context, budget, &going).await;

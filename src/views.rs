@@ -20,7 +20,7 @@ use std::{
 
 /// The longest time that a reconcile waits for unsynced views. After it the reconcile is requeued,
 /// and others take its place.
-pub(super) const MOMENT: Duration = Duration::from_secs(2);
+pub(super) const SYNC_WAIT: Duration = Duration::from_secs(2);
 
 /// The index key of the grants that choose namespaces by label.
 const BY_LABEL: &str = "by label";
@@ -261,14 +261,14 @@ impl Views {
         join_all(lists).map(|_| ())
     }
 
-    /// Waits at most [`MOMENT`] for every view to be synced. Returns whether all are.
+    /// Waits at most [`SYNC_WAIT`] for every view to be synced. Returns whether all are.
     pub(super) async fn synced(&self) -> bool {
         let all = async {
             for sync_state in self.sync_state() {
                 sync_state.wait().await;
             }
         };
-        tokio::time::timeout(MOMENT, all).await.is_ok() && self.unsynced().is_empty()
+        tokio::time::timeout(SYNC_WAIT, all).await.is_ok() && self.unsynced().is_empty()
     }
 }
 

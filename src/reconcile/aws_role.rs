@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 ))]
 pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Duration, CallError> {
     if !context.views.synced().await {
-        return Ok(views::MOMENT);
+        return Ok(views::SYNC_WAIT);
     }
     let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
     let now = context.clock.now();
