@@ -1,14 +1,17 @@
-//! DECIDE AND ACT: what happens each time that an `AwsConfig` is looked at.
+//! DECIDE AND ACT: the reconcile of an `AwsConfig`.
 //!
 //! ```text
-//!   observe [client] ─▶ Observed ─▶ decide [pure] ─▶ Plan ─▶ act [client] ─▶ Outcome ─▶ report [pure, then client]
-//!                          ▲                          │
-//!                          └──────────── look ──────────┘
+//!                   Observed         Plan            Outcome
+//!   observe [client] ─▶ decide [pure] ─▶ act [client] ─▶ report [pure, then client]
+//!                        ▲         │
+//!                        └── read ─┘ [client]
 //! ```
 //!
-//! Level-triggered: it does not matter why it is looked at. Nothing that matters is kept in memory: the truth about a
-//! credential is on its Secret, the pace of failures in status, so it may be killed at any line. Every look ends with
-//! the time of the next one, so that no lost watch event can lose a renewal.
+//! A reconcile is level-triggered: the reason why the config was enqueued does not matter. No state
+//! that matters is in memory only. The record on the Secret says which credential it holds, and the
+//! status holds the count of durable failures. Therefore the process may be killed at any line.
+//! Every reconcile returns the time of the next one, therefore a lost watch event cannot lose a
+//! renewal.
 
 mod act;
 mod aws_role;
@@ -37,35 +40,36 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
-/// Everything that a reconcile works with. One for each watched scope; the parts are shared.
+/// The handles that a reconcile works with. There is one for each watched scope; the scopes share
+/// the parts, except the views.
 #[derive(Clone)]
 pub struct Context {
-    /// Half of every external ID.
+    /// The cluster's name, which is a part of every external ID and of every label of an API key.
     pub cluster_name: Arc<str>,
     /// The only source of time.
     pub clock: Clock,
-    /// What we ask of the API server.
+    /// The calls to the API server.
     pub calls: Calls,
-    /// What the API server shows us.
+    /// The views of the scope: the objects that the API server has shown.
     pub views: Views,
-    /// Where sessions come from.
+    /// The client of STS, from which sessions come.
     pub sts: Sts,
-    /// What is known of every DSS.
+    /// The users and API keys of every DSS, as they were last read.
     pub dss_cache: DssCache,
-    /// What this process remembers, and may forget.
+    /// What this process remembers of each object. Losing it costs a read or an early retry.
     pub memory: Arc<Memory>,
-    /// When this process started.
+    /// The time at which this replica began to lead.
     pub started_at: Timestamp,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
-    /// Who reports Events: the pod's name.
+    /// The reporter of Events: the name of the pod.
     pub reporter: Arc<str>,
-    /// How many reconciles may wait for an outside system at once.
+    /// Limits how many reconciles wait for an outside system at once.
     pub limiter: Limiter,
 }
 
 impl Context {
-    /// What the stores work with, in a reconcile that has this budget.
+    /// The handles that the stores work with, in a reconcile that has this budget.
     fn stores<'a>(&'a self, budget: &'a Budget) -> Access<'a> {
         Access {
             cluster_name: &self.cluster_name,
@@ -77,7 +81,8 @@ impl Context {
         }
     }
 
-    /// Writes a line of the log and an Event about a config.
+    /// Writes a log line and an Event about a config. An Event that the API server does not take is
+    /// lost, and the log says so.
     pub async fn record_event(&self, config: &AwsConfig, note: &EventNote) {
         note.log();
         let event = note.manifest(config, &self.reporter, self.clock.now());
@@ -87,13 +92,32 @@ impl Context {
     }
 }
 
-/// More than the reads that one decision can ask for: user, role or key, API key, the Secret's metadata, its data.
+/// The most reads of one reconcile. One decision can ask for fewer: user, role or key, API key, the
+/// Secret's metadata, its data.
 const READS: usize = 8;
 
-/// Looks at one config and does what is to be done. Returns when to look again.
+/// Reconciles one `AwsConfig`, and returns the time until the next reconcile.
+///
+/// The steps, in order:
+///
+/// 1. Wait two seconds at most until every view is synced. If one stays unsynced, stop here and
+///    requeue: keyturn neither issues nor withdraws a credential on half a view. (client)
+/// 2. If the config is being deleted and has a finalizer of keyturn, clean up and stop here.
+///    (client)
+/// 3. Observe: collect what the views, the cache of DSS and the memory hold. If the config is gone
+///    or is being deleted, forget it and stop here. (client)
+/// 4. Decide: make a plan. (pure)
+/// 5. While the plan asks for a read, make the read. (client)
+/// 6. After each read, decide again. (pure)
+/// 7. Act: carry out the plan. (client)
+/// 8. Record the outcome in the memory of the process. (client)
+/// 9. Report: make the status and the event notes. (pure)
+/// 10. Write the status if it differs, and the Events. (client)
+/// 11. Determine the time of the next reconcile. (pure)
 ///
 /// # Errors
-/// If the API server refused or did not answer a call; the same is then decided anew.
+/// [`CallError`] if the API server refused a call or did not answer. The next reconcile decides
+/// anew.
 #[tracing::instrument(name = "reconcile", skip_all, fields(
     namespace = config.namespace().unwrap_or_default(),
     name = config.name_any(),
@@ -101,20 +125,20 @@ const READS: usize = 8;
 ))]
 pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Duration, CallError> {
     let budget = &Budget::of(A_RECONCILE);
-    // Nothing is issued and nothing is withdrawn on half a view.
+    // keyturn neither issues nor withdraws a credential while a view is unsynced.
     if !context.views.synced().await {
         return Ok(views::SYNC_WAIT);
     }
-    if let Some(going) = cleanup::pending(context, &config) {
-        return cleanup::cleanup(context, budget, &going).await;
+    if let Some(deleted) = cleanup::pending(context, &config) {
+        return cleanup::cleanup(context, budget, &deleted).await;
     }
     let Some(mut seen) = observe::observe(context, &config) else {
         context.memory.forget(&config.uid().unwrap_or_default());
         return Ok(until(context.clock.now(), None));
     };
     let mut plan = decide(&seen, context.clock.now());
-    // Each read answers what the plan asks for, so a few are enough. If more were needed, somebody changes things faster
-    // than they are read.
+    // Each read answers what the plan asks for, therefore a few reads are enough. If a decision
+    // asks for more, another writer changes the objects faster than keyturn reads them.
     for _ in 0..READS {
         let Next::Read(what) = plan.next else { break };
         observe::read(context, budget, what, &mut seen).await?;
@@ -134,7 +158,7 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     Ok(until(now, Some(next_reconcile(&seen, &plan, &outcome, &remembered, now))))
 }
 
-/// Tells: status if it says something new, Events for what a person would want to know, metrics.
+/// Writes the status if it differs from the recorded one, and an Event for each event note.
 async fn report(
     context: &Context,
     seen: &Observed,
@@ -163,7 +187,8 @@ async fn report(
     Ok(())
 }
 
-/// The time from `now` to the next reconcile; without one the resync.
+/// Returns the time from `now` to the next reconcile. If `next` is `None`, it is
+/// [`schedule::RESYNC`].
 #[must_use]
 pub fn until(now: Timestamp, next: Option<Timestamp>) -> Duration {
     let wait = next.map_or(schedule::RESYNC, |next| next.duration_since(now));

@@ -1,4 +1,5 @@
-//! Carries a plan out. Every write names exactly the object that the plan was made for. Holds a client.
+//! Carries out a plan. The API server refuses a write if the object is not the one that the plan
+//! was made for. This module holds a client.
 
 mod role;
 mod secret;
@@ -24,7 +25,8 @@ use role::{prune, write_role};
 use secrecy::SecretString;
 use std::{sync::Arc, time::Duration};
 
-/// Carries out what concerns the Secret and, beside it, writes the generated `AwsRole`s. Failures are part of the
+/// Carries out the action on the Secret and, at the same time, writes and deletes the generated
+/// `AwsRole`s. Afterwards it deletes the surplus API keys in DSS. A failure becomes a part of the
 /// outcome.
 pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Plan) -> Outcome {
     let act = Act { context, budget, seen, api_key: &plan.api_key };
@@ -44,7 +46,7 @@ pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, pla
     if let Err(error) = roles {
         outcome.call_failed.get_or_insert(error);
     }
-    // A key is deleted once it is out of the Secret, and never before.
+    // keyturn deletes an API key only after the Secret has ceased to hold it.
     if !plan.surplus_keys.is_empty() && outcome.call_failed.is_none() && !outcome.blocked {
         let deleting = delete_surplus(context.stores(budget), &seen.config, &plan.surplus_keys, &mut outcome.api_key);
         if let Err(error) = Box::pin(deleting).await {
@@ -54,7 +56,7 @@ pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, pla
     outcome
 }
 
-/// The action on the Secret of one config.
+/// The action on the Secret of one config, with what it works on.
 struct Act<'a> {
     context: &'a Context,
     budget: &'a Budget,
@@ -122,7 +124,9 @@ impl Act<'_> {
         outcome
     }
 
-    /// Obtains a session from STS, unless one for this very request could not be written before; or the key that was
+    /// Obtains the credential: a session from STS, the credential of a connection from DSS, or the
+    /// static key that was read before. If a session for this very request could not be written
+    /// before, keyturn takes that one and does not ask STS. `None` if the static key has not been
     /// read.
     async fn obtain(&self, request: &Request) -> Result<Option<Issued>, IssueError> {
         let Self { context, budget, seen, .. } = self;
@@ -154,7 +158,8 @@ impl Act<'_> {
         }
     }
 
-    /// Obtains the API key that goes along, if one is asked for.
+    /// Obtains the API key that goes into the Secret beside the credential, if the config asks for
+    /// one. The call to DSS takes no longer than `most`.
     async fn obtain_api_key(&self, accepted: &Accepted, most: Duration) -> Result<ApiKeyOutcome, Outcome> {
         let Some(request) = &accepted.dss else { return Ok(ApiKeyOutcome::default()) };
         let access = self.context.stores(self.budget);
@@ -162,20 +167,23 @@ impl Act<'_> {
         obtaining.await.map_err(|error| Outcome { call_failed: Some(error), ..Outcome::default() })
     }
 
-    /// Whether a key without an end is the one in the Secret. Then there is nothing to write.
+    /// Whether the credential is a static key, and the Secret holds it already. In that case there
+    /// is nothing to write.
     fn is_there_already(&self, request: &Request, issued: &Issued) -> bool {
         let digest = self.seen.target.record().map(|record| record.issue_digest.as_str());
         issued.expires_at.is_none() && digest == Some(request.issue_digest(&issued.credentials).as_str())
     }
 
-    /// Keeps a session that could not be written. A key without an end is where it was.
+    /// Keeps a session in memory, because it could not be written. A static key is not kept,
+    /// because it is still where it was read.
     fn keep(&self, accepted: &Accepted, issued: Issued) {
         if issued.expires_at.is_some() {
             self.context.memory.keep(&self.seen.config.uid().unwrap_or_default(), &accepted.request, issued);
         }
     }
 
-    /// Writes the credential that is there in the form that is asked for now. That costs no call to STS.
+    /// Writes the credential of the Secret again, in the form that the config asks for now. This
+    /// costs no call to STS.
     async fn render_again(&self, accepted: &Accepted, trigger: Trigger) -> Outcome {
         let Self { context, seen, .. } = self;
         let Some((record, credentials)) = readable(&seen.target) else { return Outcome::default() };
@@ -208,7 +216,9 @@ impl Act<'_> {
         let rendering = rendering(seen);
         match render_withdrawn(&rendering, reason) {
             Ok(mut content) => {
-                // What the rendering depends on may be gone, as an instance of DSS. Every key of the data stays.
+                // An object that the rendering depends on may be gone, such as the `DssInstance`.
+                // Therefore every data key of the record stays in the Secret, with a withdrawn
+                // value.
                 for key in &record.keys {
                     content.0.entry(key.clone()).or_insert_with(|| WITHDRAWN.into());
                 }
@@ -226,7 +236,7 @@ impl Act<'_> {
         if is_withdrawn || !api_key.is_of_wrong_owner() {
             return Outcome { api_key, ..Outcome::default() };
         }
-        // Nor is the former key kept for later.
+        // The former key is not kept for later either.
         let api_key = ApiKeyOutcome { held: None, ..api_key };
         Outcome { api_key, ..self.withdraw(Reason::DssUserMismatch).await }
     }
@@ -240,7 +250,9 @@ impl Act<'_> {
     }
 }
 
-/// While the last API key is known to be another user's, every failure counts as that, and keeps the slow retry.
+/// While the last API key is known to belong to another user, reports every failure to obtain one
+/// as `DssUserMismatch`, and keeps the durable retry. If DSS is saturated, the error stays as it
+/// is, because DSS was not asked.
 fn of_wrong_owner(api_key: ApiKeyOutcome) -> ApiKeyOutcome {
     let failed = api_key.failed.map(|error| match (error.why.reason, error.retry) {
         (Reason::DssUserMismatch, _) | (_, Retry::Saturated) => error,

@@ -1,4 +1,5 @@
-//! What happens each time that an `AwsRole` is looked at: its status says whether its config uses it, and could.
+//! The reconcile of an `AwsRole`: its status says whether its config uses it, and whether it
+//! is usable.
 
 use super::{Context, observe::observe, until};
 use crate::{
@@ -10,10 +11,11 @@ use crate::{
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
-/// Looks at one role and writes its status if it says something new. Returns when to look again.
+/// Reconciles one role: writes its status if it differs. Returns the time until the next reconcile.
 ///
 /// # Errors
-/// If the API server refused or did not answer the write; the same is then decided anew.
+/// [`CallError`] if the API server refused the write or did not answer. The next reconcile decides
+/// anew.
 #[tracing::instrument(name = "role", skip_all, fields(
     namespace = role.namespace().unwrap_or_default(),
     name = role.name_any(),
@@ -30,14 +32,14 @@ pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Dur
     };
     let config = context.views.configs.get(&namespace, &role.spec.aws_config_ref.name);
     let seen = config.and_then(|config| observe(context, &config));
-    // What it waits for wakes it.
+    // The status is not known yet. The change that makes it known enqueues the role.
     let Some(after) = role_status(&role, seen.as_ref(), now) else { return Ok(until(now, None)) };
     let before = role.status.clone().unwrap_or_default();
     if before.active != after.active || !same_ignoring_times(&before.conditions, &after.conditions) {
         let write = context.calls.role_status(&namespace, &name, &after);
         match context.views.roles.own_writes().write(&namespace, &name, write).await {
             Err(error) if error.failed != Failed::NotFound => return Err(error),
-            // Deleted meanwhile: there is nothing to say any more.
+            // The role was deleted in the meantime, therefore there is no status to write.
             _ => {}
         }
     }

@@ -1,8 +1,8 @@
-//! The cleanup of a config that is being deleted and may have entries in stores: its Secret is deleted, then its API keys,
-//! then its finalizers.
+//! The cleanup of a config that is being deleted and may have entries in stores: keyturn deletes
+//! its Secret, then its API keys, then its finalizers.
 //!
-//! keyturn does not wait for a store for ever, because an API key that cannot be deleted must not keep a namespace from
-//! being deleted.
+//! keyturn does not wait for a store for ever, because an API key that cannot be deleted must not
+//! keep a namespace from being deleted.
 
 use super::{Context, until};
 use crate::{
@@ -20,24 +20,30 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
-/// The config as it is now, if it is being deleted and has a finalizer of keyturn.
+/// Returns the config as the view shows it now, if it is being deleted and has a finalizer of
+/// keyturn.
 pub(super) fn pending(context: &Context, config: &AwsConfig) -> Option<Arc<AwsConfig>> {
     let current = context.views.configs.get(&config.namespace().unwrap_or_default(), &config.name_any())?;
     let waits = key_places(&current).next().is_some();
     (current.metadata.deletion_timestamp.is_some() && waits).then_some(current)
 }
 
+/// Deletes the Secret of a config, its API keys and its finalizers. Returns the time until the next
+/// reconcile. If a key could not be deleted, that is the time of the retry.
+///
+/// # Errors
+/// [`CallError`] if the API server refused a call or did not answer.
 pub(super) async fn cleanup(context: &Context, budget: &Budget, config: &AwsConfig) -> Result<Duration, CallError> {
     delete_secret(context, config).await?;
     let now = context.clock.now();
     let is_given_up = |Time(deleted): &Time| schedule::is_given_up(*deleted, context.started_at, now);
     let gives_up = config.metadata.deletion_timestamp.as_ref().is_some_and(is_given_up);
-    let left = delete_all(context.stores(budget), config, gives_up).await?;
-    for (instance, why) in &left.given_up {
-        left_behind(context, config, instance, why).await;
+    let remaining = delete_all(context.stores(budget), config, gives_up).await?;
+    for (instance, why) in &remaining.given_up {
+        record_left_keys(context, config, instance, why).await;
     }
     let uid = config.uid().unwrap_or_default();
-    let Some(error) = left.waits else {
+    let Some(error) = remaining.waits else {
         context.memory.forget(&uid);
         return Ok(until(now, None));
     };
@@ -50,7 +56,8 @@ pub(super) async fn cleanup(context: &Context, budget: &Budget, config: &AwsConf
     Ok(until(now, now.saturating_add(wait).ok()))
 }
 
-/// Garbage collection would delete the Secret together with its config, which still waits.
+/// Deletes the Secret of the config. Garbage collection would delete the Secret only together with
+/// the config, and the config still waits for its finalizers.
 async fn delete_secret(context: &Context, config: &AwsConfig) -> Result<(), CallError> {
     let (namespace, name) = (config.namespace().unwrap_or_default(), config.target_name());
     let secret =
@@ -63,8 +70,9 @@ async fn delete_secret(context: &Context, config: &AwsConfig) -> Result<(), Call
     }
 }
 
-/// Says that keys may be left. In a namespace that is being deleted no Event can be created, so the log says it too.
-async fn left_behind(context: &Context, config: &AwsConfig, instance: &str, why: &str) {
+/// Records in an Event and in the log that keys may be left in DSS. The log is necessary because no
+/// Event can be created in a namespace that is being deleted.
+async fn record_left_keys(context: &Context, config: &AwsConfig, instance: &str, why: &str) {
     let label = key_label(&context.cluster_name, config);
     let note = format!(
         "API keys with the label \"{label}\" may be left in DssInstance \"{instance}\", where keyturn could not delete them in \

@@ -1,4 +1,5 @@
-//! What the process remembers of each object. All of it may be lost: a restart then costs a read or an early retry.
+//! What the process remembers of each object. All of it may be lost: a restart of the process then
+//! costs a read or an early retry.
 
 use crate::{
     api::{ConditionType, Statement},
@@ -20,17 +21,18 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// What is remembered, by UID.
+/// What the process remembers, by UID of the object.
 #[derive(Debug, Default)]
 pub struct Memory {
     objects: Mutex<HashMap<String, Remembered>>,
     unwritten: Mutex<HashMap<String, Unwritten>>,
     failed_calls: Mutex<HashMap<String, i32>>,
-    /// Findings that are certain without a search, for every object.
+    /// Findings that hold for every object and need no search.
     settled: BTreeMap<ConditionType, Option<Statement>>,
 }
 
-/// A session that STS issued and the API server did not take. It is written at the next attempt rather than asked for again.
+/// A session that STS issued and that could not be written to the Secret. keyturn writes it at the
+/// next attempt, and does not ask STS for another.
 #[derive(Debug)]
 struct Unwritten {
     request: String,
@@ -38,13 +40,14 @@ struct Unwritten {
 }
 
 impl Memory {
-    /// The memory of an operator that has no webhook: no pod is missed, whatever a former operator recorded.
+    /// Makes the memory of an operator that has no webhook. No pod is missed then, whatever a
+    /// former operator recorded.
     #[must_use]
     pub fn without_webhook() -> Self {
         Self { settled: [(ConditionType::PodsMissed, None)].into(), ..Self::default() }
     }
 
-    /// What is remembered of the object with this UID.
+    /// Returns what the process remembers of the object with this UID.
     #[must_use]
     pub fn recall(&self, uid: &str) -> Remembered {
         let mut remembered = self.objects().get(uid).cloned().unwrap_or_default();
@@ -52,22 +55,22 @@ impl Memory {
         remembered
     }
 
-    /// Records what another room found out about this object; `None` if nothing stands in the way. Returns whether that is
-    /// new.
+    /// Records the finding of another room about this object; `None` if it found no fault. Returns
+    /// whether the finding is new.
     pub fn record_finding(&self, uid: &str, type_: ConditionType, finding: Option<Statement>) -> bool {
         let mut objects = self.objects();
         let findings = &mut objects.entry(uid.to_owned()).or_default().findings;
         findings.insert(type_, finding.clone()) != Some(finding)
     }
 
-    /// Forgets an object that is gone.
+    /// Forgets an object that no longer exists.
     pub fn forget(&self, uid: &str) {
         self.objects().remove(uid);
         self.unwritten().remove(uid);
         self.call_succeeded(uid);
     }
 
-    /// Counts a call to the API server that failed, and says how long to wait before it is tried again.
+    /// Counts a failed call to the API server, and returns the time until the retry.
     pub fn call_failed(&self, uid: &str) -> SignedDuration {
         let mut failed = self.failed_calls();
         let count = failed.entry(uid.to_owned()).or_default();
@@ -75,7 +78,7 @@ impl Memory {
         schedule::fast_delay(uid, *count)
     }
 
-    /// Ends the row of failed calls of this object.
+    /// Resets the count of failed calls of this object.
     pub fn call_succeeded(&self, uid: &str) {
         self.failed_calls().remove(uid);
     }
@@ -85,16 +88,18 @@ impl Memory {
         self.unwritten().insert(uid.to_owned(), Unwritten { request: request.digest(), issued });
     }
 
-    /// A session for this very request that could not be written before, if more than half of it is left.
+    /// Takes the session for this very request that could not be written before, if more than half
+    /// of its lifetime remains.
     pub(super) fn take_kept(&self, uid: &str, request: &Request, now: Timestamp) -> Option<Issued> {
         let Unwritten { request: kept, issued } = self.unwritten().remove(uid)?;
         let expires_at = issued.expires_at?;
         let lifetime = expires_at.duration_since(issued.issued_at);
-        let left = expires_at.duration_since(now);
-        (kept == request.digest() && left + left > lifetime).then_some(issued)
+        let remaining = expires_at.duration_since(now);
+        (kept == request.digest() && remaining + remaining > lifetime).then_some(issued)
     }
 
-    /// Learns from what was done.
+    /// Records what an outcome shows: the versions that were written or read, the API key, the time
+    /// of a check, the repairs, and a transient failure.
     pub(super) fn learn(&self, seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) {
         let uid = seen.config.uid().unwrap_or_default();
         let mut objects = self.objects();
@@ -152,9 +157,11 @@ impl Memory {
     }
 }
 
-/// A key that was created is remembered whether or not it could be written, and one that was withdrawn is forgotten.
+/// Records the API key. A key that was created is remembered even if it could not be written to the
+/// Secret. A key that was withdrawn or deleted is forgotten.
 fn learn_api_key(remembered: &mut Remembered, seen: &Observed, outcome: &Outcome) {
-    // Of two instances that gave the same ID the key of the one that stays is forgotten with it, which costs a read.
+    // If two instances gave the same ID, the key that still exists is forgotten together with the
+    // deleted one. That costs a read.
     let is_deleted = |id: &str| outcome.api_key.deleted.iter().any(|deleted| deleted.id == id);
     remembered.api_key.take_if(|held| is_deleted(&held.record.key));
     if let Some(held) = &outcome.api_key.held {
@@ -174,8 +181,8 @@ fn learn_api_key(remembered: &mut Remembered, seen: &Observed, outcome: &Outcome
     }
 }
 
-/// Whether the plan puts right what somebody changed. It counts whether or not it succeeded: the object may be on its
-/// way out, and then every attempt is in vain.
+/// Whether the plan repairs what another writer changed. It counts even if the write failed,
+/// because the object may be about to be deleted, and then every attempt fails.
 fn is_repair(seen: &Observed, plan: &Plan) -> bool {
     let ours = if let Target::Ours(ours) = &seen.target { Some(ours) } else { None };
     let edited = ours.is_some_and(|ours| ours.is_edited());

@@ -1,4 +1,5 @@
-//! Gathers what a decision is made on. The views answer nearly everything; a look is the only read.
+//! Collects the input of a decision. The views answer nearly everything. Only a read that the
+//! decision asks for makes a call.
 
 use super::Context;
 use crate::{
@@ -23,7 +24,8 @@ use kube::ResourceExt as _;
 use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What the views show; `None` if the config is gone or going, when garbage collection does the rest.
+/// Collects what the views, the cache of DSS and the memory hold about a config. `None` if the
+/// config is gone or is being deleted: garbage collection then deletes what it owns.
 pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed> {
     let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
     let views = &context.views;
@@ -60,7 +62,10 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     })
 }
 
-/// Reads what a decision asks for.
+/// Makes a read that a decision asks for, and records the answer in `seen`.
+///
+/// # Errors
+/// [`CallError`] if the API server refused the call or did not answer.
 pub(super) async fn read(context: &Context, budget: &Budget, what: Read, seen: &mut Observed) -> Result<(), CallError> {
     match what {
         Read::Role => find_role(context, seen).await,
@@ -77,7 +82,8 @@ pub(super) async fn read(context: &Context, budget: &Budget, what: Read, seen: &
     }
 }
 
-/// The `AwsRole` that the config asks for, and the others that name it as theirs.
+/// Returns the `AwsRole` that the config asks for, and the other roles that name the config as
+/// theirs.
 fn roles(
     context: &Context,
     config: &AwsConfig,
@@ -91,7 +97,7 @@ fn roles(
     (role.map_or(SeenRole::NotShown, SeenRole::Shown), others)
 }
 
-/// What is known of the DSS that a config names.
+/// Collects what is known of the DSS that a config names. `None` if it names none.
 fn seen_dss(
     context: &Context,
     config: &AwsConfig,
@@ -114,7 +120,8 @@ fn seen_dss(
     Some(SeenDss { fresh, trouble, instances_seen: views.instances.has_shown_any(), instance, login, user })
 }
 
-/// Where the finalizers say that there may be keys.
+/// The DSS instances in which the config may have API keys, as its finalizers say, with the keys
+/// that are known.
 fn key_places(context: &Context, config: &AwsConfig) -> Vec<KeyPlace> {
     let label = key_label(&context.cluster_name, config);
     let place = |instance: &str| KeyPlace {
@@ -125,7 +132,8 @@ fn key_places(context: &Context, config: &AwsConfig) -> Vec<KeyPlace> {
     finalizers::key_places(config).map(place).collect()
 }
 
-/// Whose the Secret is and what its annotations say. Its content needs no look while its version is one that we know.
+/// Determines the owner of the Secret, and reads its record from the annotations. The data need not
+/// be read if the version of the Secret is `known` or the one that the status records.
 fn target(config: &AwsConfig, metadata: &ObjectMeta, known: Option<&str>) -> Target {
     if !is_controlled_by(metadata, config) {
         let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
@@ -149,7 +157,8 @@ fn shown_key_source(context: &Context, config: &AwsConfig, known: Option<&str>) 
     shown_source(context, config, &named.name, [delivered, known])
 }
 
-/// The record of the Secret says which version of which Secret the API key came from.
+/// The version that was delivered last is in the record of the Secret, together with the name of
+/// the source.
 fn shown_api_key_source(
     context: &Context,
     config: &AwsConfig,
@@ -165,7 +174,8 @@ fn api_key_secret(config: &AwsConfig) -> Option<&str> {
     config.spec.dss.as_ref()?.api_key_secret_ref.as_ref().map(|named| named.name.as_str())
 }
 
-/// Only a Secret that its owner offers is shown. At a version that is known it needs no look.
+/// Returns the source that a view shows. The view shows a Secret only if its owner offers it. The
+/// data need not be read if the version is one of `known`.
 fn shown_source<K>(context: &Context, config: &AwsConfig, name: &str, known: [Option<&str>; 2]) -> Source<K> {
     let namespace = config.namespace().unwrap_or_default();
     let Some(shown) = context.views.sources.get(&namespace, name) else { return Source::NotShown };
@@ -179,14 +189,15 @@ fn is_offered(metadata: &ObjectMeta) -> bool {
     label.is_some_and(|offered| offered == names::SOURCE_OFFERED)
 }
 
-/// Answers `Read::KeySource`: metadata only, since it may not be offered.
+/// Answers `Read::KeySource`. keyturn reads only the metadata, because the owner may not have
+/// offered the Secret.
 async fn find_key_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(named) = &seen.config.spec.key_secret_ref else { return Ok(()) };
     seen.source = found_source(context, &seen.config, &named.name).await?;
     Ok(())
 }
 
-/// Answers `Read::ApiKeySource`, likewise.
+/// Answers `Read::ApiKeySource`. keyturn reads only the metadata here too.
 async fn find_api_key_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(named) = api_key_secret(&seen.config) else { return Ok(()) };
     seen.api_key_source = found_source(context, &seen.config, named).await?;
@@ -202,7 +213,8 @@ async fn found_source<K>(context: &Context, config: &AwsConfig, name: &str) -> R
     })
 }
 
-/// Answers `Read::DssUser`: asks DSS for the person's login by name. If DSS does not answer, nothing is known yet.
+/// Answers `Read::DssUser`: reads the user with the person's login from DSS. If DSS does not
+/// answer, the user stays unread.
 async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) {
     let Some(dss) = &mut seen.dss else { return };
     let (Some(instance), Some(login)) = (&dss.instance, &dss.login) else { return };
@@ -227,14 +239,16 @@ async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) {
     (seen.role, seen.other_roles) = roles(context, &seen.config, &seen.asked_role);
 }
 
-/// Answers `Read::Key`. If its owner has changed their mind in the meantime, what was read is dropped.
+/// Answers `Read::Key`. If the owner has withdrawn the offer in the meantime, keyturn drops the
+/// data.
 async fn read_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(request) = key_request(&seen.config) else { return Ok(()) };
     seen.source = read_source(context, &seen.config, &request.secret, |data| request.read(data)).await?;
     Ok(())
 }
 
-/// Answers `Read::ApiKey`, likewise.
+/// Answers `Read::ApiKey`. If the owner has withdrawn the offer in the meantime, keyturn drops the
+/// data.
 async fn read_offered_api_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let named = seen.config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref());
     let Some(named) = named else { return Ok(()) };
@@ -261,7 +275,9 @@ async fn read_source<K>(
     })
 }
 
-/// Answers `Read::Target`: the watch sees Secrets with our label only. Metadata only, since it may be somebody else's.
+/// Answers `Read::Target`. The read is necessary because the watch shows only Secrets with
+/// keyturn's label. keyturn reads only the metadata, because the Secret may belong to another
+/// owner.
 async fn find_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let found = context.calls.secret_metadata(&namespace, &name).await?;
@@ -270,13 +286,14 @@ async fn find_target(context: &Context, seen: &mut Observed) -> Result<(), CallE
     Ok(())
 }
 
-/// Answers `Read::Role`: a role that is not shown may have been created a moment ago.
+/// Answers `Read::Role`. The view may not show a role yet that was created a moment ago.
 async fn find_role(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let asked = seen.asked_role.as_ref().ok().and_then(Option::as_ref);
     let Some(name) = role_name(&seen.config, asked) else { return Ok(()) };
     let namespace = seen.config.namespace().unwrap_or_default();
     seen.role = match context.calls.role(&namespace, &name).await? {
-        // What was read is ahead of the watch just as what was written is.
+        // The role that was read may be newer than the watch cache. Therefore it is laid over the
+        // cache in the same way as our own writes.
         Some(role) => SeenRole::Shown(
             context.views.roles.own_writes().write(&namespace, &name, async { Ok::<_, CallError>(role) }).await?,
         ),
@@ -285,7 +302,7 @@ async fn find_role(context: &Context, seen: &mut Observed) -> Result<(), CallErr
     Ok(())
 }
 
-/// Answers `Read::TargetData`: reads a Secret of ours.
+/// Answers `Read::TargetData`: reads a whole Secret of ours.
 async fn read_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let Some(secret) = context.calls.secret(&namespace, &name).await? else {

@@ -9,7 +9,8 @@ use crate::{
 use kube::ResourceExt as _;
 use std::sync::Arc;
 
-/// Creates or restores the generated role, if the plan says so.
+/// Creates or restores the generated role, if the plan says so. A role without a UID does not exist
+/// yet.
 pub(super) async fn write_role(context: &Context, step: &RoleStep) -> Result<(), CallError> {
     let RoleStep::Write { role, .. } = step else { return Ok(()) };
     let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
@@ -22,7 +23,8 @@ pub(super) async fn write_role(context: &Context, step: &RoleStep) -> Result<(),
     written.map(|_| ())
 }
 
-/// Deletes former roles.
+/// Deletes the generated roles that the config no longer uses. A role that is already gone is no
+/// error.
 pub(super) async fn prune(context: &Context, roles: &[Arc<AwsRole>]) -> Result<(), CallError> {
     for role in roles {
         let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());

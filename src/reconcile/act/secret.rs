@@ -1,4 +1,5 @@
-//! The writes of the Secret. Each names the Secret that the plan was made for.
+//! The writes of the Secret. The API server refuses each of them if the Secret is not the one that
+//! the plan was made for.
 
 use crate::{
     cluster::{CallError, Failed, Preconditions},
@@ -10,7 +11,8 @@ use crate::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{ResourceExt as _, core::PartialObjectMeta};
 
-/// Writes the Secret, whether or not it is there.
+/// Writes the Secret, and creates it first if it does not exist. If another owner has created a
+/// Secret of this name, the outcome is `blocked`.
 pub(super) async fn write(
     context: &Context,
     seen: &Observed,
@@ -34,7 +36,8 @@ pub(super) async fn write(
     }
 }
 
-/// An immutable Secret refuses every apply. It is deleted, if it is still the one that we saw, and created.
+/// Applies a Secret of ours. An immutable Secret refuses every apply. keyturn deletes it, if it is
+/// still the one that was seen, and creates it again.
 async fn apply_or_recreate(
     context: &Context,
     seen: &Observed,
@@ -63,7 +66,8 @@ async fn apply_or_recreate(
     create(context, seen, rendering, record, content).await
 }
 
-/// Two writes, once in a Secret's life: see [`shell`]. In between it is empty and says so by having no annotations.
+/// Creates the Secret by two writes, once in its life: see [`shell`]. Between them the Secret is
+/// empty. It has no record then, because it has no annotations.
 async fn create(
     context: &Context,
     seen: &Observed,
