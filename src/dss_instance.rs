@@ -1,5 +1,6 @@
-//! The reconcile of a `DssInstance`: keyturn reads its admin key, its users and keyturn's own API keys once for all configs
-//! that use it, and enqueues the configs that something new concerns.
+//! The reconcile of a `DssInstance`. keyturn reads the admin key, the users and keyturn's own API
+//! keys of the DSS once, for all configs that use it. It enqueues the configs that a change
+//! concerns.
 
 use crate::{
     api::{
@@ -22,54 +23,71 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
-/// Enqueues the configs that use an instance: those with a login of which this holds, or all.
+/// Enqueues the configs that use the named instance. If a predicate for logins is given, only the
+/// configs are enqueued to which the instance allows a login that satisfies it, and those whose
+/// login cannot be determined.
 pub type EnqueueUsers = Arc<dyn Fn(&str, Option<&dyn Fn(&str) -> bool>) + Send + Sync>;
 
-/// Everything that the look at an instance works with. One for all scopes.
+/// The handles that the reconcile of a `DssInstance` works with. There is one for all scopes.
 #[derive(Clone)]
 pub struct InstanceContext {
-    /// Half of every label.
+    /// The cluster's name, which is a part of the label of every API key.
     pub cluster_name: Arc<str>,
     /// The only source of time.
     pub clock: Clock,
-    /// What we ask of the API server.
+    /// The calls to the API server.
     pub calls: Calls,
-    /// All instances.
+    /// The view of all `DssInstance`s.
     pub instances: Watched<DssInstance>,
     /// The views of every scope.
     pub views: Arc<[Views]>,
-    /// What is known of every DSS.
+    /// The users and API keys of every DSS, as they were last read.
     pub dss_cache: DssCache,
-    /// What this process remembers.
+    /// What this process remembers of each object.
     pub memory: Arc<Memory>,
-    /// When this process started.
+    /// The time at which this replica began to lead.
     pub started_at: Timestamp,
-    /// Whether every instance is of interest. Who serves some namespaces only has to do with those that are used there:
-    /// others may be another release's.
+    /// Whether this operator handles every instance. An operator that serves some namespaces only
+    /// handles the instances that are used there, because the others may belong to another release.
     pub all: bool,
-    /// Enqueues the configs that something new concerns.
+    /// Enqueues the configs that a change of users or keys concerns.
     pub enqueue_users: EnqueueUsers,
 }
 
-/// What came of a reading.
+/// The result of one read of a DSS.
 struct Reading {
     version: Option<String>,
     reachable: Result<(), Statement>,
     authorized: Result<(), Statement>,
     users_read_at: Option<Timestamp>,
-    /// Whether the personal keys were listed, too.
+    /// Whether the personal API keys were listed too.
     keys_read: bool,
-    /// How long DSS asked to be left alone.
+    /// The time for which DSS asked not to be called again (`Retry-After`).
     retry_after: SignedDuration,
 }
 
-/// How often it is looked whether an instance is used by now, or, if it is being deleted, no longer. Costs no call.
-const GLANCE: SignedDuration = SignedDuration::from_secs(5);
+/// The time after which keyturn checks again whether an instance is used by now, or, if it is being
+/// deleted, whether it holds no more keys. The check costs no call.
+const USE_CHECK: SignedDuration = SignedDuration::from_secs(5);
 
-/// Looks at an instance. Returns when to look again.
+/// Reconciles one `DssInstance`. Returns the time until the next reconcile.
+///
+/// The steps, in order:
+///
+/// 1. Wait two seconds at most until every view is synced. If one stays unsynced, requeue. (client)
+/// 2. If the instance is gone, remove it from the cache of DSS. If it is not this operator's, check
+///    again after five seconds. (client)
+/// 3. If it is being deleted, clean up and stop here. (client)
+/// 4. Read the users and, if there may be any, the API keys of the DSS. Enqueue the configs that a
+///    change concerns. (client)
+/// 5. Write the status if it says something new. (client)
+/// 6. Remove the finalizer if no config can have a key in the instance. (client)
+/// 7. Determine the time of the next reconcile: after `spec.refresh`, or earlier after a failure.
+///    (pure)
 ///
 /// # Errors
-/// If the API server refused or did not answer a call.
+/// [`CallError`] if the API server refused a call or did not answer. The next reconcile decides
+/// anew.
 #[tracing::instrument(name = "instance", skip_all, fields(name = instance.name_any()))]
 pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) -> Result<Duration, CallError> {
     let name = instance.name_any();
@@ -86,12 +104,13 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
     let has_finalizer = finalizers::is_kept(&instance);
     let now = context.clock.now();
     if !is_ours(context, &instance, has_finalizer, now) {
-        return Ok(until(now, now.saturating_add(GLANCE).ok()));
+        return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
     }
     if let Some(Time(deleted)) = &instance.metadata.deletion_timestamp {
         let given_up = schedule::is_given_up(*deleted, context.started_at, now);
         if context.dss_cache.dss(&name).is_none() && has_finalizer {
-            // A process that has just started has to be able to delete the keys, too.
+            // A process that has just started has no client of the DSS yet, and must be able to
+            // delete the keys too.
             let _ = reach(context, &instance).await?;
         }
         return cleanup(context, &instance, has_finalizer, has_keys(), given_up).await;
@@ -101,7 +120,8 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
     let fine = reading.reachable.is_ok() && reading.authorized.is_ok();
     let retry_after = reading.retry_after;
     report(context, &instance, reading, now).await?;
-    // The finalizer is there while there may be a key; the configs' own say whether there may.
+    // The finalizer of the instance stays for as long as there may be a key in it. The finalizers
+    // of the configs say whether there may.
     if has_finalizer && !has_keys() {
         remove_finalizer(context, &instance).await?;
     }
@@ -116,16 +136,20 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
     Ok(until(now, now.saturating_add(wait).ok()))
 }
 
-/// Whether an instance is any business of this operator's. One that serves some namespaces only leaves alone what nobody
-/// uses there: the finalizer on it may be another release's. It sees to what it has spoken to until no key is left; and
-/// to one that is being deleted and that nobody saw to for so long.
+/// Whether this operator handles an instance. An operator that serves some namespaces only leaves
+/// an instance alone that no config uses there, because the finalizer on it may be another
+/// release's.
+///
+/// It keeps managing an instance that it has connected to until the instance holds no more of our
+/// keys. It also takes over an instance whose deletion nobody has handled for
+/// [`schedule::GIVE_UP`].
 fn is_ours(context: &InstanceContext, instance: &DssInstance, has_finalizer: bool, now: Timestamp) -> bool {
     let name = instance.name_any();
     let used = || context.views.iter().any(|views| views.is_used(&name));
-    let spoken_to = || context.dss_cache.dss(&name).is_some();
-    let going = instance.metadata.deletion_timestamp.as_ref();
-    let left = || going.is_some_and(|Time(since)| now.duration_since(*since) > schedule::GIVE_UP);
-    context.all || used() || (has_finalizer && (spoken_to() || left()))
+    let is_connected = || context.dss_cache.dss(&name).is_some();
+    let deleted_at = instance.metadata.deletion_timestamp.as_ref();
+    let is_abandoned = || deleted_at.is_some_and(|Time(since)| now.duration_since(*since) > schedule::GIVE_UP);
+    context.all || used() || (has_finalizer && (is_connected() || is_abandoned()))
 }
 
 async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> Result<Reading, CallError> {
@@ -141,7 +165,8 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
     let dss = match reach(context, instance).await? {
         Ok(dss) => dss,
         Err(statement) => {
-            // Without its key it is no longer spoken to: who takes the key away means that.
+            // keyturn no longer calls a DSS without an admin key, because the admin removed the key
+            // to stop it.
             context.dss_cache.lose(&name, DssError::not_spoken_to(&name));
             reading.reachable = Err(Statement::new(Reason::Pending, "it has not been tried"));
             reading.authorized = Err(statement);
@@ -150,8 +175,9 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
     };
     let had_trouble = context.dss_cache.trouble(&name).is_some();
     let answered = async {
-        // Some releases may have no such route, and say so as a proxy would. Only who does not answer, or does not know
-        // the key, is asked nothing more.
+        // Some releases of DSS may lack this route, and answer as a proxy would. Therefore keyturn
+        // goes on after other failures. It stops only if DSS does not answer, or does not know the
+        // admin key.
         match dss.version().await {
             Ok(version) => reading.version = version,
             Err(error) if matches!(error.kind, Kind::Unreachable | Kind::Unauthenticated) => return Err(error),
@@ -165,7 +191,9 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
             tracing::debug!(users = users.len(), "read the users of DSS");
             reading.users_read_at = Some(began);
             let changed = context.dss_cache.learn_users(&name, began, users);
-            // At once: whatever else is asked of DSS may fail. Who is in no listing is asked for by name after each.
+            // The configs are enqueued at once, because a later request to DSS may fail. A login
+            // that no listing contains is read by name after each listing, therefore its config is
+            // enqueued too.
             let concerned =
                 |login: &str| changed.contains(login) || context.dss_cache.user(&name, login) == SeenUser::Unlisted;
             (context.enqueue_users)(&name, if had_trouble { None } else { Some(&concerned) });
@@ -187,14 +215,15 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
                     (context.enqueue_users)(&name, None);
                 }
             }
-            // It concerns nobody: what is known of keys stays known.
+            // This failure concerns no config, because the keys that are known stay known.
             Err(error) => judge(&mut reading, &error),
         }
     }
     Ok(reading)
 }
 
-/// The DSS, spoken to with the admin key as it is now.
+/// Returns the client of the DSS, with the admin key that is in the Secret now. The inner error
+/// says why there is none.
 async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Result<Dss, Statement>, CallError> {
     let spec = &instance.spec;
     let named = &spec.api_key_secret_ref;
@@ -260,21 +289,22 @@ async fn report(
     let may =
         if reading.keys_read { "the admin key may read users and API keys" } else { "the admin key may read users" };
     let authorized = make(ConditionType::Authorized, &reading.authorized, may);
-    // Who cannot be reached says nothing about rights: what was last true stays.
+    // A DSS that does not answer says nothing about rights. Therefore the condition stays as it
+    // was.
     let known = before.conditions.iter().find(|condition| condition.type_ == authorized.type_);
     let authorized = match (&reading.reachable, known) {
         (Err(why), Some(known)) if why.reason == Reason::DssUnreachable => known.clone(),
         _ => authorized,
     };
-    let told = before.users_read_at.as_ref().map(|Time(at)| *at);
+    let recorded = before.users_read_at.as_ref().map(|Time(at)| *at);
     let after = DssInstanceStatus {
         observed_generation: instance.metadata.generation,
         conditions: set_conditions(&before.conditions, vec![reachable, authorized]),
         version: reading.version.or_else(|| before.version.clone()),
         users_read_at: reading
             .users_read_at
-            .filter(|at| is_news(instance, told, *at))
-            .or(told)
+            .filter(|at| is_to_be_recorded(instance, recorded, *at))
+            .or(recorded)
             .map(whole_seconds)
             .map(Time),
     };
@@ -294,13 +324,15 @@ async fn report(
     Ok(())
 }
 
-/// A time alone is no reason to write status: it is told to within a twentieth of `maxStale`.
-fn is_news(instance: &DssInstance, told: Option<Timestamp>, at: Timestamp) -> bool {
+/// Whether the time of the last listing is to be recorded. keyturn does not write the status for
+/// every new time: the recorded time may be behind by a twentieth of `maxStale`.
+fn is_to_be_recorded(instance: &DssInstance, recorded: Option<Timestamp>, at: Timestamp) -> bool {
     let most = instance.spec.max_stale.length().unwrap_or_default() / 20;
-    told.is_none_or(|told| at.duration_since(told) >= most)
+    recorded.is_none_or(|recorded| at.duration_since(recorded) >= most)
 }
 
-/// An instance that is being deleted stays until the API keys that were created in it are deleted; not for ever.
+/// Cleans up an instance that is being deleted. It stays until the API keys that keyturn created in
+/// it are deleted, but not for ever.
 async fn cleanup(
     context: &InstanceContext,
     instance: &DssInstance,
@@ -312,7 +344,7 @@ async fn cleanup(
     if has_finalizer {
         if has_keys && !given_up {
             (context.enqueue_users)(&instance.name_any(), None);
-            return Ok(until(now, now.saturating_add(GLANCE).ok()));
+            return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
         }
         if has_keys {
             let prefix = key_label_prefix(&context.cluster_name);

@@ -167,8 +167,9 @@ impl Enqueuer {
     }
 
     /// Enqueues the configs that use this DSS instance, because its users or keys may have changed.
-    /// If `logins` is given, a config is left out if its login is not one of them. A config whose
-    /// login is unknown, because the instance or the subject is missing, is enqueued in any case.
+    /// If `logins` is given, only the configs are enqueued to which the instance allows a login
+    /// that satisfies it, and those whose login cannot be determined, because the instance or the
+    /// subject is missing.
     pub fn users_changed(&self, instance: &str, logins: Option<&dyn Fn(&str) -> bool>) {
         let found = self.views.instances.get("", instance);
         for config in self.views.configs_using(instance) {
