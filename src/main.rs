@@ -1,4 +1,5 @@
-//! The `keyturn` command: parse, start, exit code. Everything else is in the library.
+//! The `keyturn` command: it parses the arguments, starts the command and sets the exit code.
+//! Everything else is in the library.
 
 use clap::Parser as _;
 use keyturn::{
@@ -21,14 +22,15 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long what is in flight may take after SIGTERM: longer than any call, shorter than a pod's 30 s.
+/// The time for which what is in flight may finish after SIGTERM. It is longer than any call, and
+/// shorter than the 30 s after which Kubernetes kills a pod.
 const GRACE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => return failed(&one_line(&error), 2),
-        // Help and version are no errors.
+        // Help and version are not errors.
         Err(error) => return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };
     let done = match cli.command {
@@ -62,7 +64,8 @@ fn crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The webhook's port is taken at the start, so that one that is not free is said at once.
+/// Returns the settings of the webhook; `None` if it is not served. The port is bound at the start,
+/// therefore a port in use is reported at once.
 fn webhook(run: &Run) -> Result<Option<WebhookSettings>, Box<dyn Error>> {
     let (Some(address), Some((namespace, secret))) = (run.webhook_addr, run.webhook_secret.clone()) else {
         return Ok(None);
@@ -81,8 +84,9 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     }
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut config = kube::Config::infer().await.map_err(|error| format!("no Kubernetes configuration: {error}"))?;
-    // Every call has a time-out of ours, within which the client may retry a 429 or a 503. A list has none: this is for
-    // a connection that died unnoticed, and longer than the 290 s after which a quiet watch ends.
+    // Every call has a time-out of keyturn's own, within which the client may retry a 429 or a 503.
+    // A list has none, therefore the read time-out is for a connection that died unnoticed. It is
+    // longer than the 290 s after which a quiet watch ends.
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(Duration::from_secs(330));
     config.reset_reader_on_write = true;
