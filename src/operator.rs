@@ -1,4 +1,5 @@
-//! The operator, assembled: what `keyturn run` starts, and what tests start over another wire and another clock.
+//! The assembled operator. `keyturn run` starts it, and tests start it with another connection and
+//! another clock.
 
 mod missed_pods;
 mod webhook;
@@ -24,32 +25,33 @@ use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use work::Work;
 
-/// How often an operator says that it waits for a list.
-const COMPLAINTS: Duration = Duration::from_secs(30);
+/// The time after which the log says again which lists are missing.
+const UNSYNCED_LOG_PERIOD: Duration = Duration::from_secs(30);
 
 /// What an operator needs from outside.
 pub struct Operator {
-    /// The API server.
+    /// The client of the API server.
     pub client: Client,
-    /// STS.
+    /// The client of STS.
     pub sts: aws_sdk_sts::Client,
-    /// How a DSS is connected to.
+    /// The function that connects to a DSS.
     pub connect: Connect,
     /// The clock.
     pub clock: Clock,
-    /// The cluster's name: half of every external ID.
+    /// The cluster's name. It is a part of every external ID and of the label of every API key.
     pub cluster_name: String,
     /// The namespaces to serve; empty for all.
     pub namespaces: Vec<String>,
-    /// Who reports Events: the pod's name.
+    /// The name of the pod. It is the reporter of Events and a part of the Lease holder's identity.
     pub instance: String,
-    /// The lease that makes one of several replicas the leader; none, if this is the only one.
+    /// The Lease by which one of several replicas becomes the leader; `None` if this replica is the
+    /// only one.
     pub lease: Option<LeaseName>,
-    /// How the webhook is served, if it is.
+    /// The settings of the webhook; `None` if it is not served.
     pub webhook: Option<WebhookSettings>,
 }
 
-/// Why the operator does not start.
+/// The reasons why the operator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The API server does not answer.
@@ -58,7 +60,7 @@ pub enum StartError {
     /// The API server refuses the operator's identity.
     #[error("the Kubernetes API server refuses the operator's identity: HTTP {0} for {1}")]
     Refused(u16, String),
-    /// There are no custom resource definitions, or old ones.
+    /// The API server lacks the custom resource definitions, or has old ones.
     #[error(
         "the API server has no {0}: install the custom resource definitions with the chart (crds.install=true), or by \
          `keyturn crds | kubectl apply --server-side -f -`"
@@ -67,13 +69,13 @@ pub enum StartError {
 }
 
 impl Operator {
-    /// Checks that the API server is there and serves our resources, and learns its time.
+    /// Checks that the API server answers and serves keyturn's resources, and learns its time.
     ///
     /// # Errors
-    /// If it is not so, with what to do.
+    /// [`StartError`] if it does not. The error says what to do.
     pub async fn check(&self) -> Result<(), StartError> {
         let path = format!("/apis/{}/{}", api::names::GROUP, api::names::VERSION);
-        match ask_the_time(&self.client, &self.clock, &path).await? {
+        match learn_time(&self.client, &self.clock, &path).await? {
             200 => {}
             404 => return Err(StartError::NoDefinitions(path)),
             status => return Err(StartError::Refused(status, path)),
@@ -94,10 +96,11 @@ impl Operator {
         Ok(())
     }
 
-    /// Runs until `shutdown`, then finishes what is in flight. The admin server listens on `listener`, if there is one.
+    /// Runs until `shutdown`, then finishes what is in flight. The admin server listens on
+    /// `listener`, if there is one.
     ///
     /// # Errors
-    /// If this replica led and may not lead any more.
+    /// [`Lost`] if this replica led and may no longer lead.
     pub async fn run(
         self,
         listener: Option<TcpListener>,
@@ -141,7 +144,7 @@ impl Operator {
                 tracing::error!(%error, "the admin server ended");
             }
         }));
-        ours.push(tokio::spawn(complain(views.clone())));
+        ours.push(tokio::spawn(log_unsynced(views.clone())));
         let _end_with_us: Vec<AbortOnDrop> = ours.into_iter().map(AbortOnDrop).collect();
 
         let sts = Sts::new(self.sts.clone(), self.clock.clone(), metrics.sts_answered());
@@ -165,7 +168,8 @@ impl Operator {
         };
         let leading = work.lead(self.lease, shutdown.clone());
         let Some(webhook) = webhook else { return leading.await };
-        // A replica that lost its lease ends at once; one that is asked to end goes on answering for a moment.
+        // A replica that has lost its Lease ends at once. A replica that is asked to end answers
+        // the webhook a few seconds longer.
         let webhook = async {
             shutdown.await;
             webhook.end().await;
@@ -175,8 +179,9 @@ impl Operator {
     }
 }
 
-/// Asks the API server for anything and learns its time from the answer; the answer's status.
-async fn ask_the_time(client: &Client, clock: &Clock, path: &str) -> Result<u16, StartError> {
+/// Sends a GET of `path` to the API server, and learns the server's time from the answer. Returns
+/// the status of the answer.
+async fn learn_time(client: &Client, clock: &Clock, path: &str) -> Result<u16, StartError> {
     let request = http::Request::get(path).body(kube::client::Body::empty());
     let request = request.map_err(|error| StartError::Unreachable(error.to_string()))?;
     let asked_at = clock.now();
@@ -188,12 +193,12 @@ async fn ask_the_time(client: &Client, clock: &Clock, path: &str) -> Result<u16,
     Ok(answer.status().as_u16())
 }
 
-/// Says what is missing for as long as something is: an operator that waits must not do so in silence. Nothing wakes it
-/// while everything is there.
-async fn complain(views: Arc<[Views]>) {
+/// Logs the unsynced views for as long as there are any, because an operator that waits must not do
+/// so in silence. While every view is synced, this does nothing.
+async fn log_unsynced(views: Arc<[Views]>) {
     loop {
         future::select_all(views.iter().map(|views| Box::pin(views.until_unsynced()))).await;
-        tokio::time::sleep(COMPLAINTS).await;
+        tokio::time::sleep(UNSYNCED_LOG_PERIOD).await;
         let mut unsynced: Vec<String> = views.iter().flat_map(Views::unsynced).collect();
         unsynced.dedup();
         if !unsynced.is_empty() {
@@ -205,7 +210,7 @@ async fn complain(views: Arc<[Views]>) {
     }
 }
 
-/// A task that ends when its owner does, however that ends.
+/// A task that is aborted when this handle is dropped.
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {

@@ -1,8 +1,8 @@
-//! The leader's search for pods that asked for a credential and have not got it. What it finds is remembered and told by
-//! the ordinary look at the config.
+//! The leader's search for missed pods: pods that asked for a credential and did not get it. The
+//! search records a finding in the memory, and the reconcile of the config writes it to the status.
 //!
-//! Pods are not watched: they change far more often than anybody is missed. Only namespaces with configs are looked at,
-//! page by page, and only metadata is asked for.
+//! keyturn does not watch pods, because they change far more often than a pod is missed. It lists
+//! the pods of namespaces with configs only, page by page, and only their metadata.
 
 use crate::{
     api::{AwsConfig, ConditionType, Inject, find_condition},
@@ -21,25 +21,27 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How often it is worked out which namespaces are due, in memory. The first time is so long after this replica leads.
+/// The time after which keyturn determines again, in memory, which namespaces are due. The first
+/// search is also this long after the replica becomes the leader.
 const TICK: Duration = Duration::from_secs(5);
-/// How often the pods of a namespace are looked at.
+/// The time after which the pods of a namespace are listed again.
 const EVERY: Duration = Duration::from_secs(300);
-/// How soon they are looked at again if who selects them has changed, or a list failed.
+/// The time that counts instead of [`EVERY`] if the configs that select pods have changed, or if
+/// the list failed.
 const SOON: Duration = Duration::from_secs(30);
 
-/// What it works with.
+/// The handles that the search works with.
 pub(super) struct MissedPods {
     pub(super) calls: Calls,
     pub(super) views: Arc<[Views]>,
     pub(super) enqueuers: Vec<Enqueuer>,
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Metrics,
-    /// The release's namespace, whose pods the webhook is not asked about.
+    /// The namespace of the release. The API server does not ask the webhook about its pods.
     pub(super) own: String,
 }
 
-/// When a namespace was looked at, among whom, and what came of it.
+/// The last search of a namespace: its time, the selectors it was made with, and its result.
 struct Searched {
     at: Instant,
     failed: bool,
@@ -47,7 +49,7 @@ struct Searched {
     missed: usize,
 }
 
-/// Who selects pods: UIDs and selectors, by name.
+/// The configs that select pods: UIDs and selectors, by name of the config.
 type Selectors = BTreeMap<String, (Option<String>, Option<Inject>)>;
 
 impl Searched {
@@ -58,19 +60,20 @@ impl Searched {
 }
 
 impl MissedPods {
-    /// Controllers for ever.
+    /// Searches for ever.
     pub(super) async fn run(self) {
         let mut scopes: Vec<(&Views, &Enqueuer, HashMap<String, Searched>)> =
             self.views.iter().zip(&self.enqueuers).map(|(views, enqueuer)| (views, enqueuer, HashMap::new())).collect();
         loop {
             tokio::time::sleep(TICK).await;
             for (views, enqueuer, known) in &mut scopes {
-                // Half of the configs would select other pods.
+                // With an unsynced view, a pod would be counted as missed for the wrong config, or
+                // for none.
                 if views.configs.sync_state().unsynced().is_some() || views.namespaces.sync_state().unsynced().is_some()
                 {
                     continue;
                 }
-                // A namespace without configs is forgotten, and costs nothing.
+                // A namespace without configs is dropped from the record, and costs nothing.
                 let mut before = std::mem::take(known);
                 for (namespace, configs) in by_namespace(views) {
                     let former = before.remove(&namespace);
@@ -84,7 +87,8 @@ impl MissedPods {
         }
     }
 
-    /// Controllers at a namespace if it is due. `None` if its pods are not the webhook's business, or that is not known yet.
+    /// Searches a namespace if it is due. `None` if the webhook does not serve its pods, or if the
+    /// view does not show the namespace yet.
     async fn search(
         &self,
         views: &Views,
@@ -96,15 +100,15 @@ impl MissedPods {
         let shown = views.namespaces.get("", namespace)?;
         let selectors = selectors(configs);
         let at = Instant::now();
-        let looked_at = is_looked_at(namespace, shown.labels(), &self.own);
+        let is_searched = is_looked_at(namespace, shown.labels(), &self.own);
         let found_before = former.as_ref().map_or(0, |former| former.missed);
-        if let Some(former) = former.filter(|former| looked_at && !former.is_due(&selectors, at)) {
+        if let Some(former) = former.filter(|former| is_searched && !former.is_due(&selectors, at)) {
             return Some(former);
         }
         let mut count = Count::among(configs);
-        let listed = if looked_at { self.list(namespace, &mut count).await } else { Ok(()) };
+        let listed = if is_searched { self.list(namespace, &mut count).await } else { Ok(()) };
         if let Err(error) = listed {
-            // What was found before stands: half a list says nothing of the other half.
+            // The former result stands, because half a list says nothing about the other half.
             tracing::warn!(%error, "pods that were missed are not looked for; it will be tried again");
             return Some(Searched { at, failed: true, selectors, missed: found_before });
         }
@@ -116,13 +120,13 @@ impl MissedPods {
             let Some(shown) = views.configs.get(namespace, &name).filter(|shown| shown.uid() == config.uid()) else {
                 continue;
             };
-            let is_to_be_recorded = missed.count > 0 || tells_of_pods(&shown);
+            let is_to_be_recorded = missed.count > 0 || has_pods_condition(&shown);
             let finding = missed.statement();
             if self.memory.record_finding(&uid, ConditionType::PodsMissed, finding) && is_to_be_recorded {
                 enqueuer.missed_pods_changed(namespace, &name);
             }
         }
-        looked_at.then_some(Searched { at, failed: false, selectors, missed: total })
+        is_searched.then_some(Searched { at, failed: false, selectors, missed: total })
     }
 
     async fn list(&self, namespace: &str, count: &mut Count<'_>) -> Result<(), CallError> {
@@ -138,7 +142,7 @@ impl MissedPods {
     }
 }
 
-fn tells_of_pods(config: &AwsConfig) -> bool {
+fn has_pods_condition(config: &AwsConfig) -> bool {
     config.status.as_ref().is_some_and(|status| find_condition(&status.conditions, ConditionType::PodsMissed).is_some())
 }
 

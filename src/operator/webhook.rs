@@ -1,5 +1,5 @@
-//! The webhook of a replica: every replica serves it, the leader keeps its certificate. The first one is made by whoever waits for it
-//! too long.
+//! The webhook of a replica. Every replica serves it, and the leader maintains its certificate. If
+//! the leader does not make the first certificate in time, a replica that waits for it makes it.
 
 use super::AbortOnDrop;
 use crate::{
@@ -18,50 +18,52 @@ use std::{
     time::Duration,
 };
 
-/// How long a replica that is ending still answers: Services go on sending to it until all have heard of its end.
+/// The time for which a replica that is ending still answers. A Service goes on sending requests to
+/// it until every node has learnt that it ends.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How long a replica waits for the leader to make the first certificate, before it makes one itself.
-const LEADER_S_TURN: Duration = Duration::from_secs(5);
+/// The time for which a replica waits for the leader to make the first certificate. After it the
+/// replica makes the certificate itself.
+const FIRST_CERTIFICATE_WAIT: Duration = Duration::from_secs(5);
 
-/// How the webhook is served.
+/// The settings of the webhook.
 #[derive(Debug)]
 pub struct WebhookSettings {
-    /// Where.
+    /// The socket on which it listens.
     pub listener: TcpListener,
     /// The namespace of the Secret that holds the certificate.
     pub namespace: String,
     /// The name of that Secret.
     pub secret: String,
-    /// The `MutatingWebhookConfiguration` and the names in it by which the webhook is called, if the certificate is of
-    /// the operator's making.
+    /// The name of the `MutatingWebhookConfiguration`, and the DNS names by which the API server
+    /// calls the webhook; `None` if keyturn does not make the certificate.
     pub own: Option<(String, Vec<String>)>,
 }
 
 /// A webhook that is being served.
 pub(super) struct Served {
-    /// What it waits for.
+    /// The certificate that it serves with, or waits for.
     pub followed: Followed,
-    /// Serves it; does not end by itself.
+    /// The task that serves it. The task ends when this is dropped.
     serving: AbortOnDrop,
     handle: Handle<SocketAddr>,
 }
 
 impl WebhookSettings {
-    /// What the leader keeps.
+    /// The certificate that the leader maintains; `None` if keyturn does not make it.
     pub(super) fn kept(&self) -> Option<Kept> {
         let (configuration, names) = self.own.clone()?;
         Some(Kept { namespace: self.namespace.clone(), secret: self.secret.clone(), configuration, names })
     }
 
-    /// Begins to serve, as soon as there is a certificate.
+    /// Begins to serve as soon as there is a certificate.
     pub(super) fn serve(self, client: Client, clock: Clock, configs: ConfigsFor, metrics: Metrics) -> Served {
         let (followed, following) = follow(client.clone(), &self.namespace, &self.secret);
         let (kept, waiting) = (self.kept(), followed.clone());
         let first = async move {
             let Some(kept) = kept else { return };
             loop {
-                tokio::time::sleep(LEADER_S_TURN).await;
+                tokio::time::sleep(FIRST_CERTIFICATE_WAIT).await;
                 if waiting.unsynced().is_none() {
                     return;
                 }
@@ -88,9 +90,9 @@ impl WebhookSettings {
 }
 
 impl Served {
-    /// Answers a moment longer, and ends.
+    /// Answers for [`LINGER`] longer, then ends.
     pub(super) async fn end(mut self) {
-        // Nobody is answered before there is a certificate, and one may never come.
+        // Without a certificate the webhook answers nobody, and there may never be one.
         if self.followed.unsynced().is_some() {
             return;
         }
@@ -100,7 +102,9 @@ impl Served {
     }
 }
 
-/// The configs for the pods of a namespace that this operator serves; those of another are none of its business.
+/// The function that returns the configs a pod may ask for. It returns no config for a pod in a
+/// namespace that this operator does not serve, and `None` while the view of the configs is
+/// unsynced.
 pub(super) fn configs_for(scopes: Vec<(Option<String>, Views)>) -> ConfigsFor {
     std::sync::Arc::new(move |pod| {
         let serves = |scope: &&(Option<String>, Views)| scope.0.as_deref().is_none_or(|served| served == pod.namespace);

@@ -1,6 +1,6 @@
-//! What only the replica that leads does: it looks at objects, calls STS and DSS, and writes.
+//! The work that only the leader does: it reconciles objects, calls STS and DSS, and writes.
 
-use super::{AbortOnDrop, ask_the_time, missed_pods::MissedPods};
+use super::{AbortOnDrop, learn_time, missed_pods::MissedPods};
 use crate::{
     api::{DssInstance, names},
     certificate::{Kept, keep},
@@ -20,15 +20,16 @@ use futures::future::{self, Either};
 use kube::Client;
 use std::{pin::pin, sync::Arc, time::Duration};
 
-/// How long a new leader waits for the API server to tell the time.
-const THE_TIME: Duration = Duration::from_secs(5);
+/// The time for which a new leader waits for the API server to tell it the time.
+const TIME_WAIT: Duration = Duration::from_secs(5);
 
-/// How long what is in flight may take once the leader is told to end: longer than any call to the API server or STS, and
-/// short enough that the lease is given up before the process has to be gone (`GRACE` in main.rs). DSS may take longer: whatever is
-/// asked of it then is asked again by the next leader.
+/// The time for which the leader may finish what is in flight after it is told to end. It is longer
+/// than any call to the API server or STS. It is short enough for the leader to release the Lease
+/// before the process must be gone (`GRACE` in main.rs). A request to DSS may take longer: the next
+/// leader makes it again.
 const FINISHING: Duration = Duration::from_secs(15);
 
-/// All that the leader works with.
+/// What the leader works with.
 pub(super) struct Work {
     pub(super) client: Client,
     pub(super) clock: Clock,
@@ -44,14 +45,18 @@ pub(super) struct Work {
     pub(super) instances: Watched<DssInstance>,
     pub(super) controllers: Vec<Controllers>,
     pub(super) instance_controller: InstanceController,
-    /// The certificate of the webhook, if it is of our making.
+    /// The certificate of the webhook; `None` if keyturn does not make it.
     pub(super) kept: Option<Kept>,
-    /// The namespace of the webhook, if there is one.
+    /// The namespace of the webhook; `None` if it is not served.
     pub(super) webhook_namespace: Option<String>,
 }
 
 impl Work {
-    /// Works until `shutdown`, then finishes what is in flight; if there is a lease, for as long as it is ours.
+    /// Works until `shutdown`, then finishes what is in flight. If there is a Lease, it works only
+    /// while this replica holds the Lease.
+    ///
+    /// # Errors
+    /// [`Lost`] if the Lease is lost.
     pub(super) async fn lead(
         mut self,
         lease: Option<LeaseName>,
@@ -82,24 +87,30 @@ impl Work {
         Ok(())
     }
 
+    /// Discards every request of every queue, while another replica leads. Never ends.
     async fn drain(&mut self) {
         let controllers = future::join_all(self.controllers.iter_mut().map(Controllers::drain));
         future::join(controllers, self.instance_controller.drain()).await;
     }
 
-    /// What the former leader saw and wrote last may not have been shown to us: then a session that it has just written
-    /// would be asked for again, and one that a grant has just allowed be taken away. A list that begins now shows it.
+    /// Learns the API server's time and relists every view. The watches may not have shown yet what
+    /// the former leader saw and wrote last. Without that, the new leader would ask STS for a
+    /// session that has just been written, or withdraw a credential that a grant has just allowed.
+    /// A list that begins now shows both.
     async fn catch_up(&self) {
         let path = format!("/apis/{}/{}", names::GROUP, names::VERSION);
-        let time = tokio::time::timeout(THE_TIME, ask_the_time(&self.client, &self.clock, &path));
+        let time = tokio::time::timeout(TIME_WAIT, learn_time(&self.client, &self.clock, &path));
         let lists: Vec<_> = self.views.iter().map(Views::relist).collect();
         let _ = future::join(time, future::join_all(lists)).await;
         tracing::info!("everything is listed anew; decisions begin");
     }
 
+    /// Runs the controllers, the search for missed pods, the maintenance of the certificate and the
+    /// request for the operator's identity, until `shutdown` and at most [`FINISHING`] longer.
     async fn run(self, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.enqueuers.clone())));
-        // Not a task of its own: what writes is polled by who minds the lease's deadline.
+        // This is not a task of its own, because the future that minds the deadline of the Lease
+        // must also poll every future that writes.
         let (client, clock) = (self.client.clone(), self.clock.clone());
         let keeping = async move {
             match self.kept {
@@ -107,7 +118,7 @@ impl Work {
                 None => future::pending().await,
             }
         };
-        let _sweeping = self.webhook_namespace.map(|own| {
+        let _searching = self.webhook_namespace.map(|own| {
             let missed_pods = MissedPods {
                 calls: Calls::new(self.client.clone()),
                 views: self.views.clone(),
@@ -118,7 +129,7 @@ impl Work {
             };
             AbortOnDrop(tokio::spawn(missed_pods.run()))
         });
-        let to_wake = self.enqueuers.clone();
+        let enqueuers = self.enqueuers.clone();
         let instance_context = InstanceContext {
             cluster_name: self.cluster_name.clone(),
             clock: self.clock.clone(),
@@ -130,7 +141,7 @@ impl Work {
             all: self.all,
             started_at: self.clock.now(),
             enqueue_users: Arc::new(move |instance, logins| {
-                for enqueuer in &to_wake {
+                for enqueuer in &enqueuers {
                     enqueuer.users_changed(instance, logins);
                 }
             }),
@@ -161,15 +172,17 @@ impl Work {
             controllers.run(context, shutdown.clone())
         });
         let instances = Box::pin(self.instance_controller.run(instance_context));
-        // Controllers at instances are not waited for: a DSS may be slow, and what they read is read again. Nor is the
-        // certificate, which goes on from any state.
+        // The leader does not wait for the reconciles of instances, because a DSS may be slow and
+        // the next leader reads it again. Nor does it wait for the certificate, because its
+        // maintenance continues from any state.
         let for_ever = future::join(instances, Box::pin(keeping));
         let controllers = future::select(Box::pin(late), future::join_all(controllers));
         future::select(for_ever, controllers).await;
     }
 }
 
-/// Finds out who the operator is in AWS, whenever STS can be reached. Until then STS itself refuses what it would.
+/// Asks STS for the operator's identity in AWS, until STS answers. Until then keyturn cannot tell
+/// in advance what STS will refuse, and STS refuses it itself.
 async fn identify(sts: Sts, enqueuers: Vec<Enqueuer>) {
     for attempt in 1.. {
         match sts.identify().await {
