@@ -10,11 +10,12 @@ mod keys;
 use self::keys::Keys;
 use crate::dss::{Dss, DssError, InvalidTls, Scheme, SeenUser, Tls, User, Wire};
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 /// Makes the connection to a DSS. The operator uses [`crate::dss::connect`], and tests use their
@@ -217,7 +218,7 @@ impl DssCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+        self.instances.lock()
     }
 }
 

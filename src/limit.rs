@@ -4,11 +4,8 @@
 //! that do not need it. So each system has a number of permits, and all systems together have less than there are
 //! workers. A reconcile that gets no permit is requeued at once.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -77,7 +74,7 @@ impl Limiter {
     }
 
     fn systems(&self) -> MutexGuard<'_, HashMap<String, Arc<Semaphore>>> {
-        self.systems.lock().unwrap_or_else(PoisonError::into_inner)
+        self.systems.lock()
     }
 }
 
@@ -89,11 +86,11 @@ impl Budget {
     }
 
     fn left(&self) -> Duration {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     fn spend(&self, time: Duration) {
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.0.lock();
         *left = left.saturating_sub(time);
     }
 }

@@ -21,13 +21,9 @@ use decide::{Candidate, Decision, Due, Found, Standing, decide, wish};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use kube::{Resource, ResourceExt as _, core::NamespaceResourceScope};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
-use std::{
-    collections::HashMap,
-    fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
 use workload::Workload;
 
 /// The time after which a restart that has just begun is read again.
@@ -192,7 +188,7 @@ impl Finished {
     /// Returns whether a config is finished with its present issue and its present spec. Configs
     /// that no longer exist are removed from the record.
     fn of(&self, namespace: &str, configs: &[Arc<AwsConfig>]) -> impl Fn(&AwsConfig) -> bool + use<> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         let mut known = all.remove(namespace).unwrap_or_default();
         known.retain(|uid, _| configs.iter().any(|config| config.metadata.uid.as_ref() == Some(uid)));
         if !known.is_empty() {
@@ -205,7 +201,7 @@ impl Finished {
     }
 
     fn learn(&self, namespace: &str, config: &AwsConfig) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.entry(namespace.to_owned()).or_default().insert(config.uid().unwrap_or_default(), issue_of(config));
     }
 }

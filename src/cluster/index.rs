@@ -2,10 +2,8 @@
 //! concerns without a scan of all.
 
 use kube::{Resource, ResourceExt as _, runtime::watcher::Event};
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{PoisonError, RwLock},
-};
+use parking_lot::RwLock;
+use std::collections::{BTreeSet, HashMap};
 
 /// Namespace and name. The namespace is empty for objects that are not namespaced.
 pub type Name = (String, String);
@@ -41,13 +39,13 @@ impl<K: Resource> Index<K> {
     /// Returns the names of the objects with this key, in order.
     #[must_use]
     pub fn find(&self, key: &str) -> Vec<Name> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.read();
         entries.present.by_key.get(key).into_iter().flatten().cloned().collect()
     }
 
     /// Records an event of the watch. The caller calls this after the store has recorded the event.
     pub fn saw(&self, event: &Event<K>) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.write();
         match event {
             Event::Apply(object) => entries.present.put(&name(object), (self.keys_of)(object)),
             Event::Delete(object) => entries.present.put(&name(object), vec![]),
@@ -111,7 +109,7 @@ mod tests {
         assert_eq!((found(&index, "y"), found(&index, "z")), (vec!["b".to_owned()], vec!["a".to_owned()]));
         index.saw(&Event::Delete(object("b", &["y"])));
         index.saw(&Event::Delete(object("a", &["z"])));
-        let entries = index.entries.read().unwrap();
+        let entries = index.entries.read();
         assert!(entries.present.by_key.is_empty() && entries.present.keys.is_empty(), "nothing is kept");
     }
 

@@ -8,10 +8,8 @@
 //! resource. It promises this since Kubernetes 1.35 (KEP-5504, comparable resource versions).
 
 use kube::{Resource, ResourceExt as _, runtime::watcher::Event};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, sync::Arc};
 
 type Key = (String, String);
 
@@ -100,7 +98,7 @@ impl<K: Resource> OwnWrites<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry<K>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock()
     }
 }
 

@@ -11,12 +11,13 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::{
     fmt::Debug,
     hash::Hash,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -168,14 +169,14 @@ impl SyncState {
         if *self.listed.borrow() {
             return None;
         }
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let trouble = self.trouble.lock().clone();
         Some(format!("{}: {}", self.what, trouble.unwrap_or_else(|| "not listed yet".to_owned())))
     }
 
     fn saw<K>(&self, event: &Result<Event<K>, watcher::Error>) {
         match event {
             Ok(Event::InitDone) => {
-                let recovered = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+                let recovered = self.trouble.lock().take().is_some();
                 self.listed.send_replace(true);
                 if recovered {
                     tracing::info!(resource = self.what, "listed again; decisions go on");
@@ -195,7 +196,7 @@ impl SyncState {
             other => (is_forbidden(other), other.to_string()),
         };
         if incomplete {
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
+            *self.trouble.lock() = Some(cause.clone());
             self.listed.send_replace(false);
             tracing::error!(resource = self.what, cause, "cannot list; nothing is issued or withdrawn until it can");
         } else {

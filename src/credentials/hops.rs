@@ -11,10 +11,8 @@
 use super::{Extras, Issued, SessionRequest, Via};
 use crate::digest::Digest;
 use jiff::{SignedDuration, Timestamp};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 
 /// The lifetime of a hop's session, in seconds. Every role allows it, chained or not.
 const LIFETIME_SECONDS: i32 = 3600;
@@ -30,17 +28,17 @@ pub(super) struct Hops {
 impl Hops {
     /// The session of the hop with this key; `None` if it has ended or ends within [`MARGIN`].
     pub(super) fn get(&self, key: &str, now: Timestamp) -> Option<Issued> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.sessions.lock();
         sessions.retain(|_, issued| issued.expires_at.is_some_and(|at| at.duration_since(now) > MARGIN));
         sessions.get(key).cloned()
     }
 
     pub(super) fn put(&self, key: String, issued: Issued) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(key, issued);
+        self.sessions.lock().insert(key, issued);
     }
 
     pub(super) fn forget(&self, keys: &[String]) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| !keys.contains(key));
+        self.sessions.lock().retain(|key, _| !keys.contains(key));
     }
 }
 

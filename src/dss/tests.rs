@@ -5,11 +5,8 @@ use super::*;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 use wire::Received;
 
@@ -23,8 +20,8 @@ struct Script {
 
 impl Wire for Script {
     fn send(&self, request: Request<String>, most: usize) -> BoxFuture<'_, Result<Received, Lost>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), request));
-        let answer = self.answers.lock().unwrap().pop_front().unwrap_or(Err(Lost::Unreachable("refused".into())));
+        self.sent.lock().push((Instant::now(), request));
+        let answer = self.answers.lock().pop_front().unwrap_or(Err(Lost::Unreachable("refused".into())));
         let answer = answer.and_then(|answer| if answer.body().len() > most { Err(Lost::TooLong) } else { Ok(answer) });
         Box::pin(std::future::ready(answer))
     }
@@ -46,7 +43,7 @@ fn dss(answers: Vec<Result<Received, Lost>>) -> (Dss, Arc<Script>) {
 
 impl Script {
     fn sent(&self) -> Vec<String> {
-        let sent = self.sent.lock().unwrap();
+        let sent = self.sent.lock();
         sent.iter().map(|(_, request)| format!("{} {}", request.method(), request.uri())).collect()
     }
 }
@@ -79,7 +76,7 @@ async fn each_call_goes_to_its_route_with_the_key_as_the_user_name() {
             format!("DELETE {base}/personal-api-keys/1"),
         ]
     );
-    let sent = script.sent.lock().unwrap();
+    let sent = script.sent.lock();
     let header = |at: usize, name: &str| sent[at].1.headers().get(name).map(|value| value.to_str().unwrap());
     assert_eq!(header(0, "authorization"), Some("Basic YWRtaW4ta2V5LTAxMjM0NTY3ODk6"));
     assert_eq!((header(3, "x-dku-proxyuser"), header(2, "x-dku-proxyuser")), (Some("alice"), None));
@@ -91,7 +88,7 @@ async fn the_bearer_scheme_sends_the_key_as_a_token() {
     let script = Arc::new(Script { answers: Mutex::new([answer(200, &[], "[]")].into()), ..Script::default() });
     let dss = Dss::new("https://dss.example.com", KEY.into(), Scheme::Bearer, script.clone()).unwrap();
     dss.users().await.unwrap();
-    let sent = script.sent.lock().unwrap();
+    let sent = script.sent.lock();
     assert_eq!(sent[0].1.headers()["authorization"], format!("Bearer {KEY}"));
     assert!(sent[0].1.headers()["authorization"].is_sensitive());
 }
@@ -104,7 +101,7 @@ async fn idempotent_calls_are_retried_and_creations_are_not() {
         answer(200, &[], "[]"),
     ]);
     assert!(reading.personal_keys().await.is_ok());
-    let at: Vec<Instant> = script.sent.lock().unwrap().iter().map(|(at, _)| *at).collect();
+    let at: Vec<Instant> = script.sent.lock().iter().map(|(at, _)| *at).collect();
     assert!(at[2] - at[1] >= Duration::from_secs(4), "Retry-After is kept to");
 
     let (creating, script) = dss(vec![Err(Lost::Unreachable("reset".into()))]);
@@ -197,7 +194,7 @@ async fn a_key_of_somebody_else_is_deleted_as_its_owner_where_an_admin_may_not()
     let not_yours = || answer(403, &[], r#"{"errorType": "a.B", "message": "not yours"}"#);
     let (as_owner, script) = dss(vec![not_yours(), answer(204, &[], "")]);
     as_owner.delete_personal_key("7", "alice").await.expect("it is hers");
-    assert_eq!(script.sent.lock().unwrap()[1].1.headers()["x-dku-proxyuser"], "alice");
+    assert_eq!(script.sent.lock()[1].1.headers()["x-dku-proxyuser"], "alice");
 
     // "Not found" may mean the key or its owner. The list of all keys decides.
     let not_found = || answer(404, &[], r#"{"errorType": "a.B", "message": "not found"}"#);

@@ -16,10 +16,8 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, HashMap};
 
 /// What the process remembers, by UID of the object.
 #[derive(Debug, Default)]
@@ -145,15 +143,15 @@ impl Memory {
     }
 
     fn objects(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+        self.objects.lock()
     }
 
     fn failed_calls(&self) -> MutexGuard<'_, HashMap<String, i32>> {
-        self.failed_calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failed_calls.lock()
     }
 
     fn unwritten(&self) -> MutexGuard<'_, HashMap<String, Unwritten>> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unwritten.lock()
     }
 }
 
