@@ -1,14 +1,15 @@
-//! The decision: what is seen and `now` in, a [`Plan`] out. Pure.
+//! The decision: a pure function from what keyturn has observed, and from `now`, to a [`Plan`].
 //!
-//! It asks two questions, each a chain of named checks that is read from top to bottom; the first check that does not
-//! pass decides.
+//! The decision answers two questions. Each is a chain of named checks, which is read from top to
+//! bottom. The first check that does not pass determines the answer.
 //!
-//! 1. *May this config have what it asks for?* (`accept`). If not, what it has is taken away, except where
-//!    that would be a decision on half a view.
-//! 2. *Does the Secret hold exactly that?* (`deliver`). If not, the plan is the smallest step that makes it so:
-//!    a look, a rendering, or an issue.
+//! 1. *May this config have what it asks for?* (`accept`). If not, keyturn withdraws what the
+//!    config has, unless the view is incomplete.
+//! 2. *Does the Secret hold exactly that?* (`deliver`). If not, the plan is the smallest step that
+//!    makes it so: a read, a rendering, or an issue.
 //!
-//! A failure changes neither answer: it only holds an issue back until its time has come (`backoff`).
+//! A failure changes neither answer. It only postpones an issue until the time of the next attempt
+//! (`backoff`).
 
 mod accept;
 pub mod action;
@@ -44,29 +45,29 @@ use input::Observed;
 use jiff::Timestamp;
 use std::{cell::RefCell, sync::Arc};
 
-/// What is to be done about one `AwsConfig`.
+/// The decision about one `AwsConfig`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Whether the config may have what it asks for.
+    /// The request that a grant allows, or the refusal.
     pub accepted: Result<Accepted, Refusal>,
-    /// What comes next for the Secret.
+    /// The next step for the Secret.
     pub next: Next,
-    /// The `AwsRole` in use, allowed or not.
+    /// The `AwsRole` in use, whether or not a grant allows it; `None` if no role is in use.
     pub active_role: Option<ActiveRole>,
-    /// What is to be done about the generated `AwsRole`.
+    /// The step for the generated `AwsRole`.
     pub role: RoleStep,
-    /// The generated `AwsRole`s that are to be deleted.
+    /// The generated `AwsRole`s to delete.
     pub prune: Vec<Arc<AwsRole>>,
-    /// Which API key of DSS goes into the Secret, if it is written.
+    /// The API key of DSS that goes into the Secret, if keyturn writes the Secret.
     pub api_key: ApiKeyPlan,
-    /// Which API keys of DSS are to be deleted, once the Secret is as planned.
+    /// The API keys to delete in DSS, once the Secret is as planned.
     pub surplus_keys: Vec<SurplusKeys>,
-    /// The checks that were made, in order. The decision's own chain is what explains it.
+    /// The checks that were made, in order. They explain the decision.
     pub trace: Vec<Checked>,
 }
 
 impl Plan {
-    /// What is to be done about the Secret; `None` if something has to be read first.
+    /// The action on the Secret; `None` if keyturn has to read something first.
     #[must_use]
     pub fn action(&self) -> Option<&SecretAction> {
         match &self.next {
@@ -79,18 +80,20 @@ impl Plan {
 /// A request that a grant allows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
-    /// What STS is to be asked for.
+    /// The credential to obtain: a session, a key, or the credential of a DSS connection.
     pub request: Request,
     /// The name of the grant.
     pub grant: String,
-    /// The DSS that the pod's code talks to.
+    /// The request to the DSS that the pod's code talks to; `None` if the config names no DSS.
     pub dss: Option<DssRequest>,
-    /// A digest of the request and of the grant as it stands: a failure holds back this attempt only, so that
-    /// changing either tries again at once.
+    /// A digest of the request and of the present version of the grant. A failure holds back only
+    /// the attempt with its digest. A change of the request or of the grant makes another attempt,
+    /// which is not held back.
     pub attempt: String,
 }
 
-/// Decides. If the plan asks for something to be read, the caller reads it and decides again.
+/// Decides about the config in `seen` at the time `now`. If the plan asks for a read, the caller
+/// makes the read and decides again.
 #[must_use]
 pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let case = Case::new(seen, now);
@@ -115,7 +118,7 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     Plan { accepted, next, active_role, role, prune, api_key, surplus_keys, trace: case.trace.into_inner() }
 }
 
-/// One object at one moment.
+/// One config at one moment.
 struct Case<'a> {
     seen: &'a Observed,
     now: Timestamp,
@@ -127,7 +130,7 @@ impl<'a> Case<'a> {
         Self { seen, now, trace: RefCell::default() }
     }
 
-    /// Notes whether a check passed.
+    /// Records in the trace whether a check passed.
     fn check<T, E>(&self, check: Check, result: Result<T, E>) -> Result<T, E> {
         self.trace.borrow_mut().push(Checked { check, passed: result.is_ok() });
         result

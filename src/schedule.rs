@@ -1,43 +1,56 @@
-//! When: pure functions from times and counts to the next point in time.
+//! Schedules: pure functions from times and counts to the next time.
 //!
-//! Nothing here is random. What has to differ between objects, so that ten thousand born together do not renew
-//! together, is a hash of the object's UID: the same after every restart, and the same in every test.
+//! Nothing here is random. A hash of the object's UID spreads the times, because ten thousand
+//! objects that were created together must not renew together. The hash is the same after every
+//! restart, and the same in every test.
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-/// The part of a credential's lifetime after which it is renewed lies between these, in thousandths. Of an hour at
-/// least 18 minutes are left: botocore asks `credential_process` again at every call once less than 15 are, and the
-/// kubelet needs up to 2 to bring the new file into the pod.
+/// keyturn renews a credential after a part of its lifetime that lies between these bounds, in
+/// thousandths. Of an hour, at least 18 minutes are then left. botocore asks `credential_process`
+/// again at every call once less than 15 minutes are left, and the kubelet needs up to 2 minutes to
+/// bring the new file into the pod.
 const RENEWAL_WINDOW: (i64, i64) = (550, 700);
-/// However long `renewBefore` is: no renewal before this part of the lifetime has passed, in thousandths.
-/// STS may grant less than was asked for, and a margin longer than the lifetime would issue for ever.
+/// keyturn never renews before this part of the lifetime has passed, in thousandths, however long
+/// `renewBefore` is. STS may grant less than keyturn asked for, and a margin longer than the
+/// lifetime would cause endless issues.
 const EARLIEST_RENEWAL: i64 = 300;
 
+/// The first and the longest wait after durable failures, in seconds.
 const SLOW: (i64, i64) = (30, 600);
+/// The first and the longest wait after transient failures, in seconds.
 const FAST: (i64, i64) = (1, 60);
+/// The first and the longest wait before a repair in a fight with another writer, in seconds.
 const REPAIR: (i64, i64) = (1, 300);
+/// The number of consecutive repairs that are made without a wait.
 const REPAIRS_AT_ONCE: i32 = 5;
 
-/// How long a config that is being deleted waits for its API keys to be deleted in DSS, while one leader tries.
+/// The longest time for which one leader tries to delete the API keys in DSS of a config that is
+/// being deleted.
 pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(1);
-/// How long somebody who asks to be left alone is, at most: what they say may be a mistake.
+/// The upper bound on a server's `Retry-After`, because the server may send a wrong value.
 pub const LONGEST_WISH: SignedDuration = SignedDuration::from_mins(10);
-/// How long it waits at most, whoever leads.
+/// The longest time, over all leaders, for which a config that is being deleted waits for its API
+/// keys to be deleted in DSS.
 pub const GIVE_UP_AT_LAST: SignedDuration = SignedDuration::from_hours(24);
-/// How long even then a leader tries that has just begun.
-const A_TRY: SignedDuration = SignedDuration::from_mins(1);
-/// How long a Secret that is not ours is left alone before it is looked at again.
+/// The time for which a new leader tries, even after [`GIVE_UP_AT_LAST`].
+const SHORTEST_TRY: SignedDuration = SignedDuration::from_mins(1);
+/// The time after which keyturn reads a Secret of another owner again.
 pub const FOREIGN_TARGET: SignedDuration = SignedDuration::from_mins(5);
-/// How long a reconcile that waits for somebody to change something sleeps. Watches wake it sooner; this is for a lost event.
+/// The time after which a config that waits for somebody's change is requeued. A watch event
+/// enqueues it sooner; this time covers a lost event.
 pub const RESYNC: SignedDuration = SignedDuration::from_mins(10);
-/// How long something that will be seen in a moment is waited for.
+/// The time after which a config is requeued if it waits for something that keyturn will see in a
+/// moment.
 pub const PENDING: SignedDuration = SignedDuration::from_secs(2);
-/// After this time without a repair the next one counts as the first.
+/// After this time without a repair, the next repair counts as the first.
 pub const CALM: SignedDuration = SignedDuration::from_mins(10);
 
-/// When a credential is renewed: after 55 to 70 % of its lifetime, fixed for each object, or `renew_before` its end.
-/// Whole seconds, and at least one.
+/// The time at which keyturn renews a credential. Without `renew_before` that is after 55 to 70 %
+/// of the lifetime, at a point that is fixed for each object. With `renew_before` it is that long
+/// before the expiry, and not before 30 % of the lifetime. The time is in whole seconds, and at
+/// least one second after the issue.
 #[must_use]
 pub fn renew_at(
     uid: &str,
@@ -55,36 +68,39 @@ pub fn renew_at(
     crate::clock::whole_seconds(at)
 }
 
-/// How long to wait after the `count`th failure that somebody has to mend: 30 s, doubling to 10 min.
+/// The wait after the `count`th consecutive durable failure: 30 s, doubling up to 10 min.
 #[must_use]
 pub fn slow_delay(count: i32) -> SignedDuration {
     SignedDuration::from_secs(doubled(SLOW, count))
 }
 
-/// How long to wait after the `count`th failure that will pass: 1 s doubling to 60 s, of which half is jitter.
+/// The wait after the `count`th consecutive transient failure. Its upper bound is 1 s, doubling up
+/// to 60 s. A hash of the UID and the count chooses a wait between half of the bound and the bound.
 #[must_use]
 pub fn fast_delay(uid: &str, count: i32) -> SignedDuration {
     let longest = doubled(FAST, count) * 1000;
     SignedDuration::from_millis(longest / 2 + spread(uid, count) % (longest / 2 + 1))
 }
 
-/// How long to wait before the repair after `count` repairs in a row: not at all for the first few, which may be a
-/// person trying things out; then, which is a war with another writer, 1 s doubling to 5 min.
+/// The wait before the next repair, after `count` consecutive repairs. The first five repairs are
+/// made at once, because a person may be trying things out. Later ones are a fight with another
+/// writer, and wait 1 s, doubling up to 5 min.
 #[must_use]
 pub fn repair_delay(count: i32) -> SignedDuration {
     let beyond = count - REPAIRS_AT_ONCE;
     if beyond < 0 { SignedDuration::ZERO } else { SignedDuration::from_secs(doubled(REPAIR, beyond + 1)) }
 }
 
-/// Whether what was deleted at `deleted` is not waited for any longer by a leader that began at `started`: it has tried for an
-/// hour, or all leaders together had a day, and this one a minute of it.
+/// Whether a leader that started at `started` gives up the cleanup of an object that was deleted at
+/// `deleted`. The leader gives up after it has tried for more than an hour ([`GIVE_UP`]). If the
+/// deletion is more than a day old ([`GIVE_UP_AT_LAST`]), it gives up after a minute.
 #[must_use]
 pub fn is_given_up(deleted: Timestamp, started: Timestamp, now: Timestamp) -> bool {
     let tried = now.duration_since(deleted.max(started));
-    tried > GIVE_UP || (tried > A_TRY && now.duration_since(deleted) > GIVE_UP_AT_LAST)
+    tried > GIVE_UP || (tried > SHORTEST_TRY && now.duration_since(deleted) > GIVE_UP_AT_LAST)
 }
 
-/// A part of a length of time that is fixed for an object.
+/// A part of a duration, below 100 %, that is fixed for an object.
 #[must_use]
 pub fn part_of(length: SignedDuration, uid: &str) -> SignedDuration {
     SignedDuration::from_secs(length.as_secs() * (spread(uid, 0) % 1000) / 1000)
@@ -120,7 +136,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_the_margin_a_renewal_comes_after_the_issue_and_before_the_expiry(margin in 1_i64..50_000, lifetime in 4_i64..43_200) {
+        fn a_renewal_is_between_issue_and_expiry_whatever_the_margin(margin in 1_i64..50_000, lifetime in 4_i64..43_200) {
             let expires_at = start() + SignedDuration::from_secs(lifetime);
             let at = renew_at("uid", start(), expires_at, Some(SignedDuration::from_secs(margin)));
             prop_assert!(at > start() && at < expires_at, "{at}");
@@ -144,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn slow_failures_wait_30_seconds_doubling_to_10_minutes() {
+    fn durable_failures_wait_30_seconds_doubling_to_10_minutes() {
         let waits: Vec<i64> = (1..=7).map(|count| slow_delay(count).as_secs()).collect();
         assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
         assert_eq!(slow_delay(i32::MAX).as_secs(), 600);
     }
 
     #[test]
-    fn fast_failures_wait_seconds_and_never_all_the_same() {
+    fn transient_failures_wait_seconds_that_differ_between_objects() {
         let waits: std::collections::BTreeSet<_> =
             (0..100).map(|n| fast_delay(&n.to_string(), 4).as_millis()).collect();
         assert!(waits.len() > 50 && waits.iter().all(|ms| (4_000..=8_000).contains(ms)), "{waits:?}");
@@ -159,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deleted_is_given_up_after_an_hour_of_one_leader_or_a_day_of_many() {
+    fn a_leader_gives_up_after_an_hour_and_all_leaders_after_a_day() {
         let minutes = SignedDuration::from_mins;
         let given_up = |began: i64, now: i64| is_given_up(start(), start() + minutes(began), start() + minutes(now));
         assert!(!given_up(-500, 60) && given_up(-500, 61), "it began long before");
@@ -172,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_repairs_are_at_once_and_a_war_is_slow() {
+    fn the_first_repairs_are_made_at_once_and_later_ones_wait() {
         let waits: Vec<i64> = (0..9).map(|count| repair_delay(count).as_secs()).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8]);
         assert_eq!(repair_delay(100).as_secs(), 300);

@@ -1,4 +1,5 @@
-//! The first question: may this config have what it asks for? And if not, what is taken away.
+//! The first question: may this config have what it asks for? A refusal says whether keyturn
+//! withdraws the credential that the config has.
 
 use super::{
     Accepted, Case, Check, Refusal,
@@ -31,8 +32,8 @@ impl Case<'_> {
                 let request = self.check(Check::KeyIsNamed, self.names_a_key())?;
                 let granted = self.is_granted(Requested::Key);
                 match &granted {
-                    // A key does not end by itself. So its owner's consent counts even where a missing grant is not
-                    // believed yet.
+                    // keyturn checks the consent of the key's owner even while it does not trust an
+                    // empty list of grants, because a key never expires by itself.
                     Err(refusal) if refusal.withdraws || self.key_at_hand().is_none() => {}
                     _ => self.check(Check::KeyIsOffered, self.key_is_offered(&request))?,
                 }
@@ -62,7 +63,8 @@ impl Case<'_> {
         Ok(ConnectionRequest { instance: dss.instance.clone(), connection, login: dss.login.clone(), project })
     }
 
-    /// Whether the config may use this role as it now asks.
+    /// Whether a grant allows the config a session of this role with its present settings, and
+    /// keyturn's identity can obtain it.
     pub(super) fn may_use(&self, role: &RoleArn) -> Result<Accepted, Refusal> {
         let (grant, subject) = self.is_granted(Requested::Role(role.as_str()))?;
         let external_id = grant.spec.external_id.clone().unwrap_or_else(|| default_external_id(self.seen));
@@ -101,8 +103,9 @@ impl Case<'_> {
         let namespace_labels = self.seen.namespace_labels.as_ref().unwrap_or(&none);
         match granted(&self.seen.grants, GrantRequest { config, namespace_labels, subject: &subject, what }) {
             Ok(grant) => Ok((grant, subject)),
-            // A process that has never seen a grant issues nothing, but takes nothing away either: an empty list is
-            // what a restored or half-restored cluster shows, and what is live ends by itself.
+            // A process that has never seen a grant issues nothing and withdraws nothing. A
+            // restored or half-restored cluster shows an empty list of grants, and a live session
+            // expires by itself.
             Err(message) => {
                 let withdraws = self.seen.grants_seen;
                 Err(Refusal { why: Statement::new(Reason::NotGranted, message), withdraws, needs: None })
@@ -128,7 +131,8 @@ impl Case<'_> {
         }
     }
 
-    /// What STS would refuse is said before it is asked. Nothing is taken away for it: what is live was granted.
+    /// Refuses a request that STS would refuse, before keyturn asks STS. The refusal withdraws
+    /// nothing, because a grant allowed the live credential.
     fn base_identity_reaches(&self, request: &SessionRequest) -> Result<(), Refusal> {
         let identity = self.seen.identity.as_ref();
         let first = request.via.hops.first().unwrap_or(&request.role);
@@ -165,7 +169,8 @@ impl Case<'_> {
     }
 }
 
-/// `<cluster>/<namespace>`: set by the operator and not by the user, so that a trust policy can name the namespace.
+/// The external ID `<cluster>/<namespace>`. keyturn sets it, and not the user, because a trust
+/// policy has to be able to name the namespace.
 #[must_use]
 pub fn default_external_id(seen: &Observed) -> String {
     format!("{}/{}", seen.cluster, seen.config.namespace().unwrap_or_default())

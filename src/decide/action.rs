@@ -1,40 +1,44 @@
-//! What a decision can come to: something to read first, something to do, or a refusal that says why not.
+//! The results of a decision: a read that keyturn has to make first, an action, or a refusal with
+//! its reason.
 
 use crate::api::{Reason, Statement};
 use jiff::Timestamp;
 
-/// Why a config may not have what it asks for.
+/// The refusal of what a config asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
-    /// What stands in the way.
+    /// The reason and the message for the user.
     pub why: Statement,
-    /// Whether the config loses the credential that it has. Something that is merely unknown takes nothing away.
+    /// Whether keyturn withdraws the credential that the config has. Something that is merely
+    /// unknown withdraws nothing.
     pub withdraws: bool,
-    /// What has to be read before the refusal is certain.
+    /// The read without which the refusal is not certain; `None` if the refusal is certain.
     pub needs: Option<Read>,
 }
 
-/// What comes next for the Secret.
+/// The next step for the Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// Read something, then decide again.
     Read(Read),
-    /// Do something.
+    /// Perform an action.
     Do(SecretAction),
 }
 
-/// What a decision may have to read: the watches show nearly everything else.
+/// A read that a decision can ask for. The watches show nearly everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
     /// The `AwsRole` that is named, if the watch does not show it.
     Role,
-    /// The metadata of the Secret that the AWS key is in, if the watch of offered Secrets does not show it.
+    /// The metadata of the Secret that the AWS key is in, if the watch of offered Secrets does not
+    /// show it.
     KeySource,
     /// The AWS key, in a Secret that its owner offers.
     Key,
     /// The person's user in DSS, by name, if the listing does not show it.
     DssUser,
-    /// The metadata of the Secret that the API key of DSS is in, if the watch of offered Secrets does not show it.
+    /// The metadata of the Secret that the API key of DSS is in, if the watch of offered Secrets
+    /// does not show it.
     ApiKeySource,
     /// The API key of DSS, in a Secret that its owner offers.
     ApiKey,
@@ -44,43 +48,44 @@ pub enum Read {
     TargetData,
 }
 
-/// What is to be done about the Secret.
+/// An action on the Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SecretAction {
-    /// Nothing.
+    /// Leave the Secret as it is.
     Keep,
-    /// Nothing before `until`, because an attempt failed or another writer fights over the Secret.
+    /// Do nothing before `until`, because an attempt failed or another writer fights over the
+    /// Secret.
     Hold {
-        /// The time from which on it is tried again.
+        /// The time of the next attempt.
         until: Timestamp,
     },
-    /// Nothing, because the Secret belongs to somebody else.
+    /// Do nothing, because the Secret belongs to another owner.
     Blocked {
         /// The other owner, in words.
         owner: String,
     },
     /// Obtain a new credential and write it.
     Issue(Trigger),
-    /// Write the credential that is there in the form that is asked for.
+    /// Write the present credential again, with the formats and metadata that the config asks for.
     Render(Trigger),
     /// Take the credential out of the Secret, for this reason.
     Withdraw(Statement),
 }
 
-/// Why a credential is obtained or written.
+/// The reason why keyturn issues or renders a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// There is none yet.
+    /// The config has no credential yet.
     First,
-    /// The one that there was has been withdrawn.
+    /// The previous credential was withdrawn.
     Restored,
-    /// Something else is asked for now.
+    /// The config asks for something else now.
     Changed,
     /// Somebody edited or deleted the Secret.
     Drifted,
     /// The credential is due for renewal.
     Due,
-    /// Another API key of DSS is asked for.
+    /// The config asks for another API key of DSS.
     ApiKey,
 }
 
@@ -96,18 +101,19 @@ impl From<Read> for Next {
     }
 }
 
-/// A refusal that is no question of authority: a live credential stays until it expires.
+/// A refusal that withdraws nothing, because its cause is not a missing permission. A live
+/// credential stays until it expires.
 ///
 /// # Errors
-/// Always.
+/// Always, with the refusal.
 pub fn cannot<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { why: Statement::new(reason, message), withdraws: false, needs: None })
 }
 
-/// A refusal that withdraws the credential that there is.
+/// A refusal that withdraws the credential that the config has.
 ///
 /// # Errors
-/// Always.
+/// Always, with the refusal.
 pub fn refuse<T>(reason: Reason, message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { why: Statement::new(reason, message), withdraws: true, needs: None })
 }

@@ -1,4 +1,5 @@
-//! The API key of DSS beside the credential: what is asked for, and what it does to the decision about the Secret.
+//! The API key of DSS beside the credential: the request for it, and its effect on the decision
+//! about the Secret.
 
 use super::{
     Accepted, Case, Check, Next, Read, Refusal, SecretAction, Trigger,
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 impl Case<'_> {
-    /// What the config asks of DSS; `None` if nothing.
+    /// The request of the config to DSS; `None` if it names no DSS.
     pub(super) fn asks_of_dss(&self) -> Result<Option<DssRequest>, Refusal> {
         let (Some(spec), Some(dss)) = (&self.seen.config.spec.dss, &self.seen.dss) else { return Ok(None) };
         let (instance, login) = self.check(Check::DssAllowsLogin, dss.usable(&self.seen.config))?;
@@ -34,7 +35,7 @@ impl Case<'_> {
         Ok(Some(DssRequest { instance: instance.name_any(), login: login.to_owned(), api_key }))
     }
 
-    /// Whether the API key that a user offers is known, or none is asked for.
+    /// Passes if keyturn knows the API key that a user offers, or if the config names none.
     pub(super) fn api_key_is_known(&self) -> Result<(), Refusal> {
         let named = self.seen.config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref());
         let Some(ApiKeySecretRef { name, .. }) = named else { return Ok(()) };
@@ -44,7 +45,8 @@ impl Case<'_> {
         self.check(Check::ApiKeyIsKnown, is_known(source, name, "API key", Read::ApiKey))
     }
 
-    /// An API key that is another user's withdraws everything, until it is time to try another or another is offered.
+    /// If DSS says that the API key belongs to another user, keyturn withdraws the whole Secret.
+    /// The withdrawal lasts until the next attempt is due, or until another key is offered.
     pub(super) fn is_of_wrong_owner(&self, accepted: &Accepted) -> Option<(Timestamp, Refusal)> {
         accepted.dss.as_ref().filter(|request| request.api_key != ApiKeyRequest::None)?;
         let until = self.backing_off(&api_key_attempt(accepted)).filter(|_| awaits_own_key(self.seen));
@@ -72,7 +74,8 @@ impl Case<'_> {
         }
     }
 
-    /// What comes next, with the plan for the API key. If the key that is to stay is not at hand, it is read first.
+    /// The next step, with the plan for the API key. If keyturn does not have the key that is to
+    /// stay, the next step is to read it.
     pub(super) fn with_api_key(&self, accepted: &Accepted, request: &DssRequest, next: Next) -> (Next, ApiKeyPlan) {
         let input = self.api_key_input(accepted, request);
         match next {
@@ -86,10 +89,10 @@ impl Case<'_> {
         }
     }
 
-    /// The keys that are deleted, once the Secret is as planned.
+    /// The keys to delete, once the Secret is as planned.
     pub(super) fn surplus_keys(&self, accepted: &Result<Accepted, Refusal>, next: &Next) -> Vec<SurplusKeys> {
         let unknown = accepted.as_ref().is_err_and(|refusal| !refusal.withdraws);
-        // What is merely unknown takes nothing away.
+        // Nothing is deleted while a part of the view is merely unknown.
         if unknown || matches!(next, Next::Read(_)) {
             return vec![];
         }
@@ -127,7 +130,8 @@ impl Case<'_> {
     }
 }
 
-/// Whether the last API key proved to be another user's. Then there has to be a right one before anything is issued.
+/// Whether DSS said that the last API key belongs to another user. keyturn then issues nothing
+/// until it has a key that belongs to the person.
 #[must_use]
 pub fn awaits_own_key(seen: &Observed) -> bool {
     let withdrawn = seen.target.record().is_some_and(|record| record.is_withdrawn_for(Reason::DssUserMismatch));
@@ -135,7 +139,8 @@ pub fn awaits_own_key(seen: &Observed) -> bool {
     withdrawn || failures.wrong_owner().is_some()
 }
 
-/// The digest of the attempt to obtain the API key. Its failures are counted apart from those of the credential.
+/// The digest of the attempt to obtain the API key. keyturn counts its failures apart from those of
+/// the credential.
 #[must_use]
 pub fn api_key_attempt(accepted: &Accepted) -> String {
     let whose = accepted.dss.as_ref().map(|request| format!("{:?}", request.api_key)).unwrap_or_default();

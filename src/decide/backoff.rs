@@ -1,11 +1,13 @@
-//! When anything is tried again: the credential, the API key of DSS, and what another writer changes again and again.
+//! The times of retries: of the credential, of the API key of DSS, and of repairs of what another
+//! writer changes again and again.
 //!
-//! A *durable* failure has to be mended by somebody. Status counts it, so that a restart does not try sooner. A
-//! *transient* failure passes by itself. The process counts it, because a restart that forgets it costs one early attempt.
-//! Either holds back the attempt that failed and nothing else: what is asked for now has an attempt of its own.
+//! Somebody has to mend the cause of a *durable* failure. Status counts durable failures, because a
+//! restart must not cause an earlier attempt. A *transient* failure passes by itself. The process
+//! counts transient failures, because a restart that forgets them costs only one early attempt. A
+//! failure holds back the attempt that failed and no other. A changed request is another attempt.
 //!
-//! A failure never changes what is decided. It only postpones an issue, and a credential is never withdrawn because its
-//! renewal failed.
+//! A failure never changes the decision. It only postpones an issue, and keyturn never withdraws a
+//! credential because its renewal failed.
 
 use super::{Accepted, Case, Next, Read, SecretAction, Trigger, input::Target};
 use crate::{
@@ -17,20 +19,22 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// A row of failures of one attempt, as the process counts it.
+/// The consecutive failures of one attempt, as the process counts them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// What was tried ([`super::Accepted::attempt`]).
+    /// The digest of the attempt ([`super::Accepted::attempt`]).
     pub attempt: String,
-    /// The number of failures in the row.
+    /// The number of consecutive failures.
     pub count: i32,
-    /// No attempt is made before this time.
+    /// keyturn does not make the attempt again before this time.
     pub next_attempt_at: Timestamp,
-    /// Why the last attempt failed; `None` if it was not made, because others were served first.
+    /// The reason of the last failure; `None` if keyturn did not make the attempt, because the
+    /// limiter was saturated.
     pub why: Option<Statement>,
 }
 
-/// The failures of one config: the durable row of its status, and the transient row of the process.
+/// The failures of one config: the durable ones from its status, and the transient ones from the
+/// process.
 #[derive(Clone, Copy, Debug)]
 pub struct Failures<'a> {
     durable: Option<&'a Failure>,
@@ -39,7 +43,7 @@ pub struct Failures<'a> {
 }
 
 impl<'a> Failures<'a> {
-    /// The failures that the status of `config` and the process know of.
+    /// The failures in the status of `config`, and the transient ones that the process remembers.
     #[must_use]
     pub fn of(config: &'a AwsConfig, transient: Option<&'a Backoff>) -> Self {
         let status = config.status.as_ref();
@@ -47,7 +51,8 @@ impl<'a> Failures<'a> {
         Self { durable: status.and_then(|status| status.failure.as_ref()), of_this_spec, transient }
     }
 
-    /// The time before which this attempt is not made again, if that lies ahead.
+    /// The time before which keyturn does not make this attempt again; `None` if the attempt may be
+    /// made now.
     #[must_use]
     pub fn held_until(&self, attempt: &str, now: Timestamp) -> Option<Timestamp> {
         let durable = self.durable(attempt).map(|failure| failure.next_attempt_at.0);
@@ -55,15 +60,15 @@ impl<'a> Failures<'a> {
         transient.max(durable).filter(|next| *next > now)
     }
 
-    /// Why this attempt failed last, if it did.
+    /// The reason why this attempt failed last; `None` if it did not fail.
     #[must_use]
     pub fn why(&self, attempt: &str) -> Option<Statement> {
         let transient = self.transient(attempt).and_then(|backoff| backoff.why.clone());
         transient.or_else(|| self.durable(attempt).and_then(Failure::why))
     }
 
-    /// What DSS said of the last API key, if that was another user's. It counts for any attempt, because there has to be a
-    /// right key first.
+    /// The failure that says that the last API key belongs to another user, if there is one. It
+    /// counts for every attempt, because keyturn needs a key of the person's own first.
     #[must_use]
     pub fn wrong_owner(&self) -> Option<Statement> {
         let transient = self.transient.and_then(|backoff| backoff.why.clone());
@@ -79,29 +84,29 @@ impl<'a> Failures<'a> {
         self.transient.filter(|backoff| backoff.attempt == attempt)
     }
 
-    /// The durable row that goes on, if one of these attempts is made again.
-    fn going_on(&self, attempts: [&str; 2]) -> Option<&'a Failure> {
+    /// The durable failures that continue if one of these attempts is made again.
+    fn continued(&self, attempts: [&str; 2]) -> Option<&'a Failure> {
         let of_attempt = attempts.into_iter().find_map(|attempt| self.durable(attempt));
         let wrong_owner = |failure: &&Failure| failure.why().is_some_and(|why| why.reason == Reason::DssUserMismatch);
         of_attempt.or_else(|| self.durable.filter(wrong_owner))
     }
 }
 
-/// What became of an attempt.
+/// The result of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub enum Attempted<'a> {
-    /// It failed. The digest says what was tried.
+    /// The attempt failed with this error. The digest identifies the attempt.
     Failed(&'a IssueError, &'a str),
-    /// None was made, or its end is not known.
+    /// keyturn made no attempt, or its result is not known.
     NotMade,
-    /// The credential is there, and its API key is held back.
+    /// keyturn has the credential, and holds back the attempt to obtain its API key.
     WithoutApiKey,
-    /// It succeeded, or nothing had to be tried.
+    /// The attempt succeeded, or no attempt was necessary.
     Succeeded,
 }
 
-/// The durable row after an attempt, for status. `attempts` are the digests of the credential's attempt and of its API
-/// key's.
+/// The durable failures after an attempt, for status; `None` if there are none. `attempts` are the
+/// digests of the credential's attempt and of its API key's.
 #[must_use]
 pub fn durable_after(
     failures: Failures<'_>,
@@ -109,7 +114,7 @@ pub fn durable_after(
     attempted: Attempted<'_>,
     now: Timestamp,
 ) -> Option<Failure> {
-    let known = failures.going_on(attempts);
+    let known = failures.continued(attempts);
     match attempted {
         Attempted::Failed(error, attempt) if error.retry == Retry::Durable => {
             let known = known.filter(|failure| failure.attempt == attempt);
@@ -131,10 +136,11 @@ pub fn durable_after(
     }
 }
 
-/// The transient row after an attempt that failed, for the process; `None` if status counts the failure.
+/// The transient failures after a failed attempt, for the process; `None` if only status counts the
+/// failure.
 ///
-/// An API key of another user is durable and counted by the process as well, because keys must not come and go while
-/// status cannot be written.
+/// An API key of another user is a durable failure, and the process counts it too. keyturn must not
+/// create and delete keys again and again while it cannot write status.
 #[must_use]
 pub fn transient_after(
     failures: Failures<'_>,
@@ -161,7 +167,8 @@ pub fn transient_after(
 }
 
 impl Case<'_> {
-    /// Holds an action back until its time, if the same attempt failed, or another writer fights over the Secret.
+    /// Postpones an action, if the same attempt failed, or if another writer fights over the
+    /// Secret.
     pub(super) fn hold_back(&self, accepted: &Accepted, next: Next) -> Next {
         let next = match next {
             Next::Do(
@@ -172,14 +179,15 @@ impl Case<'_> {
         };
         match (&next, self.backing_off(&accepted.attempt)) {
             (Next::Do(SecretAction::Issue(_)) | Next::Read(Read::Target), Some(until)) => {
-                let over = self.expired().or_else(|| self.superseded(accepted)).or_else(|| self.denied(accepted));
-                over.unwrap_or(SecretAction::Hold { until }).into()
+                let withdrawal = self.expired().or_else(|| self.superseded(accepted)).or_else(|| self.denied(accepted));
+                withdrawal.unwrap_or(SecretAction::Hold { until }).into()
             }
             _ => next,
         }
     }
 
-    /// A credential is never taken away because a renewal failed. One that has expired is none.
+    /// The withdrawal of a credential that has expired. A failed renewal never withdraws a
+    /// credential that is still live.
     pub(super) fn expired(&self) -> Option<SecretAction> {
         let Target::Ours(ours) = &self.seen.target else { return None };
         let record = ours.record.as_ref()?;
@@ -188,14 +196,16 @@ impl Case<'_> {
         Some(SecretAction::Withdraw(Statement::new(Reason::Expired, message)))
     }
 
-    /// A key never expires. So a key that is no longer asked for is withdrawn, if what is asked for cannot be had.
+    /// The withdrawal of a key that the config no longer asks for, while keyturn cannot obtain what
+    /// the config asks for now. keyturn does not wait for an expiry, because a key never expires.
     fn superseded(&self, accepted: &Accepted) -> Option<SecretAction> {
         let why = Statement::new(Reason::Pending, "the key in the Secret is no longer what is asked for");
         let answers = accepted.request.is_answered_by(&self.key_at_hand()?.issue_digest, None);
         (!answers).then_some(SecretAction::Withdraw(why))
     }
 
-    /// A key never expires. So it is withdrawn once DSS denies the person the connection that it came from.
+    /// The withdrawal of a key, once DSS denies the person the connection that the key came from.
+    /// keyturn does not wait for an expiry, because a key never expires.
     fn denied(&self, accepted: &Accepted) -> Option<SecretAction> {
         self.key_at_hand()?;
         let why = self.failures().why(&accepted.attempt)?;
@@ -207,17 +217,18 @@ impl Case<'_> {
         Failures::of(&self.seen.config, self.seen.remembered.transient.as_ref())
     }
 
-    /// The time before which this attempt is not made again.
+    /// The time before which keyturn does not make this attempt again.
     pub(super) fn backing_off(&self, attempt: &str) -> Option<Timestamp> {
         self.failures().held_until(attempt, self.now)
     }
 
-    /// The first repairs are made at once. Against another writer who goes on, keyturn repairs less and less often.
+    /// keyturn makes the first repairs at once. If another writer goes on, keyturn repairs less and
+    /// less often.
     pub(super) fn after_repairs(&self, action: SecretAction) -> SecretAction {
         self.fought_over_until().map_or(action, |until| SecretAction::Hold { until })
     }
 
-    /// The time before which what another writer changed is left as it is.
+    /// The time before which keyturn leaves the changes of another writer as they are.
     pub(super) fn fought_over_until(&self) -> Option<Timestamp> {
         let remembered = &self.seen.remembered;
         let last = remembered.repaired_at?;

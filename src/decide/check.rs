@@ -1,4 +1,4 @@
-//! The checks of a decision by name, and the trace of those that were made.
+//! The named checks of a decision, and the trace of the checks that it made.
 
 /// A check of the chain, in the order in which a decision makes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -8,60 +8,92 @@ pub enum Check {
     NotSuspended,
     /// The labels of the namespace are known.
     NamespaceIsKnown,
-    /// The `DssInstance` allows the config a login, and DSS has an enabled user of it.
+    /// The `DssInstance` allows the config a login, and DSS has an enabled user with that login.
     DssAllowsLogin,
-    /// A role is named, and it is of this config and person.
+    /// The config names a role, and the role belongs to this config and person.
     RoleIsNamed,
-    /// The name of the generated `AwsRole` is not taken.
+    /// No `AwsRole` of another owner has the name of the generated one.
     GeneratedRoleIsOurs,
-    /// A Secret with a key is named.
+    /// The config names a Secret with a key.
     KeyIsNamed,
-    /// A connection of DSS is named.
+    /// The config names a connection of DSS.
     ConnectionIsNamed,
-    /// One grant allows all of it.
+    /// One grant allows the whole request.
     GrantAllows,
-    /// STS will accept duration, tags and session policy as far as that can be known.
+    /// STS will accept the duration, the tags and the session policy, as far as keyturn can know.
     SessionIsValid,
-    /// keyturn's own identity in AWS reaches the role.
+    /// keyturn's own identity in AWS can reach the role.
     IdentityReachesRole,
     /// The owner of the Secret with the key offers it.
     KeyIsOffered,
-    /// The key was read, or has not changed since it was delivered.
+    /// keyturn has read the key, or the key has not changed since keyturn delivered it.
     KeyIsKnown,
     /// The owner of the Secret with the API key of DSS offers it.
     ApiKeyIsOffered,
-    /// The API key of DSS was read, or has not changed since it was delivered.
+    /// keyturn has read the API key of DSS, or the key has not changed since keyturn delivered it.
     ApiKeyIsKnown,
     // Does the Secret hold exactly that?
-    /// DSS did not say of the last API key that it is another user's.
+    /// DSS did not say that the last API key belongs to another user.
     ApiKeyIsTheirs,
     /// The target exists and belongs to this config.
     TargetIsOurs,
     /// The target has keyturn's annotations.
     TargetHasRecord,
-    /// The data of the target is known: nobody wrote the Secret since keyturn did.
+    /// keyturn knows the data of the target, because nobody has written the Secret since keyturn
+    /// did.
     DataIsKnown,
-    /// The credential is this person's.
+    /// The credential in the target is this person's.
     CredentialIsThisPersons,
-    /// Nobody edited what keyturn wrote.
+    /// Nobody has edited the data and annotations that keyturn wrote.
     DataIsIntact,
     /// The credential was not withdrawn.
     NotWithdrawn,
-    /// The credential answers the request as it is now.
+    /// The credential answers the present request.
     AnswersRequest,
     /// The credential is not due for renewal.
     NotDue,
-    /// Formats, labels and annotations are as asked for.
+    /// Formats, labels and annotations are as the config asks.
     RenderedAsAsked,
     /// The Secret holds the API key of DSS that is asked for.
     HoldsApiKey,
 }
 
-/// A check that was made, and whether it passed.
+impl Check {
+    /// Every check, in the order in which a decision makes them.
+    pub const ALL: [Self; 25] = [
+        Self::NotSuspended,
+        Self::NamespaceIsKnown,
+        Self::DssAllowsLogin,
+        Self::RoleIsNamed,
+        Self::GeneratedRoleIsOurs,
+        Self::KeyIsNamed,
+        Self::ConnectionIsNamed,
+        Self::GrantAllows,
+        Self::SessionIsValid,
+        Self::IdentityReachesRole,
+        Self::KeyIsOffered,
+        Self::KeyIsKnown,
+        Self::ApiKeyIsOffered,
+        Self::ApiKeyIsKnown,
+        Self::ApiKeyIsTheirs,
+        Self::TargetIsOurs,
+        Self::TargetHasRecord,
+        Self::DataIsKnown,
+        Self::CredentialIsThisPersons,
+        Self::DataIsIntact,
+        Self::NotWithdrawn,
+        Self::AnswersRequest,
+        Self::NotDue,
+        Self::RenderedAsAsked,
+        Self::HoldsApiKey,
+    ];
+}
+
+/// A check that the decision made, and its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// The check.
     pub check: Check,
-    /// Whether it passed.
+    /// Whether the check passed.
     pub passed: bool,
 }

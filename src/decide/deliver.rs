@@ -1,5 +1,5 @@
-//! The second question: does the Secret hold exactly what the config may have? Each check either passes or names the
-//! step that would make it pass.
+//! The second question: does the Secret hold exactly what the config may have? Each check either
+//! passes or names the step that would make it pass.
 
 use super::{
     Accepted, Case, Check, Next, Read, SecretAction, Trigger,
@@ -15,12 +15,14 @@ use kube::ResourceExt as _;
 use std::sync::Arc;
 
 impl Case<'_> {
-    /// What makes the Secret hold exactly what is accepted.
+    /// The step that makes the Secret hold exactly the accepted request; `Keep` if the Secret holds
+    /// it.
     pub(super) fn deliver(&self, accepted: &Accepted) -> Next {
         self.checks(accepted).err().unwrap_or(SecretAction::Keep.into())
     }
 
-    /// Each check either passes (`Ok`, with what it learnt) or names what would make it pass.
+    /// Makes the checks in order. Each check either passes, or names the step that would make it
+    /// pass. A check that passes may return a value that later checks use.
     fn checks(&self, accepted: &Accepted) -> Result<(), Next> {
         let ours = self.check(Check::TargetIsOurs, self.target_is_ours())?;
         let record = self.check(Check::TargetHasRecord, self.has_its_annotations(ours))?;
@@ -46,7 +48,8 @@ impl Case<'_> {
         }
     }
 
-    /// Without them the Secret is a shell that was never filled, or somebody removed them.
+    /// Passes if the Secret has keyturn's annotations. Without them, the Secret was never filled,
+    /// or somebody removed them.
     fn has_its_annotations<'b>(&self, ours: &'b Ours) -> Result<&'b Record, Next> {
         ours.record.as_ref().ok_or_else(|| SecretAction::Issue(self.drifted_or_first()).into())
     }
@@ -59,8 +62,10 @@ impl Case<'_> {
         self.of_another_person(ours, record).map_or(Ok(()), |withdraw| Err(withdraw.into()))
     }
 
-    /// Another person's credential is withdrawn before anything new is issued, even if the new one is then refused.
-    /// If the Secret was edited, status says whose credential it was, because the Secret's own word counts for nothing.
+    /// The withdrawal of another person's credential. keyturn withdraws it before it issues
+    /// anything new, even if it then refuses the new request. If somebody edited the Secret, status
+    /// says whose credential it was, because keyturn does not trust the annotations of an edited
+    /// Secret.
     pub(super) fn of_another_person(&self, ours: &Ours, record: &Record) -> Option<SecretAction> {
         let subject = self.seen.config.subject();
         let subject = subject.as_ref().map_or("", Subject::as_str);
@@ -83,7 +88,7 @@ impl Case<'_> {
     }
 
     fn is_not_due(&self, record: &Record) -> Result<(), Next> {
-        // A key without an end may be another one now, or denied.
+        // DSS may give another key now, or deny the person the connection.
         if check_at(self.seen, record).is_some_and(|at| at <= self.now) {
             return Err(SecretAction::Issue(Trigger::Due).into());
         }
@@ -94,28 +99,29 @@ impl Case<'_> {
     }
 
     fn is_rendered_as_asked(&self, ours: &Ours, record: &Record) -> Result<(), Next> {
-        let immutable = matches!(&ours.content, SecretData::Read(taken) if taken.immutable);
+        let immutable = matches!(&ours.content, SecretData::Read(read) if read.immutable);
         let Some(why) = self.metadata_drift(ours, record).or(immutable.then_some(Trigger::Drifted)) else {
             return Ok(());
         };
         match &ours.content {
-            SecretData::Read(taken) if taken.credentials.is_none() => Err(SecretAction::Issue(Trigger::Drifted).into()),
+            SecretData::Read(read) if read.credentials.is_none() => Err(SecretAction::Issue(Trigger::Drifted).into()),
             SecretData::Read(_) => Err(SecretAction::Render(why).into()),
             SecretData::Unknown | SecretData::Known => Err(Read::TargetData.into()),
         }
     }
 
-    /// Why a Secret does not look as asked for (formats, labels, annotations), whatever is in it; `None` if it does.
+    /// The trigger of a rendering, if the formats, labels or annotations of the Secret are not as
+    /// the config asks; `None` if they are. The data does not matter.
     pub(super) fn metadata_drift(&self, ours: &Ours, record: &Record) -> Option<Trigger> {
         let rendering = rendering(self.seen);
         if record.render_digest != rendering.digest() {
             return Some(Trigger::Changed);
         }
-        let dressed = metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata);
-        (!dressed).then_some(Trigger::Drifted)
+        let as_desired = metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata);
+        (!as_desired).then_some(Trigger::Drifted)
     }
 
-    /// Whether status says that there is a credential: then its Secret was there.
+    /// Whether status says that the config has a credential. Its Secret existed at that time.
     pub(super) fn claims_a_credential(&self) -> bool {
         self.seen.config.status.as_ref().is_some_and(|status| status.access_key_id.is_some())
     }
@@ -133,7 +139,8 @@ fn is_not_withdrawn(record: &Record) -> Result<(), Next> {
     if record.withdrawn.is_none() { Ok(()) } else { Err(SecretAction::Issue(Trigger::Restored).into()) }
 }
 
-/// When the credential of `record` is renewed; a key is not.
+/// The time at which keyturn renews the credential of `record`; `None` for a key, which never
+/// expires.
 #[must_use]
 pub fn renew_at(seen: &Observed, record: &Record) -> Option<Timestamp> {
     let margin = seen.config.spec.renew_before.as_ref().and_then(|margin| margin.length().ok());
@@ -141,7 +148,9 @@ pub fn renew_at(seen: &Observed, record: &Record) -> Option<Timestamp> {
     record.expires_at.map(|expires_at| schedule::renew_at(&uid, record.issued_at, expires_at, margin))
 }
 
-/// When a key without an end that came from a DSS connection is asked for again. Objects are spread over `refresh`.
+/// The time at which keyturn asks DSS again for a key that came from a connection and never
+/// expires; `None` for any other credential. A hash of the UID adds a part of `refresh`, because
+/// configs must not all ask at the same time.
 #[must_use]
 pub fn check_at(seen: &Observed, record: &Record) -> Option<Timestamp> {
     let connected = seen.config.spec.connection.is_some() && record.expires_at.is_none() && record.withdrawn.is_none();

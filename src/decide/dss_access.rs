@@ -1,5 +1,5 @@
-//! What a config has to do with DSS: whether it may use the instance that it names, as which login, and what its role
-//! with variables stands for. Pure.
+//! The access of a config to DSS: whether the config may use the instance that it names, with which
+//! login, and which role its template stands for. Pure.
 
 use super::{
     action::{Read, Refusal, refuse},
@@ -14,24 +14,26 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What is known of the DSS that a config names.
+/// The DSS that a config names, as far as keyturn knows it.
 #[derive(Clone, Debug)]
 pub struct SeenDss {
-    /// The instance; `None` if there is none of that name.
+    /// The instance; `None` if no instance has that name.
     pub instance: Option<Arc<DssInstance>>,
-    /// Whether the process has seen any instance since it started. Until then an empty list may be half a view.
+    /// Whether the process has seen any instance since it started. Until then an empty list may be
+    /// incomplete.
     pub instances_seen: bool,
-    /// The login that the instance allows the config; `None` if it allows it none.
+    /// The login that the instance allows the config; `None` if the instance allows none.
     pub login: Option<String>,
-    /// The user of that login.
+    /// The user of DSS with that login.
     pub user: SeenUser,
-    /// Whether what is known of users is younger than `maxStale`.
+    /// Whether the users that keyturn read last may still be used ([`is_fresh`]).
     pub fresh: bool,
-    /// Why users could not be read last, if they could not.
+    /// The error of the last read of users, if that read failed.
     pub trouble: Option<DssError>,
 }
 
-/// The login that an instance allows a subject of a namespace. Of several entries the first that allows it counts.
+/// The login that an instance allows a subject of a namespace; `None` if it allows none. The first
+/// entry that allows a login counts.
 #[must_use]
 pub fn allowed_login(
     instance: &DssInstance,
@@ -49,30 +51,33 @@ pub fn allowed_login(
     })
 }
 
-/// Whether what was last read of users, by this process at `read_at` or by one before it, may be used: it is younger than
-/// `maxStale`, or nothing is known to be wrong with DSS (`fine`) and it is merely not time yet to read it again.
+/// Whether keyturn may use the users that it read last. This process read them at `read_at`; status
+/// has the time of the last read of any process. keyturn may use users that it read within
+/// `maxStale`. While `fine` (nothing is known to be wrong with DSS), keyturn may also use users
+/// that this process read within the last two intervals of `refresh`, because the next read is not
+/// overdue.
 #[must_use]
 pub fn is_fresh(instance: &DssInstance, read_at: Option<Timestamp>, fine: bool, now: Timestamp) -> bool {
     let refresh = instance.spec.refresh.length().unwrap_or_default();
     if fine && read_at.is_some_and(|at| now.duration_since(at) <= refresh + refresh) {
         return true;
     }
-    let told = instance.status.as_ref().and_then(|status| status.users_read_at.as_ref()).map(|Time(at)| *at);
-    // A length that cannot be read, which the schema refuses, is none.
+    let recorded = instance.status.as_ref().and_then(|status| status.users_read_at.as_ref()).map(|Time(at)| *at);
+    // A duration that does not parse, which the schema refuses, counts as zero.
     let most = instance.spec.max_stale.length().unwrap_or_default();
-    read_at.max(told).is_some_and(|at| now.duration_since(at) <= most)
+    read_at.max(recorded).is_some_and(|at| now.duration_since(at) <= most)
 }
 
 impl SeenDss {
     /// The instance and the login, if the config may use them.
     ///
     /// # Errors
-    /// With what stands in the way.
+    /// A [`Refusal`] if the instance or its user does not exist, or the config may not use them.
     pub fn usable(&self, config: &AwsConfig) -> Result<(&DssInstance, &str), Refusal> {
         let name = config.spec.dss.as_ref().map(|dss| dss.instance.as_str()).unwrap_or_default();
         let Some(instance) = &self.instance else {
             let message = format!("there is no DssInstance \"{name}\"; a cluster admin can create it");
-            // As with grants: an empty list is what a half-restored cluster shows.
+            // A half-restored cluster shows an empty list, as with grants.
             let withdraws = self.instances_seen;
             return Err(Refusal { why: Statement::new(Reason::DssInstanceMissing, message), withdraws, needs: None });
         };
@@ -110,10 +115,10 @@ impl SeenDss {
     }
 }
 
-/// What `spec.role` stands for; `None` if it is not set.
+/// The role that `spec.role` stands for; `None` if `spec.role` is not set.
 ///
 /// # Errors
-/// With what stands in the way.
+/// A [`Refusal`] if `spec.role` is invalid, or if DSS does not give a value for its variables.
 pub fn role_of(config: &AwsConfig, dss: Option<&SeenDss>) -> Result<Option<RoleArn>, Refusal> {
     let template = match config.spec.asked_role() {
         Ok(None) => return Ok(None),
@@ -135,7 +140,8 @@ pub fn role_of(config: &AwsConfig, dss: Option<&SeenDss>) -> Result<Option<RoleA
     }
 }
 
-/// What it stood for when it was last read: a restart asks nobody again.
+/// The role that status has recorded for the same instance, login and template. Status keeps it,
+/// because a restarted process need not ask DSS again.
 fn remembered(config: &AwsConfig, instance: &DssInstance, login: &str, template: &RoleTemplate) -> Option<RoleArn> {
     let dss = config.status.as_ref()?.dss.as_ref()?;
     let same = dss.instance == instance.name_any() && dss.login == login;

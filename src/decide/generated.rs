@@ -1,5 +1,6 @@
-//! The `AwsRole`s that `spec.role` stands for: created once, put right if one was edited or deleted, never somebody
-//! else's; and deleted once they are not the active one, if that is asked for.
+//! The `AwsRole`s that keyturn generates for `spec.role`. keyturn creates an `AwsRole` once,
+//! repairs it if somebody edits or deletes it, and never touches one of another owner. If
+//! `spec.roleRetention` is `Prune`, keyturn deletes the generated ones that are no longer active.
 
 use super::{
     Case,
@@ -10,21 +11,21 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use std::sync::Arc;
 
-/// What is to be done about the generated `AwsRole`.
+/// The step for the generated `AwsRole`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RoleStep {
-    /// Nothing.
+    /// Leave the role as it is.
     Keep,
-    /// Write it: create it, or, if it has a UID, apply it to the one of that UID.
+    /// Create the role, or, if `role` has a UID, apply it to the object with that UID.
     Write {
-        /// As it should be.
+        /// The role as it should be.
         role: Box<AwsRole>,
-        /// It was there before: somebody edited or deleted it.
+        /// Whether the role existed before, and somebody edited or deleted it.
         repairs: bool,
     },
-    /// It is fought over: nothing before `until`.
+    /// Do nothing before `until`, because another writer fights over the role.
     Hold {
-        /// When it is time.
+        /// The time of the next repair.
         until: Timestamp,
     },
 }
@@ -35,7 +36,9 @@ impl Case<'_> {
         let repairs = match &self.seen.role {
             SeenRole::NotShown | SeenRole::Absent => self.former_active_role() == wanted.metadata.name.as_deref(),
             SeenRole::Shown(role) if role.metadata.deletion_timestamp.is_some() => return RoleStep::Keep,
-            SeenRole::Shown(role) if !is_controlled_by(&role.metadata, &self.seen.config) || is_as(role, &wanted) => {
+            SeenRole::Shown(role)
+                if !is_controlled_by(&role.metadata, &self.seen.config) || is_as_wanted(role, &wanted) =>
+            {
                 return RoleStep::Keep;
             }
             SeenRole::Shown(role) => {
@@ -49,13 +52,13 @@ impl Case<'_> {
         }
     }
 
-    /// What status last named as the active role.
+    /// The name of the active role that status last recorded.
     pub(super) fn former_active_role(&self) -> Option<&str> {
         let status = self.seen.config.status.as_ref()?;
         status.active_role.as_ref().map(|active| active.name.as_str())
     }
 
-    /// The generated ones that are to be deleted.
+    /// The generated roles to delete.
     pub(super) fn roles_to_prune(&self) -> Vec<Arc<AwsRole>> {
         let config = &self.seen.config;
         let unknown = self.seen.namespace_labels.is_none()
@@ -72,12 +75,13 @@ impl Case<'_> {
     }
 }
 
-fn is_as(role: &AwsRole, wanted: &AwsRole) -> bool {
+fn is_as_wanted(role: &AwsRole, wanted: &AwsRole) -> bool {
     let has_labels = wanted.labels().iter().all(|(key, value)| role.labels().get(key) == Some(value));
     role.spec == wanted.spec && has_labels
 }
 
-/// As it should be; `None` without a role, and while the namespace has not been seen.
+/// The generated role as it should be; `None` if `spec.role` gives no role, and while the namespace
+/// has not been seen.
 fn wanted_role(seen: &Observed) -> Option<AwsRole> {
     let config = &seen.config;
     let role = seen.asked_role.as_ref().ok()?.as_ref()?;

@@ -1,30 +1,31 @@
-//! Whether a grant allows a request: pure, deny by default. One grant has to allow all of it.
+//! Whether a grant allows a request. Pure. The default is to deny, and one grant has to allow the
+//! whole request.
 
 use crate::api::{AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, Namespaces, Scope, Session, Subject};
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-/// What an `AwsConfig` asks a grant for.
+/// The request of an `AwsConfig`, which a grant has to allow.
 #[derive(Clone, Copy, Debug)]
 pub struct GrantRequest<'a> {
-    /// The config, which names session and buckets.
+    /// The config, which has the session settings and the buckets.
     pub config: &'a AwsConfig,
-    /// The labels of its namespace.
+    /// The labels of the config's namespace.
     pub namespace_labels: &'a BTreeMap<String, String>,
-    /// Whom the credential is for.
+    /// The person or the namespace that the credential is for.
     pub subject: &'a Subject,
-    /// The role, or what else.
+    /// The credential that the config asks for.
     pub what: Requested<'a>,
 }
 
-/// What is asked for.
+/// The kind of credential that a config asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requested<'a> {
     /// A session of the role with this ARN.
     Role(&'a str),
     /// A key from a Secret.
     Key,
-    /// What a DSS connection gives.
+    /// The credential that a DSS connection gives.
     Connection,
 }
 
@@ -48,10 +49,11 @@ impl fmt::Display for Requested<'_> {
     }
 }
 
-/// The first grant by name that allows all of it.
+/// The first grant by name that allows the whole request.
 ///
 /// # Errors
-/// With a sentence that says what is missing: what a grant that allows the rest does not, else that there is none.
+/// A sentence for the user. It names the part of the request that the first grant about this
+/// subject does not allow. If no grant is about this subject, it says that.
 pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: GrantRequest<'_>) -> Result<&'a AwsRoleGrant, String> {
     let namespace = ask.config.namespace().unwrap_or_default();
     let about = |grant: &&AwsRoleGrant| is_about(grant, &namespace, ask.namespace_labels, ask.subject, ask.what);
@@ -73,7 +75,7 @@ pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: GrantRequest<'_>) -> Re
     }))
 }
 
-/// How a subject is spoken of.
+/// The subject as messages name it.
 pub(super) fn described(subject: &Subject) -> String {
     match subject.as_person() {
         Some(person) => format!("person \"{person}\""),
@@ -81,7 +83,8 @@ pub(super) fn described(subject: &Subject) -> String {
     }
 }
 
-/// Whether a grant is about this namespace and subject and about this, whatever else is asked.
+/// Whether a grant is about this namespace, subject and credential, whatever its tags and ceilings
+/// allow.
 #[must_use]
 pub fn is_about(
     grant: &AwsRoleGrant,
@@ -106,54 +109,59 @@ pub fn is_about_namespace(grant: &AwsRoleGrant, namespace: &str, labels: &BTreeM
     grant.spec.namespaces.as_ref().is_some_and(|namespaces| selects(namespaces, namespace, labels))
 }
 
-/// Whether a namespace is among these, by name or by label.
+/// Whether these namespaces include `namespace`, by name or by label.
 pub(super) fn selects(namespaces: &Namespaces, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
     namespaces.names.iter().any(|name| name == namespace)
         || namespaces.selector.as_ref().is_some_and(|selector| selector.matches(labels))
 }
 
-/// A pattern of persons covers no namespace, however wide it is, and the other way round.
+/// Whether a pattern covers a subject. However wide a pattern of persons is, it covers no
+/// namespace; and a pattern of namespaces covers no person.
 pub(super) fn names(pattern: &str, subject: &Subject) -> bool {
     Subject::names_a_namespace(pattern) == Subject::names_a_namespace(subject.as_str())
         && glob(pattern, subject.as_str())
 }
 
-/// An ARN matches part by part, so that `*` does not cross `:`; within a part the glob library keeps it from crossing `/`.
+/// Matches an ARN part by part, because `*` must not cross `:`. Within a part, the glob library
+/// keeps `*` from crossing `/`.
 fn arn_glob(pattern: &str, arn: &str) -> bool {
     let (patterns, parts): (Vec<&str>, Vec<&str>) = (pattern.split(':').collect(), arn.split(':').collect());
     patterns.len() == parts.len() && patterns.into_iter().zip(parts).all(|(pattern, part)| glob(pattern, part))
 }
 
-/// `*` is the only wildcard. The schema refuses what else the library would understand; so do we, since a pattern
-/// that means more than its writer knew would hand out roles.
+/// Matches a pattern in which `*` is the only wildcard. The schema refuses the other wildcards of
+/// the library. This function does not match them either, because a pattern that means more than
+/// its author knew would give roles away.
 fn glob(pattern: &str, text: &str) -> bool {
     !pattern.contains("**")
         && !pattern.contains(['?', '[', ']', '{', '}', '!', '\\'])
         && fast_glob::glob_match(pattern, text)
 }
 
-/// In the value of a tag `/` is a character like any other.
+/// Matches the value of a tag, in which `/` is a character like any other.
 fn tag_glob(pattern: &str, value: &str) -> bool {
     glob(&pattern.replace('/', "\u{1}"), &value.replace('/', "\u{1}"))
 }
 
-/// What of the request a grant does not allow, by its name.
+/// The part of the request that a grant does not allow, by its name; `None` if the grant allows it
+/// all.
 fn exceeds(grant: &AwsRoleGrant, ask: GrantRequest<'_>) -> Option<String> {
     let none = Session::default();
     let session = ask.config.spec.session.as_ref().unwrap_or(&none);
     let ceilings = grant.spec.ceilings.clone().unwrap_or_default();
-    let what = no_session(&ceilings, ask.what)
-        .or_else(|| undue_tag(grant, session))
+    let what = ceiling_on_sessions(&ceilings, ask.what)
+        .or_else(|| tag_not_allowed(grant, session))
         .or_else(|| too_long(&ceilings, ask.config))
         .or_else(|| scope_missing(&ceilings, session))
-        .or_else(|| undue_bucket(&ceilings, ask.config))
+        .or_else(|| bucket_not_allowed(&ceilings, ask.config))
         .or_else(|| source_identity_missing(&ceilings, session))?;
     Some(format!("{what} (AwsRoleGrant \"{}\"); ask for less, or have a cluster admin allow it", grant.name_any()))
 }
 
-/// Whoever else makes a credential sets its end, scope and source identity: what a ceiling asks of a session it cannot
-/// keep.
-fn no_session(ceilings: &Ceilings, what: Requested<'_>) -> Option<String> {
+/// The first ceiling that limits sessions, if the credential is no session that keyturn asks for.
+/// keyturn cannot keep such a ceiling, because another system sets the expiry, the scope and the
+/// source identity of the credential.
+fn ceiling_on_sessions(ceilings: &Ceilings, what: Requested<'_>) -> Option<String> {
     if matches!(what, Requested::Role(_)) {
         return None;
     }
@@ -169,7 +177,7 @@ fn no_session(ceilings: &Ceilings, what: Requested<'_>) -> Option<String> {
     ))
 }
 
-fn undue_tag(grant: &AwsRoleGrant, session: &Session) -> Option<String> {
+fn tag_not_allowed(grant: &AwsRoleGrant, session: &Session) -> Option<String> {
     let allowed = |(key, value): &(&String, &crate::api::TagValue)| {
         grant.spec.tags.get(*key).is_some_and(|patterns| patterns.0.iter().any(|pattern| tag_glob(pattern, &value.0)))
     };
@@ -180,7 +188,7 @@ fn undue_tag(grant: &AwsRoleGrant, session: &Session) -> Option<String> {
 fn too_long(ceilings: &Ceilings, config: &AwsConfig) -> Option<String> {
     let most = ceilings.max_duration.as_ref()?;
     let asked = config.spec.duration();
-    // A ceiling that cannot be read allows nothing.
+    // A ceiling that does not parse allows nothing.
     let within = matches!((asked.length(), most.length()), (Ok(asked), Ok(most)) if asked <= most);
     (!within).then(|| format!("session.duration {asked} exceeds ceilings.maxDuration {most}"))
 }
@@ -190,12 +198,12 @@ fn scope_missing(ceilings: &Ceilings, session: &Session) -> Option<String> {
         .then(|| "ceilings.requireScopeBuckets asks for session.scope Buckets".to_owned())
 }
 
-fn undue_bucket(ceilings: &Ceilings, config: &AwsConfig) -> Option<String> {
+fn bucket_not_allowed(ceilings: &Ceilings, config: &AwsConfig) -> Option<String> {
     if ceilings.buckets.is_empty() {
         return None;
     }
-    let undue = config.spec.buckets().find(|bucket| !ceilings.buckets.iter().any(|pattern| glob(pattern, bucket)))?;
-    Some(format!("bucket \"{undue}\" is not among ceilings.buckets"))
+    let other = config.spec.buckets().find(|bucket| !ceilings.buckets.iter().any(|pattern| glob(pattern, bucket)))?;
+    Some(format!("bucket \"{other}\" is not among ceilings.buckets"))
 }
 
 fn source_identity_missing(ceilings: &Ceilings, session: &Session) -> Option<String> {

@@ -1,4 +1,4 @@
-//! What a decision is made on: values only, gathered by `observe` and by tests.
+//! The input of a decision. It is made of values only; `observe` gathers them, or a test.
 
 use super::{action::Refusal, backoff::Backoff, dss_access::SeenDss};
 use crate::{
@@ -16,46 +16,49 @@ use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Everything that a decision about one `AwsConfig` looks at.
+/// Everything that a decision about one `AwsConfig` depends on, except the time.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// The object, as new as our own last write of it.
+    /// The config, with keyturn's own writes laid over the watch cache.
     pub config: Arc<AwsConfig>,
-    /// The cluster's name: half of the external ID.
+    /// The name of the cluster, which is the first half of the default external ID.
     pub cluster: Arc<str>,
-    /// The labels of its namespace; `None` while the namespace has not been seen.
+    /// The labels of the config's namespace; `None` while the namespace has not been seen.
     pub namespace_labels: Option<BTreeMap<String, String>>,
-    /// The grants that may be about its namespace.
+    /// The grants that may be about the config's namespace.
     pub grants: Vec<Arc<AwsRoleGrant>>,
-    /// Whether the process has seen any grant since it started. Until then an empty list may be half a view.
+    /// Whether the process has seen any grant since it started. Until then an empty list may be
+    /// incomplete.
     pub grants_seen: bool,
-    /// Who the operator is in AWS; `None` until STS has told it.
+    /// keyturn's own identity in AWS; `None` until STS has reported it.
     pub identity: Option<Identity>,
-    /// The DSS that it names, if it names one.
+    /// The DSS that the config names, if it names one.
     pub dss: Option<SeenDss>,
-    /// Where there may be API keys of DSS that were created for it.
+    /// The instances of DSS that may hold API keys which keyturn created for the config.
     pub key_places: Vec<KeyPlace>,
-    /// What `spec.role` stands for ([`super::dss_access::role_of`]).
+    /// The role that `spec.role` stands for, or the refusal ([`super::dss_access::role_of`]).
     pub asked_role: Result<Option<RoleArn>, Refusal>,
-    /// The `AwsRole` that the config asks for ([`role_name`]), whoever's it is.
+    /// The `AwsRole` with the name that the config asks for ([`role_name`]), whoever owns it.
     pub role: SeenRole,
-    /// The other `AwsRole`s that name this config as theirs.
+    /// The other `AwsRole`s that name this config in `spec.awsConfigRef`.
     pub other_roles: Vec<Arc<AwsRole>>,
-    /// The Secret that the key is in, if it is one that is asked for.
+    /// The Secret that holds the AWS key, if the config names one.
     pub source: Source,
-    /// The Secret that the API key of DSS is in, if it is one that is asked for.
+    /// The Secret that holds the API key of DSS, if the config names one.
     pub api_key_source: Source<SecretString>,
-    /// The Secret.
+    /// The Secret that keyturn writes.
     pub target: Target,
-    /// What this process remembers of the object. Losing it costs a read or a retry, never a credential.
+    /// What this process remembers of the config. If it is lost, that costs a read or a retry, and
+    /// never a credential.
     pub remembered: Remembered,
-    /// When the process started.
+    /// The time at which the process started.
     pub started_at: Timestamp,
 }
 
 #[cfg(test)]
 impl Observed {
-    /// A config of which nothing else is known yet, in a cluster of this name, at a process that started then.
+    /// The input for a config of which nothing else is known yet. `cluster` is the name of the
+    /// cluster, and `started_at` the time at which the process started.
     #[must_use]
     pub fn of(config: Arc<AwsConfig>, cluster: &str, started_at: Timestamp) -> Self {
         let asked_role = super::dss_access::role_of(&config, None);
@@ -80,19 +83,19 @@ impl Observed {
     }
 }
 
-/// An `AwsRole`, as far as it is known.
+/// An `AwsRole`, as far as keyturn knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SeenRole {
-    /// The watch does not show it, or none is asked for.
+    /// The watch does not show the role, or the config asks for none.
     NotShown,
-    /// There is none.
+    /// The role does not exist.
     Absent,
-    /// There it is.
+    /// The role exists.
     Shown(Arc<AwsRole>),
 }
 
 impl SeenRole {
-    /// The role, unless there is none or it is on its way out.
+    /// The role; `None` if it does not exist or is being deleted.
     #[must_use]
     pub fn there(&self) -> Option<&Arc<AwsRole>> {
         match self {
@@ -102,24 +105,25 @@ impl SeenRole {
     }
 }
 
-/// The Secret of the target's name, as far as it is known.
+/// The Secret with the name of the target, as far as keyturn knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    /// The watch, which sees Secrets with our label only, does not show it. That is not to say that there is none.
+    /// The watch does not show the Secret. The Secret may exist all the same, because the watch
+    /// shows only Secrets with keyturn's label.
     NotWatched,
-    /// There is none.
+    /// The Secret does not exist.
     Absent,
-    /// It is not this config's.
+    /// The Secret is not this config's.
     Foreign {
-        /// Who else it belongs to, in words.
+        /// The other owner, in words.
         owner: String,
     },
-    /// It is this config's.
+    /// The Secret is this config's.
     Ours(Box<Ours>),
 }
 
 impl Target {
-    /// What a Secret of ours says of itself.
+    /// The record in the annotations of a Secret that is this config's, if it has one.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
         match self {
@@ -129,81 +133,84 @@ impl Target {
     }
 }
 
-/// A Secret of ours.
+/// A Secret of this config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ours {
-    /// Its metadata.
+    /// The metadata of the Secret.
     pub metadata: ObjectMeta,
-    /// What its annotations say; `None` if they were destroyed.
+    /// The record in its annotations; `None` if they are missing or damaged.
     pub record: Option<Record>,
-    /// Its data.
+    /// The data of the Secret, as far as keyturn knows it.
     pub content: SecretData,
 }
 
 impl Ours {
-    /// Whether a look found that somebody edited what is ours.
+    /// Whether a read found that somebody edited the data or annotations that keyturn wrote.
     #[must_use]
     pub fn is_edited(&self) -> bool {
-        matches!(&self.content, SecretData::Read(taken) if !taken.intact)
+        matches!(&self.content, SecretData::Read(read) if !read.intact)
     }
 }
 
-/// What is known of a Secret's data.
+/// The data of a Secret, as far as keyturn knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SecretData {
-    /// Nothing: it was written by somebody since we last looked.
+    /// The data is not known, because somebody has written the Secret since keyturn last read or
+    /// wrote it.
     Unknown,
-    /// Its resourceVersion is the one that we wrote or looked at.
+    /// The data is known, because the resourceVersion is the one that keyturn last read or wrote.
     Known,
-    /// It was read.
+    /// keyturn has read the data.
     Read(ReadData),
 }
 
-/// What a look at a Secret's data found.
+/// The result of a read of a Secret's data.
 #[derive(Clone, Debug)]
 pub struct ReadData {
-    /// Whether our keys and annotations are as we wrote them.
+    /// Whether keyturn's keys and annotations are as keyturn wrote them.
     pub intact: bool,
-    /// Whether the Secret refuses every apply.
+    /// Whether the Secret is immutable. The API server refuses every apply to it.
     pub immutable: bool,
-    /// The session in it.
+    /// The credential in the Secret; `None` if the Secret holds none.
     pub credentials: Option<Arc<Credentials>>,
-    /// The API key of DSS in it.
+    /// The API key of DSS in the Secret; `None` if the Secret holds none.
     pub api_key: Option<SecretString>,
 }
 
 impl PartialEq for ReadData {
     fn eq(&self, other: &Self) -> bool {
-        let names_session = |taken: &Self| taken.credentials.as_ref().map(|c| c.access_key_id.clone());
+        let names_session = |read: &Self| read.credentials.as_ref().map(|c| c.access_key_id.clone());
         (self.intact, self.immutable, names_session(self)) == (other.intact, other.immutable, names_session(other))
     }
 }
 
-/// What a process remembers of one object.
+/// What a process remembers of one config.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
-    /// The Secret's resourceVersion at which its content is known to be ours.
+    /// The resourceVersion of the target at which its content is known to be keyturn's.
     pub known_version: Option<String>,
-    /// The resourceVersion of the Secret of a user's at which its key is known to be the one that we delivered.
+    /// The resourceVersion of the user's Secret at which its AWS key is known to be the one that
+    /// keyturn delivered.
     pub known_source: Option<String>,
-    /// The resourceVersion of the Secret of a user's at which its API key is known to be the one that we delivered.
+    /// The resourceVersion of the user's Secret at which its API key is known to be the one that
+    /// keyturn delivered.
     pub known_api_key_source: Option<String>,
-    /// The API key of DSS that was created, or delivered last: so that a renewal need not read it.
+    /// The API key of DSS that keyturn created or delivered last. A renewal need not read it again.
     pub api_key: Option<HeldKey>,
-    /// When a key that has no end was last asked for.
+    /// The time at which keyturn last asked DSS for a key that never expires.
     pub checked_at: Option<Timestamp>,
-    /// The row of transient failures, if the last attempt ended in one.
+    /// The consecutive transient failures, if the last attempt ended in one.
     pub transient: Option<Backoff>,
-    /// Repairs in a row.
+    /// The number of consecutive repairs.
     pub repairs: i32,
-    /// When the last of them was.
+    /// The time of the last repair.
     pub repaired_at: Option<Timestamp>,
-    /// What other rooms found out about the object: `None` if nothing stands in the way. A type that is absent has not been
-    /// looked into by this process, and its condition stays as it is.
+    /// The findings of other rooms about the config; `None` if nothing is wrong. If a type is
+    /// absent, this process has not examined it yet, and its condition stays as it is.
     pub findings: BTreeMap<ConditionType, Option<Statement>>,
 }
 
-/// The name of the `AwsRole` that a config asks for, generated or not.
+/// The name of the `AwsRole` that a config asks for, generated or not; `None` if it asks for none.
 #[must_use]
 pub fn role_name(config: &AwsConfig, asked: Option<&RoleArn>) -> Option<String> {
     if config.spec.credential_provider != CredentialProvider::Temporary {
@@ -213,7 +220,8 @@ pub fn role_name(config: &AwsConfig, asked: Option<&RoleArn>) -> Option<String> 
     named.or_else(|| asked.map(|role| generated_role_name(config, role)))
 }
 
-/// Where the key is that a config asks for, if it asks for one.
+/// The Secret that holds the AWS key of a config, and the names of its keys; `None` if the config
+/// names no Secret.
 #[must_use]
 pub fn key_request(config: &AwsConfig) -> Option<KeyRequest> {
     let named = config.spec.key_secret_ref.clone()?;
@@ -224,8 +232,8 @@ pub fn key_request(config: &AwsConfig) -> Option<KeyRequest> {
     })
 }
 
-/// The name of the `AwsRole` of a config for a role: the config's name and 8 hex digits of whom it is for and of the
-/// role. Another person means another `AwsRole`.
+/// The name of the generated `AwsRole` of a config for a role: the config's name, and 8 hex digits
+/// of a hash of the subject and the role. The `AwsRole` of another person has another name.
 #[must_use]
 pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
     let subject = config.subject();
@@ -237,21 +245,22 @@ pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
     format!("{}-{:02x}{:02x}{:02x}{:02x}", config.name_any(), hash[0], hash[1], hash[2], hash[3])
 }
 
-/// Whether an object's controller is this very `AwsConfig` (and not one of the same name).
+/// Whether the controller of an object is this very `AwsConfig`, by its UID. Another one of the
+/// same name does not count.
 #[must_use]
 pub fn is_controlled_by(metadata: &ObjectMeta, config: &AwsConfig) -> bool {
     let uid = config.metadata.uid.as_deref().unwrap_or_default();
     metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
-/// How the Secret of what is seen is to be rendered.
+/// The rendering of the Secret for what keyturn has observed.
 #[must_use]
 pub fn rendering(seen: &Observed) -> Rendering {
     let instance = seen.dss.as_ref().and_then(|dss| dss.instance.as_deref());
     rendering_of(&seen.config, instance)
 }
 
-/// How the Secret of `config` is to be rendered, if this is the DSS that it names.
+/// The rendering of the Secret of `config`, if `instance` is the DSS that the config names.
 #[must_use]
 pub fn rendering_of(config: &AwsConfig, instance: Option<&DssInstance>) -> Rendering {
     let spec = &config.spec;
@@ -283,9 +292,9 @@ mod tests {
     use serde_json::{Value, from_value, json};
     use std::collections::BTreeSet;
 
-    /// Pods are given the variables that the spec speaks of (`inject`), before there is a Secret.
+    /// `inject` gives pods the variables that the spec names, before the Secret exists.
     #[test]
-    fn the_secret_holds_the_variables_that_its_spec_speaks_of_and_no_others() {
+    fn the_secret_holds_exactly_the_variables_that_its_spec_names() {
         let instance =
             json!({"url": "https://dss", "apiKeySecretRef": {"namespace": "keyturn", "name": "admin"}, "allow": []});
         let instance = DssInstance::new("design", from_value(instance).unwrap());
@@ -301,11 +310,11 @@ mod tests {
             let api_key = config.spec.dss.as_ref().filter(|dss| dss.wants_key()).map(|_| "the-key".to_owned().into());
             let rendering = rendering_of(&config, Some(&instance));
             let content = render(&rendering, &session, "2026-01-01T01:00:00Z".parse().ok(), api_key.as_ref()).unwrap();
-            let said = SECRET_KEYS.iter().filter(|key| key.format == Format::Env && key.may_be_for(&config.spec));
-            let said: BTreeSet<&str> = said.map(|key| key.name).collect();
+            let named = SECRET_KEYS.iter().filter(|key| key.format == Format::Env && key.may_be_for(&config.spec));
+            let named: BTreeSet<&str> = named.map(|key| key.name).collect();
             let variables = SECRET_KEYS.iter().filter(|key| key.format == Format::Env).map(|key| key.name);
             let held: BTreeSet<&str> = variables.filter(|name| content.0.contains_key(*name)).collect();
-            assert_eq!(held, said, "{spec}");
+            assert_eq!(held, named, "{spec}");
         };
         holds(json!({}));
         holds(json!({"region": "eu-west-1", "target": {"formats": ["Files"]}}));

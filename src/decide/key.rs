@@ -1,4 +1,4 @@
-//! The key of provider `default`: whether its owner offers it, and when it has to be read.
+//! The key of provider `default`: whether its owner offers it, and when keyturn has to read it.
 
 use super::{
     Accepted, Case, Next, Read, Refusal, SecretAction,
@@ -21,18 +21,20 @@ impl Case<'_> {
         is_offered(&self.seen.source, &request.secret, "spec.keySecretRef", Read::KeySource)
     }
 
-    /// Its data is read only for who may have it, and only if it was written since it was delivered.
+    /// keyturn reads the data of the key only for a config that may have the key, and only if
+    /// somebody has written the Secret since keyturn delivered the key.
     pub(super) fn key_is_known(&self, request: &KeyRequest) -> Result<(), Refusal> {
         is_known(&self.seen.source, &request.secret, "AWS key", Read::Key)
     }
 
-    /// What the Secret says of a credential that never expires, if it holds one.
+    /// The record of the target, if the target holds a credential that never expires.
     pub(super) fn key_at_hand(&self) -> Option<&Record> {
         let Target::Ours(ours) = &self.seen.target else { return None };
         ours.record.as_ref().filter(|record| record.withdrawn.is_none() && record.expires_at.is_none())
     }
 
-    /// A key that was delivered is known without being read; to deliver it again it has to be.
+    /// If the key has to be delivered again, keyturn reads it first. While it stays delivered,
+    /// keyturn knows it without a read.
     pub(super) fn with_key_in_hand(&self, accepted: &Accepted, next: Next) -> Next {
         match (&accepted.request, &next) {
             (Request::Key(_), Next::Do(SecretAction::Issue(_))) if self.seen.source.key().is_none() => Read::Key.into(),
@@ -45,8 +47,9 @@ fn unknown_yet(needs: Read, message: String) -> Result<(), Refusal> {
     Err(Refusal { why: Statement::new(Reason::Pending, message), withdraws: false, needs: Some(needs) })
 }
 
-/// Offering a Secret is its owner's consent, and taking the offer back ends it. Before anything is taken away the Secret
-/// is looked for: a list may be shorter than the truth.
+/// Whether the owner offers a Secret. The owner consents by the label, and removes the consent with
+/// the label. keyturn reads the Secret before it withdraws anything, because the watch may not show
+/// a Secret that exists.
 pub(super) fn is_offered<K>(source: &Source<K>, name: &str, field: &str, needs: Read) -> Result<(), Refusal> {
     match source {
         Source::NotShown => unknown_yet(needs, format!("Secret \"{name}\" is being looked for")),
@@ -71,7 +74,7 @@ pub(super) fn is_offered<K>(source: &Source<K>, name: &str, field: &str, needs: 
     }
 }
 
-/// Whether what a Secret of a user's holds is known, and is what is looked for.
+/// Whether keyturn knows the content of a user's Secret, and the content is a valid key.
 pub(super) fn is_known<K>(source: &Source<K>, name: &str, what: &str, needs: Read) -> Result<(), Refusal> {
     match source {
         Source::Offered { key: SeenKey::Unknown, .. } => unknown_yet(needs, format!("Secret \"{name}\" is being read")),

@@ -1,4 +1,5 @@
-//! Which role the config asks for: that of `spec.role`, or that of the `AwsRole` which `spec.activeRoleRef` names.
+//! The role that the config asks for: the role of `spec.role`, or of the `AwsRole` that
+//! `spec.activeRoleRef` names.
 
 use super::{
     Case, Read, Refusal,
@@ -34,8 +35,9 @@ impl Case<'_> {
             .or_else(|error| refuse(Reason::InvalidSpec, format!("AwsRole \"{}\": {error}", named.name)))
     }
 
-    /// Never another role instead. Before anything is taken away for it, it is looked for: it may have been created a
-    /// moment ago, and a list may be shorter than the truth.
+    /// The refusal of a named role that is missing. keyturn never uses another role instead.
+    /// keyturn reads the `AwsRole` before it withdraws anything, because the user may have created
+    /// it a moment ago, or the watch may not show an `AwsRole` that exists.
     fn named_role_missing(&self, name: &str) -> Refusal {
         let has_something_to_lose = self.claims_a_credential() || matches!(self.seen.target, Target::Ours(_));
         let unread = self.seen.role == SeenRole::NotShown && has_something_to_lose;
@@ -49,7 +51,7 @@ impl Case<'_> {
         Refusal { why: Statement::new(reason, message), withdraws: true, needs: unread.then_some(Read::Role) }
     }
 
-    /// Its config and its person have to be ours.
+    /// Passes if the `AwsRole` names this config and this config's person.
     pub(super) fn role_is_of_this_config(&self, role: &AwsRole) -> Result<(), Refusal> {
         let config = &self.seen.config;
         let (name, of) = (role.name_any(), &role.spec.aws_config_ref.name);
@@ -90,8 +92,8 @@ impl Case<'_> {
         }
     }
 
-    /// The `AwsRole` in use. One that is missing is remembered under its name, so that its absence can be told from
-    /// that of one which is yet to come.
+    /// The `AwsRole` in use. If a named one is missing, status keeps its name, because keyturn has
+    /// to distinguish a role that was deleted from a role that nobody has created yet.
     pub(super) fn active_role(&self) -> Option<ActiveRole> {
         let config = &self.seen.config;
         if let Some(named) = &config.spec.active_role_ref {
@@ -110,7 +112,7 @@ impl Case<'_> {
                 let role = role.as_ref()?;
                 Some(ActiveRole { name: generated_role_name(config, role), role: role.to_string() })
             }
-            // What is merely unknown changes nothing.
+            // A role that is merely unknown changes nothing.
             Err(refusal) if !refusal.withdraws => former(),
             Err(_) => None,
         }

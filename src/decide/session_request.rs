@@ -1,4 +1,4 @@
-//! What STS is asked for: spec and person become an `AssumeRole` request.
+//! The `AssumeRole` request to STS, made from the spec and the subject.
 
 use super::{Refusal, action::refuse};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 
-/// What STS is to be asked for.
+/// The request to STS for a session of `role`.
 pub(super) fn session_request(
     config: &AwsConfig,
     subject: &Subject,
@@ -53,8 +53,9 @@ fn extras(config: &AwsConfig, session: &Session, role: &RoleArn, session_name: &
     })
 }
 
-/// `RoleSessionName`: the person, unchanged; for a namespace `<namespace>,<config>`, which no person's name can be
-/// taken for, and of which a digest is left where it is longer than the 64 characters that AWS allows.
+/// The `RoleSessionName`. For a person it is the person's name, unchanged. For a namespace it is
+/// `<namespace>,<config>`, which cannot be mistaken for a person's name. If that is longer than the
+/// 64 characters that AWS allows, it is cut and ends in a digest.
 fn session_name(config: &AwsConfig, subject: &Subject) -> String {
     if let Some(person) = subject.as_person() {
         return person.to_owned();
@@ -67,7 +68,7 @@ fn session_name(config: &AwsConfig, subject: &Subject) -> String {
     format!("{},{}", &name[..LONGEST_SESSION_NAME - 1 - SHORTENED], &digest[..SHORTENED])
 }
 
-/// Of `RoleSessionName`, in characters (STS API reference, `AssumeRole`).
+/// The longest `RoleSessionName`, in characters (STS API reference, `AssumeRole`).
 const LONGEST_SESSION_NAME: usize = 64;
-/// How many hex digits of a digest tell two names with the same beginning apart.
+/// The number of hex digits of the digest that distinguishes two names with the same beginning.
 const SHORTENED: usize = 12;

@@ -1,4 +1,4 @@
-//! The chain as tables: each row disturbs one thing and says where the chain stops.
+//! The chain as tables. Each row disturbs one thing, and names the answer at which the chain stops.
 
 mod from_yaml;
 mod keys;
@@ -52,7 +52,7 @@ fn session() -> Issued {
     }
 }
 
-/// alice as she was applied, and the grant that allows it. No Secret, no status.
+/// alice's new config, and the grant that allows its request. There is no Secret and no status.
 fn fresh() -> Observed {
     let spec: AwsConfigSpec = serde_json::from_value(json!({"person": "alice", "role": ROLE})).unwrap();
     let mut config = AwsConfig::new("alice", spec);
@@ -72,7 +72,7 @@ fn fresh() -> Observed {
     seen
 }
 
-/// alice with everything in order: her Secret is as we wrote it.
+/// alice's config with everything in order. Her Secret is as keyturn wrote it.
 fn healthy() -> Observed {
     let mut seen = fresh();
     let accepted = decide(&seen, now()).accepted.unwrap();
@@ -105,7 +105,7 @@ fn record(seen: &mut Observed) -> &mut Record {
     ours(seen).record.as_mut().unwrap()
 }
 
-fn taken(intact: bool, immutable: bool) -> SecretData {
+fn data_read(intact: bool, immutable: bool) -> SecretData {
     SecretData::Read(ReadData { intact, immutable, credentials: Some(Arc::new(session().credentials)), api_key: None })
 }
 
@@ -118,25 +118,25 @@ fn a_stranger_s_role(seen: &mut Observed) {
     seen.role = SeenRole::Shown(Arc::new(AwsRole::new("alice-758d4cc4", serde_json::from_value(spec).unwrap())));
 }
 
-/// The decision. It has to be the same whatever the conditions of status say.
+/// Decides, and asserts that the decision is the same whatever the conditions of status say.
 fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let plan = super::decide(seen, now);
     let mut reworded = seen.clone();
     if let Some(status) = &mut Arc::make_mut(&mut reworded.config).status {
-        let says = [
+        let rows = [
             (ConditionType::Issued, false, Reason::DssUserMismatch),
             (ConditionType::RenewalFailing, true, Reason::DssConnectionDenied),
         ];
-        let said = says.map(|(type_, truth, reason)| {
+        let conditions = rows.map(|(type_, truth, reason)| {
             condition(type_, truth, &Statement::new(reason, "another sentence. Until then Secret"), None, now)
         });
-        status.conditions = said.into();
+        status.conditions = conditions.into();
     }
     assert_eq!(super::decide(&reworded, now), plan, "a decision does not read conditions");
     plan
 }
 
-/// What a plan does next, in a word.
+/// The next step of a plan, in a word.
 fn next(seen: &Observed, now: Timestamp) -> String {
     match decide(seen, now).next {
         Next::Do(SecretAction::Withdraw(why)) => format!("Withdraw({})", why.reason),
@@ -157,9 +157,9 @@ fn verdict(seen: &Observed) -> String {
 
 type Disturbance = fn(&mut Observed);
 
-// ---- 1. May this config have what it asks for? ---------------------------------------------------------------------
+// ---- 1. May this config have what it asks for? --------------------------------------------------
 
-/// In the order of the chain: a disturbance and what the check that meets it says.
+/// The disturbances in the order of the chain, each with the verdict of the check that fails.
 const QUESTIONS: [(&str, Disturbance, &str); 8] = [
     ("suspended", |seen| config(seen, |c| c.spec.suspend = true), "Suspended, withdraws"),
     ("the namespace is unknown", |seen| seen.namespace_labels = None, "Pending, waits"),
@@ -189,7 +189,7 @@ fn each_question_has_its_answer() {
 }
 
 #[test]
-fn of_two_disturbances_the_first_of_the_chain_is_told() {
+fn the_first_of_two_disturbances_determines_the_verdict() {
     for (first, (what, disturb, answer)) in QUESTIONS.iter().enumerate() {
         for (later, disturb_more, _) in &QUESTIONS[first + 1..] {
             let mut seen = fresh();
@@ -201,7 +201,7 @@ fn of_two_disturbances_the_first_of_the_chain_is_told() {
 }
 
 #[test]
-fn what_is_refused_is_taken_away_once_and_what_is_not_known_is_left() {
+fn a_refusal_withdraws_once_and_a_lack_of_knowledge_never() {
     for (what, disturb, answer) in QUESTIONS {
         let Some((reason, consequence)) = answer.split_once(", ") else { continue };
         let mut seen = healthy();
@@ -234,9 +234,10 @@ fn only_a_secret_of_ours_is_withdrawn_and_one_without_label_is_read() {
     assert_eq!(suspended(Target::Foreign { owner: "nobody's".into() }, true), "Keep");
 }
 
-// ---- 2. Does the Secret hold exactly that? --------------------------------------------------------------------------
+// ---- 2. Does the Secret hold exactly that? ------------------------------------------------------
 
-/// In the order of the chain: a disturbance of a healthy object and the step that the check that meets it names.
+/// The disturbances of a healthy object in the order of the chain, each with the step that the
+/// failing check names.
 const CHECKS: [(&str, Disturbance, &str); 14] = [
     ("the Secret is not watched", |seen| seen.target = Target::NotWatched, "Read(Target)"),
     ("the Secret is foreign", foreign, "Blocked"),
@@ -244,14 +245,14 @@ const CHECKS: [(&str, Disturbance, &str); 14] = [
     ("its annotations are gone", |seen| ours(seen).record = None, "Issue(Drifted)"),
     ("it is another person's", |seen| record(seen).person = "bob".into(), "Withdraw(Pending)"),
     ("somebody wrote it", |seen| ours(seen).content = SecretData::Unknown, "Read(TargetData)"),
-    ("somebody edited it", |seen| ours(seen).content = taken(false, false), "Issue(Drifted)"),
+    ("somebody edited it", |seen| ours(seen).content = data_read(false, false), "Issue(Drifted)"),
     ("it is withdrawn", |seen| record(seen).withdrawn = Some("Suspended".into()), "Issue(Restored)"),
     ("another external ID", |seen| grant(seen, |g| g.spec.external_id = Some("x".into())), "Issue(Changed)"),
     ("it is due", |seen| record(seen).issued_at = issued_at() - SignedDuration::from_hours(2), "Issue(Due)"),
     ("another region", |seen| config(seen, |c| c.spec.region = Some("eu-west-2".into())), "Read(TargetData)"),
     ("a label was edited", |seen| ours(seen).metadata.labels = None, "Read(TargetData)"),
-    ("it is immutable", |seen| ours(seen).content = taken(true, true), "Render(Drifted)"),
-    ("somebody wrote beside it", |seen| ours(seen).content = taken(true, false), "Keep"),
+    ("it is immutable", |seen| ours(seen).content = data_read(true, true), "Render(Drifted)"),
+    ("somebody wrote beside it", |seen| ours(seen).content = data_read(true, false), "Keep"),
 ];
 
 #[test]
@@ -272,7 +273,7 @@ fn each_check_names_its_step() {
     assert_eq!(next(&seen, now()), "Issue(First)", "there never was one");
     let mut seen = healthy();
     config(&mut seen, |c| c.spec.region = Some("eu-west-2".into()));
-    ours(&mut seen).content = taken(true, false);
+    ours(&mut seen).content = data_read(true, false);
     assert_eq!(next(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
     ours(&mut seen).content =
         SecretData::Read(ReadData { intact: true, immutable: false, credentials: None, api_key: None });
@@ -280,8 +281,8 @@ fn each_check_names_its_step() {
 }
 
 #[test]
-fn of_two_disturbances_the_first_of_the_chain_decides() {
-    // Only those that can be true of one Secret at the same time.
+fn the_first_of_two_disturbances_determines_the_step() {
+    // Only the disturbances that can be true of one Secret at the same time.
     let chain = [5, 4, 8, 9, 10];
     for (at, first) in chain.iter().enumerate() {
         for later in &chain[at + 1..] {
@@ -295,7 +296,7 @@ fn of_two_disturbances_the_first_of_the_chain_decides() {
 }
 
 #[test]
-fn a_former_person_s_credential_that_is_withdrawn_stands_in_nobody_s_way() {
+fn a_withdrawn_credential_of_a_former_person_blocks_nobody() {
     let mut seen = healthy();
     record(&mut seen).person = "bob".into();
     record(&mut seen).withdrawn = Some("Pending".into());
@@ -303,7 +304,7 @@ fn a_former_person_s_credential_that_is_withdrawn_stands_in_nobody_s_way() {
 }
 
 #[test]
-fn only_the_very_owner_makes_a_secret_ours() {
+fn a_secret_is_ours_only_by_the_uid_of_its_owner() {
     let mut seen = healthy();
     let namesake = OwnerReference {
         uid: "uid-of-her-predecessor".into(),
@@ -314,7 +315,7 @@ fn only_the_very_owner_makes_a_secret_ours() {
     assert_eq!(names::AWS_CONFIG_LABEL, "keyturn.dev/aws-config");
 }
 
-// ---- Not before its time --------------------------------------------------------------------------------------------
+// ---- Retries ------------------------------------------------------------------------------------
 
 fn failed(seen: &mut Observed, until: Timestamp, generation: i64, attempt: Option<&str>) {
     let this = decide(seen, now()).accepted.unwrap().attempt;
@@ -382,7 +383,7 @@ fn a_transient_failure_holds_back_too_and_the_later_time_counts() {
 }
 
 #[test]
-fn repairs_are_held_back_in_a_war_and_nothing_else_is() {
+fn only_repairs_are_held_back_in_a_fight_with_another_writer() {
     for (what, disturb, expected) in CHECKS {
         let mut seen = healthy();
         disturb(&mut seen);
@@ -395,11 +396,11 @@ fn repairs_are_held_back_in_a_war_and_nothing_else_is() {
     }
 }
 
-// ---- Whatever is seen -----------------------------------------------------------------------------------------------
+// ---- Any observation ----------------------------------------------------------------------------
 
 proptest! {
-    /// Any number of disturbances, at any time: there is a decision, it is the same again, and it issues only what a
-    /// grant allows.
+    /// For any disturbances, at any time, there is a decision, a second decision is the same, and
+    /// the plan issues only what a grant allows.
     #[test]
     fn nothing_is_issued_that_is_not_granted(
         questions in proptest::collection::vec(0..QUESTIONS.len(), 0..4),

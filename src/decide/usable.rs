@@ -1,4 +1,4 @@
-//! What an `AwsRole` says of itself: whether it is the one in use, and whether its config could use it.
+//! The status of an `AwsRole`: whether it is the one in use, and whether its config could use it.
 
 use super::{
     Case, Refusal,
@@ -9,8 +9,8 @@ use crate::api::{AwsRole, AwsRoleStatus, ConditionType, Reason, Statement, condi
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-/// The status that says what is true now; `None` while that is not known. `seen` is what is seen of the config that the
-/// role names, if there is one.
+/// The status of `role` at the time `now`; `None` while it is not known. `seen` is what keyturn has
+/// observed of the config that the role names, if that config exists.
 #[must_use]
 pub fn role_status(role: &AwsRole, seen: Option<&Observed>, now: Timestamp) -> Option<AwsRoleStatus> {
     let (active, usable) = match seen {
@@ -18,7 +18,7 @@ pub fn role_status(role: &AwsRole, seen: Option<&Observed>, now: Timestamp) -> O
             let case = Case::new(seen, now);
             (case.uses(role), case.could_use(role))
         }
-        // It goes with its config, by garbage collection.
+        // The garbage collector deletes the role with its config.
         None if role.owner_references().iter().any(|owner| owner.controller == Some(true)) => return None,
         None => {
             (false, refuse(Reason::Pending, format!("there is no AwsConfig \"{}\"", role.spec.aws_config_ref.name)))
@@ -35,7 +35,7 @@ pub fn role_status(role: &AwsRole, seen: Option<&Observed>, now: Timestamp) -> O
     Some(AwsRoleStatus { active: Some(active), conditions: set_conditions(before, vec![usable]) })
 }
 
-/// Whether a refusal says only that something has not been seen yet.
+/// Whether a refusal says only that keyturn has not seen something yet.
 fn is_unknown(refusal: &Refusal, seen: &Observed) -> bool {
     refusal.why.reason == Reason::Pending || (refusal.why.reason == Reason::NotGranted && !seen.grants_seen)
 }

@@ -1,4 +1,4 @@
-//! What a refusal takes away.
+//! The effect of a refusal on the Secret.
 
 use super::{
     Case, Next, Read, Refusal, SecretAction,
@@ -6,30 +6,33 @@ use super::{
 };
 
 impl Case<'_> {
-    /// What is withdrawn whether or not more is known later: a credential that has expired, or is another person's.
-    fn over_anyway(&self) -> Option<SecretAction> {
+    /// The withdrawal that is due even while something is unknown: of a credential that has
+    /// expired, or that is another person's.
+    fn due_anyway(&self) -> Option<SecretAction> {
         let Target::Ours(ours) = &self.seen.target else { return None };
         let of_another = ours.record.as_ref().and_then(|record| self.of_another_person(ours, record));
         of_another.or_else(|| self.expired())
     }
 
-    /// Whether status knows of a Secret.
+    /// Whether status says that the Secret exists.
     fn claims_a_secret(&self) -> bool {
         let target = self.seen.config.status.as_ref().and_then(|status| status.target.as_ref());
         self.claims_a_credential() || target.is_some_and(|target| target.resource_version.is_some())
     }
 
-    /// What a refusal means for the Secret.
+    /// The step for the Secret after a refusal.
     pub(super) fn withdrawal(&self, refusal: &Refusal) -> Next {
         if let Some(needs) = refusal.needs {
             return needs.into();
         }
         let ours = match &self.seen.target {
-            // Without keyturn's label the Secret would be forgotten, and still be there when more is known.
+            // keyturn would forget a Secret without its label, and the Secret would still exist
+            // when more is known.
             Target::NotWatched if !refusal.withdraws && self.claims_a_secret() => return Read::Target.into(),
-            _ if !refusal.withdraws => return self.over_anyway().unwrap_or(SecretAction::Keep).into(),
+            _ if !refusal.withdraws => return self.due_anyway().unwrap_or(SecretAction::Keep).into(),
             Target::Ours(ours) => ours,
-            // Somebody may have removed keyturn's label. A Secret that never held a credential is not read.
+            // Somebody may have removed keyturn's label. keyturn does not read a Secret that never
+            // held a credential.
             Target::NotWatched if self.claims_a_secret() => return Read::Target.into(),
             Target::NotWatched | Target::Absent | Target::Foreign { .. } => return SecretAction::Keep.into(),
         };

@@ -1,4 +1,5 @@
-//! When is it tried again? Each row is a failure, what was known before it, and what is known after it.
+//! The times of retries as tables. Each row is a failure, the failures that were known before it,
+//! and those that are known after it.
 
 use super::*;
 use jiff::SignedDuration;
@@ -20,7 +21,8 @@ fn error(reason: Reason, retry: Retry) -> IssueError {
     IssueError::new(reason, retry, "it failed")
 }
 
-/// A config at generation 2 whose status has this durable row, recorded at generation `observed`.
+/// A config at generation 2. Its status has this durable failure, recorded at generation
+/// `observed`.
 fn config(row: Option<(&str, i32, Reason)>, observed: i64) -> AwsConfig {
     let mut config = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
     config.metadata.generation = Some(2);
@@ -39,7 +41,7 @@ fn transient(attempt: &str, count: i32, seconds: i64) -> Backoff {
 }
 
 #[test]
-fn an_attempt_is_held_until_the_later_time_of_its_own_rows() {
+fn an_attempt_is_held_until_the_later_time_of_its_own_failures() {
     let denied = Some((THIS, 1, Reason::AssumeRoleDenied));
     let rows = [
         ("no failure", None, 2, None, None),
@@ -60,7 +62,7 @@ fn an_attempt_is_held_until_the_later_time_of_its_own_rows() {
 }
 
 #[test]
-fn the_last_failure_is_the_transient_one_while_there_is_one() {
+fn a_transient_failure_is_reported_before_a_durable_one() {
     let config = config(Some((THIS, 1, Reason::AssumeRoleDenied)), 2);
     let transient = transient(THIS, 1, 5);
     let reason = |failures: Failures<'_>| failures.why(THIS).map(|why| why.reason);
@@ -69,7 +71,7 @@ fn the_last_failure_is_the_transient_one_while_there_is_one() {
 }
 
 #[test]
-fn a_durable_row_goes_on_ends_or_starts_anew() {
+fn durable_failures_continue_end_or_start_anew() {
     let durable = error(Reason::AssumeRoleDenied, Retry::Durable);
     let passes = error(Reason::Unreachable, Retry::Transient);
     let this = Some((THIS, 3, Reason::AssumeRoleDenied));
@@ -107,7 +109,7 @@ fn a_durable_failure_records_why_and_when_it_is_tried_again() {
 }
 
 #[test]
-fn the_process_counts_what_passes_and_what_was_not_asked() {
+fn the_process_counts_transient_failures_and_saturation() {
     let wish = SignedDuration::from_secs(120);
     let rows = [
         ("a durable failure", Reason::AssumeRoleDenied, Retry::Durable, None),

@@ -1,4 +1,4 @@
-//! Whom an instance allows what, and what a role stands for, as tables.
+//! The logins that an instance allows, and the roles that templates stand for, as tables.
 
 use super::*;
 use crate::api::AwsConfigSpec;
@@ -23,7 +23,7 @@ fn config(role: &str) -> AwsConfig {
     config
 }
 
-/// alice, whom DSS knows as an analyst.
+/// DSS knows alice as an analyst.
 fn seen() -> SeenDss {
     let properties = [("associatedRole".to_owned(), "analyst".to_owned())].into();
     let user = User { login: "alice".to_owned(), enabled: true, admin_properties: Some(properties) };
@@ -44,7 +44,7 @@ fn user(change: impl FnOnce(&mut User)) -> SeenUser {
     SeenUser::There(Arc::new(user))
 }
 
-/// The role, or the reason and whether it takes away what there is.
+/// The role, or the reason and whether the refusal withdraws.
 fn verdict(config: &AwsConfig, seen: &SeenDss) -> String {
     match role_of(config, Some(seen)) {
         Ok(role) => role.map(|role| role.to_string()).unwrap_or_default(),
@@ -130,14 +130,14 @@ fn each_state_of_knowledge_has_its_verdict() {
 }
 
 #[test]
-fn what_was_read_last_is_remembered_for_the_same_question_only() {
+fn a_resolved_role_is_remembered_for_the_same_request_only() {
     let unread = SeenDss { user: SeenUser::Unread, ..seen() };
-    let told = json!({"conditions": [], "dss": {"instance": "design", "login": "alice",
+    let status = json!({"conditions": [], "dss": {"instance": "design", "login": "alice",
         "resolvedRole": {"from": PROPERTY, "role": ANALYST}}});
     let remembers = |role: &str, change: &dyn Fn(&mut Value)| {
-        let (mut config, mut told) = (config(role), told.clone());
-        change(&mut told);
-        config.status = serde_json::from_value(told).unwrap();
+        let (mut config, mut status) = (config(role), status.clone());
+        change(&mut status);
+        config.status = serde_json::from_value(status).unwrap();
         config
     };
     let same = remembers(PROPERTY, &|_| {});
@@ -145,27 +145,27 @@ fn what_was_read_last_is_remembered_for_the_same_question_only() {
     assert_eq!(verdict(&same, &SeenDss { fresh: false, ..unread.clone() }), "Pending waits", "not for ever");
     for other in [
         remembers("${adminProperty:other}", &|_| {}),
-        remembers(PROPERTY, &|told| told["dss"]["login"] = json!("bob")),
-        remembers(PROPERTY, &|told| told["dss"]["instance"] = json!("other")),
+        remembers(PROPERTY, &|status| status["dss"]["login"] = json!("bob")),
+        remembers(PROPERTY, &|status| status["dss"]["instance"] = json!("other")),
     ] {
         assert_eq!(verdict(&other, &unread), "Pending waits");
     }
 }
 
 #[test]
-fn what_was_read_is_fresh_for_max_stale_across_processes() {
+fn users_are_fresh_for_max_stale_across_processes() {
     let at = |hour: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hour);
-    let mut told = DssInstance::clone(&instance(|spec| spec["maxStale"] = json!("2h")));
-    let is_fresh = |told: &DssInstance, read_at, now| is_fresh(told, read_at, false, now);
-    assert!(!is_fresh(&told, None, at(0)), "nothing was ever read");
-    assert!(is_fresh(&told, Some(at(0)), at(2)) && !is_fresh(&told, Some(at(0)), at(3)));
-    told.status.get_or_insert_default().users_read_at = Some(Time(at(5)));
-    assert!(is_fresh(&told, None, at(7)), "by a process before");
-    assert!(is_fresh(&told, Some(at(6)), at(8)) && !is_fresh(&told, Some(at(0)), at(8)));
+    let mut design = DssInstance::clone(&instance(|spec| spec["maxStale"] = json!("2h")));
+    let is_fresh = |design: &DssInstance, read_at, now| is_fresh(design, read_at, false, now);
+    assert!(!is_fresh(&design, None, at(0)), "nothing was ever read");
+    assert!(is_fresh(&design, Some(at(0)), at(2)) && !is_fresh(&design, Some(at(0)), at(3)));
+    design.status.get_or_insert_default().users_read_at = Some(Time(at(5)));
+    assert!(is_fresh(&design, None, at(7)), "by a process before");
+    assert!(is_fresh(&design, Some(at(6)), at(8)) && !is_fresh(&design, Some(at(0)), at(8)));
 }
 
 #[test]
-fn what_is_read_seldom_is_fresh_until_the_next_reading_is_missed_or_fails() {
+fn users_read_seldom_are_fresh_until_the_next_read_is_late_or_fails() {
     let at = |hour: i64| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hour);
     let seldom = instance(|spec| (spec["refresh"], spec["maxStale"]) = (json!("12h"), json!("1h")));
     assert!(is_fresh(&seldom, Some(at(0)), true, at(13)) && !is_fresh(&seldom, Some(at(0)), true, at(25)));

@@ -21,7 +21,7 @@ fn config(spec: Value) -> AwsConfig {
     config
 }
 
-/// What this config is answered if it asks for this role, or for a key.
+/// The answer to this config if it asks for this role, or for a key if `role` is `None`.
 fn asked_by(config: &AwsConfig, grants: &[Arc<AwsRoleGrant>], role: Option<&str>) -> Result<String, String> {
     let namespace_labels = &BTreeMap::from([("team".to_owned(), "ds".to_owned())]);
     let (subject, what) = (&config.subject().unwrap(), role.map_or(Requested::Key, Requested::Role));
@@ -72,7 +72,7 @@ fn a_star_crosses_no_slash() {
 }
 
 #[test]
-fn what_other_globs_understand_matches_nothing() {
+fn wildcards_of_other_globs_match_nothing() {
     for name in ["ds-analys?", "[d]s-analyst", "{ds-analyst,x}", "!x", "ds\\-analyst"] {
         let grant = grant("g", |s| s.roles = vec![format!("arn:aws:iam::123456789012:role/{name}")]);
         assert!(asked(&[grant], ROLE, "1h").is_err(), "{name}");
@@ -117,12 +117,12 @@ fn namespaces_are_selected_by_their_labels() {
     };
     for (value, allowed) in [("ds", true), ("x", false)] {
         let g = grant("g", |s| s.namespaces = Some(Namespaces { names: vec![], selector: Some(labels(value)) }));
-        assert_eq!(asked(&[g], ROLE, "1h").is_ok(), allowed);
+        assert_eq!(asked(&[g], ROLE, "1h").is_ok(), allowed, "matchLabels team: {value}");
     }
 }
 
 #[test]
-fn what_exceeds_a_ceiling_is_refused_by_its_name_unless_another_grant_allows_it() {
+fn an_excess_is_refused_by_its_ceiling_unless_a_grant_allows_it() {
     let ceiling = |most: &str| Some(Ceilings { max_duration: Some(most.parse().unwrap()), ..Ceilings::default() });
     let short = grant("a-short", |s| s.ceilings = ceiling("1h"));
     let long = grant("b-long", |s| s.ceilings = ceiling("2h"));
@@ -219,7 +219,7 @@ fn a_key_needs_a_grant_that_lists_its_provider_and_no_ceiling_on_sessions() {
 }
 
 #[test]
-fn whom_a_grant_is_about_is_told_without_its_details() {
+fn a_grant_is_about_a_request_whatever_its_ceilings() {
     let (labels, alice) = (BTreeMap::new(), Subject::person("alice"));
     let grant = grant("g", |s| s.ceilings = serde_json::from_value(json!({"maxDuration": "15m"})).unwrap());
     assert!(

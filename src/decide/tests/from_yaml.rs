@@ -1,4 +1,5 @@
-//! The decision without any client: objects as a user would paste them, and the plan with its trace.
+//! The decision without a client: YAML objects as a user would paste them, and the plan with its
+//! trace.
 
 use super::*;
 use std::fmt::Write as _;
@@ -26,8 +27,8 @@ fn observed(config: &str, grants: &[&str]) -> Observed {
     seen
 }
 
-/// What a tool would print of a plan.
-fn told(plan: &Plan) -> String {
+/// A plan as a command-line tool would print it.
+fn printed(plan: &Plan) -> String {
     let mut lines = String::new();
     for Checked { check, passed } in &plan.trace {
         writeln!(lines, "{} {check:?}", if *passed { "ok" } else { "no" }).unwrap();
@@ -41,13 +42,13 @@ fn told(plan: &Plan) -> String {
 
 #[test]
 fn a_plan_is_printed_from_plain_objects_with_the_checks_made() {
-    let granted = told(&decide(&observed(CONFIG, &[GRANT]), now()));
+    let granted = printed(&decide(&observed(CONFIG, &[GRANT]), now()));
     assert_eq!(
         granted,
         "ok NotSuspended\nok NamespaceIsKnown\nok RoleIsNamed\nok GeneratedRoleIsOurs\nok GrantAllows\n\
          ok SessionIsValid\nok IdentityReachesRole\nno TargetIsOurs\nDo(Issue(First))\n"
     );
-    let refused = told(&decide(&observed(CONFIG, &[]), now()));
+    let refused = printed(&decide(&observed(CONFIG, &[]), now()));
     assert_eq!(
         refused,
         "ok NotSuspended\nok NamespaceIsKnown\nok RoleIsNamed\nok GeneratedRoleIsOurs\nno GrantAllows\n\

@@ -1,4 +1,4 @@
-//! The key of provider `default`: its owner's consent, and when it is read.
+//! The key of provider `default`: the consent of its owner, and the time of its read.
 
 use super::*;
 use crate::{api::CredentialProvider, decide::input::key_request, secret::SeenKey};
@@ -12,7 +12,7 @@ fn offers(key: SeenKey) -> Source {
     Source::Offered { version: Some("7".into()), key }
 }
 
-/// alice asks for her key, which is offered; no Secret yet.
+/// alice's config asks for her key, which she offers. The target does not exist yet.
 fn fresh_key() -> Observed {
     let mut seen = fresh();
     config(&mut seen, |c| {
@@ -25,7 +25,7 @@ fn fresh_key() -> Observed {
     seen
 }
 
-/// The same, delivered.
+/// The same config after keyturn delivered the key.
 fn delivered() -> Observed {
     let mut seen = fresh_key();
     let rendering = rendering(&seen);
@@ -40,7 +40,7 @@ fn delivered() -> Observed {
 }
 
 #[test]
-fn a_key_that_was_delivered_is_kept_for_ever_without_being_read() {
+fn a_delivered_key_is_kept_for_ever_without_a_read() {
     assert_eq!(next(&delivered(), now()), "Keep");
     assert_eq!(next(&delivered(), now() + SignedDuration::from_hours(24 * 365)), "Keep");
 }
@@ -64,7 +64,7 @@ fn a_key_is_taken_from_an_offered_secret_only() {
 }
 
 #[test]
-fn without_a_grant_for_keys_the_secret_is_not_even_looked_for() {
+fn the_source_of_a_key_is_not_read_without_a_grant_for_keys() {
     let mut seen = delivered();
     seen.source = Source::NotShown;
     grant(&mut seen, |g| g.spec.providers = vec![CredentialProvider::Temporary]);
@@ -75,7 +75,7 @@ fn without_a_grant_for_keys_the_secret_is_not_even_looked_for() {
 }
 
 #[test]
-fn where_no_grant_was_ever_seen_an_offer_that_is_taken_back_still_takes_the_key() {
+fn the_end_of_an_offer_withdraws_the_key_before_any_grant_is_seen() {
     let unbelieved = |source: Source| {
         let mut seen = delivered();
         (seen.grants, seen.grants_seen, seen.source) = (vec![], false, source);
@@ -101,7 +101,7 @@ fn a_key_is_read_before_it_is_delivered_again() {
 }
 
 #[test]
-fn from_one_provider_to_the_other_is_one_step() {
+fn a_change_of_provider_is_one_step() {
     let mut to_key = healthy();
     let asked = fresh_key();
     (to_key.config, to_key.grants) = (asked.config, asked.grants);

@@ -1,4 +1,5 @@
-//! Which role is asked for, what its `AwsRole` says, and whether the operator's own identity reaches it.
+//! The role that a config asks for, the status of its `AwsRole`, and the reach of keyturn's own
+//! identity.
 
 use super::*;
 use crate::{
@@ -20,7 +21,7 @@ fn shows(seen: &mut Observed, change: impl FnOnce(&mut AwsRole)) {
     seen.role = SeenRole::Shown(Arc::new(own_role(change)));
 }
 
-/// A config in order that names an `AwsRole` of its user's.
+/// A config in order that names an `AwsRole` which its user wrote.
 fn naming(mut seen: Observed) -> Observed {
     shows(&mut seen, |_| {});
     config(&mut seen, |c| {
@@ -61,7 +62,7 @@ const QUESTIONS: [(&str, Disturbance, &str); 8] = [
 ];
 
 #[test]
-fn a_named_role_has_to_be_there_and_of_this_config_and_person() {
+fn a_named_role_has_to_exist_for_this_config_and_person() {
     assert_eq!(verdict(&naming(fresh())), "granted by analysts");
     assert_eq!(next(&naming(healthy()), now()), "Keep");
     for (what, disturb, answer) in QUESTIONS {
@@ -75,7 +76,7 @@ fn a_named_role_has_to_be_there_and_of_this_config_and_person() {
 }
 
 #[test]
-fn a_named_role_that_is_not_shown_is_looked_for_before_anything_is_taken_away() {
+fn a_named_role_is_read_before_its_absence_withdraws_anything() {
     let mut seen = naming(healthy());
     seen.role = SeenRole::NotShown;
     assert_eq!(next(&seen, now()), "Read(Role)");
@@ -86,7 +87,7 @@ fn a_named_role_that_is_not_shown_is_looked_for_before_anything_is_taken_away() 
 }
 
 #[test]
-fn the_active_role_is_the_one_asked_for_and_is_remembered_by_name_while_it_is_missing() {
+fn the_active_role_keeps_its_name_while_it_is_missing() {
     let active = |seen: &Observed| decide(seen, now()).active_role.map(|active| (active.name, active.role));
     let own = Some(("own".to_owned(), ROLE.to_owned()));
     let mut seen = naming(fresh());
@@ -99,35 +100,42 @@ fn the_active_role_is_the_one_asked_for_and_is_remembered_by_name_while_it_is_mi
 }
 
 #[test]
-fn what_a_role_says_of_itself_follows_from_its_config() {
-    let said = |role: &AwsRole, seen: Option<&Observed>| {
+fn the_status_of_a_role_follows_from_its_config() {
+    let reported = |role: &AwsRole, seen: Option<&Observed>| {
         let status = role_status(role, seen, now())?;
         Some((status.active == Some(true), status.conditions[0].reason.clone()))
     };
-    let told = |active, reason: &str| Some((active, reason.to_owned()));
+    let expected = |active, reason: &str| Some((active, reason.to_owned()));
     let seen = naming(healthy());
-    assert_eq!(said(&own_role(|_| {}), Some(&seen)), told(true, "Granted"));
-    assert_eq!(said(&own_role(|r| r.metadata.name = Some("spare".into())), Some(&seen)), told(false, "Granted"));
-    assert_eq!(said(&own_role(|r| r.spec.role = OTHER.into()), Some(&seen)), told(true, "NotGranted"));
-    assert_eq!(said(&own_role(|r| r.spec.person = None), Some(&seen)), told(false, "RoleNotOfThisConfig"));
-    assert_eq!(said(&own_role(|_| {}), None), told(false, "Pending"));
+    assert_eq!(reported(&own_role(|_| {}), Some(&seen)), expected(true, "Granted"));
+    assert_eq!(
+        reported(&own_role(|r| r.metadata.name = Some("spare".into())), Some(&seen)),
+        expected(false, "Granted")
+    );
+    assert_eq!(reported(&own_role(|r| r.spec.role = OTHER.into()), Some(&seen)), expected(true, "NotGranted"));
+    assert_eq!(reported(&own_role(|r| r.spec.person = None), Some(&seen)), expected(false, "RoleNotOfThisConfig"));
+    assert_eq!(reported(&own_role(|_| {}), None), expected(false, "Pending"));
     let stranger = own_role(|r| {
         r.metadata.name = Some(crate::decide::input::role_name(&fresh().config, ROLE.parse().ok().as_ref()).unwrap());
     });
-    assert_eq!(said(&stranger, Some(&fresh())), told(false, "Granted"), "under a generated name and not generated");
+    assert_eq!(
+        reported(&stranger, Some(&fresh())),
+        expected(false, "Granted"),
+        "under a generated name and not generated"
+    );
     let mut far = naming(healthy());
     far.identity = Some(Identity::new("arn:aws-cn:iam::123456789012:user/keyturn"));
-    assert_eq!(said(&own_role(|_| {}), Some(&far)), told(true, "InvalidSpec"), "out of the operator's reach");
+    assert_eq!(reported(&own_role(|_| {}), Some(&far)), expected(true, "InvalidSpec"), "out of the operator's reach");
     let mut unknown = naming(healthy());
     (unknown.grants, unknown.grants_seen) = (vec![], false);
-    assert_eq!(said(&own_role(|_| {}), Some(&unknown)), None, "no grant was ever seen");
+    assert_eq!(reported(&own_role(|_| {}), Some(&unknown)), None, "no grant was ever seen");
     let mut unknown = naming(healthy());
     unknown.namespace_labels = None;
-    assert_eq!(said(&own_role(|_| {}), Some(&unknown)), None, "nothing is said that is not known");
+    assert_eq!(reported(&own_role(|_| {}), Some(&unknown)), None, "nothing is said that is not known");
 }
 
 #[test]
-fn generated_roles_that_are_no_longer_in_use_go_if_that_is_asked_for_and_no_other_does() {
+fn only_unused_generated_roles_are_pruned_and_only_on_request() {
     let seen = |retention| {
         let mut seen = healthy();
         config(&mut seen, |c| c.spec.role_retention = retention);
@@ -148,7 +156,7 @@ fn generated_roles_that_are_no_longer_in_use_go_if_that_is_asked_for_and_no_othe
 }
 
 #[test]
-fn what_the_base_identity_cannot_reach_is_refused_and_takes_nothing_away() {
+fn a_role_out_of_reach_is_refused_and_withdraws_nothing() {
     let with = |arn: &str, duration: &str, via: bool| {
         let mut seen = healthy();
         seen.identity = Some(Identity::new(arn));
