@@ -1,4 +1,5 @@
-//! What people are told: status, Events, and when to look again. Pure; the writes are in `reconcile`.
+//! The report to users: status, Events, and the time of the next reconcile. Pure; `reconcile` makes
+//! the writes.
 
 mod attempt;
 mod conditions;
@@ -15,27 +16,28 @@ pub use status::status;
 
 use crate::{cluster::CallError, credentials::IssueError, dss_keys::ApiKeyOutcome, secret::Record};
 
-/// What came of a plan.
+/// The outcome of a plan.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The Secret was written.
+    /// The Secret as keyturn wrote it; `None` if keyturn did not write it.
     pub written: Option<Written>,
-    /// No credential was obtained.
+    /// The error, if keyturn obtained no credential.
     pub issue_failed: Option<IssueError>,
-    /// What was obtained is what is there already: a key without an end.
+    /// Whether the key that keyturn obtained is the one that the Secret holds already. Such a key
+    /// never expires.
     pub checked: bool,
-    /// What came of the second credential.
+    /// The outcome for the second credential.
     pub api_key: ApiKeyOutcome,
-    /// Somebody else created a Secret of that name first.
+    /// Whether somebody else created a Secret of that name first.
     pub blocked: bool,
-    /// A call to the API server failed.
+    /// The error, if a call to the API server failed.
     pub call_failed: Option<CallError>,
 }
 
-/// The Secret as it was written.
+/// The Secret as keyturn wrote it.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// What it says of itself.
+    /// The record in its annotations.
     pub record: Record,
     /// Its resourceVersion.
     pub version: Option<String>,

@@ -1,4 +1,5 @@
-//! What is known after an attempt: what the Secret says of itself now, and the row of failures that goes on or ends.
+//! The state after an attempt: the record of the Secret, and the durable failures that continue or
+//! end.
 
 use super::Outcome;
 use crate::{
@@ -14,7 +15,8 @@ use crate::{
 };
 use jiff::Timestamp;
 
-/// What the Secret says of itself, unless somebody edited it: then its word counts for nothing.
+/// The record of the Secret after the attempt. An edited Secret has none, because keyturn does not
+/// trust its annotations.
 pub(super) fn current_record(seen: &Observed, outcome: &Outcome) -> Option<Record> {
     match &outcome.written {
         Some(written) => Some(written.record.clone()),
@@ -22,7 +24,7 @@ pub(super) fn current_record(seen: &Observed, outcome: &Outcome) -> Option<Recor
     }
 }
 
-/// What the Secret said of itself before the attempt.
+/// The record of the Secret before the attempt. An edited Secret has none.
 pub(super) fn former_record(seen: &Observed) -> Option<&Record> {
     match &seen.target {
         Target::Ours(ours) if !ours.is_edited() => ours.record.as_ref(),
@@ -30,12 +32,12 @@ pub(super) fn former_record(seen: &Observed) -> Option<&Record> {
     }
 }
 
-/// The failures that were known before the attempt.
+/// The failures before the attempt.
 pub(super) fn failures(seen: &Observed) -> Failures<'_> {
     Failures::of(&seen.config, seen.remembered.transient.as_ref())
 }
 
-/// The durable row of failures after the attempt.
+/// The durable failures after the attempt; `None` if there are none.
 pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Failure> {
     let accepted = plan.accepted.as_ref().ok()?;
     let of_api_key = api_key_attempt(accepted);
@@ -54,7 +56,8 @@ fn holds_nothing(seen: &Observed, outcome: &Outcome) -> bool {
     outcome.written.is_none() && matches!(seen.target, Target::NotWatched)
 }
 
-/// What failed, and which attempt that was: the credential, or else the API key of DSS.
+/// The error of the outcome, and the digest of the attempt that failed. A failure to obtain the
+/// credential comes before a failure to obtain the API key of DSS. `None` if neither failed.
 #[must_use]
 pub fn failed<'a>(plan: &Plan, outcome: &'a Outcome) -> Option<(&'a IssueError, String)> {
     let accepted: &Accepted = plan.accepted.as_ref().ok()?;

@@ -1,4 +1,4 @@
-//! The conditions: each either holds, or carries the reason and the sentence of what stands in its way.
+//! The conditions. Each either holds, or has the reason and the message of the obstacle.
 
 use super::{
     Outcome,
@@ -35,20 +35,20 @@ pub(super) fn conditions(
         Err(refusal) => Err(still_usable(refusal.why.clone(), record, now)),
     };
     let live = record.filter(|record| record.is_live(now));
-    let trouble = trouble(seen, plan, outcome, record, now);
+    let obstacle = obstacle(seen, plan, outcome, record, now);
     let issued = match (live, &plan.accepted) {
         (Some(record), Ok(accepted)) if answers(seen, outcome, accepted, record) => {
             if api_key_missing(seen, outcome, accepted, record) {
-                Err(holds_no_key(seen, record, trouble.clone()))
+                Err(holds_no_key(seen, record, obstacle.clone()))
             } else {
                 Ok(holds(seen, record))
             }
         }
-        (Some(record), Ok(_)) => Err(holds_another(record, trouble.clone())),
+        (Some(record), Ok(_)) => Err(holds_another(record, obstacle.clone())),
         (Some(record), Err(_)) => Ok(holds(seen, record)),
         (None, Err(refusal)) => Err(refusal.why.clone()),
         (None, Ok(_)) => {
-            Err(trouble.clone().unwrap_or_else(|| Statement::new(Reason::Pending, "a credential is being issued")))
+            Err(obstacle.clone().unwrap_or_else(|| Statement::new(Reason::Pending, "a credential is being issued")))
         }
     };
     let ready = match (&accepted, &issued) {
@@ -62,27 +62,27 @@ pub(super) fn conditions(
                 Err(statement) => make(type_, false, statement),
             })
             .into();
-    if let (Ok(_), Ok(_), Some(trouble)) = (&accepted, &issued, &trouble) {
-        wanted.push(make(ConditionType::RenewalFailing, true, trouble));
+    if let (Ok(_), Ok(_), Some(obstacle)) = (&accepted, &issued, &obstacle) {
+        wanted.push(make(ConditionType::RenewalFailing, true, obstacle));
     }
     wanted.extend(findings(seen, &before, now));
     set_conditions(&before, wanted)
 }
 
-/// Whether what the Secret holds is what is asked for.
+/// Whether the Secret holds the credential that the config asks for.
 fn answers(seen: &Observed, outcome: &Outcome, accepted: &Accepted, record: &Record) -> bool {
     let current = seen.source.key().filter(|_| outcome.written.is_none()).map(Arc::as_ref);
     accepted.request.is_answered_by(&record.issue_digest, current)
 }
 
-/// Whether the Secret lacks the API key of DSS that is asked for.
+/// Whether the Secret lacks the API key of DSS that the config asks for.
 fn api_key_missing(seen: &Observed, outcome: &Outcome, accepted: &Accepted, record: &Record) -> bool {
     let offered = seen.api_key_source.key().filter(|_| outcome.written.is_none()).map(Arc::as_ref);
     accepted.dss.as_ref().is_some_and(|ask| !ask.is_answered_by(&record.api_key, offered))
 }
 
-fn holds_no_key(seen: &Observed, record: &Record, trouble: Option<Statement>) -> Statement {
-    let cause = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "the API key of DSS is being obtained"));
+fn holds_no_key(seen: &Observed, record: &Record, obstacle: Option<Statement>) -> Statement {
+    let cause = obstacle.unwrap_or_else(|| Statement::new(Reason::Pending, "the API key of DSS is being obtained"));
     let which = if record.api_key.key.is_empty() { "no API key of DSS" } else { "the former API key of DSS" };
     let held = holds(seen, record).message;
     Statement { message: format!("{}. Until then {held} and {which}", cause.message), ..cause }
@@ -101,13 +101,14 @@ fn contents(record: &Record) -> String {
     }
 }
 
-fn holds_another(record: &Record, trouble: Option<Statement>) -> Statement {
-    let cause = trouble.unwrap_or_else(|| Statement::new(Reason::Pending, "what was asked for is being issued"));
+fn holds_another(record: &Record, obstacle: Option<Statement>) -> Statement {
+    let cause = obstacle.unwrap_or_else(|| Statement::new(Reason::Pending, "what was asked for is being issued"));
     let until = record.expires_at.map_or("Until then".to_owned(), |at| format!("Until {at}"));
     Statement { message: format!("{}. {until} the Secret holds {}", cause.message, contents(record)), ..cause }
 }
 
-/// The same, with what it means for a credential that was handed out: a session lives on until it expires.
+/// The statement, with the consequence for a credential that keyturn handed out: a withdrawn
+/// session stays usable until it expires.
 fn still_usable(why: Statement, record: Option<&Record>, now: Timestamp) -> Statement {
     let Some(record) = record.filter(|record| !record.has_expired(now) && !record.access_key_id.is_empty()) else {
         return why;
@@ -120,8 +121,8 @@ fn still_usable(why: Statement, record: Option<&Record>, now: Timestamp) -> Stat
     Statement { message, ..why }
 }
 
-/// What stands in the way of an issue, if anything does.
-fn trouble(
+/// The obstacle to an issue, if there is one.
+fn obstacle(
     seen: &Observed,
     plan: &Plan,
     outcome: &Outcome,
@@ -135,23 +136,23 @@ fn trouble(
         );
         Some(Statement::new(Reason::ForeignTarget, message))
     };
-    let earlier = || earlier(seen, plan).map(|why| as_it_stands(why, record, now));
+    let last_failure = || last_failure(seen, plan).map(|why| with_present_state(why, record, now));
     if let Some(error) = outcome.issue_failed.as_ref().or(outcome.api_key.failed.as_ref()) {
-        // Nothing was asked, because others were served first. So nothing new is known.
+        // keyturn asked nobody, because the limiter was saturated. Nothing new is known.
         if error.retry == Retry::Saturated {
-            return earlier();
+            return last_failure();
         }
-        return Some(as_it_stands(error.why.clone(), record, now));
+        return Some(with_present_state(error.why.clone(), record, now));
     }
     match plan.action() {
         _ if outcome.blocked => foreign("somebody else's"),
         Some(SecretAction::Blocked { owner }) => foreign(owner),
         Some(SecretAction::Withdraw(why)) if why.reason == Reason::Expired => {
-            let cause = self::earlier(seen, plan).map(|why| format!(": {}", why.message)).unwrap_or_default();
+            let cause = self::last_failure(seen, plan).map(|why| format!(": {}", why.message)).unwrap_or_default();
             Some(Statement::new(Reason::Expired, format!("{}{cause}", why.message)))
         }
-        // What was withdrawn while an attempt is held back: the failure stands in the way, and not the withdrawal.
-        Some(SecretAction::Withdraw(_)) if failure(seen, plan, outcome, now).is_some() => earlier(),
+        // While an attempt is held back, its failure is the obstacle, and not the withdrawal.
+        Some(SecretAction::Withdraw(_)) if failure(seen, plan, outcome, now).is_some() => last_failure(),
         Some(SecretAction::Withdraw(why)) => Some(still_usable(why.clone(), record, now)),
         Some(SecretAction::Hold { until })
             if current_record(seen, outcome).is_none() && seen.target != Target::NotWatched =>
@@ -159,24 +160,25 @@ fn trouble(
             let again = format!("Secret \"{name}\" is changed or deleted by somebody else again and again");
             let until = whole_seconds(*until);
             let fought_over = || format!("{again}; it is put right at {until} at the earliest");
-            earlier().or_else(|| Some(Statement::new(Reason::Drifted, fought_over())))
+            last_failure().or_else(|| Some(Statement::new(Reason::Drifted, fought_over())))
         }
-        Some(SecretAction::Hold { .. }) => earlier(),
-        _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => earlier(),
+        Some(SecretAction::Hold { .. }) => last_failure(),
+        _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => last_failure(),
         _ => None,
     }
 }
 
-/// Why the attempt that is held back failed last: that of the credential, or that of its API key.
-fn earlier(seen: &Observed, plan: &Plan) -> Option<Statement> {
+/// The last failure of the attempt that is held back: that of the credential, or that of its API
+/// key.
+fn last_failure(seen: &Observed, plan: &Plan) -> Option<Statement> {
     let accepted = plan.accepted.as_ref().ok()?;
     let failures = failures(seen);
     let of_api_key = || failures.why(&api_key_attempt(accepted)).or_else(|| failures.wrong_owner());
     failures.why(&accepted.attempt).or_else(of_api_key)
 }
 
-/// A failure, with what became of the credential in the meantime.
-fn as_it_stands(why: Statement, record: Option<&Record>, now: Timestamp) -> Statement {
+/// The failure, with the present state of the credential.
+fn with_present_state(why: Statement, record: Option<&Record>, now: Timestamp) -> Statement {
     match record {
         Some(record) if record.is_withdrawn_for(Reason::Expired) => {
             let at = record.expires_at.map(|at| at.to_string()).unwrap_or_default();

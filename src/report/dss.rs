@@ -1,4 +1,4 @@
-//! What status says of DSS, handed to the second credential's own report.
+//! The part of status about DSS. `dss_keys` makes it from what this module gathers.
 
 use super::{
     Outcome,
@@ -11,7 +11,7 @@ use crate::{
 };
 use jiff::Timestamp;
 
-/// The part of status about DSS; `None` if there is nothing to say.
+/// The part of status about DSS; `None` if it is empty.
 pub(super) fn dss(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<DssStatus> {
     let before = seen.config.status.as_ref().and_then(|status| status.dss.clone());
     let record = current_record(seen, outcome);

@@ -1,4 +1,4 @@
-//! Events: what a person would want to know.
+//! Event notes: the news about a config that a person should know.
 
 use super::{Outcome, findings::finding_notes};
 use crate::{
@@ -13,21 +13,22 @@ use k8s_openapi::{
 use kube::{Resource as _, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 
-/// Something that a person would want to know.
+/// An event note, from which keyturn writes an Event and a line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventNote {
-    /// Whether it is bad.
+    /// Whether the Event is a warning.
     pub warning: bool,
-    /// The reason.
+    /// The reason of the Event.
     pub reason: String,
-    /// What was done, as a verb.
+    /// The action of the Event, as a verb.
     pub action: &'static str,
-    /// The sentence.
+    /// The note of the Event, as a sentence.
     pub note: String,
 }
 
-/// What is worth an Event: the first issue and every unusual one, a withdrawal, the beginning and the end of a
-/// failure, and that pods begin to be missed. A routine renewal is no news.
+/// The event notes of a reconcile: the first issue and every unusual one, a repair, a withdrawal,
+/// the beginning and the end of a failure, and new findings of other rooms. A routine renewal is no
+/// news.
 #[must_use]
 pub fn event_notes(
     seen: &Observed,
@@ -79,7 +80,7 @@ pub fn event_notes(
 }
 
 impl EventNote {
-    /// The same, for the log.
+    /// Writes the note to the log.
     pub fn log(&self) {
         if self.warning {
             tracing::warn!(reason = self.reason, action = self.action, "{}", self.note);
@@ -88,14 +89,15 @@ impl EventNote {
         }
     }
 
-    /// The Event about `config`, reported by `instance`. Notes are cut at 1,024 bytes (events.k8s.io/v1).
+    /// The Event about `config`, which the replica `instance` reports at `now`. Its note is cut at
+    /// 1,024 bytes (events.k8s.io/v1).
     #[must_use]
     pub fn manifest(&self, config: &AwsConfig, instance: &str, now: Timestamp) -> Event {
         let mut note = self.note.clone();
         while note.len() > 1_024 {
             note.pop();
         }
-        // Two Events of one moment have names of their own.
+        // The hash gives two Events of the same moment different names.
         let hash = Sha256::new().chain_update(&self.reason).chain_update(&note).finalize();
         let unique = format!("{:x}{:02x}{:02x}", now.as_nanosecond(), hash[0], hash[1]);
         Event {

@@ -1,4 +1,4 @@
-//! What other rooms found out about a config: a condition and an Event for each type of finding.
+//! The findings of other rooms about a config: a condition and an Event for each type of finding.
 
 use super::EventNote;
 use crate::{
@@ -8,14 +8,14 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// A condition that another room decides about.
+/// A type of condition that another room determines.
 struct Kind {
     type_: ConditionType,
     /// The verb of its Events.
     action: &'static str,
-    /// Whether each new sentence is worth an Event, or only the first.
+    /// Whether each new message is worth an Event, or only the first.
     repeats: bool,
-    /// Whether the config asks for anything that could be found.
+    /// Whether the config asks for anything that the finding could be about.
     concerns: fn(&AwsConfig) -> bool,
 }
 
@@ -29,7 +29,8 @@ const KINDS: [Kind; 2] = [
     },
 ];
 
-/// The conditions of what was found. While nobody has looked since this replica leads, the former condition stays.
+/// The conditions of the findings. If no room has examined the config since this replica became
+/// leader, the former condition stays.
 pub(super) fn findings(seen: &Observed, before: &[Condition], now: Timestamp) -> Vec<Condition> {
     let kinds = KINDS.iter().filter(|kind| (kind.concerns)(&seen.config));
     let found = kinds.filter_map(|kind| match seen.remembered.findings.get(&kind.type_) {
@@ -42,7 +43,7 @@ pub(super) fn findings(seen: &Observed, before: &[Condition], now: Timestamp) ->
     found.collect()
 }
 
-/// The Events of what was found.
+/// The event notes of new findings.
 pub(super) fn finding_notes(before: &[Condition], after: &[Condition]) -> impl Iterator<Item = EventNote> {
     KINDS.iter().filter_map(|kind| {
         let found = find_condition(after, kind.type_)?;

@@ -1,4 +1,5 @@
-//! The next reconcile: every reconcile ends with the time of the next one, so that a lost watch event loses nothing.
+//! The time of the next reconcile. Every reconcile ends with one, because a lost watch event must
+//! not lose anything.
 
 use super::{
     Outcome,
@@ -18,7 +19,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// The time of the next reconcile, whatever else happens.
+/// The time of the next reconcile, if no watch event enqueues the config sooner.
 #[must_use]
 pub fn next_reconcile(
     seen: &Observed,
@@ -43,7 +44,8 @@ pub fn next_reconcile(
         (Ok(_), _) if outcome.issue_failed.is_some() => or_expiry(next_attempt(seen, plan, outcome, remembered, now)),
         (Ok(_), Next::Do(SecretAction::Blocked { .. })) => after(schedule::FOREIGN_TARGET),
         (Ok(_), Next::Do(SecretAction::Hold { until })) => or_expiry(*until),
-        // Withdrawn for what has changed or for its age: what comes next is decided at once.
+        // After a withdrawal because of a change or an expiry, keyturn decides the next step at
+        // once.
         (Ok(_), Next::Do(SecretAction::Withdraw(_))) => now,
         (Ok(_), _) => match record {
             Some(record) => renew_at(seen, &record)
@@ -55,7 +57,8 @@ pub fn next_reconcile(
     at.min(until_next_key)
 }
 
-/// When an API key of DSS is tried for again, or deleted.
+/// The time at which keyturn next tries to obtain or delete an API key of DSS; `None` if nothing is
+/// to be done.
 fn of_api_keys(
     seen: &Observed,
     plan: &Plan,
@@ -74,7 +77,8 @@ fn of_api_keys(
     let recorded = dss(seen, plan, outcome, now);
     let ends = recorded.iter().flat_map(|dss| &dss.keys).filter_map(|key| key.delete_at.as_ref());
     let end = ends.map(|Time(at)| *at).min();
-    // A key whose time has come and that is still there is deleted again after a while, and not at once.
+    // If a key is still there after the time of its deletion, keyturn retries after a wait, and not
+    // at once.
     let end = end.map(|at| if at > now { at } else { now.saturating_add(schedule::slow_delay(1)).unwrap_or(at) });
     again.into_iter().chain(end).min()
 }

@@ -1,4 +1,4 @@
-//! The status that says what is true now.
+//! The status of an `AwsConfig`.
 
 use super::{
     Outcome,
@@ -19,7 +19,7 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// The status that says what is true now.
+/// The status that reports a plan and its outcome at the time `now`.
 #[must_use]
 pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> AwsConfigStatus {
     let before = seen.config.status.clone().unwrap_or_default();
@@ -54,9 +54,10 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
     }
 }
 
-/// What a program may still have in its environment: the credential that was there before this one.
+/// The credential before the present one, which a program may still have in its environment.
 fn former(before: &AwsConfigStatus, live: Option<&Record>) -> Option<Former> {
-    // Two may be issued within one second, so that their time alone does not tell them apart.
+    // The time alone does not distinguish two credentials, because keyturn may issue both within
+    // one second.
     let is_same = |issued_at: &Time| {
         live.is_some_and(|record| {
             record.issued_at == issued_at.0 && before.access_key_id.as_ref() == Some(&record.access_key_id)
@@ -70,7 +71,7 @@ fn former(before: &AwsConfigStatus, live: Option<&Record>) -> Option<Former> {
     }
 }
 
-/// The Secret that the key was taken from, at the version at which that was.
+/// The Secret that keyturn took the AWS key from, with its resourceVersion at that time.
 fn source(seen: &Observed, outcome: &Outcome, before: &AwsConfigStatus) -> Option<SourceStatus> {
     let name = seen.config.spec.key_secret_ref.as_ref()?.name.clone();
     match &seen.source {
@@ -81,8 +82,9 @@ fn source(seen: &Observed, outcome: &Outcome, before: &AwsConfigStatus) -> Optio
     }
 }
 
-/// The version of the Secret at which its content is known. Somebody's label moves it; that alone is no reason to
-/// write status, so the older one stays and costs one look after a restart.
+/// The resourceVersion of the Secret at which its content is known. If somebody adds a label, the
+/// Secret has a new resourceVersion. keyturn does not write status for that alone. The older
+/// resourceVersion stays in status, and costs one read after a restart.
 fn known_version(
     seen: &Observed,
     outcome: &Outcome,
