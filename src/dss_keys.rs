@@ -1,8 +1,10 @@
-//! The second credential: the API key of Dataiku DSS that goes into the Secret beside the AWS credential. Pure.
+//! The second credential: the API key of Dataiku DSS that goes into the Secret beside the AWS
+//! credential. Pure.
 //!
-//! It has a request, a plan and an outcome of its own, beside those of the first credential, and neither waits for the
-//! other: a renewal carries the key that is there, and a key that cannot be had yet does not hold a credential back.
-//! The one tie is a key that DSS says is another user's: then keyturn withdraws the whole Secret.
+//! It has its own request, plan and outcome, beside those of the first credential, and neither
+//! credential waits for the other. A renewal keeps the API key that the Secret holds, and an API
+//! key that keyturn cannot obtain yet does not hold back an AWS credential. The only tie is an API
+//! key that belongs to another user. If DSS says that, keyturn withdraws the whole Secret.
 
 mod outcome;
 mod place;

@@ -1,44 +1,45 @@
-//! What came of a plan for API keys.
+//! The outcome of a plan for API keys.
 
 use crate::{api::Reason, credentials::IssueError, secret::ApiKeyRecord};
 use secrecy::SecretString;
 
-/// What came of the API keys of one config.
+/// The outcome for the API keys of one config.
 #[derive(Debug, Default)]
 pub struct ApiKeyOutcome {
-    /// The key that was created or delivered, whether or not the Secret was written.
+    /// The key for the Secret, whether or not keyturn wrote the Secret; `None` if there is none.
     pub held: Option<HeldKey>,
-    /// Why no key was obtained.
+    /// The error, if keyturn obtained no key.
     pub failed: Option<IssueError>,
-    /// The keys that were deleted in DSS.
+    /// The keys that keyturn deleted in DSS.
     pub deleted: Vec<DeletedKey>,
-    /// Why surplus keys could not be deleted in DSS.
+    /// The error, if keyturn could not delete surplus keys in DSS.
     pub surplus_failed: Option<String>,
 }
 
 impl ApiKeyOutcome {
-    /// Whether the key that was obtained proved to be another user's, or no key could be proven to be right after that.
+    /// Whether DSS said that the key belongs to another user, or no later key could be proven to be
+    /// the person's own.
     #[must_use]
     pub fn is_of_wrong_owner(&self) -> bool {
         self.failed.as_ref().is_some_and(|error| error.why.reason == Reason::DssUserMismatch)
     }
 }
 
-/// An API key that was deleted.
+/// An API key that keyturn deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletedKey {
-    /// The instance of DSS that it was in.
+    /// The name of the `DssInstance` that the key was in.
     pub instance: String,
-    /// Its ID there.
+    /// The ID of the key in DSS.
     pub id: String,
 }
 
-/// An API key of DSS, at hand.
+/// An API key of DSS, with its value.
 #[derive(Clone, Debug)]
 pub struct HeldKey {
-    /// What the Secret says of it.
+    /// The record of the key, as the annotations of the Secret have it.
     pub record: ApiKeyRecord,
-    /// The key.
+    /// The value of the key.
     pub key: SecretString,
 }
 

@@ -1,27 +1,28 @@
-//! Where there may be API keys of a config, and the label by which they are found.
+//! The places that may hold API keys of a config, and the label by which keyturn finds them.
 
 use crate::{api::AwsConfig, dss::PersonalKey};
 use kube::ResourceExt as _;
 
-/// A DSS in which, by a finalizer's word, there may be personal API keys of a config.
+/// A DSS that may hold personal API keys of a config, because the config has a finalizer for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPlace {
-    /// The name of the instance.
+    /// The name of the `DssInstance`.
     pub instance: String,
-    /// Whether there is such an instance.
+    /// Whether the `DssInstance` exists.
     pub exists: bool,
-    /// The keys of this config there; `None` while they have not been listed.
+    /// The keys of this config in it; `None` while keyturn has not listed them.
     pub keys: Option<Vec<PersonalKey>>,
 }
 
-/// By this label a config's keys are found again in DSS, and no other config's: it holds the UID.
+/// The label of a config's keys in DSS, by which keyturn finds them again. It holds the UID of the
+/// config, because keyturn must not find the keys of any other config.
 #[must_use]
 pub fn key_label(cluster: &str, config: &AwsConfig) -> String {
     let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
     format!("{}{namespace}/{name} {}", key_label_prefix(cluster), config.uid().unwrap_or_default())
 }
 
-/// What the labels of all keys of a cluster begin with.
+/// The beginning of the labels of all keys of a cluster.
 #[must_use]
 pub fn key_label_prefix(cluster: &str) -> String {
     format!("keyturn {cluster}/")
@@ -33,7 +34,7 @@ mod tests {
     use serde_json::{from_value, json};
 
     #[test]
-    fn a_label_tells_one_config_from_every_other() {
+    fn a_label_distinguishes_a_config_from_every_other() {
         let mut alice = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
         alice.metadata.namespace = Some("scoring".to_owned());
         alice.metadata.uid = Some("uid-1".to_owned());

@@ -1,4 +1,5 @@
-//! Which API key goes into the Secret, decided beside the credential and never before it.
+//! The plan for the API key in the Secret. keyturn makes it beside the decision about the
+//! credential, and never before it.
 
 use super::{ApiKeyRequest, DssRequest, HeldKey, KeyPlace};
 use crate::{
@@ -12,59 +13,60 @@ use secrecy::SecretString;
 /// Everything that the plan for one API key depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// What the config asks of its DSS.
+    /// The request of the config to its DSS.
     pub request: &'a DssRequest,
-    /// The Secret that a user offers, if one is asked for.
+    /// The Secret that a user offers, if the config names one.
     pub source: &'a Source<SecretString>,
-    /// What the target says of itself.
+    /// The record in the annotations of the target.
     pub record: Option<&'a Record>,
-    /// The API key in the target, if its data was read and nobody edited it.
+    /// The API key in the target, if keyturn has read its data and nobody edited it.
     pub in_target: Option<&'a SecretString>,
-    /// Whether the data of the target is there and has not been read.
+    /// Whether the target exists and keyturn has not read its data.
     pub target_is_unread: bool,
     /// The key that the process remembers.
     pub remembered: Option<&'a HeldKey>,
-    /// Where there may be keys of the config.
+    /// The instances of DSS that may hold keys of the config.
     pub places: &'a [KeyPlace],
-    /// The keys that status has recorded.
+    /// The keys that status records.
     pub recorded: &'a [DssKey],
-    /// The time before which no attempt is made, because one failed.
+    /// The time before which keyturn makes no attempt, because an attempt failed.
     pub held_until: Option<Timestamp>,
     /// The time of the decision.
     pub now: Timestamp,
 }
 
-/// The API key that goes into the Secret when it is written.
+/// The API key that goes into the Secret when keyturn writes the Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ApiKeyPlan {
-    /// None.
+    /// No API key.
     None,
-    /// This one.
+    /// This key, which keyturn has.
     Keep(HeldKey),
-    /// A key that is to be created. If that fails, the former key of the same login goes along. If the former key is
-    /// what is asked for, only a list lacks it, and it is used if DSS still knows it.
+    /// A key that keyturn creates. If that fails, the former key of the same login stays in the
+    /// Secret. The former key may be the one that the config asks for, if only a listing of DSS
+    /// lacks it. keyturn then keeps it, if DSS still knows it.
     Create {
-        /// The former one.
+        /// The former key, if there is one.
         former: Option<HeldKey>,
     },
-    /// The key that a user offers, if DSS says that it is this login's. The former key goes along while DSS cannot say
-    /// so.
+    /// The key that a user offers, if DSS says that it belongs to this login. While DSS cannot say
+    /// that, the former key stays in the Secret.
     Deliver {
-        /// The one that is offered.
+        /// The key that the user offers.
         offered: HeldKey,
-        /// The former one.
+        /// The former key, if there is one.
         former: Option<HeldKey>,
     },
-    /// No attempt before `until`, because one failed. The former key goes along.
+    /// No attempt before `until`, because an attempt failed. The former key stays in the Secret.
     Hold {
         /// The time of the next attempt.
         until: Timestamp,
-        /// The former one.
+        /// The former key, if there is one.
         former: Option<HeldKey>,
     },
 }
 
-/// What has to be read before the plan is certain.
+/// A read without which the plan is not certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// The data of the target, which holds the key.
@@ -74,15 +76,15 @@ pub enum Needs {
 }
 
 impl Input<'_> {
-    /// Whether nothing has to be done for the API key: the target has the one that is asked for, or an attempt is held
-    /// back.
+    /// Whether keyturn has nothing to do for the API key, because the target has the key that the
+    /// config asks for, or an attempt is held back.
     #[must_use]
     pub fn is_settled(&self, record: &Record) -> bool {
         let as_asked = self.is_answered(&record.api_key) && !self.is_gone(&record.api_key);
         as_asked || self.held_until.is_some()
     }
 
-    /// The plan if the target is not written now. A key that is held back stays so.
+    /// The plan if keyturn does not write the target now. A key that is held back stays held back.
     #[must_use]
     pub fn without_write(&self) -> ApiKeyPlan {
         let live = self.record.filter(|record| record.withdrawn.is_none());
@@ -96,7 +98,7 @@ impl Input<'_> {
     /// The plan for a write of the target.
     ///
     /// # Errors
-    /// With what has to be read first.
+    /// The read that has to be made first.
     pub fn for_write(&self) -> Result<ApiKeyPlan, Needs> {
         match &self.request.api_key {
             ApiKeyRequest::None => Ok(ApiKeyPlan::None),
@@ -138,8 +140,9 @@ impl Input<'_> {
         self.request.is_answered_by(record, self.source.key().map(AsRef::as_ref))
     }
 
-    /// Whether the listing of DSS lacks this key, or no finalizer says any more that there may be one. The finalizer is
-    /// written before every key and removed after it.
+    /// Whether the key no longer exists: the listing of DSS lacks it, or no finalizer says any more
+    /// that there may be a key. keyturn writes the finalizer before every key, and removes it after
+    /// the key.
     fn is_gone(&self, record: &ApiKeyRecord) -> bool {
         if record.key.is_empty() || !matches!(self.request.api_key, ApiKeyRequest::Personal { .. }) {
             return false;
@@ -150,7 +153,7 @@ impl Input<'_> {
         place.keys.as_ref().is_some_and(|keys| !keys.iter().any(there))
     }
 
-    /// A key of this login that is at hand: remembered, or read from the target.
+    /// A key of this login that keyturn has: in memory, or read from the target.
     fn held(&self) -> Option<HeldKey> {
         let read = self.record.zip(self.in_target);
         let read = read.map(|(record, key)| HeldKey { record: record.api_key.clone(), key: key.clone() });

@@ -1,34 +1,35 @@
-//! What a config asks of a DSS, and whether a key answers that.
+//! The request of a config to a DSS, and whether a key answers it.
 
 use crate::{api::ApiKeySecretRef, digest::Digest, secret::ApiKeyRecord};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// What is asked of a DSS that the config may use.
+/// A request to a DSS that the config may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DssRequest {
-    /// The name of the instance.
+    /// The name of the `DssInstance`.
     pub instance: String,
-    /// The person's login.
+    /// The login of the person in DSS.
     pub login: String,
     /// The API key that the Secret is to hold.
     pub api_key: ApiKeyRequest,
 }
 
-/// Which API key the Secret is to hold.
+/// The API key that the Secret is to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiKeyRequest {
-    /// None.
+    /// No API key.
     None,
-    /// A personal one, which is created. Another rotation means another one.
+    /// A personal key, which keyturn creates. Another rotation means another key.
     Personal {
-        /// The rotation.
+        /// The value of `spec.dss.apiKeyRotation`.
         rotation: String,
     },
-    /// One that a user offers.
+    /// A key that a user offers.
     Offered {
-        /// Where it is.
+        /// The Secret that holds the key, and the key in it.
         named: ApiKeySecretRef,
-        /// The resourceVersion of that Secret: what failed with one may go well with another.
+        /// The resourceVersion of that Secret. A change of it makes another attempt, because the
+        /// new key may be right where the old one failed.
         version: Option<String>,
     },
 }
@@ -37,7 +38,8 @@ pub enum ApiKeyRequest {
 const WHICH_FOLLOWS: char = '.';
 
 impl DssRequest {
-    /// Whose key is asked for, by instance, login and kind; empty if none is.
+    /// The first half of the digest of a key: a digest of the instance, the login and the kind of
+    /// key that the config asks for. Empty if the config asks for none.
     #[must_use]
     pub fn whose(&self) -> String {
         let digest = Digest::default().with(&self.instance).with(&self.login);
@@ -48,7 +50,8 @@ impl DssRequest {
         }
     }
 
-    /// The record of a personal key, or of the offered key with this value, that came from `key`.
+    /// The record of a personal key, or of the offered key with this value. `key` is the ID of a
+    /// personal key, or the source of an offered one.
     #[must_use]
     pub fn record(&self, key: String, value: &SecretString) -> ApiKeyRecord {
         let which = match &self.api_key {
@@ -59,13 +62,14 @@ impl DssRequest {
         ApiKeyRecord { key, digest: format!("{}{WHICH_FOLLOWS}{which}", self.whose()) }
     }
 
-    /// Whether a record is of a key of this login, from this instance, of this kind, whichever it is.
+    /// Whether a record is of any key of this login, from this instance and of this kind.
     #[must_use]
     pub fn is_whose(&self, record: &ApiKeyRecord) -> bool {
         !record.digest.is_empty() && record.digest.split(WHICH_FOLLOWS).next() == Some(self.whose().as_str())
     }
 
-    /// Whether a record is of what is asked for. Of an offered key that is so while it has not changed.
+    /// Whether a record is of the key that the config asks for. `offered` is the value of the
+    /// offered key; `None` says that the offered key has not changed since keyturn delivered it.
     #[must_use]
     pub fn is_answered_by(&self, record: &ApiKeyRecord, offered: Option<&SecretString>) -> bool {
         match (&self.api_key, offered) {

@@ -1,4 +1,4 @@
-//! What status says of DSS: as whom, what the role stood for, and which API keys there are.
+//! The part of status about DSS: the login, the role that a template stands for, and the API keys.
 
 use super::{ApiKeyOutcome, ApiKeyRequest, DssRequest};
 use crate::{
@@ -9,31 +9,32 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// The time for which a key still works after a rotation replaced it. A DSS client keeps the key that it was built with.
+/// The time for which a key still works after a rotation replaced it. keyturn keeps it that long,
+/// because a DSS client keeps the key that it was built with.
 pub const KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is known of DSS after a reconcile.
+/// The state of DSS for one config, as far as keyturn knows it after a reconcile.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// What the config asks of a DSS, if it may.
+    /// The request of the config to a DSS, if the config may make it.
     pub request: Option<&'a DssRequest>,
-    /// Whether what it asks for is merely unknown yet.
+    /// Whether the request is merely unknown yet.
     pub unknown: bool,
-    /// What the Secret says of itself now.
+    /// The record of the Secret now.
     pub record: Option<&'a Record>,
-    /// What the Secret said of itself before, if it was written.
+    /// The record of the Secret before keyturn wrote it; `None` if keyturn did not write it.
     pub replaced: Option<&'a Record>,
-    /// Whether finalizers say that there may be keys anywhere.
+    /// Whether finalizers say that any DSS may hold keys of the config.
     pub may_have_keys: bool,
-    /// What came of the API keys.
+    /// The outcome for the API keys.
     pub outcome: &'a ApiKeyOutcome,
     /// The time of the report.
     pub now: Timestamp,
 }
 
 impl Known<'_> {
-    /// The status, which replaces `before`; `None` if there is nothing to say. `resolved` is what the role with variables
-    /// stands for.
+    /// The part of status that replaces `before`; `None` if it is empty. `resolved` is the role
+    /// that the template in `spec.role` stands for.
     #[must_use]
     pub fn status(&self, before: Option<DssStatus>, resolved: Option<ResolvedRole>) -> Option<DssStatus> {
         let before = before.unwrap_or_default();
@@ -47,9 +48,9 @@ impl Known<'_> {
             return None;
         }
         let same = before.instance == instance && before.login == login;
-        let theirs = |record: &&Record| self.request.is_none_or(|request| request.is_whose(&record.api_key));
+        let is_of_request = |record: &&Record| self.request.is_none_or(|request| request.is_whose(&record.api_key));
         Some(DssStatus {
-            whoami: self.record.filter(|record| has_key(record)).filter(theirs).map(|_| login.clone()),
+            whoami: self.record.filter(|record| has_key(record)).filter(is_of_request).map(|_| login.clone()),
             resolved_role: resolved.or_else(|| before.resolved_role.filter(|_| same && self.unknown)),
             instance: if instance.is_empty() { before.instance } else { instance },
             login: if login.is_empty() { before.login } else { login },
@@ -57,8 +58,9 @@ impl Known<'_> {
         })
     }
 
-    /// The key in the Secret; the keys that a rotation replaced, with the end of their time; and the keys that are to be
-    /// deleted and are still there, because DSS did not let keyturn delete them yet.
+    /// The keys for status. First comes the key in the Secret. Then come the keys that a rotation
+    /// replaced, with the time of their deletion, and the surplus keys that DSS has not let keyturn
+    /// delete yet.
     fn keys(&self, before: &[DssKey]) -> Vec<DssKey> {
         let personal = |request: &&DssRequest| matches!(request.api_key, ApiKeyRequest::Personal { .. });
         let request = self.request.filter(personal);
@@ -74,15 +76,16 @@ impl Known<'_> {
         let current = self.record.and_then(entry);
         let is = |key: &DssKey, instance: &str, id: &str| key.instance == instance && key.id == id;
         let is_current = |key: &DssKey| current.as_ref().is_some_and(|current| is(key, &current.instance, &current.id));
-        // Only DSS's own word at its deletion strikes a key out, because a list may be shorter than the truth.
+        // keyturn removes a key from status only after DSS has confirmed the deletion, because a
+        // listing may lack a key that exists.
         let deleted = |key: &DssKey| self.outcome.deleted.iter().any(|deleted| is(key, &deleted.instance, &deleted.id));
-        // A key that was delivered before keyturn was killed may be in no status. The Secret names it until another
-        // key takes its place.
+        // If keyturn was killed after it delivered a key, status may lack the key. The Secret names
+        // the key until another key takes its place.
         let replaced = self.replaced.filter(|_| current.is_some()).and_then(entry);
-        let is_noted = |key: &DssKey| before.iter().any(|noted| is(noted, &key.instance, &key.id));
-        let unnoted = replaced.filter(|key| !is_noted(key) && !is_current(key) && !deleted(key)).into_iter();
-        let noted = before.iter().filter(|key| self.may_have_keys && !deleted(key)).cloned();
-        let others = unnoted.chain(noted.filter(|key| !is_current(key))).map(|key| {
+        let is_recorded = |key: &DssKey| before.iter().any(|recorded| is(recorded, &key.instance, &key.id));
+        let unrecorded = replaced.filter(|key| !is_recorded(key) && !is_current(key) && !deleted(key)).into_iter();
+        let recorded = before.iter().filter(|key| self.may_have_keys && !deleted(key)).cloned();
+        let others = unrecorded.chain(recorded.filter(|key| !is_current(key))).map(|key| {
             let rotated = request.is_some_and(|request| request.login == key.login && request.instance == key.instance);
             let wait = if rotated { KEY_OVERLAP } else { SignedDuration::ZERO };
             let at = || Time(whole_seconds(self.now.saturating_add(wait).unwrap_or(self.now)));
