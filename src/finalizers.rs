@@ -1,7 +1,8 @@
 //! The finalizers of keyturn: the one place that lists, adds and removes them.
 //!
-//! A finalizer says that there may be something of an object outside the cluster. It is written before the first entry
-//! in a store, and removed after the last one. So a crash at any line leaves somebody to look for what is left.
+//! A finalizer says that there may be entries of an object outside the cluster. keyturn adds the
+//! finalizer before the first entry in a store, and removes it after the last one. After a crash at
+//! any line, a finalizer therefore still says where entries may be left.
 
 use crate::{
     api::{AwsConfig, DssInstance, names},
@@ -11,7 +12,7 @@ use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// The instances in which there may be keys of a config, by the word of its finalizers.
+/// The instances that may hold keys of a config, according to its finalizers.
 pub fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
     config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER))
 }
@@ -31,8 +32,8 @@ pub fn is_kept(instance: &DssInstance) -> bool {
 /// Adds a finalizer, unless the object has it.
 ///
 /// # Errors
-/// [`Failed::Conflict`] if the object was changed meanwhile; any other [`CallError`] if the API server refuses the write or
-/// does not answer.
+/// [`Failed::Conflict`] if the object was changed meanwhile; any other [`CallError`] if the API
+/// server refuses the write or does not answer.
 pub async fn add<K>(calls: &Calls, watched: &Watched<K>, object: &K, finalizer: &str) -> Result<(), CallError>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
@@ -45,21 +46,22 @@ where
     write(calls, watched, object, &finalizers).await
 }
 
-/// Removes the finalizers that are named so. An object that is gone has none.
+/// Removes the finalizers for which `is_removed` is true. If the object no longer exists, the
+/// removal succeeds.
 ///
 /// # Errors
-/// [`Failed::Conflict`] if the object was changed meanwhile; any other [`CallError`] if the API server refuses the write or
-/// does not answer.
+/// [`Failed::Conflict`] if the object was changed meanwhile; any other [`CallError`] if the API
+/// server refuses the write or does not answer.
 pub async fn remove<K>(
     calls: &Calls,
     watched: &Watched<K>,
     object: &K,
-    goes: impl Fn(&str) -> bool,
+    is_removed: impl Fn(&str) -> bool,
 ) -> Result<(), CallError>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
 {
-    let left: Vec<String> = object.finalizers().iter().filter(|finalizer| !goes(finalizer)).cloned().collect();
+    let left: Vec<String> = object.finalizers().iter().filter(|finalizer| !is_removed(finalizer)).cloned().collect();
     match write(calls, watched, object, &left).await {
         Err(error) if error.failed == Failed::NotFound => Ok(()),
         written => written,

@@ -1,8 +1,10 @@
-//! How many calls to an outside system are under way at once, and how long one reconcile waits for it.
+//! Limits on the concurrent calls to an outside system, and on the time for which one reconcile
+//! waits for it.
 //!
-//! All reconciles share a bounded number of workers. A system that hangs could occupy them all, and delay the renewals
-//! that do not need it. So each system has a number of permits, and all systems together have less than there are
-//! workers. A reconcile that gets no permit is requeued at once.
+//! All reconciles share a bounded number of workers. A system that hangs could occupy all workers,
+//! and delay the renewals that do not need it. Each system therefore has a number of permits, and
+//! all systems together have fewer permits than there are workers. A reconcile that gets no permit
+//! is requeued at once.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -11,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-/// Permits for outside systems, by name. Clones share them.
+/// Permits for calls to outside systems, by the name of the system. Clones share the permits.
 #[derive(Clone, Debug)]
 pub struct Limiter {
     each: usize,
@@ -19,21 +21,21 @@ pub struct Limiter {
     systems: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
 }
 
-/// The right to wait for a system, until it is dropped.
+/// The right to wait for a system. If it is dropped, the permit is free again.
 #[derive(Debug)]
 pub struct Permit {
     _of_one: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-/// The time that one reconcile may still wait for outside systems.
+/// The time for which one reconcile may still wait for outside systems.
 #[derive(Debug)]
 pub struct Budget(Mutex<Duration>);
 
-/// Why a call came to no end.
+/// The reason why a call has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Enough others wait for this system. The call was not made.
+    /// Enough other calls wait for this system. The call was not made.
     Saturated,
     /// The call was made and did not finish within this time. It may have had its effect.
     TimedOut(Duration),
@@ -46,7 +48,7 @@ impl Limiter {
         Self { each, all: Arc::new(Semaphore::new(all)), systems: Arc::default() }
     }
 
-    /// The right to wait for this system; `None` while enough others do.
+    /// A permit for this system; `None` while the system, or all systems together, are saturated.
     #[must_use]
     pub fn permit(&self, system: &str) -> Option<Permit> {
         let of_one =
@@ -54,10 +56,11 @@ impl Limiter {
         Some(Permit { _of_one: of_one.try_acquire_owned().ok()?, _of_all: self.all.clone().try_acquire_owned().ok()? })
     }
 
-    /// Makes a call to this system, for no longer than `most` and what is left of `budget`.
+    /// Makes a call to this system, for at most `most` and at most the rest of `budget`.
     ///
     /// # Errors
-    /// If there is no permit, or the call does not finish in time. It is then dropped where it stands.
+    /// [`Refused::Saturated`] if there is no permit; [`Refused::TimedOut`] if the call does not
+    /// finish in time. The call is then dropped at the point that it has reached.
     pub async fn run<T>(
         &self,
         system: &str,
@@ -79,7 +82,7 @@ impl Limiter {
 }
 
 impl Budget {
-    /// A budget of this time.
+    /// A budget of this length.
     #[must_use]
     pub fn of(time: Duration) -> Self {
         Self(Mutex::new(time))

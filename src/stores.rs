@@ -1,7 +1,9 @@
-//! What keyturn keeps for a person outside the cluster: a closed list of stores with three verbs.
+//! The stores outside the cluster in which keyturn keeps entries for a person: a closed list with
+//! three verbs.
 //!
-//! A store puts an entry, deletes it, and finds the entries that are ours after a crash. Finalizers say which stores may
-//! have entries of an object ([`crate::finalizers`]). Another store is a file here and an arm of [`Store`].
+//! A store puts an entry, deletes an entry, and finds the entries that are ours after a crash.
+//! Finalizers say which stores may have entries of an object ([`crate::finalizers`]). Another store
+//! is another file here and another arm of [`Store`].
 
 mod api_key;
 mod dss_keys;
@@ -23,14 +25,15 @@ use crate::{
 use secrecy::SecretString;
 use std::time::Duration;
 
-/// The longest time for which one reconcile waits for outside systems in all.
+/// The longest time for which one reconcile waits for all outside systems together.
 pub const A_RECONCILE: Duration = Duration::from_secs(20);
-/// The longest time for which a credential that was obtained waits for its API key. Then it is written without one, or
-/// with the former one.
+/// The longest time for which a credential that keyturn has obtained waits for its API key. After
+/// that keyturn writes the credential without an API key, or with the former one.
 pub const A_CREDENTIAL: Duration = Duration::from_secs(5);
-/// The most reconciles that wait for one DSS at the same time, and for all of them together. They are a part of the 64
-/// that run at once. So renewals that need no DSS go on, however many DSS hang.
+/// The most reconciles that wait for one DSS at the same time.
 const EACH: usize = 12;
+/// The most reconciles that wait for all DSS together. They are fewer than the 64 that run at once,
+/// because renewals that need no DSS have to go on, however many DSS hang.
 const ALL: usize = 48;
 
 /// The limiter that all reconciles share.
@@ -39,20 +42,20 @@ pub fn limiter() -> Limiter {
     Limiter::new(EACH, ALL)
 }
 
-/// What the stores work with, in one reconcile.
+/// The access of one reconcile to the stores.
 #[derive(Clone, Copy)]
 pub struct Access<'a> {
-    /// Half of every label.
+    /// The name of the cluster, which is a part of every label.
     pub cluster_name: &'a str,
     /// The calls to the API server.
     pub calls: &'a Calls,
-    /// What the API server shows.
+    /// The views of the API server's objects.
     pub views: &'a Views,
-    /// What is known of every DSS.
+    /// The cache of every DSS.
     pub dss_cache: &'a DssCache,
-    /// How many may wait at once.
+    /// The limiter of concurrent calls to outside systems.
     pub limiter: &'a Limiter,
-    /// How long this reconcile may still wait.
+    /// The time for which this reconcile may still wait.
     pub budget: &'a Budget,
 }
 
@@ -65,17 +68,17 @@ pub enum Store<'a> {
 /// An entry in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its ID in the store.
+    /// The ID of the entry in the store.
     pub id: String,
-    /// Whose it is in the store: a login.
+    /// The owner of the entry in the store: a login.
     pub owner: String,
 }
 
-/// An entry that was put, and the secret that the store gave back for it.
+/// A new entry, and the secret that the store returned for it.
 pub struct Put {
-    /// The entry.
+    /// The new entry.
     pub entry: Entry,
-    /// Shown once, by the store that made it.
+    /// The secret. The store shows it only once.
     pub secret: SecretString,
 }
 
@@ -83,15 +86,15 @@ impl Store<'_> {
     /// Puts a new entry of this owner.
     ///
     /// # Errors
-    /// [`IssueError`] if the store refuses or does not answer. The entry may exist all the same; [`Store::find_ours`]
-    /// finds it.
+    /// [`IssueError`] if the store refuses or does not answer. The entry may exist all the same;
+    /// [`Store::find_ours`] finds it.
     pub async fn put(&self, owner: &str) -> Result<Put, IssueError> {
         match self {
             Self::DssKeys(keys) => keys.put(owner).await,
         }
     }
 
-    /// Deletes an entry. An entry that is not there is deleted.
+    /// Deletes an entry. If the entry does not exist, the deletion succeeds.
     ///
     /// # Errors
     /// [`DssError`] if the store refuses or does not answer.
@@ -101,7 +104,7 @@ impl Store<'_> {
         }
     }
 
-    /// The entries of this config, by their label.
+    /// Finds the entries of this config by their label.
     ///
     /// # Errors
     /// [`DssError`] if the store does not list them.
@@ -112,20 +115,23 @@ impl Store<'_> {
     }
 }
 
-/// Why a store was not asked, or gave no answer in time.
+/// The reason why keyturn did not ask a store, or got no answer in time.
 #[derive(Debug)]
 pub enum NotAsked {
-    /// Enough others wait for it. Nothing was asked.
+    /// Enough other reconciles wait for the store. keyturn asked nothing. The text says what it was
+    /// about to do.
     Saturated(String),
-    /// It was asked and did not finish in time. What was asked for may have happened.
+    /// The store did not finish in time, or it failed. What keyturn asked for may have happened.
     Late(DssError),
 }
 
 impl Access<'_> {
-    /// Speaks to a DSS within the limits of this reconcile, and for no longer than `most`. `what` names the purpose.
+    /// Runs `talk` with a DSS within the limits of this reconcile, and for at most `most`. `what`
+    /// names its purpose in messages.
     ///
     /// # Errors
-    /// If there is no permit, or `talk` takes too long; it is then dropped where it stands.
+    /// [`NotAsked::Saturated`] if there is no permit; [`NotAsked::Late`] if `talk` takes too long.
+    /// `talk` is then dropped at the point that it has reached.
     pub async fn within<T>(
         &self,
         instance: &str,

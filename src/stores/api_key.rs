@@ -1,7 +1,9 @@
-//! Obtains the API key of DSS that goes into the Secret, and has DSS say whose it is.
+//! Obtains the API key of DSS for the Secret, and asks DSS to whom the key belongs.
 //!
-//! Before a key is created, finalizers say where it may be: on the config, so that its deletion takes the key along, and
-//! on the instance. Whatever happens then, the key is found again by its label.
+//! Before keyturn creates a key, it adds two finalizers that say where the key may be. The
+//! finalizer of the config ensures that keyturn deletes the key before the config disappears. The
+//! other finalizer keeps the instance until its keys are deleted. Whatever happens after that,
+//! keyturn finds the key again by its label.
 
 use super::{Access, DssKeys, Entry, NotAsked, Store};
 use crate::{
@@ -15,10 +17,11 @@ use crate::{
 use secrecy::SecretString;
 use std::{sync::Arc, time::Duration};
 
-/// Obtains the API key of a plan, or says why there is none. DSS is waited for no longer than `most`.
+/// Obtains the API key of a plan. If keyturn obtains none, the outcome has the error. keyturn waits
+/// for DSS for at most `most`.
 ///
 /// # Errors
-/// [`CallError`] if a finalizer could not be written. Then no key was created.
+/// [`CallError`] if keyturn could not write a finalizer. keyturn then created no key.
 pub async fn obtain(
     access: Access<'_>,
     config: &AwsConfig,
@@ -31,19 +34,22 @@ pub async fn obtain(
         ApiKeyPlan::None => ApiKeyOutcome::default(),
         ApiKeyPlan::Keep(held) => with(Some(held.clone())),
         ApiKeyPlan::Hold { former, .. } => with(former.clone()),
-        ApiKeyPlan::Deliver { offered, former } => match proven_within(access, request, &offered.key, most).await {
-            Ok(()) => with(Some(offered.clone())),
-            Err(error) => {
-                // If the offered key belongs to another user, do not fall back to the former key.
-                let former = former.as_ref().filter(|_| error.why.reason != Reason::DssUserMismatch);
-                failed(former, error)
+        ApiKeyPlan::Deliver { offered, former } => {
+            match check_owner_within(access, request, &offered.key, most).await {
+                Ok(()) => with(Some(offered.clone())),
+                Err(error) => {
+                    // If the offered key belongs to another user, do not fall back to the former
+                    // key.
+                    let former = former.as_ref().filter(|_| error.why.reason != Reason::DssUserMismatch);
+                    failed(former, error)
+                }
             }
-        },
+        }
         ApiKeyPlan::Create { former } => create(access, config, request, former.as_ref(), most).await?,
     })
 }
 
-async fn proven_within(
+async fn check_owner_within(
     access: Access<'_>,
     request: &DssRequest,
     key: &SecretString,
@@ -52,7 +58,7 @@ async fn proven_within(
     let asking = async {
         let dss =
             access.dss_cache.dss(&request.instance).ok_or_else(|| IssueError::not_spoken_to(&request.instance))?;
-        proven(&dss, request, key).await
+        check_owner(&dss, request, key).await
     };
     access.within(&request.instance, "asking whose the API key is", most, asking).await?
 }
@@ -67,9 +73,9 @@ async fn create(
     let Some(keys) = DssKeys::of(access, config, &request.instance) else {
         return Ok(failed(former, IssueError::not_spoken_to(&request.instance)));
     };
-    announce(access, config, &request.instance).await?;
+    add_finalizers(access, config, &request.instance).await?;
     let what = format!("creating an API key for \"{}\"", request.login);
-    let talk = created_or_found(access, request, keys, former);
+    let talk = reuse_or_create(access, request, keys, former);
     Ok(match access.within(&request.instance, &what, most, talk).await {
         Ok(outcome) => outcome,
         Err(not_asked) => {
@@ -82,17 +88,17 @@ async fn create(
     })
 }
 
-async fn created_or_found(
+async fn reuse_or_create(
     access: Access<'_>,
     request: &DssRequest,
     keys: DssKeys<'_>,
     mut former: Option<&HeldKey>,
 ) -> ApiKeyOutcome {
     if let Some(held) = former.filter(|held| request.is_answered_by(&held.record, None)) {
-        match proven(keys.dss(), request, &held.key).await {
+        match check_owner(keys.dss(), request, &held.key).await {
             Ok(()) => {
-                // The key is this login's. Its ID is in the Secret, which others can write. So DSS has to name it too,
-                // before it is a key to delete.
+                // The key belongs to this login. DSS has to list its ID too before keyturn may
+                // delete it, because the ID comes from the Secret, which others can write.
                 let entry = Entry { id: held.record.key.clone(), owner: request.login.clone() };
                 let is_theirs = |key: &PersonalKey| key.id == entry.id && key.user == entry.owner;
                 if keys.dss().personal_keys().await.is_ok_and(|listed| listed.iter().any(is_theirs)) {
@@ -100,7 +106,7 @@ async fn created_or_found(
                 }
                 return ApiKeyOutcome { held: Some(held.clone()), ..ApiKeyOutcome::default() };
             }
-            // DSS does not know the key. So nobody can use it any more.
+            // DSS does not know the key. Nobody can use it any more.
             Err(error) if error.why.reason == Reason::DssDenied => former = None,
             Err(error) => return failed(former, error),
         }
@@ -119,16 +125,16 @@ async fn created(request: &DssRequest, keys: DssKeys<'_>) -> Result<HeldKey, Iss
     let dss = keys.dss().clone();
     let store = Store::DssKeys(keys);
     let put = store.put(&request.login).await?;
-    if let Err(error) = proven(&dss, request, &put.secret).await {
-        // The key is not this person's, or not proven to be. It is of no use to anybody.
+    if let Err(error) = check_owner(&dss, request, &put.secret).await {
+        // DSS did not confirm that the key belongs to this person. It is of no use to anybody.
         let _ = store.delete(&put.entry).await;
         return Err(error);
     }
     Ok(HeldKey { record: request.record(put.entry.id, &put.secret), key: put.secret })
 }
 
-/// Has DSS say whose key it is.
-async fn proven(dss: &Dss, request: &DssRequest, key: &SecretString) -> Result<(), IssueError> {
+/// Passes if DSS says that the key belongs to the login of the request.
+async fn check_owner(dss: &Dss, request: &DssRequest, key: &SecretString) -> Result<(), IssueError> {
     let info = dss.with_key(key.clone()).auth_info().await.map_err(|error| IssueError::of_dss(&error))?;
     if info.login() == Some(request.login.as_str()) {
         return Ok(());
@@ -141,19 +147,20 @@ async fn proven(dss: &Dss, request: &DssRequest, key: &SecretString) -> Result<(
     Err(IssueError::new(Reason::DssUserMismatch, Retry::Durable, message))
 }
 
-/// The finalizers before the first key. The config's comes first: the removal of the instance's goes by those of configs.
-async fn announce(access: Access<'_>, config: &AwsConfig, instance: &str) -> Result<(), CallError> {
+/// Adds the finalizers before the first key. The finalizer of the config comes first, because
+/// keyturn removes that of the instance once no config has one for it.
+async fn add_finalizers(access: Access<'_>, config: &AwsConfig, instance: &str) -> Result<(), CallError> {
     let views = access.views;
     finalizers::add(access.calls, &views.configs, config, &finalizers::of_keys_in(instance)).await?;
-    let unannounced = || -> Option<Arc<DssInstance>> {
+    let without_finalizer = || -> Option<Arc<DssInstance>> {
         views.instances.get("", instance).filter(|found| !finalizers::is_kept(found))
     };
-    if unannounced().is_none() {
+    if without_finalizer().is_none() {
         return Ok(());
     }
-    // Of many configs that want the same at once, one writes.
-    let alone = access.dss_cache.writing(instance);
-    let _alone = alone.lock().await;
-    let Some(found) = unannounced() else { return Ok(()) };
+    // If many configs need the same finalizer at once, one of them writes it.
+    let lock = access.dss_cache.writing(instance);
+    let _locked = lock.lock().await;
+    let Some(found) = without_finalizer() else { return Ok(()) };
     finalizers::add(access.calls, &views.instances, found.as_ref(), names::DSS_INSTANCE_FINALIZER).await
 }

@@ -18,14 +18,14 @@ pub struct DssKeys<'a> {
 }
 
 impl<'a> DssKeys<'a> {
-    /// The keys of a config in this instance; `None` while keyturn has not spoken to its DSS.
+    /// The keys of a config in this instance; `None` while keyturn has not connected to its DSS.
     #[must_use]
     pub fn of(access: Access<'a>, config: &'a AwsConfig, instance: &'a str) -> Option<Self> {
         let dss = access.dss_cache.dss(instance)?;
         Some(Self { access, config, instance, dss })
     }
 
-    /// The DSS, spoken to as its admin.
+    /// The DSS, with the admin key.
     pub(super) fn dss(&self) -> &Dss {
         &self.dss
     }
@@ -44,7 +44,7 @@ impl<'a> DssKeys<'a> {
         );
         let created = self.dss.create_personal_key(owner, &self.label(), &description).await;
         let created = created.map_err(|error| {
-            // DSS may have created the key all the same. So the keys that are known are no longer all of them.
+            // DSS may have created the key all the same, and the cache may then lack a key.
             self.access.dss_cache.unsure_of_keys(self.instance);
             not_created(&error, owner)
         })?;
@@ -55,14 +55,14 @@ impl<'a> DssKeys<'a> {
         Ok(Put { entry, secret: created.key })
     }
 
-    /// Deletes a key as an admin.
+    /// Deletes a key with the rights of an admin.
     pub(super) async fn delete(&self, entry: &Entry) -> Result<(), DssError> {
         self.dss.delete_personal_key(&entry.id, &entry.owner).await?;
         self.forget(entry);
         Ok(())
     }
 
-    /// Deletes a key as its owner, who can delete no key but their own.
+    /// Deletes a key with the rights of its owner, who can delete only their own keys.
     pub(super) async fn delete_as_owner(&self, entry: &Entry) -> Result<(), DssError> {
         self.dss.delete_own_key(&entry.id, &entry.owner).await?;
         self.forget(entry);
@@ -75,7 +75,7 @@ impl<'a> DssKeys<'a> {
         Ok(keys.into_iter().map(|key| Entry { id: key.id, owner: key.user }).collect())
     }
 
-    /// A key as the cache of DSS enters it.
+    /// The entry as the cache of DSS records it.
     pub(super) fn personal_key(&self, entry: &Entry) -> PersonalKey {
         PersonalKey { id: entry.id.clone(), user: entry.owner.clone(), label: self.label() }
     }

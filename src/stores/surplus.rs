@@ -1,4 +1,4 @@
-//! Deletes the API keys of DSS that are ours and are not to stay, and the finalizers of stores that are empty then.
+//! Deletes surplus API keys in DSS, and then removes the finalizers of stores that are empty.
 
 use super::{A_RECONCILE, Access, DssKeys, Entry, NotAsked, Store};
 use crate::{
@@ -10,10 +10,10 @@ use crate::{
 };
 use kube::ResourceExt as _;
 
-/// Deletes what a plan calls surplus. Failures of DSS become part of the outcome.
+/// Deletes the surplus keys of a plan. Failures of DSS become part of the outcome.
 ///
 /// # Errors
-/// [`CallError`] if a finalizer could not be removed.
+/// [`CallError`] if keyturn could not remove a finalizer.
 pub async fn delete_surplus(
     access: Access<'_>,
     config: &AwsConfig,
@@ -23,7 +23,8 @@ pub async fn delete_surplus(
     let mut empty = vec![];
     for place in plan {
         let mut stay = place.stay.clone();
-        // The key that was just obtained is in the instance that is asked, which is none that is left.
+        // The key that keyturn just obtained stays. It is in the instance that the config names,
+        // and that is none of those that the config leaves.
         let obtained = outcome.held.as_ref().filter(|_| !place.leave);
         stay.extend(obtained.map(|held| held.record.key.clone()));
         match delete_in(access, config, place, &stay, &mut outcome.deleted).await {
@@ -37,7 +38,7 @@ pub async fn delete_surplus(
             Err(NotAsked::Saturated(tried)) => outcome.surplus_failed = Some(tried),
         }
     }
-    // keyturn may have written the config meanwhile, when it added a finalizer.
+    // This reads the config again, because keyturn may have added a finalizer to it meanwhile.
     let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
     match access.views.configs.get(&namespace, &name) {
         Some(current) => remove_finalizers(access, &current, &empty).await,
@@ -45,20 +46,20 @@ pub async fn delete_surplus(
     }
 }
 
-/// What is left of a config that is being deleted.
+/// The rest of the cleanup of a config that is being deleted.
 #[derive(Debug, Default)]
 pub struct Left {
-    /// Why keys could not be deleted yet; it is tried again.
+    /// The reason why keyturn could not delete keys yet. keyturn retries.
     pub waits: Option<String>,
-    /// The instances in which keys may be left for good, and why.
+    /// The instances in which keys may remain for good, each with the reason.
     pub given_up: Vec<(String, String)>,
 }
 
-/// Deletes all keys of a config that is being deleted, and its finalizers where none is left. `gives_up` says whether the
-/// time is over in which a DSS that refuses is waited for.
+/// Deletes all keys of a config that is being deleted, and removes its finalizers for the instances
+/// that hold none any more. `gives_up` says whether keyturn no longer waits for a DSS that refuses.
 ///
 /// # Errors
-/// [`CallError`] if a finalizer could not be removed.
+/// [`CallError`] if keyturn could not remove a finalizer.
 pub async fn delete_all(access: Access<'_>, config: &AwsConfig, gives_up: bool) -> Result<Left, CallError> {
     let (mut empty, mut left) = (vec![], Left::default());
     for instance in finalizers::key_places(config) {
@@ -71,7 +72,7 @@ pub async fn delete_all(access: Access<'_>, config: &AwsConfig, gives_up: bool) 
                 empty.push(instance);
             }
             Err(NotAsked::Late(error)) => left.waits = Some(error.to_string()),
-            // A DSS that has not been asked has not refused. So nothing is given up for that.
+            // keyturn does not give up here, because a DSS that was not asked has not refused.
             Err(NotAsked::Saturated(tried)) => left.waits = Some(tried),
         }
     }
@@ -88,7 +89,8 @@ async fn remove_finalizers(access: Access<'_>, config: &AwsConfig, instances: &[
     finalizers::remove(access.calls, &access.views.configs, config, is_of_empty).await
 }
 
-/// Within the limits of the reconcile. A refusal of DSS is told like one that came late.
+/// Deletes the surplus keys in one place, within the limits of the reconcile. Any error of DSS
+/// becomes [`NotAsked::Late`].
 async fn delete_in(
     access: Access<'_>,
     config: &AwsConfig,
@@ -100,8 +102,8 @@ async fn delete_in(
     access.within(&place.instance, "deleting API keys", A_RECONCILE, deleting).await?.map_err(NotAsked::Late)
 }
 
-/// Deletes the keys of a config in one DSS, except those that stay. If there is no such DSS any more, the keys in it are
-/// beyond reach, and the log says so.
+/// Deletes the keys of a config in one DSS, except those that stay. If the `DssInstance` no longer
+/// exists, keyturn cannot reach the keys in its DSS, and logs that.
 async fn delete_keys(
     access: Access<'_>,
     config: &AwsConfig,
@@ -120,23 +122,26 @@ async fn delete_keys(
     }
     let keys = DssKeys::of(access, config, &place.instance).ok_or_else(|| DssError::not_spoken_to(&place.instance))?;
     let store = Store::DssKeys(keys);
-    let mut struck_out = |entry: Entry| deleted.push(DeletedKey { instance: place.instance.clone(), id: entry.id });
-    let goes = |entry: &Entry| !stay.contains(&entry.id);
+    let mut record_deletion =
+        |entry: Entry| deleted.push(DeletedKey { instance: place.instance.clone(), id: entry.id });
+    let is_surplus = |entry: &Entry| !stay.contains(&entry.id);
     let ours = store.find_ours().await?;
-    // A list may be shorter than the truth, and somebody may have labelled a key otherwise. Status still names it.
+    // A listing may lack a key that exists, and somebody may have changed a label. Status still
+    // names the key.
     let recorded = config.status.iter().filter_map(|status| status.dss.as_ref()).flat_map(|dss| &dss.keys);
     let unlisted = recorded.filter(|key| key.instance == place.instance && !ours.iter().any(|ours| ours.id == key.id));
-    let unlisted: Vec<Entry> = unlisted.map(entry_of).filter(goes).collect();
-    for entry in ours.into_iter().filter(goes) {
+    let unlisted: Vec<Entry> = unlisted.map(entry_of).filter(is_surplus).collect();
+    for entry in ours.into_iter().filter(is_surplus) {
         store.delete(&entry).await?;
-        struck_out(entry);
+        record_deletion(entry);
     }
     if unlisted.is_empty() {
         return Ok(());
     }
     let Store::DssKeys(keys) = &store;
-    // The ID in status may come from the Secret, which others can write. So keyturn deletes a key as an admin only if
-    // DSS says that it is this login's, and as that login if DSS does not show it.
+    // keyturn deletes such a key with the rights of an admin only if DSS says that it belongs to
+    // this login. If DSS does not list the key, keyturn deletes it with the rights of that login.
+    // The reason is that the ID in status may come from the Secret, which others can write.
     let there = keys.dss().personal_keys().await?;
     for entry in unlisted {
         match there.iter().find(|there| there.id == entry.id) {
@@ -149,12 +154,12 @@ async fn delete_keys(
                     id,
                     "this API key is not of this login, though the Secret or status said so: it is left alone"
                 );
-                // So that it is not asked for again.
+                // The cache forgets the key, because keyturn need not ask for it again.
                 access.dss_cache.deleted(&place.instance, keys.personal_key(&entry));
             }
             None => keys.delete_as_owner(&entry).await?,
         }
-        struck_out(entry);
+        record_deletion(entry);
     }
     Ok(())
 }
