@@ -17,6 +17,7 @@ mod digest;
 mod ini;
 mod manifest;
 mod record;
+mod rendering;
 mod source;
 
 pub use content::{Content, Rendering, Unrenderable, WITHDRAWN, credentials_in, render, render_withdrawn};

@@ -58,37 +58,6 @@ pub enum Check {
     HoldsApiKey,
 }
 
-impl Check {
-    /// Every check, in the order in which a decision makes them.
-    pub const ALL: [Self; 25] = [
-        Self::NotSuspended,
-        Self::NamespaceIsKnown,
-        Self::DssAllowsLogin,
-        Self::RoleIsNamed,
-        Self::GeneratedRoleIsOurs,
-        Self::KeyIsNamed,
-        Self::ConnectionIsNamed,
-        Self::GrantAllows,
-        Self::SessionIsValid,
-        Self::IdentityReachesRole,
-        Self::KeyIsOffered,
-        Self::KeyIsKnown,
-        Self::ApiKeyIsOffered,
-        Self::ApiKeyIsKnown,
-        Self::ApiKeyIsTheirs,
-        Self::TargetIsOurs,
-        Self::TargetHasRecord,
-        Self::DataIsKnown,
-        Self::CredentialIsThisPersons,
-        Self::DataIsIntact,
-        Self::NotWithdrawn,
-        Self::AnswersRequest,
-        Self::NotDue,
-        Self::RenderedAsAsked,
-        Self::HoldsApiKey,
-    ];
-}
-
 /// A check that the decision made, and its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {

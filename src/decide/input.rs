@@ -2,12 +2,10 @@
 
 use super::{action::Refusal, backoff::Backoff, dss_access::SeenDss};
 use crate::{
-    api::{
-        AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, DssInstance, RoleArn, Statement, Subject,
-    },
+    api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, RoleArn, Statement, Subject},
     credentials::{Credentials, Identity, KeyRequest},
     dss_keys::{HeldKey, KeyPlace},
-    secret::{DssRendering, Record, Rendering, Source},
+    secret::{Record, Rendering, Source},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -53,34 +51,6 @@ pub struct Observed {
     pub remembered: Remembered,
     /// The time at which the process started.
     pub started_at: Timestamp,
-}
-
-#[cfg(test)]
-impl Observed {
-    /// The input for a config of which nothing else is known yet. `cluster` is the name of the
-    /// cluster, and `started_at` the time at which the process started.
-    #[must_use]
-    pub fn of(config: Arc<AwsConfig>, cluster: &str, started_at: Timestamp) -> Self {
-        let asked_role = super::dss_access::role_of(&config, None);
-        Self {
-            config,
-            cluster: cluster.into(),
-            namespace_labels: None,
-            grants: vec![],
-            grants_seen: false,
-            identity: None,
-            dss: None,
-            key_places: vec![],
-            asked_role,
-            role: SeenRole::NotShown,
-            other_roles: vec![],
-            source: Source::NotShown,
-            api_key_source: Source::NotShown,
-            target: Target::NotWatched,
-            remembered: Remembered::default(),
-            started_at,
-        }
-    }
 }
 
 /// An `AwsRole`, as far as keyturn knows it.
@@ -253,74 +223,8 @@ pub fn is_controlled_by(metadata: &ObjectMeta, config: &AwsConfig) -> bool {
     metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
-/// The rendering of the Secret for what keyturn has observed.
+/// The rendering of the Secret of what is seen.
 #[must_use]
 pub fn rendering(seen: &Observed) -> Rendering {
-    let instance = seen.dss.as_ref().and_then(|dss| dss.instance.as_deref());
-    rendering_of(&seen.config, instance)
-}
-
-/// The rendering of the Secret of `config`, if `instance` is the DSS that the config names.
-#[must_use]
-pub fn rendering_of(config: &AwsConfig, instance: Option<&DssInstance>) -> Rendering {
-    let spec = &config.spec;
-    let dss = spec.dss.as_ref().zip(instance).map(|(dss, instance)| DssRendering {
-        url: instance.spec.url.clone(),
-        project: dss.project.clone(),
-        no_check_certificate: instance.spec.insecure_skip_verify,
-        ca_bundle: instance.spec.ca_bundle.clone(),
-        with_key: dss.wants_key(),
-    });
-    let target = spec.target.clone().unwrap_or_default();
-    let plain = |map: BTreeMap<String, crate::api::TargetValue>| map.into_iter().map(|(k, v)| (k, v.0)).collect();
-    Rendering {
-        formats: spec.formats(),
-        region: spec.region.clone(),
-        default_bucket: spec.default_bucket.clone(),
-        extra_buckets: spec.extra_buckets.clone(),
-        labels: plain(target.labels),
-        annotations: plain(target.annotations),
-        dss,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::{Format, SECRET_KEYS};
-    use crate::{credentials::Credentials, secret::render};
-    use serde_json::{Value, from_value, json};
-    use std::collections::BTreeSet;
-
-    /// `inject` gives pods the variables that the spec names, before the Secret exists.
-    #[test]
-    fn the_secret_holds_exactly_the_variables_that_its_spec_names() {
-        let instance =
-            json!({"url": "https://dss", "apiKeySecretRef": {"namespace": "keyturn", "name": "admin"}, "allow": []});
-        let instance = DssInstance::new("design", from_value(instance).unwrap());
-        let session = Credentials {
-            access_key_id: "ASIAEXAMPLE".into(),
-            secret_access_key: "key".into(),
-            session_token: Some("token".into()),
-        };
-        let holds = |spec: Value| {
-            let mut whole = json!({"person": "alice"});
-            whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-            let config = AwsConfig::new("alice", from_value(whole).unwrap());
-            let api_key = config.spec.dss.as_ref().filter(|dss| dss.wants_key()).map(|_| "the-key".to_owned().into());
-            let rendering = rendering_of(&config, Some(&instance));
-            let content = render(&rendering, &session, "2026-01-01T01:00:00Z".parse().ok(), api_key.as_ref()).unwrap();
-            let named = SECRET_KEYS.iter().filter(|key| key.format == Format::Env && key.may_be_for(&config.spec));
-            let named: BTreeSet<&str> = named.map(|key| key.name).collect();
-            let variables = SECRET_KEYS.iter().filter(|key| key.format == Format::Env).map(|key| key.name);
-            let held: BTreeSet<&str> = variables.filter(|name| content.0.contains_key(*name)).collect();
-            assert_eq!(held, named, "{spec}");
-        };
-        holds(json!({}));
-        holds(json!({"region": "eu-west-1", "target": {"formats": ["Files"]}}));
-        holds(json!({"region": "eu-west-1", "defaultBucket": "a"}));
-        holds(json!({"extraBuckets": ["b"], "dss": {"instance": "design", "apiKey": "Personal"}}));
-        holds(json!({"dss": {"instance": "design", "project": "FRAUD", "apiKeySecretRef": {"name": "mine"}}}));
-        holds(json!({"dss": {"instance": "design"}}));
-    }
+    Rendering::of(&seen.config, seen.dss.as_ref().and_then(|dss| dss.instance.as_deref()))
 }

@@ -8,11 +8,11 @@ use std::{
 };
 
 /// The folders whose tests have short names.
-const SHORT_NAMES: &[&str] = &["tests/worlds"];
+const SHORT_NAMES: &[&str] = &["tests/worlds", "src"];
 /// The folders whose tests have no who or what clause as the subject of their name.
-const NOUN_SUBJECTS: &[&str] = &["tests/worlds"];
+const NOUN_SUBJECTS: &[&str] = &["tests/worlds", "src"];
 /// The folders whose comment lines are short.
-const SHORT_COMMENTS: &[&str] = &["tests/worlds", "bench"];
+const SHORT_COMMENTS: &[&str] = &["tests/worlds", "bench", "src"];
 
 /// The characters that the name of a test may have.
 const NAME_LIMIT: usize = 70;
