@@ -283,3 +283,18 @@ where
             std::future::ready(change)
         })
 }
+
+#[cfg(test)]
+impl<K> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    /// Shows these objects and no others, as after a list. `writer` is the one from [`Self::new`].
+    pub(crate) fn show(&self, writer: &mut Writer<K>, objects: impl IntoIterator<Item = K>) {
+        let listed = objects.into_iter().map(Event::InitApply);
+        for event in [Event::Init].into_iter().chain(listed).chain([Event::InitDone]) {
+            writer.apply_watcher_event(&event);
+            self.index.saw(&event);
+        }
+    }
+}

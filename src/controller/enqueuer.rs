@@ -230,3 +230,6 @@ impl Enqueuer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
