@@ -42,3 +42,6 @@ pub struct Written {
     /// Its resourceVersion.
     pub version: Option<String>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

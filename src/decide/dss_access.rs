@@ -185,4 +185,19 @@ fn filled(template: &RoleTemplate, instance: &DssInstance, user: &User) -> Resul
 }
 
 #[cfg(test)]
+impl SeenDss {
+    /// An instance that allows the config this login, and whose users have not been read yet.
+    pub(crate) fn allowing(instance: DssInstance, login: &str) -> Self {
+        Self {
+            instance: Some(Arc::new(instance)),
+            instances_seen: true,
+            login: Some(login.to_owned()),
+            user: SeenUser::Unread,
+            fresh: true,
+            trouble: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests;
