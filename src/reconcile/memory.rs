@@ -195,3 +195,6 @@ fn is_repair(seen: &Observed, plan: &Plan) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
