@@ -2,9 +2,10 @@
 //!
 //! # The architecture on one page
 //!
-//! A user applies an `AwsConfig`. A cluster admin's `AwsRoleGrant` allows it. keyturn assumes the role through STS and
-//! writes a Secret, again and again before the credential expires. If the config names a `DssInstance`, keyturn asks that
-//! Dataiku DSS for the person's role, for the credential of a connection, and for an API key.
+//! A user applies an `AwsConfig`. A cluster admin's `AwsRoleGrant` allows it. keyturn assumes the
+//! role through STS and writes a Secret, again and again before the credential expires. If the
+//! config names a `DssInstance`, keyturn asks that Dataiku DSS for the person's role, for the
+//! credential of a connection, and for an API key.
 //!
 //! ```text
 //!              changes                    one config                            values
@@ -14,7 +15,7 @@
 //!      │ one write                                        │                     act ◀──────┘
 //!      └────────────── cluster (calls) ◀──────────────────┼──────────────────────┤
 //!                                                         │      secret (render) ┤
-//!                   status, Events, next reconcile ◀── report      stores (DSS) ◀┴─▶ credentials ──▶ STS, DSS
+//!                status, Events, next reconcile ◀── report   stores (DSS) ◀┴─▶ credentials ──▶ STS
 //! ```
 //!
 //! | room | what it knows | what it may import of ours |
@@ -56,13 +57,14 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`.
-//! * Pure rooms: `api`, `decide`, `digest`, `dss_keys`, `inject`, `reference`, `report`, `schedule`, `secret`. They hold no client,
-//!   read neither clock nor environment, and draw no random number.
-//! * State that matters is in the cluster: what was issued is in the Secret's annotations, durable failures are in status.
-//!   The process may be killed at any line.
+//! * Pure rooms: `api`, `decide`, `digest`, `dss_keys`, `inject`, `reference`, `report`,
+//!   `schedule`, `secret`. They hold no client, read neither clock nor environment, and draw no
+//!   random number.
+//! * State that matters is in the cluster: what was issued is in the Secret's annotations,
+//!   durable failures are in status. The process may be killed at any line.
 //! * Every replica watches. Only the leader reconciles, calls STS or DSS, and writes.
-//! * Fail closed on authority, open on renewal: without a grant there is no credential, and keyturn does not withdraw a valid
-//!   credential because its renewal failed.
+//! * Fail closed on authority, open on renewal: without a grant there is no credential, and
+//!   keyturn does not withdraw a valid credential because its renewal failed.
 //! * A secret is never in a log, an Event, a status, a metric, an error or a `Debug` output.
 
 pub mod api;

@@ -169,7 +169,8 @@ pub struct Failure {
     /// Digest of what failed: the request to STS and the grant that allowed it. keyturn tries a
     /// request with another digest at once.
     pub attempt: String,
-    /// Why the last of them failed: a reason of the closed list. Absent in a status that an older release wrote.
+    /// Why the last of them failed: a reason of the closed list. Absent in a status that an older
+    /// release wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What was tried, why it failed and what to do.
@@ -178,7 +179,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Why the last attempt failed; `None` if an older release wrote this, or a newer one with a reason of its own.
+    /// Why the last attempt failed; `None` if an older release wrote this, or a newer one with a
+    /// reason of its own.
     #[must_use]
     pub fn why(&self) -> Option<Statement> {
         let reason = Reason::named(self.reason.as_deref()?)?;

@@ -55,7 +55,8 @@ impl KeyRequest {
     }
 }
 
-/// The API key of DSS under this key of a Secret's data. White space around it, which `echo` leaves, is no part of it.
+/// The API key of DSS under this key of a Secret's data. White space around it, which `echo`
+/// leaves, is no part of it.
 ///
 /// # Errors
 /// With a sentence that says what is wrong. It holds no value.

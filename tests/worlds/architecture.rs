@@ -202,7 +202,8 @@ fn every_room_imports_only_what_the_table_allows() {
     assert!(table.keys().all(|room| rooms.contains(room)), "a row has no room: {table:?}");
 }
 
-/// A room that grows beyond this is several rooms. The contract, which lists every field, may be larger.
+/// A room that grows beyond this is several rooms. The contract, which lists every field, may be
+/// larger.
 #[test]
 fn no_room_is_larger_than_its_share_of_the_house() {
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();

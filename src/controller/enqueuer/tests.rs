@@ -122,7 +122,7 @@ fn a_config_enqueues_itself_its_roles_and_the_restarts_of_its_namespace() {
     check(&[
         ("with a role", |to| to.config_changed(&alice()), &["config scoring/alice", "role scoring/own"]),
         ("with restarts", |to| to.config_changed(&bob()), &["config scoring/bob", "restarts scoring"]),
-        ("other knowledge of its workloads", |to| to.config_told(&bob()), &["config scoring/bob"]),
+        ("other knowledge of its workloads", |to| to.workloads_changed(&bob()), &["config scoring/bob"]),
         ("other missed pods", |to| to.missed_pods_changed("lab", "carol"), &["config lab/carol"]),
         ("a list of everything", Enqueuer::all, &["every config", "every role", "every restarts"]),
     ]);

@@ -31,7 +31,8 @@ async fn only_a_restarted_workload_outlives_the_session_in_its_variables() {
 
     let long = Duration::from_secs(240);
     release.until_keys_used("restarted", KEYS, long).await;
-    // The first session ends. The workload that was left alone fails, and the restarted one does not.
+    // The first session ends. The workload that was left alone fails, and the restarted one does
+    // not.
     release.until_last_call("deployment/left-alone", long, |said| !said.ok).await;
     let calls = release.s3.calls("restarted").len();
     within(long, "the restarted workload lists its bucket again", async || match release.s3.calls("restarted").len() {

@@ -8,8 +8,9 @@ use super::{
 use serde_json::json;
 use std::time::Duration;
 
-/// How long sessions live here, in seconds. With the longest `renewBefore` that there is for so short a life, they are
-/// renewed after 6, and 14 are left to reach the pods; the kubelet looks every two seconds.
+/// How long sessions live here, in seconds. With the longest `renewBefore` that there is for so
+/// short a life, they are renewed after 6, and 14 are left to reach the pods; the kubelet looks
+/// every two seconds.
 const LIFETIME: i64 = 20;
 const RENEW_BEFORE: &str = "1m";
 /// Six keys are five rotations.

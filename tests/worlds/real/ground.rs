@@ -240,7 +240,8 @@ impl Ground {
         self.at.adopted.iter().map(|adopted| (adopted.label.clone(), adopted.value.clone())).collect()
     }
 
-    /// What a user asked of the API server, as the server's audit log has it. A watch is there only when it has ended.
+    /// What a user asked of the API server, as the server's audit log has it. A watch is there only
+    /// when it has ended.
     pub fn audit(&self, user: &str) -> Vec<Audited> {
         let log = self.at.audit_log.as_ref().expect("a cluster of the ground's own");
         let log = fs::read_to_string(log).unwrap_or_default();
@@ -276,7 +277,8 @@ pub struct Audited {
     pub name: String,
     pub code: u16,
     pub at: Timestamp,
-    /// The ID of the token that the request was made with: `JTI=` and the token's own. Empty for other credentials.
+    /// The ID of the token that the request was made with: `JTI=` and the token's own. Empty for
+    /// other credentials.
     pub credential: String,
 }
 
@@ -361,8 +363,9 @@ pub async fn eventually<T, S: std::fmt::Debug>(what: &str, ask: impl AsyncFn() -
     within(PATIENCE, what, ask).await
 }
 
-/// The same, with a deadline that is part of what is promised. The promise is made for a machine that has a processor free:
-/// time in which something waited for one does not count, up to nine times the limit and no more than a minute.
+/// The same, with a deadline that is part of what is promised. The promise is made for a machine
+/// that has a processor free: time in which something waited for one does not count, up to nine
+/// times the limit and no more than a minute.
 #[expect(clippy::disallowed_methods, reason = "the real world has real time")]
 pub async fn within<T, S: std::fmt::Debug>(limit: Duration, what: &str, ask: impl AsyncFn() -> Result<T, S>) -> T {
     let (started, waited) = (Instant::now(), waited_for_a_processor());
@@ -382,8 +385,9 @@ pub async fn within<T, S: std::fmt::Debug>(limit: Duration, what: &str, ask: imp
     }
 }
 
-/// For how long something on this machine has waited for a processor since it was started (pressure stall information,
-/// <https://docs.kernel.org/accounting/psi.html>); zero where the kernel does not say.
+/// For how long something on this machine has waited for a processor since it was started (pressure
+/// stall information, <https://docs.kernel.org/accounting/psi.html>); zero where the kernel does
+/// not say.
 fn waited_for_a_processor() -> Duration {
     let said = fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
     let total = said.lines().find_map(|line| line.strip_prefix("some ")?.split_once("total=")?.1.trim().parse().ok());

@@ -388,8 +388,9 @@ pub fn labels(labels: &[(&str, Option<&str>)]) -> Patch<serde_json::Value> {
     Patch::Merge(json!({"metadata": {"labels": labels}}))
 }
 
-/// Two that are free now and that no other test of this run is given. They are below those that the kernel gives to
-/// outgoing connections: any program could take one of those before the operator has it.
+/// Two that are free now and that no other test of this run is given. They are below those that the
+/// kernel gives to outgoing connections: any program could take one of those before the operator
+/// has it.
 fn free_ports() -> [u16; 2] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const PORTS: std::ops::Range<u32> = 10_000..18_000;

@@ -19,7 +19,8 @@ use serde_json::{Value, from_value, json};
 use std::{sync::Arc, time::Duration};
 
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
-/// How long sessions live here, in seconds: not renewed within the test, and restarts are spread over a tenth of it.
+/// How long sessions live here, in seconds: not renewed within the test, and restarts are spread
+/// over a tenth of it.
 const LIFETIME: i64 = 300;
 /// Half a minute, a tenth of the lifetime, and a moment more.
 const SPREAD: Duration = Duration::from_secs(90);
