@@ -33,7 +33,7 @@ pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
 pub use usable::role_status;
 
-pub use action::{Next, Read, Refusal, SecretAction, Trigger};
+pub use action::{HoldCause, Next, Read, Refusal, SecretAction, Trigger};
 pub use check::{Check, Checked};
 
 use crate::{
@@ -101,7 +101,9 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let wrong_owner = accepted.as_ref().ok().and_then(|accepted| case.is_of_wrong_owner(accepted));
     let (next, api_key) = match (&accepted, wrong_owner) {
         (_, Some((until, refusal))) => match case.withdrawal(&refusal) {
-            Next::Do(SecretAction::Keep) => (SecretAction::Hold { until }.into(), ApiKeyPlan::None),
+            Next::Do(SecretAction::Keep) => {
+                (SecretAction::Hold { until, cause: HoldCause::Backoff }.into(), ApiKeyPlan::None)
+            }
             next => (next, ApiKeyPlan::None),
         },
         (Ok(accepted), None) => {

@@ -53,11 +53,12 @@ pub enum Read {
 pub enum SecretAction {
     /// Leave the Secret as it is.
     Keep,
-    /// Do nothing before `until`, because an attempt failed or another writer fights over the
-    /// Secret.
+    /// Do nothing before `until`.
     Hold {
         /// The time of the next attempt.
         until: Timestamp,
+        /// What the Secret is held back for.
+        cause: HoldCause,
     },
     /// Do nothing, because the Secret belongs to another owner.
     Blocked {
@@ -87,6 +88,15 @@ pub enum Trigger {
     Due,
     /// The config asks for another API key of DSS.
     ApiKey,
+}
+
+/// Why nothing is done about a Secret for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldCause {
+    /// The same attempt failed, or was not made because others were served first.
+    Backoff,
+    /// Another writer changes or deletes the Secret again and again.
+    FoughtOver,
 }
 
 impl From<SecretAction> for Next {

@@ -9,7 +9,7 @@
 //! A failure never changes the decision. It only postpones an issue, and keyturn never withdraws a
 //! credential because its renewal failed.
 
-use super::{Accepted, Case, Next, Read, SecretAction, Trigger, input::Target};
+use super::{Accepted, Case, HoldCause, Next, Read, SecretAction, Trigger, input::Target};
 use crate::{
     api::{AwsConfig, Failure, Reason, Statement},
     clock::whole_seconds,
@@ -180,7 +180,7 @@ impl Case<'_> {
         match (&next, self.backing_off(&accepted.attempt)) {
             (Next::Do(SecretAction::Issue(_)) | Next::Read(Read::Target), Some(until)) => {
                 let withdrawal = self.expired().or_else(|| self.superseded(accepted)).or_else(|| self.denied(accepted));
-                withdrawal.unwrap_or(SecretAction::Hold { until }).into()
+                withdrawal.unwrap_or(SecretAction::Hold { until, cause: HoldCause::Backoff }).into()
             }
             _ => next,
         }
@@ -225,7 +225,7 @@ impl Case<'_> {
     /// keyturn makes the first repairs at once. If another writer goes on, keyturn repairs less and
     /// less often.
     pub(super) fn after_repairs(&self, action: SecretAction) -> SecretAction {
-        self.fought_over_until().map_or(action, |until| SecretAction::Hold { until })
+        self.fought_over_until().map_or(action, |until| SecretAction::Hold { until, cause: HoldCause::FoughtOver })
     }
 
     /// The time before which keyturn leaves the changes of another writer as they are.

@@ -403,10 +403,10 @@ fn a_transient_failure_holds_back_too_and_the_later_time_counts() {
     let attempt = decide(&seen, now()).accepted.unwrap().attempt;
     let soon = now() + SignedDuration::from_secs(10);
     seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at: soon, why: None });
-    assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until: soon }));
+    assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until: soon, cause: HoldCause::Backoff }));
     let later = now() + SignedDuration::from_mins(5);
     failed(&mut seen, later, 1, None);
-    assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until: later }));
+    assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until: later, cause: HoldCause::Backoff }));
 }
 
 #[test]

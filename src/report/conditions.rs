@@ -9,10 +9,7 @@ use crate::{
     api::{ConditionType, Reason, Statement, condition, set_conditions},
     clock::whole_seconds,
     credentials::Retry,
-    decide::{
-        Accepted, Plan, SecretAction, api_key_attempt,
-        input::{Observed, Target},
-    },
+    decide::{Accepted, HoldCause, Plan, SecretAction, api_key_attempt, input::Observed},
     dss_keys::ApiKeyPlan,
     secret::Record,
 };
@@ -154,9 +151,7 @@ fn obstacle(
         // While an attempt is held back, its failure is the obstacle, and not the withdrawal.
         Some(SecretAction::Withdraw(_)) if failure(seen, plan, outcome, now).is_some() => last_failure(),
         Some(SecretAction::Withdraw(why)) => Some(still_usable(why.clone(), record, now)),
-        Some(SecretAction::Hold { until })
-            if current_record(seen, outcome).is_none() && seen.target != Target::NotWatched =>
-        {
+        Some(SecretAction::Hold { until, cause: HoldCause::FoughtOver }) if current_record(seen, outcome).is_none() => {
             let again = format!("Secret \"{name}\" is changed or deleted by somebody else again and again");
             let until = whole_seconds(*until);
             let fought_over = || format!("{again}; it is put right at {until} at the earliest");

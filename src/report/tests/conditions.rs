@@ -118,6 +118,20 @@ fn a_saturated_outside_system_is_nothing_new() {
             fresh().fails(saturated()),
             &[GRANTED, "Issued=False Pending: a credential is being issued", "Ready=False Pending"],
         ),
+        (
+            "the first issue, held back",
+            fresh().fails(saturated()).then("00:00:00"),
+            &[GRANTED, "Issued=False Pending: a credential is being issued", "Ready=False Pending"],
+        ),
+        (
+            "the first issue, held back for a failure that an older release recorded without a reason",
+            fresh().fails(denied()).then("00:00:10").recorded(|status| {
+                if let Some(failure) = &mut status.failure {
+                    (failure.reason, failure.message) = (None, None);
+                }
+            }),
+            &[GRANTED, "Issued=False Pending: a credential is being issued", "Ready=False Pending"],
+        ),
         ("a renewal", live().at("00:45:00").fails(saturated()), &[GRANTED, ISSUED, READY]),
         (
             "a renewal after a failure",
