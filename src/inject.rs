@@ -7,8 +7,8 @@
 //!              values     Secret     mark     variables
 //! ```
 //!
-//! A pod that asks for a credential and bears no mark is a [`Missed`] pod. The leader counts such
-//! pods at intervals.
+//! A pod that asks for a credential and bears no mark is a [missed](missed::Missed) pod. The leader
+//! counts such pods at intervals.
 //!
 //! Three rules hold for every pod:
 //!

@@ -38,7 +38,7 @@ impl SurplusKeys {
 
 impl Input<'_> {
     /// The IDs of the keys that stay: the key in the Secret, the keys that a rotation replaced a
-    /// short time ago ([`super::KEY_OVERLAP`]), and a key that is not yet in the Secret.
+    /// short time ago ([`super::status::KEY_OVERLAP`]), and a key that is not yet in the Secret.
     #[must_use]
     pub fn staying(&self) -> Vec<String> {
         let request = self.request;
