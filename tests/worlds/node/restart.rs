@@ -10,8 +10,8 @@ use std::time::Duration;
 /// expiry. A workload is restarted half a minute after the renewal, in the second half of that
 /// minute.
 const LIFETIME: i64 = 110;
-/// Two keys are a restart.
-const KEYS: usize = 2;
+/// Three keys are two restarts, the second of them after the end of the first session.
+const KEYS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
