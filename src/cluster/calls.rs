@@ -120,9 +120,9 @@ impl Calls {
     /// Applies a Secret that carries the UID of the Secret to change, and returns its metadata.
     ///
     /// # Errors
-    /// [`Failed::Conflict`] if there is another Secret of this name now, or none;
-    /// [`Failed::Invalid`] if the Secret is immutable; any other [`CallError`] if the API server
-    /// refuses the call or does not answer within 15 s.
+    /// [`Failed::Conflict`] if there is no Secret of this name now; [`Failed::Invalid`] if there is
+    /// another one, because a UID cannot be changed, or if the Secret is immutable; any other
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn apply_secret(&self, secret: &Secret) -> Result<Metadata, CallError> {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let api = self.secrets(&namespace);

@@ -58,8 +58,9 @@ impl Calls {
     /// webhooks.
     ///
     /// # Errors
-    /// [`super::Failed::Conflict`] if there is another configuration of this name now; any other
-    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
+    /// [`super::Failed::Conflict`] if there is no configuration of this name now;
+    /// [`super::Failed::Invalid`] if there is another one, because a UID cannot be changed; any
+    /// other [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn publish_authority(
         &self,
         configuration: &MutatingWebhookConfiguration,
