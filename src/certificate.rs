@@ -5,7 +5,7 @@
 //! follow ([`follow()`]). The authority is in the webhook configuration, where the API server reads
 //! it. The leader maintains both ([`keep()`]), and a pure function decides on its next step
 //! ([`decide()`]). Only the first certificate may be made by another replica
-//! ([`Kept::make_the_first`]). If cert-manager makes the certificate, keyturn maintains nothing,
+//! ([`Kept::make_first`]). If cert-manager makes the certificate, keyturn maintains nothing,
 //! and the rest is the same.
 //!
 //! A new certificate comes in three steps, because the API server has to trust every certificate in

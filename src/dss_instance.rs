@@ -167,7 +167,7 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
         Err(statement) => {
             // keyturn no longer calls a DSS without an admin key, because the admin removed the key
             // to stop it.
-            context.dss_cache.lose(&name, DssError::not_spoken_to(&name));
+            context.dss_cache.lose(&name, DssError::not_connected(&name));
             reading.reachable = Err(Statement::new(Reason::Pending, "it has not been tried"));
             reading.authorized = Err(statement);
             return Ok(reading);

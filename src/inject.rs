@@ -29,7 +29,7 @@ mod pod;
 mod pod_view;
 mod review;
 
-pub use missed::{Count, is_looked_at};
+pub use missed::{Count, is_sent_to_the_webhook};
 pub use review::{NoAnswer, Outcome, answer};
 
 use crate::api::AwsConfig;

@@ -126,7 +126,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     if let Ok(ended) = tokio::time::timeout(GRACE, running).await {
         ended?;
     } else {
-        tracing::warn!("something in flight did not finish in time; its next look will be after the restart");
+        tracing::warn!("something in flight did not finish in time; it is reconciled again after the restart");
     }
     tracing::info!("stopped");
     Ok(())

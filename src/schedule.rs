@@ -70,14 +70,14 @@ pub fn renew_at(
 
 /// The wait after the `count`th consecutive durable failure: 30 s, doubling up to 10 min.
 #[must_use]
-pub fn slow_delay(count: i32) -> SignedDuration {
+pub fn durable_delay(count: i32) -> SignedDuration {
     SignedDuration::from_secs(doubled(SLOW, count))
 }
 
 /// The wait after the `count`th consecutive transient failure. Its upper bound is 1 s, doubling up
 /// to 60 s. A hash of the UID and the count chooses a wait between half of the bound and the bound.
 #[must_use]
-pub fn fast_delay(uid: &str, count: i32) -> SignedDuration {
+pub fn transient_delay(uid: &str, count: i32) -> SignedDuration {
     let longest = doubled(FAST, count) * 1000;
     SignedDuration::from_millis(longest / 2 + spread(uid, count) % (longest / 2 + 1))
 }
@@ -161,17 +161,17 @@ mod tests {
 
     #[test]
     fn durable_failures_wait_30_seconds_doubling_to_10_minutes() {
-        let waits: Vec<i64> = (1..=7).map(|count| slow_delay(count).as_secs()).collect();
+        let waits: Vec<i64> = (1..=7).map(|count| durable_delay(count).as_secs()).collect();
         assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
-        assert_eq!(slow_delay(i32::MAX).as_secs(), 600);
+        assert_eq!(durable_delay(i32::MAX).as_secs(), 600);
     }
 
     #[test]
     fn transient_failures_wait_seconds_that_differ_between_objects() {
         let waits: std::collections::BTreeSet<_> =
-            (0..100).map(|n| fast_delay(&n.to_string(), 4).as_millis()).collect();
+            (0..100).map(|n| transient_delay(&n.to_string(), 4).as_millis()).collect();
         assert!(waits.len() > 50 && waits.iter().all(|ms| (4_000..=8_000).contains(ms)), "{waits:?}");
-        assert!(fast_delay("uid", 100).as_secs() <= 60);
+        assert!(transient_delay("uid", 100).as_secs() <= 60);
     }
 
     #[test]

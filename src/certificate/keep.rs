@@ -105,10 +105,10 @@ impl Kept {
     /// and Kubernetes ends no replica of the old release until then. The write names the version of
     /// the Secret that was read: if two replicas make a certificate at once, the API server refuses
     /// the second.
-    pub async fn make_the_first(&self, client: Client, clock: &Clock) {
+    pub async fn make_first(&self, client: Client, clock: &Clock) {
         let calls = Calls::new(client);
         let made = async {
-            let (secret, configuration) = self.there_is(&calls).await?;
+            let (secret, configuration) = self.read(&calls).await?;
             match Seen::read(&data_of(secret.clone())) {
                 Ok(_) => Ok(()),
                 Err(_) => self.make(&calls, clock.now(), &secret, &configuration).await,
@@ -119,7 +119,7 @@ impl Kept {
         }
     }
 
-    async fn there_is(&self, calls: &Calls) -> Result<(Secret, MutatingWebhookConfiguration), NotKept> {
+    async fn read(&self, calls: &Calls) -> Result<(Secret, MutatingWebhookConfiguration), NotKept> {
         let secret = calls.secret(&self.namespace, &self.secret).await?;
         let secret = secret.ok_or_else(|| NotKept::Gone(format!("Secret {}/{}", self.namespace, self.secret)))?;
         let configuration = calls.webhook_configuration(&self.configuration).await?;
@@ -157,7 +157,7 @@ impl Kept {
     /// Takes all steps that are due, and returns the time of the next one.
     async fn look(&self, calls: &Calls, clock: &Clock) -> Result<Timestamp, NotKept> {
         loop {
-            let (secret, configuration) = self.there_is(calls).await?;
+            let (secret, configuration) = self.read(calls).await?;
             let (data, now) = (data_of(secret.clone()), clock.now());
             match self.step(&data, &configuration, now) {
                 Step::Wait(until) => return Ok(until),

@@ -55,8 +55,8 @@ impl IssueError {
 
     /// The failure of a call to a DSS whose admin key has not been read yet.
     #[must_use]
-    pub fn not_spoken_to(instance: &str) -> Self {
-        let message = format!("DssInstance \"{instance}\" has not been spoken to yet; see its conditions");
+    pub fn not_connected(instance: &str) -> Self {
+        let message = format!("DssInstance \"{instance}\" has not been connected to yet; see its conditions");
         Self::new(Reason::DssUnreachable, Retry::Transient, message)
     }
 

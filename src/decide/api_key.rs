@@ -3,7 +3,6 @@
 
 use super::{
     Accepted, Case, Check, Next, Read, Refusal, SecretAction, Trigger,
-    backoff::Failures,
     input::{Observed, Ours, SecretData, Target},
     key::{is_known, is_offered},
 };
@@ -135,8 +134,7 @@ impl Case<'_> {
 #[must_use]
 pub fn awaits_own_key(seen: &Observed) -> bool {
     let withdrawn = seen.target.record().is_some_and(|record| record.is_withdrawn_for(Reason::DssUserMismatch));
-    let failures = Failures::of(&seen.config, seen.remembered.transient.as_ref());
-    withdrawn || failures.wrong_owner().is_some()
+    withdrawn || seen.failures().wrong_owner().is_some()
 }
 
 /// The digest of the attempt to obtain the API key. keyturn counts its failures apart from those of

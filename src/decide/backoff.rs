@@ -73,7 +73,7 @@ impl<'a> Failures<'a> {
     pub fn wrong_owner(&self) -> Option<Statement> {
         let transient = self.transient.and_then(|backoff| backoff.why.clone());
         let durable = self.durable.and_then(Failure::why);
-        transient.into_iter().chain(durable).find(|why| why.reason == Reason::DssUserMismatch)
+        transient.into_iter().chain(durable).find(is_of_wrong_owner)
     }
 
     fn durable(&self, attempt: &str) -> Option<&'a Failure> {
@@ -84,12 +84,17 @@ impl<'a> Failures<'a> {
         self.transient.filter(|backoff| backoff.attempt == attempt)
     }
 
-    /// The durable failures that continue if one of these attempts is made again.
+    /// The durable failures that continue if one of these attempts is made again. An API key of
+    /// another user continues under every attempt ([`Failures::wrong_owner`]).
     fn continued(&self, attempts: [&str; 2]) -> Option<&'a Failure> {
         let of_attempt = attempts.into_iter().find_map(|attempt| self.durable(attempt));
-        let wrong_owner = |failure: &&Failure| failure.why().is_some_and(|why| why.reason == Reason::DssUserMismatch);
-        of_attempt.or_else(|| self.durable.filter(wrong_owner))
+        of_attempt.or_else(|| self.durable.filter(|failure| failure.why().as_ref().is_some_and(is_of_wrong_owner)))
     }
+}
+
+/// Whether DSS said that the API key belongs to another user.
+fn is_of_wrong_owner(why: &Statement) -> bool {
+    why.reason == Reason::DssUserMismatch
 }
 
 /// The result of an attempt.
@@ -124,7 +129,7 @@ pub fn durable_after(
                 count,
                 since: known.map_or(Time(now), |failure| failure.since.clone()),
                 last_at: Time(now),
-                next_attempt_at: Time(now.saturating_add(schedule::slow_delay(count)).unwrap_or(now)),
+                next_attempt_at: Time(now.saturating_add(schedule::durable_delay(count)).unwrap_or(now)),
                 attempt: attempt.to_owned(),
                 reason: Some(error.why.reason.to_string()),
                 message: Some(error.why.message.clone()),
@@ -149,14 +154,14 @@ pub fn transient_after(
     uid: &str,
     now: Timestamp,
 ) -> Option<Backoff> {
-    if error.retry == Retry::Durable && error.why.reason != Reason::DssUserMismatch {
+    if error.retry == Retry::Durable && !is_of_wrong_owner(&error.why) {
         return None;
     }
     let count = failures.transient(attempt).map_or(0, |backoff| backoff.count).saturating_add(1);
     let wait = match error.retry {
-        Retry::Durable => schedule::slow_delay(count),
-        Retry::Transient | Retry::Saturated => schedule::fast_delay(uid, count),
-        Retry::TransientAfter(wish) => schedule::fast_delay(uid, count).max(wish.min(schedule::LONGEST_WISH)),
+        Retry::Durable => schedule::durable_delay(count),
+        Retry::Transient | Retry::Saturated => schedule::transient_delay(uid, count),
+        Retry::TransientAfter(wish) => schedule::transient_delay(uid, count).max(wish.min(schedule::LONGEST_WISH)),
     };
     let why = match error.retry {
         Retry::Saturated => failures.why(attempt),
@@ -214,7 +219,7 @@ impl Case<'_> {
 
     /// The failures of this config.
     pub(super) fn failures(&self) -> Failures<'_> {
-        Failures::of(&self.seen.config, self.seen.remembered.transient.as_ref())
+        self.seen.failures()
     }
 
     /// The time before which keyturn does not make this attempt again.

@@ -1,6 +1,10 @@
 //! The input of a decision. It is made of values only; `observe` gathers them, or a test.
 
-use super::{action::Refusal, backoff::Backoff, dss_access::SeenDss};
+use super::{
+    action::Refusal,
+    backoff::{Backoff, Failures},
+    dss_access::SeenDss,
+};
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, RoleArn, Statement, Subject},
     credentials::{Credentials, Identity, KeyRequest},
@@ -51,6 +55,14 @@ pub struct Observed {
     pub remembered: Remembered,
     /// The time at which the process started.
     pub started_at: Timestamp,
+}
+
+impl Observed {
+    /// The failures of the config so far.
+    #[must_use]
+    pub fn failures(&self) -> Failures<'_> {
+        Failures::of(&self.config, self.remembered.transient.as_ref())
+    }
 }
 
 /// An `AwsRole`, as far as keyturn knows it.

@@ -19,11 +19,11 @@ pub struct DssError {
 impl DssError {
     /// The error for a DSS to which keyturn has made no call yet.
     #[must_use]
-    pub fn not_spoken_to(instance: &str) -> Self {
+    pub fn not_connected(instance: &str) -> Self {
         Self {
             tried: format!("DssInstance \"{instance}\""),
             kind: Kind::Unreachable,
-            said: "it has not been spoken to yet; see its conditions".to_owned(),
+            said: "keyturn has not connected to it yet; see its conditions".to_owned(),
             retry_after: None,
         }
     }

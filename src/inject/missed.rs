@@ -64,7 +64,7 @@ impl Missed {
 /// Whether the API server sends the pods of a namespace with these labels to the webhook. `own` is
 /// the namespace of the keyturn release.
 #[must_use]
-pub fn is_looked_at(namespace: &str, labels: &BTreeMap<String, String>, own: &str) -> bool {
+pub fn is_sent_to_the_webhook(namespace: &str, labels: &BTreeMap<String, String>, own: &str) -> bool {
     let off = labels.get(INJECT).is_some_and(|value| value == INJECT_OFF);
     !off && namespace != own && !NEVER.contains(&namespace)
 }
@@ -184,10 +184,10 @@ mod tests {
     fn namespaces_that_the_webhook_is_not_asked_about_are_left_out() {
         let off = BTreeMap::from([("keyturn.dev/inject".to_owned(), "false".to_owned())]);
         let on = BTreeMap::from([("keyturn.dev/inject".to_owned(), "true".to_owned())]);
-        assert!(is_looked_at("scoring", &on, "keyturn-system"));
-        assert!(!is_looked_at("scoring", &off, "keyturn-system"));
-        assert!(!is_looked_at("keyturn-system", &on, "keyturn-system"));
-        assert!(!is_looked_at("kube-system", &on, "keyturn-system"));
+        assert!(is_sent_to_the_webhook("scoring", &on, "keyturn-system"));
+        assert!(!is_sent_to_the_webhook("scoring", &off, "keyturn-system"));
+        assert!(!is_sent_to_the_webhook("keyturn-system", &on, "keyturn-system"));
+        assert!(!is_sent_to_the_webhook("kube-system", &on, "keyturn-system"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     api::{AwsConfig, ConditionType, Inject, find_condition},
     cluster::{CallError, Calls},
     controller::Enqueuer,
-    inject::{Count, is_looked_at},
+    inject::{Count, is_sent_to_the_webhook},
     metrics::Metrics,
     reconcile::Memory,
     views::Views,
@@ -100,7 +100,7 @@ impl MissedPods {
         let shown = views.namespaces.get("", namespace)?;
         let selectors = selectors(configs);
         let at = Instant::now();
-        let is_searched = is_looked_at(namespace, shown.labels(), &self.own);
+        let is_searched = is_sent_to_the_webhook(namespace, shown.labels(), &self.own);
         let found_before = former.as_ref().map_or(0, |former| former.missed);
         if let Some(former) = former.filter(|former| is_searched && !former.is_due(&selectors, at)) {
             return Some(former);

@@ -67,7 +67,7 @@ impl WebhookSettings {
                 if waiting.unsynced().is_none() {
                     return;
                 }
-                kept.make_the_first(client.clone(), &clock).await;
+                kept.make_first(client.clone(), &clock).await;
             }
         };
         let handle = Handle::new();

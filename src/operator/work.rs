@@ -151,7 +151,7 @@ impl Work {
             async move {
                 shutdown.await;
                 tokio::time::sleep(FINISHING).await;
-                tracing::warn!("something in flight did not finish in time; its next look will be the next leader's");
+                tracing::warn!("something in flight did not finish in time; the next leader reconciles it");
             }
         };
         let limiter = stores::limiter();
@@ -193,7 +193,7 @@ async fn identify(sts: Sts, enqueuers: Vec<Enqueuer>) {
             }
             Err(error) => tracing::warn!(error, "STS does not say who the operator is in AWS; it will be asked again"),
         }
-        let wait = schedule::fast_delay("identity", attempt);
+        let wait = schedule::transient_delay("identity", attempt);
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
     }
 }

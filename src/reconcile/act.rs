@@ -143,7 +143,7 @@ impl Act<'_> {
                 let lifetime =
                     instance.and_then(|instance| instance.spec.session_lifetime.length().ok()).unwrap_or_default();
                 let client = context.dss_cache.dss(&connection.instance);
-                let client = client.ok_or_else(|| IssueError::not_spoken_to(&connection.instance))?;
+                let client = client.ok_or_else(|| IssueError::not_connected(&connection.instance))?;
                 let live = seen.target.record().filter(|record| record.withdrawn.is_none());
                 let former = live.map(|record| record.access_key_id.as_str());
                 let what = format!("reading connection \"{}\" as \"{}\"", connection.connection, connection.login);

@@ -73,7 +73,7 @@ impl Memory {
         let mut failed = self.failed_calls();
         let count = failed.entry(uid.to_owned()).or_default();
         *count = count.saturating_add(1);
-        schedule::fast_delay(uid, *count)
+        schedule::transient_delay(uid, *count)
     }
 
     /// Resets the count of failed calls of this object.

@@ -7,7 +7,7 @@ use crate::{
     credentials::IssueError,
     decide::{
         Accepted, Next, Plan, SecretAction, api_key_attempt,
-        backoff::{Attempted, Failures, durable_after},
+        backoff::{Attempted, durable_after},
         input::{Observed, Target},
     },
     dss_keys::ApiKeyPlan,
@@ -32,11 +32,6 @@ pub(super) fn former_record(seen: &Observed) -> Option<&Record> {
     }
 }
 
-/// The failures before the attempt.
-pub(super) fn failures(seen: &Observed) -> Failures<'_> {
-    Failures::of(&seen.config, seen.remembered.transient.as_ref())
-}
-
 /// The durable failures after the attempt; `None` if there are none.
 pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Failure> {
     let accepted = plan.accepted.as_ref().ok()?;
@@ -49,7 +44,7 @@ pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Time
         _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => Attempted::WithoutApiKey,
         _ => Attempted::Succeeded,
     };
-    durable_after(failures(seen), [&accepted.attempt, &of_api_key], attempted, now)
+    durable_after(seen.failures(), [&accepted.attempt, &of_api_key], attempted, now)
 }
 
 fn holds_nothing(seen: &Observed, outcome: &Outcome) -> bool {

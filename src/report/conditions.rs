@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    attempt::{current_record, failure, failures},
+    attempt::{current_record, failure},
     findings::findings,
 };
 use crate::{
@@ -167,7 +167,7 @@ fn obstacle(
 /// key.
 fn last_failure(seen: &Observed, plan: &Plan) -> Option<Statement> {
     let accepted = plan.accepted.as_ref().ok()?;
-    let failures = failures(seen);
+    let failures = seen.failures();
     let of_api_key = || failures.why(&api_key_attempt(accepted)).or_else(|| failures.wrong_owner());
     failures.why(&accepted.attempt).or_else(of_api_key)
 }

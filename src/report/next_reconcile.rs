@@ -67,7 +67,7 @@ fn of_api_keys(
     now: Timestamp,
 ) -> Option<Timestamp> {
     if outcome.api_key.surplus_failed.is_some() {
-        return now.saturating_add(schedule::slow_delay(1)).ok();
+        return now.saturating_add(schedule::durable_delay(1)).ok();
     }
     let again = match &plan.api_key {
         ApiKeyPlan::Hold { until, .. } => Some(*until),
@@ -79,7 +79,7 @@ fn of_api_keys(
     let end = ends.map(|Time(at)| *at).min();
     // If a key is still there after the time of its deletion, keyturn retries after a wait, and not
     // at once.
-    let end = end.map(|at| if at > now { at } else { now.saturating_add(schedule::slow_delay(1)).unwrap_or(at) });
+    let end = end.map(|at| if at > now { at } else { now.saturating_add(schedule::durable_delay(1)).unwrap_or(at) });
     again.into_iter().chain(end).min()
 }
 

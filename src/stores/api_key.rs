@@ -57,7 +57,7 @@ async fn check_owner_within(
 ) -> Result<(), IssueError> {
     let asking = async {
         let dss =
-            access.dss_cache.dss(&request.instance).ok_or_else(|| IssueError::not_spoken_to(&request.instance))?;
+            access.dss_cache.dss(&request.instance).ok_or_else(|| IssueError::not_connected(&request.instance))?;
         check_owner(&dss, request, key).await
     };
     access.within(&request.instance, "asking whose the API key is", most, asking).await?
@@ -71,7 +71,7 @@ async fn create(
     most: Duration,
 ) -> Result<ApiKeyOutcome, CallError> {
     let Some(keys) = DssKeys::of(access, config, &request.instance) else {
-        return Ok(failed(former, IssueError::not_spoken_to(&request.instance)));
+        return Ok(failed(former, IssueError::not_connected(&request.instance)));
     };
     add_finalizers(access, config, &request.instance).await?;
     let what = format!("creating an API key for \"{}\"", request.login);

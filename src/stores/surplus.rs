@@ -48,7 +48,7 @@ pub async fn delete_surplus(
 
 /// The rest of the cleanup of a config that is being deleted.
 #[derive(Debug, Default)]
-pub struct Left {
+pub struct Remaining {
     /// The reason why keyturn could not delete keys yet. keyturn retries.
     pub waits: Option<String>,
     /// The instances in which keys may remain for good, each with the reason.
@@ -60,8 +60,8 @@ pub struct Left {
 ///
 /// # Errors
 /// [`CallError`] if keyturn could not remove a finalizer.
-pub async fn delete_all(access: Access<'_>, config: &AwsConfig, gives_up: bool) -> Result<Left, CallError> {
-    let (mut empty, mut left) = (vec![], Left::default());
+pub async fn delete_all(access: Access<'_>, config: &AwsConfig, gives_up: bool) -> Result<Remaining, CallError> {
+    let (mut empty, mut left) = (vec![], Remaining::default());
     for instance in finalizers::key_places(config) {
         let exists = access.views.instances.get("", instance).is_some();
         let place = SurplusKeys { instance: instance.to_owned(), exists, stay: vec![], leave: true };
@@ -120,7 +120,7 @@ async fn delete_keys(
         );
         return Ok(());
     }
-    let keys = DssKeys::of(access, config, &place.instance).ok_or_else(|| DssError::not_spoken_to(&place.instance))?;
+    let keys = DssKeys::of(access, config, &place.instance).ok_or_else(|| DssError::not_connected(&place.instance))?;
     let store = Store::DssKeys(keys);
     let mut record_deletion =
         |entry: Entry| deleted.push(DeletedKey { instance: place.instance.clone(), id: entry.id });

@@ -85,7 +85,7 @@ fn each_state_of_knowledge_has_its_verdict() {
     let holds = |value: &'static str| {
         user(move |user| drop(user.admin_properties.as_mut().unwrap().insert("associatedRole".into(), value.into())))
     };
-    let mut denied = DssError::not_spoken_to("design");
+    let mut denied = DssError::not_connected("design");
     denied.kind = crate::dss::Kind::Denied;
     let unread = SeenDss { user: SeenUser::Unread, ..seen() };
     for (what, seen, expected) in [
@@ -99,7 +99,7 @@ fn each_state_of_knowledge_has_its_verdict() {
         ("nothing read yet", unread.clone(), "Pending waits"),
         (
             "unreachable",
-            SeenDss { trouble: Some(DssError::not_spoken_to("design")), ..unread.clone() },
+            SeenDss { trouble: Some(DssError::not_connected("design")), ..unread.clone() },
             "DssUnreachable waits",
         ),
         ("the admin key is refused", SeenDss { trouble: Some(denied), ..unread }, "DssDenied waits"),
