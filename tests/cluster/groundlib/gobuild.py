@@ -150,7 +150,9 @@ def _environment() -> dict[str, str]:
 
 
 def _linker_flags(program: Program) -> str:
-    """Without its version a server calls itself v0.0.0-master, and Helm refuses to talk to it."""
+    """Without its version a server calls itself v0.0.0-master, and Helm refuses to talk to it; Helm leaves out the patch."""
+    if program == PROGRAMS["helm"]:
+        return f"-s -w -X helm.sh/helm/v4/internal/version.version={_pinned_version('helm')}"
     if program.module != HERE:
         return "-s -w"
     version = pinned_kubernetes()
