@@ -1,5 +1,9 @@
 //! Generated files agree with the code. `make generate` writes them.
 
+use keyturn::api::{
+    SECRET_KEYS,
+    names::{ANNOTATIONS, CREATED_FROM, LABELS, SOURCE},
+};
 use std::{fs, path::Path, process::Command};
 
 fn root() -> &'static Path {
@@ -56,4 +60,18 @@ fn the_chart_has_the_version_of_the_package() {
     for line in [format!("version: {version}"), format!("appVersion: \"{version}\"")] {
         assert!(chart.lines().any(|present| present == line), "Chart.yaml lacks {line:?}");
     }
+}
+
+#[test]
+fn the_charts_lists_of_names_are_those_of_the_code() {
+    let text = fs::read_to_string(root().join("charts/keyturn/templates/_names.tpl")).unwrap();
+    let list = |template: &str| -> Vec<String> {
+        let from = text.split_once(&format!("define \"{template}\" -}}}}\n")).unwrap().1;
+        let rows = from.split_once("\n{{- end").unwrap().0.lines();
+        rows.map(|row| row.strip_prefix("- ").unwrap().to_owned()).collect()
+    };
+    let labels = LABELS.iter().map(|label| label.name).filter(|label| ![SOURCE, CREATED_FROM].contains(label));
+    assert_eq!(list("keyturn.secretKeys"), SECRET_KEYS.map(|key| key.name));
+    assert_eq!(list("keyturn.secretLabels"), labels.collect::<Vec<_>>());
+    assert_eq!(list("keyturn.secretAnnotations"), ANNOTATIONS.iter().map(|name| name.name).collect::<Vec<_>>());
 }

@@ -1,0 +1,66 @@
+{{- /*
+The closed lists that the policies for the operator's token name. A test
+(tests/worlds/generated.rs) compares them with the code.
+*/}}
+
+{{- /* The data keys of a Secret that keyturn may write. */}}
+{{- define "keyturn.secretKeys" -}}
+- AWS_ACCESS_KEY_ID
+- AWS_SECRET_ACCESS_KEY
+- AWS_SESSION_TOKEN
+- AWS_CREDENTIAL_EXPIRATION
+- AWS_REGION
+- AWS_DEFAULT_REGION
+- AWS_DEFAULT_BUCKET
+- AWS_EXTRA_BUCKETS
+- DKU_DSS_URL
+- DKU_API_KEY
+- DKU_CURRENT_PROJECT_KEY
+- config
+- credentials
+- credential-process.json
+- dataiku-config.json
+- dss-ca.crt
+- aws-credential.json
+{{- end }}
+
+{{- /* keyturn's own labels on a Secret. */}}
+{{- define "keyturn.secretLabels" -}}
+- app.kubernetes.io/managed-by
+- keyturn.dev/aws-config
+{{- end }}
+
+{{- /* keyturn's own annotations on a Secret. */}}
+{{- define "keyturn.secretAnnotations" -}}
+- keyturn.dev/person
+- keyturn.dev/role
+- keyturn.dev/access-key-id
+- keyturn.dev/issued-at
+- keyturn.dev/expires-at
+- keyturn.dev/issue-digest
+- keyturn.dev/render-digest
+- keyturn.dev/keys
+- keyturn.dev/content-digest
+- keyturn.dev/dss-key
+- keyturn.dev/dss-digest
+- keyturn.dev/withdrawn
+{{- end }}
+
+{{- /* One of these lists as CEL. The argument is the name of its template. */}}
+{{- define "keyturn.celList" -}}
+['{{ include . dict | fromYamlArray | join "', '" }}']
+{{- end }}
+
+{{- /* CEL: whether the request comes from the operator's ServiceAccount. */}}
+{{- define "keyturn.isTheOperator" -}}
+"request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "keyturn.serviceAccountName" . }}'"
+{{- end }}
+
+{{- /*
+CEL: whether a map is the same before and after a request, apart from the keys that satisfy a
+condition on `k`. The arguments are the variables of the new and of the old map, and the condition.
+*/}}
+{{- define "keyturn.celSame" -}}
+{{ .new }}.all(k, {{ .except }} || (k in {{ .old }} && {{ .new }}[k] == {{ .old }}[k])) &&
+{{ .old }}.all(k, {{ .except }} || k in {{ .new }})
+{{- end }}
