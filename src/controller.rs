@@ -100,6 +100,7 @@ impl Scope {
                 each_change(config_changes, &enqueuer, |config: &AwsConfig| {
                     if views.configs.store().get(&ObjectRef::from_obj(config)).is_none() {
                         memory.forget(&config.uid().unwrap_or_default());
+                        enqueuer.target_left(config);
                     }
                     enqueuer.config_changed(config);
                 }),

@@ -33,7 +33,7 @@ pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
 pub use usable::role_status;
 
-pub use action::{HoldCause, Next, Read, Refusal, SecretAction, Trigger};
+pub use action::{Blocker, HoldCause, Next, Read, Refusal, SecretAction, Trigger};
 pub use check::{Check, Checked};
 
 use crate::{

@@ -119,9 +119,18 @@ impl Enqueuer {
     /// config may wait until the Secret is deleted.
     pub(super) fn secret_changed(&self, secret: &impl Resource) {
         self.owners(secret);
-        let (namespace, name) = (secret.meta().namespace.clone().unwrap_or_default(), secret.name_any());
-        for config in self.views.configs_wanting(&namespace, &name) {
-            self.configs.one(&namespace, &config.name_any());
+        self.wanting(&secret.meta().namespace.clone().unwrap_or_default(), &secret.name_any());
+    }
+
+    /// Enqueues the configs that have the target of a config that is gone. The oldest of them may
+    /// create the Secret now.
+    pub(super) fn target_left(&self, gone: &AwsConfig) {
+        self.wanting(&gone.namespace().unwrap_or_default(), &gone.target_name());
+    }
+
+    fn wanting(&self, namespace: &str, secret: &str) {
+        for config in self.views.configs_wanting(namespace, secret) {
+            self.configs.one(namespace, &config.name_any());
         }
     }
 

@@ -60,17 +60,26 @@ pub enum SecretAction {
         /// What the Secret is held back for.
         cause: HoldCause,
     },
-    /// Do nothing, because the Secret belongs to another owner.
-    Blocked {
-        /// The other owner, in words.
-        owner: String,
-    },
+    /// Do nothing, because the name of the Secret belongs to another owner.
+    Blocked(Blocker),
     /// Obtain a new credential and write it.
     Issue(Trigger),
     /// Write the present credential again, with the formats and metadata that the config asks for.
     Render(Trigger),
     /// Take the credential out of the Secret, for this reason.
     Withdraw(Statement),
+}
+
+/// The other owner of the name of the Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocker {
+    /// A Secret of this name exists and is another's.
+    Secret {
+        /// The owner, in words.
+        owner: String,
+    },
+    /// No Secret of this name exists. The config of this name is older and has the same target.
+    OlderConfig(String),
 }
 
 /// The reason why keyturn issues or renders a credential.

@@ -2,7 +2,7 @@
 //! passes or names the step that would make it pass.
 
 use super::{
-    Accepted, Case, Check, Next, Read, SecretAction, Trigger,
+    Accepted, Blocker, Case, Check, Next, Read, SecretAction, Trigger,
     input::{Observed, Ours, SecretData, Target, rendering},
 };
 use crate::{
@@ -42,8 +42,12 @@ impl Case<'_> {
     fn target_is_ours(&self) -> Result<&Ours, Next> {
         match &self.seen.target {
             Target::NotWatched => Err(Read::Target.into()),
-            Target::Foreign { owner } => Err(SecretAction::Blocked { owner: owner.clone() }.into()),
-            Target::Absent => Err(SecretAction::Issue(self.drifted_or_first()).into()),
+            Target::Foreign { owner } => Err(SecretAction::Blocked(Blocker::Secret { owner: owner.clone() }).into()),
+            Target::Absent => Err(match &self.seen.older_claim {
+                Some(config) => SecretAction::Blocked(Blocker::OlderConfig(config.clone())),
+                None => SecretAction::Issue(self.drifted_or_first()),
+            }
+            .into()),
             Target::Ours(ours) => Ok(ours),
         }
     }

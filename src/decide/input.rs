@@ -50,6 +50,8 @@ pub struct Observed {
     pub api_key_source: Source<SecretString>,
     /// The Secret that keyturn writes.
     pub target: Target,
+    /// The name of an older config that has the same target ([`older_claim`]).
+    pub older_claim: Option<String>,
     /// What this process remembers of the config. If it is lost, that costs a read or a retry, and
     /// never a credential.
     pub remembered: Remembered,
@@ -225,6 +227,18 @@ pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
         .chain_update(role.as_str())
         .finalize();
     format!("{}-{:02x}{:02x}{:02x}{:02x}", config.name_any(), hash[0], hash[1], hash[2], hash[3])
+}
+
+/// The name of the oldest other config that asks for the same target and is older than `config`.
+/// Only the oldest config may create the Secret. Otherwise another person's config could take over
+/// the name when the Secret is deleted, and running pods would work as that person. A config that
+/// is being deleted asks for nothing. `asking` are the configs with this target.
+#[must_use]
+pub fn older_claim(config: &AwsConfig, asking: &[Arc<AwsConfig>]) -> Option<String> {
+    let age = |config: &AwsConfig| (config.metadata.creation_timestamp.clone(), config.uid());
+    let others = asking.iter().filter(|other| other.metadata.deletion_timestamp.is_none());
+    let older = others.filter(|other| age(other) < age(config));
+    older.min_by_key(|other| age(other)).map(|other| other.name_any())
 }
 
 /// Whether the controller of an object is this very `AwsConfig`, by its UID. Another one of the

@@ -8,7 +8,7 @@ use super::*;
 use super::{
     backoff::Backoff,
     dss_access::role_of,
-    input::{Ours, ReadData, Remembered, SecretData, SeenRole, Target, is_controlled_by, rendering},
+    input::{Ours, ReadData, Remembered, SecretData, SeenRole, Target, is_controlled_by, older_claim, rendering},
 };
 use crate::{
     api::{
@@ -20,9 +20,9 @@ use crate::{
     secret::{ApiKeyRecord, Record, Source, desired, render},
 };
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{from_value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
 impl Observed {
@@ -45,6 +45,7 @@ impl Observed {
             other_roles: vec![],
             source: Source::NotShown,
             api_key_source: Source::NotShown,
+            older_claim: None,
             target: Target::NotWatched,
             remembered: Remembered::default(),
             started_at,
@@ -168,7 +169,8 @@ fn next(seen: &Observed, now: Timestamp) -> String {
     match decide(seen, now).next {
         Next::Do(SecretAction::Withdraw(why)) => format!("Withdraw({})", why.reason),
         Next::Do(SecretAction::Hold { .. }) => "Hold".into(),
-        Next::Do(SecretAction::Blocked { .. }) => "Blocked".into(),
+        Next::Do(SecretAction::Blocked(Blocker::Secret { .. })) => "Blocked".into(),
+        Next::Do(SecretAction::Blocked(Blocker::OlderConfig(config))) => format!("Blocked by {config}"),
         Next::Do(other) => format!("{other:?}"),
         read @ Next::Read(_) => format!("{read:?}"),
     }
@@ -286,6 +288,46 @@ const CHECKS: [(&str, Disturbance, &str); 14] = [
 fn a_healthy_object_is_kept() {
     assert_eq!(next(&healthy(), now()), "Keep");
     assert_eq!(next(&healthy(), issued_at()), "Keep");
+}
+
+#[test]
+fn only_the_oldest_config_creates_a_secret_that_several_ask_for() {
+    let secret = healthy().target;
+    for (case, target, expected) in [
+        ("the Secret is gone", Target::Absent, "Blocked by bob"),
+        ("the Secret may be there", Target::NotWatched, "Read(Target)"),
+        ("the Secret is bob's", Target::Foreign { owner: "bob's".into() }, "Blocked"),
+        ("the younger config has the Secret", secret, "Keep"),
+    ] {
+        let mut seen = healthy();
+        (seen.target, seen.older_claim) = (target, Some("bob".to_owned()));
+        assert_eq!(next(&seen, now()), expected, "{case}");
+    }
+}
+
+#[test]
+fn the_oldest_other_config_has_the_older_claim() {
+    let made = |name: &str, at: &str, uid: &str, deleted: bool| {
+        let mut config = AwsConfig::new(name, from_value(json!({"person": name})).unwrap());
+        config.metadata.uid = Some(uid.to_owned());
+        config.metadata.creation_timestamp = Some(Time(at.parse().unwrap()));
+        config.metadata.deletion_timestamp = deleted.then(|| Time(now()));
+        Arc::new(config)
+    };
+    let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+    for (case, others, expected) in [
+        ("nobody else asks for it", vec![], None),
+        ("an older one", vec![made("bob", early, "9", false)], Some("bob")),
+        ("a younger one", vec![made("bob", "2026-01-02T00:00:00Z", "1", false)], None),
+        ("the same second, a smaller UID", vec![made("bob", late, "4", false)], Some("bob")),
+        ("the same second, a larger UID", vec![made("bob", late, "6", false)], None),
+        ("an older one that is being deleted", vec![made("bob", early, "9", true)], None),
+        ("two older ones", vec![made("bob", early, "9", false), made("carol", early, "8", false)], Some("carol")),
+    ] {
+        let alice = made("alice", late, "5", false);
+        let asking = [vec![alice.clone()], others].concat();
+        assert_eq!(older_claim(&alice, &asking).as_deref(), expected, "{case}");
+    }
 }
 
 #[test]

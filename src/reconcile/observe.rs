@@ -9,7 +9,10 @@ use crate::{
     decide::{
         Read, Refusal,
         dss_access::{SeenDss, allowed_login, is_fresh, role_of},
-        input::{Observed, Ours, ReadData, SecretData, SeenRole, Target, is_controlled_by, key_request, role_name},
+        input::{
+            Observed, Ours, ReadData, SecretData, SeenRole, Target, is_controlled_by, key_request, older_claim,
+            role_name,
+        },
     },
     dss::SeenUser,
     dss_keys::{KeyPlace, key_label},
@@ -54,6 +57,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         role,
         other_roles,
         source: shown_key_source(context, &config, remembered.known_source.as_deref()),
+        older_claim: older_claim(&config, &views.configs_wanting(&namespace, &config.target_name())),
         api_key_source: shown_api_key_source(context, &config, &target, remembered.known_api_key_source.as_deref()),
         target,
         remembered,

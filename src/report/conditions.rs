@@ -9,7 +9,7 @@ use crate::{
     api::{ConditionType, Reason, Statement, condition, set_conditions},
     clock::whole_seconds,
     credentials::Retry,
-    decide::{Accepted, HoldCause, Plan, SecretAction, api_key_attempt, input::Observed},
+    decide::{Accepted, Blocker, HoldCause, Plan, SecretAction, api_key_attempt, input::Observed},
     dss_keys::ApiKeyPlan,
     secret::Record,
 };
@@ -133,6 +133,13 @@ fn obstacle(
         );
         Some(Statement::new(Reason::ForeignTarget, message))
     };
+    let of_older = |config: &str| {
+        let message = format!(
+            "the name of Secret \"{name}\" belongs to AwsConfig \"{config}\", which has the same target and is older; delete that \
+             AwsConfig, or set spec.target.name in a new one"
+        );
+        Some(Statement::new(Reason::ForeignTarget, message))
+    };
     let last_failure = || last_failure(seen, plan).map(|why| with_present_state(why, record, now));
     if let Some(error) = outcome.issue_failed.as_ref().or(outcome.api_key.failed.as_ref()) {
         // keyturn asked nobody, because the limiter was saturated. Nothing new is known.
@@ -143,7 +150,8 @@ fn obstacle(
     }
     match plan.action() {
         _ if outcome.blocked => foreign("somebody else's"),
-        Some(SecretAction::Blocked { owner }) => foreign(owner),
+        Some(SecretAction::Blocked(Blocker::Secret { owner })) => foreign(owner),
+        Some(SecretAction::Blocked(Blocker::OlderConfig(config))) => of_older(config),
         Some(SecretAction::Withdraw(why)) if why.reason == Reason::Expired => {
             let cause = self::last_failure(seen, plan).map(|why| format!(": {}", why.message)).unwrap_or_default();
             Some(Statement::new(Reason::Expired, format!("{}{cause}", why.message)))

@@ -42,7 +42,7 @@ pub fn next_reconcile(
         (Err(_), _) => or_expiry(after(schedule::RESYNC)),
         _ if outcome.blocked => after(schedule::FOREIGN_TARGET),
         (Ok(_), _) if outcome.issue_failed.is_some() => or_expiry(next_attempt(seen, plan, outcome, remembered, now)),
-        (Ok(_), Next::Do(SecretAction::Blocked { .. })) => after(schedule::FOREIGN_TARGET),
+        (Ok(_), Next::Do(SecretAction::Blocked(_))) => after(schedule::FOREIGN_TARGET),
         (Ok(_), Next::Do(SecretAction::Hold { until, .. })) => or_expiry(*until),
         // After a withdrawal because of a change or an expiry, keyturn decides the next step at
         // once.

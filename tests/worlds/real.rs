@@ -23,4 +23,5 @@ mod restart;
 mod rotation;
 mod start;
 mod story;
+mod targets;
 mod upgrade;

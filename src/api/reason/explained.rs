@@ -118,9 +118,10 @@ impl Reason {
                 name: "ForeignTarget",
                 conditions: &[Issued],
                 cause: "A Secret of the target's name exists and does not belong to this \
-                     AwsConfig. keyturn never writes it.",
-                remedy: "Delete that Secret, or delete the AwsConfig and create it again with \
-                     another `spec.target.name`.",
+                     AwsConfig. keyturn never writes it. Or an older AwsConfig has the same \
+                     target: only the oldest may create the Secret.",
+                remedy: "Delete that Secret or that AwsConfig, or delete this AwsConfig and create \
+                     it again with another `spec.target.name`.",
             },
             Self::Drifted => Explained {
                 name: "Drifted",

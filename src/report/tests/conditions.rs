@@ -220,6 +220,8 @@ fn a_secret_of_somebody_else_stands_in_the_way() {
     let mut taken = fresh();
     taken.outcome.blocked = true;
     let gone = |moment: Moment| moment.target(Target::Absent).fought_over();
+    let mut moment_of_older = fresh().target(Target::Absent);
+    moment_of_older.seen.older_claim = Some("bob".to_owned());
     check(&[
         (
             "the Secret is foreign",
@@ -228,6 +230,15 @@ fn a_secret_of_somebody_else_stands_in_the_way() {
                 GRANTED,
                 "Issued=False ForeignTarget: Secret \"alice-aws\" exists and is the Deployment controller's, not",
                 "Ready=False ForeignTarget: delete it, or set spec.target.name in a new AwsConfig",
+            ],
+        ),
+        (
+            "an older config has the name",
+            moment_of_older,
+            &[
+                GRANTED,
+                "Issued=False ForeignTarget: the name of Secret \"alice-aws\" belongs to AwsConfig \"bob\", which has the",
+                "Ready=False ForeignTarget: delete that AwsConfig, or set spec.target.name in a new one",
             ],
         ),
         (

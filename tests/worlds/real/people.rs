@@ -79,6 +79,13 @@ impl<'a> People<'a> {
         self.bind(&format!("pods-{}", number()), &rules, "User", user, &self.install.namespace).await;
     }
 
+    /// Lets a user create the Secret of this name.
+    pub async fn may_create_secret(&self, user: &str, name: &str) {
+        let rules =
+            json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["create"]}]);
+        self.bind(&format!("secrets-{}", number()), &rules, "User", user, &self.install.namespace).await;
+    }
+
     /// Lets a user patch these workloads of the namespace.
     pub async fn may_patch(&self, user: &str, resource: &str, names: &[String]) {
         let rules =

@@ -281,6 +281,41 @@ async fn the_second_config_of_a_target_gets_no_credential() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deleted_secret_is_created_again_by_the_oldest_config_only() {
+    let world = World::with(&[alice()]).await;
+    world.pass(Duration::from_secs(5)).await;
+    let target = keyturn::api::Target { name: Some(SECRET.into()), ..Default::default() };
+    world.apply(&config("mallory", |spec| spec.target = Some(target)));
+    world.until("mallory's is foreign", |world| world.ready("mallory") == "False/ForeignTarget").await;
+    for round in 0..200 {
+        world.api.delete("Secret", SCORING, SECRET);
+        world.until("it is created again", |world| world.secret("alice").is_some()).await;
+        let secret: Secret = serde_json::from_value(world.api.get("Secret", SCORING, SECRET).unwrap()).unwrap();
+        assert_eq!(secret.metadata.owner_references.unwrap()[0].name, "alice", "round {round}");
+        world.pass(Duration::from_secs(if round % 3 == 0 { 400 } else { 1 })).await;
+    }
+    world.until("alice has her session", is_healthy).await;
+    assert_eq!(world.ready("mallory"), "False/ForeignTarget");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_stays_the_oldest_configs_before_it_has_a_secret() {
+    let world = World::started();
+    world.apply(&config("alice", |spec| spec.suspend = true));
+    world.until("alice is suspended", |world| world.ready("alice") == "False/Suspended").await;
+    world.pass(Duration::from_secs(5)).await;
+    let target = keyturn::api::Target { name: Some(SECRET.into()), ..Default::default() };
+    world.apply(&config("mallory", |spec| spec.target = Some(target)));
+    world.until("mallory has no name", |world| world.ready("mallory") == "False/ForeignTarget").await;
+    assert!(world.condition("mallory", "Ready").unwrap().2.contains("AwsConfig \"alice\""));
+    world.pass(Duration::from_secs(3600)).await;
+    assert!(world.secret("alice").is_none() && world.sts.count() == 0, "{}", world.picture());
+
+    world.api.delete("AwsConfig", SCORING, "alice");
+    world.at_once("mallory is next", |world| world.is_ready("mallory")).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_foreign_secret_swapped_in_at_a_renewal_is_not_touched() {
     let world = World::with(&[alice()]).await;
     let theirs = Fault::before(|api| {
