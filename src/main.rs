@@ -12,6 +12,7 @@ use keyturn::{
     operator::{Operator, WebhookSettings},
     reference, telemetry,
 };
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::{
     error::Error,
     io::{self, Write as _},
@@ -76,8 +77,19 @@ fn webhook(run: &Run) -> Result<Option<WebhookSettings>, Box<dyn Error>> {
     Ok(Some(WebhookSettings { listener, namespace, secret, own }))
 }
 
+/// Keeps the memory of the process, which holds sessions and API keys, out of core dumps. The
+/// resource limit does not bound a dump that the kernel pipes to a program (core(5)), therefore the
+/// process also is not dumpable (`PR_SET_DUMPABLE` in prctl(2)). Another process of the same user
+/// then cannot read its memory either.
+fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
+        .map_err(|error| format!("cannot turn off core dumps: {error}").into())
+}
+
 #[tokio::main]
 async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
+    forbid_core_dumps()?;
     telemetry::start(run.log_format, &run.log);
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err("the TLS provider could not be installed".into());
@@ -130,4 +142,17 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{dumpable_behavior, getrlimit};
+
+    #[test]
+    fn a_core_dump_is_neither_written_to_a_file_nor_piped() {
+        forbid_core_dumps().unwrap();
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    }
 }

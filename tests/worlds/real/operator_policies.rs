@@ -218,7 +218,7 @@ async fn foreign_parts_of_a_secret_block_no_renewal_and_no_withdrawal() {
     .await;
     let former = install.record("alice").await.unwrap().access_key_id;
     let shorter = |spec: &mut AwsConfigSpec| {
-        spec.session = Some(Session { duration: Some("20m".parse().unwrap()), ..Session::default() })
+        spec.session = Some(Session { duration: Some("20m".parse().unwrap()), ..Session::default() });
     };
     install.apply_config("alice", shorter).await;
     eventually("another session is issued", async || {

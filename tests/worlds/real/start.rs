@@ -213,3 +213,14 @@ async fn every_example_is_accepted_as_it_is() {
     }
     assert_eq!(fixtures::SCORING, "scoring", "examples and tests speak of the same namespace");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_running_operator_leaves_no_core_dump() {
+    let install = Install::scoped().await;
+    let operator = install.start().await;
+    let process = operator.child.id().to_string();
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
+}
