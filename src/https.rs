@@ -1,60 +1,158 @@
-//! HTTPS for clients that nobody vouches for. Every connection, request and body is bounded.
+//! HTTP and HTTPS for clients that nobody vouches for. Every connection, request and body is
+//! bounded.
 //!
-//! Anybody who reaches the port may send anything. This room bounds the time for a handshake, a
-//! header and a body. It also bounds the size of a body, and the bytes of bodies that the process
-//! holds at the same time.
+//! Anybody who reaches the port may send anything. This room bounds
+//!
+//! * the number of connections and of open requests, in all and for each peer address
+//!   ([`Bounds`]). If all places are taken, a peer with few takes one from the peer with most, so
+//!   that a flood from some addresses does not keep another address out;
+//! * the time for a handshake, a header, a body and an answer, and the time without a request;
+//! * the bytes of bodies that the process holds at the same time ([`Bodies`]). A body occupies room
+//!   as its bytes arrive. Announced bytes cost nothing.
+//!
+//! A port thus costs at most, beside the program itself:
+//!
+//! | what | bytes |
+//! | --- | --- |
+//! | bytes that a connection has sent and nobody has read | connections × 64 KiB: the HTTP/2 window, or the read buffer of HTTP/1 |
+//! | buffers of TLS and of frames | connections × about 112 KiB |
+//! | open requests, each with its task and a piece of its answer | requests × about 24 KiB |
+//! | bodies and answers | [`Bodies`]: 32 MiB |
+//!
+//! For the webhook (128 connections, 1,024 requests) these are 8 + 14 + 24 + 32 = 78 MiB; for the
+//! admin port (64 connections, 64 requests, no bodies) 4 + 7 + 2 = 13 MiB. The most that one peer
+//! address can occupy without bodies is a quarter to a half of that.
 
-use axum::{
-    Router,
-    body::{Body, Bytes, to_bytes},
-    http::{HeaderMap, header},
-};
+mod bodies;
+mod connection;
+mod places;
+
+pub use bodies::{Bodies, HeldBody, NoBody, Room, holding};
+
+use axum::Router;
 use axum_server::{
-    Handle,
-    accept::NoDelayAcceptor,
+    Handle, Server,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
+use connection::Acceptor;
+use places::Limits;
 use std::{
-    io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The longest time that a client may take for a handshake, for a header, and for a body. The API
-/// server gives up on a webhook after 2 s, because the chart sets that time-out.
+/// The longest time that a client may take for a handshake and for a header. An HTTP/1 connection
+/// that is kept alive ends after this time without a request.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest time from a request to the end of its answer. A client that does not read its answer
+/// loses its connection.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// The most requests that one connection may have in flight.
 const STREAMS: u32 = 256;
-/// The largest headers of a request, in bytes.
-const HEADERS: u32 = 16 * 1024;
+/// The largest headers of a request, in bytes. The headers of the API server take some 300 bytes.
+const HEADERS: u32 = 8 * 1024;
+/// The bytes that a client may send before they are read, for each HTTP/2 connection and for each
+/// of its streams. This is the initial window of RFC 9113, section 6.9.2, in bytes.
+const WINDOW: u32 = 65_535;
+/// The bytes of an answer that HTTP/2 buffers for one stream, and the read buffer of HTTP/1.
+const BUFFER: usize = 16 * 1024;
 /// The interval of the pings that find out whether a silent connection is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// The longest time for the answer to a ping.
+const PING_ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// The time that requests in flight have left after the server is told to end.
 const ENDING: Duration = Duration::from_secs(2);
 
-/// Serves `routes` until [`end`] is called with a clone of `handle`. Each handshake uses the
-/// certificate that `tls` holds at that time.
+/// The bounds of a port.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The most connections, in all and of one peer address.
+    connections: Limits,
+    /// The most open requests, in all and of one peer address. A request is open until its answer
+    /// has been sent.
+    requests: Limits,
+    /// The time without a request after which a connection ends.
+    idle: Duration,
+}
+
+impl Bounds {
+    /// The bounds of the webhook.
+    ///
+    /// An API server needs one connection, and another for each 256 reviews at once. By default it
+    /// works on at most 600 requests at once (`--max-requests-inflight` and
+    /// `--max-mutating-requests-inflight`). Several API servers may have one address, if they reach
+    /// the pods through an agent such as konnectivity.
+    ///
+    /// The API server itself closes a connection that it has not used for 90 s
+    /// (`SetOldTransportDefaults` in k8s.io/apimachinery `pkg/util/net/http.go`). The webhook waits
+    /// longer, so that it never closes a connection to which the API server just sends a review.
+    pub const WEBHOOK: Self = Self {
+        connections: Limits { all: 128, of_peer: 32 },
+        requests: Limits { all: 1024, of_peer: 768 },
+        idle: Duration::from_secs(120),
+    };
+
+    /// The bounds of the admin port: the probes of one kubelet, and some scrapers of metrics.
+    pub const ADMIN: Self = Self {
+        connections: Limits { all: 64, of_peer: 16 },
+        requests: Limits { all: 64, of_peer: 16 },
+        idle: Duration::from_secs(120),
+    };
+}
+
+/// Called for each connection that is closed because of the bounds on their number.
+pub type Refused = Arc<dyn Fn() + Send + Sync>;
+
+/// A port on which to serve.
+pub struct Port {
+    /// The socket.
+    pub listener: TcpListener,
+    /// The certificate; `None` for HTTP. Each handshake uses the certificate that this holds at
+    /// that time.
+    pub tls: Option<RustlsConfig>,
+    /// The handle by which the server is ended: [`end`].
+    pub handle: Handle<SocketAddr>,
+    /// The bounds.
+    pub bounds: Bounds,
+    /// Called for each refused connection.
+    pub refused: Refused,
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("listener", &self.listener).field("bounds", &self.bounds).finish_non_exhaustive()
+    }
+}
+
+/// Serves `routes` until [`end`] is called with a clone of the port's handle.
 ///
 /// # Errors
 /// [`io::Error`] if the listener fails.
-pub async fn serve(
-    routes: Router,
-    listener: TcpListener,
-    tls: RustlsConfig,
-    handle: Handle<SocketAddr>,
-) -> io::Result<()> {
-    // Without TCP_NODELAY an answer of several packets waits for the client's acknowledgement of
-    // the first packet. The API server delays that acknowledgement by 40 ms.
-    let acceptor = RustlsAcceptor::new(tls).handshake_timeout(PATIENCE).acceptor(NoDelayAcceptor::new());
-    let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle).first_request_timeout(PATIENCE);
-    server.http_builder().http1().header_read_timeout(PATIENCE);
+pub async fn serve(routes: Router, port: Port) -> io::Result<()> {
+    let Port { listener, tls, handle, bounds, refused } = port;
+    let acceptor = Acceptor::new(bounds, refused);
+    let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(PATIENCE);
+    bound(&mut server);
+    let routes = routes.into_make_service();
+    match tls {
+        Some(tls) => {
+            let acceptor = RustlsAcceptor::new(tls).handshake_timeout(PATIENCE).acceptor(acceptor);
+            server.acceptor(acceptor).serve(routes).await
+        }
+        None => server.acceptor(acceptor).serve(routes).await,
+    }
+}
+
+fn bound(server: &mut Server<SocketAddr>) {
+    server.http_builder().http1().header_read_timeout(PATIENCE).max_buf_size(BUFFER);
     // The API server sends all reviews through one connection. Without HTTP/2, two hundred pods at
     // once would be two hundred handshakes within the API server's 2 s.
     let mut http2 = server.http_builder().http2();
-    http2.max_concurrent_streams(STREAMS).max_header_list_size(HEADERS).keep_alive_interval(KEEP_ALIVE);
-    server.serve(routes.into_make_service()).await
+    http2.max_concurrent_streams(STREAMS).max_header_list_size(HEADERS).max_send_buf_size(BUFFER);
+    http2.initial_connection_window_size(WINDOW).initial_stream_window_size(WINDOW);
+    http2.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(PING_ANSWERED_WITHIN);
 }
 
 /// Ends the server that has this handle. The server takes no new connections, and requests in
@@ -63,60 +161,5 @@ pub fn end(handle: &Handle<SocketAddr>) {
     handle.graceful_shutdown(Some(ENDING));
 }
 
-/// Reads bodies within two bounds: the size of each body, and the bytes of all bodies that are held
-/// at the same time.
-#[derive(Clone, Debug)]
-pub struct Bodies {
-    limit: usize,
-    /// One permit stands for 1 KiB of bodies.
-    room: Arc<Semaphore>,
-}
-
-/// A body and the permits that it occupies until it is dropped.
-#[derive(Debug)]
-pub struct HeldBody {
-    /// The body.
-    pub bytes: Bytes,
-    _room: OwnedSemaphorePermit,
-}
-
-/// The error for a body that is larger than the limit or than its `Content-Length`.
-#[derive(Debug, thiserror::Error)]
-#[error("at most {limit} bytes")]
-pub struct TooLarge {
-    limit: usize,
-}
-
-impl Bodies {
-    /// Bounds each body to `limit` bytes, and all bodies that are held at the same time to `held`
-    /// bytes.
-    #[must_use]
-    pub fn new(limit: usize, held: usize) -> Self {
-        Self { limit, room: Arc::new(Semaphore::new(held / 1024)) }
-    }
-
-    /// Reads a body. The call first waits until there is room for the bytes that `Content-Length`
-    /// announces. Without that header the call waits for room for the limit.
-    ///
-    /// # Errors
-    /// [`TooLarge`] if the body is larger than the limit or than its `Content-Length`, or if the
-    /// connection fails.
-    pub async fn read(&self, headers: &HeaderMap, body: Body) -> Result<HeldBody, TooLarge> {
-        let too_large = TooLarge { limit: self.limit };
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let length: usize = announced.unwrap_or(self.limit);
-        if length > self.limit {
-            return Err(too_large);
-        }
-        let permits = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
-        let Ok(room) = self.room.clone().acquire_many_owned(permits).await else { return Err(too_large) };
-        let Ok(bytes) = to_bytes(body, length).await else { return Err(too_large) };
-        Ok(HeldBody { bytes, _room: room })
-    }
-
-    /// The KiB of bodies for which there is room now.
-    #[must_use]
-    pub fn free_kib(&self) -> usize {
-        self.room.available_permits()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -43,10 +43,10 @@
 //! | [`controller`] | which object is reconciled when | `api`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: the holder of the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
-//! | [`https`] | HTTPS for unknown clients, bounded in time and size | nothing |
+//! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
 //! | [`webhook`] | the route over which the API server asks about pods | `https`, `inject`, `metrics` |
-//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `metrics`, `views` |
+//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `https`, `metrics`, `views` |
 //! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `dss_cache`, `dss_instance`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views`, `webhook` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |

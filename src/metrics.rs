@@ -25,6 +25,7 @@ pub struct Metrics {
     remaining_min: Gauge,
     reviews: Family<ReviewLabels, Counter>,
     review_seconds: Histogram,
+    connections_refused: Family<PortLabels, Counter>,
     pods_missed: Gauge,
     leader: Gauge,
 }
@@ -66,6 +67,11 @@ struct ReviewLabels {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PortLabels {
+    port: &'static str,
+}
+
 /// The number of configs in each state at a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct States {
@@ -99,6 +105,7 @@ impl Metrics {
         let remaining_min = Gauge::default();
         let reviews = Family::<ReviewLabels, Counter>::default();
         let review_seconds = Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0]);
+        let connections_refused = Family::<PortLabels, Counter>::default();
         let pods_missed = Gauge::default();
         let leader = Gauge::default();
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
@@ -123,6 +130,11 @@ impl Metrics {
             review_seconds.clone(),
         );
         registry.register(
+            "connections_refused",
+            "Connections that were closed because there were too many",
+            connections_refused.clone(),
+        );
+        registry.register(
             "pods_missed",
             "Pods that ask for a Secret and have not got it, as the leader last saw",
             pods_missed.clone(),
@@ -139,6 +151,7 @@ impl Metrics {
             remaining_min,
             reviews,
             review_seconds,
+            connections_refused,
             pods_missed,
             leader,
         }
@@ -178,6 +191,16 @@ impl Metrics {
     pub fn reviewed(&self, outcome: &'static str, took: Duration) {
         self.reviews.get_or_create(&ReviewLabels { outcome }).inc();
         self.review_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A callback that counts a connection to this port that was closed because there were too
+    /// many.
+    #[must_use]
+    pub fn connection_refused(&self, port: &'static str) -> Arc<dyn Fn() + Send + Sync> {
+        let counter = self.connections_refused.get_or_create_owned(&PortLabels { port });
+        Arc::new(move || {
+            counter.inc();
+        })
     }
 
     /// Sets the number of pods that ask for a Secret and do not have it.

@@ -136,10 +136,9 @@ impl Operator {
         }
         let certificate = webhook.as_ref().map(|webhook| webhook.followed.clone());
         let admin = Admin { views: views.clone(), certificate, metrics: metrics.clone(), clock: self.clock.clone() };
-        let router = server::router(admin);
         ours.push(tokio::spawn(async move {
             if let Some(listener) = listener
-                && let Err(error) = axum::serve(listener, router).await
+                && let Err(error) = server::serve(admin, listener).await
             {
                 tracing::error!(%error, "the admin server ended");
             }

@@ -4,6 +4,7 @@ use crate::{
     api::{ConditionType, find_condition},
     certificate::Followed,
     clock::Clock,
+    https::{self, Bounds, Port},
     metrics::{Metrics, States},
     views::Views,
 };
@@ -14,7 +15,9 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use std::sync::Arc;
+use axum_server::Handle;
+use std::{io, sync::Arc};
+use tokio::net::TcpListener;
 
 /// The data that the admin server reports.
 #[derive(Clone)]
@@ -29,8 +32,19 @@ pub struct Admin {
     pub clock: Clock,
 }
 
+/// Serves the three paths over HTTP. Never ends.
+///
+/// # Errors
+/// [`io::Error`] if the listener fails.
+pub async fn serve(admin: Admin, listener: TcpListener) -> io::Result<()> {
+    let refused = admin.metrics.connection_refused("admin");
+    let listener = listener.into_std()?;
+    https::serve(router(admin), Port { listener, tls: None, handle: Handle::new(), bounds: Bounds::ADMIN, refused })
+        .await
+}
+
 /// The router of the three paths.
-pub fn router(admin: Admin) -> Router {
+fn router(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))

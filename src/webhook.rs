@@ -2,31 +2,26 @@
 //! server of [`crate::https`].
 
 use crate::{
-    https::{Bodies, PATIENCE, serve},
+    https::{Bodies, HeldBody, NoBody, Port, Room, holding, serve},
     inject::{ConfigsFor, NoAnswer, Outcome, answer},
     metrics::Metrics,
 };
 use axum::{
     Router,
-    body::Body,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    extract::{Request, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use axum_server::{Handle, tls_rustls::RustlsConfig};
 use http::HeaderValue;
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-};
+use std::io;
 use tokio::time::Instant;
 
 /// The path to which the API server sends reviews of pods.
 pub const PATH: &str = "/inject";
 
 /// The largest body, in bytes. A pod has at most 1.5 MiB, which is etcd's limit, and a review may
-/// hold the pod twice.
+/// hold the pod twice. An answer may have as many.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// The bytes of bodies that the webhook holds at most at the same time.
 const HELD: usize = 32 * 1024 * 1024;
@@ -51,21 +46,20 @@ impl Webhook {
         Router::new().route(PATH, post(inject)).with_state(self)
     }
 
-    /// Serves the routes over TLS until the server is ended: [`serve`].
+    /// Serves the routes on `port` until the server is ended: [`serve`].
     ///
     /// # Errors
     /// [`io::Error`] if the listener fails.
-    pub async fn serve(self, listener: TcpListener, tls: RustlsConfig, handle: Handle<SocketAddr>) -> io::Result<()> {
-        serve(self.router(), listener, tls, handle).await
+    pub async fn serve(self, port: Port) -> io::Result<()> {
+        serve(self.router(), port).await
     }
 }
 
-async fn inject(State(webhook): State<Webhook>, headers: HeaderMap, body: Body) -> Response {
+async fn inject(State(webhook): State<Webhook>, request: Request) -> Response {
     let began = Instant::now();
-    let (response, outcome) = match tokio::time::timeout(PATIENCE, review(&webhook, &headers, body)).await {
-        Ok(Ok((body, outcome))) => (json(body), outcome),
-        Ok(Err(refusal)) => (refusal.0.into_response(), refusal.1),
-        Err(_) => ((StatusCode::REQUEST_TIMEOUT, "the body did not come in time").into_response(), Outcome::Malformed),
+    let (response, outcome) = match review(&webhook, request).await {
+        Ok((body, room, outcome)) => (json(body, room), outcome),
+        Err(refusal) => (refusal.0.into_response(), refusal.1),
     };
     webhook.metrics.reviewed(outcome.as_str(), began.elapsed());
     response
@@ -79,17 +73,35 @@ impl Refusal {
     }
 }
 
-async fn review(webhook: &Webhook, headers: &HeaderMap, body: Body) -> Result<(Vec<u8>, Outcome), Refusal> {
-    if !is_json(headers.get(header::CONTENT_TYPE)) {
+impl From<NoBody> for Refusal {
+    fn from(error: NoBody) -> Self {
+        let status = match error {
+            NoBody::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            NoBody::Late => StatusCode::REQUEST_TIMEOUT,
+            NoBody::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            NoBody::Broken => StatusCode::BAD_REQUEST,
+        };
+        let outcome = if error == NoBody::NoRoom { Outcome::NotReady } else { Outcome::Malformed };
+        Self((status, error.to_string()), outcome)
+    }
+}
+
+async fn review(webhook: &Webhook, request: Request) -> Result<(Vec<u8>, Room, Outcome), Refusal> {
+    let (head, body) = request.into_parts();
+    if !is_json(head.headers.get(header::CONTENT_TYPE)) {
         let text = "send an AdmissionReview as application/json";
         return Err(Refusal::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
-    let held = webhook.bodies.read(headers, body).await;
-    let held = held.map_err(|error| Refusal::malformed(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
-    answer(&held.bytes, &webhook.configs).map_err(|error| match error {
+    let HeldBody { bytes, room } = webhook.bodies.read(&head.headers, body).await?;
+    let (answer, outcome) = answer(&bytes, &webhook.configs).map_err(|error| match error {
         NoAnswer::Malformed(_) => Refusal::malformed(StatusCode::BAD_REQUEST, error.to_string()),
         NoAnswer::NotReady => Refusal((StatusCode::SERVICE_UNAVAILABLE, error.to_string()), Outcome::NotReady),
-    })
+    })?;
+    if answer.len() > BODY_LIMIT {
+        let text = format!("the answer is too large: at most {BODY_LIMIT} bytes");
+        return Err(Refusal::malformed(StatusCode::PAYLOAD_TOO_LARGE, text));
+    }
+    Ok((answer, room, outcome))
 }
 
 fn is_json(content_type: Option<&HeaderValue>) -> bool {
@@ -97,8 +109,11 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
     text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
-fn json(body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+fn json(body: Vec<u8>, room: Room) -> Response {
+    let length = HeaderValue::from(body.len());
+    let headers =
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::CONTENT_LENGTH, length)];
+    (headers, holding(body, room)).into_response()
 }
 
 #[cfg(test)]

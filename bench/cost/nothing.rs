@@ -10,13 +10,19 @@ use crate::{Result, process};
 use axum::{Json, Router, routing::post};
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use k8s_openapi::ByteString;
-use keyturn::{certificate, clock::Clock, https::serve as serve_webhook, webhook::PATH};
+use keyturn::{
+    certificate,
+    clock::Clock,
+    https::{Bounds, Port, serve as serve_webhook},
+    webhook::PATH,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     io::{self, Write as _},
     net::TcpListener,
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -95,9 +101,11 @@ pub async fn serve() -> Result {
     let at = Reached { url, marking, authority: made.authority };
     writeln!(io::stdout(), "{}", serde_json::to_string(&at)?)?;
     let routes = Router::new().route(PATH, post(allow)).route(MARK, post(mark));
+    let port =
+        Port { listener, tls: Some(tls), handle: Handle::new(), bounds: Bounds::WEBHOOK, refused: Arc::new(|| {}) };
     let leash = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
     tokio::select! {
-        served = serve_webhook(routes, listener, tls, Handle::new()) => served?,
+        served = serve_webhook(routes, port) => served?,
         _ = leash => {}
     }
     Ok(())

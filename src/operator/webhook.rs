@@ -5,7 +5,7 @@ use super::AbortOnDrop;
 use crate::{
     certificate::{Followed, Kept, follow},
     clock::Clock,
-    https::end,
+    https::{Bounds, Port, end},
     inject::ConfigsFor,
     metrics::Metrics,
     views::Views,
@@ -71,11 +71,13 @@ impl WebhookSettings {
             }
         };
         let handle = Handle::new();
-        let (webhook, mut certificate, ending) = (Webhook::new(configs, metrics), followed.clone(), handle.clone());
+        let (mut certificate, ending) = (followed.clone(), handle.clone());
         let serving = async move {
-            if let Some(tls) = certificate.tls().await
-                && let Err(error) = webhook.serve(self.listener, tls, ending).await
-            {
+            let Some(tls) = certificate.tls().await else { return };
+            let refused = metrics.connection_refused("webhook");
+            let port =
+                Port { listener: self.listener, tls: Some(tls), handle: ending, bounds: Bounds::WEBHOOK, refused };
+            if let Err(error) = Webhook::new(configs, metrics).serve(port).await {
                 tracing::error!(%error, "the webhook ended");
             }
         };

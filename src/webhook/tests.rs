@@ -1,7 +1,10 @@
 use super::*;
 use crate::metrics::States;
-use axum::{body::Bytes, http::Request};
-use futures::stream;
+use axum::{
+    body::{Body, Bytes},
+    http::Request,
+};
+use futures::{StreamExt as _, stream};
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt as _;
 
@@ -36,24 +39,91 @@ async fn each_kind_of_malformed_request_gets_its_status() {
     }
     let metrics = webhook.metrics.encode(States::default()).unwrap();
     assert!(metrics.contains("admission_reviews_total{outcome=\"malformed\"} 4"), "{metrics}");
-    assert_eq!(webhook.bodies.free_kib(), HELD / 1024, "what was held is given back");
+    assert_eq!(webhook.bodies.free(), HELD, "what was held is given back");
+}
+
+/// Sends these bodies, which announce as much as they may have, and returns their statuses and the
+/// time that they took.
+async fn answered_all(webhook: &Webhook, bodies: Vec<Body>) -> (Vec<StatusCode>, Duration) {
+    let began = Instant::now();
+    let answers = bodies.into_iter().map(|body| answered(webhook, "application/json", Some(BODY_LIMIT), body));
+    (futures::future::join_all(answers).await, began.elapsed())
+}
+
+/// A body that brings `size` bytes at once and then nothing.
+fn beginning(size: usize) -> Body {
+    Body::from_stream(stream::iter([Ok::<_, io::Error>(Bytes::from(vec![b' '; size]))]).chain(stream::pending()))
+}
+
+/// A body that brings `size` bytes at once and then a byte now and then.
+fn trickling(size: usize) -> Body {
+    let trickle = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        Some((Ok::<_, io::Error>(Bytes::from_static(b" ")), ()))
+    });
+    Body::from_stream(stream::iter([Ok(Bytes::from(vec![b' '; size]))]).chain(trickle))
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_bodies_are_not_waited_for_and_hold_a_bounded_room() {
-    let webhook = webhook();
-    let began = Instant::now();
-    let slow: Vec<_> = (0..HELD / BODY_LIMIT + 3)
-        .map(|_| {
-            let webhook = webhook.clone();
-            tokio::spawn(async move { answered(&webhook, "application/json", Some(BODY_LIMIT), never()).await })
-        })
-        .collect();
-    tokio::task::yield_now().await;
-    assert_eq!(webhook.bodies.free_kib(), 0, "the rest wait without holding a byte");
-    for slow in slow {
-        assert_eq!(slow.await.unwrap(), 408);
+async fn a_slow_body_is_dropped_and_occupies_only_what_it_has_brought() {
+    for (case, body, most_ms) in [
+        ("nothing", never as fn() -> Body, 501),
+        ("a beginning", || beginning(1), 501),
+        ("a byte now and then", || trickling(1), 1_501),
+    ] {
+        let webhook = webhook();
+        let (all, least) = (webhook.clone(), webhook.clone());
+        let watching = async move {
+            tokio::time::sleep(Duration::from_millis(450)).await;
+            least.bodies.free()
+        };
+        let bodies = (0..64).map(|_| body()).collect();
+        let ((statuses, took), free) = tokio::join!(answered_all(&all, bodies), watching);
+        assert!(statuses.iter().all(|status| *status == 408), "{case}: {statuses:?}");
+        assert!(took <= Duration::from_millis(most_ms), "{case}: {took:?}");
+        assert!(free >= HELD - 64 * 16 * 1024, "{case}: {free} bytes are free");
+        assert_eq!(webhook.bodies.free(), HELD, "{case}: all is given back");
     }
-    assert!(began.elapsed() < PATIENCE + Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!(answered(&webhook, "application/json", None, Body::from("{}")).await, 400, "and it goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_review_is_not_behind_bodies_that_are_only_announced() {
+    for (case, size) in [("nothing is sent", 0), ("all but a part is sent", BODY_LIMIT - 1)] {
+        let webhook = webhook();
+        for _ in 0..64 {
+            let webhook = webhook.clone();
+            let body = if size == 0 { never() } else { beginning(size) };
+            tokio::spawn(async move { answered(&webhook, "application/json", Some(BODY_LIMIT), body).await });
+        }
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        assert_eq!(answered(&webhook, "application/json", Some(2), Body::from("{}")).await, 400, "{case}");
+        assert_eq!(began.elapsed(), Duration::ZERO, "{case}: it is answered at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_room_is_refused_before_the_api_server_gives_up() {
+    let webhook = webhook();
+    let bodies = (0..8).map(|_| trickling(BODY_LIMIT - 10)).collect();
+    let (statuses, took) = answered_all(&webhook, bodies).await;
+    let no_room = statuses.iter().filter(|status| **status == 503).count();
+    assert!(no_room > 0 && statuses.iter().all(|status| [408, 503].contains(&status.as_u16())), "{statuses:?}");
+    assert!(took <= Duration::from_millis(1_501), "{took:?}");
+}
+
+#[tokio::test]
+async fn an_answer_occupies_the_room_of_its_review_until_it_is_sent() {
+    let webhook = Webhook::new(Arc::new(|_| Some(vec![])), Metrics::new());
+    let review = serde_json::json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "1", "resource": {"resource": "pods"}, "operation": "DELETE"}});
+    let request = Request::post(PATH).header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(Body::from(review.to_string())).unwrap();
+    let response = webhook.clone().router().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(webhook.bodies.free() < HELD);
+    let length = response.headers()[header::CONTENT_LENGTH].clone();
+    let body = axum::body::to_bytes(response.into_body(), BODY_LIMIT).await.unwrap();
+    assert_eq!(length, body.len().to_string());
+    assert_eq!(webhook.bodies.free(), HELD);
 }
