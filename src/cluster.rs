@@ -1,14 +1,16 @@
 //! The API server from keyturn's side: the objects that it shows ([`Watched`]) and the calls that
 //! keyturn makes ([`Calls`]).
 //!
-//! This room keeps two promises:
+//! This room keeps three promises:
 //!
 //! * Every call is bounded in time. The error of a failed call is one line that names the object.
 //! * A watched object is never older than keyturn's own last write of it ([`OwnWrites`]). A
 //!   controller that decides on a state from before its own write would issue a credential twice.
+//! * A process that no longer leads writes nothing ([`Mandate`]).
 
 mod calls;
 mod index;
+mod mandate;
 mod own_writes;
 mod serving;
 mod watched;
@@ -16,6 +18,7 @@ mod workloads;
 
 pub use calls::{CallError, Calls, Failed, Preconditions, data_of};
 pub use index::Index;
+pub use mandate::Mandate;
 pub use own_writes::OwnWrites;
 pub use serving::changes_of;
 pub use watched::{Change, SyncState, Watched, follow};

@@ -20,7 +20,7 @@ pub use shared::Shared;
 
 use crate::{
     api::{AwsConfig, AwsRole, names},
-    cluster::{CallError, Change, follow},
+    cluster::{CallError, Change, Failed, follow},
     reconcile::{Context, Memory, reconcile, reconcile_role},
     views::{Views, Writers},
 };
@@ -213,6 +213,9 @@ async fn reconcile_one_role(role: Arc<AwsRole>, context: Arc<Context>) -> Result
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 fn after_error<K: Resource<DynamicType = ()>>(object: Arc<K>, error: &CallError, context: Arc<Context>) -> Action {
+    if error.failed == Failed::NotLeading {
+        return Action::await_change();
+    }
     let wait = context.memory.call_failed(&object.uid().unwrap_or_default());
     let (kind, namespace, name) = (K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
     tracing::warn!(%kind, namespace, name, %error, wait_ms = wait.as_millis(), "not finished; it will be tried again");

@@ -213,6 +213,7 @@ impl Candidate {
                     // A dropped sender means that the leader is gone before it finished. The lease
                     // then runs out.
                     if stopped.is_ok() {
+                        until.send_replace(Instant::now());
                         self.release().await;
                     }
                     return Ok(());
@@ -258,6 +259,13 @@ impl Leadership {
         let lease = candidate.lease.clone();
         let keeping = tokio::spawn(candidate.keep(renewed, stopped));
         Self { lease, until, keeping, stop: Some(stop) }
+    }
+
+    /// The time until which this replica leads, by the monotonic clock of this process. A renewal
+    /// moves it, and the sender is dropped when the lease is lost or released.
+    #[must_use]
+    pub fn until(&self) -> watch::Receiver<Instant> {
+        self.until.clone()
     }
 
     /// Does the leader's work while this replica leads. Once the lease was not renewed in time, no

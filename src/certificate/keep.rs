@@ -3,7 +3,7 @@
 use super::{NoCertificate, Seen, Step, beside, bundled, decide, make};
 use crate::{
     clock::Clock,
-    cluster::{CallError, Calls, changes_of, data_of},
+    cluster::{CallError, Calls, Mandate, changes_of, data_of},
 };
 use futures::{StreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -57,8 +57,7 @@ enum Change {
 /// Maintains the certificate forever: at each change of the Secret or of the configuration, and
 /// when a step is due. While the watched objects are in order, nothing is read. Before a write,
 /// both objects are read.
-pub async fn keep(kept: Kept, client: Client, clock: Clock) {
-    let calls = Calls::new(client.clone());
+pub async fn keep(kept: Kept, client: Client, calls: Calls, clock: Clock) {
     let mut secrets = pin!(changes_of(Api::<Secret>::namespaced(client.clone(), &kept.namespace), &kept.secret));
     let configurations = Api::<MutatingWebhookConfiguration>::all(client);
     let mut configurations = pin!(changes_of(configurations, &kept.configuration));
@@ -106,7 +105,7 @@ impl Kept {
     /// the Secret that was read: if two replicas make a certificate at once, the API server refuses
     /// the second.
     pub async fn make_first(&self, client: Client, clock: &Clock) {
-        let calls = Calls::new(client);
+        let calls = Calls::new(client, Mandate::unlimited());
         let made = async {
             let (secret, configuration) = self.read(&calls).await?;
             match Seen::read(&data_of(secret.clone())) {

@@ -1,6 +1,7 @@
 //! The calls to the API server. They are few, and each is bounded in time. The error of a failed
 //! call is one line that names the object.
 
+use super::Mandate;
 use crate::api::{AwsConfig, AwsRole, DssInstance, names};
 use k8s_openapi::api::{
     core::v1::{Pod, Secret},
@@ -12,7 +13,7 @@ use kube::{
     core::{ObjectList, PartialObjectMeta},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fmt::Debug, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, future::poll_fn, task::Poll, time::Duration};
 
 pub use kube::api::Preconditions;
 
@@ -52,6 +53,9 @@ pub enum Failed {
     Forbidden,
     /// 422.
     Invalid,
+    /// This process no longer holds the Lease. It did not send the write, or did not wait for the
+    /// answer. It does not retry, because another replica may lead.
+    NotLeading,
     /// Any other status, no answer, or an answer that could not be read.
     Otherwise,
 }
@@ -66,6 +70,7 @@ pub fn data_of(secret: Secret) -> BTreeMap<String, Vec<u8>> {
 #[derive(Clone)]
 pub struct Calls {
     client: Client,
+    mandate: Mandate,
 }
 
 impl std::fmt::Debug for Calls {
@@ -77,10 +82,10 @@ impl std::fmt::Debug for Calls {
 type Metadata = PartialObjectMeta<Secret>;
 
 impl Calls {
-    /// Makes calls through `client`.
+    /// Makes calls through `client`, and writes only while `mandate` holds.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client, mandate: Mandate) -> Self {
+        Self { client, mandate }
     }
 
     /// Reads the metadata of a Secret; `None` if there is no such Secret. This call is for Secrets
@@ -111,7 +116,8 @@ impl Calls {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let api = self.secrets(&namespace);
         let parameters = PostParams { field_manager: Some(names::MANAGER.to_owned()), ..PostParams::default() };
-        let created = bounded(|| format!("create Secret {namespace}/{name}"), api.create(&parameters, secret)).await?;
+        let created =
+            self.write(|| format!("create Secret {namespace}/{name}"), api.create(&parameters, secret)).await?;
         let mut metadata = created.metadata;
         metadata.managed_fields = None;
         Ok(PartialObjectMeta { types: None, metadata, _phantom: std::marker::PhantomData })
@@ -128,7 +134,7 @@ impl Calls {
         let api = self.secrets(&namespace);
         let (parameters, patch) = (apply(), Patch::Apply(secret));
         let call = api.patch_metadata(&name, &parameters, &patch);
-        let mut applied = bounded(|| format!("apply Secret {namespace}/{name}"), call).await?;
+        let mut applied = self.write(|| format!("apply Secret {namespace}/{name}"), call).await?;
         applied.metadata.managed_fields = None;
         Ok(applied)
     }
@@ -141,7 +147,7 @@ impl Calls {
     pub async fn delete_secret(&self, namespace: &str, name: &str, seen: Preconditions) -> Result<(), CallError> {
         let api = self.secrets(namespace);
         let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
-        bounded(|| format!("delete Secret {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
+        self.write(|| format!("delete Secret {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
     }
 
     /// Reads an `AwsRole`; `None` if there is no such role.
@@ -161,7 +167,7 @@ impl Calls {
     pub async fn delete_role(&self, namespace: &str, name: &str, seen: Preconditions) -> Result<(), CallError> {
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), namespace);
         let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
-        bounded(|| format!("delete AwsRole {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
+        self.write(|| format!("delete AwsRole {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
     }
 
     /// Creates an `AwsRole`.
@@ -173,7 +179,7 @@ impl Calls {
         let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), &namespace);
         let parameters = PostParams { field_manager: Some(names::MANAGER.to_owned()), ..PostParams::default() };
-        stripped(bounded(|| format!("create AwsRole {namespace}/{name}"), api.create(&parameters, role)).await)
+        stripped(self.write(|| format!("create AwsRole {namespace}/{name}"), api.create(&parameters, role)).await)
     }
 
     /// Applies an `AwsRole` that carries the UID of the role to change.
@@ -185,7 +191,7 @@ impl Calls {
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), &namespace);
         let (parameters, patch) = (apply(), Patch::Apply(role));
         let call = api.patch(&name, &parameters, &patch);
-        stripped(bounded(|| format!("apply AwsRole {namespace}/{name}"), call).await)
+        stripped(self.write(|| format!("apply AwsRole {namespace}/{name}"), call).await)
     }
 
     /// Merges `status` into the status of an `AwsRole`.
@@ -202,7 +208,7 @@ impl Calls {
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
         let parameters = merge();
         let call = api.patch_status(name, &parameters, &patch);
-        stripped(bounded(|| format!("write status of AwsRole {namespace}/{name}"), call).await)
+        stripped(self.write(|| format!("write status of AwsRole {namespace}/{name}"), call).await)
     }
 
     /// Merges `status` into the status of an `AwsConfig`. Absent values are sent as null, and null
@@ -220,7 +226,7 @@ impl Calls {
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
         let parameters = merge();
         let call = api.patch_status(name, &parameters, &patch);
-        stripped(bounded(|| format!("write status of AwsConfig {namespace}/{name}"), call).await)
+        stripped(self.write(|| format!("write status of AwsConfig {namespace}/{name}"), call).await)
     }
 
     /// Writes the finalizers of an object if the object is still in the version that was seen.
@@ -244,7 +250,7 @@ impl Calls {
             explain(format!("write finalizers of {kind} {name}"), &kube::Error::BuildRequest(error))
         })?;
         let call = self.client.request(request);
-        stripped(bounded(|| format!("write finalizers of {kind} {name}"), call).await)
+        stripped(self.write(|| format!("write finalizers of {kind} {name}"), call).await)
     }
 
     /// Merges `status` into the status of a `DssInstance`.
@@ -256,7 +262,7 @@ impl Calls {
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
         let parameters = merge();
         let call = api.patch_status(name, &parameters, &patch);
-        stripped(bounded(|| format!("write status of DssInstance {name}"), call).await)
+        stripped(self.write(|| format!("write status of DssInstance {name}"), call).await)
     }
 
     /// Reads one page of the metadata of the pods of a namespace that have not finished, at most
@@ -284,7 +290,25 @@ impl Calls {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let parameters = PostParams::default();
         let call = api.create(&parameters, event);
-        bounded(|| format!("create Event {namespace}/{}", event.name_any()), call).await.map(|_| ())
+        self.write(|| format!("create Event {namespace}/{}", event.name_any()), call).await.map(|_| ())
+    }
+
+    /// Makes a write. Each of its steps asks first whether this process may still write, because
+    /// the process may have stood still before any of them.
+    pub(super) async fn write<T>(
+        &self,
+        tried: impl Fn() -> String,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, CallError> {
+        let mut call = Box::pin(bounded(&tried, call));
+        poll_fn(|context| {
+            if self.mandate.holds() {
+                return call.as_mut().poll(context);
+            }
+            let why = "this process no longer holds the Lease; the replica that leads decides anew".to_owned();
+            Poll::Ready(Err(CallError { tried: tried(), why, failed: Failed::NotLeading }))
+        })
+        .await
     }
 
     pub(super) fn client(&self) -> Client {

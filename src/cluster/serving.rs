@@ -78,7 +78,7 @@ impl Calls {
         let api: Api<MutatingWebhookConfiguration> = Api::all(self.client());
         let parameters = calls::apply();
         let call = api.patch_metadata(&name, &parameters, &patch);
-        calls::bounded(|| format!("apply MutatingWebhookConfiguration {name}"), call).await.map(|_| ())
+        self.write(|| format!("apply MutatingWebhookConfiguration {name}"), call).await.map(|_| ())
     }
 
     /// Writes data into a Secret if the Secret still has the UID and the version of `seen`.
@@ -97,6 +97,6 @@ impl Calls {
         let api: Api<Secret> = Api::namespaced(self.client(), &namespace);
         let parameters = calls::apply();
         let call = api.patch_metadata(&name, &parameters, &patch);
-        calls::bounded(|| format!("apply Secret {namespace}/{name}"), call).await.map(|_| ())
+        self.write(|| format!("apply Secret {namespace}/{name}"), call).await.map(|_| ())
     }
 }

@@ -65,6 +65,6 @@ impl Calls {
             "spec": {"template": {"metadata": {"annotations": {annotation: at.to_string()}}}},
         }));
         let (tried, parameters) = (|| format!("restart {} {namespace}/{name}", K::kind(&())), calls::merge());
-        calls::bounded(tried, api.patch(name, &parameters, &patch)).await
+        self.write(tried, api.patch(name, &parameters, &patch)).await
     }
 }

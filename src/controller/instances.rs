@@ -4,7 +4,7 @@
 use super::Enqueuer;
 use crate::{
     api::DssInstance,
-    cluster::{CallError, Change},
+    cluster::{CallError, Change, Failed},
     dss_cache::DssCache,
     dss_instance::{InstanceContext, reconcile},
 };
@@ -123,6 +123,9 @@ async fn reconcile_one(instance: Arc<DssInstance>, context: Arc<InstanceContext>
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 fn after_error(instance: Arc<DssInstance>, error: &CallError, context: Arc<InstanceContext>) -> Action {
+    if error.failed == Failed::NotLeading {
+        return Action::await_change();
+    }
     let wait = context.memory.call_failed(&instance.uid().unwrap_or_default());
     tracing::warn!(name = instance.name_any(), %error, wait_ms = wait.as_millis(), "not finished; it will be tried again");
     Action::requeue(Duration::try_from(wait).unwrap_or_default())

@@ -6,7 +6,7 @@ use super::{
     enqueuer::{Queue, SeenNamespace},
 };
 use crate::{
-    cluster::CallError,
+    cluster::{CallError, Failed},
     reconcile::Context,
     restart::{self, Finished},
 };
@@ -45,6 +45,9 @@ async fn reconcile_one(namespace: Arc<SeenNamespace>, context: Arc<RestartContex
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 fn after_error(namespace: Arc<SeenNamespace>, error: &CallError, context: Arc<RestartContext>) -> Action {
+    if error.failed == Failed::NotLeading {
+        return Action::await_change();
+    }
     let wait = context.context.memory.call_failed(&namespace.uid().unwrap_or_default());
     let name = namespace.name_any();
     tracing::warn!(namespace = name, %error, wait_ms = wait.as_millis(), "not restarted; it will be tried again");

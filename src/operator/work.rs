@@ -5,7 +5,7 @@ use crate::{
     api::{DssInstance, names},
     certificate::{Kept, keep},
     clock::Clock,
-    cluster::{Calls, Watched},
+    cluster::{Calls, Mandate, Watched},
     controller::{Controllers, Enqueuer, InstanceController},
     credentials::Sts,
     dss_cache::DssCache,
@@ -64,7 +64,7 @@ impl Work {
     ) -> Result<(), Lost> {
         let Some(lease) = lease else {
             self.metrics.leads();
-            self.run(shutdown).await;
+            self.run(Mandate::unlimited(), shutdown).await;
             return Ok(());
         };
         let candidate = Candidate::new(self.client.clone(), lease, &self.reporter, self.clock.clone());
@@ -75,11 +75,12 @@ impl Work {
         };
         let Some(mut leadership) = won else { return Ok(()) };
         self.metrics.leads();
+        let mandate = Mandate::until(leadership.until());
         let work = async {
             let caught_up = future::select(Box::pin(shutdown.clone()), Box::pin(self.catch_up()));
             let is_stopped = matches!(caught_up.await, Either::Left(_));
             if !is_stopped {
-                self.run(shutdown).await;
+                self.run(mandate, shutdown).await;
             }
         };
         leadership.during(work).await.inspect_err(|lost| tracing::error!("{lost}"))?;
@@ -107,20 +108,22 @@ impl Work {
 
     /// Runs the controllers, the search for missed pods, the maintenance of the certificate and the
     /// request for the operator's identity, until `shutdown` and at most [`FINISHING`] longer.
-    async fn run(self, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
+    /// Writes are made only while `mandate` holds.
+    async fn run(self, mandate: Mandate, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
+        let calls = Calls::new(self.client.clone(), mandate);
         let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.enqueuers.clone())));
         // This is not a task of its own, because the future that minds the deadline of the Lease
         // must also poll every future that writes.
-        let (client, clock) = (self.client.clone(), self.clock.clone());
+        let (client, calls_of_keeping, clock) = (self.client.clone(), calls.clone(), self.clock.clone());
         let keeping = async move {
             match self.kept {
-                Some(kept) => keep(kept, client, clock).await,
+                Some(kept) => keep(kept, client, calls_of_keeping, clock).await,
                 None => future::pending().await,
             }
         };
         let _searching = self.webhook_namespace.map(|own| {
             let missed_pods = MissedPods {
-                calls: Calls::new(self.client.clone()),
+                calls: calls.clone(),
                 views: self.views.clone(),
                 enqueuers: self.enqueuers.clone(),
                 memory: self.memory.clone(),
@@ -133,7 +136,7 @@ impl Work {
         let instance_context = InstanceContext {
             cluster_name: self.cluster_name.clone(),
             clock: self.clock.clone(),
-            calls: Calls::new(self.client.clone()),
+            calls: calls.clone(),
             instances: self.instances,
             views: self.views,
             dss_cache: self.dss_cache.clone(),
@@ -159,7 +162,7 @@ impl Work {
             let context = Context {
                 cluster_name: self.cluster_name.clone(),
                 clock: self.clock.clone(),
-                calls: Calls::new(self.client.clone()),
+                calls: calls.clone(),
                 views: controllers.views().clone(),
                 sts: self.sts.clone(),
                 dss_cache: self.dss_cache.clone(),

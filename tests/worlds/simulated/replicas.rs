@@ -5,16 +5,20 @@ use crate::{
     doubles::{
         apiserver::{Fault, Request},
         rules::Times,
+        sts::{Behaviour, Outcome},
     },
-    fixtures::{alice, analysts, config},
+    fixtures::{alice, analysts, config, role},
 };
 use jiff::{SignedDuration, Timestamp};
 use keyturn::{
     leader::{LeaseName, Lost},
     operator::Operator,
 };
-use std::time::Duration;
-use tokio::{sync::oneshot, task::JoinHandle};
+use std::{pin::pin, time::Duration};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -25,6 +29,21 @@ pub(super) struct Replica {
     name: &'static str,
     task: JoinHandle<Result<(), Lost>>,
     stop: Option<oneshot::Sender<()>>,
+    frozen: watch::Sender<bool>,
+}
+
+/// Does the work, except while it is frozen. Tasks that the work has spawned go on, as they may
+/// before it when a frozen process thaws.
+async fn freezing<T>(work: impl Future<Output = T>, mut frozen: watch::Receiver<bool>) -> T {
+    let mut work = pin!(work);
+    loop {
+        let is_frozen = *frozen.borrow_and_update();
+        tokio::select! {
+            biased;
+            Ok(()) = frozen.changed() => {}
+            done = &mut work, if !is_frozen => return done,
+        }
+    }
 }
 
 impl Replica {
@@ -38,14 +57,15 @@ impl Replica {
             ..world.operator()
         };
         let (stop, stopped) = oneshot::channel();
+        let (frozen, freeze) = watch::channel(false);
         let task = tokio::spawn(async move {
             operator.check().await.expect("the operator starts");
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            operator.run(None, shutdown).await
+            Box::pin(freezing(operator.run(None, shutdown), freeze)).await
         });
-        Self { name, task, stop: Some(stop) }
+        Self { name, task, stop: Some(stop), frozen }
     }
 
     /// Asks the replica to stop and waits until it has.
@@ -203,6 +223,40 @@ async fn a_leader_that_cannot_renew_its_lease_ends_before_another_leads() {
         world.until("all are ready", |world| (0..40).all(|n| world.is_ready(&format!("person-{n}")))).await;
         assert!(second.leads(&world) && world.sts.count() == 40, "{case}: {} calls", world.sts.count());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thawed_leader_writes_nothing_after_a_takeover() {
+    let (world, first, second) = two_replicas(&["alice"]).await;
+    let renewals = |world: &World| {
+        let is_renewal = |request: &Request| request.is_write() && request.user_agent.as_deref() == Some("first");
+        world.api.count_where(move |request| request.resource == "leases" && is_renewal(request))
+    };
+    let before = renewals(&world);
+    world.until("the lease is renewed", |world| renewals(world) > before).await;
+    let is_its_lease =
+        |request: &Request| request.resource == "leases" && request.user_agent.as_deref() == Some("first");
+    world.api.fault(Times::UntilCleared, is_its_lease, Fault::Hang);
+    // STS answers after the lease has run out.
+    world.pass(9 * SECOND).await;
+    world.sts.once(Behaviour::Latency(Duration::from_millis(9_800)));
+    world.change("alice", |spec| spec.role = Some(role("ds-lead")));
+    world.at_once("STS is asked", |world| world.sts.count() == 1).await;
+    first.frozen.send_replace(true);
+    let frozen_at = world.now();
+    world.until("the second leads and issues", |world| second.leads(world) && world.is_ready("alice")).await;
+    world.change("alice", |spec| spec.suspend = true);
+    world.at_once("the second withdraws", |world| world.is_withdrawn("alice")).await;
+    assert_eq!(world.sts.calls()[0].outcome, Outcome::Unanswered, "the first still waits: {}", world.picture());
+    world.pass(5 * SECOND).await;
+    assert_ne!(world.sts.calls()[0].outcome, Outcome::Unanswered);
+    let late: Vec<_> = writes_of(&world, "first").into_iter().filter(|at| *at > frozen_at).collect();
+    assert!(late.is_empty(), "{late:?}\n{}", world.picture());
+    assert!(world.is_withdrawn("alice"));
+    first.frozen.send_replace(false);
+    let lost = first.task.await.unwrap().unwrap_err();
+    assert!(lost.to_string().contains("could not be renewed"), "{lost}");
+    assert!(world.is_withdrawn("alice") && writes_of(&world, "first").iter().all(|at| *at <= frozen_at));
 }
 
 #[tokio::test(start_paused = true)]
