@@ -21,6 +21,8 @@ use crate::{cluster::CallError, credentials::IssueError, dss_keys::ApiKeyOutcome
 pub struct Outcome {
     /// The Secret as keyturn wrote it; `None` if keyturn did not write it.
     pub written: Option<Written>,
+    /// Whether keyturn deleted the Secret, because the API server refused to have it withdrawn.
+    pub deleted: bool,
     /// The error, if keyturn obtained no credential.
     pub issue_failed: Option<IssueError>,
     /// Whether the key that keyturn obtained is the one that the Secret holds already. Such a key

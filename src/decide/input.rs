@@ -155,6 +155,9 @@ pub struct ReadData {
     pub intact: bool,
     /// Whether the Secret is immutable. The API server refuses every apply to it.
     pub immutable: bool,
+    /// The data keys of the Secret that keyturn may write ([`crate::api::SECRET_KEYS`]), whether
+    /// keyturn wrote them or somebody else.
+    pub keys: Vec<&'static str>,
     /// The credential in the Secret; `None` if the Secret holds none.
     pub credentials: Option<Arc<Credentials>>,
     /// The API key of DSS in the Secret; `None` if the Secret holds none.

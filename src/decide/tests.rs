@@ -134,7 +134,8 @@ fn record(seen: &mut Observed) -> &mut Record {
 }
 
 fn data_read(intact: bool, immutable: bool) -> SecretData {
-    SecretData::Read(ReadData { intact, immutable, credentials: Some(Arc::new(session().credentials)), api_key: None })
+    let credentials = Some(Arc::new(session().credentials));
+    SecretData::Read(ReadData { intact, immutable, keys: vec![], credentials, api_key: None })
 }
 
 fn foreign(seen: &mut Observed) {
@@ -345,7 +346,7 @@ fn each_check_names_its_step() {
     ours(&mut seen).content = data_read(true, false);
     assert_eq!(next(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
     ours(&mut seen).content =
-        SecretData::Read(ReadData { intact: true, immutable: false, credentials: None, api_key: None });
+        SecretData::Read(ReadData { intact: true, immutable: false, keys: vec![], credentials: None, api_key: None });
     assert_eq!(next(&seen, now()), "Issue(Drifted)", "or by an issue, if there is nothing to render");
 }
 

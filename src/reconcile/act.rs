@@ -213,14 +213,18 @@ impl Act<'_> {
         let Self { context, seen, .. } = self;
         let Target::Ours(ours) = &seen.target else { return Outcome::default() };
         let record = ours.record.clone().unwrap_or_else(|| Record::lost(&self.subject(), context.clock.now()));
+        let keys = match secret::keys_of_ours(context, seen, ours, &record).await {
+            Ok(keys) => keys,
+            Err(error) => return Outcome { call_failed: Some(error), ..Outcome::default() },
+        };
         let rendering = rendering(seen);
         match render_withdrawn(&rendering, reason) {
             Ok(mut content) => {
                 // An object that the rendering depends on may be gone, such as the `DssInstance`.
-                // Therefore every data key of the record stays in the Secret, with a withdrawn
+                // Therefore every data key that is there stays in the Secret, with a withdrawn
                 // value.
-                for key in &record.keys {
-                    content.0.entry(key.clone()).or_insert_with(|| WITHDRAWN.into());
+                for key in keys {
+                    content.0.entry(key.to_owned()).or_insert_with(|| WITHDRAWN.into());
                 }
                 let record = record.withdrawn_for(reason, rendering.digest(), &content);
                 self.write(&rendering, record, content).await

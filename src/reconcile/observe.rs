@@ -3,7 +3,7 @@
 
 use super::Context;
 use crate::{
-    api::{AwsConfig, AwsRole, RoleArn, names},
+    api::{AwsConfig, AwsRole, RoleArn, SECRET_KEYS, names},
     cluster::{CallError, data_of},
     credentials::read_api_key,
     decide::{
@@ -327,6 +327,7 @@ fn taken(record: Option<&Record>, secret: Secret) -> ReadData {
     ReadData {
         intact: record.is_some_and(|record| is_intact(record, &data)),
         immutable,
+        keys: SECRET_KEYS.iter().map(|key| key.name).filter(|name| data.contains_key(*name)).collect(),
         credentials: credentials_in(&data).map(Arc::new),
         api_key: api_key_in(&data),
     }

@@ -15,11 +15,12 @@ use crate::{
 };
 use jiff::Timestamp;
 
-/// The record of the Secret after the attempt. An edited Secret has none, because keyturn does not
-/// trust its annotations.
+/// The record of the Secret after the attempt. A deleted Secret has none. Nor has an edited one,
+/// because keyturn does not trust its annotations.
 pub(super) fn current_record(seen: &Observed, outcome: &Outcome) -> Option<Record> {
     match &outcome.written {
         Some(written) => Some(written.record.clone()),
+        None if outcome.deleted => None,
         None => former_record(seen).cloned(),
     }
 }

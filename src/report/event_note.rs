@@ -51,6 +51,14 @@ pub fn event_notes(
         );
         notes.push(EventNote { warning: true, reason: Reason::Drifted.to_string(), action: "Repair", note });
     }
+    if outcome.deleted {
+        let note = format!(
+            "Secret \"{}\" was deleted, because the API server refused as invalid to have its credential withdrawn; \
+             look for another writer of that Secret (its managedFields)",
+            seen.config.target_name()
+        );
+        notes.push(EventNote { warning: true, reason: Reason::Drifted.to_string(), action: "Delete", note });
+    }
     notes.extend(finding_notes(&before.conditions, &after.conditions));
     let Some(ready) = ready else { return notes };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");

@@ -95,7 +95,7 @@ fn known_version(
         return written.version.clone();
     }
     let Target::Ours(ours) = &seen.target else { return None };
-    if ours.is_edited() {
+    if ours.is_edited() || outcome.deleted {
         return None;
     }
     let stored = before.target.as_ref().and_then(|target| target.resource_version.clone());

@@ -20,6 +20,7 @@ mod rollouts;
 mod secret_watch;
 mod seeds;
 mod sessions;
+mod tampered;
 mod unsynced;
 mod wire;
 mod world;

@@ -2,6 +2,7 @@
 //! the plan was made for.
 
 use crate::{
+    api::SECRET_KEYS,
     cluster::{CallError, Failed, Preconditions},
     decide::input::{Observed, Ours, SecretData, Target},
     reconcile::Context,
@@ -32,7 +33,51 @@ pub(super) async fn write(
             Outcome { written: Some(Written { record, version: secret.resource_version() }), ..Outcome::default() }
         }
         Err(error) if error.failed == Failed::AlreadyExists => Outcome { blocked: true, ..Outcome::default() },
+        Err(error) if error.failed == Failed::Invalid && record.withdrawn.is_some() => {
+            delete(context, seen, error).await
+        }
         Err(error) => Outcome { call_failed: Some(error), ..Outcome::default() },
+    }
+}
+
+/// The data keys that get a withdrawn value: the keys of keyturn's own list that the record names
+/// or that are in the Secret. The record may have been edited, and the API server refuses names
+/// such as `x y`. Somebody may also have put a credential under a key that the record does not
+/// name. Therefore keyturn reads the Secret.
+///
+/// # Errors
+/// [`CallError`] if the API server refused the read or did not answer.
+pub(super) async fn keys_of_ours(
+    context: &Context,
+    seen: &Observed,
+    ours: &Ours,
+    record: &Record,
+) -> Result<Vec<&'static str>, CallError> {
+    let all = SECRET_KEYS.iter().map(|key| key.name);
+    let is_recorded = |name: &str| record.keys.iter().any(|key| key == name);
+    if let SecretData::Read(read) = &ours.content {
+        return Ok(all.filter(|name| is_recorded(name) || read.keys.contains(name)).collect());
+    }
+    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let found = context.calls.secret(&namespace, &name).await?.and_then(|secret| secret.data).unwrap_or_default();
+    Ok(all.filter(|name| is_recorded(name) || found.contains_key(*name)).collect())
+}
+
+/// Deletes a Secret of ours whose withdrawal the API server refused as invalid. Everybody who may
+/// patch the Secret can cause such a refusal, for example by annotations that leave no room for
+/// keyturn's own. A credential that is no longer allowed must not stay for that.
+async fn delete(context: &Context, seen: &Observed, refused: CallError) -> Outcome {
+    let Target::Ours(ours) = &seen.target else {
+        return Outcome { call_failed: Some(refused), ..Outcome::default() };
+    };
+    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let this_one = Preconditions { uid: ours.metadata.uid.clone(), resource_version: None };
+    match context.calls.delete_secret(&namespace, &name, this_one).await {
+        Err(error) if error.failed != Failed::NotFound => Outcome { call_failed: Some(error), ..Outcome::default() },
+        _ => {
+            tracing::warn!(error = %refused, "the Secret could not be withdrawn and was deleted");
+            Outcome { deleted: true, ..Outcome::default() }
+        }
     }
 }
 

@@ -98,6 +98,14 @@ fn a_withdrawal_is_one_event() {
             refused().withdraws().then("00:16:00").spec(|spec| spec.suspend = true).withdraws(),
             &["Warning Withdraw Suspended: spec.suspend is true"],
         ),
+        (
+            "a deletion in place of a withdrawal",
+            refused().deletes(),
+            &[
+                "Warning Delete Drifted: Secret \"alice-aws\" was deleted",
+                "Warning Withdraw NotGranted: no AwsRoleGrant",
+            ],
+        ),
         ("expired", expired(), &["Warning Withdraw Expired: could not be renewed: IAM refused"]),
         ("expired, and the next attempt is held back", expired().then("01:00:10"), NOTHING),
     ]);

@@ -189,7 +189,8 @@ impl Moment {
     pub(crate) fn reads(mut self, intact: bool) -> Self {
         let credentials = Some(Arc::new(session()));
         let api_key = Some("the-api-key".into());
-        self.ours().content = SecretData::Read(ReadData { intact, immutable: false, credentials, api_key });
+        self.ours().content =
+            SecretData::Read(ReadData { intact, immutable: false, keys: vec![], credentials, api_key });
         self
     }
 
@@ -249,6 +250,12 @@ impl Moment {
             panic!("the plan is to {:?}", self.plan().next);
         };
         self.withdraws_for(why.reason)
+    }
+
+    /// keyturn deletes the Secret, because the API server refuses to have it withdrawn.
+    pub(crate) fn deletes(mut self) -> Self {
+        self.outcome.deleted = true;
+        self
     }
 
     fn withdraws_for(mut self, reason: Reason) -> Self {
