@@ -140,6 +140,10 @@ pub struct TargetStatus {
     /// The Secret's resourceVersion after keyturn's last write. keyturn does not read the Secret's
     /// data again while the Secret has this version.
     pub resource_version: Option<String>,
+    /// Digest of the data and annotations that keyturn wrote last. A Secret with another one was
+    /// changed by somebody else, and keyturn issues a new credential. Absent in a status that an
+    /// older release wrote.
+    pub content_digest: Option<String>,
 }
 
 /// The Secret that a key came from.

@@ -114,6 +114,7 @@ impl Case<'_> {
             source: &self.seen.api_key_source,
             record: self.seen.target.record(),
             in_target: read.filter(|read| read.intact).and_then(|read| read.api_key.as_ref()),
+            target_is_confirmed: read.is_some_and(|read| read.confirmed),
             target_is_unread: ours.is_some() && read.is_none(),
             remembered: self.seen.remembered.api_key.as_ref(),
             places: &self.seen.key_places,

@@ -132,7 +132,7 @@ impl Ours {
     /// Whether a read found that somebody edited the data or annotations that keyturn wrote.
     #[must_use]
     pub fn is_edited(&self) -> bool {
-        matches!(&self.content, SecretData::Read(read) if !read.intact)
+        matches!(&self.content, SecretData::Read(read) if !read.is_as_written())
     }
 }
 
@@ -151,8 +151,10 @@ pub enum SecretData {
 /// The result of a read of a Secret's data.
 #[derive(Clone, Debug)]
 pub struct ReadData {
-    /// Whether keyturn's keys and annotations are as keyturn wrote them.
+    /// Whether keyturn's keys and annotations have the digest that the annotations name.
     pub intact: bool,
+    /// Whether status confirms the annotations ([`super::is_confirmed`]).
+    pub confirmed: bool,
     /// Whether the Secret is immutable. The API server refuses every apply to it.
     pub immutable: bool,
     /// The data keys of the Secret that keyturn may write ([`crate::api::SECRET_KEYS`]), whether
@@ -164,10 +166,19 @@ pub struct ReadData {
     pub api_key: Option<SecretString>,
 }
 
+impl ReadData {
+    /// Whether keyturn's keys and annotations are as keyturn wrote them.
+    #[must_use]
+    pub fn is_as_written(&self) -> bool {
+        self.intact && self.confirmed
+    }
+}
+
 impl PartialEq for ReadData {
     fn eq(&self, other: &Self) -> bool {
         let names_session = |read: &Self| read.credentials.as_ref().map(|c| c.access_key_id.clone());
-        (self.intact, self.immutable, names_session(self)) == (other.intact, other.immutable, names_session(other))
+        let compared = |read: &Self| (read.intact, read.confirmed, read.immutable, names_session(read));
+        compared(self) == compared(other)
     }
 }
 

@@ -135,7 +135,13 @@ fn record(seen: &mut Observed) -> &mut Record {
 
 fn data_read(intact: bool, immutable: bool) -> SecretData {
     let credentials = Some(Arc::new(session().credentials));
-    SecretData::Read(ReadData { intact, immutable, keys: vec![], credentials, api_key: None })
+    SecretData::Read(ReadData { intact, confirmed: true, immutable, keys: vec![], credentials, api_key: None })
+}
+
+/// A Secret whose digest fits, and of which status knows another digest.
+fn unconfirmed() -> SecretData {
+    let SecretData::Read(read) = data_read(true, false) else { panic!("it is read") };
+    SecretData::Read(ReadData { confirmed: false, ..read })
 }
 
 fn foreign(seen: &mut Observed) {
@@ -268,7 +274,7 @@ fn only_a_secret_of_ours_is_withdrawn_and_one_without_label_is_read() {
 
 /// The disturbances of a healthy object in the order of the chain, each with the step that the
 /// failing check names.
-const CHECKS: [(&str, Disturbance, &str); 14] = [
+const CHECKS: [(&str, Disturbance, &str); 15] = [
     ("the Secret is not watched", |seen| seen.target = Target::NotWatched, "Read(Target)"),
     ("the Secret is foreign", foreign, "Blocked"),
     ("the Secret is gone", |seen| seen.target = Target::Absent, "Issue(Drifted)"),
@@ -283,6 +289,7 @@ const CHECKS: [(&str, Disturbance, &str); 14] = [
     ("a label was edited", |seen| ours(seen).metadata.labels = None, "Read(TargetData)"),
     ("it is immutable", |seen| ours(seen).content = data_read(true, true), "Render(Drifted)"),
     ("somebody wrote beside it", |seen| ours(seen).content = data_read(true, false), "Keep"),
+    ("status does not confirm it", |seen| ours(seen).content = unconfirmed(), "Issue(Drifted)"),
 ];
 
 #[test]
@@ -345,8 +352,14 @@ fn each_check_names_its_step() {
     config(&mut seen, |c| c.spec.region = Some("eu-west-2".into()));
     ours(&mut seen).content = data_read(true, false);
     assert_eq!(next(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
-    ours(&mut seen).content =
-        SecretData::Read(ReadData { intact: true, immutable: false, keys: vec![], credentials: None, api_key: None });
+    ours(&mut seen).content = SecretData::Read(ReadData {
+        intact: true,
+        confirmed: true,
+        immutable: false,
+        keys: vec![],
+        credentials: None,
+        api_key: None,
+    });
     assert_eq!(next(&seen, now()), "Issue(Drifted)", "or by an issue, if there is nothing to render");
 }
 

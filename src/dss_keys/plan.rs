@@ -23,6 +23,9 @@ pub struct Input<'a> {
     pub in_target: Option<&'a SecretString>,
     /// Whether the target exists and keyturn has not read its data.
     pub target_is_unread: bool,
+    /// Whether status confirms the record of the target. Otherwise keyturn uses the key in it only
+    /// after DSS has said whose the key is.
+    pub target_is_confirmed: bool,
     /// The key that the process remembers.
     pub remembered: Option<&'a HeldKey>,
     /// The instances of DSS that may hold keys of the config.
@@ -118,13 +121,14 @@ impl Input<'_> {
                 None => ApiKeyPlan::Deliver { offered, former: self.held() },
             });
         }
-        self.held().map(ApiKeyPlan::Keep).ok_or(Needs::OfferedKey)
+        let trusted = self.held().filter(|held| self.is_trusted(held));
+        trusted.map(ApiKeyPlan::Keep).ok_or(Needs::OfferedKey)
     }
 
     fn personal(&self) -> Result<ApiKeyPlan, Needs> {
         let held = self.held();
         let is_good = |held: &HeldKey| self.request.is_answered_by(&held.record, None) && !self.is_gone(&held.record);
-        if let Some(held) = held.clone().filter(is_good) {
+        if let Some(held) = held.clone().filter(|held| is_good(held) && self.is_trusted(held)) {
             return Ok(ApiKeyPlan::Keep(held));
         }
         let live = self.record.filter(|record| record.withdrawn.is_none());
@@ -151,6 +155,12 @@ impl Input<'_> {
         let Some(place) = places.find(|place| place.instance == self.request.instance) else { return true };
         let there = |key: &PersonalKey| key.id == record.key && key.user == self.request.login;
         place.keys.as_ref().is_some_and(|keys| !keys.iter().any(there))
+    }
+
+    /// Whether keyturn may use the key without asking DSS whose it is. Somebody may have written an
+    /// unconfirmed target.
+    fn is_trusted(&self, held: &HeldKey) -> bool {
+        self.target_is_confirmed || self.remembered.is_some_and(|remembered| remembered.record == held.record)
     }
 
     /// A key of this login that keyturn has: in memory, or read from the target.

@@ -106,7 +106,7 @@ impl Memory {
             remembered.known_version.clone_from(&written.version);
             remembered.transient = None;
         } else if let Target::Ours(ours) = &seen.target
-            && matches!(&ours.content, SecretData::Read(taken) if taken.intact)
+            && matches!(&ours.content, SecretData::Read(taken) if taken.is_as_written())
         {
             remembered.known_version.clone_from(&ours.metadata.resource_version);
         }
@@ -170,7 +170,7 @@ fn learn_api_key(remembered: &mut Remembered, seen: &Observed, outcome: &Outcome
         }
     } else if let Target::Ours(ours) = &seen.target
         && let SecretData::Read(taken) = &ours.content
-        && taken.intact
+        && taken.is_as_written()
         && let (Some(record), Some(key)) = (&ours.record, &taken.api_key)
         && remembered.api_key.is_none()
         && !is_deleted(&record.api_key.key)

@@ -13,6 +13,7 @@ use crate::{
             Observed, Ours, ReadData, SecretData, SeenRole, Target, is_controlled_by, key_request, older_claim,
             role_name,
         },
+        is_confirmed,
     },
     dss::SeenUser,
     dss_keys::{KeyPlace, key_label},
@@ -315,7 +316,9 @@ async fn read_target(context: &Context, seen: &mut Observed) -> Result<(), CallE
     };
     seen.target = target(&seen.config, &secret.metadata, None);
     if let Target::Ours(ours) = &mut seen.target {
-        ours.content = SecretData::Read(taken(ours.record.as_ref(), secret));
+        let (record, status) = (ours.record.as_ref(), seen.config.status.as_ref());
+        let confirmed = record.is_some_and(|record| is_confirmed(record, status, context.clock.now()));
+        ours.content = SecretData::Read(ReadData { confirmed, ..taken(record, secret) });
         ours.metadata.managed_fields = None;
     }
     Ok(())
@@ -326,6 +329,7 @@ fn taken(record: Option<&Record>, secret: Secret) -> ReadData {
     let data = data_of(secret);
     ReadData {
         intact: record.is_some_and(|record| is_intact(record, &data)),
+        confirmed: false,
         immutable,
         keys: SECRET_KEYS.iter().map(|key| key.name).filter(|name| data.contains_key(*name)).collect(),
         credentials: credentials_in(&data).map(Arc::new),

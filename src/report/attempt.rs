@@ -8,7 +8,7 @@ use crate::{
     decide::{
         Accepted, Next, Plan, SecretAction, api_key_attempt,
         backoff::{Attempted, durable_after},
-        input::{Observed, Target},
+        input::{Observed, SecretData, Target},
     },
     dss_keys::ApiKeyPlan,
     secret::Record,
@@ -26,9 +26,18 @@ pub(super) fn current_record(seen: &Observed, outcome: &Outcome) -> Option<Recor
 }
 
 /// The record of the Secret before the attempt. An edited Secret has none.
-pub(super) fn former_record(seen: &Observed) -> Option<&Record> {
+fn former_record(seen: &Observed) -> Option<&Record> {
     match &seen.target {
         Target::Ours(ours) if !ours.is_edited() => ours.record.as_ref(),
+        _ => None,
+    }
+}
+
+/// The record of the Secret before the attempt, if its digest fits. Status need not confirm it: if
+/// keyturn was killed before it wrote status, nothing else names the API key that it delivered.
+pub(super) fn consistent_record(seen: &Observed) -> Option<&Record> {
+    match &seen.target {
+        Target::Ours(ours) if !matches!(&ours.content, SecretData::Read(read) if !read.intact) => ours.record.as_ref(),
         _ => None,
     }
 }

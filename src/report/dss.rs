@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    attempt::{current_record, former_record},
+    attempt::{consistent_record, current_record},
 };
 use crate::{
     api::{AskedRole, DssStatus, ResolvedRole},
@@ -19,7 +19,7 @@ pub(super) fn dss(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestam
         request: plan.accepted.as_ref().ok().and_then(|accepted| accepted.dss.as_ref()),
         unknown: plan.accepted.as_ref().is_err_and(|refusal| !refusal.withdraws),
         record: record.as_ref(),
-        replaced: former_record(seen).filter(|_| outcome.written.is_some()),
+        replaced: consistent_record(seen).filter(|_| outcome.written.is_some()),
         may_have_keys: !seen.key_places.is_empty(),
         outcome: &outcome.api_key,
         now,

@@ -3,7 +3,10 @@
 use super::{Outcome, findings::finding_notes};
 use crate::{
     api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, find_condition, names},
-    decide::{Plan, SecretAction, Trigger, input::Observed},
+    decide::{
+        Plan, SecretAction, Trigger,
+        input::{Observed, SecretData, Target},
+    },
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -45,10 +48,15 @@ pub fn event_notes(
         matches!(plan.action(), Some(SecretAction::Issue(Trigger::Drifted) | SecretAction::Render(Trigger::Drifted)));
     let drifted = repair && outcome.written.is_some();
     if drifted {
-        let note = format!(
-            "Secret \"{}\" was changed or deleted by somebody else and has been put right",
-            seen.config.target_name()
-        );
+        let name = seen.config.target_name();
+        let note = if is_unconfirmed(seen) {
+            format!(
+                "Secret \"{name}\" held another credential than status has, because somebody else changed it or keyturn \
+                 ended before it could write status; a new one has been issued"
+            )
+        } else {
+            format!("Secret \"{name}\" was changed or deleted by somebody else and has been put right")
+        };
         notes.push(EventNote { warning: true, reason: Reason::Drifted.to_string(), action: "Repair", note });
     }
     if outcome.deleted {
@@ -85,6 +93,11 @@ pub fn event_notes(
         notes.push(EventNote { warning: true, reason: ready.reason, action, note: ready.message });
     }
     notes
+}
+
+/// Whether the Secret was consistent in itself, and status did not confirm it.
+fn is_unconfirmed(seen: &Observed) -> bool {
+    matches!(&seen.target, Target::Ours(ours) if matches!(&ours.content, SecretData::Read(read) if read.intact && !read.confirmed))
 }
 
 impl EventNote {

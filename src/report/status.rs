@@ -25,7 +25,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
     let before = seen.config.status.clone().unwrap_or_default();
     let record = current_record(seen, outcome);
     let live = record.as_ref().filter(|record| record.is_live(now));
-    let former = former(&before, live);
+    let credential = Reported::of(seen, outcome, &before, live, now);
     let generation = seen.config.metadata.generation;
     AwsConfigStatus {
         observed_generation: generation,
@@ -41,16 +41,69 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         target: Some(TargetStatus {
             name: seen.config.target_name(),
             resource_version: known_version(seen, outcome, &before, record.as_ref()),
+            content_digest: content_digest(seen, outcome, &before),
         }),
         source: source(seen, outcome, &before),
         dss: dss(seen, plan, outcome, now),
-        access_key_id: live.map(|record| record.access_key_id.clone()),
-        person: live.map(|record| record.person.clone()),
-        issued_at: live.map(|record| Time(record.issued_at)),
-        expires_at: live.and_then(|record| record.expires_at).map(Time),
-        former,
+        access_key_id: credential.access_key_id,
+        person: credential.person,
+        issued_at: credential.issued_at,
+        expires_at: credential.expires_at,
+        former: credential.former,
         renew_at: live.filter(|_| plan.accepted.is_ok()).and_then(|record| renew_at(seen, record)).map(Time),
         failure: failure(seen, plan, outcome, now),
+    }
+}
+
+/// The fields of status about the credential in the Secret.
+struct Reported {
+    access_key_id: Option<String>,
+    person: Option<String>,
+    issued_at: Option<Time>,
+    expires_at: Option<Time>,
+    former: Option<Former>,
+}
+
+impl Reported {
+    /// The fields for the credential `live`. While the data of the Secret is unknown, its
+    /// annotations may be anybody's, and the fields stay as they were.
+    fn of(seen: &Observed, outcome: &Outcome, before: &AwsConfigStatus, live: Option<&Record>, now: Timestamp) -> Self {
+        let has_expired = before.expires_at.as_ref().is_some_and(|Time(at)| *at <= now);
+        if is_unknown(seen, outcome) && !has_expired {
+            return Self {
+                access_key_id: before.access_key_id.clone(),
+                person: before.person.clone(),
+                issued_at: before.issued_at.clone(),
+                expires_at: before.expires_at.clone(),
+                former: before.former.clone(),
+            };
+        }
+        let live = live.filter(|_| !is_unknown(seen, outcome));
+        Self {
+            access_key_id: live.map(|record| record.access_key_id.clone()),
+            person: live.map(|record| record.person.clone()),
+            issued_at: live.map(|record| Time(record.issued_at)),
+            expires_at: live.and_then(|record| record.expires_at).map(Time),
+            former: former(before, live),
+        }
+    }
+}
+
+/// Whether somebody has written the Secret since keyturn last read or wrote it.
+fn is_unknown(seen: &Observed, outcome: &Outcome) -> bool {
+    let is_unknown = matches!(&seen.target, Target::Ours(ours) if ours.content == SecretData::Unknown);
+    is_unknown && outcome.written.is_none() && !outcome.deleted
+}
+
+/// The digest of what keyturn wrote last. A digest that keyturn reads in the Secret is never
+/// recorded, because anybody who may patch the Secret may have written it.
+fn content_digest(seen: &Observed, outcome: &Outcome, before: &AwsConfigStatus) -> Option<String> {
+    match (&outcome.written, &seen.target) {
+        (Some(written), _) => Some(written.record.content_digest.clone()),
+        (None, Target::Ours(_)) if !outcome.deleted => {
+            before.target.as_ref().and_then(|target| target.content_digest.clone())
+        }
+        _ => None,
     }
 }
 

@@ -47,6 +47,11 @@ fn an_issue_is_an_event_unless_it_is_a_routine_renewal() {
             deleted().issues(),
             &["Warning Repair Drifted: Secret \"alice-aws\" was changed or deleted by somebody else"],
         ),
+        (
+            "a repair of a forgery, or after a crash",
+            live().reads_unconfirmed().issues(),
+            &["Warning Repair Drifted: Secret \"alice-aws\" held another credential than status has"],
+        ),
         ("a repair that failed", deleted().fails(denied()), &["Warning Issue AssumeRoleDenied: IAM refused"]),
         (
             "after a suspension",

@@ -189,9 +189,24 @@ impl Moment {
     pub(crate) fn reads(mut self, intact: bool) -> Self {
         let credentials = Some(Arc::new(session()));
         let api_key = Some("the-api-key".into());
-        self.ours().content =
-            SecretData::Read(ReadData { intact, immutable: false, keys: vec![], credentials, api_key });
+        self.ours().content = SecretData::Read(ReadData {
+            intact,
+            confirmed: true,
+            immutable: false,
+            keys: vec![],
+            credentials,
+            api_key,
+        });
         self
+    }
+
+    /// keyturn read a Secret whose digest fits, and of which status has another digest.
+    pub(crate) fn reads_unconfirmed(self) -> Self {
+        let mut moment = self.reads(true);
+        if let SecretData::Read(read) = &mut moment.ours().content {
+            read.confirmed = false;
+        }
+        moment
     }
 
     /// Another writer has changed the Secret eight times in a row, the last time a moment ago.

@@ -1,7 +1,7 @@
 //! The fields of status beside its conditions.
 
 use super::moment::{Moment, at, denied, fresh, live};
-use crate::api::Former;
+use crate::{api::Former, decide::input::SecretData};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 #[test]
@@ -26,6 +26,48 @@ fn a_credential_is_repeated_in_status_while_it_is_live() {
     unbelieved.seen.grants_seen = false;
     let status = unbelieved.status();
     assert!(status.access_key_id.is_some() && status.renew_at.is_none(), "a refused credential is not renewed");
+}
+
+#[test]
+fn an_unverified_record_does_not_get_into_status() {
+    let forged = || {
+        let mut moment = live();
+        moment.ours().content = SecretData::Unknown;
+        let record = moment.ours().record.as_mut().unwrap();
+        record.access_key_id = "AKIAMINE".into();
+        record.person = "mallory".into();
+        record.expires_at = Some(at("23:00:00"));
+        record.content_digest = "forged".into();
+        moment
+    };
+    let before = live().status();
+    let status = forged().status();
+    assert!(before.access_key_id.is_some() && before.target.as_ref().unwrap().content_digest.is_some());
+    let compared = |status: &crate::api::AwsConfigStatus| {
+        let digest = status.target.as_ref().and_then(|target| target.content_digest.clone());
+        let credential = (status.access_key_id.clone(), status.person.clone(), status.expires_at.clone());
+        (digest, credential, status.former.clone())
+    };
+    assert_eq!(compared(&status), compared(&before));
+    let expired = forged().at("01:00:00").status();
+    assert_eq!((expired.access_key_id, expired.expires_at), (None, None), "what has expired is not reported");
+}
+
+#[test]
+fn the_digest_in_status_is_that_of_the_last_write() {
+    let digest = |moment: &Moment| moment.status().target.unwrap().content_digest;
+    let written =
+        |moment: &Moment| moment.outcome.written.as_ref().map(|written| written.record.content_digest.clone());
+    let (first, renewed, withdrawn) =
+        (fresh().issues(), live().at("00:45:00").issues(), live().without_grant().withdraws());
+    for (row, moment) in [("the first issue", &first), ("a renewal", &renewed), ("a withdrawal", &withdrawn)] {
+        assert!(digest(moment).is_some(), "{row}");
+        assert_eq!(digest(moment), written(moment), "{row}");
+    }
+    assert_eq!(digest(&live()), digest(&first), "nothing to do");
+    assert_eq!(digest(&live().reads_unconfirmed()), digest(&first), "a forgery");
+    assert_eq!(digest(&live().without_grant().deletes()), None, "a deletion");
+    assert_eq!(digest(&live().foreign()), None, "a Secret of somebody else");
 }
 
 #[test]

@@ -1,12 +1,14 @@
-//! A writer of the Secret who knows how keyturn works: saved sessions, and annotations that no
-//! write passes with.
+//! A writer of the Secret who knows how keyturn works: saved sessions, annotations that no write
+//! passes with, and forgeries whose digest fits.
 
 use super::world::World;
 use crate::{
     doubles::{apiserver::Fault, rules::Times},
     fixtures::{SCORING, alice},
 };
+use jiff::SignedDuration;
 use k8s_openapi::ByteString;
+use keyturn::secret::{Content, Record};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,6 +29,18 @@ fn put_data(secret: &mut Value, data: &BTreeMap<String, Vec<u8>>) {
     for (key, value) in data {
         secret["data"][key] = serde_json::to_value(ByteString(value.clone())).unwrap();
     }
+}
+
+/// Writes the annotations of a record, whose digest fits the data.
+fn put_record(secret: &mut Value, record: &Record) {
+    for (name, value) in record.annotations() {
+        secret["metadata"]["annotations"][name] = json!(value);
+    }
+}
+
+/// This record with a digest that fits the data.
+fn sealed(record: &Record, data: &BTreeMap<String, Vec<u8>>) -> Record {
+    record.rendered_again(record.render_digest.clone(), record.api_key.clone(), &Content(data.clone()))
 }
 
 /// Whether no key of keyturn's in alice's Secret holds a part of a session.
@@ -109,4 +123,62 @@ async fn a_refused_withdrawal_deletes_no_secret_of_another_owner() {
     world.change("alice", |spec| spec.suspend = true);
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.value("alice", "theirs"), "untouched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgery_whose_digest_fits_is_replaced_at_once() {
+    type Forge = fn(&mut Record, &mut BTreeMap<String, Vec<u8>>);
+    let table: [(&str, Forge); 4] = [
+        ("another key", |record, data| {
+            record.access_key_id = "AKIAMINE".into();
+            data.insert("AWS_ACCESS_KEY_ID".into(), b"AKIAMINE".to_vec());
+        }),
+        ("a later expiry", |record, _| {
+            record.expires_at = record.expires_at.map(|at| at + SignedDuration::from_hours(99_999));
+        }),
+        ("another command", |_, data| {
+            drop(data.insert("config".into(), b"[default]\ncredential_process = mine".to_vec()));
+        }),
+        ("a withdrawal", |record, _| record.withdrawn = Some("Suspended".into())),
+    ];
+    for (case, forge) in table {
+        let world = World::with(&[alice()]).await;
+        let (mut record, mut forged) = (world.record("alice").unwrap(), data(&world));
+        forge(&mut record, &mut forged);
+        let record = sealed(&record, &forged);
+        edit(&world, |secret| {
+            put_data(secret, &forged);
+            put_record(secret, &record);
+        });
+        let is_ours = |world: &World| {
+            world.holds_a_valid_session("alice")
+                && world.record("alice").is_some_and(|now| now.content_digest != record.content_digest)
+        };
+        world.at_once(case, is_ours).await;
+        world.pass(Duration::from_secs(60)).await;
+        assert!(is_ours(&world) && world.is_ready("alice"), "{case}: {}", world.picture());
+        assert_eq!(world.sts.count(), 1, "{case}: {}", world.picture());
+        let expiry = world.status("alice").expires_at.unwrap().0;
+        assert!(expiry.duration_since(world.now()) < SignedDuration::from_hours(2), "{case}: {expiry}");
+        assert!(world.event_reasons().contains(&"Drifted".to_owned()), "{case}: {:?}", world.events());
+        let before = world.cost();
+        world.pass(Duration::from_secs(600)).await;
+        assert_eq!(world.cost(), before, "{case}: and nothing follows");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_withdrawn_secret_is_withdrawn_again() {
+    let world = World::with(&[alice()]).await;
+    let saved = data(&world);
+    world.change("alice", |spec| spec.suspend = true);
+    world.at_once("it is withdrawn", |world| world.is_withdrawn("alice")).await;
+    world.settle().await;
+    let record = sealed(&world.record("alice").unwrap(), &saved);
+    edit(&world, |secret| {
+        put_data(secret, &saved);
+        put_record(secret, &record);
+    });
+    world.at_once("it is withdrawn again", |world| world.is_withdrawn("alice")).await;
+    assert_eq!(world.sts.count(), 0);
 }
