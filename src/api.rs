@@ -40,7 +40,7 @@ pub use aws_config_status::{
     ActiveRole, AwsConfigStatus, DssKey, DssStatus, Failure, Former, ResolvedRole, SourceStatus, TargetStatus,
 };
 pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
-pub use aws_role_grant::{AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Namespaces, TagPatterns};
+pub use aws_role_grant::{AwsRoleGrant, AwsRoleGrantSpec, Ceilings, Effect, Namespaces, PERSON_VARIABLE, TagPatterns};
 pub use condition::{ConditionType, condition, find_condition, same_ignoring_times, set_conditions};
 pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
 pub use dss_instance::{AdminKeySecretRef, Allowance, AuthScheme, DssInstance, DssInstanceSpec, DssInstanceStatus};

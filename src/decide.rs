@@ -20,7 +20,6 @@ mod confirmed;
 mod deliver;
 pub mod dss_access;
 mod generated;
-pub mod grants;
 pub mod input;
 mod key;
 mod role;

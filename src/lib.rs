@@ -34,13 +34,14 @@
 //! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `finalizers` |
 //! | [`schedule`] | when: the lengths of time between reconciles, fixed for each object; pure | `clock` |
 //! | [`dss_keys`] | the second credential: the API key of DSS, its plan and its outcome; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `secret` |
-//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `schedule`, `secret` |
+//! | [`grants`] | whether the grants allow or deny a request; pure | `api` |
+//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `schedule`, `secret` |
 //! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `schedule`, `secret` |
 //! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `views` |
 //! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `metrics`, `report`, `schedule`, `secret`, `stores`, `views` |
 //! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `reconcile`, `schedule`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `api`, `clock`, `cluster`, `reconcile`, `report`, `schedule` |
-//! | [`controller`] | which object is reconciled when | `api`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `reconcile`, `restart`, `views` |
+//! | [`controller`] | which object is reconciled when | `api`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: the holder of the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
@@ -57,7 +58,7 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`.
-//! * Pure rooms: `api`, `decide`, `digest`, `dss_keys`, `inject`, `reference`, `report`,
+//! * Pure rooms: `api`, `decide`, `digest`, `dss_keys`, `grants`, `inject`, `reference`, `report`,
 //!   `schedule`, `secret`. They hold no client, read neither clock nor environment, and draw no
 //!   random number.
 //! * State that matters is in the cluster: what was issued is in the Secret's annotations,
@@ -86,6 +87,7 @@ mod dss_cache;
 mod dss_instance;
 mod dss_keys;
 mod finalizers;
+mod grants;
 pub mod https;
 mod inject;
 pub mod leader;

@@ -22,8 +22,9 @@ use std::{
 /// and others take its place.
 pub(super) const SYNC_WAIT: Duration = Duration::from_secs(2);
 
-/// The index key of the grants that choose namespaces by label.
-const BY_LABEL: &str = "by label";
+/// The index key of the grants that may be about any namespace: those that choose namespaces by
+/// label, and those that are about every namespace.
+const ANYWHERE: &str = "anywhere";
 
 /// The views, one for each kind of object. A scope is one namespace, or all namespaces.
 #[derive(Clone)]
@@ -60,8 +61,10 @@ pub struct Writers {
 #[must_use]
 pub fn grants() -> (Watched<AwsRoleGrant>, Writer<AwsRoleGrant>) {
     Watched::new("awsrolegrants.keyturn.dev", |grant| {
-        let Some(namespaces) = &grant.spec.namespaces else { return vec![] };
-        let by_label = namespaces.selector.iter().map(|_| BY_LABEL.to_owned());
+        let Some(namespaces) = &grant.spec.namespaces else {
+            return if grant.spec.is_about_every_namespace() { vec![ANYWHERE.to_owned()] } else { vec![] };
+        };
+        let by_label = namespaces.selector.iter().map(|_| ANYWHERE.to_owned());
         namespaces.names.iter().map(|name| named(name)).chain(by_label).collect()
     })
 }
@@ -151,12 +154,12 @@ impl Views {
         (Self { configs, roles, secrets, sources, grants, namespaces, instances }, writers)
     }
 
-    /// The grants that name this namespace or choose namespaces by label. No other grant can allow
-    /// the namespace anything.
+    /// The grants that name this namespace, choose namespaces by label, or are about every
+    /// namespace. No other grant can allow or deny the namespace anything.
     #[must_use]
     pub fn grants_about(&self, namespace: &str) -> Vec<Arc<AwsRoleGrant>> {
         let mut grants = self.grants.find(&named(namespace));
-        grants.extend(self.grants.find(BY_LABEL));
+        grants.extend(self.grants.find(ANYWHERE));
         grants
     }
 

@@ -34,6 +34,10 @@ pub enum Reason {
     SecretNotOffered,
     /// No `AwsRoleGrant` allows all of the request, or the `DssInstance` does not allow it.
     NotGranted,
+    /// An `AwsRoleGrant` with effect Deny denies the request.
+    Denied,
+    /// No `AwsRoleGrant` denies the request any more. Used in Events only.
+    DenialEnded,
     /// The spec holds a value that is invalid and that the schema could not refuse.
     InvalidSpec,
     /// A Secret of the target's name exists and does not belong to this `AwsConfig`.
@@ -92,7 +96,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -104,6 +108,8 @@ impl Reason {
         Self::KeySecretInvalid,
         Self::SecretNotOffered,
         Self::NotGranted,
+        Self::Denied,
+        Self::DenialEnded,
         Self::InvalidSpec,
         Self::ForeignTarget,
         Self::Drifted,
@@ -192,6 +198,8 @@ mod tests {
                 | Reason::KeySecretInvalid
                 | Reason::SecretNotOffered
                 | Reason::NotGranted
+                | Reason::Denied
+                | Reason::DenialEnded
                 | Reason::InvalidSpec
                 | Reason::ForeignTarget
                 | Reason::Drifted

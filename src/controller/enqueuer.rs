@@ -2,10 +2,8 @@
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
-    decide::{
-        dss_access,
-        grants::{self, Requested},
-    },
+    decide::dss_access,
+    grants::{self, Requested},
     views::Views,
 };
 use futures::{
@@ -160,7 +158,9 @@ impl Enqueuer {
     pub(super) fn grants_changed(&self, versions: &[Arc<AwsRoleGrant>]) {
         let named = versions.iter().filter_map(|grant| grant.spec.namespaces.as_ref()).flat_map(|about| &about.names);
         let mut namespaces: BTreeSet<String> = named.cloned().collect();
-        if versions.iter().any(|grant| grant.spec.namespaces.as_ref().is_some_and(|about| about.selector.is_some())) {
+        let by_label =
+            |grant: &AwsRoleGrant| grant.spec.namespaces.as_ref().is_some_and(|about| about.selector.is_some());
+        if versions.iter().any(|grant| by_label(grant) || grant.spec.is_about_every_namespace()) {
             let store = self.views.namespaces.store().state();
             let chosen = store.iter().filter(|namespace| {
                 let (name, labels) = (namespace.name_any(), namespace.labels());
@@ -210,8 +210,8 @@ impl Enqueuer {
             (CredentialProvider::Connection, _) => is_about(Requested::Connection),
             // If the role has variables, the ARN that results from them is known from its AwsRole,
             // once that exists.
-            (CredentialProvider::Temporary, Some(role)) => is_about(Requested::Role(role)),
-            (CredentialProvider::Temporary, None) => false,
+            // Without a role, only a grant concerns the config that denies every role.
+            (CredentialProvider::Temporary, role) => is_about(Requested::Role(role.unwrap_or_default())),
         };
         for role in self.views.roles_of(namespace, &config.name_any()) {
             if is_about(Requested::Role(&role.spec.role)) {

@@ -4,15 +4,15 @@
 use super::{
     Accepted, Case, Check, Refusal,
     action::{cannot, refuse},
-    grants::{GrantRequest, Requested, granted},
     input::Observed,
     session_request::session_request,
 };
 use crate::{
-    api::{AwsRoleGrant, CredentialProvider, Reason, RoleArn, Statement, Subject},
+    api::{AwsRoleGrant, CredentialProvider, Reason, RoleArn, Subject},
     credentials::{ConnectionRequest, Request, SessionRequest, Via},
     digest::Digest,
     dss_keys::DssRequest,
+    grants::{Denial, GrantRequest, Requested, denial, granted},
 };
 use kube::ResourceExt as _;
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ impl Case<'_> {
     pub(super) fn accept(&self) -> Result<Accepted, Refusal> {
         self.check(Check::NotSuspended, self.is_not_suspended())?;
         self.check(Check::NamespaceIsKnown, self.namespace_is_known())?;
+        self.check(Check::SubjectIsNotDenied, self.subject_is_not_denied())?;
         let dss = self.asks_of_dss()?;
         let mut accepted = match self.seen.config.spec.credential_provider {
             CredentialProvider::Temporary => {
@@ -90,6 +91,17 @@ impl Case<'_> {
         cannot(Reason::Pending, message)
     }
 
+    /// Refuses a subject to which a grant denies everything. keyturn then asks nobody for anything,
+    /// neither DSS for a user nor the API server for a key.
+    fn subject_is_not_denied(&self) -> Result<(), Refusal> {
+        let config = &self.seen.config;
+        let (Some(subject), Some(labels)) = (config.subject(), &self.seen.namespace_labels) else { return Ok(()) };
+        match denial(&self.seen.grants, &self.namespace(), labels, &subject, Denial::OfEverything) {
+            Some(why) => Err(Refusal { why, withdraws: true, needs: None }),
+            None => Ok(()),
+        }
+    }
+
     fn is_granted(&self, what: Requested<'_>) -> Result<(&AwsRoleGrant, Subject), Refusal> {
         self.check(Check::GrantAllows, self.grant_of(what))
     }
@@ -105,10 +117,10 @@ impl Case<'_> {
             Ok(grant) => Ok((grant, subject)),
             // A process that has never seen a grant issues nothing and withdraws nothing. A
             // restored or half-restored cluster shows an empty list of grants, and a live session
-            // expires by itself.
-            Err(message) => {
-                let withdraws = self.seen.grants_seen;
-                Err(Refusal { why: Statement::new(Reason::NotGranted, message), withdraws, needs: None })
+            // expires by itself. A denial comes from a grant that has been seen.
+            Err(why) => {
+                let withdraws = self.seen.grants_seen || why.reason == Reason::Denied;
+                Err(Refusal { why, withdraws, needs: None })
             }
         }
     }

@@ -8,6 +8,8 @@ pub enum Check {
     NotSuspended,
     /// The labels of the namespace are known.
     NamespaceIsKnown,
+    /// No grant denies everything to the person or the namespace that the credential is for.
+    SubjectIsNotDenied,
     /// The `DssInstance` allows the config a login, and DSS has an enabled user with that login.
     DssAllowsLogin,
     /// The config names a role, and the role belongs to this config and person.
@@ -18,7 +20,7 @@ pub enum Check {
     KeyIsNamed,
     /// The config names a connection of DSS.
     ConnectionIsNamed,
-    /// One grant allows the whole request.
+    /// One grant allows the whole request, and no grant denies it.
     GrantAllows,
     /// STS will accept the duration, the tags and the session policy, as far as keyturn can know.
     SessionIsValid,

@@ -1,13 +1,11 @@
 //! The access of a config to DSS: whether the config may use the instance that it names, with which
 //! login, and which role its template stands for. Pure.
 
-use super::{
-    action::{Read, Refusal, refuse},
-    grants,
-};
+use super::action::{Read, Refusal, refuse};
 use crate::{
     api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Statement, Subject, Variable, role_named},
     dss::{DssError, SeenUser, User},
+    grants,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     api::{
-        AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, Ceilings, ConditionType, Namespaces, Reason,
-        Statement, condition, names,
+        AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, Ceilings, ConditionType, Effect, Namespaces,
+        Reason, Statement, condition, names,
     },
     credentials::{Credentials, Issued},
     schedule,
@@ -153,6 +153,13 @@ fn a_stranger_s_role(seen: &mut Observed) {
     seen.role = SeenRole::Shown(Arc::new(AwsRole::new("alice-758d4cc4", serde_json::from_value(spec).unwrap())));
 }
 
+/// A second grant denies everybody this role, or everything if it is `None`.
+fn denied(seen: &mut Observed, role: Option<&str>) {
+    let roles = role.map(str::to_owned).into_iter().collect();
+    let deny = AwsRoleGrantSpec { effect: Effect::Deny, persons: vec!["*".into()], roles, ..Default::default() };
+    seen.grants.push(Arc::new(AwsRoleGrant::new("leavers", deny)));
+}
+
 /// Decides, and asserts that the decision is the same whatever the conditions of status say.
 fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let plan = super::decide(seen, now);
@@ -196,12 +203,13 @@ type Disturbance = fn(&mut Observed);
 // ---- 1. May this config have what it asks for? --------------------------------------------------
 
 /// The disturbances in the order of the chain, each with the verdict of the check that fails.
-const QUESTIONS: [(&str, Disturbance, &str); 8] = [
+const QUESTIONS: [(&str, Disturbance, &str); 9] = [
     ("suspended", |seen| config(seen, |c| c.spec.suspend = true), "Suspended, withdraws"),
     ("the namespace is unknown", |seen| seen.namespace_labels = None, "Pending, waits"),
     ("no role", |seen| config(seen, |c| c.spec.role = None), "RolePending, withdraws"),
     ("a stranger's AwsRole", a_stranger_s_role, "RoleNotOfThisConfig, waits"),
     ("no person", |seen| config(seen, |c| c.spec.person = None), "InvalidSpec, withdraws"),
+    ("the role is denied", |seen| denied(seen, Some(ROLE)), "Denied, withdraws"),
     ("no grant was ever seen", |seen| (seen.grants, seen.grants_seen) = (vec![], false), "NotGranted, waits"),
     ("no grant", |seen| seen.grants.clear(), "NotGranted, withdraws"),
     ("a foreign Secret", foreign, "granted by analysts"),
@@ -222,6 +230,25 @@ fn each_question_has_its_answer() {
     let ceiling = Ceilings { max_duration: Some("30m".parse().unwrap()), ..Ceilings::default() };
     grant(&mut seen, |grant| grant.spec.ceilings = Some(ceiling));
     assert_eq!(verdict(&seen), "NotGranted, withdraws", "over a ceiling");
+}
+
+#[test]
+fn a_denial_of_everything_is_known_before_the_role_and_the_key() {
+    let asks: [(&str, Disturbance, &str); 7] = [
+        ("for a session", |_| {}, "Denied, withdraws"),
+        ("for no role yet", |seen| config(seen, |c| c.spec.role = None), "Denied, withdraws"),
+        ("for a stranger's AwsRole", a_stranger_s_role, "Denied, withdraws"),
+        ("for a key", |seen| config(seen, keys::asks_for_key), "Denied, withdraws"),
+        ("suspended", |seen| config(seen, |c| c.spec.suspend = true), "Suspended, withdraws"),
+        ("in an unknown namespace", |seen| seen.namespace_labels = None, "Pending, waits"),
+        ("for nobody", |seen| config(seen, |c| c.spec.person = None), "InvalidSpec, withdraws"),
+    ];
+    for (row, disturb, expected) in asks {
+        let mut seen = healthy();
+        denied(&mut seen, None);
+        disturb(&mut seen);
+        assert_eq!(verdict(&seen), expected, "{row}");
+    }
 }
 
 #[test]

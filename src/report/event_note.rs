@@ -4,14 +4,14 @@ use super::{Outcome, findings::finding_notes};
 use crate::{
     api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, find_condition, names},
     decide::{
-        Plan, SecretAction, Trigger,
+        Check, Checked, Plan, SecretAction, Trigger,
         input::{Observed, SecretData, Target},
     },
 };
 use jiff::Timestamp;
 use k8s_openapi::{
     api::events::v1::Event,
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time},
+    apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta, Time},
 };
 use kube::{Resource as _, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
@@ -68,6 +68,7 @@ pub fn event_notes(
         notes.push(EventNote { warning: true, reason: Reason::Drifted.to_string(), action: "Delete", note });
     }
     notes.extend(finding_notes(&before.conditions, &after.conditions));
+    notes.extend(denial_ended(seen, plan, find(before, ConditionType::Accepted).as_ref()));
     let Some(ready) = ready else { return notes };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");
     if ready.status == "True" {
@@ -98,6 +99,25 @@ pub fn event_notes(
 /// Whether the Secret was consistent in itself, and status did not confirm it.
 fn is_unconfirmed(seen: &Observed) -> bool {
     matches!(&seen.target, Target::Ours(ours) if matches!(&ours.content, SecretData::Read(read) if read.intact && !read.confirmed))
+}
+
+/// The note that a denial has ended. A grant has no status, and a deleted grant is gone. Therefore
+/// each `AwsConfig` reports that it no longer denies.
+fn denial_ended(seen: &Observed, plan: &Plan, accepted_before: Option<&Condition>) -> Option<EventNote> {
+    let denied = Reason::Denied.as_str();
+    accepted_before.filter(|before| before.reason == denied)?;
+    let passed = Checked { check: Check::SubjectIsNotDenied, passed: true };
+    let denied_now = plan.accepted.as_ref().is_err_and(|refusal| refusal.why.reason == Reason::Denied);
+    // A process that has seen no grant yet does not know whether one denies.
+    if denied_now || !seen.grants_seen || !plan.trace.contains(&passed) {
+        return None;
+    }
+    Some(EventNote {
+        warning: false,
+        reason: Reason::DenialEnded.to_string(),
+        action: "Allow",
+        note: "no AwsRoleGrant denies this request any more".to_owned(),
+    })
 }
 
 impl EventNote {

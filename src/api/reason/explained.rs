@@ -105,6 +105,21 @@ impl Reason {
                      has to allow all of it. Request less, or ask a cluster admin to add or widen \
                      a grant, or `allow` of the DssInstance.",
             },
+            Self::Denied => Explained {
+                name: "Denied",
+                conditions: &[Accepted, Usable],
+                cause: "An AwsRoleGrant with `effect: Deny` denies this person, namespace or role, whatever \
+                     other grants allow. The message names it. keyturn has withdrawn the credential.",
+                remedy: "Ask a cluster admin whether the denial is meant. The admin can delete that grant, or \
+                     narrow it by `exceptPersons`, `namespaces` or `roles`.",
+            },
+            Self::DenialEnded => Explained {
+                name: "DenialEnded",
+                conditions: &[],
+                cause: "The AwsRoleGrant that denied the request was changed or deleted, or the AwsConfig \
+                     asks for something else now. The message names the grant.",
+                remedy: "None needed. The next Event says whether another grant allows the request.",
+            },
             Self::InvalidSpec => Explained {
                 name: "InvalidSpec",
                 conditions: &[Accepted, Issued, RenewalFailing, RestartFailing, Usable, Authorized],

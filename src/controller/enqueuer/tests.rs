@@ -50,7 +50,8 @@ fn grant(spec: Value) -> Arc<AwsRoleGrant> {
 /// In "scoring", alice asks for a role and has an `AwsRole` for another one. bob takes a key from a
 /// Secret and names a workload to restart. In "lab", carol and dora use the DSS "design". carol's
 /// role has variables, and keyturn has generated an `AwsRole` for it. dora uses a connection and an
-/// API key of her own. gus names a DSS that does not exist. "team" is a config for the namespace.
+/// API key of her own. gus names a DSS that does not exist. "team" is a config for the
+/// namespace. In "attic", hal asks for no role yet.
 fn views() -> Views {
     let dss = |name: &str| json!({"instance": name});
     let own_key = json!({"instance": "design", "apiKeySecretRef": {"name": "doras-key"}});
@@ -65,6 +66,7 @@ fn views() -> Views {
         ),
         config("lab", "gus", json!({"person": "gus", "role": ROLE, "dss": dss("gone")})),
         config("lab", "team", json!({"mode": "System", "role": ROLE})),
+        config("attic", "hal", json!({"person": "hal"})),
     ];
     let roles = [role("scoring", "own", "alice", OTHER), role("lab", "carols", "carol", ROLE)];
     let namespace = |(name, team): (&str, &str)| {
@@ -79,7 +81,7 @@ fn views() -> Views {
     });
     let (grants, _) = views::grants();
     let ((namespaces, mut of_namespaces), (instances, mut of_instances)) = (views::namespaces(), views::instances());
-    namespaces.show(&mut of_namespaces, [("scoring", "ds"), ("lab", "ml")].map(namespace));
+    namespaces.show(&mut of_namespaces, [("scoring", "ds"), ("lab", "ml"), ("attic", "old")].map(namespace));
     instances.show(&mut of_instances, [DssInstance::new("design", from_value(instance).unwrap())]);
     let (views, mut writers) = Views::new(grants, namespaces, instances);
     views.configs.show(&mut writers.configs, configs);
@@ -283,6 +285,15 @@ fn a_grant_enqueues_the_configs_that_it_is_about() {
             },
             &["config scoring/alice"],
         ),
+        (
+            "before and after a person was left out",
+            |to| {
+                let namespaces = json!({"names": ["lab"]});
+                let version = |except: &[&str]| json!({"roles": [ROLE], "namespaces": namespaces, "persons": ["*"], "exceptPersons": except});
+                granting(to, &[version(&["carol"]), version(&["carol", "gus"])]);
+            },
+            &["config lab/gus"],
+        ),
         ("no namespace", |to| granting(to, &[json!({"roles": [ROLE], "persons": ["*"]})]), NOTHING),
         (
             "a namespace that does not exist",
@@ -290,6 +301,35 @@ fn a_grant_enqueues_the_configs_that_it_is_about() {
             NOTHING,
         ),
         ("no version", |to| granting(to, &[]), NOTHING),
+    ]);
+}
+
+#[test]
+fn a_denial_enqueues_the_configs_that_it_is_about() {
+    check(&[
+        (
+            "a denial of a person, everywhere",
+            |to| granting(to, &[json!({"effect": "Deny", "persons": ["alice", "dora"]})]),
+            &["config lab/dora", "config scoring/alice", "role scoring/own"],
+        ),
+        (
+            "a denial of everything in a namespace",
+            |to| {
+                let namespaces = json!({"names": ["lab"]});
+                granting(to, &[json!({"effect": "Deny", "persons": ["*", "system:*"], "namespaces": namespaces})]);
+            },
+            &["config lab/carol", "config lab/dora", "config lab/gus", "config lab/team", "role lab/carols"],
+        ),
+        (
+            "a denial of a role",
+            |to| granting(to, &[json!({"effect": "Deny", "persons": ["*"], "roles": [ROLE]})]),
+            &["config lab/carol", "config lab/gus", "config scoring/alice", "role lab/carols"],
+        ),
+        (
+            "a denial for a config without a role",
+            |to| granting(to, &[json!({"effect": "Deny", "persons": ["hal"]})]),
+            &["config attic/hal"],
+        ),
     ]);
 }
 

@@ -12,14 +12,17 @@ fn offers(key: SeenKey) -> Source {
     Source::Offered { version: Some("7".into()), key }
 }
 
+/// Lets a config ask for a key instead of a session.
+pub(super) fn asks_for_key(config: &mut AwsConfig) {
+    config.spec.credential_provider = CredentialProvider::Default;
+    config.spec.role = None;
+    config.spec.key_secret_ref = serde_json::from_value(json!({"name": "mine"})).unwrap();
+}
+
 /// alice's config asks for her key, which she offers. The target does not exist yet.
 fn fresh_key() -> Observed {
     let mut seen = fresh();
-    config(&mut seen, |c| {
-        c.spec.credential_provider = CredentialProvider::Default;
-        c.spec.role = None;
-        c.spec.key_secret_ref = serde_json::from_value(json!({"name": "mine"})).unwrap();
-    });
+    config(&mut seen, asks_for_key);
     grant(&mut seen, |g| g.spec.providers = vec![CredentialProvider::Default]);
     seen.source = offers(SeenKey::Delivered);
     seen

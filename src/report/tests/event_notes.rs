@@ -117,6 +117,49 @@ fn a_withdrawal_is_one_event() {
 }
 
 #[test]
+fn a_denial_is_an_event_when_it_begins_and_when_it_ends() {
+    let deny = || serde_json::json!({"effect": "Deny", "persons": ["alice"]});
+    let denied = || live().another_grant("leavers", deny()).withdraws();
+    let next = || denied().then("00:16:00");
+    let without_a_view = |mut moment: Moment| {
+        (moment.seen.grants, moment.seen.grants_seen) = (vec![], false);
+        moment
+    };
+    let ended = "Normal Allow DenialEnded: before: AwsRoleGrant \"leavers\" (effect Deny) denies person \"alice\"";
+    check(&[
+        (
+            "a denial",
+            denied(),
+            &[
+                "Warning Withdraw Denied: AwsRoleGrant \"leavers\" (effect Deny) denies person \"alice\" every credential",
+            ],
+        ),
+        ("the next reconcile", next(), NOTHING),
+        (
+            "the grant is deleted",
+            next().deletes_grant("leavers").issues(),
+            &[ended, "Normal Issue Issued: valid until 2026-01-01T01:16:00Z"],
+        ),
+        (
+            "the grant is deleted, and nothing allows it",
+            next().without_grant().withdraws(),
+            &[ended, "Warning Withdraw NotGranted: no AwsRoleGrant allows"],
+        ),
+        (
+            "a new process that has seen no grant yet",
+            without_a_view(next()),
+            &["Warning Issue NotGranted: no AwsRoleGrant allows"],
+        ),
+        ("a second denial takes its place", next().deletes_grant("leavers").another_grant("others", deny()), NOTHING),
+        (
+            "a suspension hides the denial",
+            next().spec(|spec| spec.suspend = true).withdraws(),
+            &["Warning Withdraw Suspended: spec.suspend is true"],
+        ),
+    ]);
+}
+
+#[test]
 fn a_finding_is_an_event_when_it_appears() {
     let pods = |moment: Moment, pods| moment.finds(ConditionType::PodsMissed, pods);
     let workloads = |moment: Moment, workloads| moment.finds(ConditionType::RestartFailing, workloads);

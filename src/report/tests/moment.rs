@@ -153,6 +153,18 @@ impl Moment {
         self
     }
 
+    /// The admin creates another grant.
+    pub(crate) fn another_grant(mut self, name: &str, spec: serde_json::Value) -> Self {
+        self.seen.grants.push(Arc::new(AwsRoleGrant::new(name, from_value(spec).unwrap())));
+        self
+    }
+
+    /// The admin deletes the grant of this name.
+    pub(crate) fn deletes_grant(mut self, name: &str) -> Self {
+        self.seen.grants.retain(|grant| grant.metadata.name.as_deref() != Some(name));
+        self
+    }
+
     /// The admin deletes the grant.
     pub(crate) fn without_grant(mut self) -> Self {
         self.seen.grants.clear();

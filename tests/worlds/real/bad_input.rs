@@ -210,6 +210,28 @@ async fn a_bad_object_is_refused_with_its_field_and_its_fault() {
             &["spec.via"],
         ),
         ("a hop that is a glob", grant(&json!({"via": ["arn:aws:iam::123456789012:role/*"]})), &["spec.via[0]"]),
+        (
+            "a grant with another variable",
+            grant(&json!({"roles": ["arn:aws:iam::123456789012:role/${user}"]})),
+            &["spec.roles[0]", "should match"],
+        ),
+        (
+            "a denial with a ceiling",
+            grant(&json!({"effect": "Deny", "ceilings": {"maxDuration": "1h"}})),
+            &["effect Deny holds persons, exceptPersons, namespaces and roles only"],
+        ),
+        (
+            "a denial with a provider",
+            grant(&json!({"effect": "Deny", "providers": ["temporary"]})),
+            &["effect Deny holds persons, exceptPersons, namespaces and roles only"],
+        ),
+        ("a denial of nobody", grant(&json!({"effect": "Deny", "persons": []})), &["effect Deny needs persons"]),
+        (
+            "a denial in no namespace",
+            grant(&json!({"effect": "Deny", "namespaces": {}})),
+            &["leave namespaces out to deny in every namespace"],
+        ),
+        ("an effect of neither kind", grant(&json!({"effect": "deny"})), &["spec.effect"]),
         ("a tag without values", grant(&json!({"tags": {"x": []}})), &["spec.tags.x"]),
         (
             "a ceiling on a bucket with upper case",
@@ -230,7 +252,10 @@ async fn a_bad_object_is_refused_with_its_field_and_its_fault() {
         assert!(named.iter().all(|name| said.contains(name)), "{case}: {said}");
         assert_eq!(complaints(&said).len(), 1, "{case} is not one line: {said}");
     }
-    for good in [config(&json!({})), grant(&json!({}))] {
+    let leaver = json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsRoleGrant", "metadata": {"name": "leaver"},
+        "spec": {"effect": "Deny", "persons": ["alice"]}});
+    let own = grant(&json!({"roles": ["arn:aws:iam::*:role/ds-${person}"], "exceptPersons": ["bob"]}));
+    for good in [config(&json!({})), grant(&json!({})), leaver, own] {
         let (ok, said) = apply(ground, &good);
         assert!(ok, "{said}");
     }

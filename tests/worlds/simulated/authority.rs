@@ -1,6 +1,8 @@
 //! Authority: without a grant there is no credential, and a grant that is deleted withdraws the
 //! credential at once.
 
+mod denials;
+
 use super::{
     log::Log,
     world::{Cost, World},

@@ -16,7 +16,7 @@ use crate::{
     simulated::world::World,
 };
 use jiff::{SignedDuration, Timestamp};
-use keyturn::api::{Ceilings, CredentialProvider, Mode, RoleRetention, Session};
+use keyturn::api::{Ceilings, CredentialProvider, Effect, Mode, Namespaces, RoleRetention, Session};
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex},
@@ -25,7 +25,7 @@ use std::{
 
 /// The configs, and the persons whom they are for at first.
 pub const NAMES: [&str; 3] = ["alice", "bob", "carol"];
-pub const ROLES: [&str; 2] = ["ds-analyst", "ds-lead"];
+pub const ROLES: [&str; 3] = ["ds-analyst", "ds-lead", "ds-alice"];
 const KEYS: [&str; 2] = ["AKIAIOSFODNN7EXAMPLE", "AKIAOTHEROTHEROTHER1"];
 
 /// How late the operator may know a change: the time that the watch takes.
@@ -122,6 +122,7 @@ impl History {
             0..=2 => self.change_config(),
             3 => self.change_role(),
             4 => self.change_key(),
+            5 if self.dice.below(4) == 0 => self.change_denial(),
             5 => self.change_grant(),
             6 => self.edit_by_hand(),
             7 => self.inject_failure(),
@@ -246,7 +247,8 @@ impl History {
             return format!("grant {which} is deleted");
         }
         let person = self.dice.one_of(&["*", "alice", "b*", "system:*"]);
-        let arn = self.dice.one_of(&["ds-*", "ds-analyst"]);
+        let except = self.dice.one_of(&[&[][..], &[], &["alice"], &["b*", "system:scoring"]]);
+        let arn = self.dice.one_of(&["ds-*", "ds-*", "ds-analyst", "ds-${person}"]);
         let providers = self.dice.one_of(&[
             &[CredentialProvider::Temporary][..],
             &[CredentialProvider::Default],
@@ -256,13 +258,33 @@ impl History {
         let via = self.dice.below(4) == 0;
         self.world.apply(&grant(which, |spec| {
             spec.persons = vec![person.into()];
+            spec.except_persons = except.iter().map(|person| (*person).to_owned()).collect();
             spec.roles = vec![role(arn)];
             spec.providers = providers.to_vec();
             spec.via = if via { vec![hub()] } else { vec![] };
             spec.ceilings =
                 ceiling.map(|most| Ceilings { max_duration: Some(most.parse().unwrap()), ..Ceilings::default() });
         }));
-        format!("grant {which} for {person} and {arn}, {providers:?}, at most {ceiling:?}, via: {via}")
+        format!("grant {which} for {person} but {except:?} and {arn}, {providers:?}, at most {ceiling:?}, via: {via}")
+    }
+
+    /// Creates, changes or deletes the grant that denies.
+    fn change_denial(&mut self) -> String {
+        if self.dice.below(3) == 0 {
+            self.world.api.delete("AwsRoleGrant", "", "denial");
+            return "the denial is deleted".to_owned();
+        }
+        let person = self.dice.one_of(&["*", "alice", "b*", "system:*"]);
+        let except = self.dice.one_of(&[None, None, Some("bob")]);
+        let arn = self.dice.one_of(&[None, None, Some("ds-analyst"), Some("ds-${person}")]);
+        let namespace = self.dice.one_of(&[None, Some(SCORING), Some("elsewhere")]);
+        self.world.apply(&grant("denial", |spec| {
+            (spec.effect, spec.persons) = (Effect::Deny, vec![person.into()]);
+            spec.except_persons = except.into_iter().map(str::to_owned).collect();
+            spec.roles = arn.into_iter().map(role).collect();
+            spec.namespaces = namespace.map(|name| Namespaces { names: vec![name.to_owned()], selector: None });
+        }));
+        format!("denied to {person} but {except:?}: {arn:?} in {namespace:?}")
     }
 
     fn edit_by_hand(&mut self) -> String {

@@ -3,7 +3,7 @@
 
 use super::history::dss::{FROM_PROPERTY, Model};
 use crate::{fixtures::SCORING, simulated::world::World};
-use keyturn::api::{AwsConfig, AwsRole, AwsRoleGrantSpec, CredentialProvider, Mode};
+use keyturn::api::{AwsConfig, AwsRole, AwsRoleGrantSpec, CredentialProvider, Effect, Mode};
 use serde_json::Value;
 
 /// What a config should have.
@@ -70,23 +70,41 @@ fn key_in(source: &Value) -> Option<String> {
     (is_offered && id.len() == 20).then_some(id)
 }
 
-/// Whether one grant allows the whole request. A request without a role is about a key.
+/// Whether one grant allows the whole request and none denies it. A request without a role is about
+/// a key.
 pub fn allows(grants: &[Value], subject: &str, role: Option<&str>, seconds: i64) -> bool {
-    grants.iter().any(|grant| {
-        let spec = spec(grant);
-        let most = spec.ceilings.as_ref().and_then(|ceilings| ceilings.max_duration.clone());
-        let short_enough = most.is_none_or(|most| seconds <= most.length().unwrap().as_secs() && role.is_some());
-        let provider = if role.is_some() { CredentialProvider::Temporary } else { CredentialProvider::Default };
-        short_enough
-            && spec.providers.contains(&provider)
-            && is_for(&spec, subject)
-            && role.is_none_or(|role| fits(&spec.roles, role))
-    })
+    let denied = grants.iter().map(spec).any(|spec| denies(&spec, subject, role));
+    !denied
+        && grants.iter().map(spec).filter(|spec| spec.effect == Effect::Allow).any(|spec| {
+            let most = spec.ceilings.as_ref().and_then(|ceilings| ceilings.max_duration.clone());
+            let short_enough = most.is_none_or(|most| seconds <= most.length().unwrap().as_secs() && role.is_some());
+            let provider = match role {
+                Some(_) => spec.providers.is_empty() || spec.providers.contains(&CredentialProvider::Temporary),
+                None => spec.providers.contains(&CredentialProvider::Default),
+            };
+            short_enough && provider && is_for(&spec, subject) && role.is_none_or(|role| has_role(&spec, subject, role))
+        })
+}
+
+/// Whether a grant denies this to a subject of [`SCORING`]. Without roles, a grant denies
+/// everything.
+fn denies(spec: &AwsRoleGrantSpec, subject: &str, role: Option<&str>) -> bool {
+    let is_here = spec.namespaces.as_ref().is_none_or(|namespaces| namespaces.names.iter().any(|name| name == SCORING));
+    let covers = spec.roles.is_empty() || role.is_some_and(|role| has_role(spec, subject, role));
+    spec.effect == Effect::Deny && is_here && is_for(spec, subject) && covers
+}
+
+/// Whether a grant lists a role. `${person}` stands for the subject, if the subject is a person.
+fn has_role(spec: &AwsRoleGrantSpec, subject: &str, role: &str) -> bool {
+    let is_person = !subject.starts_with("system:");
+    let patterns = spec.roles.iter().filter(|pattern| is_person || !pattern.contains("${person}"));
+    fits(&patterns.map(|pattern| pattern.replace("${person}", subject)).collect::<Vec<_>>(), role)
 }
 
 /// Whether one grant has this hop for this subject.
 pub fn leads_through(grants: &[Value], subject: &str, hop: &str) -> bool {
-    grants.iter().map(spec).any(|spec| is_for(&spec, subject) && spec.via.iter().any(|via| via == hop))
+    let denied = grants.iter().map(spec).any(|spec| denies(&spec, subject, None));
+    !denied && grants.iter().map(spec).any(|spec| is_for(&spec, subject) && spec.via.iter().any(|via| via == hop))
 }
 
 fn spec(grant: &Value) -> AwsRoleGrantSpec {
@@ -95,8 +113,8 @@ fn spec(grant: &Value) -> AwsRoleGrantSpec {
 
 fn is_for(spec: &AwsRoleGrantSpec, subject: &str) -> bool {
     let about = |pattern: &&String| pattern.starts_with("system:") == subject.starts_with("system:");
-    let patterns: Vec<String> = spec.persons.iter().filter(about).cloned().collect();
-    fits(&patterns, subject)
+    let of = |patterns: &[String]| patterns.iter().filter(about).cloned().collect::<Vec<String>>();
+    fits(&of(&spec.persons), subject) && !fits(&of(&spec.except_persons), subject)
 }
 
 fn fits(patterns: &[String], text: &str) -> bool {

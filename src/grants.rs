@@ -1,7 +1,10 @@
-//! Whether a grant allows a request. Pure. The default is to deny, and one grant has to allow the
-//! whole request.
+//! Whether the grants allow a request. Pure. The default is to deny, one grant has to allow the
+//! whole request, and a grant with effect Deny wins over all that allow.
 
-use crate::api::{AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, Namespaces, Scope, Session, Subject};
+use crate::api::{
+    AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, Effect, Namespaces, PERSON_VARIABLE, Reason, Scope, Session,
+    Statement, Subject,
+};
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -49,15 +52,31 @@ impl fmt::Display for Requested<'_> {
     }
 }
 
-/// The first grant by name that allows the whole request.
+/// The part of a request that a denial is looked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Denial<'a> {
+    /// Only a grant counts that denies the subject everything.
+    OfEverything,
+    /// A grant that denies this counts as well.
+    Of(Requested<'a>),
+}
+
+/// The first grant by name that allows the whole request, if no grant denies it.
 ///
 /// # Errors
-/// A sentence for the user. It names the part of the request that the first grant about this
-/// subject does not allow. If no grant is about this subject, it says that.
-pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: GrantRequest<'_>) -> Result<&'a AwsRoleGrant, String> {
+/// A statement for the user. If a grant denies the request, the statement names that grant.
+/// Otherwise it names the part of the request that the first grant about this subject does not
+/// allow. If no grant is about this subject, it says that.
+pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: GrantRequest<'_>) -> Result<&'a AwsRoleGrant, Statement> {
     let namespace = ask.config.namespace().unwrap_or_default();
-    let about = |grant: &&AwsRoleGrant| is_about(grant, &namespace, ask.namespace_labels, ask.subject, ask.what);
-    let mut candidates: Vec<&AwsRoleGrant> = grants.iter().map(Arc::as_ref).filter(about).collect();
+    if let Some(why) = denial(grants, &namespace, ask.namespace_labels, ask.subject, Denial::Of(ask.what)) {
+        return Err(why);
+    }
+    let about = |grant: &&AwsRoleGrant| {
+        grant.spec.effect == Effect::Allow && covers(grant, &namespace, ask.namespace_labels, ask.subject, ask.what)
+    };
+    let (excepting, mut candidates): (Vec<&AwsRoleGrant>, Vec<&AwsRoleGrant>) =
+        grants.iter().map(Arc::as_ref).filter(about).partition(|grant| excepts(grant, ask.subject));
     candidates.sort_by_key(|grant| grant.name_any());
     let mut exceeded = None;
     for grant in candidates {
@@ -66,17 +85,51 @@ pub fn granted<'a>(grants: &'a [Arc<AwsRoleGrant>], ask: GrantRequest<'_>) -> Re
             Some(what) => exceeded = exceeded.or(Some(what)),
         }
     }
-    Err(exceeded.unwrap_or_else(|| {
+    let excepted = excepting.iter().map(|grant| grant.name_any()).min();
+    let excepted = excepted.map(|name| format!(" (exceptPersons of AwsRoleGrant \"{name}\" leaves the person out)"));
+    let message = exceeded.unwrap_or_else(|| {
         format!(
-            "no AwsRoleGrant allows namespace \"{namespace}\" to use {} as {}; a cluster admin can add one",
+            "no AwsRoleGrant allows namespace \"{namespace}\" to use {} as {}{}; a cluster admin can add one",
             ask.what,
-            described(ask.subject)
+            described(ask.subject),
+            excepted.unwrap_or_default()
         )
-    }))
+    });
+    Err(Statement::new(Reason::NotGranted, message))
+}
+
+/// The denial of the first grant by name that denies a subject of a namespace what it asks for;
+/// `None` if no grant does.
+#[must_use]
+pub fn denial(
+    grants: &[Arc<AwsRoleGrant>],
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+    subject: &Subject,
+    of: Denial<'_>,
+) -> Option<Statement> {
+    let denies = |grant: &&Arc<AwsRoleGrant>| {
+        // No pattern of roles matches an empty ARN.
+        let what = if let Denial::Of(what) = of { what } else { Requested::Role("") };
+        grant.spec.effect == Effect::Deny && is_about(grant, namespace, labels, subject, what)
+    };
+    let grant = grants.iter().filter(denies).min_by_key(|grant| grant.name_any())?;
+    let what = match of {
+        Denial::Of(what) if !grant.spec.roles.is_empty() => format!("the use of {what}"),
+        Denial::Of(_) | Denial::OfEverything => "every credential".to_owned(),
+    };
+    let whom = subject.as_person().map_or_else(|| format!("\"{subject}\""), |person| format!("person \"{person}\""));
+    let message = format!(
+        "AwsRoleGrant \"{}\" (effect Deny) denies {whom} {what} in namespace \"{namespace}\"; only a cluster admin can change \
+         or delete it",
+        grant.name_any()
+    );
+    Some(Statement::new(Reason::Denied, message))
 }
 
 /// The subject as messages name it.
-pub(super) fn described(subject: &Subject) -> String {
+#[must_use]
+pub fn described(subject: &Subject) -> String {
     match subject.as_person() {
         Some(person) => format!("person \"{person}\""),
         None => format!("\"{subject}\" (System mode; \"*\" does not cover it)"),
@@ -84,7 +137,7 @@ pub(super) fn described(subject: &Subject) -> String {
 }
 
 /// Whether a grant is about this namespace, subject and credential, whatever its tags and ceilings
-/// allow.
+/// allow. The effect of the grant does not matter.
 #[must_use]
 pub fn is_about(
     grant: &AwsRoleGrant,
@@ -93,33 +146,72 @@ pub fn is_about(
     subject: &Subject,
     what: Requested<'_>,
 ) -> bool {
+    covers(grant, namespace, namespace_labels, subject, what) && !excepts(grant, subject)
+}
+
+/// The same, whatever `exceptPersons` says.
+fn covers(
+    grant: &AwsRoleGrant,
+    namespace: &str,
+    namespace_labels: &BTreeMap<String, String>,
+    subject: &Subject,
+    what: Requested<'_>,
+) -> bool {
     let spec = &grant.spec;
+    let lists_role = || match what {
+        Requested::Role(role) => spec.roles.iter().any(|pattern| role_matches(pattern, role, subject)),
+        Requested::Key | Requested::Connection => false,
+    };
     is_about_namespace(grant, namespace, namespace_labels)
         && spec.persons.iter().any(|pattern| names(pattern, subject))
-        && spec.providers.contains(&what.provider())
-        && match what {
-            Requested::Role(role) => spec.roles.iter().any(|pattern| arn_glob(pattern, role)),
-            Requested::Key | Requested::Connection => true,
+        && match spec.effect {
+            Effect::Deny => spec.roles.is_empty() || lists_role(),
+            Effect::Allow => {
+                spec.allowed_providers().contains(&what.provider())
+                    && (what.provider() != CredentialProvider::Temporary || lists_role())
+            }
         }
 }
 
-/// Whether a grant is about this namespace, by name or by label.
+fn excepts(grant: &AwsRoleGrant, subject: &Subject) -> bool {
+    grant.spec.except_persons.iter().any(|pattern| names(pattern, subject))
+}
+
+/// Whether a grant is about this namespace, by name or by label. A grant that denies and has no
+/// `namespaces` is about every namespace.
 #[must_use]
 pub fn is_about_namespace(grant: &AwsRoleGrant, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
-    grant.spec.namespaces.as_ref().is_some_and(|namespaces| selects(namespaces, namespace, labels))
+    grant.spec.is_about_every_namespace()
+        || grant.spec.namespaces.as_ref().is_some_and(|namespaces| selects(namespaces, namespace, labels))
 }
 
 /// Whether these namespaces include `namespace`, by name or by label.
-pub(super) fn selects(namespaces: &Namespaces, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+#[must_use]
+pub fn selects(namespaces: &Namespaces, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
     namespaces.names.iter().any(|name| name == namespace)
         || namespaces.selector.as_ref().is_some_and(|selector| selector.matches(labels))
 }
 
 /// Whether a pattern covers a subject. However wide a pattern of persons is, it covers no
 /// namespace; and a pattern of namespaces covers no person.
-pub(super) fn names(pattern: &str, subject: &Subject) -> bool {
+#[must_use]
+pub fn names(pattern: &str, subject: &Subject) -> bool {
     Subject::names_a_namespace(pattern) == Subject::names_a_namespace(subject.as_str())
         && glob(pattern, subject.as_str())
+}
+
+/// Matches the ARN of a role. `${person}` stands for the subject's person, literally. A pattern
+/// with it matches nothing for a namespace, which is no person. No ARN of a role holds a wildcard
+/// (IAM user guide, "IAM and AWS STS quotas", names), therefore a person whose name holds one is
+/// in no ARN.
+fn role_matches(pattern: &str, arn: &str, subject: &Subject) -> bool {
+    if !pattern.contains(PERSON_VARIABLE) {
+        return arn_glob(pattern, arn);
+    }
+    subject
+        .as_person()
+        .filter(|person| !person.contains(WILDCARDS))
+        .is_some_and(|person| arn_glob(&pattern.replace(PERSON_VARIABLE, person), arn))
 }
 
 /// Matches an ARN part by part, because `*` must not cross `:`. Within a part, the glob library
@@ -129,13 +221,14 @@ fn arn_glob(pattern: &str, arn: &str) -> bool {
     patterns.len() == parts.len() && patterns.into_iter().zip(parts).all(|(pattern, part)| glob(pattern, part))
 }
 
+/// The characters with a meaning in the glob library.
+const WILDCARDS: [char; 8] = ['*', '?', '[', ']', '{', '}', '!', '\\'];
+
 /// Matches a pattern in which `*` is the only wildcard. The schema refuses the other wildcards of
 /// the library. This function does not match them either, because a pattern that means more than
 /// its author knew would give roles away.
 fn glob(pattern: &str, text: &str) -> bool {
-    !pattern.contains("**")
-        && !pattern.contains(['?', '[', ']', '{', '}', '!', '\\'])
-        && fast_glob::glob_match(pattern, text)
+    !pattern.contains("**") && !pattern.contains(&WILDCARDS[1..]) && fast_glob::glob_match(pattern, text)
 }
 
 /// Matches the value of a tag, in which `/` is a character like any other.

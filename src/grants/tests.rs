@@ -1,5 +1,7 @@
 //! Each part of a grant, one at a time.
 
+mod denials;
+
 use super::*;
 use crate::api::{AwsRoleGrantSpec, Ceilings, LabelRequirement, LabelSelector, Namespaces, Operator, TagPatterns};
 use serde_json::{Value, json};
@@ -25,7 +27,8 @@ fn config(spec: Value) -> AwsConfig {
 fn asked_by(config: &AwsConfig, grants: &[Arc<AwsRoleGrant>], role: Option<&str>) -> Result<String, String> {
     let namespace_labels = &BTreeMap::from([("team".to_owned(), "ds".to_owned())]);
     let (subject, what) = (&config.subject().unwrap(), role.map_or(Requested::Key, Requested::Role));
-    granted(grants, GrantRequest { config, namespace_labels, subject, what }).map(kube::ResourceExt::name_any)
+    let answer = granted(grants, GrantRequest { config, namespace_labels, subject, what });
+    answer.map(kube::ResourceExt::name_any).map_err(|why| format!("{}: {}", why.reason, why.message))
 }
 
 fn asked(grants: &[Arc<AwsRoleGrant>], role: &str, duration: &str) -> Result<String, String> {
@@ -216,6 +219,86 @@ fn a_key_needs_a_grant_that_lists_its_provider_and_no_ceiling_on_sessions() {
     assert!(short.unwrap_err().contains("ceilings.maxDuration"));
     let only_keys = grant("g", |s| s.providers = vec![CredentialProvider::Default]);
     assert!(asked(&[only_keys], ROLE, "1h").is_err(), "a session needs the provider temporary");
+}
+
+#[test]
+fn a_grant_without_providers_allows_sessions_only() {
+    let alice = config(json!({"person": "alice", "credentialProvider": "default"}));
+    let grant = grant("g", |s| s.providers = vec![]);
+    assert!(asked_by(&alice, std::slice::from_ref(&grant), None).is_err());
+    assert!(asked(&[grant], ROLE, "1h").is_ok());
+}
+
+// ---- The person in a role, and persons left out -------------------------------------------------
+
+#[test]
+fn the_variable_person_stands_for_the_person_literally() {
+    let table = [
+        ("the person's own role", "alice", "ds-${person}", "ds-alice", true),
+        ("another person's role", "alice", "ds-${person}", "ds-bob", false),
+        ("a longer name", "alice", "ds-${person}", "ds-alice2", false),
+        ("a glob behind the variable", "alice", "ds-${person}-*", "ds-alice-rw", true),
+        ("a glob before the variable", "alice", "*-${person}", "team-alice", true),
+        ("twice", "alice", "${person}-${person}", "alice-alice", true),
+        ("twice, with two names", "alice", "${person}-${person}", "alice-bob", false),
+        ("a dot is a dot", "a.b", "ds-${person}", "ds-a.b", true),
+        ("a dot is no wildcard", "a.b", "ds-${person}", "ds-axb", false),
+        ("a path is the role's", "alice", "${person}/*", "alice/rw", true),
+        ("a star in the name is no wildcard", "al*", "ds-${person}", "ds-alice", false),
+        ("a question mark neither", "alic?", "ds-${person}", "ds-alice", false),
+        ("upper and lower case differ", "Alice", "ds-${person}", "ds-alice", false),
+        ("no other variable", "alice", "ds-${user}", "ds-alice", false),
+        ("half a variable", "alice", "ds-${person", "ds-alice", false),
+    ];
+    for (row, person, pattern, role, allowed) in table {
+        let arn = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
+        let grant = grant("g", |s| s.roles = vec![arn(pattern)]);
+        let answer = asked_by(&config(json!({"person": person})), &[grant], Some(&arn(role)));
+        assert_eq!(answer.is_ok(), allowed, "{row}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_role_with_the_variable_person_matches_no_namespace() {
+    let system = config(json!({"mode": "System"}));
+    for (pattern, allowed) in [("ds-${person}", false), ("${person}", false), ("ds-*", true)] {
+        let grant = grant("g", |s| {
+            s.persons = vec!["*".into(), "system:*".into()];
+            s.roles = vec![format!("arn:aws:iam::*:role/{pattern}")];
+        });
+        for role in ["ds-", "ds-scoring", "ds-system:scoring", "system:scoring"] {
+            let arn = format!("arn:aws:iam::123456789012:role/{role}");
+            let answer = asked_by(&system, std::slice::from_ref(&grant), Some(&arn));
+            assert_eq!(answer.is_ok(), allowed && !role.contains(':'), "{pattern} and {role}");
+        }
+    }
+}
+
+#[test]
+fn except_persons_narrows_its_own_grant_only() {
+    type Row<'a> = (&'a str, &'a Value, Vec<Arc<AwsRoleGrant>>, Option<&'a str>);
+    let but = |name: &str, except: &[&str]| {
+        grant(name, |s| {
+            s.persons = vec!["*".into(), "system:*".into()];
+            s.except_persons = except.iter().map(|p| (*p).to_owned()).collect();
+        })
+    };
+    let (alice, system) = (json!({"person": "alice"}), json!({"mode": "System"}));
+    let table: [Row<'_>; 7] = [
+        ("nobody", &alice, vec![but("a", &[])], Some("a")),
+        ("the person", &alice, vec![but("a", &["alice"])], None),
+        ("a glob", &alice, vec![but("a", &["bob", "al*"])], None),
+        ("another person", &alice, vec![but("a", &["bob"])], Some("a")),
+        ("a namespace by a glob of persons", &system, vec![but("a", &["*"])], Some("a")),
+        ("the namespace", &system, vec![but("a", &["system:scor*"])], None),
+        ("the person, and a second grant", &alice, vec![but("a", &["alice"]), but("b", &[])], Some("b")),
+    ];
+    for (row, asks, grants, expected) in table {
+        let answer = asked_by(&config(asks.clone()), &grants, Some(ROLE));
+        assert_eq!(answer.as_deref().ok(), expected, "{row}");
+        let is_named = answer.err().is_none_or(|message| message.contains("exceptPersons of AwsRoleGrant \"a\""));
+        assert!(is_named, "{row}");
+    }
 }
 
 #[test]
