@@ -78,8 +78,9 @@ pub struct AwsConfigSpec {
     /// Without role and activeRoleRef, keyturn waits (reason RolePending). With dss, the role may
     /// hold variables, which keyturn fills in from that DSS. `${adminProperty:NAME}` is an admin
     /// property of the person's DSS user, such as `${adminProperty:associatedRole}`; administrators
-    /// of DSS set it. `${dssUserLogin}` is the login. A grant has to allow the resulting role like
-    /// any other role.
+    /// of DSS set it, and roleProperties of the DssInstance lists the properties that may be asked
+    /// for. `${dssUserLogin}` is the login. A grant has to allow the resulting role like any other
+    /// role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(validation = Rule::new("self.contains('${') || self.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$')").message("must be the ARN of an IAM role, arn:aws:iam::<12-digit account>:role/<path and name>; or, with spec.dss, hold ${adminProperty:NAME} or ${dssUserLogin}"))]

@@ -77,6 +77,17 @@ pub struct DssInstanceSpec {
     #[schemars(length(max = 256), regex(pattern = r"^[A-Za-z0-9_+=.@\\-]*\$\{person\}[A-Za-z0-9_+=.@\\-]*$"))]
     pub login: String,
 
+    /// The admin properties that role of an AwsConfig may ask for. keyturn reads the value of no
+    /// other property. List only properties that hold nothing but IAM roles, because the users of
+    /// this DssInstance see the role that results.
+    #[serde(default = "associated_role")]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_.-]+$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub role_properties: Vec<String>,
+
     /// The AWS account of roles that an admin property names without an ARN, 12 digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9]{12}$"), extend("maxLength" = 12))]
@@ -192,6 +203,12 @@ impl DssInstanceSpec {
 
 fn the_person() -> String {
     PERSON.to_owned()
+}
+
+/// The name that Dataiku's documentation gives the property ("Retrieve AWS credentials from Dataiku
+/// API" in the developer guide).
+fn associated_role() -> Vec<String> {
+    vec!["associatedRole".to_owned()]
 }
 
 fn aws() -> String {

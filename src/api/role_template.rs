@@ -1,7 +1,7 @@
 //! Roles with variables in `spec.role`. keyturn fills the variables in with data that
 //! administrators of DSS recorded about the person.
 
-use super::{InvalidRoleArn, RoleArn};
+use super::RoleArn;
 use std::fmt;
 
 /// A role with variables in it, such as `${adminProperty:associatedRole}`.
@@ -35,15 +35,16 @@ pub enum Variable {
 )]
 pub struct InvalidTemplate(String);
 
-/// The reason why a filled-in template is not a role.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// The reason why a filled-in template is not a role. It never quotes the text, because only the
+/// administrators of DSS may see the value of an admin property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRole {
     /// The text is neither an ARN nor a name.
-    #[error(transparent)]
-    Invalid(InvalidRoleArn),
+    #[error("does not hold the ARN of a role")]
+    Invalid,
     /// The text is the name of a role, and the `DssInstance` sets no AWS account for it.
-    #[error("{0:?} is the name of a role and not its ARN; awsAccountId of the DssInstance would complete it")]
-    NoAccount(String),
+    #[error("holds the name of a role and not its ARN; awsAccountId of the DssInstance would complete it")]
+    NoAccount,
 }
 
 impl RoleTemplate {
@@ -78,6 +79,14 @@ impl RoleTemplate {
             parts.push(Part::Text(rest.to_owned()));
         }
         Ok(Self { text: text.to_owned(), parts })
+    }
+
+    /// The names of the admin properties that the template asks for.
+    pub fn properties(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Variable(Variable::AdminProperty(name)) => Some(name.as_str()),
+            Part::Variable(Variable::Login) | Part::Text(_) => None,
+        })
     }
 
     /// The text of the role with a value for each variable. `value` returns the value of a
@@ -118,14 +127,19 @@ impl fmt::Display for Variable {
 pub fn role_named(text: &str, partition: &str, account: Option<&str>) -> Result<RoleArn, NoRole> {
     let text = text.trim();
     if text.starts_with("arn:") || text.is_empty() {
-        return text.parse().map_err(NoRole::Invalid);
+        return text.parse().map_err(|_| NoRole::Invalid);
     }
     let name = text.strip_prefix('/').unwrap_or(text);
+    let in_account = |account: &str| format!("arn:{partition}:iam::{account}:role/{name}").parse::<RoleArn>();
     match account {
-        Some(account) => format!("arn:{partition}:iam::{account}:role/{name}").parse().map_err(NoRole::Invalid),
-        None => Err(NoRole::NoAccount(text.chars().take(200).collect())),
+        Some(account) => in_account(account).map_err(|_| NoRole::Invalid),
+        None if in_account(ANY_ACCOUNT).is_ok() => Err(NoRole::NoAccount),
+        None => Err(NoRole::Invalid),
     }
 }
+
+/// An account with which a name is tried, to find out whether it is one.
+const ANY_ACCOUNT: &str = "000000000000";
 
 #[cfg(test)]
 mod tests {
@@ -151,6 +165,12 @@ mod tests {
     }
 
     #[test]
+    fn the_properties_of_a_template_are_those_that_it_asks_for() {
+        let template = RoleTemplate::read("${adminProperty:a}/${dssUserLogin}-${adminProperty:b}").unwrap();
+        assert_eq!(template.properties().collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
     fn unknown_variables_are_refused() {
         for text in
             ["${userProperty:role}", "${", "$x", "${adminProperty:}", "${adminproperty:x}", "${dssUserLogin", "$${x}"]
@@ -166,9 +186,10 @@ mod tests {
         assert_eq!(named("analyst", account).unwrap(), "arn:aws-cn:iam::123456789012:role/analyst");
         assert_eq!(named("/team/analyst", account).unwrap(), "arn:aws-cn:iam::123456789012:role/team/analyst");
         assert_eq!(named(" arn:aws:iam::210987654321:role/x\n", account).unwrap(), "arn:aws:iam::210987654321:role/x");
-        assert_eq!(named("analyst", None), Err(NoRole::NoAccount("analyst".to_owned())));
+        assert_eq!(named("analyst", None), Err(NoRole::NoAccount));
+        assert_eq!(named("pass word!", None), Err(NoRole::Invalid), "no name of a role");
         for text in ["", "a b", "role:x", "arn:aws:iam::123456789012:user/x", "x\nrole_arn = y"] {
-            assert!(matches!(named(text, account), Err(NoRole::Invalid(_))), "{text}");
+            assert_eq!(named(text, account), Err(NoRole::Invalid), "{text}");
         }
     }
 }

@@ -128,6 +128,7 @@ pub fn role_of(config: &AwsConfig, dss: Option<&SeenDss>) -> Result<Option<RoleA
         return refuse(Reason::InvalidSpec, format!("spec.role: {template} needs spec.dss, whose users it is about"));
     };
     let (instance, login) = dss.usable(config)?;
+    may_ask_for(&template, instance)?;
     match &dss.user {
         SeenUser::There(user) if dss.fresh => filled(&template, instance, user).map(Some),
         SeenUser::Unread if dss.fresh => match remembered(config, instance, login, &template) {
@@ -136,6 +137,24 @@ pub fn role_of(config: &AwsConfig, dss: Option<&SeenDss>) -> Result<Option<RoleA
         },
         _ => Err(unread(dss, instance)),
     }
+}
+
+/// Refuses a template that asks for an admin property that the instance does not list, before the
+/// value is looked at.
+fn may_ask_for(template: &RoleTemplate, instance: &DssInstance) -> Result<(), Refusal> {
+    let listed = &instance.spec.role_properties;
+    let Some(other) = template.properties().find(|asked| !listed.iter().any(|name| name == asked)) else {
+        return Ok(());
+    };
+    let name = instance.name_any();
+    let may = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
+    refuse(
+        Reason::NotGranted,
+        format!(
+            "DssInstance \"{name}\" does not let spec.role ask for the admin property \"{other}\" (its roleProperties: {may}); a \
+             cluster admin can add it there"
+        ),
+    )
 }
 
 /// The role that status has recorded for the same instance, login and template. Status keeps it,
@@ -177,7 +196,7 @@ fn filled(template: &RoleTemplate, instance: &DssInstance, user: &User) -> Resul
     let spec = &instance.spec;
     let role = text.and_then(|text| {
         role_named(&text, &spec.aws_partition, spec.aws_account_id.as_deref())
-            .map_err(|error| format!("{template} of user \"{login}\" of DssInstance \"{name}\": {error}"))
+            .map_err(|error| format!("{template} of user \"{login}\" of DssInstance \"{name}\" {error}"))
     });
     role.or_else(|message| refuse(Reason::DssPropertyMissing, message))
 }

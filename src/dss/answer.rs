@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -11,8 +11,9 @@ pub(super) struct InstanceInfo {
     pub(super) dss_version: Option<String>,
 }
 
-/// A user, as DSS shows it to an admin.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// A user, as DSS shows it to an admin. Debug output names the admin properties without their
+/// values, which only administrators of DSS may see.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// The login of the user.
@@ -24,6 +25,14 @@ pub struct User {
     /// none. Values that are not text are left out.
     #[serde(default, deserialize_with = "texts")]
     pub admin_properties: Option<BTreeMap<String, String>>,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let properties = self.admin_properties.as_ref().map(|properties| properties.keys().collect::<Vec<_>>());
+        let mut user = f.debug_struct("User");
+        user.field("login", &self.login).field("enabled", &self.enabled).field("admin_properties", &properties).finish()
+    }
 }
 
 /// The owner of an API key.
@@ -171,7 +180,10 @@ mod tests {
         let created: CreatedKey = from_value(json!({"id": "1", "key": "the-key"})).unwrap();
         let value = json!({"type": "EC2", "resolvedAWSCredential": {"accessKey": "A", "secretKey": "the-key"}});
         let connection: Connection = from_value(value).unwrap();
-        let shown = format!("{created:?} {connection:?}");
+        let properties = json!({"login": "alice", "adminProperties": {"snowflake": "the-key"}});
+        let user: User = from_value(properties).unwrap();
+        let shown = format!("{created:?} {connection:?} {user:?}");
+        assert!(shown.contains("snowflake"), "{shown}");
         assert!(!shown.contains("the-key"), "{shown}");
     }
 }

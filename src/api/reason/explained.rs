@@ -100,10 +100,11 @@ impl Reason {
                 conditions: &[Accepted, Usable],
                 cause: "No AwsRoleGrant allows all of the request: provider, role, namespace, \
                      person, tags, ceilings. Or `allow` of the DssInstance does not list the \
-                     namespace and the person. The message names the part that is not allowed.",
+                     namespace and the person, or its `roleProperties` the property in `spec.role`. \
+                     The message names the part that is not allowed.",
                 remedy: "Compare the message with `kubectl get awsrolegrants -o yaml`: one grant \
                      has to allow all of it. Request less, or ask a cluster admin to add or widen \
-                     a grant, or `allow` of the DssInstance.",
+                     a grant, or `allow` or `roleProperties` of the DssInstance.",
             },
             Self::Denied => Explained {
                 name: "Denied",

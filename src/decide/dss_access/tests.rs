@@ -130,6 +130,63 @@ fn each_state_of_knowledge_has_its_verdict() {
 }
 
 #[test]
+fn only_listed_properties_may_be_asked_for() {
+    let listing = |names: &[&str]| {
+        let user = user(|user| {
+            let properties = user.admin_properties.as_mut().unwrap();
+            properties.insert("snowflake".into(), "Sentinel".into());
+            properties.insert("team".into(), "analyst".into());
+        });
+        SeenDss { instance: Some(instance(|spec| spec["roleProperties"] = json!(names))), user, ..seen() }
+    };
+    let (snowflake, team) = ("${adminProperty:snowflake}", "${adminProperty:team}");
+    let by_login = "arn:aws:iam::123456789012:role/x-${dssUserLogin}";
+    for (row, template, seen, expected) in [
+        ("the default", PROPERTY, listing(&["associatedRole"]), ANALYST),
+        ("not listed", snowflake, listing(&["associatedRole"]), "NotGranted withdraws"),
+        ("not listed, and the role of a template", team, listing(&["associatedRole"]), "NotGranted withdraws"),
+        ("the default, which is not listed", PROPERTY, listing(&["team"]), "NotGranted withdraws"),
+        ("listed", team, listing(&["associatedRole", "team"]), ANALYST),
+        ("nothing is listed", PROPERTY, listing(&[]), "NotGranted withdraws"),
+        ("the login is no property", by_login, listing(&[]), "arn:aws:iam::123456789012:role/x-alice"),
+        ("one of two", "${adminProperty:team}${adminProperty:snowflake}", listing(&["team"]), "NotGranted withdraws"),
+        ("not listed, and unread", snowflake, SeenDss { user: SeenUser::Unread, ..seen() }, "NotGranted withdraws"),
+        ("not listed, and recorded before", snowflake, SeenDss { fresh: false, ..seen() }, "NotGranted withdraws"),
+    ] {
+        assert_eq!(verdict(&config(template), &seen), expected, "{row}");
+    }
+    let refusal = role_of(&config(snowflake), Some(&listing(&["associatedRole"]))).unwrap_err();
+    let message = refusal.why.message;
+    let parts =
+        ["DssInstance \"design\"", "\"snowflake\"", "roleProperties: associatedRole", "a cluster admin can add it"];
+    assert!(parts.iter().all(|part| message.contains(part)) && !message.contains("Sentinel"), "{message}");
+}
+
+#[test]
+fn a_value_that_is_no_role_is_never_quoted() {
+    let account: fn(&mut Value) = |_| {};
+    let no_account: fn(&mut Value) = |spec| drop(spec.as_object_mut().unwrap().remove("awsAccountId"));
+    let no_role =
+        "${adminProperty:associatedRole} of user \"alice\" of DssInstance \"design\" does not hold the ARN of a role";
+    let name = "holds the name of a role and not its ARN; awsAccountId of the DssInstance would complete it";
+    for (row, value, change, said) in [
+        ("a text", "Sentinel with blanks", account, no_role),
+        ("a text, without an account", "Sentinel!", no_account, no_role),
+        ("another ARN", "arn:aws:iam::123456789012:user/Sentinel", account, no_role),
+        ("the beginning of an ARN", "arn:Sentinel", no_account, no_role),
+        ("a name, without an account", "Sentinel", no_account, name),
+    ] {
+        let user = user(|user| {
+            user.admin_properties.as_mut().unwrap().insert("associatedRole".into(), value.into());
+        });
+        let seen = SeenDss { instance: Some(instance(change)), user, ..seen() };
+        let message = role_of(&config(PROPERTY), Some(&seen)).unwrap_err().why.message;
+        assert!(message.contains(said) && !message.contains("Sentinel"), "{row}: {message}");
+        assert!(!format!("{seen:?}").contains("Sentinel"), "{row}: in Debug output");
+    }
+}
+
+#[test]
 fn a_resolved_role_is_remembered_for_the_same_request_only() {
     let unread = SeenDss { user: SeenUser::Unread, ..seen() };
     let status = json!({"conditions": [], "dss": {"instance": "design", "login": "alice",
@@ -143,6 +200,8 @@ fn a_resolved_role_is_remembered_for_the_same_request_only() {
     let same = remembers(PROPERTY, &|_| {});
     assert_eq!(verdict(&same, &unread), ANALYST);
     assert_eq!(verdict(&same, &SeenDss { fresh: false, ..unread.clone() }), "Pending waits", "not for ever");
+    let both = instance(|spec| spec["roleProperties"] = json!(["associatedRole", "other"]));
+    let unread = SeenDss { instance: Some(both), ..unread };
     for other in [
         remembers("${adminProperty:other}", &|_| {}),
         remembers(PROPERTY, &|status| status["dss"]["login"] = json!("bob")),

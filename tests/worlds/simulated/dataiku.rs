@@ -24,7 +24,7 @@ use keyturn::api::{AwsConfigSpec, CredentialProvider};
 use serde_json::json;
 use std::time::Duration;
 
-const URL: &str = "https://dss.test";
+pub(super) const URL: &str = "https://dss.test";
 /// A little more than `refresh`.
 const REFRESH: Duration = Duration::from_secs(5 * 60 + 5);
 

@@ -8,7 +8,9 @@ use crate::{
         rules::Times,
         sts::{Behaviour, LEAK_MARKERS},
     },
-    fixtures::{SCORING, alice, config, delivers_key, from_connection, grant, personal_key, role},
+    fixtures::{
+        SCORING, alice, config, delivers_key, from_connection, grant, instance, personal_key, role, role_from_dss,
+    },
 };
 use keyturn::api::CredentialProvider;
 use std::time::Duration;
@@ -109,6 +111,40 @@ async fn no_api_key_appears_outside_the_secret_and_no_admin_key_in_it() {
         }
     }
     holds_none_of(&world, log.end(), &[KEY_MARKER, ADMIN_KEY_MARKER, LEAK_MARKERS[0], LEAK_MARKERS[1]]);
+}
+
+/// The values of admin properties that only administrators of DSS may see. The first two are no
+/// roles; the third could be the name of one.
+const PROPERTY_MARKERS: [&str; 3] = ["LeakedProperty with blanks", "arn:aws:s3:::LeakedArn", "LeakedPassword1"];
+
+#[tokio::test(start_paused = true)]
+async fn no_admin_property_that_is_no_role_appears_anywhere() {
+    let log = Log::listen();
+    let mut world = dataiku::world();
+    for (login, value) in [("alice", PROPERTY_MARKERS[0]), ("bob", PROPERTY_MARKERS[1])] {
+        world.dss.set_admin_property(login, "associatedRole", Some(value));
+        world.dss.set_admin_property(login, "snowflake_password", Some(PROPERTY_MARKERS[2]));
+    }
+    world.start();
+    for name in ["alice", "bob"] {
+        world.apply(&config(name, role_from_dss("${adminProperty:associatedRole}")));
+        let spied = format!("{name}-spies");
+        world.apply(&config(&spied, |spec| {
+            role_from_dss("${adminProperty:snowflake_password}")(spec);
+            spec.person = Some(name.to_owned());
+        }));
+        world.until("it is no role", |world| world.ready(name) == "False/DssPropertyMissing").await;
+        world.until("it is refused", |world| world.ready(&spied) == "False/NotGranted").await;
+        let message = world.condition(&spied, "Ready").unwrap().2;
+        assert!(message.contains("DssInstance \"design\"") && message.contains("snowflake_password"), "{message}");
+    }
+    // Without an account, a bare name is completed to nothing.
+    world.dss.set_admin_property("alice", "associatedRole", Some(PROPERTY_MARKERS[2]));
+    world.apply(&instance("design", dataiku::URL, |spec| spec.aws_account_id = None));
+    world.pass(Duration::from_mins(10)).await;
+    assert_eq!(world.ready("alice"), "False/DssPropertyMissing", "{}", world.picture());
+    assert!(world.roles().is_empty() && world.sts.count() == 0, "{}", world.picture());
+    holds_none_of(&world, log.end(), &PROPERTY_MARKERS);
 }
 
 /// Asserts that no marker appears anywhere but in the data of Secrets.
