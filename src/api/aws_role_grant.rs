@@ -206,7 +206,8 @@ pub struct Ceilings {
     pub require_scope_buckets: bool,
 
     /// The buckets that an AwsConfig may name in defaultBucket and extraBuckets, as globs. Absent:
-    /// any. With requireScopeBuckets, a session reaches only these buckets.
+    /// any. With requireScopeBuckets, a session itself reaches only these buckets; services that
+    /// read S3 with a role of their own, such as Glue, are not narrowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63), regex(pattern = "^[a-z0-9.*-]+$")))]
     #[x_kube(validation = Rule::new("self.all(b, !b.contains('**'))").message("** is no wildcard here: write *"))]

@@ -41,13 +41,15 @@ pub struct Session {
     pub source_identity: bool,
 
     /// The part of the role that the session may use. Role: everything that the role may do.
-    /// Buckets: in S3 only defaultBucket and extraBuckets, and outside of S3 everything that the
-    /// role may do.
+    /// Buckets: of S3 (also directory, table and vector buckets, Outposts and Object Lambda) only
+    /// defaultBucket and extraBuckets, and outside of S3 everything that the role may do. The list
+    /// of all buckets is denied. Services that read S3 with a role of their own, such as Glue, are
+    /// not narrowed.
     #[serde(default)]
     pub scope: Scope,
 
     /// A session policy in JSON. The session may do only what both this policy and the role allow.
-    /// With scope Buckets, about 1,900 characters are left for it.
+    /// With scope Buckets, about 1,800 characters are left for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub policy: Option<String>,

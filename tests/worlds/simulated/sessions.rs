@@ -91,6 +91,8 @@ async fn the_scope_of_buckets_denies_everything_else_in_s3() {
     world.until("alice is ready", |world| world.is_ready("alice")).await;
     let policy: Value = serde_json::from_str(&only_call(&world).policy.unwrap()).unwrap();
     assert_eq!(policy["Statement"][1]["Effect"], "Deny");
+    let family = ["s3:*", "s3express:*", "s3-outposts:*", "s3-object-lambda:*", "s3tables:*", "s3vectors:*"];
+    assert_eq!(policy["Statement"][1]["Action"], json!(family));
     assert_eq!(
         policy["Statement"][1]["NotResource"],
         json!(["arn:aws:s3:::team-a", "arn:aws:s3:::team-a/*", "arn:aws:s3:::shared", "arn:aws:s3:::shared/*"])
