@@ -30,6 +30,7 @@ use http::Method;
 use secrecy::SecretString;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use url::Url;
 
 /// The header in which an API key is sent ("Authentication" in DSS's REST API documentation). The
@@ -45,6 +46,9 @@ pub enum Scheme {
     Bearer,
 }
 
+/// The number of listings that are read at once by the clients that take turns.
+pub const LISTINGS_AT_ONCE: usize = 1;
+
 /// A DSS, with the key and the user of the calls. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Dss {
@@ -53,6 +57,8 @@ pub struct Dss {
     key: SecretString,
     scheme: Scheme,
     as_user: Option<String>,
+    /// The turn to read a listing.
+    listings: Arc<Semaphore>,
 }
 
 impl Dss {
@@ -62,7 +68,15 @@ impl Dss {
     /// # Errors
     /// `url` is not a URL.
     pub fn new(url: &str, key: SecretString, scheme: Scheme, wire: Arc<dyn Wire>) -> Result<Self, url::ParseError> {
-        Ok(Self { wire, base: Url::parse(url)?, key, scheme, as_user: None })
+        let listings = Arc::new(Semaphore::new(LISTINGS_AT_ONCE));
+        Ok(Self { wire, base: Url::parse(url)?, key, scheme, as_user: None, listings })
+    }
+
+    /// The same DSS. Its listings take turns with those of every other DSS that has these turns, so
+    /// that long listings of several DSS do not add up in memory.
+    #[must_use]
+    pub fn taking_turns(self, listings: Arc<Semaphore>) -> Self {
+        Self { listings, ..self }
     }
 
     /// The same DSS, with calls made as this user (`X-DKU-ProxyUser`; the key has to be an
@@ -89,7 +103,8 @@ impl Dss {
     }
 
     /// All users with their admin properties: `GET /admin/users/?includeSettings=true`
-    /// (`list_users(include_settings=True)`). The call needs an admin key. It reads at most 64 MiB.
+    /// (`list_users(include_settings=True)`). The call needs an admin key. It reads at most 16 MiB,
+    /// and waits for its turn.
     ///
     /// # Errors
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
@@ -99,12 +114,14 @@ impl Dss {
     }
 
     /// One user: `GET /admin/users/{login}` (`get_user(login).get_settings()`). `None` if DSS has
-    /// no user with this login. The call needs an admin key.
+    /// no user with exactly this login: a DSS that compares logins without case returns another
+    /// person's user. The call needs an admin key.
     ///
     /// # Errors
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn user(&self, login: &str) -> Result<Option<User>, DssError> {
-        self.call(Method::GET, &["admin", "users", login]).json_if_there().await
+        let user: Option<User> = self.call(Method::GET, &["admin", "users", login]).json_if_there().await?;
+        Ok(user.filter(|user| user.login == login))
     }
 
     /// The owner of the key, or the impersonated user: `GET /auth/info` (`get_auth_info()`).
@@ -131,7 +148,8 @@ impl Dss {
     }
 
     /// The personal API keys of all users, without their secrets: `GET /admin/personal-api-keys/`
-    /// (`list_all_personal_api_keys()`). The call needs an admin key. It reads at most 64 MiB.
+    /// (`list_all_personal_api_keys()`). The call needs an admin key. It reads at most 16 MiB, and
+    /// waits for its turn.
     ///
     /// # Errors
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.

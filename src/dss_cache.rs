@@ -8,7 +8,7 @@
 mod keys;
 
 use self::keys::Keys;
-use crate::dss::{Dss, DssError, InvalidTls, Scheme, SeenUser, Tls, User, Wire};
+use crate::dss::{Dss, DssError, InvalidTls, LISTINGS_AT_ONCE, Scheme, SeenUser, Tls, User, Wire};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,6 +17,7 @@ use std::{
     fmt,
     sync::Arc,
 };
+use tokio::sync::Semaphore;
 
 /// Makes the connection to a DSS. The operator uses [`crate::dss::connect`], and tests use their
 /// own.
@@ -27,6 +28,8 @@ pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send 
 pub struct DssCache {
     connect: Connect,
     instances: Arc<Mutex<HashMap<String, Known>>>,
+    /// The turn to read a listing, of whichever DSS.
+    listings: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -47,6 +50,8 @@ struct Reach {
     key: SecretString,
     scheme: Scheme,
     tls: Tls,
+    /// The logins as which this client has been seen to act.
+    confirmed: BTreeSet<String>,
 }
 
 struct Users {
@@ -88,7 +93,7 @@ impl DssCache {
     /// Makes an empty cache.
     #[must_use]
     pub fn new(connect: Connect) -> Self {
-        Self { connect, instances: Arc::default() }
+        Self { connect, instances: Arc::default(), listings: Arc::new(Semaphore::new(LISTINGS_AT_ONCE)) }
     }
 
     /// Sets the URL, admin key, key scheme and TLS settings of a DSS, and returns its client. A
@@ -115,9 +120,31 @@ impl DssCache {
         if let Some(reach) = known.reach.as_ref().filter(same) {
             return Ok(reach.dss.clone());
         }
-        let dss = Dss::new(url, key.clone(), scheme, (self.connect)(tls)?)?;
-        known.reach = Some(Reach { dss: dss.clone(), url: url.to_owned(), key: key.clone(), scheme, tls: tls.clone() });
+        let dss = Dss::new(url, key.clone(), scheme, (self.connect)(tls)?)?.taking_turns(self.listings.clone());
+        known.reach = Some(Reach {
+            dss: dss.clone(),
+            url: url.to_owned(),
+            key: key.clone(),
+            scheme,
+            tls: tls.clone(),
+            confirmed: BTreeSet::new(),
+        });
         Ok(dss)
+    }
+
+    /// Whether DSS has confirmed that the present client acts as this login when it says so.
+    #[must_use]
+    pub fn is_confirmed(&self, instance: &str, login: &str) -> bool {
+        let instances = self.lock();
+        let reach = instances.get(instance).and_then(|known| known.reach.as_ref());
+        reach.is_some_and(|reach| reach.confirmed.contains(login))
+    }
+
+    /// Records that DSS has confirmed it.
+    pub fn confirm(&self, instance: &str, login: &str) {
+        if let Some(reach) = self.lock().get_mut(instance).and_then(|known| known.reach.as_mut()) {
+            reach.confirmed.insert(login.to_owned());
+        }
     }
 
     /// The client that calls this DSS as its admin; `None` if there is none yet, or no more.

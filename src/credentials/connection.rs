@@ -26,6 +26,23 @@ pub struct ConnectionRequest {
 }
 
 impl ConnectionRequest {
+    /// Asks DSS as whom it takes keyturn when keyturn acts as the person.
+    ///
+    /// # Errors
+    /// [`IssueError`] if DSS takes keyturn for somebody else, cannot be reached, or refuses.
+    pub async fn confirm(&self, dss: &Dss) -> Result<(), IssueError> {
+        let login = &self.login;
+        match dss.as_user(login).auth_info().await {
+            Ok(info) if info.login() == Some(login.as_str()) => Ok(()),
+            Ok(_) => Err(kept(format!(
+                "the admin key may not act as \"{login}\": DSS takes the caller for somebody else; a DSS admin looks at the login and \
+                 at the rights of the key"
+            ))),
+            Err(error) if error.kind.passes() => Err(IssueError::of_dss(&error)),
+            Err(error) => Err(kept(format!("the admin key may not act as \"{login}\": {error}; see the DssInstance"))),
+        }
+    }
+
     /// Reads the connection as the person, in one call. If DSS refuses, a second call finds out
     /// why.
     ///
@@ -48,7 +65,7 @@ impl ConnectionRequest {
         let person = dss.as_user(&self.login);
         let found = match person.connection(&self.connection, self.project.as_deref()).await {
             Ok(found) => found,
-            Err(error) => return Err(self.explain(&person, &error).await),
+            Err(error) => return Err(self.explain(dss, &error).await),
         };
         let credential = self.credential(found)?;
         let issued_at = whole_seconds(now());
@@ -93,7 +110,7 @@ impl ConnectionRequest {
     /// Explains a failure of the call. A refusal may concern the person or the admin key: the key
     /// may have no right to act as the person, or DSS may know no such login. Therefore a denial
     /// counts as the person's only after DSS has confirmed that the call is made as the person.
-    async fn explain(&self, person: &Dss, error: &DssError) -> IssueError {
+    async fn explain(&self, dss: &Dss, error: &DssError) -> IssueError {
         let (login, connection) = (&self.login, &self.connection);
         match error.kind {
             Kind::Unreachable | Kind::Unreadable | Kind::Failed => return IssueError::of_dss(error),
@@ -105,19 +122,15 @@ impl ConnectionRequest {
             }
             Kind::Unauthenticated | Kind::Denied | Kind::NotFound => {}
         }
-        match person.auth_info().await {
-            Ok(info) if info.login() == Some(login.as_str()) && error.kind == Kind::NotFound => {
+        match self.confirm(dss).await {
+            Ok(()) if error.kind == Kind::NotFound => {
                 denied(format!("DSS has no connection \"{connection}\" for \"{login}\": {error}"))
             }
-            Ok(info) if info.login() == Some(login.as_str()) => denied(format!(
+            Ok(()) => denied(format!(
                 "DSS does not let \"{login}\" read the details of connection \"{connection}\": {error}; a DSS admin adds a group of \
                  theirs to \"Details readable by\" of the connection"
             )),
-            Ok(_) => {
-                kept(format!("the admin key may not act as \"{login}\": DSS takes who asks for somebody else; {error}"))
-            }
-            Err(error) if error.kind.passes() => IssueError::of_dss(&error),
-            Err(error) => kept(format!("the admin key may not act as \"{login}\": {error}; see the DssInstance")),
+            Err(why) => why,
         }
     }
 }

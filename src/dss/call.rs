@@ -13,6 +13,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 use url::Url;
 
 /// The longest time of one attempt, in seconds. DSS needs several seconds for a listing of
@@ -25,8 +26,8 @@ const RETRIES: usize = 2;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
 const ANSWER: usize = 1 << 20;
-/// The longest listing that is read, in bytes: enough for about 20,000 users with their settings.
-pub(super) const LISTING: usize = 64 << 20;
+/// The longest listing that is read, in bytes: enough for about 5,000 users with their settings.
+pub(super) const LISTING: usize = 16 << 20;
 /// The longest quotation of DSS's own error message, in characters.
 const QUOTED: usize = 300;
 
@@ -44,6 +45,13 @@ pub(super) struct Call<'a> {
     is_a_step: bool,
     body: Option<String>,
     most: usize,
+}
+
+/// An answer. A listing keeps its turn until the answer has been parsed, because both are in memory
+/// until then.
+struct Answered<'a> {
+    received: Received,
+    _turn: Option<SemaphorePermit<'a>>,
 }
 
 /// An error of DSS: a JSON object with `errorType`. Dataiku's own client recognizes an error by
@@ -91,7 +99,7 @@ impl<'a> Call<'a> {
     /// Sends the call and parses the answer.
     pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, DssError> {
         let answer = self.send().await?;
-        self.read(&answer)
+        self.read(&answer.received)
     }
 
     /// Sends the call and parses the answer. `None` if DSS answers "not found".
@@ -104,7 +112,7 @@ impl<'a> Call<'a> {
 
     /// Sends a call whose answer is empty, like that of a deletion, or JSON that does not matter.
     pub(super) async fn done(self) -> Result<(), DssError> {
-        let answer = self.send().await?;
+        let answer = self.send().await?.received;
         if answer.body().is_empty() { Ok(()) } else { self.read::<IgnoredAny>(&answer).map(drop) }
     }
 
@@ -114,7 +122,7 @@ impl<'a> Call<'a> {
             .map_err(|_| self.error(Kind::Unreadable, self.no_json(answer.status(), answer)))
     }
 
-    async fn send(&self) -> Result<Received, DssError> {
+    async fn send(&self) -> Result<Answered<'_>, DssError> {
         let retries = if self.method.is_idempotent() { RETRIES } else { 0 };
         let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(retries);
         let may_pass = |error: &DssError| {
@@ -129,8 +137,10 @@ impl<'a> Call<'a> {
             .await
     }
 
-    async fn attempt(&self) -> Result<Received, DssError> {
+    async fn attempt(&self) -> Result<Answered<'_>, DssError> {
         let request = self.request()?;
+        // The time limit begins after the wait, because another DSS may be slow.
+        let turn = if self.most > ANSWER { self.dss.listings.acquire().await.ok() } else { None };
         let sent = self.dss.wire.send(request, self.most);
         let answer = match tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), sent).await {
             Ok(Ok(answer)) => answer,
@@ -143,7 +153,7 @@ impl<'a> Call<'a> {
                 return Err(self.error(Kind::Unreachable, format!("no answer within {TIMEOUT_SECONDS} s")));
             }
         };
-        self.understand(answer)
+        self.understand(answer).map(|received| Answered { received, _turn: turn })
     }
 
     fn request(&self) -> Result<Request<String>, DssError> {

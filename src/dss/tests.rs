@@ -218,6 +218,28 @@ async fn a_login_that_is_no_header_sends_nothing() {
     assert!(script.sent().is_empty());
 }
 
+#[tokio::test]
+async fn a_user_of_another_login_than_the_one_asked_for_is_missing() {
+    for (row, asked, found, is_there) in [
+        ("exactly", "alice", r#"{"login": "alice"}"#, true),
+        ("another case", "ALICE", r#"{"login": "alice"}"#, false),
+        ("another person", "alice", r#"{"login": "bob"}"#, false),
+        ("with a blank", "alice", r#"{"login": "alice "}"#, false),
+    ] {
+        let (dss, _) = dss(vec![answer(200, &[], found)]);
+        assert_eq!(dss.user(asked).await.unwrap().is_some(), is_there, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_is_read_up_to_16_mib() {
+    let padded = |bytes: usize| answer(200, &[], &format!("{}[]", " ".repeat(bytes - 2)));
+    let (dss, _) = dss(vec![padded(16 << 20), padded((16 << 20) + 1)]);
+    assert!(dss.users().await.is_ok());
+    let error = dss.users().await.unwrap_err();
+    assert!(error.kind == Kind::Unreadable && error.to_string().contains("longer than 16384 KiB"), "{error}");
+}
+
 #[test]
 fn a_bundle_without_certificates_is_refused() {
     let tls = |pem: &str| Tls { ca_bundle: Some(pem.to_owned()), insecure_skip_verify: false };

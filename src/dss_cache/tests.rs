@@ -1,5 +1,11 @@
 use super::*;
-use crate::dss::PersonalKey;
+use crate::dss::{Lost, PersonalKey};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use std::time::Duration;
+
+type Received = Response<Bytes>;
 
 fn dss_cache() -> DssCache {
     DssCache::new(Arc::new(|_| Err(InvalidTls::CaBundle)))
@@ -8,6 +14,61 @@ fn dss_cache() -> DssCache {
 fn user(login: &str, role: Option<&str>) -> User {
     let properties = role.map(|role| [("role".to_owned(), role.to_owned())].into());
     User { login: login.to_owned(), enabled: true, admin_properties: properties }
+}
+
+/// A wire whose answers take a second, and which counts how many are on their way.
+#[derive(Debug, Default)]
+struct Slow {
+    now: Mutex<usize>,
+    most: Mutex<usize>,
+}
+
+impl Wire for Slow {
+    fn send(&self, _: Request<String>, _: usize) -> BoxFuture<'_, Result<Received, Lost>> {
+        Box::pin(async {
+            *self.now.lock() += 1;
+            let now = *self.now.lock();
+            let most = now.max(*self.most.lock());
+            *self.most.lock() = most;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            *self.now.lock() -= 1;
+            Ok(Response::new(Bytes::from_static(b"[]")))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn listings_of_several_dss_are_read_one_at_a_time() {
+    let wire = Arc::new(Slow::default());
+    let known = DssCache::new(Arc::new({
+        let wire = wire.clone();
+        move |_| Ok(wire.clone())
+    }));
+    let dss: Vec<Dss> = ["a", "b", "c"]
+        .iter()
+        .map(|name| known.reach(name, "https://dss", &"key".into(), Scheme::Basic, &Tls::default()).unwrap())
+        .collect();
+    let began = tokio::time::Instant::now();
+    let (a, b, c) = tokio::join!(dss[0].users(), dss[1].personal_keys(), dss[2].users());
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    assert_eq!((*wire.most.lock(), began.elapsed().as_secs()), (1, 3), "one after the other");
+    let (a, b) = tokio::join!(dss[0].version(), dss[1].version());
+    assert!(a.is_err() && b.is_err(), "a list is no answer to that");
+    assert_eq!(*wire.most.lock(), 2, "other calls wait for nobody");
+}
+
+#[test]
+fn a_login_is_confirmed_for_the_present_client_only() {
+    let known = DssCache::new(Arc::new(|_| Ok(Arc::new(Slow::default()))));
+    let reach = |key: &str| known.reach("d", "https://dss", &key.into(), Scheme::Basic, &Tls::default()).unwrap();
+    known.confirm("d", "alice");
+    assert!(!known.is_confirmed("d", "alice"), "there is no client yet");
+    let _ = reach("one");
+    known.confirm("d", "alice");
+    let _ = reach("one");
+    assert!(known.is_confirmed("d", "alice") && !known.is_confirmed("d", "bob") && !known.is_confirmed("e", "alice"));
+    let _ = reach("two");
+    assert!(!known.is_confirmed("d", "alice"), "another admin key may not act as her");
 }
 
 fn names(changed: &BTreeSet<String>) -> Vec<&str> {

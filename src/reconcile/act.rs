@@ -147,7 +147,14 @@ impl Act<'_> {
                 let live = seen.target.record().filter(|record| record.withdrawn.is_none());
                 let former = live.map(|record| record.access_key_id.as_str());
                 let what = format!("reading connection \"{}\" as \"{}\"", connection.connection, connection.login);
-                let talk = connection.obtain(&client, lifetime, former, || context.clock.now());
+                let (name, login) = (&connection.instance, &connection.login);
+                let talk = async {
+                    if !context.dss_cache.is_confirmed(name, login) {
+                        connection.confirm(&client).await?;
+                        context.dss_cache.confirm(name, login);
+                    }
+                    connection.obtain(&client, lifetime, former, || context.clock.now()).await
+                };
                 context.stores(budget).within(&connection.instance, &what, A_RECONCILE, talk).await?.map(Some)
             }
             Request::Key(_) => Ok(seen.source.key().map(|key| Issued {

@@ -101,6 +101,13 @@ pub struct Dss {
     state: Arc<Mutex<State>>,
 }
 
+/// How logins are compared. The behaviour of a real DSS is not known.
+#[derive(PartialEq)]
+enum Logins {
+    Exact,
+    WithoutCase,
+}
+
 struct State {
     arrived: usize,
     calls: Vec<Call>,
@@ -111,6 +118,8 @@ struct State {
     personal_keys: Vec<PersonalKey>,
     keys_ever: usize,
     keys_go_to: Option<String>,
+    logins: Logins,
+    callers_act_as: Option<String>,
     connections: BTreeMap<String, Connection>,
     sessions: Sessions,
     handed_out: Vec<(AssumedBy, HandedOut)>,
@@ -139,6 +148,8 @@ impl Dss {
             personal_keys: Vec::new(),
             keys_ever: 0,
             keys_go_to: None,
+            logins: Logins::Exact,
+            callers_act_as: None,
             connections: BTreeMap::new(),
             sessions: made_up_sessions(clock.clone()),
             handed_out: Vec::new(),

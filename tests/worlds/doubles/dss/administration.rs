@@ -2,7 +2,7 @@
 
 use super::key::{GlobalKey, Wanted};
 use super::user::User;
-use super::{ADMIN_KEY_ID, Connection, Dss, PersonalKey, Sessions};
+use super::{ADMIN_KEY_ID, Connection, Dss, Logins, PersonalKey, Sessions};
 
 /// Users. The users in the arguments have to exist.
 impl Dss {
@@ -107,6 +107,16 @@ impl Dss {
     /// Gives every personal key that an administrator creates to this user, which is a fault.
     pub fn gives_keys_to(&self, user: Option<&str>) {
         self.lock().keys_go_to = user.map(str::to_owned);
+    }
+
+    /// Compares logins without case from now on.
+    pub fn folds_case(&self) {
+        self.lock().logins = Logins::WithoutCase;
+    }
+
+    /// Takes every caller who acts as another user for this user, which is a fault.
+    pub fn takes_callers_for(&self, user: Option<&str>) {
+        self.lock().callers_act_as = user.map(str::to_owned);
     }
 
     /// Creates a personal key as its user would, on DSS' own pages.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::answer::Refusal;
 use super::user::User;
-use super::{ADMINISTRATORS, Dss, State};
+use super::{ADMINISTRATORS, Dss, Logins, State};
 
 /// The header with the user to act as.
 pub(super) const PROXY_USER: &str = "x-dku-proxyuser";
@@ -114,6 +114,12 @@ impl State {
         global.or(personal).cloned()
     }
 
+    /// The user with this login.
+    pub(super) fn user_called(&self, login: &str) -> Option<&User> {
+        let folded = || self.users.values().find(|user| user.login.eq_ignore_ascii_case(login));
+        self.users.get(login).or_else(|| if self.logins == Logins::WithoutCase { folded() } else { None })
+    }
+
     fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
         let by_key = presented_key(headers).and_then(|key| self.caller_by_key(&key));
         let caller = by_key.ok_or_else(|| Refusal::unauthenticated("Invalid API key"))?;
@@ -124,7 +130,7 @@ impl State {
             return Err(Refusal::denied("Action forbidden: only an admin may act as another user"));
         }
         let login = String::from_utf8_lossy(login.as_bytes());
-        let user = self.users.get(login.as_ref());
+        let user = self.user_called(self.callers_act_as.as_deref().unwrap_or(&login));
         let user = user.ok_or_else(|| Refusal::not_found(format!("User not found: {login}")))?;
         if !user.enabled {
             return Err(Refusal::denied(format!("User is disabled: {login}")));

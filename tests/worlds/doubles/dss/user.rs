@@ -105,7 +105,7 @@ async fn list(
 }
 
 fn found(dss: &Dss, login: &str) -> Result<User, Refusal> {
-    let user = dss.lock().users.get(login).cloned();
+    let user = dss.lock().user_called(login).cloned();
     user.ok_or_else(|| Refusal::not_found(format!("User not found: {login}")))
 }
 

@@ -33,6 +33,49 @@ async fn a_connection_s_credential_is_the_person_s_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_credential_of_a_connection_is_delivered_to_another_person() {
+    let mut world = world();
+    world.dss.add_connection("s3", s3());
+    world.dss.takes_callers_for(Some("bob"));
+    world.start();
+    world.apply(&config("alice", from_connection("s3")));
+    world.until("it is noticed", |world| world.ready("alice") == "False/DssDenied").await;
+    let message = world.condition("alice", "Ready").unwrap().2;
+    assert!(message.contains("may not act as \"alice\"") && message.contains("somebody else"), "{message}");
+    world.pass(Duration::from_mins(20)).await;
+    assert!(world.dss.handed_out().is_empty(), "bob's credential is not even read");
+    assert!(world.secret("alice").is_none(), "{}", world.picture());
+
+    world.dss.takes_callers_for(None);
+    world.until("it is ready", |world| world.is_ready("alice")).await;
+    world.count_from_here();
+    world.pass(Duration::from_mins(30)).await;
+    assert!(world.dss.handed_out().len() > 1, "it was renewed");
+    assert_eq!(world.dss.count_where(|call| call.path == "/auth/info"), 0, "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_in_another_case_is_no_user_of_dss() {
+    let mut world = world();
+    world.dss.add_connection("s3", s3());
+    world.dss.folds_case();
+    world.start();
+    world.apply(&config("upper", |spec| {
+        from_connection("s3")(spec);
+        spec.person = Some("ALICE".into());
+    }));
+    world.apply(&config("property", |spec| {
+        crate::fixtures::role_from_dss("${adminProperty:associatedRole}")(spec);
+        spec.person = Some("ALICE".into());
+    }));
+    for name in ["upper", "property"] {
+        world.until("there is no such user", |world| world.ready(name) == "False/DssUserMissing").await;
+        assert!(world.secret(name).is_none(), "{}", world.picture());
+    }
+    assert!(world.dss.handed_out().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_without_an_expiry_is_assumed_to_live_15_minutes() {
     let mut world = world();
     world.dss.add_connection("s3", s3());

@@ -47,7 +47,7 @@ async fn each_failure_names_its_route_and_the_missing_part() {
         (Behaviour::LoginPage, "Reachable", "DssUnreachable", "a web page"),
         (Behaviour::RedirectToLogin, "Reachable", "DssUnreachable", "redirects"),
         (Behaviour::Hang, "Reachable", "DssUnreachable", "no answer within 30 s"),
-        (Behaviour::HugeBody(65 << 20), "Reachable", "DssUnreachable", "longer than"),
+        (Behaviour::HugeBody(17 << 20), "Reachable", "DssUnreachable", "longer than"),
         (Behaviour::EchoedKey, "Authorized", "DssDenied", "put a valid one into its Secret"),
     ];
     for (behaviour, condition, reason, words) in table {
