@@ -17,6 +17,8 @@
 //!   says so.
 //! * Injecting twice has the same result as injecting once.
 //!
+//! keyturn refuses a pod only if the pod or its namespace requires the Secret ([`Demand`]).
+//!
 //! A pod that asks for a credential waits for it. The Secret's volume is not optional, therefore
 //! the kubelet starts no container before the Secret exists. With an optional volume the folder
 //! could be empty, and SDKs would fall back to the node's identity.
@@ -30,7 +32,7 @@ mod pod_view;
 mod review;
 
 pub use missed::{Count, is_sent_to_the_webhook};
-pub use review::{NoAnswer, Outcome, answer};
+pub use review::{Demand, NoAnswer, Outcome, answer};
 
 use crate::api::AwsConfig;
 use std::{collections::BTreeMap, sync::Arc};

@@ -3,7 +3,7 @@
 
 use crate::{
     https::{Bodies, HeldBody, NoBody, Port, Room, holding, serve},
-    inject::{ConfigsFor, NoAnswer, Outcome, answer},
+    inject::{ConfigsFor, Demand, NoAnswer, Outcome, answer},
     metrics::Metrics,
 };
 use axum::{
@@ -19,6 +19,9 @@ use tokio::time::Instant;
 
 /// The path to which the API server sends reviews of pods.
 pub const PATH: &str = "/inject";
+/// The path to which the API server sends reviews of pods that must not start without the Secret
+/// that they ask for.
+pub const REQUIRED_PATH: &str = "/inject/required";
 
 /// The largest body, in bytes. A pod has at most 1.5 MiB, which is etcd's limit, and a review may
 /// hold the pod twice. An answer may have as many.
@@ -43,7 +46,9 @@ impl Webhook {
 
     /// The webhook's routes, without TLS.
     pub fn router(self) -> Router {
-        Router::new().route(PATH, post(inject)).with_state(self)
+        let optional = |State(webhook), request| inject(webhook, request, Demand::Optional);
+        let required = |State(webhook), request| inject(webhook, request, Demand::Required);
+        Router::new().route(PATH, post(optional)).route(REQUIRED_PATH, post(required)).with_state(self)
     }
 
     /// Serves the routes on `port` until the server is ended: [`serve`].
@@ -55,9 +60,9 @@ impl Webhook {
     }
 }
 
-async fn inject(State(webhook): State<Webhook>, request: Request) -> Response {
+async fn inject(webhook: Webhook, request: Request, demand: Demand) -> Response {
     let began = Instant::now();
-    let (response, outcome) = match review(&webhook, request).await {
+    let (response, outcome) = match review(&webhook, request, demand).await {
         Ok((body, room, outcome)) => (json(body, room), outcome),
         Err(refusal) => (refusal.0.into_response(), refusal.1),
     };
@@ -86,14 +91,14 @@ impl From<NoBody> for Refusal {
     }
 }
 
-async fn review(webhook: &Webhook, request: Request) -> Result<(Vec<u8>, Room, Outcome), Refusal> {
+async fn review(webhook: &Webhook, request: Request, demand: Demand) -> Result<(Vec<u8>, Room, Outcome), Refusal> {
     let (head, body) = request.into_parts();
     if !is_json(head.headers.get(header::CONTENT_TYPE)) {
         let text = "send an AdmissionReview as application/json";
         return Err(Refusal::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
     let HeldBody { bytes, room } = webhook.bodies.read(&head.headers, body).await?;
-    let (answer, outcome) = answer(&bytes, &webhook.configs).map_err(|error| match error {
+    let (answer, outcome) = answer(&bytes, &webhook.configs, demand).map_err(|error| match error {
         NoAnswer::Malformed(_) => Refusal::malformed(StatusCode::BAD_REQUEST, error.to_string()),
         NoAnswer::NotReady => Refusal((StatusCode::SERVICE_UNAVAILABLE, error.to_string()), Outcome::NotReady),
     })?;

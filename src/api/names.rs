@@ -93,13 +93,16 @@ names! { POD_NAMES: "The annotations and labels of pods, in the order of the doc
     /// Annotation on a pod, written by keyturn: the name of the AwsConfig whose Secret keyturn
     /// mounted into it.
     POD_INJECTED = "keyturn.dev/injected";
-    /// Label on a pod or on a namespace: with `false`, keyturn does not change the pod or the pods
-    /// of the namespace.
+    /// Label on a pod or on a namespace. `false`: keyturn does not change the pod or the pods of
+    /// the namespace. `required`: the API server refuses the pod, or a pod of the namespace, that
+    /// would start without the Secret that it asks for. The label of the pod wins.
     INJECT = "keyturn.dev/inject";
 }
 
 /// The value of [`INJECT`] that keeps keyturn from changing pods.
 pub const INJECT_OFF: &str = "false";
+/// The value of [`INJECT`] with which no pod starts without the Secret that it asks for.
+pub const INJECT_REQUIRED: &str = "required";
 
 /// The beginning of the finalizer on an `AwsConfig`; the name of a `DssInstance` follows. While the
 /// finalizer is there, that DSS may hold personal API keys of the config.

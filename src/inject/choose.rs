@@ -6,7 +6,7 @@
 
 use crate::api::{
     AwsConfig, ConditionType, Format, Reason, SECRET_KEYS, SecretKey, find_condition,
-    names::{INJECT, INJECT_OFF, POD_AWS_CONFIG, default_target},
+    names::{INJECT, INJECT_OFF, INJECT_REQUIRED, POD_AWS_CONFIG, default_target},
 };
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
@@ -48,6 +48,8 @@ fn variables(which: impl Fn(&SecretKey) -> bool) -> Vec<&'static str> {
 pub(super) struct Choice {
     pub wanted: Option<Wanted>,
     pub warnings: Vec<String>,
+    /// The reason why the pod gets no config although it asks for one.
+    pub lacking: Option<String>,
 }
 
 /// Returns the config that a pod with these annotations names.
@@ -64,7 +66,7 @@ pub(super) fn choose(
     let named = named(annotations);
     if labels.get(INJECT).is_some_and(|value| value == INJECT_OFF) {
         let warnings = named.map(|named| format!("the label {INJECT} keeps AwsConfig \"{named}\" out of this pod"));
-        return Choice { wanted: None, warnings: warnings.into_iter().collect() };
+        return Choice { warnings: warnings.into_iter().collect(), ..Choice::default() };
     }
     if annotations.contains_key(MIRROR) {
         return Choice::default();
@@ -72,7 +74,20 @@ pub(super) fn choose(
     let selecting = selecting(labels, configs);
     match named {
         Some(named) => by_name(named, &selecting, configs),
-        None => by_selector(&selecting),
+        None => by_selector(&selecting).or_lacking(labels),
+    }
+}
+
+impl Choice {
+    /// A pod with the label that requires a Secret asks for one, even if no config is for it.
+    fn or_lacking(mut self, labels: &BTreeMap<String, String>) -> Self {
+        let requires = labels.get(INJECT).is_some_and(|value| value == INJECT_REQUIRED);
+        if requires && self.wanted.is_none() {
+            let why =
+                format!("the pod has no annotation {POD_AWS_CONFIG}, and no podSelector of an AwsConfig matches it");
+            self.lacking = Some(why);
+        }
+        self
     }
 }
 
@@ -91,7 +106,7 @@ fn selecting<'a>(labels: &BTreeMap<String, String>, configs: &'a [Arc<AwsConfig>
 fn by_name(named: &str, selecting: &[&AwsConfig], configs: &[Arc<AwsConfig>]) -> Choice {
     if !is_a_name(named) {
         let warning = format!("the annotation {POD_AWS_CONFIG} holds no name of an AwsConfig: nothing is mounted");
-        return Choice { wanted: None, warnings: vec![warning] };
+        return Choice { wanted: None, lacking: Some(warning.clone()), warnings: vec![warning] };
     }
     let mut warnings = Vec::new();
     let others: Vec<String> = selecting.iter().map(|config| config.name_any()).filter(|name| name != named).collect();
@@ -114,7 +129,7 @@ fn by_name(named: &str, selecting: &[&AwsConfig], configs: &[Arc<AwsConfig>]) ->
         ));
         Wanted::unseen(named.to_owned(), default_target(named), true)
     };
-    Choice { wanted: Some(wanted), warnings }
+    Choice { wanted: Some(wanted), warnings, lacking: None }
 }
 
 fn by_selector(selecting: &[&AwsConfig]) -> Choice {
@@ -130,7 +145,7 @@ fn by_selector(selecting: &[&AwsConfig]) -> Choice {
         ));
     }
     warnings.extend(not_ready(first));
-    Choice { wanted: Some(wanted(first)), warnings }
+    Choice { wanted: Some(wanted(first)), warnings, lacking: None }
 }
 
 fn wanted(config: &AwsConfig) -> Wanted {

@@ -27,6 +27,8 @@ pub(super) struct Injection {
     pub patch: Vec<Operation>,
     /// The warnings for the pod's author.
     pub warnings: Vec<String>,
+    /// The reason why the pod, or a container of it, ends without the Secret that it asks for.
+    pub lacking: Option<String>,
 }
 
 /// Returns the additions to a pod that is created in a namespace with these configs.
@@ -34,7 +36,7 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
     let metadata = &pod.metadata;
     let choice = choose(metadata.labels(), metadata.annotations(), configs);
     let (Some(wanted), Some(spec)) = (choice.wanted, &pod.spec) else {
-        return Injection { warnings: choice.warnings, ..Injection::default() };
+        return Injection { warnings: choice.warnings, lacking: choice.lacking, ..Injection::default() };
     };
     let mut draft = Draft { warnings: choice.warnings, ..Draft::default() };
     if !wanted.files {
@@ -117,12 +119,16 @@ struct Draft {
     given: bool,
     patch: Vec<Operation>,
     warnings: Vec<String>,
+    lacking: Option<String>,
 }
 
 impl Draft {
     fn container(&mut self, kind: &str, index: usize, container: &Container, wanted: &Wanted, volume: &str) {
         let Addition { given, mount, env, warnings } = addition(container, wanted, volume);
         self.given |= given;
+        if !given && self.lacking.is_none() {
+            self.lacking = warnings.first().cloned();
+        }
         self.warnings.extend(warnings);
         let mounts = mount.into_iter().map(Element::Mount).collect();
         let at = format!("/spec/{kind}/{index}");
@@ -132,8 +138,8 @@ impl Draft {
     }
 
     fn injection(self, config: String) -> Injection {
-        let Self { given, patch, warnings } = self;
-        Injection { config: Some(config), given, patch, warnings }
+        let Self { given, patch, warnings, lacking } = self;
+        Injection { config: Some(config), given, patch, warnings, lacking }
     }
 }
 

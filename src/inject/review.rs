@@ -1,6 +1,6 @@
 //! An `AdmissionReview` and its answer. Pure: the input is bytes and configs, the output is bytes.
 //!
-//! The answer always allows the pod. keyturn adds to pods and rejects none.
+//! The answer allows every pod, except a pod that requires the Secret and would not get it.
 
 use super::{
     Asking, ConfigsFor,
@@ -8,6 +8,7 @@ use super::{
     pod::{Injection, ephemeral_containers, new_pod},
     pod_view::Pod,
 };
+use crate::api::names::{INJECT, INJECT_REQUIRED};
 use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,15 @@ const WARNING_LIMIT: usize = 256;
 /// The largest number of warnings in an answer. The API server keeps 4,096 bytes of them.
 const WARNINGS: usize = 10;
 
+/// Whether a pod may start without the Secret that it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// The pod may start without the Secret. A warning says why it has none.
+    Optional,
+    /// The pod or its namespace has the label `keyturn.dev/inject: required`.
+    Required,
+}
+
 /// The outcome of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -29,6 +39,8 @@ pub enum Outcome {
     Untouched,
     /// The pod asked for a Secret and could not get it.
     Declined,
+    /// The pod required a Secret and could not get it. The API server refuses the pod.
+    Refused,
     /// The configs have not been listed yet.
     NotReady,
     /// The body is not a review of a pod.
@@ -43,6 +55,7 @@ impl Outcome {
             Self::Injected => "injected",
             Self::Untouched => "untouched",
             Self::Declined => "declined",
+            Self::Refused => "refused",
             Self::NotReady => "not_ready",
             Self::Malformed => "malformed",
         }
@@ -105,6 +118,8 @@ struct Response {
     uid: String,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<ByteString>,
@@ -112,12 +127,29 @@ struct Response {
     warnings: Vec<String>,
 }
 
+/// The reason of a refusal, as the API server shows it to the pod's author.
+#[derive(Serialize)]
+struct Status {
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+impl Status {
+    fn of(lacking: &str) -> Self {
+        let message = format!(
+            "the pod or its namespace requires the Secret of an AwsConfig (label {INJECT}: {INJECT_REQUIRED}), and {lacking}"
+        );
+        Self { code: 403, reason: "Forbidden", message }
+    }
+}
+
 /// Returns the answer to a review, as JSON, and the outcome.
 ///
 /// # Errors
 /// [`NoAnswer::Malformed`] if the body is not a review of a pod; [`NoAnswer::NotReady`] if the
 /// configs have not been listed yet.
-pub fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outcome), NoAnswer> {
+pub fn answer(body: &[u8], configs: &ConfigsFor, demand: Demand) -> Result<(Vec<u8>, Outcome), NoAnswer> {
     let malformed = |error: String| NoAnswer::Malformed(error);
     let question: Question = serde_json::from_slice(body).map_err(|error| malformed(position(&error)))?;
     if (question.api_version.as_str(), question.kind.as_str()) != (API_VERSION, KIND) {
@@ -125,8 +157,13 @@ pub fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outcome), N
     }
     let request = question.request.ok_or_else(|| malformed("it holds no request".to_owned()))?;
     let uid = request.uid.clone();
-    let Injection { config, given, patch, warnings } = injection(request, configs)?;
+    let Injection { config, given, mut patch, warnings, lacking } = injection(request, configs)?;
+    let refused = lacking.filter(|_| demand == Demand::Required).map(|lacking| Status::of(&lacking));
+    if refused.is_some() {
+        patch.clear();
+    }
     let outcome = match (&config, patch.is_empty()) {
+        _ if refused.is_some() => Outcome::Refused,
         (_, false) => Outcome::Injected,
         (Some(_), true) if !given && !warnings.is_empty() => Outcome::Declined,
         _ => Outcome::Untouched,
@@ -135,7 +172,8 @@ pub fn answer(body: &[u8], configs: &ConfigsFor) -> Result<(Vec<u8>, Outcome), N
     let patch = patch.map_err(|error| malformed(error.to_string()))?;
     let response = Response {
         uid,
-        allowed: true,
+        allowed: refused.is_none(),
+        status: refused,
         patch_type: patch.as_ref().map(|_| "JSONPatch"),
         patch,
         warnings: warnings.iter().take(WARNINGS).map(|text| warning(text)).collect(),

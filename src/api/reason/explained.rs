@@ -118,7 +118,7 @@ impl Reason {
                 name: "DenialEnded",
                 conditions: &[],
                 cause: "The AwsRoleGrant that denied the request was changed or deleted, or the AwsConfig \
-                     asks for something else now. The message names the grant.",
+                     asks for something else now.",
                 remedy: "None needed. The next Event says whether another grant allows the request.",
             },
             Self::InvalidSpec => Explained {

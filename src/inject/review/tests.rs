@@ -21,7 +21,7 @@ fn annotated() -> Value {
 }
 
 fn answered(review: &Value) -> (Value, Outcome) {
-    let (body, outcome) = answer(review.to_string().as_bytes(), &nothing_there()).unwrap();
+    let (body, outcome) = answer(review.to_string().as_bytes(), &nothing_there(), Demand::Optional).unwrap();
     (serde_json::from_slice(&body).unwrap(), outcome)
 }
 
@@ -60,9 +60,55 @@ fn a_review_that_asks_for_nothing_is_allowed_without_a_patch() {
 }
 
 #[test]
+fn a_pod_that_requires_the_secret_is_refused_where_it_would_lack_it() {
+    let hidden = json!([{"name": "x", "mountPath": "/var/run/secrets/keyturn"}]);
+    let with = |pointer: &str, value: Value| {
+        let mut pod = annotated();
+        pod["metadata"]["labels"] = json!({});
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        pod.pointer_mut(parent).unwrap()[field] = value;
+        pod
+    };
+    let nameless = json!({"metadata": {"labels": {"keyturn.dev/inject": "required"}}, "spec": {"containers": []}});
+    for (case, pod, lacking) in [
+        ("it gets the Secret", annotated(), None),
+        ("it asks for nothing", json!({"metadata": {}, "spec": {"containers": []}}), None),
+        ("it asks for nothing but requires it", nameless, Some("has no annotation keyturn.dev/aws-config")),
+        ("its label is off", with("/metadata/labels/keyturn.dev~1inject", json!("false")), None),
+        ("no name", with("/metadata/annotations", json!({"keyturn.dev/aws-config": "A B"})), Some("holds no name")),
+        (
+            "a mount in the way",
+            with("/spec/containers/0/volumeMounts", hidden.clone()),
+            Some("container \"app\" mounts"),
+        ),
+        (
+            "in one of two",
+            with("/spec/initContainers", json!([{"name": "i", "volumeMounts": hidden}])),
+            Some("\"i\" mounts"),
+        ),
+    ] {
+        let review = review_of(&pod).to_string();
+        for demand in [Demand::Optional, Demand::Required] {
+            let (body, outcome) = answer(review.as_bytes(), &nothing_there(), demand).unwrap();
+            let response = serde_json::from_slice::<Value>(&body).unwrap()["response"].clone();
+            let refused = lacking.filter(|_| demand == Demand::Required);
+            assert_eq!(response["allowed"], refused.is_none(), "{case}, {demand:?}");
+            assert_eq!(outcome == Outcome::Refused, refused.is_some(), "{case}, {demand:?}");
+            let Some(words) = refused else { continue };
+            let message = response["status"]["message"].as_str().unwrap();
+            assert!(
+                message.contains("requires the Secret of an AwsConfig") && message.contains(words),
+                "{case}: {message}"
+            );
+            assert_eq!((&response["status"]["code"], response.get("patch")), (&json!(403), None), "{case}");
+        }
+    }
+}
+
+#[test]
 fn before_the_configs_are_listed_there_is_no_answer() {
     let not_yet: ConfigsFor = Arc::new(|_| None);
-    let refused = answer(review_of(&annotated()).to_string().as_bytes(), &not_yet).unwrap_err();
+    let refused = answer(review_of(&annotated()).to_string().as_bytes(), &not_yet, Demand::Optional).unwrap_err();
     assert_eq!(refused, NoAnswer::NotReady);
 }
 
@@ -79,7 +125,7 @@ fn a_body_that_is_no_review_is_refused_without_quoting_it() {
         ("a field of another type", &odd.to_string()),
         ("another version", &of_another_version.to_string()),
     ] {
-        let error = answer(body.as_bytes(), &nothing_there()).unwrap_err().to_string();
+        let error = answer(body.as_bytes(), &nothing_there(), Demand::Optional).unwrap_err().to_string();
         let is_quoted = error.contains("hunter2");
         assert!(error.starts_with("not an AdmissionReview of a Pod") && !is_quoted, "{case}: {error}");
         assert!(!error.contains('\n'), "{case}: {error}");
@@ -142,7 +188,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn any_bytes_are_answered_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        prop_assert!(answer(&bytes, &nothing_there()).is_err());
+        prop_assert!(answer(&bytes, &nothing_there(), Demand::Optional).is_err());
     }
 
     #[test]
@@ -154,7 +200,7 @@ proptest! {
         let mut review = review_of(&annotated());
         *review.pointer_mut(place).unwrap() = odd;
         let body = review.to_string();
-        if let Ok((answer, _)) = answer(body.as_bytes(), &nothing_there()) {
+        if let Ok((answer, _)) = answer(body.as_bytes(), &nothing_there(), Demand::Optional) {
             let answer: Value = serde_json::from_slice(&answer).unwrap();
             prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
         }

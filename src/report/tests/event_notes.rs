@@ -125,7 +125,7 @@ fn a_denial_is_an_event_when_it_begins_and_when_it_ends() {
         (moment.seen.grants, moment.seen.grants_seen) = (vec![], false);
         moment
     };
-    let ended = "Normal Allow DenialEnded: before: AwsRoleGrant \"leavers\" (effect Deny) denies person \"alice\"";
+    let ended = "Normal Allow DenialEnded: no AwsRoleGrant denies this request any more";
     check(&[
         (
             "a denial",

@@ -118,8 +118,11 @@ impl Issued {
         let configuration = configurations.get(&name).await.unwrap();
         assert_eq!(configuration.annotations().get("cert-manager.io/inject-ca-from"), Some(&self.of));
         let bundle = ByteString(self.certificate.clone().into_bytes());
-        let patch = json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]);
-        let patch: Patch<()> = Patch::Json(from_value(patch).unwrap());
+        let count = configuration.webhooks.iter().flatten().count();
+        let operations = (0..count).map(
+            |number| json!({"op": "add", "path": format!("/webhooks/{number}/clientConfig/caBundle"), "value": bundle}),
+        );
+        let patch: Patch<()> = Patch::Json(from_value(operations.collect()).unwrap());
         configurations.patch(&name, &PatchParams::default(), &patch).await.unwrap();
     }
 }

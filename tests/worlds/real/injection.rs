@@ -7,11 +7,14 @@ use super::{
     people::{People, refusal},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Pod};
+use k8s_openapi::api::{
+    admissionregistration::v1::MutatingWebhookConfiguration,
+    core::v1::{Namespace, Pod},
+};
 use keyturn::{
     api::AwsConfigSpec,
     certificate::bundled,
-    webhook::{BODY_LIMIT, PATH},
+    webhook::{BODY_LIMIT, PATH, REQUIRED_PATH},
 };
 use kube::{
     Api, ResourceExt as _,
@@ -258,6 +261,61 @@ async fn writing_a_selector_needs_the_right_to_create_pods() {
     assert!(said.contains("must not be empty"), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_pod_that_requires_the_secret_never_starts_without_it() {
+    let install = Install::scoped().await;
+    let operator = serving(&install).await;
+    let asking = |value: &str, name: &str| json!({"labels": {"keyturn.dev/inject": value}, "annotations": {"keyturn.dev/aws-config": name}});
+    let refused = |name: &str, metadata: &Value, words: &str| {
+        let (created, said) = install.kubectl_create(&pod(name, metadata), &[]);
+        assert!(!created && said.contains(words), "{name}: {said}");
+    };
+    let reviewed = async || {
+        let metrics = operator.get("metrics").await.unwrap();
+        let counts = metrics.lines().filter(|line| line.starts_with("keyturn_admission_reviews_total{"));
+        counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    // Each label leads to one review at most.
+    for (name, value, reviews) in [("plain", "true", 1), ("pods-own", "required", 1), ("off", "false", 0)] {
+        let before = reviewed().await;
+        create(&install, &pod(name, &asking(value, "alice")));
+        assert_eq!(reviewed().await - before, reviews, "{name}");
+        let secret = mounted(&get(&install, name).await);
+        assert_eq!(secret.as_deref(), (reviews == 1).then_some("alice-aws"), "{name}");
+    }
+    refused(
+        "nameless",
+        &json!({"labels": {"keyturn.dev/inject": "required"}}),
+        "has no annotation keyturn.dev/aws-config",
+    );
+    refused("wrong", &asking("required", "A B"), "holds no name of an AwsConfig");
+
+    let namespaces: Api<Namespace> = Api::all(install.admin.clone());
+    let labelled = Patch::Merge(json!({"metadata": {"labels": {"keyturn.dev/inject": "required"}}}));
+    namespaces.patch(&install.namespace, &PatchParams::default(), &labelled).await.unwrap();
+    eventually("the label of the namespace counts", async || {
+        let (created, said) = install.kubectl_create(&pod("wrong", &asking("true", "A B")), &["--dry-run=server"]);
+        if created { Err(said) } else { Ok(()) }
+    })
+    .await;
+    for (name, value, reviews) in [("of-namespace", "true", 1), ("both", "required", 1), ("still-off", "false", 0)] {
+        let before = reviewed().await;
+        create(&install, &pod(name, &asking(value, "alice")));
+        assert_eq!(reviewed().await - before, reviews, "{name}");
+    }
+    create(&install, &pod("asks-nothing", &json!({})));
+
+    assert!(operator.stop().await.success());
+    refused("without-keyturn", &asking("required", "alice"), "failed calling webhook \"required-pods.keyturn.dev\"");
+    refused(
+        "in-namespace",
+        &asking("true", "alice"),
+        "failed calling webhook \"pods-of-required-namespaces.keyturn.dev\"",
+    );
+    create(&install, &pod("opted-out", &asking("false", "alice")));
+}
+
 fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
     let inject = from_value(json!({"podSelector": {"matchLabels": {"app": app}}})).unwrap();
     move |spec| spec.inject = Some(inject)
@@ -267,13 +325,14 @@ fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
 /// so the configuration gets the webhook's address.
 async fn serving(install: &Install<'_>) -> Operator {
     let operator = install.start().await;
-    let url = format!("https://{}{PATH}", operator.webhook);
-    let path = "/webhooks/0/clientConfig";
-    patch_configuration(
-        install,
-        &json!([{"op": "remove", "path": format!("{path}/service")}, {"op": "add", "path": format!("{path}/url"), "value": url}]),
-    )
-    .await;
+    for (number, path) in [PATH, REQUIRED_PATH, REQUIRED_PATH].into_iter().enumerate() {
+        let (at, url) = (format!("/webhooks/{number}/clientConfig"), format!("https://{}{path}", operator.webhook));
+        patch_configuration(
+            install,
+            &json!([{"op": "remove", "path": format!("{at}/service")}, {"op": "add", "path": format!("{at}/url"), "value": url}]),
+        )
+        .await;
+    }
     within(Duration::from_secs(30), "pods are sent to the webhook", async || {
         let name = format!("probe-{}", super::ground::number());
         let probe = pod(&name, &json!({"annotations": {"keyturn.dev/aws-config": "nobody"}}));
