@@ -27,7 +27,7 @@ mod bodies;
 mod connection;
 mod places;
 
-pub use bodies::{Bodies, HeldBody, NoBody, Room, holding};
+pub use bodies::{Bodies, HeldBody, NoBody, Peer, Room, holding};
 
 use axum::Router;
 use axum_server::{

@@ -97,7 +97,7 @@ async fn review(webhook: &Webhook, request: Request, demand: Demand) -> Result<(
         let text = "send an AdmissionReview as application/json";
         return Err(Refusal::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
-    let HeldBody { bytes, room } = webhook.bodies.read(&head.headers, body).await?;
+    let HeldBody { bytes, room } = webhook.bodies.read(&head, body).await?;
     let (answer, outcome) = answer(&bytes, &webhook.configs, demand).map_err(|error| match error {
         NoAnswer::Malformed(_) => Refusal::malformed(StatusCode::BAD_REQUEST, error.to_string()),
         NoAnswer::NotReady => Refusal((StatusCode::SERVICE_UNAVAILABLE, error.to_string()), Outcome::NotReady),

@@ -2,10 +2,17 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, header},
+    http::{header, request::Parts},
 };
 use futures::{StreamExt as _, stream};
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::IpAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout, timeout_at},
@@ -28,20 +35,42 @@ const STEP: usize = 16 * 1024;
 /// at the same time.
 ///
 /// A body takes room as its bytes arrive. Half of the room is for the first 64 KiB of each body, so
-/// that small bodies never wait behind large ones.
+/// that small bodies never wait behind large ones. The bodies of one peer address occupy at most
+/// three quarters of either half.
 #[derive(Clone, Debug)]
 pub struct Bodies {
     limit: usize,
-    /// One permit stands for 1 KiB.
+    all: Arc<Pools>,
+    /// The shares of the peers that have a body now.
+    peers: Arc<Mutex<HashMap<IpAddr, Weak<Pools>>>>,
+    /// The bytes of a peer's share.
+    share: usize,
+}
+
+/// The address of the client, in the extensions of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// Room for small and for large bodies. One permit stands for 1 KiB.
+#[derive(Debug)]
+struct Pools {
     small: Arc<Semaphore>,
     large: Arc<Semaphore>,
+}
+
+/// A part of the room.
+#[derive(Debug, Default)]
+struct Taken {
+    small: Option<OwnedSemaphorePermit>,
+    large: Option<OwnedSemaphorePermit>,
 }
 
 /// The room that a body occupies until this is dropped.
 #[derive(Debug, Default)]
 pub struct Room {
-    small: Option<OwnedSemaphorePermit>,
-    large: Option<OwnedSemaphorePermit>,
+    of_all: Taken,
+    of_share: Taken,
+    share: Option<Arc<Pools>>,
     bytes: usize,
 }
 
@@ -76,8 +105,7 @@ impl Bodies {
     /// bytes.
     #[must_use]
     pub fn new(limit: usize, held: usize) -> Self {
-        let half = || Arc::new(Semaphore::new(held / 2 / 1024));
-        Self { limit, small: half(), large: half() }
+        Self { limit, all: Arc::new(Pools::of(held)), peers: Arc::default(), share: held / 4 * 3 }
     }
 
     /// Reads a body within 1.5 s. A body that brings nothing for 500 ms, or finds no room for as
@@ -86,14 +114,15 @@ impl Bodies {
     /// # Errors
     /// [`NoBody`] if the body is too large or too slow, if there is no room, or if the connection
     /// fails.
-    pub async fn read(&self, headers: &HeaderMap, body: Body) -> Result<HeldBody, NoBody> {
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    pub async fn read(&self, head: &Parts, body: Body) -> Result<HeldBody, NoBody> {
+        let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: usize| length > self.limit) {
             return Err(NoBody::TooLarge(self.limit));
         }
         let deadline = Instant::now() + WHOLE_WITHIN;
         let mut stream = body.into_data_stream();
-        let mut held = HeldBody { bytes: Vec::new(), room: Room::default() };
+        let share = head.extensions.get::<Peer>().map(|Peer(peer)| self.share_of(*peer));
+        let mut held = HeldBody { bytes: Vec::new(), room: Room { share, ..Room::default() } };
         loop {
             let latest = deadline.min(Instant::now() + STALLED);
             let chunk = match timeout_at(latest, stream.next()).await {
@@ -120,9 +149,12 @@ impl Bodies {
         let wanted = length.max(room.bytes + room.bytes / 2).next_multiple_of(STEP);
         let parts = |bytes: usize| (bytes.min(SMALL), bytes.saturating_sub(SMALL));
         let (now, then) = (parts(room.bytes), parts(wanted));
+        let more = (then.0 - now.0, then.1 - now.1);
         let taking = async {
-            take(&self.small, then.0 - now.0, &mut room.small).await?;
-            take(&self.large, then.1 - now.1, &mut room.large).await
+            if let Some(share) = &room.share {
+                room.of_share.take(share, more).await?;
+            }
+            room.of_all.take(&self.all, more).await
         };
         timeout(ROOM_WITHIN, taking).await.unwrap_or(Err(NoBody::NoRoom))?;
         room.bytes = wanted;
@@ -133,7 +165,33 @@ impl Bodies {
     /// The bytes of bodies for which there is room now.
     #[must_use]
     pub fn free(&self) -> usize {
-        (self.small.available_permits() + self.large.available_permits()) * 1024
+        (self.all.small.available_permits() + self.all.large.available_permits()) * 1024
+    }
+
+    /// The share of a peer. The bodies of one peer have the same.
+    fn share_of(&self, peer: IpAddr) -> Arc<Pools> {
+        let mut peers = self.peers.lock();
+        if let Some(share) = peers.get(&peer).and_then(Weak::upgrade) {
+            return share;
+        }
+        peers.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Pools::of(self.share));
+        peers.insert(peer, Arc::downgrade(&share));
+        share
+    }
+}
+
+impl Pools {
+    fn of(bytes: usize) -> Self {
+        let half = || Arc::new(Semaphore::new(bytes / 2 / 1024));
+        Self { small: half(), large: half() }
+    }
+}
+
+impl Taken {
+    async fn take(&mut self, pools: &Pools, (small, large): (usize, usize)) -> Result<(), NoBody> {
+        take(&pools.small, small, &mut self.small).await?;
+        take(&pools.large, large, &mut self.large).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! A connection: it is admitted, it serves requests, and it ends by itself.
 
 use super::{
-    ANSWERED_WITHIN, BUFFER, Bounds, Refused,
+    ANSWERED_WITHIN, BUFFER, Bounds, Peer, Refused,
     places::{Admission, Place, Places},
 };
 use axum::{
@@ -215,8 +215,9 @@ impl Drop for OpenRequest {
     }
 }
 
-async fn serve_request(State(requests): State<Requests>, request: Request, next: Next) -> Response {
+async fn serve_request(State(requests): State<Requests>, mut request: Request, next: Next) -> Response {
     let Some(mut open) = requests.open() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    request.extensions_mut().insert(Peer(requests.peer));
     tokio::select! {
         response = next.run(request) => response.map(|body| {
             Body::from_stream(Answer { body: body.into_data_stream(), rest: Bytes::new(), _open: open })

@@ -42,7 +42,7 @@ fn served(bounds: Bounds) -> Served {
     let bodies = Bodies::new(4 * 1024 * 1024, 32 * 1024 * 1024);
     let read = move |request: axum::extract::Request| async move {
         let (head, body) = request.into_parts();
-        bodies.read(&head.headers, body).await.map_or(StatusCode::REQUEST_TIMEOUT, |_| StatusCode::OK)
+        bodies.read(&head, body).await.map_or(StatusCode::REQUEST_TIMEOUT, |_| StatusCode::OK)
     };
     let routes = Router::new().route("/read", post(read)).route("/large", get(|| async { "x".repeat(1024 * 1024) }));
     let port = Port { listener, tls: None, handle: handle.clone(), bounds, refused: refuse };
@@ -284,7 +284,7 @@ async fn a_body_is_read_whole_in_any_number_of_pieces() {
         let pieces: Vec<io::Result<axum::body::Bytes>> =
             all.chunks(piece).map(|piece| Ok(piece.to_vec().into())).collect();
         let body = axum::body::Body::from_stream(futures::stream::iter(pieces));
-        let held = bodies.read(&axum::http::HeaderMap::new(), body).await.unwrap();
+        let held = bodies.read(&axum::http::Request::new(()).into_parts().0, body).await.unwrap();
         assert!(held.bytes == all, "{case}");
         assert!(bodies.free() < 1024 * 1024 - 290 * 1024, "{case}");
         let answer = holding(held.bytes, held.room);

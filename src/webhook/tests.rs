@@ -1,5 +1,5 @@
 use super::*;
-use crate::metrics::States;
+use crate::{https::Peer, metrics::States};
 use axum::{
     body::{Body, Bytes},
     http::Request,
@@ -100,6 +100,24 @@ async fn a_review_is_not_behind_bodies_that_are_only_announced() {
         assert_eq!(answered(&webhook, "application/json", Some(2), Body::from("{}")).await, 400, "{case}");
         assert_eq!(began.elapsed(), Duration::ZERO, "{case}: it is answered at once");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_fills_its_share_keeps_no_large_body_of_another_out() {
+    let webhook = webhook();
+    let request = |last: u8, body: Body| {
+        let peer = Peer([10, 0, 0, last].into());
+        let request = Request::post(PATH).header(header::CONTENT_TYPE, "application/json").extension(peer);
+        webhook.clone().router().oneshot(request.body(body).unwrap())
+    };
+    for _ in 0..16 {
+        tokio::spawn(request(1, trickling(BODY_LIMIT - 10)));
+    }
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    assert_eq!(request(2, Body::from(vec![b' '; 1024 * 1024])).await.unwrap().status(), 400);
+    assert_eq!(began.elapsed(), Duration::ZERO, "there is room");
+    assert_eq!(request(1, Body::from(vec![b' '; 1024 * 1024])).await.unwrap().status(), 503, "its share is full");
 }
 
 #[tokio::test(start_paused = true)]
