@@ -24,7 +24,8 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="keyturn" \
       org.opencontainers.image.description="Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that is always fresh" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /keyturn /keyturn
+# Whatever the umask was under which the program was built: it does not run as root.
+COPY --from=build --chmod=0755 /keyturn /keyturn
 # nonroot of the base, by number so that runAsNonRoot can be checked.
 USER 65532:65532
 EXPOSE 8080
