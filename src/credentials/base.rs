@@ -12,7 +12,9 @@
 
 use aws_config::{BehaviorVersion, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_types::{SdkConfig, service_config::ServiceConfigKey};
 use std::path::{Path, PathBuf};
+use url::{Host, Url};
 
 /// An invalid or missing setting of the AWS environment.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,12 @@ pub enum BaseError {
     /// No region is configured.
     #[error("no AWS region: set AWS_REGION to the region whose STS endpoint should be called")]
     NoRegion,
+    /// The endpoint of STS would send sessions in the clear.
+    #[error(
+        "the STS endpoint {0} (AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or endpoint_url of the profile) has to be an https URL, because its \
+         answers hold credentials; http is for addresses of this machine only, such as http://127.0.0.1:4566"
+    )]
+    InsecureEndpoint(String),
     /// There is no certificate authority with which the SDK could verify AWS.
     #[error(
         "no CA certificates, by which AWS is recognized: neither in the places of this system (as /etc/ssl/certs) nor where SSL_CERT_FILE or \
@@ -48,7 +56,8 @@ pub enum BaseError {
 /// Rust SDK does not read that variable itself, although the AWS SDKs' reference guide lists it.
 ///
 /// # Errors
-/// [`BaseError::NoRegion`] if no region is configured; [`BaseError::CaBundle`] or
+/// [`BaseError::NoRegion`] if no region is configured; [`BaseError::InsecureEndpoint`] if STS would
+/// be called over HTTP on another machine; [`BaseError::CaBundle`] or
 /// [`BaseError::CaBundleInvalid`] if the CA bundle cannot be used; [`BaseError::NoAuthorities`] if
 /// there is neither a bundle nor a certificate authority of the system. Without any authority every
 /// call of the SDK would fail with an error that does not name the cause (in a debug build the SDK
@@ -76,5 +85,55 @@ pub async fn sts_client(ca_bundle: Option<&Path>) -> Result<aws_sdk_sts::Client,
     if config.region().is_none() {
         return Err(BaseError::NoRegion);
     }
+    if let Some(endpoint) = sts_endpoint(&config).filter(|endpoint| !is_private(endpoint)) {
+        return Err(BaseError::InsecureEndpoint(endpoint));
+    }
     Ok(aws_sdk_sts::Client::new(&config))
+}
+
+/// The endpoint that the settings name, as `aws_sdk_sts::Client::new` finds it: first the one of
+/// STS alone, then the one of all services. `None` for the endpoint of the region, which is https.
+fn sts_endpoint(config: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id("STS").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let of_sts = config.service_config().zip(key.ok()).and_then(|(settings, key)| settings.load_config(key));
+    of_sts.or_else(|| config.endpoint_url().map(str::to_owned))
+}
+
+/// Whether nobody else can read what is sent to this URL.
+fn is_private(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let is_loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_https_or_on_this_machine() {
+        for (url, expected) in [
+            ("https://sts.eu-west-1.amazonaws.com", true),
+            ("https://vpce-0a1b2c.sts.eu-west-1.vpce.amazonaws.com:443/", true),
+            ("http://127.0.0.1:4566", true),
+            ("http://[::1]:4566", true),
+            ("http://localhost:4566", true),
+            ("http://sts.eu-west-1.amazonaws.com", false),
+            ("http://10.0.0.7:4566", false),
+            ("http://localhost.evil.example", false),
+            ("http://127.0.0.1@evil.example", false),
+            ("http://127.0.0.1.evil.example", false),
+            ("HTTP://sts.eu-west-1.amazonaws.com", false),
+            ("ftp://127.0.0.1", false),
+            ("sts.eu-west-1.amazonaws.com", false),
+            ("", false),
+        ] {
+            assert_eq!(is_private(url), expected, "{url}");
+        }
+    }
 }

@@ -23,4 +23,5 @@ pub mod dss;
 pub mod rules;
 pub mod s3;
 pub mod sts;
+pub mod tls;
 pub mod wire;

@@ -3,53 +3,11 @@
 
 use crate::doubles::{
     dss::{ADMIN_KEY, Behaviour, Dss as Double},
+    tls::{Vouched, in_front_of, vouched},
     wire::tokio_clock,
 };
 use keyturn::dss::{Dss, DssError, Kind, Scheme, Tls, connect};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use std::{net::SocketAddr, sync::Arc};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, pki_types::PrivateKeyDer},
-};
-
-/// A certificate authority and a server with a certificate of it.
-struct Vouched {
-    ca: String,
-    server: ServerConfig,
-}
-
-fn vouched() -> Vouched {
-    let mut authority = CertificateParams::new(vec![]).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-    let server = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let server = server.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
-    Vouched { ca: authority.pem(), server }
-}
-
-/// Serves TLS in front of a server without TLS.
-async fn in_front_of(plain: SocketAddr, server: ServerConfig) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let acceptor = TlsAcceptor::from(Arc::new(server));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let Ok(mut secure) = acceptor.accept(stream).await else { return };
-                let mut onward = TcpStream::connect(plain).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut secure, &mut onward).await;
-            });
-        }
-    });
-    port
-}
+use tokio::net::TcpListener;
 
 fn client(url: &str, tls: &Tls) -> Dss {
     Dss::new(url, ADMIN_KEY.into(), Scheme::default(), connect(tls).unwrap()).unwrap()
@@ -60,8 +18,8 @@ async fn a_server_without_a_trusted_certificate_never_sees_the_key() {
     let double = Double::new(tokio_clock("2026-01-01T00:00:00Z".parse().unwrap()));
     double.add_user("alice", &[]);
     let plain = double.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let Vouched { ca, server } = vouched();
-    let url = format!("https://localhost:{}", in_front_of(plain.addr(), server).await);
+    let Vouched { ca, server } = vouched("localhost");
+    let url = format!("https://localhost:{}", in_front_of(plain.addr(), "127.0.0.1", server).await);
 
     let trusting = Tls { ca_bundle: Some(ca), insecure_skip_verify: false };
     assert_eq!(client(&url, &trusting).users().await.unwrap().len(), 1);
@@ -69,7 +27,7 @@ async fn a_server_without_a_trusted_certificate_never_sees_the_key() {
     assert_eq!(client(&url, &careless).users().await.unwrap().len(), 1);
 
     double.clear();
-    let other_bundle = Tls { ca_bundle: Some(vouched().ca), insecure_skip_verify: false };
+    let other_bundle = Tls { ca_bundle: Some(vouched("localhost").ca), insecure_skip_verify: false };
     for (case, tls) in [("no bundle", Tls::default()), ("the bundle of another authority", other_bundle)] {
         let error = client(&url, &tls).users().await.unwrap_err();
         assert_eq!(error.kind, Kind::Unreachable, "{case}: {error}");

@@ -13,23 +13,28 @@ import urllib.request
 from pathlib import Path
 
 from . import pytools
-from .processes import Children, free_port, wait_for
+from .processes import LOOPBACK, Children, free_port, wait_for
+from .tls import Front
 
 
 class Aws:
     """One ministack, with everything it writes inside `home`."""
 
-    def __init__(self, home: Path, children: Children, address: str = "127.0.0.1") -> None:
+    def __init__(self, home: Path, children: Children, address: str = LOOPBACK) -> None:
         self._home = home
         self._children = children
         self._address = address
         self._port = free_port()
         self.endpoint = f"http://{address}:{self._port}"
+        # The operator talks to STS over TLS, except on its own machine.
+        self._front = None if address == LOOPBACK else Front(home / "tls", children, address, free_port(), self._port)
 
     def start(self) -> None:
         """Start it; `wait` says when it answers."""
         temporary = self._home / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
+        if self._front:
+            self._front.start()
         self._children.start("ministack", [str(pytools.tool("python")), "-m", "ministack"], cwd=self._home, env={
             **without_aws_settings(), "AUTH": "true", "BIND_HOST": self._address, "GATEWAY_PORT": str(self._port),
             "TMPDIR": str(temporary), "STATE_DIR": str(self._home / "state"), "PYTHONUNBUFFERED": "1",
@@ -43,6 +48,13 @@ class Aws:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         wait_for("ministack to be ready",
                  lambda: direct.open(f"{self.endpoint}/_ministack/ready", timeout=5).status == 200, self._children)
+
+
+    def told(self) -> dict[str, str]:
+        """For ground.json. Whoever uses `stsEndpoint` trusts the authority in `caFile`, if there is one."""
+        if self._front is None:
+            return {"endpoint": self.endpoint, "stsEndpoint": self.endpoint}
+        return {"endpoint": self.endpoint, "stsEndpoint": self._front.endpoint, "caFile": str(self._front.ca_file)}
 
 
 def without_aws_settings() -> dict[str, str]:

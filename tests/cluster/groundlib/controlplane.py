@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from .gobuild import path_of
-from .processes import Children, free_port, wait_for
+from .processes import LOOPBACK, Children, free_port, wait_for
 from .workspace import HERE, GroundError, write_json, write_private
 
 PROGRAMS = ("etcd", "kube-apiserver")
 CONTROLLERS = "kube-controller-manager"
 ADMIN, MANAGER = "admin", "system:kube-controller-manager"
-LOOPBACK = "127.0.0.1"
+
 SERVICES = "10.43.0.0/16"
 
 

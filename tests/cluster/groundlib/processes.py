@@ -22,6 +22,7 @@ from .workspace import GroundError
 
 Answer = TypeVar("Answer")
 PR_SET_PDEATHSIG = 1
+LOOPBACK = "127.0.0.1"
 # Resolved here and not in the child: between fork and exec as little as possible should happen.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
 

@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 from . import gobuild, images, isolation, node, pytools
 from .adopted import Adopted
 from .aws import Aws
-from .controlplane import CONTROLLERS, LOOPBACK, PROGRAMS, SERVICES, ControlPlane
+from .controlplane import CONTROLLERS, PROGRAMS, SERVICES, ControlPlane
 from .inside import Network, furnish
 from .metadata import Metadata
 from .node import Node
-from .processes import ChildDied, Children
+from .processes import LOOPBACK, ChildDied, Children
 from .workspace import GroundError, say, write_json
 
 # What one run leaves in its directory and the next one in the same directory must not find.
@@ -235,7 +235,7 @@ def _description(aws: Aws | None, children: Children) -> dict[str, Any]:
     told: dict[str, Any] = {"bin": bin_, "pids": {"launcher": os.getpid(), **children.pids()}}
     if aws:
         bin_.update({name: str(pytools.tool(name)) for name in ("aws", "python")})
-        told["aws"] = {"endpoint": aws.endpoint}
+        told["aws"] = aws.told()
     return told
 
 

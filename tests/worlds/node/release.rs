@@ -6,6 +6,7 @@ use crate::{
     doubles::{
         s3::S3,
         sts::{Behaviour, Sts},
+        tls::{Vouched, in_front_of, vouched},
         wire::Listening,
     },
     real::{
@@ -13,9 +14,15 @@ use crate::{
         install::Install,
     },
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{Api, ResourceExt, api::ListParams};
-use serde_json::{Value, json};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Pod},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, PostParams},
+};
+use serde_json::{Value, from_value, json};
 use std::{
     path::Path,
     process::Command,
@@ -67,10 +74,20 @@ impl Release {
         let s3 = S3::new(sts.clone(), Arc::new(real_time));
         let anywhere = || ([0, 0, 0, 0], 0).into();
         let listening = [sts.serve(anywhere()).await.unwrap(), s3.serve(anywhere()).await.unwrap()];
-        let [sts_url, s3_url] =
-            [&listening[0], &listening[1]].map(|it| format!("http://{}:{}", node(ground).host, it.addr().port()));
+        let host = &node(ground).host;
+        let s3_url = format!("http://{host}:{}", listening[1].addr().port());
+        // The operator talks to STS over TLS only.
+        let Vouched { ca, server } = vouched(host);
+        let plain = ([127, 0, 0, 1], listening[0].addr().port()).into();
+        let sts_port = in_front_of(plain, "0.0.0.0", server).await;
         let own = [
-            format!("aws.stsEndpoint={sts_url}"),
+            format!("aws.stsEndpoint=https://{host}:{sts_port}"),
+            "extraVolumes[0].name=aws-ca".to_owned(),
+            "extraVolumes[0].configMap.name=aws-ca".to_owned(),
+            "extraVolumeMounts[0].name=aws-ca".to_owned(),
+            "extraVolumeMounts[0].mountPath=/etc/aws-ca".to_owned(),
+            "extraEnv[2].name=AWS_CA_BUNDLE".to_owned(),
+            "extraEnv[2].value=/etc/aws-ca/ca.pem".to_owned(),
             "image.repository=localhost/keyturn".to_owned(),
             "image.tag=dev".to_owned(),
             "image.pullPolicy=Never".to_owned(),
@@ -81,6 +98,10 @@ impl Release {
         ];
         let values: Vec<&str> = own.iter().map(String::as_str).chain(values.iter().copied()).collect();
         let install = Install::of_some_namespaces(ground, &values).await;
+        // Until it exists, the operator's pods wait for it.
+        let authority: ConfigMap = from_value(json!({"metadata": {"name": "aws-ca"}, "data": {"ca.pem": ca}})).unwrap();
+        let config_maps: Api<ConfigMap> = Api::namespaced(install.admin.clone(), &install.system);
+        config_maps.create(&PostParams::default(), &authority).await.unwrap();
         let release = Self { install, sts, s3, s3_url, _listening: listening };
         release.until_available().await;
         release.until_pods_are_injected().await;

@@ -58,7 +58,7 @@ fn a_wrong_flag_or_setting_or_no_cluster_is_one_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn missing_crds_region_or_ca_bundle_end_the_operator_with_one_line() {
+async fn a_missing_or_unusable_setting_ends_the_operator_with_one_line() {
     let ground = Ground::bare();
     let kubeconfig = ground.at.kubeconfig.to_str().unwrap();
     let arguments = ["run", "--cluster-name", "a", "--log", "error", "--admin-addr", "127.0.0.1:0"];
@@ -72,6 +72,15 @@ async fn missing_crds_region_or_ca_bundle_end_the_operator_with_one_line() {
     let bare = [("KUBECONFIG", kubeconfig), ("AWS_REGION", "eu-west-1"), ("SSL_CERT_FILE", "/dev/null")];
     let (ok, said) = keyturn(&arguments, &bare);
     assert!(!ok && one_line(&said).contains("CA certificates") && said.contains("AWS_CA_BUNDLE"), "{said}");
+
+    for name in ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"] {
+        let plain = [("KUBECONFIG", kubeconfig), ("AWS_REGION", "eu-west-1"), (name, "http://10.0.0.7:4566")];
+        let (ok, said) = keyturn(&arguments, &plain);
+        assert!(
+            !ok && one_line(&said).contains("STS endpoint http://10.0.0.7:4566") && said.contains("https"),
+            "{said}"
+        );
+    }
 
     let bundle = [("KUBECONFIG", kubeconfig), ("AWS_REGION", "eu-west-1"), ("AWS_CA_BUNDLE", "/nowhere/ca.pem")];
     let (ok, said) = keyturn(&arguments, &bundle);
