@@ -14,13 +14,13 @@
 //!
 //! | what | bytes |
 //! | --- | --- |
-//! | bytes that a connection has sent and nobody has read | connections × 64 KiB: the HTTP/2 window, or the read buffer of HTTP/1 |
+//! | bytes that a connection has sent and nobody has read | connections × 256 KiB: the HTTP/2 window |
 //! | buffers of TLS and of frames | connections × about 112 KiB |
 //! | open requests, each with its task and a piece of its answer | requests × about 24 KiB |
 //! | bodies and answers | [`Bodies`]: 32 MiB |
 //!
-//! For the webhook (128 connections, 1,024 requests) these are 8 + 14 + 24 + 32 = 78 MiB; for the
-//! admin port (64 connections, 64 requests, no bodies) 4 + 7 + 2 = 13 MiB. The most that one peer
+//! For the webhook (128 connections, 1,024 requests) these are 32 + 14 + 24 + 32 = 102 MiB; for the
+//! admin port (64 connections, 64 requests, no bodies) 16 + 7 + 2 = 25 MiB. The most that one peer
 //! address can occupy without bodies is a quarter to a half of that.
 
 mod bodies;
@@ -53,9 +53,12 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 const STREAMS: u32 = 256;
 /// The largest headers of a request, in bytes. The headers of the API server take some 300 bytes.
 const HEADERS: u32 = 8 * 1024;
-/// The bytes that a client may send before they are read, for each HTTP/2 connection and for each
-/// of its streams. This is the initial window of RFC 9113, section 6.9.2, in bytes.
+/// The bytes that a client may send before they are read, for each HTTP/2 stream. This is the
+/// initial window of RFC 9113, section 6.9.2, in bytes.
 const WINDOW: u32 = 65_535;
+/// The same for all streams of a connection together. The API server sends all its reviews through
+/// one connection, and must not wait for each of them.
+const WINDOW_OF_CONNECTION: u32 = 4 * WINDOW;
 /// The bytes of an answer that HTTP/2 buffers for one stream, and the read buffer of HTTP/1.
 const BUFFER: usize = 16 * 1024;
 /// The interval of the pings that find out whether a silent connection is alive.
@@ -151,7 +154,7 @@ fn bound(server: &mut Server<SocketAddr>) {
     // once would be two hundred handshakes within the API server's 2 s.
     let mut http2 = server.http_builder().http2();
     http2.max_concurrent_streams(STREAMS).max_header_list_size(HEADERS).max_send_buf_size(BUFFER);
-    http2.initial_connection_window_size(WINDOW).initial_stream_window_size(WINDOW);
+    http2.initial_connection_window_size(WINDOW_OF_CONNECTION).initial_stream_window_size(WINDOW);
     http2.keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(PING_ANSWERED_WITHIN);
 }
 

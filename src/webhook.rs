@@ -13,8 +13,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use http::HeaderValue;
-use std::io;
+use http::{HeaderValue, Uri};
+use jiff::SignedDuration;
+use std::{io, time::Duration};
 use tokio::time::Instant;
 
 /// The path to which the API server sends reviews of pods.
@@ -28,6 +29,11 @@ pub const REQUIRED_PATH: &str = "/inject/required";
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// The bytes of bodies that the webhook holds at most at the same time.
 const HELD: usize = 32 * 1024 * 1024;
+
+/// The time-out of the API server, if it names none. The chart's default.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest time-out that counts. A connection ends when an answer takes longer.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The webhook of one replica.
 #[derive(Clone)]
@@ -97,7 +103,7 @@ async fn review(webhook: &Webhook, request: Request, demand: Demand) -> Result<(
         let text = "send an AdmissionReview as application/json";
         return Err(Refusal::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
-    let HeldBody { bytes, room } = webhook.bodies.read(&head, body).await?;
+    let HeldBody { bytes, room } = webhook.bodies.read(&head, body, within(&head.uri)).await?;
     let (answer, outcome) = answer(&bytes, &webhook.configs, demand).map_err(|error| match error {
         NoAnswer::Malformed(_) => Refusal::malformed(StatusCode::BAD_REQUEST, error.to_string()),
         NoAnswer::NotReady => Refusal((StatusCode::SERVICE_UNAVAILABLE, error.to_string()), Outcome::NotReady),
@@ -107,6 +113,18 @@ async fn review(webhook: &Webhook, request: Request, demand: Demand) -> Result<(
         return Err(Refusal::malformed(StatusCode::PAYLOAD_TOO_LARGE, text));
     }
     Ok((answer, room, outcome))
+}
+
+/// The longest time for a body: three quarters of the time after which the API server gives up. The
+/// API server names that time in the query, such as `timeout=2s` (`callAttrMutatingHook` in
+/// k8s.io/apiserver `pkg/admission/plugin/webhook/mutating/dispatcher.go`).
+fn within(uri: &Uri) -> Duration {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    let named = parameters.filter_map(|parameter| parameter.strip_prefix("timeout=")).find_map(|text| {
+        let length: SignedDuration = text.parse().ok()?;
+        Duration::try_from(length).ok()
+    });
+    named.unwrap_or(TIMEOUT).min(LONGEST_TIMEOUT) * 3 / 4
 }
 
 fn is_json(content_type: Option<&HeaderValue>) -> bool {

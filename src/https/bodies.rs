@@ -18,13 +18,6 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// The longest time in which a body may bring nothing.
-const STALLED: Duration = Duration::from_millis(500);
-/// The longest time that a body waits for room.
-const ROOM_WITHIN: Duration = Duration::from_millis(500);
-/// The longest time for a whole body. The API server gives up on a webhook after 2 s, because the
-/// chart sets that time-out.
-const WHOLE_WITHIN: Duration = Duration::from_millis(1500);
 /// The bytes of a body that come out of the room for small bodies. The review of an ordinary pod is
 /// smaller.
 const SMALL: usize = 64 * 1024;
@@ -108,23 +101,23 @@ impl Bodies {
         Self { limit, all: Arc::new(Pools::of(held)), peers: Arc::default(), share: held / 4 * 3 }
     }
 
-    /// Reads a body within 1.5 s. A body that brings nothing for 500 ms, or finds no room for as
-    /// long, is dropped.
+    /// Reads a body within this time. A body that brings nothing for a third of it, or finds no
+    /// room for as long, is dropped.
     ///
     /// # Errors
     /// [`NoBody`] if the body is too large or too slow, if there is no room, or if the connection
     /// fails.
-    pub async fn read(&self, head: &Parts, body: Body) -> Result<HeldBody, NoBody> {
+    pub async fn read(&self, head: &Parts, body: Body, within: Duration) -> Result<HeldBody, NoBody> {
         let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: usize| length > self.limit) {
             return Err(NoBody::TooLarge(self.limit));
         }
-        let deadline = Instant::now() + WHOLE_WITHIN;
+        let (deadline, pause) = (Instant::now() + within, within / 3);
         let mut stream = body.into_data_stream();
         let share = head.extensions.get::<Peer>().map(|Peer(peer)| self.share_of(*peer));
         let mut held = HeldBody { bytes: Vec::new(), room: Room { share, ..Room::default() } };
         loop {
-            let latest = deadline.min(Instant::now() + STALLED);
+            let latest = deadline.min(Instant::now() + pause);
             let chunk = match timeout_at(latest, stream.next()).await {
                 Ok(None) => return Ok(held),
                 Ok(Some(Ok(chunk))) => chunk,
@@ -135,7 +128,7 @@ impl Bodies {
             if length > self.limit {
                 return Err(NoBody::TooLarge(self.limit));
             }
-            self.make_room(&mut held, length).await?;
+            timeout(pause, self.make_room(&mut held, length)).await.unwrap_or(Err(NoBody::NoRoom))?;
             held.bytes.extend_from_slice(&chunk);
         }
     }
@@ -156,7 +149,7 @@ impl Bodies {
             }
             room.of_all.take(&self.all, more).await
         };
-        timeout(ROOM_WITHIN, taking).await.unwrap_or(Err(NoBody::NoRoom))?;
+        taking.await?;
         room.bytes = wanted;
         bytes.reserve_exact(wanted - bytes.len());
         Ok(())

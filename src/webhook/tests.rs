@@ -145,3 +145,18 @@ async fn an_answer_occupies_the_room_of_its_review_until_it_is_sent() {
     assert_eq!(length, body.len().to_string());
     assert_eq!(webhook.bodies.free(), HELD);
 }
+
+#[test]
+fn a_body_has_three_quarters_of_the_api_servers_time_out() {
+    for (uri, millis) in [
+        ("/inject?timeout=2s", 1500),
+        ("/inject?dryRun=All&timeout=4s", 3000),
+        ("/inject?timeout=1m0s", 7500),
+        ("/inject", 1500),
+        ("/inject?timeout=soon", 1500),
+        ("/inject?timeout=-4s", 1500),
+        ("/inject?mytimeout=4s", 1500),
+    ] {
+        assert_eq!(within(&uri.parse().unwrap()), Duration::from_millis(millis), "{uri}");
+    }
+}
