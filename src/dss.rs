@@ -20,7 +20,7 @@ mod error;
 mod seen_user;
 mod wire;
 
-pub use answer::{AuthInfo, AwsCredential, Connection, CreatedKey, PersonalKey, User};
+pub use answer::{AuthInfo, AwsCredential, Connection, CreatedKey, KeyKind, PersonalKey, User};
 pub use error::{DssError, Kind};
 pub use seen_user::SeenUser;
 pub use wire::{InvalidTls, Lost, Tls, Wire, connect};

@@ -6,6 +6,7 @@
 //! is another file here and another arm of [`Store`].
 
 mod api_key;
+mod check;
 mod dss_keys;
 mod surplus;
 

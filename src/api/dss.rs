@@ -37,7 +37,7 @@ pub struct DssClient {
 
     /// A Secret that holds an API key of the login. The owner of the Secret has to label it
     /// `keyturn.dev/source: "true"`. keyturn never writes this Secret. keyturn delivers the key
-    /// only if DSS confirms that it belongs to the login.
+    /// only if DSS confirms that it is a personal API key of the login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_secret_ref: Option<ApiKeySecretRef>,
 }

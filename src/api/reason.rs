@@ -79,6 +79,8 @@ pub enum Reason {
     DssConnectionDenied,
     /// DSS reports that the API key belongs to another user.
     DssUserMismatch,
+    /// DSS does not report that the API key is a personal key of the login.
+    DssKeyNotPersonal,
     /// Pods ask for the Secret of an `AwsConfig` and do not have it mounted.
     NotInjected,
     /// keyturn restarts a workload of `spec.restart`. Used in Events only.
@@ -96,7 +98,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -130,6 +132,7 @@ impl Reason {
         Self::DssPropertyMissing,
         Self::DssConnectionDenied,
         Self::DssUserMismatch,
+        Self::DssKeyNotPersonal,
         Self::NotInjected,
         Self::Restarted,
         Self::WorkloadMissing,
@@ -220,6 +223,7 @@ mod tests {
                 | Reason::DssPropertyMissing
                 | Reason::DssConnectionDenied
                 | Reason::DssUserMismatch
+                | Reason::DssKeyNotPersonal
                 | Reason::NotInjected
                 | Reason::Restarted
                 | Reason::WorkloadMissing

@@ -48,12 +48,55 @@ pub struct AuthInfo {
     auth_source: Option<String>,
 }
 
+/// The kind of an API key, as DSS reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// A personal API key of a user. It has exactly the rights of this user.
+    Personal,
+    /// Another kind. A global API key is one. It may act as a user and have other rights than this
+    /// user.
+    Other,
+    /// DSS does not report the kind.
+    Unsaid,
+}
+
+/// The value of `authSource` for a personal API key (sample answer of `get_auth_info()` in the
+/// developer guide).
+const PERSONAL: &str = "PERSONAL_API_KEY";
+
+/// The longest value of `authSource` that a message quotes, in characters.
+const QUOTED: usize = 40;
+
 impl AuthInfo {
     /// The login that the key acts as. `None` for a global key without a user.
     #[must_use]
     pub fn login(&self) -> Option<&str> {
-        let personal = self.auth_source.as_deref().is_none_or(|source| source == "PERSONAL_API_KEY");
+        let personal = self.auth_source.as_deref().is_none_or(|source| source == PERSONAL);
         self.associated_dss_user.as_deref().or_else(|| self.auth_identifier.as_deref().filter(|_| personal))
+    }
+
+    /// The kind of the key. `authSource` decides. For a personal key, `authIdentifier` is the login
+    /// of its user; for a global key, it is the ID of the key, also if the key acts as a user. An
+    /// answer that contradicts this counts as another kind.
+    ///
+    /// `via` and `userForImpersonation` decide nothing, because no documentation says which values
+    /// they have for which kind.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        let is_of_user = || self.auth_identifier.as_deref().is_none_or(|identifier| self.login() == Some(identifier));
+        match self.auth_source.as_deref() {
+            None => KeyKind::Unsaid,
+            Some(PERSONAL) if is_of_user() => KeyKind::Personal,
+            Some(_) => KeyKind::Other,
+        }
+    }
+
+    /// The value of `authSource`, if it has the form of the known values: capital letters and `_`.
+    /// A message must not quote anything else, because the answer may hold the key.
+    #[must_use]
+    pub fn named_kind(&self) -> Option<&str> {
+        let is_name = |text: &&str| text.len() <= QUOTED && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        self.auth_source.as_deref().filter(is_name)
     }
 }
 
@@ -162,6 +205,36 @@ mod tests {
         assert_eq!(login(json!({"authSource": "API_KEY", "authIdentifier": "key-1"})), None);
         let proxied = json!({"authSource": "API_KEY", "authIdentifier": "key-1", "associatedDSSUser": "bob"});
         assert_eq!(login(proxied).as_deref(), Some("bob"));
+    }
+
+    #[test]
+    fn a_personal_key_is_one_that_dss_calls_so_by_its_user() {
+        let alices = |source: serde_json::Value, identifier: &str| {
+            let info = json!({"authSource": source, "authIdentifier": identifier, "associatedDSSUser": "alice"});
+            from_value::<AuthInfo>(info).unwrap()
+        };
+        for (what, info, kind, named) in [
+            ("personal", alices(json!(PERSONAL), "alice"), KeyKind::Personal, Some(PERSONAL)),
+            (
+                "a global key that acts as alice",
+                alices(json!("CONFIGURABLE_API_KEY"), "key-1"),
+                KeyKind::Other,
+                Some("CONFIGURABLE_API_KEY"),
+            ),
+            ("a contradiction", alices(json!(PERSONAL), "key-1"), KeyKind::Other, Some(PERSONAL)),
+            ("another spelling", alices(json!("Personal_Api_Key"), "alice"), KeyKind::Other, None),
+            ("an echo of the key", alices(json!("dkuaps-3f9A"), "alice"), KeyKind::Other, None),
+            ("empty", alices(json!(""), "alice"), KeyKind::Other, Some("")),
+            ("nothing", alices(json!(null), "alice"), KeyKind::Unsaid, None),
+            (
+                "without an identifier",
+                from_value(json!({"authSource": PERSONAL, "associatedDSSUser": "alice"})).unwrap(),
+                KeyKind::Personal,
+                Some(PERSONAL),
+            ),
+        ] {
+            assert_eq!((info.kind(), info.named_kind()), (kind, named), "{what}");
+        }
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! Obtains the API key of DSS for the Secret, and asks DSS to whom the key belongs.
+//! Obtains the API key of DSS for the Secret, after DSS has confirmed the owner and the kind of it.
 //!
 //! Before keyturn creates a key, it adds two finalizers that say where the key may be. The
 //! finalizer of the config ensures that keyturn deletes the key before the config disappears. The
 //! other finalizer keeps the instance until its keys are deleted. Whatever happens after that,
 //! keyturn finds the key again by its label.
 
-use super::{Access, DssKeys, Entry, NotAsked, Store};
+use super::{Access, DssKeys, Entry, NotAsked, Store, check::check};
 use crate::{
     api::{AwsConfig, DssInstance, Reason, names},
     cluster::CallError,
-    credentials::{IssueError, Retry},
-    dss::{Dss, PersonalKey},
+    credentials::IssueError,
+    dss::PersonalKey,
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, DssRequest, HeldKey},
     finalizers,
 };
@@ -34,22 +34,15 @@ pub async fn obtain(
         ApiKeyPlan::None => ApiKeyOutcome::default(),
         ApiKeyPlan::Keep(held) => with(Some(held.clone())),
         ApiKeyPlan::Hold { former, .. } => with(former.clone()),
-        ApiKeyPlan::Deliver { offered, former } => {
-            match check_owner_within(access, request, &offered.key, most).await {
-                Ok(()) => with(Some(offered.clone())),
-                Err(error) => {
-                    // If the offered key belongs to another user, do not fall back to the former
-                    // key.
-                    let former = former.as_ref().filter(|_| error.why.reason != Reason::DssUserMismatch);
-                    failed(former, error)
-                }
-            }
-        }
+        ApiKeyPlan::Deliver { offered, former } => match check_within(access, request, &offered.key, most).await {
+            Ok(()) => with(Some(offered.clone())),
+            Err(error) => failed(former.as_ref(), error),
+        },
         ApiKeyPlan::Create { former } => create(access, config, request, former.as_ref(), most).await?,
     })
 }
 
-async fn check_owner_within(
+async fn check_within(
     access: Access<'_>,
     request: &DssRequest,
     key: &SecretString,
@@ -58,9 +51,9 @@ async fn check_owner_within(
     let asking = async {
         let dss =
             access.dss_cache.dss(&request.instance).ok_or_else(|| IssueError::not_connected(&request.instance))?;
-        check_owner(&dss, request, key).await
+        check(&dss, request, key, None).await
     };
-    access.within(&request.instance, "asking whose the API key is", most, asking).await?
+    access.within(&request.instance, "asking about the API key", most, asking).await?
 }
 
 async fn create(
@@ -95,7 +88,7 @@ async fn reuse_or_create(
     mut former: Option<&HeldKey>,
 ) -> ApiKeyOutcome {
     if let Some(held) = former.filter(|held| request.is_answered_by(&held.record, None)) {
-        match check_owner(keys.dss(), request, &held.key).await {
+        match check(keys.dss(), request, &held.key, None).await {
             Ok(()) => {
                 // The key belongs to this login. DSS has to list its ID too before keyturn may
                 // delete it, because the ID comes from the Secret, which others can write.
@@ -106,8 +99,9 @@ async fn reuse_or_create(
                 }
                 return ApiKeyOutcome { held: Some(held.clone()), ..ApiKeyOutcome::default() };
             }
-            // DSS does not know the key. Nobody can use it any more.
-            Err(error) if error.why.reason == Reason::DssDenied => former = None,
+            // DSS does not know the key, and nobody can use it any more. Or it is not known to be a
+            // personal key, and others may have written it into the Secret.
+            Err(error) if matches!(error.why.reason, Reason::DssDenied | Reason::DssKeyNotPersonal) => former = None,
             Err(error) => return failed(former, error),
         }
     }
@@ -117,7 +111,10 @@ async fn reuse_or_create(
     }
 }
 
+/// The outcome of an attempt that failed: the former key stays. It does not stay if DSS said that
+/// the new key belongs to another user.
 fn failed(former: Option<&HeldKey>, error: IssueError) -> ApiKeyOutcome {
+    let former = former.filter(|_| error.why.reason != Reason::DssUserMismatch);
     ApiKeyOutcome { held: former.cloned(), failed: Some(error), ..ApiKeyOutcome::default() }
 }
 
@@ -125,26 +122,12 @@ async fn created(request: &DssRequest, keys: DssKeys<'_>) -> Result<HeldKey, Iss
     let dss = keys.dss().clone();
     let store = Store::DssKeys(keys);
     let put = store.put(&request.login).await?;
-    if let Err(error) = check_owner(&dss, request, &put.secret).await {
-        // DSS did not confirm that the key belongs to this person. It is of no use to anybody.
+    if let Err(error) = check(&dss, request, &put.secret, Some(&put.entry.id)).await {
+        // DSS did not confirm that the key is this person's own. It is of no use to anybody.
         let _ = store.delete(&put.entry).await;
         return Err(error);
     }
     Ok(HeldKey { record: request.record(put.entry.id, &put.secret), key: put.secret })
-}
-
-/// Passes if DSS says that the key belongs to the login of the request.
-async fn check_owner(dss: &Dss, request: &DssRequest, key: &SecretString) -> Result<(), IssueError> {
-    let info = dss.with_key(key.clone()).auth_info().await.map_err(|error| IssueError::of_dss(&error))?;
-    if info.login() == Some(request.login.as_str()) {
-        return Ok(());
-    }
-    let whose = info.login().map_or("nobody's".to_owned(), |login| format!("\"{login}\"'s"));
-    let message = format!(
-        "DssInstance \"{}\" says that the API key is {whose}, and it has to be \"{}\"'s; it is not delivered",
-        request.instance, request.login
-    );
-    Err(IssueError::new(Reason::DssUserMismatch, Retry::Durable, message))
 }
 
 /// Adds the finalizers before the first key. The finalizer of the config comes first, because

@@ -285,6 +285,15 @@ impl Reason {
                      names into that Secret. For a personal key, which keyturn tries again within \
                      10 min: report it to the admins of DSS.",
             },
+            Self::DssKeyNotPersonal => Explained {
+                name: "DssKeyNotPersonal",
+                conditions: &[Issued],
+                cause: "DSS does not report that the API key is a personal API key of the login. A global \
+                     API key that acts as the login may have other rights. keyturn does not deliver the \
+                     key; the AWS credential is not affected.",
+                remedy: "For `spec.dss.apiKeySecretRef`: create a personal API key in DSS, under Profile > \
+                     API keys, and put it into that Secret. Or set `spec.dss.apiKey: Personal`.",
+            },
             Self::NotInjected => Explained {
                 name: "NotInjected",
                 conditions: &[PodsMissed],

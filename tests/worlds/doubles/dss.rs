@@ -108,6 +108,13 @@ enum Logins {
     WithoutCase,
 }
 
+/// Whether `/auth/info` says the kind of a key.
+#[derive(PartialEq)]
+enum Kinds {
+    Said,
+    Hidden,
+}
+
 struct State {
     arrived: usize,
     calls: Vec<Call>,
@@ -119,6 +126,7 @@ struct State {
     keys_ever: usize,
     keys_go_to: Option<String>,
     logins: Logins,
+    kinds: Kinds,
     callers_act_as: Option<String>,
     connections: BTreeMap<String, Connection>,
     sessions: Sessions,
@@ -149,6 +157,7 @@ impl Dss {
             keys_ever: 0,
             keys_go_to: None,
             logins: Logins::Exact,
+            kinds: Kinds::Said,
             callers_act_as: None,
             connections: BTreeMap::new(),
             sessions: made_up_sessions(clock.clone()),

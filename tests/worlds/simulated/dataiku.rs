@@ -6,6 +6,7 @@ mod connections;
 mod forged;
 mod instances;
 mod intermediaries;
+mod kinds;
 mod leftovers;
 mod listings;
 mod moves;

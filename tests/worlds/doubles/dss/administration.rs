@@ -2,7 +2,7 @@
 
 use super::key::{GlobalKey, Wanted};
 use super::user::User;
-use super::{ADMIN_KEY_ID, Connection, Dss, Logins, PersonalKey, Sessions};
+use super::{ADMIN_KEY_ID, Connection, Dss, Kinds, Logins, PersonalKey, Sessions};
 
 /// Users. The users in the arguments have to exist.
 impl Dss {
@@ -84,8 +84,20 @@ impl Dss {
     /// Adds a global key without an administrator's rights, with the rights of these groups.
     pub fn add_global_key(&self, id: &str, value: &str, groups: &[&str]) {
         let groups = groups.iter().map(|&group| group.to_owned()).collect();
-        let key = GlobalKey { id: id.to_owned(), value: value.to_owned(), groups, admin: false };
+        let key = GlobalKey { id: id.to_owned(), value: value.to_owned(), groups, admin: false, acts_as: None };
         self.lock().global_keys.push(key);
+    }
+
+    /// Adds a global key with this associated user, with or without an administrator's rights.
+    pub fn add_global_key_for(&self, id: &str, value: &str, login: &str, admin: bool) {
+        let (id, value, acts_as) = (id.to_owned(), value.to_owned(), Some(login.to_owned()));
+        self.lock().global_keys.push(GlobalKey { id, value, groups: Vec::new(), admin, acts_as });
+    }
+
+    /// Whether `/auth/info` does not say the kind of a key. Off by default. It is not known whether
+    /// old releases of DSS say it.
+    pub fn hides_kinds(&self, hides: bool) {
+        self.lock().kinds = if hides { Kinds::Hidden } else { Kinds::Said };
     }
 
     /// The existing personal keys, in the order of creation.

@@ -1,8 +1,9 @@
 //! The caller: the owner of the key, the user that it acts as, and the rights of that user.
 //!
-//! A personal key acts as its user, with exactly that user's rights. A global key acts as no user
-//! and has rights of its own. An administrator's key may send `X-DKU-ProxyUser`. The caller *is*
-//! then that user, with that user's rights and no more.
+//! A personal key acts as its user, with exactly that user's rights. A global key has rights of its
+//! own. It may have an associated user, whom `/auth/info` names, but whose rights it does not have.
+//! An administrator's key may send `X-DKU-ProxyUser`. The caller *is* then that user, with that
+//! user's rights and no more.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -24,6 +25,7 @@ pub(super) struct Caller {
     source: &'static str,
     key_id: String,
     user: Option<User>,
+    associated: Option<String>,
     groups: Vec<String>,
     admin: bool,
 }
@@ -37,6 +39,7 @@ impl Caller {
             groups: user.groups.clone(),
             admin: user.groups.iter().any(|group| group == ADMINISTRATORS),
             user: Some(user.clone()),
+            associated: Some(user.login.clone()),
         }
     }
 
@@ -71,10 +74,12 @@ impl Caller {
             "authIdentifier": self.identifier(),
             "groups": self.groups,
         });
+        if let Some(login) = &self.associated {
+            info["associatedDSSUser"] = json!(login);
+            info["userForImpersonation"] = json!(login);
+        }
         if let Some(user) = &self.user {
             info["userProfile"] = json!(user.profile);
-            info["associatedDSSUser"] = json!(user.login);
-            info["userForImpersonation"] = json!(user.login);
             if with_secrets {
                 info["secrets"] = user.secrets_as_answered();
             }
@@ -146,6 +151,7 @@ impl State {
                 source: "CONFIGURABLE_API_KEY",
                 key_id: key.id.clone(),
                 user: None,
+                associated: key.acts_as.clone(),
                 groups: key.groups.clone(),
                 admin: key.admin,
             });

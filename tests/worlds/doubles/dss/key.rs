@@ -25,12 +25,15 @@ pub(super) struct GlobalKey {
     pub(super) value: String,
     pub(super) groups: Vec<String>,
     pub(super) admin: bool,
+    /// The associated user (`dssUserForImpersonation`). The rights stay those of the key.
+    pub(super) acts_as: Option<String>,
 }
 
 impl GlobalKey {
     /// The administrator's key.
     pub(super) fn administrators() -> Self {
-        Self { id: ADMIN_KEY_ID.to_owned(), value: ADMIN_KEY.to_owned(), groups: Vec::new(), admin: true }
+        let (id, value) = (ADMIN_KEY_ID.to_owned(), ADMIN_KEY.to_owned());
+        Self { id, value, groups: Vec::new(), admin: true, acts_as: None }
     }
 }
 

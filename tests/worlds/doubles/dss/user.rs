@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Dss;
 use super::answer::Refusal;
 use super::caller::{Admin, Caller};
 use super::http::Colours;
+use super::{Dss, Kinds};
 
 /// The fields that a listing of users leaves out unless it is asked for settings.
 const SETTINGS: [&str; 5] = ["adminProperties", "userProperties", "secrets", "credentials", "preferences"];
@@ -88,8 +88,16 @@ fn says_yes(query: &BTreeMap<String, String>, name: &str) -> bool {
     query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-async fn auth_info(caller: Caller, Query(query): Query<BTreeMap<String, String>>) -> Json<Value> {
-    Json(caller.info(says_yes(&query, "withSecrets")))
+async fn auth_info(
+    State(dss): State<Dss>,
+    caller: Caller,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Json<Value> {
+    let mut info = caller.info(says_yes(&query, "withSecrets"));
+    if let Some(answer) = info.as_object_mut().filter(|_| dss.lock().kinds == Kinds::Hidden) {
+        answer.remove("authSource");
+    }
+    Json(info)
 }
 
 async fn list(

@@ -324,7 +324,7 @@ async fn an_offered_api_key_is_delivered_only_if_its_login_owns_it() {
     assert_eq!(world.dss.personal_keys().len(), 2, "users' own keys are never deleted");
 }
 
-fn put_api_key(world: &World, key: &str) {
+pub(super) fn put_api_key(world: &World, key: &str) {
     use k8s_openapi::ByteString;
     let data = json!({"apiKey": ByteString(format!("{key}\n").into_bytes())});
     if world.api.get("Secret", "scoring", "my-key").is_some() {

@@ -48,6 +48,25 @@ async fn a_personal_key_acts_as_its_user_and_a_global_key_as_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_global_key_names_its_user_and_keeps_its_own_rights() {
+    let dss = dss();
+    dss.add_global_key_for("global-1", "ordinary", "alice", false);
+    dss.add_global_key_for("global-2", "mighty", "alice", true);
+    for (key, id, users) in [("ordinary", "global-1", 403), ("mighty", "global-2", 200)] {
+        let info = with_key(&dss, key).get("/auth/info").await.json();
+        let expected = json!({
+            "authSource": "CONFIGURABLE_API_KEY", "via": [], "authIdentifier": id, "groups": [],
+            "associatedDSSUser": "alice", "userForImpersonation": "alice",
+        });
+        assert_eq!(info, expected);
+        assert_eq!(with_key(&dss, key).get("/admin/users/").await.status, users, "{key}");
+        assert_eq!(with_key(&dss, key).get("/current-user").await.error().0, 403, "{key} is no user");
+    }
+    dss.hides_kinds(true);
+    assert!(own_key(&dss, "alice").get("/auth/info").await.json().get("authSource").is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_an_admin_may_act_as_another_user_and_only_an_enabled_one() {
     let dss = dss();
     dss.add_global_key("reader", "reader-key", &["analysts"]);
