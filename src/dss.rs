@@ -124,6 +124,24 @@ impl Dss {
         Ok(user.filter(|user| user.login == login))
     }
 
+    /// Whether the key may do what only administrators may: `GET /admin/users/{login}`
+    /// (`get_user(login).get_settings()`). Ask with the login of the key's owner, because this user
+    /// exists.
+    ///
+    /// A refusal by DSS itself counts as "no". That can be a 403, or a 401, because no
+    /// documentation says which status a missing right has. Ask only with a key that DSS has just
+    /// accepted.
+    ///
+    /// # Errors
+    /// DSS cannot be reached, or answers something else. Nothing is known then.
+    pub async fn may_administer(&self, login: &str) -> Result<bool, DssError> {
+        match self.call(Method::GET, &["admin", "users", login]).done().await {
+            Ok(()) => Ok(true),
+            Err(refused) if matches!(refused.kind, Kind::Denied | Kind::Unauthenticated) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The owner of the key, or the impersonated user: `GET /auth/info` (`get_auth_info()`).
     ///
     /// # Errors

@@ -168,6 +168,12 @@ pub struct Allowance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9_+=.@\\-]+$"))]
     pub system_login: Option<String>,
+
+    /// Whether the Secrets may hold API keys of administrators of DSS. Such a key may act as every
+    /// user of DSS. false: keyturn asks DSS before it delivers an API key, and delivers none of an
+    /// administrator.
+    #[serde(default)]
+    pub admin_keys: bool,
 }
 
 /// The state of a DssInstance, as keyturn reports it.

@@ -81,6 +81,8 @@ pub enum Reason {
     DssUserMismatch,
     /// DSS does not report that the API key is a personal key of the login.
     DssKeyNotPersonal,
+    /// The API key is an administrator's of DSS, and the `DssInstance` does not allow such keys.
+    DssAdminKey,
     /// Pods ask for the Secret of an `AwsConfig` and do not have it mounted.
     NotInjected,
     /// keyturn restarts a workload of `spec.restart`. Used in Events only.
@@ -98,7 +100,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -133,6 +135,7 @@ impl Reason {
         Self::DssConnectionDenied,
         Self::DssUserMismatch,
         Self::DssKeyNotPersonal,
+        Self::DssAdminKey,
         Self::NotInjected,
         Self::Restarted,
         Self::WorkloadMissing,
@@ -224,6 +227,7 @@ mod tests {
                 | Reason::DssConnectionDenied
                 | Reason::DssUserMismatch
                 | Reason::DssKeyNotPersonal
+                | Reason::DssAdminKey
                 | Reason::NotInjected
                 | Reason::Restarted
                 | Reason::WorkloadMissing

@@ -186,8 +186,8 @@ impl Enqueuer {
             let concerned = match (logins, &found, config.subject()) {
                 (Some(logins), Some(found), Some(subject)) => {
                     let labels = self.views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone());
-                    let login = dss_access::allowed_login(found, &namespace, &labels.unwrap_or_default(), &subject);
-                    login.is_some_and(|login| logins(&login))
+                    let allowed = dss_access::allowed(found, &namespace, &labels.unwrap_or_default(), &subject);
+                    allowed.is_some_and(|allowed| logins(&allowed.login))
                 }
                 _ => true,
             };

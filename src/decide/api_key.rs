@@ -31,7 +31,8 @@ impl Case<'_> {
             }
             (None, ApiKey::None) => ApiKeyRequest::None,
         };
-        Ok(Some(DssRequest { instance: instance.name_any(), login: login.to_owned(), api_key }))
+        let (instance, login) = (instance.name_any(), login.to_owned());
+        Ok(Some(DssRequest { instance, login, api_key, admin_keys: dss.admin_keys }))
     }
 
     /// Passes if keyturn knows the API key that a user offers, or if the config names none.
@@ -142,6 +143,10 @@ pub fn awaits_own_key(seen: &Observed) -> bool {
 /// the credential.
 #[must_use]
 pub fn api_key_attempt(accepted: &Accepted) -> String {
-    let whose = accepted.dss.as_ref().map(|request| format!("{:?}", request.api_key)).unwrap_or_default();
+    let whose = accepted.dss.as_ref().map(|request| {
+        let admin_keys = if request.admin_keys { ", also an administrator's" } else { "" };
+        format!("{:?}{admin_keys}", request.api_key)
+    });
+    let whose = whose.unwrap_or_default();
     Digest::default().with("api key").with(&accepted.attempt).with(whose).short()
 }

@@ -22,6 +22,8 @@ pub struct SeenDss {
     pub instances_seen: bool,
     /// The login that the instance allows the config; `None` if the instance allows none.
     pub login: Option<String>,
+    /// Whether the instance allows the config the API key of an administrator of DSS.
+    pub admin_keys: bool,
     /// The user of DSS with that login.
     pub user: SeenUser,
     /// Whether the users that keyturn read last may still be used ([`is_fresh`]).
@@ -30,22 +32,34 @@ pub struct SeenDss {
     pub trouble: Option<DssError>,
 }
 
-/// The login that an instance allows a subject of a namespace; `None` if it allows none. The first
+/// The use of a DSS that an instance allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// The login.
+    pub login: String,
+    /// Whether the API key of this login may be an administrator's.
+    pub admin_keys: bool,
+}
+
+/// The use that an instance allows a subject of a namespace; `None` if it allows none. The first
 /// entry that allows a login counts.
 #[must_use]
-pub fn allowed_login(
+pub fn allowed(
     instance: &DssInstance,
     namespace: &str,
     labels: &BTreeMap<String, String>,
     subject: &Subject,
-) -> Option<String> {
+) -> Option<Allowed> {
     let about = instance.spec.allow.iter().filter(|entry| grants::selects(&entry.namespaces, namespace, labels));
-    about.into_iter().find_map(|entry| match subject.as_person() {
-        Some(person) => {
-            let names = entry.persons.iter().any(|pattern| grants::names(pattern, subject));
-            names.then(|| instance.spec.login_of(person))
-        }
-        None => entry.system_login.clone(),
+    about.into_iter().find_map(|entry| {
+        let login = match subject.as_person() {
+            Some(person) => {
+                let names = entry.persons.iter().any(|pattern| grants::names(pattern, subject));
+                names.then(|| instance.spec.login_of(person))
+            }
+            None => entry.system_login.clone(),
+        };
+        login.map(|login| Allowed { login, admin_keys: entry.admin_keys })
     })
 }
 
@@ -209,6 +223,7 @@ impl SeenDss {
             instance: Some(Arc::new(instance)),
             instances_seen: true,
             login: Some(login.to_owned()),
+            admin_keys: false,
             user: SeenUser::Unread,
             fresh: true,
             trouble: None,

@@ -211,6 +211,28 @@ async fn a_key_of_somebody_else_is_deleted_as_its_owner_where_an_admin_may_not()
     assert_eq!(script.sent().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn only_a_refusal_of_dss_itself_shows_that_a_key_is_no_admin_s() {
+    let own = r#"{"errorType": "a.B", "message": "no"}"#;
+    for (row, status, body, expected) in [
+        ("the settings of the user", 200, r#"{"login": "alice"}"#, Ok(true)),
+        ("an empty answer", 200, "", Ok(true)),
+        ("a missing right", 403, own, Ok(false)),
+        ("a missing right, with the other status", 401, own, Ok(false)),
+        ("no such user", 404, own, Err(Kind::NotFound)),
+        ("another refusal", 400, own, Err(Kind::Refused)),
+        ("a failure of DSS", 500, own, Err(Kind::Failed)),
+        ("a proxy's refusal", 403, "<html>waf</html>", Err(Kind::Unreadable)),
+        ("a login page", 200, "<html>login</html>", Err(Kind::Unreadable)),
+    ] {
+        let each = || answer(status, &[], body);
+        let (dss, script) = dss(vec![each(), each(), each()]);
+        let asked = dss.may_administer("alice").await;
+        assert_eq!(asked.map_err(|error| error.kind), expected, "{row}");
+        assert!(script.sent()[0].ends_with("/public/api/admin/users/alice"), "{row}");
+    }
+}
+
 #[tokio::test]
 async fn a_login_that_is_no_header_sends_nothing() {
     let (dss, script) = dss(vec![]);

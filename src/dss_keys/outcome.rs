@@ -23,6 +23,13 @@ impl ApiKeyOutcome {
     pub fn is_of_wrong_owner(&self) -> bool {
         self.failed.as_ref().is_some_and(|error| error.why.reason == Reason::DssUserMismatch)
     }
+
+    /// Whether the key is the person's own, and the person is an administrator of DSS, whose key
+    /// the instance does not allow.
+    #[must_use]
+    pub fn is_of_administrator(&self) -> bool {
+        self.failed.as_ref().is_some_and(|error| error.why.reason == Reason::DssAdminKey)
+    }
 }
 
 /// An API key that keyturn deleted.

@@ -12,6 +12,8 @@ pub struct DssRequest {
     pub login: String,
     /// The API key that the Secret is to hold.
     pub api_key: ApiKeyRequest,
+    /// Whether the API key may be an administrator's of DSS.
+    pub admin_keys: bool,
 }
 
 /// The API key that the Secret is to hold.
@@ -39,10 +41,13 @@ const WHICH_FOLLOWS: char = '.';
 
 impl DssRequest {
     /// The first half of the digest of a key: a digest of the instance, the login and the kind of
-    /// key that the config asks for. Empty if the config asks for none.
+    /// key that the config asks for, and of whether it may be an administrator's. If a cluster admin
+    /// changes the latter, keyturn therefore obtains and checks the key anew. Empty if the config
+    /// asks for none.
     #[must_use]
     pub fn whose(&self) -> String {
         let digest = Digest::default().with(&self.instance).with(&self.login);
+        let digest = if self.admin_keys { digest.with("admin keys") } else { digest };
         match &self.api_key {
             ApiKeyRequest::None => String::new(),
             ApiKeyRequest::Personal { .. } => digest.with("personal").short(),
@@ -79,6 +84,35 @@ impl DssRequest {
             }
             (ApiKeyRequest::Offered { .. }, Some(value)) => record.digest == self.record(String::new(), value).digest,
             (ApiKeyRequest::Offered { .. }, None) => self.is_whose(record),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_may_be_an_administrator_s_answers_no_other_request() {
+        let offered = ApiKeySecretRef { name: "my-key".into(), key: "apiKey".into() };
+        for api_key in [
+            ApiKeyRequest::Personal { rotation: "1".into() },
+            ApiKeyRequest::Offered { named: offered, version: Some("7".into()) },
+        ] {
+            let request = |admin_keys| DssRequest {
+                instance: "design".into(),
+                login: "alice".into(),
+                api_key: api_key.clone(),
+                admin_keys,
+            };
+            let record = |admin_keys| request(admin_keys).record("id".into(), &"value".into());
+            for (allowed, delivered, answered) in
+                [(false, false, true), (true, true, true), (false, true, false), (true, false, false)]
+            {
+                let (request, record) = (request(allowed), record(delivered));
+                assert_eq!(request.is_whose(&record), answered, "{allowed} {delivered} {api_key:?}");
+                assert_eq!(request.is_answered_by(&record, None), answered, "{allowed} {delivered} {api_key:?}");
+            }
         }
     }
 }

@@ -86,11 +86,16 @@ impl Known<'_> {
         let unrecorded = replaced.filter(|key| !is_recorded(key) && !is_current(key) && !deleted(key)).into_iter();
         let recorded = before.iter().filter(|key| self.may_have_keys && !deleted(key)).cloned();
         let others = unrecorded.chain(recorded.filter(|key| !is_current(key))).map(|key| {
+            // An administrator's former keys have left the Secret, and get no time to live on.
+            let forbidden = self.outcome.is_of_administrator();
             let rotated = request.is_some_and(|request| request.login == key.login && request.instance == key.instance);
-            let wait = if rotated { KEY_OVERLAP } else { SignedDuration::ZERO };
+            let wait = if rotated && !forbidden { KEY_OVERLAP } else { SignedDuration::ZERO };
             let at = || Time(whole_seconds(self.now.saturating_add(wait).unwrap_or(self.now)));
-            let delete_at =
-                if self.unknown { key.delete_at.clone() } else { Some(key.delete_at.clone().unwrap_or_else(at)) };
+            let delete_at = if self.unknown {
+                key.delete_at.clone()
+            } else {
+                Some(key.delete_at.clone().filter(|_| !forbidden).unwrap_or_else(at))
+            };
             DssKey { delete_at, ..key }
         });
         let others: Vec<DssKey> = others.collect();

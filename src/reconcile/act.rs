@@ -71,7 +71,9 @@ impl Act<'_> {
         let mut first = None;
         if awaits_own_key(seen) {
             match self.obtain_api_key(accepted, A_RECONCILE).await.map(of_wrong_owner) {
-                Ok(api_key) if api_key.failed.is_some() => return self.take_back(api_key).await,
+                Ok(api_key) if api_key.failed.is_some() && !api_key.is_of_administrator() => {
+                    return self.take_back(api_key).await;
+                }
                 Ok(api_key) => first = Some(api_key),
                 Err(outcome) => return outcome,
             }
@@ -263,10 +265,11 @@ impl Act<'_> {
 
 /// While the last API key is known to belong to another user, reports every failure to obtain one
 /// as `DssUserMismatch`, and keeps the durable retry. If DSS is saturated, the error stays as it
-/// is, because DSS was not asked.
+/// is, because DSS was not asked. It also stays if the key is the person's own and an
+/// administrator's.
 fn of_wrong_owner(api_key: ApiKeyOutcome) -> ApiKeyOutcome {
     let failed = api_key.failed.map(|error| match (error.why.reason, error.retry) {
-        (Reason::DssUserMismatch, _) | (_, Retry::Saturated) => error,
+        (Reason::DssUserMismatch | Reason::DssAdminKey, _) | (_, Retry::Saturated) => error,
         _ => {
             let message =
                 format!("the last API key was somebody else's, and another cannot be had: {}", error.why.message);

@@ -8,7 +8,7 @@ use crate::{
     credentials::read_api_key,
     decide::{
         Read, Refusal,
-        dss_access::{SeenDss, allowed_login, is_fresh, role_of},
+        dss_access::{SeenDss, allowed, is_fresh, role_of},
         input::{
             Observed, Ours, ReadData, SecretData, SeenRole, Target, is_controlled_by, key_request, older_claim,
             role_name,
@@ -113,16 +113,19 @@ fn seen_dss(
     let views = &context.views;
     let instance = views.instances.get("", named);
     let subject = config.subject();
-    let login = match (&instance, labels, &subject) {
+    let allowed = match (&instance, labels, &subject) {
         (Some(instance), Some(labels), Some(subject)) => {
-            allowed_login(instance, &config.namespace().unwrap_or_default(), labels, subject)
+            allowed(instance, &config.namespace().unwrap_or_default(), labels, subject)
         }
         _ => None,
     };
+    let admin_keys = allowed.as_ref().is_some_and(|allowed| allowed.admin_keys);
+    let login = allowed.map(|allowed| allowed.login);
     let user = login.as_deref().map_or(SeenUser::Unread, |login| context.dss_cache.user(named, login));
     let (read_at, trouble) = (context.dss_cache.users_read_at(named), context.dss_cache.trouble(named));
     let fresh = instance.as_ref().is_some_and(|instance| is_fresh(instance, read_at, trouble.is_none(), now));
-    Some(SeenDss { fresh, trouble, instances_seen: views.instances.has_shown_any(), instance, login, user })
+    let instances_seen = views.instances.has_shown_any();
+    Some(SeenDss { instance, instances_seen, login, admin_keys, user, fresh, trouble })
 }
 
 /// The DSS instances in which the config may have API keys, as its finalizers say, with the keys

@@ -5,7 +5,7 @@
 //! other finalizer keeps the instance until its keys are deleted. Whatever happens after that,
 //! keyturn finds the key again by its label.
 
-use super::{Access, DssKeys, Entry, NotAsked, Store, check::check};
+use super::{Access, DssKeys, Entry, NotAsked, Store, check};
 use crate::{
     api::{AwsConfig, DssInstance, Reason, names},
     cluster::CallError,
@@ -51,7 +51,7 @@ async fn check_within(
     let asking = async {
         let dss =
             access.dss_cache.dss(&request.instance).ok_or_else(|| IssueError::not_connected(&request.instance))?;
-        check(&dss, request, key, None).await
+        check::check(&dss, request, key, None).await
     };
     access.within(&request.instance, "asking about the API key", most, asking).await?
 }
@@ -88,7 +88,7 @@ async fn reuse_or_create(
     mut former: Option<&HeldKey>,
 ) -> ApiKeyOutcome {
     if let Some(held) = former.filter(|held| request.is_answered_by(&held.record, None)) {
-        match check(keys.dss(), request, &held.key, None).await {
+        match check::check(keys.dss(), request, &held.key, None).await {
             Ok(()) => {
                 // The key belongs to this login. DSS has to list its ID too before keyturn may
                 // delete it, because the ID comes from the Secret, which others can write.
@@ -112,17 +112,25 @@ async fn reuse_or_create(
 }
 
 /// The outcome of an attempt that failed: the former key stays. It does not stay if DSS said that
-/// the new key belongs to another user.
+/// the new key belongs to another user, or that the person is an administrator.
 fn failed(former: Option<&HeldKey>, error: IssueError) -> ApiKeyOutcome {
-    let former = former.filter(|_| error.why.reason != Reason::DssUserMismatch);
+    let former = former.filter(|_| !matches!(error.why.reason, Reason::DssUserMismatch | Reason::DssAdminKey));
     ApiKeyOutcome { held: former.cloned(), failed: Some(error), ..ApiKeyOutcome::default() }
 }
 
 async fn created(request: &DssRequest, keys: DssKeys<'_>) -> Result<HeldKey, IssueError> {
     let dss = keys.dss().clone();
+    if keys.were_of_administrator() {
+        // keyturn makes no key only to delete it again. If DSS does not answer the question, the
+        // check of the new key asks it again.
+        match check::is_no_administrators(&dss.as_user(&request.login), request).await {
+            Err(error) if error.why.reason == Reason::DssAdminKey => return Err(error),
+            _ => {}
+        }
+    }
     let store = Store::DssKeys(keys);
     let put = store.put(&request.login).await?;
-    if let Err(error) = check(&dss, request, &put.secret, Some(&put.entry.id)).await {
+    if let Err(error) = check::check(&dss, request, &put.secret, Some(&put.entry.id)).await {
         // DSS did not confirm that the key is this person's own. It is of no use to anybody.
         let _ = store.delete(&put.entry).await;
         return Err(error);

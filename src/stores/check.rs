@@ -1,9 +1,10 @@
 //! Checks an API key of DSS before keyturn delivers it: DSS has to say that it is a personal API
-//! key of the login.
+//! key of the login, and that it is no administrator's.
 //!
 //! A personal key has exactly the rights of its user. A global key can act as the same user
 //! (`dssUserForImpersonation`) and have other rights, such as those of an administrator. It is
-//! therefore not enough that DSS names the right user.
+//! therefore not enough that DSS names the right user. A personal key of an administrator may act
+//! as every user (`X-DKU-ProxyUser`), so that it needs a permission of its own.
 
 use crate::{
     api::Reason,
@@ -13,8 +14,8 @@ use crate::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Passes if DSS says that the key is a personal API key of the login in the request. `admin` is
-/// the DSS with the admin key.
+/// Passes if DSS says that the key is a personal API key of the login in the request, and no
+/// administrator's, unless the request allows it. `admin` is the DSS with the admin key.
 ///
 /// DSS says both in its answer to a call with the key itself. If that answer does not say the kind
 /// of the key, the list of all personal keys decides about a key that keyturn has just created:
@@ -31,12 +32,33 @@ pub(super) async fn check(
         return Err(of_another_user(request, &info, key));
     }
     match info.kind() {
-        KeyKind::Personal => Ok(()),
-        KeyKind::Other => Err(not_personal(request, info.named_kind())),
+        KeyKind::Personal => {}
+        KeyKind::Other => return Err(not_personal(request, info.named_kind())),
         KeyKind::Unsaid => match created {
-            Some(id) if is_listed(admin, request, id).await? => Ok(()),
-            _ => Err(of_unsaid_kind(request)),
+            Some(id) if is_listed(admin, request, id).await? => {}
+            _ => return Err(of_unsaid_kind(request)),
         },
+    }
+    is_no_administrators(&admin.with_key(key.clone()), request).await
+}
+
+/// Passes if DSS refuses the caller what only administrators may do, or if the request allows the
+/// key of an administrator.
+pub(super) async fn is_no_administrators(caller: &Dss, request: &DssRequest) -> Result<(), IssueError> {
+    if request.admin_keys {
+        return Ok(());
+    }
+    match caller.may_administer(&request.login).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(of_administrator(request)),
+        Err(error) => {
+            let mut unknown = IssueError::of_dss(&error);
+            unknown.why.message = format!(
+                "the API key of \"{}\" is not delivered while it is not known whether it is an administrator's: {}",
+                request.login, unknown.why.message
+            );
+            Err(unknown)
+        }
     }
 }
 
@@ -76,4 +98,15 @@ fn of_unsaid_kind(request: &DssRequest) -> IssueError {
         login = request.login,
     );
     IssueError::new(Reason::DssKeyNotPersonal, Retry::Durable, message)
+}
+
+fn of_administrator(request: &DssRequest) -> IssueError {
+    let message = format!(
+        "DssInstance \"{}\" lets the API key of \"{login}\" do what only administrators of DSS may (GET admin/users/{login}); it is \
+         not delivered, because such a key may act as every user; a cluster admin can set adminKeys: true in the entry of spec.allow \
+         for this namespace and person, or a DSS admin can take \"{login}\" out of the administrators",
+        request.instance,
+        login = request.login,
+    );
+    IssueError::new(Reason::DssAdminKey, Retry::Durable, message)
 }

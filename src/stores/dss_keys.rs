@@ -2,7 +2,7 @@
 
 use super::{Access, Entry, Put};
 use crate::{
-    api::AwsConfig,
+    api::{AwsConfig, Failure, Reason},
     credentials::IssueError,
     dss::{Dss, DssError, Kind, PersonalKey},
     dss_keys::{key_label, key_label_prefix},
@@ -28,6 +28,12 @@ impl<'a> DssKeys<'a> {
     /// The DSS, with the admin key.
     pub(super) fn dss(&self) -> &Dss {
         &self.dss
+    }
+
+    /// Whether the last attempt failed because the person was an administrator of DSS.
+    pub(super) fn were_of_administrator(&self) -> bool {
+        let failure = self.config.status.as_ref().and_then(|status| status.failure.as_ref());
+        failure.and_then(Failure::why).is_some_and(|why| why.reason == Reason::DssAdminKey)
     }
 
     /// The label of the config's keys.

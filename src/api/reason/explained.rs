@@ -294,6 +294,15 @@ impl Reason {
                 remedy: "For `spec.dss.apiKeySecretRef`: create a personal API key in DSS, under Profile > \
                      API keys, and put it into that Secret. Or set `spec.dss.apiKey: Personal`.",
             },
+            Self::DssAdminKey => Explained {
+                name: "DssAdminKey",
+                conditions: &[Issued],
+                cause: "The login is an administrator of DSS, whose API key may act as every user. The \
+                     DssInstance does not allow such keys. keyturn does not deliver the key; the AWS \
+                     credential is not affected.",
+                remedy: "Use a login that is no administrator of DSS. Or a cluster admin: set \
+                     `adminKeys: true` in the entry of `allow` for this namespace and person.",
+            },
             Self::NotInjected => Explained {
                 name: "NotInjected",
                 conditions: &[PodsMissed],

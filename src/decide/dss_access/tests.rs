@@ -31,6 +31,7 @@ fn seen() -> SeenDss {
         instance: Some(instance(|_| {})),
         instances_seen: true,
         login: Some("alice".to_owned()),
+        admin_keys: false,
         user: SeenUser::There(Arc::new(user)),
         fresh: true,
         trouble: None,
@@ -71,12 +72,29 @@ fn one_entry_has_to_allow_both_namespace_and_person() {
         ("the namespace", allow(json!([shared])), None, Some("svc")),
     ] {
         let labels = BTreeMap::from([("team".to_owned(), "ds".to_owned())]);
-        let login = |subject| allowed_login(&allow, "scoring", &labels, subject);
+        let login = |subject| allowed(&allow, "scoring", &labels, subject).map(|allowed| allowed.login);
         assert_eq!((login(&alice).as_deref(), login(&system).as_deref()), (alices, systems), "{what}");
     }
     let mapped = instance(|spec| spec["login"] = json!("corp\\${person}@x"));
-    let login = allowed_login(&mapped, "scoring", &BTreeMap::new(), &alice);
-    assert_eq!(login.as_deref(), Some("corp\\alice@x"));
+    let allowed = allowed(&mapped, "scoring", &BTreeMap::new(), &alice).unwrap();
+    assert_eq!(allowed, Allowed { login: "corp\\alice@x".to_owned(), admin_keys: false });
+}
+
+#[test]
+fn an_admin_s_key_needs_the_entry_that_allows_the_login() {
+    let entry = |person: &str, admin_keys: bool| json!({"namespaces": {"names": ["scoring"]}, "persons": [person], "adminKeys": admin_keys});
+    let silent = json!({"namespaces": {"names": ["scoring"]}, "persons": ["alice"]});
+    for (what, entries, expected) in [
+        ("an entry that does not say it", json!([silent]), false),
+        ("her entry", json!([entry("alice", true)]), true),
+        ("somebody else's entry", json!([entry("bob", true), entry("alice", false)]), false),
+        ("a later entry", json!([entry("alice", false), entry("*", true)]), false),
+        ("the first entry that fits", json!([entry("bob", false), entry("*", true)]), true),
+    ] {
+        let instance = instance(|spec| spec["allow"] = entries);
+        let allowed = allowed(&instance, "scoring", &BTreeMap::new(), &Subject::person("alice")).unwrap();
+        assert_eq!(allowed.admin_keys, expected, "{what}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A world with a Dataiku DSS in it: the calls that DSS gets, what they cost, and the behaviour
 //! when DSS fails.
 
+mod admins;
 mod api_keys;
 mod connections;
 mod forged;
