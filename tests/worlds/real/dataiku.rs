@@ -7,7 +7,7 @@ use super::{
     install::Install,
 };
 use crate::{
-    doubles::dss::Connection,
+    doubles::dss::{ADMINISTRATORS, Connection},
     fixtures::{from_connection, personal_key, role_from_dss},
 };
 use keyturn::api::{AwsConfigSpec, CredentialProvider, Format};
@@ -33,6 +33,7 @@ async fn the_real_clients_act_as_the_person_with_the_secret_alone() {
     // It takes up to two minutes to follow, in which the others are shown.
     server.dss.set_admin_property("bob", "associatedRole", Some(&install.role("ds-other")));
     the_documented_pattern_and_its_replacements_reach_the_bucket(&install, &server).await;
+    an_administrator_s_key_needs_the_instance_s_permission(&install, &server).await;
     a_connection_s_credential_is_delivered_and_works(&install, &server).await;
     the_role_follows_the_admin_property(&install).await;
     a_person_who_is_not_allowed_gets_nothing(&install, &server).await;
@@ -99,10 +100,48 @@ async fn the_documented_pattern_and_its_replacements_reach_the_bucket(install: &
         (&json!("alice"), &json!("PERSONAL_API_KEY"))
     );
     assert_eq!(saw["who_by_variables"], "alice");
+    an_ordinary_person_s_client_acts_as_nobody_else(server, &saw["as_another"]);
     for way in ["documented", "dict", "mounted"] {
         assert_eq!(saw[way][allowed], json!(["hello.txt"]), "{way}: {saw}");
         assert_eq!(saw[way][other], "AccessDenied", "{way}: {saw}");
     }
+}
+
+/// The double refuses the calls as DSS does, and the real client raises its exception.
+fn an_ordinary_person_s_client_acts_as_nobody_else(server: &DssServer, refused: &Value) {
+    for (call, why) in [
+        ("get_auth_info", "only an admin may act as another user"),
+        ("list_personal_api_keys", "only an admin may act as another user"),
+        ("create_personal_api_key", "only an admin may act as another user"),
+        ("get_settings", "you are not admin"),
+    ] {
+        assert!(refused[call].as_str().is_some_and(|said| said.contains(why)), "{call}: {refused}");
+    }
+    assert!(server.dss.personal_keys().iter().all(|key| key.user == "alice"), "no key of another user was made");
+}
+
+/// An administrator gets the AWS credential, and an API key only if the instance allows it.
+async fn an_administrator_s_key_needs_the_instance_s_permission(install: &Install<'_>, server: &DssServer) {
+    server.dss.add_user("dana", &[ADMINISTRATORS]);
+    install
+        .apply_config(
+            "dana",
+            by_dss(server, |spec| {
+                personal_key(spec);
+                spec.role = Some(install.role("ds-analyst"));
+            }),
+        )
+        .await;
+    install.until_ready_is("dana", "False/DssAdminKey").await;
+    let values = install.values("dana").await;
+    assert!(values.contains_key("AWS_ACCESS_KEY_ID") && !values.contains_key("DKU_API_KEY"));
+    assert!(server.dss.personal_keys().iter().all(|key| key.user != "dana"), "the key is deleted again");
+    install.configs().delete("dana", &DeleteParams::default()).await.unwrap();
+    eventually("it is gone", async || {
+        let config = install.configs().get_opt("dana").await.unwrap();
+        if config.is_none() { Ok(()) } else { Err("it is there") }
+    })
+    .await;
 }
 
 async fn a_connection_s_credential_is_delivered_and_works(install: &Install<'_>, server: &DssServer) {

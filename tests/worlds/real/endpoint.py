@@ -40,6 +40,25 @@ def read(name):
         return json.load(file)
 
 
+def refusals(client, login):
+    """The errors of calls as another user, which only administrators may make."""
+    another = client.get_user(login).get_client_as()
+    calls = {
+        "get_auth_info": another.get_auth_info,
+        "list_personal_api_keys": another.list_personal_api_keys,
+        "create_personal_api_key": lambda: another.create_personal_api_key("stolen"),
+        "get_settings": lambda: client.get_user(login).get_settings(),
+    }
+    errors = {}
+    for name, call in calls.items():
+        try:
+            call()
+            errors[name] = None
+        except dataikuapi.utils.DataikuException as error:
+            errors[name] = str(error)
+    return errors
+
+
 saw = {}
 if os.path.exists(os.path.join(mount, "dataiku-config.json")):
     config = read("dataiku-config.json")
@@ -47,6 +66,7 @@ if os.path.exists(os.path.join(mount, "dataiku-config.json")):
     client = dataikuapi.DSSClient(
         instance["url"], instance["api_key"], no_check_certificate=instance["no_check_certificate"])
     saw["who"] = client.get_auth_info()
+    saw["as_another"] = refusals(client, "bob")
     if connection != "-":
         # The pattern that Dataiku documents.
         saw["documented"] = listed(session_of(client.get_connection(connection).get_info().get_aws_credential()))

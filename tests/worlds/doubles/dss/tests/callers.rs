@@ -70,10 +70,20 @@ async fn a_global_key_names_its_user_and_keeps_its_own_rights() {
 async fn only_an_admin_may_act_as_another_user_and_only_an_enabled_one() {
     let dss = dss();
     dss.add_global_key("reader", "reader-key", &["analysts"]);
-    for (key, asking) in [("personal", own_key(&dss, "bob")), ("global", with_key(&dss, "reader-key"))] {
+    dss.add_global_key_for("bobs", "key-of-bob", "bob", false);
+    for (key, asking) in [
+        ("personal", own_key(&dss, "bob")),
+        ("global", with_key(&dss, "reader-key")),
+        ("global, with an associated user", with_key(&dss, "key-of-bob")),
+    ] {
         let asking = Asking { proxy_user: Some("alice"), ..asking };
-        assert_eq!(asking.get("/auth/info").await.error().0, 403, "a {key} key");
+        for path in ["/auth/info", "/personal-api-keys/", "/connections/lake/info"] {
+            assert_eq!(asking.get(path).await.error().0, 403, "a {key} key: {path}");
+        }
     }
+    dss.add_user("dana", &[ADMINISTRATORS]);
+    let as_alice = Asking { proxy_user: Some("alice"), ..own_key(&dss, "dana") }.get("/auth/info").await.json();
+    assert_eq!(as_alice["associatedDSSUser"], "alice", "a personal key of an admin may be everybody");
     assert_eq!(acting_as(&dss, "nobody").get("/auth/info").await.error().0, 404);
     dss.set_enabled("alice", false);
     assert_eq!(acting_as(&dss, "alice").get("/auth/info").await.error().0, 403);
