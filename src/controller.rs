@@ -90,12 +90,10 @@ impl Scope {
             let ours = all().labels(names::AWS_CONFIG_LABEL);
             let offered = all().labels(&format!("{}={}", names::SOURCE, names::SOURCE_OFFERED));
             let namespace = api_namespace.as_deref();
-            let config_changes =
-                follow(scoped(&client, namespace), all(), &views.configs, writers.configs, drop_annotations);
-            let role_changes = follow(scoped(&client, namespace), all(), &views.roles, writers.roles, drop_annotations);
-            let secret_changes = follow(scoped(&client, namespace), ours, &views.secrets, writers.secrets, |_| {});
-            let source_changes =
-                follow(scoped(&client, namespace), offered, &views.sources, writers.sources, drop_annotations);
+            let config_changes = follow(scoped(&client, namespace), all(), &views.configs, writers.configs);
+            let role_changes = follow(scoped(&client, namespace), all(), &views.roles, writers.roles);
+            let secret_changes = follow(scoped(&client, namespace), ours, &views.secrets, writers.secrets);
+            let source_changes = follow(scoped(&client, namespace), offered, &views.sources, writers.sources);
             Box::pin(futures::future::join4(
                 each_change(config_changes, &enqueuer, |config: &AwsConfig| {
                     if views.configs.store().get(&ObjectRef::from_obj(config)).is_none() {
@@ -149,13 +147,6 @@ impl Controllers {
         )
         .await;
     }
-}
-
-/// Removes the annotations of an object before it is stored. keyturn needs none of them. `kubectl
-/// apply` keeps a copy of the whole object in one of them, and of a Secret that copy contains the
-/// data.
-fn drop_annotations<K: Resource>(object: &mut K) {
-    object.annotations_mut().clear();
 }
 
 /// Reconciles the objects that are queued or whose requeue is due, until `shutdown`. At most

@@ -27,7 +27,7 @@ use crate::{
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::Sts,
-    decide::{Next, Plan, decide, input::Observed},
+    decide::{Next, Plan, Read, decide, input::Observed},
     dss_cache::DssCache,
     limit::{Budget, Limiter},
     metrics::Metrics,
@@ -105,7 +105,8 @@ const READS: usize = 8;
 /// 2. If the config is being deleted and has a finalizer of keyturn, clean up and stop here.
 ///    (client)
 /// 3. Observe: collect what the views, the cache of DSS and the memory hold. If the config is gone
-///    or is being deleted, forget it and stop here. (client)
+///    or is being deleted, forget it and stop here. If the view keeps only a part of the Secret's
+///    metadata, and the config asks for other parts, read the metadata. (client)
 /// 4. Decide: make a plan. (pure)
 /// 5. While the plan asks for a read, make the read. (client)
 /// 6. After each read, decide again. (pure)
@@ -136,6 +137,9 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
         context.memory.forget(&config.uid().unwrap_or_default());
         return Ok(until(context.clock.now(), None));
     };
+    if observe::lacks_metadata(&seen) {
+        observe::read(context, budget, Read::Target, &mut seen).await?;
+    }
     let mut plan = decide(&seen, context.clock.now());
     // Each read answers what the plan asks for, therefore a few reads are enough. If a decision
     // asks for more, another writer changes the objects faster than keyturn reads them.

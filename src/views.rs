@@ -1,6 +1,10 @@
 //! The views of the cluster, one for each kind of object, and the keys under which objects are
 //! found.
 
+mod slim;
+
+pub use slim::is_abridged;
+
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, Inject},
     cluster::{SyncState, Watched},
@@ -60,25 +64,26 @@ pub struct Writers {
 /// Makes the view of all grants. Each is found by the namespaces that it names.
 #[must_use]
 pub fn grants() -> (Watched<AwsRoleGrant>, Writer<AwsRoleGrant>) {
-    Watched::new("awsrolegrants.keyturn.dev", |grant| {
+    let keys_of = |grant: &AwsRoleGrant| {
         let Some(namespaces) = &grant.spec.namespaces else {
             return if grant.spec.is_about_every_namespace() { vec![ANYWHERE.to_owned()] } else { vec![] };
         };
         let by_label = namespaces.selector.iter().map(|_| ANYWHERE.to_owned());
         namespaces.names.iter().map(|name| named(name)).chain(by_label).collect()
-    })
+    };
+    Watched::new("awsrolegrants.keyturn.dev", keys_of, slim::grant)
 }
 
 /// Makes the view of all namespaces.
 #[must_use]
 pub fn namespaces() -> (Watched<PartialObjectMeta<Namespace>>, Writer<PartialObjectMeta<Namespace>>) {
-    Watched::new("namespaces", |_| vec![])
+    Watched::new("namespaces", |_| vec![], slim::namespace)
 }
 
 /// Makes the view of all `DssInstance`s.
 #[must_use]
 pub fn instances() -> (Watched<DssInstance>, Writer<DssInstance>) {
-    Watched::new("dssinstances.keyturn.dev", |_| vec![])
+    Watched::new("dssinstances.keyturn.dev", |_| vec![], slim::instance)
 }
 
 fn uses(instance: &str) -> String {
@@ -132,7 +137,7 @@ impl Views {
         namespaces: Watched<PartialObjectMeta<Namespace>>,
         instances: Watched<DssInstance>,
     ) -> (Self, Writers) {
-        let (configs, configs_writer) = Watched::new("awsconfigs.keyturn.dev", |config: &AwsConfig| {
+        let keys_of_config = |config: &AwsConfig| {
             let namespace = config.namespace().unwrap_or_default();
             let dss = config.spec.dss.as_ref();
             let key = config.spec.key_secret_ref.as_ref().map(|source| &source.name);
@@ -143,12 +148,13 @@ impl Views {
             let restarts = (!config.spec.restart.is_empty()).then(|| restarts(&namespace));
             let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts);
             both.into_iter().chain(of_others).chain(selected(&namespace, config)).collect()
-        });
-        let (roles, roles_writer) = Watched::new("awsroles.keyturn.dev", |role: &AwsRole| {
-            vec![of_config(&role.namespace().unwrap_or_default(), &role.spec.aws_config_ref.name)]
-        });
-        let (secrets, secrets_writer) = Watched::new("secrets (labelled by keyturn)", |_| vec![]);
-        let (sources, sources_writer) = Watched::new("secrets (offered as sources)", |_| vec![]);
+        };
+        let keys_of_role =
+            |role: &AwsRole| vec![of_config(&role.namespace().unwrap_or_default(), &role.spec.aws_config_ref.name)];
+        let (configs, configs_writer) = Watched::new("awsconfigs.keyturn.dev", keys_of_config, slim::config);
+        let (roles, roles_writer) = Watched::new("awsroles.keyturn.dev", keys_of_role, slim::role);
+        let (secrets, secrets_writer) = Watched::new("secrets (labelled by keyturn)", |_| vec![], slim::secret);
+        let (sources, sources_writer) = Watched::new("secrets (offered as sources)", |_| vec![], slim::source);
         let writers =
             Writers { configs: configs_writer, roles: roles_writer, secrets: secrets_writer, sources: sources_writer };
         (Self { configs, roles, secrets, sources, grants, namespaces, instances }, writers)

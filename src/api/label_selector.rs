@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 pub struct LabelSelector {
     /// Labels and values that an object has to have, all of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32), with = "BTreeMap<String, LabelValue>")]
+    #[schemars(extend("maxProperties" = 16), with = "BTreeMap<String, LabelValue>")]
     pub match_labels: BTreeMap<String, String>,
 
     /// Requirements that an object has to meet, all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 8))]
     pub match_expressions: Vec<LabelRequirement>,
 }
 
@@ -121,7 +121,7 @@ pub struct LabelRequirement {
     pub operator: Operator,
     /// The values to compare with. At least one for In and NotIn, none for Exists and DoesNotExist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 63)))]
+    #[schemars(length(max = 32), inner(length(max = 63)))]
     pub values: Vec<String>,
 }
 

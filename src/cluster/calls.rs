@@ -20,8 +20,9 @@ pub use kube::api::Preconditions;
 /// The longest time that a call may take, in seconds. The client's own retries of 429 and 503 count
 /// towards it.
 const TIMEOUT_SECONDS: u64 = 15;
-/// The number of pods in a page of a list.
-const PAGE: u32 = 500;
+/// The number of objects in a page of a list. An object may have 1.5 MiB, and a page is in memory
+/// as a whole.
+pub(super) const PAGE: u32 = 50;
 /// The field selector for pods that have not finished. A pod's phase is not a part of its metadata,
 /// but the API server can select by it.
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
@@ -266,7 +267,7 @@ impl Calls {
     }
 
     /// Reads one page of the metadata of the pods of a namespace that have not finished, at most
-    /// 500 pods. `after` is the token with which the previous page ended.
+    /// 50 pods. `after` is the token with which the previous page ended.
     ///
     /// # Errors
     /// [`CallError`] if the API server refuses the call or does not answer within 15 s.

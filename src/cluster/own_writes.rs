@@ -17,6 +17,7 @@ type Key = (String, String);
 #[derive(Debug)]
 pub struct OwnWrites<K> {
     entries: Mutex<HashMap<Key, Entry<K>>>,
+    slim: fn(&mut K),
 }
 
 #[derive(Debug)]
@@ -32,13 +33,13 @@ struct Entry<K> {
     before_list: bool,
 }
 
-impl<K> Default for OwnWrites<K> {
-    fn default() -> Self {
-        Self { entries: Mutex::default() }
-    }
-}
-
 impl<K: Resource> OwnWrites<K> {
+    /// No writes yet. `slim` removes the parts of an answer that keyturn does not read.
+    #[must_use]
+    pub fn new(slim: fn(&mut K)) -> Self {
+        Self { entries: Mutex::default(), slim }
+    }
+
     /// Returns the object in the state of keyturn's last write; `None` once the watch has shown
     /// that state.
     #[must_use]
@@ -64,7 +65,10 @@ impl<K: Resource> OwnWrites<K> {
         let key = (namespace.to_owned(), name.to_owned());
         let in_flight = InFlight { own_writes: self, key: key.clone() };
         self.lock().entry(key).or_insert_with(Entry::new).in_flight += 1;
-        let result = write.await.map(Arc::new);
+        let result = write.await.map(|mut answer| {
+            (self.slim)(&mut answer);
+            Arc::new(answer)
+        });
         if let Ok(answer) = &result {
             in_flight.answered(answer);
         }
@@ -179,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_ahead_until_the_watch_shows_it() {
-        let own_writes = OwnWrites::default();
+        let own_writes = OwnWrites::new(|_| {});
         wrote(&own_writes, 5).await;
         own_writes.saw(&Event::Apply(object(4)));
         assert_eq!(seen(&own_writes), Some(5), "the watch is behind");
@@ -190,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_the_watch_overtook_is_not_ahead() {
-        let own_writes = OwnWrites::default();
+        let own_writes = OwnWrites::new(|_| {});
         let write = own_writes.write("n", "a", async {
             own_writes.saw(&Event::Apply(object(5)));
             own_writes.saw(&Event::Delete(object(6)));
@@ -203,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_deletion_from_before_the_write_does_not_undo_it() {
-        let own_writes = OwnWrites::default();
+        let own_writes = OwnWrites::new(|_| {});
         wrote(&own_writes, 5).await;
         own_writes.saw(&Event::Delete(object(3)));
         assert_eq!(seen(&own_writes), Some(5));
@@ -213,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_replaces_an_answer_only_if_the_list_began_after_it() {
-        let own_writes = OwnWrites::default();
+        let own_writes = OwnWrites::new(|_| {});
         wrote(&own_writes, 5).await;
         own_writes.saw(&Event::Init);
         own_writes.saw(&Event::InitDone);
@@ -227,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_write_and_one_that_was_given_up_leave_nothing() {
-        let own_writes: OwnWrites<ConfigMap> = OwnWrites::default();
+        let own_writes: OwnWrites<ConfigMap> = OwnWrites::new(|_| {});
         let _ = own_writes.write("n", "a", async { Err::<ConfigMap, _>("refused") }).await;
         assert!(own_writes.lock().is_empty());
         let given_up = own_writes.write("n", "a", std::future::pending::<Result<ConfigMap, Infallible>>());

@@ -1,10 +1,10 @@
 //! The objects of one kind as the API server shows them: a store that a watch keeps up to date,
 //! keyturn's own newer writes over it, and whether the store is complete.
 
-use super::{Index, OwnWrites};
+use super::{Index, OwnWrites, calls::PAGE};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use kube::{
-    Api, Resource, ResourceExt as _,
+    Api, Resource,
     runtime::{
         WatchStreamExt as _,
         reflector::{ObjectRef, Store, store::Writer},
@@ -29,6 +29,7 @@ where
     K::DynamicType: Hash + Eq,
 {
     store: Store<K>,
+    slim: fn(&mut K),
     own_writes: Arc<OwnWrites<K>>,
     index: Arc<Index<K>>,
     sync_state: SyncState,
@@ -44,6 +45,7 @@ where
     fn clone(&self) -> Self {
         Self {
             store: self.store.clone(),
+            slim: self.slim,
             own_writes: self.own_writes.clone(),
             index: self.index.clone(),
             sync_state: self.sync_state.clone(),
@@ -59,12 +61,14 @@ where
 {
     /// Makes an empty view, and the writer for [`follow`]. `what` is the plural of the resource,
     /// for logs and messages. [`Self::find`] finds objects by the keys that `keys_of` derives.
+    /// `slim` removes the parts that keyturn does not read before an object is stored.
     #[must_use]
-    pub fn new(what: &'static str, keys_of: fn(&K) -> Vec<String>) -> (Self, Writer<K>) {
+    pub fn new(what: &'static str, keys_of: fn(&K) -> Vec<String>, slim: fn(&mut K)) -> (Self, Writer<K>) {
         let writer = Writer::new(());
         let watched = Self {
             store: writer.as_reader(),
-            own_writes: Arc::default(),
+            slim,
+            own_writes: Arc::new(OwnWrites::new(slim)),
             index: Arc::new(Index::new(keys_of)),
             sync_state: SyncState::new(what),
             shown: Arc::default(),
@@ -219,19 +223,18 @@ pub enum Change<K> {
 }
 
 /// Keeps `watched` up to date for as long as the stream is polled. The stream yields the changes.
-/// `slim` removes fields that keyturn does not need before an object is stored. Managed fields are
-/// always removed.
+/// Objects are listed in small pages ([`PAGE`]).
 pub fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     watched: &Watched<K>,
     writer: Writer<K>,
-    slim: impl Fn(&mut K) + Send + 'static,
 ) -> impl Stream<Item = Change<K>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let Watched { own_writes, index, sync_state, shown, lists, .. } = watched.clone();
+    let Watched { slim, own_writes, index, sync_state, shown, lists, .. } = watched.clone();
+    let config = config.page_size(PAGE);
     let (asked, begun) = (lists.asked.clone(), Arc::new(AtomicU64::new(0)));
     let begins = begun.clone();
     // A forbidden watch is not retried but replaced by a new one, because only a new list proves
@@ -253,35 +256,28 @@ where
             .filter_map(std::future::ready)
             .take_until(anew.boxed())
     };
-    stream::repeat_with(watching)
-        .flatten()
-        .modify(move |object| {
-            object.managed_fields_mut().clear();
-            slim(object);
-        })
-        .reflect(writer)
-        .filter_map(move |event| {
-            // This runs after the store has recorded the event, because until then keyturn's own
-            // writes are newer. It runs before the sync state changes, because readers of a synced
-            // view must find everything.
-            if let Ok(event) = &event {
-                index.saw(event);
-                own_writes.saw(event);
-                if matches!(event, Event::InitDone) {
-                    lists.done.send_replace(begun.load(Ordering::Relaxed));
-                }
-                if !matches!(event, Event::Init | Event::InitDone) {
-                    shown.store(true, Ordering::Relaxed);
-                }
+    stream::repeat_with(watching).flatten().modify(slim).reflect(writer).filter_map(move |event| {
+        // This runs after the store has recorded the event, because until then keyturn's own
+        // writes are newer. It runs before the sync state changes, because readers of a synced
+        // view must find everything.
+        if let Ok(event) = &event {
+            index.saw(event);
+            own_writes.saw(event);
+            if matches!(event, Event::InitDone) {
+                lists.done.send_replace(begun.load(Ordering::Relaxed));
             }
-            sync_state.saw(&event);
-            let change = match event {
-                Ok(Event::Apply(object) | Event::Delete(object)) => Some(Change::One(object)),
-                Ok(Event::InitDone) => Some(Change::All),
-                Ok(Event::Init | Event::InitApply(_)) | Err(_) => None,
-            };
-            std::future::ready(change)
-        })
+            if !matches!(event, Event::Init | Event::InitDone) {
+                shown.store(true, Ordering::Relaxed);
+            }
+        }
+        sync_state.saw(&event);
+        let change = match event {
+            Ok(Event::Apply(object) | Event::Delete(object)) => Some(Change::One(object)),
+            Ok(Event::InitDone) => Some(Change::All),
+            Ok(Event::Init | Event::InitApply(_)) | Err(_) => None,
+        };
+        std::future::ready(change)
+    })
 }
 
 #[cfg(test)]
@@ -291,7 +287,11 @@ where
 {
     /// Shows these objects and no others, as after a list. `writer` is the one from [`Self::new`].
     pub(crate) fn show(&self, writer: &mut Writer<K>, objects: impl IntoIterator<Item = K>) {
-        let listed = objects.into_iter().map(Event::InitApply);
+        let slimmed = objects.into_iter().map(|mut object| {
+            (self.slim)(&mut object);
+            object
+        });
+        let listed = slimmed.map(Event::InitApply);
         for event in [Event::Init].into_iter().chain(listed).chain([Event::InitDone]) {
             writer.apply_watcher_event(&event);
             self.index.saw(&event);

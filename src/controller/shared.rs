@@ -1,6 +1,6 @@
 //! The views that all scopes share: grants, namespaces and `DssInstance`s.
 
-use super::{Enqueuer, InstanceController, drop_annotations, instances};
+use super::{Enqueuer, InstanceController, instances};
 use crate::{
     api::{AwsRoleGrant, DssInstance},
     cluster::{Change, Watched, follow},
@@ -58,10 +58,9 @@ impl Shared {
     /// ends.
     pub async fn watch(self, client: Client, writers: SharedWriters, enqueuers: Vec<Enqueuer>, dss_cache: DssCache) {
         let all = watcher::Config::default;
-        let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants, |_| {});
-        let namespaces =
-            follow(Api::all(client.clone()), all(), &self.namespaces, writers.namespaces, drop_annotations);
-        let instances = follow(Api::all(client), all(), &self.instances, writers.instances, drop_annotations);
+        let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants);
+        let namespaces = follow(Api::all(client.clone()), all(), &self.namespaces, writers.namespaces);
+        let instances = follow(Api::all(client), all(), &self.instances, writers.instances);
         let mut known = Known::default();
         let mut seen_any = false;
         let grants = grants.for_each(|change| {

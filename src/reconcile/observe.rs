@@ -21,6 +21,7 @@ use crate::{
     limit::Budget,
     secret::{Record, SeenKey, Source, api_key_in, credentials_in, is_intact},
     stores::{A_RECONCILE, NotAsked},
+    views::is_abridged,
 };
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -65,6 +66,13 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         started_at: context.started_at,
         config,
     })
+}
+
+/// Whether the view keeps only a part of the target's metadata, and the config asks for labels or
+/// annotations that may be in the other part. A decision without them would repair what is intact.
+pub(super) fn lacks_metadata(seen: &Observed) -> bool {
+    let asks = seen.config.spec.target.as_ref().is_some_and(|it| !it.labels.is_empty() || !it.annotations.is_empty());
+    asks && matches!(&seen.target, Target::Ours(ours) if is_abridged(&ours.metadata))
 }
 
 /// Makes a read that a decision asks for, and records the answer in `seen`.

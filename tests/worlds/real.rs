@@ -15,6 +15,7 @@ pub mod ground;
 mod iam;
 mod injection;
 pub mod install;
+mod object_size;
 mod operator_policies;
 mod people;
 mod person_policy;

@@ -7,6 +7,7 @@ mod dataiku;
 mod deletion;
 mod failures;
 mod keys;
+mod large_objects;
 mod leaks;
 mod log;
 mod main_job;

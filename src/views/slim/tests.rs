@@ -1,0 +1,162 @@
+use super::*;
+use proptest::{collection::btree_map, prelude::*};
+use serde_json::{Value, from_value, json};
+
+/// The metadata of an object with foreign labels, annotations and owners of a large size.
+fn large() -> ObjectMeta {
+    let entries = |count: usize, value: &str| -> BTreeMap<String, String> {
+        (0..count).map(|at| (format!("corp.example/{at}"), value.to_owned())).collect()
+    };
+    let owner = |kind: &str, name: String, controller: bool| OwnerReference {
+        api_version: "keyturn.dev/v1alpha1".to_owned(),
+        kind: kind.to_owned(),
+        name,
+        uid: "u".to_owned(),
+        controller: controller.then_some(true),
+        block_owner_deletion: None,
+    };
+    let mut owners: Vec<_> = (0..4_000).map(|at| owner("ConfigMap", format!("foreign-{at}"), false)).collect();
+    owners.extend((0..100).map(|at| owner("AwsConfig", format!("{at}-{}", "x".repeat(9_000)), false)));
+    owners.push(owner("AwsConfig", "alice".to_owned(), true));
+    ObjectMeta {
+        name: Some("alice".to_owned()),
+        namespace: Some("scoring".to_owned()),
+        uid: Some("1".to_owned()),
+        resource_version: Some("7".to_owned()),
+        generation: Some(3),
+        finalizers: Some(vec!["example.com/hold".to_owned(), "keyturn.dev/dss.design".to_owned()]),
+        labels: Some(entries(4_000, &"x".repeat(63))),
+        annotations: Some(entries(100, &"x".repeat(2_000))),
+        owner_references: Some(owners),
+        managed_fields: Some(vec![]),
+        ..ObjectMeta::default()
+    }
+}
+
+fn labelled(mut metadata: ObjectMeta, labels: &[(&str, &str)]) -> ObjectMeta {
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    metadata.labels.get_or_insert_default().extend(labels);
+    metadata
+}
+
+/// Labels, annotations and owners of what is kept, by key and name. Everything else has to be as it
+/// was.
+fn kept(metadata: &ObjectMeta) -> (Vec<&str>, Vec<&str>, Vec<usize>) {
+    assert_eq!(
+        (&metadata.name, &metadata.uid, &metadata.resource_version, metadata.generation, &metadata.finalizers),
+        (&large().name, &large().uid, &large().resource_version, Some(3), &large().finalizers),
+    );
+    assert_eq!(metadata.managed_fields, None);
+    let labels = metadata.labels.iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let annotations = metadata.annotations.iter().flatten().map(|(key, _)| key.as_str()).collect();
+    (labels, annotations, metadata.owner_references.iter().flatten().map(|owner| owner.name.len()).collect())
+}
+
+/// The controller, and seven of the others with shortened names.
+const OWNERS_KEPT: [usize; 8] = [5, 254, 254, 254, 254, 254, 254, 254];
+const NONE: [&str; 0] = [];
+
+#[test]
+fn an_aws_config_keeps_neither_labels_nor_annotations() {
+    let mut it = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
+    it.metadata = large();
+    config(&mut it);
+    assert_eq!(kept(&it.metadata), (NONE.to_vec(), NONE.to_vec(), OWNERS_KEPT.to_vec()));
+}
+
+#[test]
+fn an_aws_role_keeps_keyturns_own_labels() {
+    let spec = json!({"awsConfigRef": {"name": "alice"}, "person": "alice", "role": "r"});
+    let mut it = AwsRole::new("alice", from_value(spec).unwrap());
+    let own = [(names::MANAGED_BY, "keyturn"), (names::AWS_CONFIG_LABEL, "alice"), (names::CREATED_FROM, "Config")];
+    it.metadata = labelled(large(), &own);
+    role(&mut it);
+    assert_eq!(kept(&it.metadata), (own.map(|(key, _)| key).to_vec(), NONE.to_vec(), OWNERS_KEPT.to_vec()));
+}
+
+#[test]
+fn grants_and_instances_keep_neither_labels_nor_annotations() {
+    let mut it = AwsRoleGrant::new("a", from_value(json!({})).unwrap());
+    it.metadata = large();
+    grant(&mut it);
+    assert_eq!(kept(&it.metadata), (NONE.to_vec(), NONE.to_vec(), OWNERS_KEPT.to_vec()));
+    let spec = json!({"url": "https://dss", "apiKeySecretRef": {"namespace": "k", "name": "a"}, "allow": []});
+    let mut it = DssInstance::new("a", from_value(spec).unwrap());
+    it.metadata = large();
+    instance(&mut it);
+    assert_eq!(kept(&it.metadata), (NONE.to_vec(), NONE.to_vec(), OWNERS_KEPT.to_vec()));
+}
+
+#[test]
+fn a_namespace_keeps_its_labels() {
+    let mut it = PartialObjectMeta { metadata: large(), ..PartialObjectMeta::default() };
+    namespace(&mut it);
+    assert_eq!((it.metadata.labels, it.metadata.annotations), (large().labels, None));
+}
+
+#[test]
+fn an_offered_secret_keeps_the_label_that_offers_it() {
+    let offered = labelled(large(), &[(names::SOURCE, "true"), (names::AWS_CONFIG_LABEL, "alice")]);
+    let mut it = PartialObjectMeta { metadata: offered, ..PartialObjectMeta::default() };
+    source(&mut it);
+    assert_eq!(kept(&it.metadata), (vec![names::SOURCE], NONE.to_vec(), OWNERS_KEPT.to_vec()));
+}
+
+fn secret_of(labels: &Value, annotations: &Value) -> ObjectMeta {
+    let metadata = json!({"labels": labels, "annotations": annotations});
+    let mut it = PartialObjectMeta { metadata: from_value(metadata).unwrap(), ..PartialObjectMeta::default() };
+    secret(&mut it);
+    it.metadata
+}
+
+#[test]
+fn a_secret_keeps_what_a_target_may_ask_for() {
+    let (own, asked, long) = ("x".repeat(OWN_VALUE), "x".repeat(ASKED_VALUE), "x".repeat(ASKED_VALUE + 1));
+    let labels = json!({names::AWS_CONFIG_LABEL: "alice", "team": "ds", "keyturn.dev/x": "y", "kubernetes.io/x": "y"});
+    let annotations = json!({names::ROLE: own, names::PERSON: format!("{own}x"), "note": asked, "umlauts": "ä".repeat(1024),
+        "kubectl.kubernetes.io/last-applied-configuration": long, "keyturn.dev/x": "y", ABRIDGED: ""});
+    let kept = secret_of(&labels, &annotations);
+    assert_eq!(kept.labels.unwrap().into_keys().collect::<Vec<_>>(), [names::AWS_CONFIG_LABEL, "team"]);
+    assert_eq!(kept.annotations.unwrap().into_keys().collect::<Vec<_>>(), [names::ROLE, "note", "umlauts"]);
+}
+
+#[test]
+fn a_secret_with_much_foreign_metadata_says_that_it_lacks_it() {
+    let mut it =
+        PartialObjectMeta { metadata: labelled(large(), &[("keyturn.dev/aws-config", "alice")]), ..<_>::default() };
+    it.metadata.annotations.get_or_insert_default().insert(names::PERSON.to_owned(), "alice".to_owned());
+    secret(&mut it);
+    let wanted = (vec![names::AWS_CONFIG_LABEL], vec![ABRIDGED, names::PERSON], OWNERS_KEPT.to_vec());
+    assert_eq!(kept(&it.metadata), wanted);
+    assert!(is_abridged(&it.metadata));
+}
+
+/// Entries with keys and values of any length around the bounds, reserved and not.
+fn entries() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let key =
+        prop_oneof!["[a-c]", "kubernetes.io/[ab]", "keyturn.dev/[ab]", "(keyturn.dev/aws-config|keyturn.dev/role)"];
+    let length = prop_oneof![0_usize..3, 62_usize..66, 1_022_usize..1_028, 4_094_usize..4_100];
+    btree_map(key, ("[xä]", length).prop_map(|(letter, length)| letter.repeat(length)), 0..12)
+}
+
+proptest! {
+    /// What `spec.target` may ask for is there after the slimming exactly if it was there before.
+    #[test]
+    fn a_slimmed_secret_has_drifted_exactly_if_the_secret_has(present in entries(), more in entries(), wanted in entries()) {
+        let metadata = ObjectMeta { labels: Some(present), annotations: Some(more), ..ObjectMeta::default() };
+        let mut it = PartialObjectMeta { metadata: metadata.clone(), ..PartialObjectMeta::default() };
+        secret(&mut it);
+        let slimmed = it.metadata;
+        let may_ask = |key: &str| !is_reserved(key, &[]);
+        for (key, value) in wanted.iter().filter(|(key, _)| may_ask(key)) {
+            let holds = |map: &Option<BTreeMap<String, String>>| map.as_ref().and_then(|map| map.get(key)) == Some(value);
+            if value.chars().count() <= LABEL_VALUE {
+                prop_assert!(is_abridged(&slimmed) || holds(&slimmed.labels) == holds(&metadata.labels), "label {key}");
+            }
+            if value.chars().count() <= ASKED_VALUE {
+                let same = holds(&slimmed.annotations) == holds(&metadata.annotations);
+                prop_assert!(is_abridged(&slimmed) || same, "annotation {key}");
+            }
+        }
+    }
+}
