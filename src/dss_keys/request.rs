@@ -41,9 +41,9 @@ const WHICH_FOLLOWS: char = '.';
 
 impl DssRequest {
     /// The first half of the digest of a key: a digest of the instance, the login and the kind of
-    /// key that the config asks for, and of whether it may be an administrator's. If a cluster admin
-    /// changes the latter, keyturn therefore obtains and checks the key anew. Empty if the config
-    /// asks for none.
+    /// key that the config asks for, and of whether it may be an administrator's. If a cluster
+    /// admin changes the latter, keyturn therefore obtains and checks the key anew. Empty if the
+    /// config asks for none.
     #[must_use]
     pub fn whose(&self) -> String {
         let digest = Digest::default().with(&self.instance).with(&self.login);
