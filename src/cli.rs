@@ -47,6 +47,11 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
 
+    /// The most `AwsConfig`s of one namespace that get a credential. The newest beyond the limit
+    /// get none. Nobody loses a credential by the limit. Default: no limit.
+    #[arg(long, env = "KEYTURN_AWSCONFIGS_PER_NAMESPACE", value_parser = clap::value_parser!(u32).range(1..))]
+    pub awsconfigs_per_namespace: Option<u32>,
+
     /// The address that serves /livez, /readyz and /metrics.
     #[arg(long, env = "KEYTURN_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
     pub admin_addr: SocketAddr,
@@ -150,11 +155,15 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 10] = [
+        let table: [(&[&str], &[&str]); 11] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
             (&["run", "--cluster-name", "a", "--admin-addr", "nowhere"], &["--admin-addr", "nowhere"]),
+            (
+                &["run", "--cluster-name", "a", "--awsconfigs-per-namespace", "0"],
+                &["--awsconfigs-per-namespace", "0 is not in 1.."],
+            ),
             (&["run", "--cluster-name", "a", "--log-format", "xml"], &["--log-format", "xml"]),
             (&["run", "--cluster-name", "a", "--webhook-addr", "[::]:9443"], &["--webhook-secret"]),
             (&["run", "--cluster-name", "a", "--webhook-secret", "tls"], &["--webhook-secret", "namespace/name"]),

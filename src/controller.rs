@@ -99,6 +99,9 @@ impl Scope {
                     if views.configs.store().get(&ObjectRef::from_obj(config)).is_none() {
                         memory.forget(&config.uid().unwrap_or_default());
                         enqueuer.target_left(config);
+                        enqueuer.place_left(config);
+                    } else if config.metadata.deletion_timestamp.is_some() {
+                        enqueuer.place_left(config);
                     }
                     enqueuer.config_changed(config);
                 }),

@@ -111,6 +111,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         clock: Clock::system(),
         cluster_name: run.cluster_name,
         namespaces: run.watch_namespaces,
+        configs_per_namespace: run.awsconfigs_per_namespace.map(|limit| limit as usize),
         instance: run.instance,
         webhook,
         lease: run.leader_election.then_some(LeaseName { namespace, name: run.lease_name }),

@@ -42,6 +42,8 @@ pub struct Operator {
     pub cluster_name: String,
     /// The namespaces to serve; empty for all.
     pub namespaces: Vec<String>,
+    /// The most `AwsConfig`s of a namespace that get a credential; `None` for no limit.
+    pub configs_per_namespace: Option<usize>,
     /// The name of the pod. It is the reporter of Events and a part of the Lease holder's identity.
     pub instance: String,
     /// The Lease by which one of several replicas becomes the leader; `None` if this replica is the
@@ -152,6 +154,7 @@ impl Operator {
             clock: self.clock,
             cluster_name: self.cluster_name.into(),
             reporter: self.instance.into(),
+            configs_per_namespace: self.configs_per_namespace,
             all,
             sts,
             dss_cache,

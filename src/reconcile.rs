@@ -64,6 +64,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The reporter of Events: the name of the pod.
     pub reporter: Arc<str>,
+    /// The most configs of a namespace that get a credential; `None` for no limit.
+    pub configs_per_namespace: Option<usize>,
     /// Limits how many reconciles wait for an outside system at once.
     pub limiter: Limiter,
 }

@@ -38,6 +38,8 @@ pub enum Reason {
     Denied,
     /// No `AwsRoleGrant` denies the request any more. Used in Events only.
     DenialEnded,
+    /// The namespace has as many older `AwsConfig`s as the operator serves there.
+    TooManyConfigs,
     /// The spec holds a value that is invalid and that the schema could not refuse.
     InvalidSpec,
     /// A Secret of the target's name exists and does not belong to this `AwsConfig`.
@@ -100,7 +102,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -114,6 +116,7 @@ impl Reason {
         Self::NotGranted,
         Self::Denied,
         Self::DenialEnded,
+        Self::TooManyConfigs,
         Self::InvalidSpec,
         Self::ForeignTarget,
         Self::Drifted,
@@ -206,6 +209,7 @@ mod tests {
                 | Reason::NotGranted
                 | Reason::Denied
                 | Reason::DenialEnded
+                | Reason::TooManyConfigs
                 | Reason::InvalidSpec
                 | Reason::ForeignTarget
                 | Reason::Drifted

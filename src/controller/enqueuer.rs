@@ -1,7 +1,7 @@
 //! Finds the objects that a change concerns, and enqueues them.
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, Reason, find_condition, names},
     decide::dss_access,
     grants::{self, Requested},
     views::Views,
@@ -124,6 +124,19 @@ impl Enqueuer {
     /// create the Secret now.
     pub(super) fn target_left(&self, gone: &AwsConfig) {
         self.wanting(&gone.namespace().unwrap_or_default(), &gone.target_name());
+    }
+
+    /// Enqueues the configs that were refused because the namespace of a config had no room. The
+    /// config is gone or is being deleted.
+    pub(super) fn place_left(&self, gone: &AwsConfig) {
+        let namespace = gone.namespace().unwrap_or_default();
+        for config in self.views.configs_in(&namespace) {
+            let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            let accepted = find_condition(conditions, ConditionType::Accepted);
+            if accepted.is_some_and(|accepted| accepted.reason == Reason::TooManyConfigs.as_str()) {
+                self.configs.one(&namespace, &config.name_any());
+            }
+        }
     }
 
     fn wanting(&self, namespace: &str, secret: &str) {

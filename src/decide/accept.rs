@@ -52,7 +52,21 @@ impl Case<'_> {
             self.api_key_is_known()?;
         }
         accepted.dss = dss;
+        self.check(Check::NamespaceHasRoom, self.namespace_has_room())?;
         Ok(accepted)
+    }
+
+    /// Refuses a config beyond the limit of its namespace. A config that has a credential keeps it,
+    /// because a user may add configs at any time, and nobody should lose a credential by that.
+    /// This is the last question, because every other refusal may have to withdraw something.
+    fn namespace_has_room(&self) -> Result<(), Refusal> {
+        let Some(limit) = self.seen.beyond_limit.filter(|_| !self.claims_a_credential()) else { return Ok(()) };
+        let message = format!(
+            "namespace \"{}\" has room for {limit} AwsConfigs, and at least as many are older; delete one of them, or ask a \
+             cluster admin to raise limits.awsConfigsPerNamespace of keyturn's chart",
+            self.namespace()
+        );
+        cannot(Reason::TooManyConfigs, message)
     }
 
     fn names_a_connection(&self, dss: Option<&DssRequest>) -> Result<ConnectionRequest, Refusal> {

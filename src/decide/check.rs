@@ -34,6 +34,8 @@ pub enum Check {
     ApiKeyIsOffered,
     /// keyturn has read the API key of DSS, or the key has not changed since keyturn delivered it.
     ApiKeyIsKnown,
+    /// The namespace has fewer older configs than the limit, or the config has a credential.
+    NamespaceHasRoom,
     // Does the Secret hold exactly that?
     /// DSS did not say that the last API key belongs to another user.
     ApiKeyIsTheirs,

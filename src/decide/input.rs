@@ -12,7 +12,7 @@ use crate::{
     secret::{Record, Rendering, Source},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt as _;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -52,6 +52,9 @@ pub struct Observed {
     pub target: Target,
     /// The name of an older config that has the same target ([`older_claim`]).
     pub older_claim: Option<String>,
+    /// The limit of the number of configs in the namespace, if the config is beyond it
+    /// ([`beyond_limit`]).
+    pub beyond_limit: Option<usize>,
     /// What this process remembers of the config. If it is lost, that costs a read or a retry, and
     /// never a credential.
     pub remembered: Remembered,
@@ -249,10 +252,26 @@ pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
 /// is being deleted asks for nothing. `asking` are the configs with this target.
 #[must_use]
 pub fn older_claim(config: &AwsConfig, asking: &[Arc<AwsConfig>]) -> Option<String> {
-    let age = |config: &AwsConfig| (config.metadata.creation_timestamp.clone(), config.uid());
-    let others = asking.iter().filter(|other| other.metadata.deletion_timestamp.is_none());
-    let older = others.filter(|other| age(other) < age(config));
-    older.min_by_key(|other| age(other)).map(|other| other.name_any())
+    older(config, asking).min_by_key(|other| age(other)).map(|other| other.name_any())
+}
+
+/// The limit, if the config is beyond it: if at least as many other configs of the namespace are
+/// older. `None` if there is no limit. `configs` are those of the namespace.
+#[must_use]
+pub fn beyond_limit(config: &AwsConfig, configs: &[Arc<AwsConfig>], limit: Option<usize>) -> Option<usize> {
+    limit.filter(|limit| older(config, configs).count() >= *limit)
+}
+
+/// The configs of these that are older than `config` and are not being deleted.
+fn older<'a>(config: &AwsConfig, others: &'a [Arc<AwsConfig>]) -> impl Iterator<Item = &'a Arc<AwsConfig>> {
+    let age_of_it = age(config);
+    let present = others.iter().filter(|other| other.metadata.deletion_timestamp.is_none());
+    present.filter(move |other| age(other) < age_of_it)
+}
+
+/// The order of age. The UID decides between configs that were created in the same second.
+fn age(config: &AwsConfig) -> (Option<Time>, Option<String>) {
+    (config.metadata.creation_timestamp.clone(), config.uid())
 }
 
 /// Whether the controller of an object is this very `AwsConfig`, by its UID. Another one of the

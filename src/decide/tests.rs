@@ -2,13 +2,17 @@
 
 mod from_yaml;
 mod keys;
+mod limits;
 mod roles;
 
 use super::*;
 use super::{
     backoff::Backoff,
     dss_access::role_of,
-    input::{Ours, ReadData, Remembered, SecretData, SeenRole, Target, is_controlled_by, older_claim, rendering},
+    input::{
+        Ours, ReadData, Remembered, SecretData, SeenRole, Target, beyond_limit, is_controlled_by, older_claim,
+        rendering,
+    },
 };
 use crate::{
     api::{
@@ -46,6 +50,7 @@ impl Observed {
             source: Source::NotShown,
             api_key_source: Source::NotShown,
             older_claim: None,
+            beyond_limit: None,
             target: Target::NotWatched,
             remembered: Remembered::default(),
             started_at,
@@ -153,6 +158,12 @@ fn a_stranger_s_role(seen: &mut Observed) {
     seen.role = SeenRole::Shown(Arc::new(AwsRole::new("alice-758d4cc4", serde_json::from_value(spec).unwrap())));
 }
 
+/// The namespace has as many older configs as it may have, and status knows of no credential.
+fn no_room(seen: &mut Observed) {
+    seen.beyond_limit = Some(50);
+    config(seen, |config| config.status = None);
+}
+
 /// A second grant denies everybody this role, or everything if it is `None`.
 fn denied(seen: &mut Observed, role: Option<&str>) {
     let roles = role.map(str::to_owned).into_iter().collect();
@@ -203,7 +214,7 @@ type Disturbance = fn(&mut Observed);
 // ---- 1. May this config have what it asks for? --------------------------------------------------
 
 /// The disturbances in the order of the chain, each with the verdict of the check that fails.
-const QUESTIONS: [(&str, Disturbance, &str); 9] = [
+const QUESTIONS: [(&str, Disturbance, &str); 10] = [
     ("suspended", |seen| config(seen, |c| c.spec.suspend = true), "Suspended, withdraws"),
     ("the namespace is unknown", |seen| seen.namespace_labels = None, "Pending, waits"),
     ("no role", |seen| config(seen, |c| c.spec.role = None), "RolePending, withdraws"),
@@ -212,6 +223,7 @@ const QUESTIONS: [(&str, Disturbance, &str); 9] = [
     ("the role is denied", |seen| denied(seen, Some(ROLE)), "Denied, withdraws"),
     ("no grant was ever seen", |seen| (seen.grants, seen.grants_seen) = (vec![], false), "NotGranted, waits"),
     ("no grant", |seen| seen.grants.clear(), "NotGranted, withdraws"),
+    ("no room, and no credential yet", no_room, "TooManyConfigs, waits"),
     ("a foreign Secret", foreign, "granted by analysts"),
 ];
 

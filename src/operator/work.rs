@@ -35,6 +35,8 @@ pub(super) struct Work {
     pub(super) clock: Clock,
     pub(super) cluster_name: Arc<str>,
     pub(super) reporter: Arc<str>,
+    /// The most configs of a namespace that get a credential; `None` for no limit.
+    pub(super) configs_per_namespace: Option<usize>,
     pub(super) all: bool,
     pub(super) sts: Sts,
     pub(super) dss_cache: DssCache,
@@ -170,6 +172,7 @@ impl Work {
                 memory: self.memory.clone(),
                 metrics: self.metrics.clone(),
                 reporter: self.reporter.clone(),
+                configs_per_namespace: self.configs_per_namespace,
                 limiter: limiter.clone(),
             };
             controllers.run(context, shutdown.clone())

@@ -10,8 +10,8 @@ use crate::{
         Read, Refusal,
         dss_access::{SeenDss, allowed, is_fresh, role_of},
         input::{
-            Observed, Ours, ReadData, SecretData, SeenRole, Target, is_controlled_by, key_request, older_claim,
-            role_name,
+            Observed, Ours, ReadData, SecretData, SeenRole, Target, beyond_limit, is_controlled_by, key_request,
+            older_claim, role_name,
         },
         is_confirmed,
     },
@@ -47,7 +47,11 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         Some(secret) => target(&config, &secret.metadata, remembered.known_version.as_deref()),
         None => Target::NotWatched,
     };
+    // Without a limit the configs of the namespace are not counted.
+    let limit = context.configs_per_namespace;
+    let configs = limit.map(|_| views.configs_in(&namespace)).unwrap_or_default();
     Some(Observed {
+        beyond_limit: beyond_limit(&config, &configs, limit),
         cluster: context.cluster_name.clone(),
         namespace_labels,
         dss,

@@ -9,6 +9,7 @@ mod failures;
 mod keys;
 mod large_objects;
 mod leaks;
+mod limits;
 mod log;
 mod main_job;
 mod persons;

@@ -54,6 +54,9 @@ server would refuse it with an error that names no value of this chart.
 {{- with .Values.watchNamespaces }}
 {{- $env = append $env (dict "name" "KEYTURN_WATCH_NAMESPACES" "value" (join "," .)) }}
 {{- end }}
+{{- with .Values.limits.awsConfigsPerNamespace }}
+{{- $env = append $env (dict "name" "KEYTURN_AWSCONFIGS_PER_NAMESPACE" "value" (toString (int .))) }}
+{{- end }}
 {{- $field := dict "fieldRef" (dict "fieldPath" "metadata.name") }}
 {{- $env = append $env (dict "name" "HOSTNAME" "valueFrom" $field) }}
 {{- $env = append $env (dict "name" "KEYTURN_LEADER_ELECTION" "value" "true") }}
@@ -83,7 +86,7 @@ server would refuse it with an error that names no value of this chart.
 {{- end }}
 {{- range .Values.extraEnv }}
 {{- if has .name $names }}
-{{- fail (printf "extraEnv: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, logFormat, logLevel, webhook and aws in values.yaml" .name) }}
+{{- fail (printf "extraEnv: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, limits, logFormat, logLevel, webhook and aws in values.yaml" .name) }}
 {{- end }}
 {{- $names = append $names .name }}
 {{- $env = append $env . }}

@@ -121,6 +121,15 @@ impl Reason {
                      asks for something else now.",
                 remedy: "None needed. The next Event says whether another grant allows the request.",
             },
+            Self::TooManyConfigs => Explained {
+                name: "TooManyConfigs",
+                conditions: &[Accepted],
+                cause: "The namespace has as many older AwsConfigs as keyturn serves there \
+                     (`limits.awsConfigsPerNamespace` of the chart). An AwsConfig that has a \
+                     credential keeps it and has it renewed.",
+                remedy: "Delete an older AwsConfig that nobody needs, or ask a cluster admin to \
+                     raise the limit.",
+            },
             Self::InvalidSpec => Explained {
                 name: "InvalidSpec",
                 conditions: &[Accepted, Issued, RenewalFailing, RestartFailing, Usable, Authorized],

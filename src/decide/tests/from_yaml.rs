@@ -46,7 +46,8 @@ fn a_plan_is_printed_from_plain_objects_with_the_checks_made() {
     assert_eq!(
         granted,
         "ok NotSuspended\nok NamespaceIsKnown\nok SubjectIsNotDenied\nok RoleIsNamed\nok GeneratedRoleIsOurs\n\
-         ok GrantAllows\nok SessionIsValid\nok IdentityReachesRole\nno TargetIsOurs\nDo(Issue(First))\n"
+         ok GrantAllows\nok SessionIsValid\nok IdentityReachesRole\nok NamespaceHasRoom\n\
+         no TargetIsOurs\nDo(Issue(First))\n"
     );
     let refused = printed(&decide(&observed(CONFIG, &[]), now()));
     assert_eq!(

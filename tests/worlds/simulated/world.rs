@@ -165,6 +165,7 @@ impl World {
             clock: clock::Clock::simulated(self.now() + self.node_clock_ahead),
             cluster_name: CLUSTER.to_owned(),
             namespaces: vec![],
+            configs_per_namespace: None,
             instance: "keyturn-0".to_owned(),
             webhook: None,
             lease: None,
