@@ -80,7 +80,9 @@ fn summary(results: &[CallResult]) -> String {
     let (well, after) = results.split_at(results.iter().position(|result| !result.ok).unwrap_or_default());
     assert!(after.iter().all(|result| !result.ok), "it works, and does not, and works: {results:?}");
     match well {
-        [] => format!("gets no credential, and takes no other: `{code}`"),
+        // AWS knows an expired session, so the program had one. On a busy machine a session of 40 s
+        // may end before the first call.
+        [] if code != "ExpiredToken" => format!("gets no credential, and takes no other: `{code}`"),
         _ => format!("works until the session that it started with ends: `{code}`"),
     }
 }
