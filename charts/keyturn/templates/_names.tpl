@@ -53,7 +53,7 @@ The closed lists that the policies for the operator's token name. A test
 
 {{- /* CEL: whether the request comes from the operator's ServiceAccount. */}}
 {{- define "keyturn.isTheOperator" -}}
-"request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "keyturn.serviceAccountName" . }}'"
+request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "keyturn.serviceAccountName" . }}'
 {{- end }}
 
 {{- /*
@@ -63,4 +63,16 @@ condition on `k`. The arguments are the variables of the new and of the old map,
 {{- define "keyturn.celSame" -}}
 {{ .new }}.all(k, {{ .except }} || (k in {{ .old }} && {{ .new }}[k] == {{ .old }}[k])) &&
 {{ .old }}.all(k, {{ .except }} || k in {{ .new }})
+{{- end }}
+
+{{- /*
+CEL: whether an update changes none of these fields of the metadata. The argument is the list of
+their names.
+*/}}
+{{- define "keyturn.celSameMetadata" -}}
+{{- range $at, $field := . }}
+{{- if $at }} &&
+{{ end }}has(object.metadata.{{ $field }}) == has(oldObject.metadata.{{ $field }}) &&
+(!has(object.metadata.{{ $field }}) || object.metadata.{{ $field }} == oldObject.metadata.{{ $field }})
+{{- end }}
 {{- end }}
