@@ -96,11 +96,12 @@ impl Scope {
             let source_changes = follow(scoped(&client, namespace), offered, &views.sources, writers.sources);
             Box::pin(futures::future::join4(
                 each_change(config_changes, &enqueuer, |config: &AwsConfig| {
-                    if views.configs.store().get(&ObjectRef::from_obj(config)).is_none() {
+                    let is_gone = views.configs.store().get(&ObjectRef::from_obj(config)).is_none();
+                    if is_gone {
                         memory.forget(&config.uid().unwrap_or_default());
                         enqueuer.target_left(config);
-                        enqueuer.place_left(config);
-                    } else if config.metadata.deletion_timestamp.is_some() {
+                    }
+                    if is_gone || config.metadata.deletion_timestamp.is_some() {
                         enqueuer.place_left(config);
                     }
                     enqueuer.config_changed(config);
@@ -207,11 +208,19 @@ async fn reconcile_one_role(role: Arc<AwsRole>, context: Arc<Context>) -> Result
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 fn after_error<K: Resource<DynamicType = ()>>(object: Arc<K>, error: &CallError, context: Arc<Context>) -> Action {
+    requeue_after(error, &context.memory, object.uid(), |wait_ms| {
+        let (kind, namespace, name) = (K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
+        tracing::warn!(%kind, namespace, name, %error, wait_ms, "not finished; it will be tried again");
+    })
+}
+
+/// Requeues the object with this UID after a failed call, and logs the wait in milliseconds. A
+/// process that no longer leads does neither, because the next leader reconciles the object.
+fn requeue_after(error: &CallError, memory: &Memory, uid: Option<String>, log: impl FnOnce(i128)) -> Action {
     if error.failed == Failed::NotLeading {
         return Action::await_change();
     }
-    let wait = context.memory.call_failed(&object.uid().unwrap_or_default());
-    let (kind, namespace, name) = (K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
-    tracing::warn!(%kind, namespace, name, %error, wait_ms = wait.as_millis(), "not finished; it will be tried again");
+    let wait = memory.call_failed(&uid.unwrap_or_default());
+    log(wait.as_millis());
     Action::requeue(Duration::try_from(wait).unwrap_or_default())
 }

@@ -6,7 +6,7 @@ mod slim;
 pub use slim::is_abridged;
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, Inject},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DssInstance, Inject, Reason, find_condition},
     cluster::{SyncState, Watched},
     finalizers::key_places,
 };
@@ -106,6 +106,17 @@ fn restarts(namespace: &str) -> String {
     format!("restarts {namespace}")
 }
 
+fn without_room(namespace: &str) -> String {
+    format!("without room {namespace}")
+}
+
+/// Whether keyturn refused the config because its namespace had no room for another one.
+fn lacks_room(config: &AwsConfig) -> bool {
+    let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let accepted = find_condition(conditions, ConditionType::Accepted);
+    accepted.is_some_and(|accepted| accepted.reason == Reason::TooManyConfigs.as_str())
+}
+
 fn selects(namespace: &str, label: Option<(&str, &str)>) -> String {
     label.map_or_else(|| format!("selects {namespace}"), |(key, value)| format!("selects {namespace} {key}={value}"))
 }
@@ -146,7 +157,8 @@ impl Views {
             let instances: BTreeSet<&str> = key_places(config).chain(dss.map(|dss| dss.instance.as_str())).collect();
             let both = [named(&namespace), wanted(&namespace, &config.target_name())];
             let restarts = (!config.spec.restart.is_empty()).then(|| restarts(&namespace));
-            let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts);
+            let room = lacks_room(config).then(|| without_room(&namespace));
+            let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts).chain(room);
             both.into_iter().chain(of_others).chain(selected(&namespace, config)).collect()
         };
         let keys_of_role =
@@ -201,6 +213,12 @@ impl Views {
     #[must_use]
     pub fn configs_restarting(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&restarts(namespace))
+    }
+
+    /// The configs of a namespace that were refused because the namespace had no room for them.
+    #[must_use]
+    pub fn configs_without_room(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&without_room(namespace))
     }
 
     /// The roles that name this config as theirs, no matter who wrote them.

@@ -1,7 +1,7 @@
 //! Finds the objects that a change concerns, and enqueues them.
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, Reason, find_condition, names},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
     decide::dss_access,
     grants::{self, Requested},
     views::Views,
@@ -130,12 +130,8 @@ impl Enqueuer {
     /// config is gone or is being deleted.
     pub(super) fn place_left(&self, gone: &AwsConfig) {
         let namespace = gone.namespace().unwrap_or_default();
-        for config in self.views.configs_in(&namespace) {
-            let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-            let accepted = find_condition(conditions, ConditionType::Accepted);
-            if accepted.is_some_and(|accepted| accepted.reason == Reason::TooManyConfigs.as_str()) {
-                self.configs.one(&namespace, &config.name_any());
-            }
+        for config in self.views.configs_without_room(&namespace) {
+            self.configs.one(&namespace, &config.name_any());
         }
     }
 

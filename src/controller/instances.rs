@@ -1,10 +1,10 @@
 //! The controller of `DssInstance`s. An instance is reconciled when it changes, and as often as its
 //! `spec.refresh` says.
 
-use super::Enqueuer;
+use super::{Enqueuer, requeue_after};
 use crate::{
     api::DssInstance,
-    cluster::{CallError, Change, Failed},
+    cluster::{CallError, Change},
     dss_cache::DssCache,
     dss_instance::{InstanceContext, reconcile},
 };
@@ -21,7 +21,7 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 /// The controller of `DssInstance`s, with its queue.
 pub struct InstanceController {
@@ -123,10 +123,7 @@ async fn reconcile_one(instance: Arc<DssInstance>, context: Arc<InstanceContext>
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 fn after_error(instance: Arc<DssInstance>, error: &CallError, context: Arc<InstanceContext>) -> Action {
-    if error.failed == Failed::NotLeading {
-        return Action::await_change();
-    }
-    let wait = context.memory.call_failed(&instance.uid().unwrap_or_default());
-    tracing::warn!(name = instance.name_any(), %error, wait_ms = wait.as_millis(), "not finished; it will be tried again");
-    Action::requeue(Duration::try_from(wait).unwrap_or_default())
+    requeue_after(error, &context.memory, instance.uid(), |wait_ms| {
+        tracing::warn!(name = instance.name_any(), %error, wait_ms, "not finished; it will be tried again");
+    })
 }

@@ -4,14 +4,15 @@
 use super::{
     Enqueuer,
     enqueuer::{Queue, SeenNamespace},
+    requeue_after,
 };
 use crate::{
-    cluster::{CallError, Failed},
+    cluster::CallError,
     reconcile::Context,
     restart::{self, Finished},
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// The number of namespaces that are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
@@ -45,11 +46,7 @@ async fn reconcile_one(namespace: Arc<SeenNamespace>, context: Arc<RestartContex
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 fn after_error(namespace: Arc<SeenNamespace>, error: &CallError, context: Arc<RestartContext>) -> Action {
-    if error.failed == Failed::NotLeading {
-        return Action::await_change();
-    }
-    let wait = context.context.memory.call_failed(&namespace.uid().unwrap_or_default());
-    let name = namespace.name_any();
-    tracing::warn!(namespace = name, %error, wait_ms = wait.as_millis(), "not restarted; it will be tried again");
-    Action::requeue(Duration::try_from(wait).unwrap_or_default())
+    requeue_after(error, &context.context.memory, namespace.uid(), |wait_ms| {
+        tracing::warn!(namespace = namespace.name_any(), %error, wait_ms, "not restarted; it will be tried again");
+    })
 }

@@ -1,6 +1,6 @@
-//! What a view keeps of each object: the parts that keyturn reads. The API server bounds neither
-//! the labels nor the owners of an object, therefore everybody who may create an object could
-//! otherwise fill the memory of every replica.
+//! A view keeps of each object only the parts that keyturn reads. The API server bounds neither the
+//! labels nor the owners of an object, therefore everybody who may create an object could otherwise
+//! fill the memory of every replica.
 //!
 //! What is dropped here never looks like a change of another writer. Of the Secret that keyturn
 //! fills, a user may choose labels and annotations. If there are too many foreign ones to keep, the
