@@ -12,7 +12,7 @@ Read from the top down, each module uses only those below it:
     metadata      an AWS machine's metadata endpoint, for SDKs that fall back to it
     controlplane  etcd, kube-apiserver, kube-controller-manager
     aws           ministack, an AWS that checks IAM policies
-    tls           TLS in front of it
+    tls           the server of TLS in front of it
     inside        furnishes the namespaces: network, mounts (cgroups: control groups)
     processes     children that never outlive this process; free ports; waiting with a deadline
     gobuild       the Kubernetes programs and Helm, built from pinned Go modules

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from . import pytools
 from .processes import LOOPBACK, Children, free_port, wait_for
-from .tls import Front
+from .workspace import openssl
+
+_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 class Aws:
@@ -51,10 +53,33 @@ class Aws:
 
 
     def told(self) -> dict[str, str]:
-        """For ground.json. Whoever uses `stsEndpoint` trusts the authority in `caFile`, if there is one."""
+        """For ground.json. A client of `stsEndpoint` has to trust the authority in `caFile`, if there is one."""
         if self._front is None:
             return {"endpoint": self.endpoint, "stsEndpoint": self.endpoint}
         return {"endpoint": self.endpoint, "stsEndpoint": self._front.endpoint, "caFile": str(self._front.ca_file)}
+
+
+class Front:
+    """TLS with a certificate of its own authority, in front of a port of the same address."""
+
+    def __init__(self, home: Path, children: Children, address: str, port: int, plain: int) -> None:
+        self._home, self._children, self._address, self._port, self._plain = home, children, address, port, plain
+        self.endpoint = f"https://{address}:{port}"
+        self.ca_file = home / "ca.crt"
+
+    def start(self) -> None:
+        """Make the certificate and start to serve."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        key, request, certificate = (self._home / name for name in ("tls.key", "tls.csr", "tls.crt"))
+        authority, extensions = self._home / "ca.key", self._home / "extensions"
+        kind = "IP" if self._address.replace(".", "").isdigit() or ":" in self._address else "DNS"
+        extensions.write_text(f"subjectAltName={kind}:{self._address}\n")
+        openssl("req", "-x509", *_KEY, "-days", "30", "-subj", "/CN=ground-aws", "-keyout", authority, "-out", self.ca_file)
+        openssl("req", *_KEY, "-subj", "/CN=aws", "-keyout", key, "-out", request)
+        openssl("x509", "-req", "-in", request, "-CA", self.ca_file, "-CAkey", authority, "-CAcreateserial", "-days", "30",
+                 "-extfile", extensions, "-out", certificate)
+        self._children.start("aws-tls", [sys.executable, str(Path(__file__).with_name("tls.py")), self._address, str(self._port), str(self._plain),
+                                         str(certificate), str(key)])
 
 
 def without_aws_settings() -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from .gobuild import path_of
 from .processes import LOOPBACK, Children, free_port, wait_for
-from .workspace import HERE, GroundError, write_json, write_private
+from .workspace import HERE, GroundError, openssl, write_json, write_private
 
 PROGRAMS = ("etcd", "kube-apiserver")
 CONTROLLERS = "kube-controller-manager"
@@ -102,7 +102,7 @@ class ControlPlane:
             # Nobody can use an endpoint on a loopback address, and the API server's own validation refuses it.
             return ["--endpoint-reconciler-type=none"]
         key = self.kubelet_client_ca.with_suffix(".key")
-        _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
                  "-subj", "/O=system:masters/CN=kube-apiserver", "-keyout", str(key),
                  "-out", str(self.kubelet_client_ca))
         return [f"--kubelet-client-certificate={self.kubelet_client_ca}", f"--kubelet-client-key={key}",
@@ -139,7 +139,7 @@ class ControlPlane:
     def _service_account_key(self) -> Path:
         key = self._home / "service-accounts.key"
         if not key.is_file():
-            _openssl("ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out", str(key))
+            openssl("ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out", str(key))
         return key
 
     def write_kubeconfig(self, path: Path, user: str) -> Path:
@@ -165,10 +165,3 @@ class ControlPlane:
                 return body
         except urllib.error.HTTPError:
             return None
-
-
-def _openssl(*args: str) -> None:
-    try:
-        subprocess.run(["openssl", *args], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise GroundError(f"openssl is needed to make the cluster's own keys: {error}") from error

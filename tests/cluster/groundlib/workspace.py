@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,3 +67,11 @@ def write_private(path: Path, text: str) -> Path:
 def write_json(path: Path, value: Any) -> Path:
     """JSON, which is also YAML: kubeconfigs are written this way."""
     return write_private(path, json.dumps(value, indent=2) + "\n")
+
+
+def openssl(*args: str | Path) -> None:
+    """Makes a key or a certificate."""
+    try:
+        subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise GroundError(f"openssl is needed to make the cluster's own keys: {error}") from error
