@@ -1,8 +1,8 @@
 //! The chain as tables. Each row disturbs one thing, and names the answer at which the chain stops.
 
+mod age;
 mod from_yaml;
 mod keys;
-mod limits;
 mod roles;
 
 use super::*;
@@ -335,46 +335,6 @@ const CHECKS: [(&str, Disturbance, &str); 15] = [
 fn a_healthy_object_is_kept() {
     assert_eq!(next(&healthy(), now()), "Keep");
     assert_eq!(next(&healthy(), issued_at()), "Keep");
-}
-
-#[test]
-fn only_the_oldest_config_creates_a_secret_that_several_ask_for() {
-    let secret = healthy().target;
-    for (case, target, expected) in [
-        ("the Secret is gone", Target::Absent, "Blocked by bob"),
-        ("the Secret may be there", Target::NotWatched, "Read(Target)"),
-        ("the Secret is bob's", Target::Foreign { owner: "bob's".into() }, "Blocked"),
-        ("the younger config has the Secret", secret, "Keep"),
-    ] {
-        let mut seen = healthy();
-        (seen.target, seen.older_claim) = (target, Some("bob".to_owned()));
-        assert_eq!(next(&seen, now()), expected, "{case}");
-    }
-}
-
-#[test]
-fn the_oldest_other_config_has_the_older_claim() {
-    let made = |name: &str, at: &str, uid: &str, deleted: bool| {
-        let mut config = AwsConfig::new(name, from_value(json!({"person": name})).unwrap());
-        config.metadata.uid = Some(uid.to_owned());
-        config.metadata.creation_timestamp = Some(Time(at.parse().unwrap()));
-        config.metadata.deletion_timestamp = deleted.then(|| Time(now()));
-        Arc::new(config)
-    };
-    let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
-    for (case, others, expected) in [
-        ("nobody else asks for it", vec![], None),
-        ("an older one", vec![made("bob", early, "9", false)], Some("bob")),
-        ("a younger one", vec![made("bob", "2026-01-02T00:00:00Z", "1", false)], None),
-        ("the same second, a smaller UID", vec![made("bob", late, "4", false)], Some("bob")),
-        ("the same second, a larger UID", vec![made("bob", late, "6", false)], None),
-        ("an older one that is being deleted", vec![made("bob", early, "9", true)], None),
-        ("two older ones", vec![made("bob", early, "9", false), made("carol", early, "8", false)], Some("carol")),
-    ] {
-        let alice = made("alice", late, "5", false);
-        let asking = [vec![alice.clone()], others].concat();
-        assert_eq!(older_claim(&alice, &asking).as_deref(), expected, "{case}");
-    }
 }
 
 #[test]

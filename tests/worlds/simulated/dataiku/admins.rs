@@ -1,7 +1,10 @@
 //! An API key of an administrator of DSS, which may act as every user: keyturn delivers it only if
 //! the instance allows it.
 
-use super::{api_keys::put_api_key, *};
+use super::{
+    api_keys::{key, offered_key, put_api_key},
+    *,
+};
 use crate::{
     doubles::{
         dss::{ADMINISTRATORS, Behaviour, Call, KEY_MARKER},
@@ -9,13 +12,8 @@ use crate::{
     },
     fixtures::{instance, personal_key},
 };
-use keyturn::api::ApiKey;
 
 const REFUSED: &str = "False/DssAdminKey";
-
-fn key(world: &World) -> String {
-    world.value("alice", "DKU_API_KEY")
-}
 
 fn allows_admin_keys(world: &World, allows: bool) {
     world.apply(&instance("design", URL, |spec| spec.allow[0].admin_keys = allows));
@@ -102,12 +100,7 @@ async fn an_offered_key_of_an_administrator_is_not_delivered() {
     let alices = world.dss.add_personal_key("alice", "mine").key;
     put_api_key(&world, &alices);
     world.start();
-    world.apply(&config("alice", |spec| {
-        personal_key(spec);
-        let dss = spec.dss.as_mut().unwrap();
-        dss.api_key = ApiKey::None;
-        dss.api_key_secret_ref = serde_json::from_value(json!({"name": "my-key"})).unwrap();
-    }));
+    world.apply(&config("alice", offered_key));
     world.until("it is refused", |world| world.ready("alice") == REFUSED).await;
     world.settle().await;
     assert!(key(&world).is_empty() && world.holds_a_valid_session("alice"));

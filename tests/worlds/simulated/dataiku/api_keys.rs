@@ -16,8 +16,17 @@ async fn alice_with_key() -> World {
     world_with(&[("alice", Box::new(personal_key))]).await
 }
 
-fn key(world: &World) -> String {
+/// The API key in alice's Secret.
+pub(super) fn key(world: &World) -> String {
     world.value("alice", "DKU_API_KEY")
+}
+
+/// The config asks for the key in the user's Secret ([`put_api_key`]).
+pub(super) fn offered_key(spec: &mut AwsConfigSpec) {
+    personal_key(spec);
+    let dss = spec.dss.as_mut().unwrap();
+    dss.api_key = ApiKey::None;
+    dss.api_key_secret_ref = serde_json::from_value(json!({"name": "my-key"})).unwrap();
 }
 
 fn finalizers(world: &World) -> Vec<String> {
@@ -285,12 +294,7 @@ async fn an_offered_api_key_is_delivered_only_if_its_login_owns_it() {
     let bobs = world.dss.add_personal_key("bob", "mine").key;
     put_api_key(&world, &bobs);
     world.start();
-    world.apply(&config("alice", |spec| {
-        personal_key(spec);
-        let dss = spec.dss.as_mut().unwrap();
-        dss.api_key = ApiKey::None;
-        dss.api_key_secret_ref = serde_json::from_value(json!({"name": "my-key"})).unwrap();
-    }));
+    world.apply(&config("alice", offered_key));
     world.until("it is refused", |world| world.ready("alice") == "False/DssUserMismatch").await;
     let (_, _, message) = world.condition("alice", "Ready").unwrap();
     assert!(message.contains("\"bob\"'s") && message.contains("\"alice\"'s"), "{message}");

@@ -1,6 +1,9 @@
 //! The kind of an API key: keyturn delivers a personal key of the login and no other.
 
-use super::{api_keys::put_api_key, *};
+use super::{
+    api_keys::{key, offered_key, put_api_key},
+    *,
+};
 use crate::{
     doubles::{
         dss::{Behaviour, KEY_MARKER},
@@ -8,19 +11,6 @@ use crate::{
     },
     fixtures::personal_key,
 };
-use keyturn::api::ApiKey;
-
-/// alice's config asks for the key in her Secret.
-fn offers(spec: &mut AwsConfigSpec) {
-    personal_key(spec);
-    let dss = spec.dss.as_mut().unwrap();
-    dss.api_key = ApiKey::None;
-    dss.api_key_secret_ref = serde_json::from_value(json!({"name": "my-key"})).unwrap();
-}
-
-fn key(world: &World) -> String {
-    world.value("alice", "DKU_API_KEY")
-}
 
 /// Waits until the key is refused, and returns the message.
 async fn refused(world: &mut World) -> String {
@@ -41,7 +31,7 @@ async fn a_global_key_that_acts_as_the_person_is_not_delivered() {
         let alices = world.dss.add_personal_key("alice", "mine").key;
         put_api_key(&world, &global);
         world.start();
-        world.apply(&config("alice", offers));
+        world.apply(&config("alice", offered_key));
         let message = refused(&mut world).await;
         for part in ["GET auth/info", "CONFIGURABLE_API_KEY", "\"alice\"", "Profile > API keys", "no API key"] {
             assert!(message.contains(part), "{what}: {message}");
@@ -64,7 +54,7 @@ async fn an_offered_key_of_unsaid_kind_is_not_delivered() {
     let alices = world.dss.add_personal_key("alice", "mine").key;
     put_api_key(&world, &alices);
     world.start();
-    world.apply(&config("alice", offers));
+    world.apply(&config("alice", offered_key));
     let message = refused(&mut world).await;
     assert!(message.contains("no authSource") && message.contains("spec.dss.apiKey Personal"), "{message}");
     assert_eq!(key(&world), "");
