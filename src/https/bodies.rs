@@ -143,13 +143,10 @@ impl Bodies {
         let parts = |bytes: usize| (bytes.min(SMALL), bytes.saturating_sub(SMALL));
         let (now, then) = (parts(room.bytes), parts(wanted));
         let more = (then.0 - now.0, then.1 - now.1);
-        let taking = async {
-            if let Some(share) = &room.share {
-                room.of_share.take(share, more).await?;
-            }
-            room.of_all.take(&self.all, more).await
-        };
-        taking.await?;
+        if let Some(share) = &room.share {
+            room.of_share.take(share, more).await?;
+        }
+        room.of_all.take(&self.all, more).await?;
         room.bytes = wanted;
         bytes.reserve_exact(wanted - bytes.len());
         Ok(())

@@ -82,7 +82,7 @@ impl Accept<TcpStream, Router> for Acceptor {
     }
 }
 
-/// What a connection is doing.
+/// The activity of a connection.
 #[derive(Debug)]
 struct Activity(Mutex<Doing>);
 

@@ -10,7 +10,6 @@ use crate::{
     api::{AwsConfig, DssInstance, Reason, names},
     cluster::CallError,
     credentials::IssueError,
-    dss::PersonalKey,
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, DssRequest, HeldKey},
     finalizers,
 };
@@ -93,8 +92,7 @@ async fn reuse_or_create(
                 // The key belongs to this login. DSS has to list its ID too before keyturn may
                 // delete it, because the ID comes from the Secret, which others can write.
                 let entry = Entry { id: held.record.key.clone(), owner: request.login.clone() };
-                let is_theirs = |key: &PersonalKey| key.id == entry.id && key.user == entry.owner;
-                if keys.dss().personal_keys().await.is_ok_and(|listed| listed.iter().any(is_theirs)) {
+                if check::is_listed(keys.dss(), request, &entry.id).await.unwrap_or(false) {
                     access.dss_cache.created(&request.instance, keys.personal_key(&entry));
                 }
                 return ApiKeyOutcome { held: Some(held.clone()), ..ApiKeyOutcome::default() };

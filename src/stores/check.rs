@@ -62,7 +62,8 @@ pub(super) async fn is_no_administrators(caller: &Dss, request: &DssRequest) -> 
     }
 }
 
-async fn is_listed(admin: &Dss, request: &DssRequest, id: &str) -> Result<bool, IssueError> {
+/// Whether the list of all personal keys has this ID under the login of the request.
+pub(super) async fn is_listed(admin: &Dss, request: &DssRequest, id: &str) -> Result<bool, IssueError> {
     let listed = admin.personal_keys().await.map_err(|error| IssueError::of_dss(&error))?;
     Ok(listed.iter().any(|key| key.id == id && key.user == request.login))
 }
