@@ -1,12 +1,11 @@
 //! The webhook's TLS certificate. keyturn makes, publishes and replaces it without help.
 //!
 //! Each certificate has an authority of its own. The key of the authority is dropped at once, and
-//! can never sign anything else. The certificate and its key are in a Secret that all replicas
-//! follow ([`follow()`]). The authority is in the webhook configuration, where the API server reads
-//! it. The leader maintains both ([`keep()`]), and a pure function decides on its next step
-//! ([`decide()`]). Only the first certificate may be made by another replica
-//! ([`Kept::make_first`]). If cert-manager makes the certificate, keyturn maintains nothing,
-//! and the rest is the same.
+//! can never sign anything else. The certificate and its key are in a Secret that all replicas of
+//! the webhook follow ([`follow()`]). The authority is in the webhook configuration, where the API
+//! server reads it. The leader of the operator maintains both ([`keep()`]), and a pure function
+//! decides on its next step ([`decide()`]). If cert-manager makes the certificate, keyturn
+//! maintains nothing, and the rest is the same.
 //!
 //! A new certificate comes in three steps, because the API server has to trust every certificate in
 //! use at any moment:

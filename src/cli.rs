@@ -2,8 +2,8 @@
 //! line that names the flag.
 
 use crate::telemetry::LogFormat;
-use clap::{Args, Parser, Subcommand};
-use std::{net::SocketAddr, path::PathBuf};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 /// Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that
 /// is always fresh.
@@ -21,6 +21,9 @@ pub enum Command {
     /// Run the operator. Kubernetes: the in-cluster configuration or KUBECONFIG. AWS: the
     /// environment of the AWS SDK (`AWS_REGION`, `AWS_ENDPOINT_URL_STS`, …).
     Run(Box<Run>),
+    /// Run one replica of the webhook, which adds the Secret to pods. It needs no AWS identity.
+    /// Kubernetes: the in-cluster configuration or KUBECONFIG.
+    Webhook(Webhook),
     /// Print the custom resource definitions, one YAML document each.
     Crds(Crds),
     /// Print the reference of the custom resources, conditions, reasons and names, in Markdown.
@@ -35,22 +38,12 @@ pub struct Crds {
     pub dir: Option<PathBuf>,
 }
 
-/// The settings of the operator.
+/// The settings that the operator and the webhook have in common.
 #[derive(Debug, Args)]
-pub struct Run {
-    /// The name of this cluster. The trust policies of roles see it in the external ID
-    /// `<cluster name>/<namespace>`.
-    #[arg(long, env = "KEYTURN_CLUSTER_NAME", value_parser = cluster_name)]
-    pub cluster_name: String,
-
+pub struct Process {
     /// The namespaces to serve, separated by commas. Default: all.
     #[arg(long, env = "KEYTURN_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
-
-    /// The most `AwsConfig`s of one namespace that get a credential. The newest beyond the limit
-    /// get none. Nobody loses a credential by the limit. Default: no limit.
-    #[arg(long, env = "KEYTURN_AWSCONFIGS_PER_NAMESPACE", value_parser = clap::value_parser!(u32).range(1..))]
-    pub awsconfigs_per_namespace: Option<u32>,
 
     /// The address that serves /livez, /readyz and /metrics.
     #[arg(long, env = "KEYTURN_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
@@ -63,24 +56,55 @@ pub struct Run {
     /// The log filter, in the form of Rust's `env_logger`: a level, or levels by module.
     #[arg(long, env = "RUST_LOG", default_value = "info,kube_client=warn,aws_config=error")]
     pub log: String,
+}
+
+/// The settings of a replica of the webhook.
+#[derive(Debug, Args)]
+pub struct Webhook {
+    /// The settings that the operator has, too.
+    #[command(flatten)]
+    pub process: Process,
+
+    /// The address at which the API server reaches the webhook.
+    #[arg(long, env = "KEYTURN_WEBHOOK_ADDR", default_value = "0.0.0.0:9443")]
+    pub webhook_addr: SocketAddr,
+
+    /// The Secret that holds the certificate, as namespace/name. The webhook waits for it, and
+    /// follows its changes.
+    #[arg(long, env = "KEYTURN_WEBHOOK_SECRET", value_parser = namespace_and_name)]
+    pub webhook_secret: (String, String),
+}
+
+/// The settings of the operator.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The settings that the webhook has, too.
+    #[command(flatten)]
+    pub process: Process,
+
+    /// The name of this cluster. The trust policies of roles see it in the external ID
+    /// `<cluster name>/<namespace>`.
+    #[arg(long, env = "KEYTURN_CLUSTER_NAME", value_parser = cluster_name)]
+    pub cluster_name: String,
+
+    /// The most `AwsConfig`s of one namespace that get a credential. The newest beyond the limit
+    /// get none. Nobody loses a credential by the limit. Default: no limit.
+    #[arg(long, env = "KEYTURN_AWSCONFIGS_PER_NAMESPACE", value_parser = clap::value_parser!(u32).range(1..))]
+    pub awsconfigs_per_namespace: Option<u32>,
 
     /// The name that reports Events. Default in a pod: the name of the pod.
     #[arg(long, env = "HOSTNAME", default_value = "keyturn", hide = true)]
     pub instance: String,
 
-    /// The address that serves the webhook, which injects pods, e.g. 0.0.0.0:9443. Default: no
-    /// webhook.
-    #[arg(long, env = "KEYTURN_WEBHOOK_ADDR", requires = "webhook_secret")]
-    pub webhook_addr: Option<SocketAddr>,
-
-    /// The Secret that holds the webhook's certificate, as namespace/name. The Secret has to exist;
-    /// all replicas follow it.
+    /// The Secret that holds the webhook's certificate, as namespace/name. It has to exist. Its
+    /// namespace is that of the release. Default: there is no webhook, and keyturn searches for no
+    /// missed pods.
     #[arg(long, env = "KEYTURN_WEBHOOK_SECRET", value_parser = namespace_and_name)]
     pub webhook_secret: Option<(String, String)>,
 
     /// The `MutatingWebhookConfiguration` into which keyturn writes the authority of its own
     /// certificate. Default: keyturn makes no certificate; another program does, e.g. cert-manager.
-    #[arg(long, env = "KEYTURN_WEBHOOK_CONFIGURATION", requires = "webhook_names")]
+    #[arg(long, env = "KEYTURN_WEBHOOK_CONFIGURATION", requires_all = ["webhook_secret", "webhook_names"])]
     pub webhook_configuration: Option<String>,
 
     /// The DNS names and addresses of the certificate that keyturn makes, separated by commas.
@@ -135,14 +159,39 @@ fn namespace_and_name(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The error of an invalid command line, in one line.
-#[must_use]
-pub fn one_line(error: &clap::Error) -> String {
-    let rendered = error.render().to_string();
-    let lines: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
-    let said = lines.join(" ");
-    let said = said.trim().trim_start_matches("error: ");
-    format!("{}; see keyturn run --help", said.split_whitespace().collect::<Vec<_>>().join(" "))
+/// Parses a command line.
+///
+/// # Errors
+/// [`Refused`] if it is invalid, or asks for help or the version.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Refused> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    Cli::try_parse_from(&arguments).map_err(|error| {
+        let named = arguments.get(1).and_then(|argument| argument.to_str());
+        let command = named.filter(|name| Cli::command().find_subcommand(name).is_some());
+        Refused { error, command: command.map(str::to_owned) }
+    })
+}
+
+/// A command line that starts no command.
+#[derive(Debug)]
+pub struct Refused {
+    /// The error, or the text of help or version.
+    pub error: clap::Error,
+    command: Option<String>,
+}
+
+impl Refused {
+    /// The error in one line. It ends with the help to read.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        let rendered = self.error.render().to_string();
+        let is_over = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
+        let lines: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !is_over(line)).collect();
+        let said = lines.join(" ");
+        let said = said.trim().trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let command = self.command.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        format!("{said}; see keyturn{command} --help")
+    }
 }
 
 #[cfg(test)]
@@ -150,12 +199,13 @@ mod tests {
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Cli, String> {
-        Cli::try_parse_from([&["keyturn"], arguments].concat()).map_err(|error| one_line(&error))
+        let arguments = ["keyturn"].iter().chain(arguments).map(OsString::from);
+        super::parse(arguments).map_err(|refused| refused.one_line())
     }
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 11] = [
+        let table: [(&[&str], &[&str]); 14] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
@@ -165,7 +215,10 @@ mod tests {
                 &["--awsconfigs-per-namespace", "0 is not in 1.."],
             ),
             (&["run", "--cluster-name", "a", "--log-format", "xml"], &["--log-format", "xml"]),
-            (&["run", "--cluster-name", "a", "--webhook-addr", "[::]:9443"], &["--webhook-secret"]),
+            (&["run", "--cluster-name", "a", "--webhook-configuration", "keyturn"], &["--webhook-secret"]),
+            (&["webhook"], &["--webhook-secret", "see keyturn webhook --help"]),
+            (&["webhook", "--webhook-secret", "a/b", "--webhook-addr", "x"], &["--webhook-addr", "keyturn webhook"]),
+            (&["walk"], &["walk", "see keyturn --help"]),
             (&["run", "--cluster-name", "a", "--webhook-secret", "tls"], &["--webhook-secret", "namespace/name"]),
             (&["run", "--cluster-name", "a", "--leader-election=maybe"], &["--leader-election", "maybe"]),
             (&["run", "--cluster-name", "a", "--lease-namespace", "Not_Ok"], &["--lease-namespace", "Not_Ok"]),
@@ -183,8 +236,8 @@ mod tests {
         let cli = parse(&["run", "--cluster-name", "prod", "--watch-namespaces", "a,b", "--admin-addr", "[::]:8080"])
             .unwrap();
         let Command::Run(run) = cli.command else { panic!("not run") };
-        assert_eq!((run.cluster_name.as_str(), run.watch_namespaces.len()), ("prod", 2));
-        assert!(run.admin_addr.is_ipv6());
+        assert_eq!((run.cluster_name.as_str(), run.process.watch_namespaces.len()), ("prod", 2));
+        assert!(run.process.admin_addr.is_ipv6());
     }
 
     #[test]

@@ -20,8 +20,8 @@
 //! | bodies and answers | [`Bodies`]: 32 MiB |
 //!
 //! For the webhook (128 connections, 1,024 requests) these are 32 + 14 + 24 + 32 = 102 MiB; for the
-//! admin port (64 connections, 64 requests, no bodies) 16 + 7 + 2 = 25 MiB. The most that one peer
-//! address can occupy without bodies is a quarter to a half of that.
+//! admin port of each process (64 connections, 64 requests, no bodies) 16 + 7 + 2 = 25 MiB. The
+//! most that one peer address can occupy without bodies is a quarter to a half of that.
 
 mod bodies;
 mod connection;

@@ -46,9 +46,9 @@
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
-//! | [`webhook`] | the route over which the API server asks about pods | `https`, `inject`, `metrics` |
-//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `api`, `certificate`, `clock`, `https`, `metrics`, `views` |
-//! | [`operator`] | the parts put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `dss_cache`, `dss_instance`, `https`, `inject`, `leader`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views`, `webhook` |
+//! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
+//! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
+//! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `dss_cache`, `dss_instance`, `inject`, `leader`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `telemetry` |

@@ -1,43 +1,54 @@
 //! The `keyturn` command: it parses the arguments, starts the command and sets the exit code.
 //! Everything else is in the library.
 
-use clap::Parser as _;
 use keyturn::{
     api,
-    cli::{Cli, Command, Run, one_line},
+    certificate::Kept,
+    cli::{self, Command, Process, Run, Webhook},
     clock::Clock,
     credentials::base,
     dss,
     leader::LeaseName,
-    operator::{Operator, WebhookSettings},
-    reference, telemetry,
+    operator::{Operator, WebhookCare},
+    reference, telemetry, webhook,
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::{
+    env,
     error::Error,
     io::{self, Write as _},
     path::Path,
+    pin::{Pin, pin},
     process::ExitCode,
     sync::Arc,
     time::Duration,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The time for which what is in flight may finish after SIGTERM. It is longer than any call, and
 /// shorter than the 30 s after which Kubernetes kills a pod.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Ends when the process is asked to end.
+type Stopped = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse(env::args_os()) {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return failed(&one_line(&error), 2),
+        Err(refused) if refused.error.use_stderr() => return failed(&refused.one_line(), 2),
         // Help and version are not errors.
-        Err(error) => return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Err(refused) => return refused.error.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };
     let done = match cli.command {
         Command::Crds(options) => crds(options.dir.as_deref()),
         Command::Reference => write!(io::stdout(), "{}", reference::markdown()).map_err(Into::into),
         Command::Run(run) => run_operator(*run),
+        Command::Webhook(webhook) => run_webhook(webhook),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,16 +76,16 @@ fn crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the settings of the webhook; `None` if it is not served. The port is bound at the start,
-/// therefore a port in use is reported at once.
-fn webhook(run: &Run) -> Result<Option<WebhookSettings>, Box<dyn Error>> {
-    let (Some(address), Some((namespace, secret))) = (run.webhook_addr, run.webhook_secret.clone()) else {
-        return Ok(None);
-    };
-    let listener = std::net::TcpListener::bind(address)
-        .map_err(|error| format!("--webhook-addr: cannot listen on {address}: {error}"))?;
-    let own = run.webhook_configuration.clone().map(|configuration| (configuration, run.webhook_names.clone()));
-    Ok(Some(WebhookSettings { listener, namespace, secret, own }))
+/// Returns what the operator does for the webhook; `None` if there is none.
+fn webhook_care(run: &Run) -> Option<WebhookCare> {
+    let (namespace, secret) = run.webhook_secret.clone()?;
+    let certificate = run.webhook_configuration.clone().map(|configuration| Kept {
+        namespace: namespace.clone(),
+        secret,
+        configuration,
+        names: run.webhook_names.clone(),
+    });
+    Some(WebhookCare { namespace, certificate })
 }
 
 /// Keeps the memory of the process, which holds sessions and API keys, out of core dumps. The
@@ -87,14 +98,31 @@ fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot turn off core dumps: {error}").into())
 }
 
-#[tokio::main]
-async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
+/// The signals that end a process.
+struct Signals([Signal; 2]);
+
+impl Signals {
+    /// Waits for one of them.
+    async fn any(&mut self) {
+        let [terminated, interrupted] = &mut self.0;
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+    }
+}
+
+/// What every process does first.
+fn prepare(process: &Process) -> Result<Signals, Box<dyn Error>> {
     forbid_core_dumps()?;
-    telemetry::start(run.log_format, &run.log);
+    telemetry::start(process.log_format, &process.log);
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err("the TLS provider could not be installed".into());
     }
-    let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(Signals([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]))
+}
+
+async fn kube_config() -> Result<kube::Config, Box<dyn Error>> {
     let mut config = kube::Config::infer().await.map_err(|error| format!("no Kubernetes configuration: {error}"))?;
     // Every call has a time-out of keyturn's own, within which the client may retry a 429 or a 503.
     // A list has none, therefore the read time-out is for a connection that died unnoticed. It is
@@ -102,7 +130,50 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(Duration::from_secs(330));
     config.reset_reader_on_write = true;
-    let webhook = webhook(&run)?;
+    Ok(config)
+}
+
+/// Binds the admin port. A port in use is reported at the start.
+async fn admin_listener(process: &Process) -> Result<TcpListener, Box<dyn Error>> {
+    let address = process.admin_addr;
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| format!("--admin-addr: cannot listen on {address}: {error}").into())
+}
+
+/// Runs a process, given the future by which it learns that it is to end, until a signal comes.
+/// Afterwards what is in flight may finish for [`GRACE`].
+async fn until_signal<E: Error + 'static>(
+    mut signals: Signals,
+    what: &str,
+    run: impl AsyncFnOnce(Stopped) -> Result<(), E>,
+) -> Result<(), Box<dyn Error>> {
+    let (stop, stopped) = futures::channel::oneshot::channel::<()>();
+    let mut running = pin!(run(Box::pin(async {
+        let _ = stopped.await;
+    })));
+    tokio::select! {
+        ended = &mut running => {
+            ended?;
+            return Err(format!("{what} ended by itself").into());
+        }
+        () = signals.any() => {}
+    }
+    tracing::info!("stopping: what is in flight is finished first");
+    let _ = stop.send(());
+    if let Ok(ended) = tokio::time::timeout(GRACE, running).await {
+        ended?;
+    } else {
+        tracing::warn!("something in flight did not finish in time");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+#[tokio::main]
+async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
+    let signals = prepare(&run.process)?;
+    let config = kube_config().await?;
+    let webhook = webhook_care(&run);
     let namespace = run.lease_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let operator = Operator {
         client: kube::Client::try_from(config)?,
@@ -110,39 +181,34 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         connect: Arc::new(dss::connect),
         clock: Clock::system(),
         cluster_name: run.cluster_name,
-        namespaces: run.watch_namespaces,
+        namespaces: run.process.watch_namespaces.clone(),
         configs_per_namespace: run.awsconfigs_per_namespace.map(|limit| limit as usize),
         instance: run.instance,
         webhook,
         lease: run.leader_election.then_some(LeaseName { namespace, name: run.lease_name }),
     };
     operator.check().await?;
-    let listener = tokio::net::TcpListener::bind(run.admin_addr)
-        .await
-        .map_err(|error| format!("--admin-addr: cannot listen on {}: {error}", run.admin_addr))?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), cluster = operator.cluster_name, admin = %run.admin_addr, "started");
-    let (stop, stopped) = futures::channel::oneshot::channel::<()>();
-    let running = operator.run(Some(listener), async move {
-        let _ = stopped.await;
-    });
-    tokio::pin!(running);
-    tokio::select! {
-        ended = &mut running => {
-            ended?;
-            return Err("the operator ended by itself".into());
-        }
-        _ = terminated.recv() => {}
-        _ = interrupted.recv() => {}
-    }
-    tracing::info!("stopping: what is in flight is finished first");
-    let _ = stop.send(());
-    if let Ok(ended) = tokio::time::timeout(GRACE, running).await {
-        ended?;
-    } else {
-        tracing::warn!("something in flight did not finish in time; it is reconciled again after the restart");
-    }
-    tracing::info!("stopped");
-    Ok(())
+    let admin = admin_listener(&run.process).await?;
+    tracing::info!(version = VERSION, cluster = operator.cluster_name, admin = %run.process.admin_addr, "started");
+    until_signal(signals, "the operator", async |stopped| operator.run(Some(admin), stopped).await).await
+}
+
+#[tokio::main]
+async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
+    let signals = prepare(&options.process)?;
+    let address = options.webhook_addr;
+    let listener = std::net::TcpListener::bind(address)
+        .map_err(|error| format!("--webhook-addr: cannot listen on {address}: {error}"))?;
+    let replica = webhook::Replica {
+        client: kube::Client::try_from(kube_config().await?)?,
+        namespaces: options.process.watch_namespaces.clone(),
+        listener,
+        certificate: options.webhook_secret,
+    };
+    replica.check().await?;
+    let admin = admin_listener(&options.process).await?;
+    tracing::info!(version = VERSION, %address, admin = %options.process.admin_addr, "started");
+    until_signal(signals, "the webhook", async |stopped| replica.run(Some(admin), stopped).await).await
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
-//! The metrics. Labels come from closed lists; the number of series does not grow with the number
-//! of objects. Figures about the objects (their number, their remaining lifetime) are computed at
-//! each scrape.
+//! The metrics, of the operator ([`Metrics`]) and of the webhook ([`WebhookMetrics`]). Labels come
+//! from closed lists; the number of series does not grow with the number of objects. Figures about
+//! the objects (their number, their remaining lifetime) are computed at each scrape.
+
+mod webhook;
+
+pub use webhook::WebhookMetrics;
 
 use crate::{
     api::{CredentialProvider, Reason},
@@ -11,21 +15,22 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-/// The metrics of the process. Clones share them.
+/// All metrics of a process as text, or the failure of the encoder.
+pub type Encoded = Result<String, fmt::Error>;
+
+/// The metrics of the operator. Clones share them.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    ports: Ports,
     issues: Family<IssueLabels, Counter>,
     issue_seconds: Histogram,
     sts_requests: Family<StsLabels, Counter>,
     drift_repairs: Counter,
     credentials: Family<StateLabels, Gauge>,
     remaining_min: Gauge,
-    reviews: Family<ReviewLabels, Counter>,
-    review_seconds: Histogram,
-    connections_refused: Family<PortLabels, Counter>,
     pods_missed: Gauge,
     leader: Gauge,
 }
@@ -63,13 +68,44 @@ struct StateLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReviewLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PortLabels {
     port: &'static str,
+}
+
+/// What a process counts about its ports. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Ports(Family<PortLabels, Counter>);
+
+impl Ports {
+    /// A callback that counts a connection to this port that was closed because there were too
+    /// many.
+    #[must_use]
+    pub fn connection_refused(&self, port: &'static str) -> Arc<dyn Fn() + Send + Sync> {
+        let counter = self.0.get_or_create_owned(&PortLabels { port });
+        Arc::new(move || {
+            counter.inc();
+        })
+    }
+}
+
+/// A registry with the metrics that every process has.
+fn registry() -> (Registry, Ports) {
+    let mut registry = Registry::with_prefix("keyturn");
+    let refused = Family::<PortLabels, Counter>::default();
+    let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register(
+        "connections_refused",
+        "Connections that were closed because there were too many",
+        refused.clone(),
+    );
+    registry.register("build", "The release that is running", build);
+    (registry, Ports(refused))
+}
+
+fn encode(registry: &Registry) -> Encoded {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry)?;
+    Ok(text)
 }
 
 /// The number of configs in each state at a scrape.
@@ -95,7 +131,7 @@ impl Metrics {
     /// Metrics that are all zero.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("keyturn");
+        let (mut registry, ports) = registry();
         let issues = Family::<IssueLabels, Counter>::default();
         let seconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         let issue_seconds = Histogram::new(seconds);
@@ -103,12 +139,8 @@ impl Metrics {
         let drift_repairs = Counter::default();
         let credentials = Family::<StateLabels, Gauge>::default();
         let remaining_min = Gauge::default();
-        let reviews = Family::<ReviewLabels, Counter>::default();
-        let review_seconds = Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0]);
-        let connections_refused = Family::<PortLabels, Counter>::default();
         let pods_missed = Gauge::default();
         let leader = Gauge::default();
-        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("issues", "Attempts to issue a credential", issues.clone());
         registry.register("issue_duration_seconds", "How long STS took, in seconds", issue_seconds.clone());
         registry.register("sts_requests", "Calls to STS", sts_requests.clone());
@@ -123,35 +155,21 @@ impl Metrics {
             "The least time that is left of any credential, in seconds",
             remaining_min.clone(),
         );
-        registry.register("admission_reviews", "Reviews of pods that the webhook answered", reviews.clone());
-        registry.register(
-            "admission_review_duration_seconds",
-            "How long the webhook took to answer, in seconds",
-            review_seconds.clone(),
-        );
-        registry.register(
-            "connections_refused",
-            "Connections that were closed because there were too many",
-            connections_refused.clone(),
-        );
         registry.register(
             "pods_missed",
             "Pods that ask for a Secret and have not got it, as the leader last saw",
             pods_missed.clone(),
         );
         registry.register("leader", "Whether this replica leads: 1 or 0", leader.clone());
-        registry.register("build", "The release that is running", build);
         Self {
             registry: Arc::new(registry),
+            ports,
             issues,
             issue_seconds,
             sts_requests,
             drift_repairs,
             credentials,
             remaining_min,
-            reviews,
-            review_seconds,
-            connections_refused,
             pods_missed,
             leader,
         }
@@ -187,20 +205,10 @@ impl Metrics {
         self.issues.get_or_create(&labels).inc();
     }
 
-    /// Counts a review of a pod that the webhook answered, and its duration.
-    pub fn reviewed(&self, outcome: &'static str, took: Duration) {
-        self.reviews.get_or_create(&ReviewLabels { outcome }).inc();
-        self.review_seconds.observe(took.as_secs_f64());
-    }
-
-    /// A callback that counts a connection to this port that was closed because there were too
-    /// many.
+    /// The ports of the process.
     #[must_use]
-    pub fn connection_refused(&self, port: &'static str) -> Arc<dyn Fn() + Send + Sync> {
-        let counter = self.connections_refused.get_or_create_owned(&PortLabels { port });
-        Arc::new(move || {
-            counter.inc();
-        })
+    pub fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     /// Sets the number of pods that ask for a Secret and do not have it.
@@ -222,15 +230,13 @@ impl Metrics {
     ///
     /// # Errors
     /// The encoder of the metrics library failed.
-    pub fn encode(&self, states: States) -> Result<String, fmt::Error> {
+    pub fn encode(&self, states: States) -> Encoded {
         for (state, count) in
             [("ready", states.ready), ("renewal_failing", states.renewal_failing), ("not_ready", states.not_ready)]
         {
             self.credentials.get_or_create(&StateLabels { state }).set(count);
         }
         self.remaining_min.set(states.remaining_min_seconds.unwrap_or(0));
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        Ok(text)
+        encode(&self.registry)
     }
 }

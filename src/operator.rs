@@ -2,14 +2,14 @@
 //! another clock.
 
 mod missed_pods;
-mod webhook;
+mod states;
 mod work;
 
-pub use webhook::WebhookSettings;
-
 use crate::{
-    api,
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
+    certificate::Kept,
     clock::{Clock, http_date},
+    cluster::{StartError, check_served},
     controller::{Enqueuer, Scope, Shared},
     credentials::Sts,
     dss_cache::{Connect, DssCache},
@@ -21,6 +21,7 @@ use crate::{
 };
 use futures::{FutureExt as _, future};
 use kube::{Client, CustomResourceExt as _};
+use states::states;
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use work::Work;
@@ -49,25 +50,17 @@ pub struct Operator {
     /// The Lease by which one of several replicas becomes the leader; `None` if this replica is the
     /// only one.
     pub lease: Option<LeaseName>,
-    /// The settings of the webhook; `None` if it is not served.
-    pub webhook: Option<WebhookSettings>,
+    /// What the operator does for the webhook; `None` if there is none.
+    pub webhook: Option<WebhookCare>,
 }
 
-/// The reasons why the operator does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The API server does not answer.
-    #[error("the Kubernetes API server does not answer: {0}")]
-    Unreachable(String),
-    /// The API server refuses the operator's identity.
-    #[error("the Kubernetes API server refuses the operator's identity: HTTP {0} for {1}")]
-    Refused(u16, String),
-    /// The API server lacks the custom resource definitions, or has old ones.
-    #[error(
-        "the API server has no {0}: install the custom resource definitions with the chart (crds.install=true), or by \
-         `keyturn crds | kubectl apply --server-side -f -`"
-    )]
-    NoDefinitions(String),
+/// What the operator does for the webhook, whose replicas are processes of their own.
+#[derive(Clone, Debug)]
+pub struct WebhookCare {
+    /// The namespace of the release. The API server does not send its pods to the webhook.
+    pub namespace: String,
+    /// The certificate that the leader maintains; `None` if another program does.
+    pub certificate: Option<Kept>,
 }
 
 impl Operator {
@@ -76,26 +69,14 @@ impl Operator {
     /// # Errors
     /// [`StartError`] if it does not. The error says what to do.
     pub async fn check(&self) -> Result<(), StartError> {
-        let path = format!("/apis/{}/{}", api::names::GROUP, api::names::VERSION);
-        match learn_time(&self.client, &self.clock, &path).await? {
-            200 => {}
-            404 => return Err(StartError::NoDefinitions(path)),
-            status => return Err(StartError::Refused(status, path)),
-        }
-        let group_version = path.trim_start_matches("/apis/").to_owned();
-        let resources = self.client.list_api_group_resources(&group_version).await;
-        let resources = resources.map_err(|error| StartError::Unreachable(error.to_string()))?.resources;
-        for plural in [
-            api::AwsConfig::api_resource().plural,
-            api::AwsRole::api_resource().plural,
-            api::AwsRoleGrant::api_resource().plural,
-            api::DssInstance::api_resource().plural,
-        ] {
-            if !resources.iter().any(|resource| resource.name == plural) {
-                return Err(StartError::NoDefinitions(format!("{plural}.{group_version}")));
-            }
-        }
-        Ok(())
+        learn_time(&self.client, &self.clock).await.map_err(|error| StartError::Unreachable(error.to_string()))?;
+        let kinds = [
+            AwsConfig::api_resource(),
+            AwsRole::api_resource(),
+            AwsRoleGrant::api_resource(),
+            DssInstance::api_resource(),
+        ];
+        check_served(&self.client, &kinds.map(|kind| kind.plural)).await
     }
 
     /// Runs until `shutdown`, then finishes what is in flight. The admin server listens on
@@ -114,15 +95,8 @@ impl Operator {
         let all = self.namespaces.is_empty();
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
-        let served = scopes.clone();
         let scopes: Vec<Scope> = scopes.into_iter().map(|namespace| Scope::new(namespace, &shared)).collect();
         let views: Arc<[Views]> = scopes.iter().map(Scope::views).collect();
-        let kept = self.webhook.as_ref().and_then(WebhookSettings::kept);
-        let webhook_namespace = self.webhook.as_ref().map(|webhook| webhook.namespace.clone());
-        let webhook = self.webhook.map(|webhook| {
-            let configs = webhook::configs_for(served.into_iter().zip(views.iter().cloned()).collect());
-            webhook.serve(self.client.clone(), self.clock.clone(), configs, metrics.clone())
-        });
         let enqueuers: Vec<Enqueuer> = scopes.iter().map(Scope::enqueuer).collect();
         let shutdown = shutdown.shared();
 
@@ -136,15 +110,10 @@ impl Operator {
             ours.push(tokio::spawn(watching));
             controllers.push(scope_controllers);
         }
-        let certificate = webhook.as_ref().map(|webhook| webhook.followed.clone());
-        let admin = Admin { views: views.clone(), certificate, metrics: metrics.clone(), clock: self.clock.clone() };
-        ours.push(tokio::spawn(async move {
-            if let Some(listener) = listener
-                && let Err(error) = server::serve(admin, listener).await
-            {
-                tracing::error!(%error, "the admin server ended");
-            }
-        }));
+        if let Some(listener) = listener {
+            let (admin, ports) = (admin(&views, &metrics, &self.clock), metrics.ports().clone());
+            ours.push(tokio::spawn(async move { server::serve(admin, listener, &ports).await }));
+        }
         ours.push(tokio::spawn(log_unsynced(views.clone())));
         let _end_with_us: Vec<AbortOnDrop> = ours.into_iter().map(AbortOnDrop).collect();
 
@@ -165,34 +134,33 @@ impl Operator {
             instances,
             controllers,
             instance_controller,
-            kept,
-            webhook_namespace,
+            webhook: self.webhook,
         };
-        let leading = work.lead(self.lease, shutdown.clone());
-        let Some(webhook) = webhook else { return leading.await };
-        // A replica that has lost its Lease ends at once. A replica that is asked to end answers
-        // the webhook a few seconds longer.
-        let webhook = async {
-            shutdown.await;
-            webhook.end().await;
-            Ok(())
-        };
-        future::try_join(leading, webhook).await.map(|_| ())
+        work.lead(self.lease, shutdown).await
     }
 }
 
-/// Sends a GET of `path` to the API server, and learns the server's time from the answer. Returns
-/// the status of the answer.
-async fn learn_time(client: &Client, clock: &Clock, path: &str) -> Result<u16, StartError> {
+/// Ready after everything has been listed, because keyturn neither issues nor withdraws before.
+fn admin(views: &Arc<[Views]>, metrics: &Metrics, clock: &Clock) -> Admin {
+    let (shown, metrics, clock, views) = (views.clone(), metrics.clone(), clock.clone(), views.clone());
+    Admin {
+        waits_for: Arc::new(move || views.iter().flat_map(Views::unsynced).collect()),
+        metrics: Arc::new(move || metrics.encode(states(&shown, clock.now()))),
+    }
+}
+
+/// Asks the API server for the resources of keyturn's group, and learns the server's time from the
+/// answer.
+async fn learn_time(client: &Client, clock: &Clock) -> Result<(), kube::Error> {
+    let path = format!("/apis/{}/{}", names::GROUP, names::VERSION);
     let request = http::Request::get(path).body(kube::client::Body::empty());
-    let request = request.map_err(|error| StartError::Unreachable(error.to_string()))?;
     let asked_at = clock.now();
-    let answer = client.send(request).await.map_err(|error| StartError::Unreachable(error.to_string()))?;
+    let answer = client.send(request.map_err(kube::Error::HttpError)?).await?;
     let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
     if let Some(date) = date {
         clock.learn(date, clock.now().duration_since(asked_at));
     }
-    Ok(answer.status().as_u16())
+    Ok(())
 }
 
 /// Logs the unsynced views for as long as there are any, because an operator that waits must not do

@@ -1,12 +1,14 @@
 //! The views of the cluster, one for each kind of object, and the keys under which objects are
 //! found.
 
+mod of_pods;
 mod slim;
 
+pub use of_pods::ConfigsOfPods;
 pub use slim::is_abridged;
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DssInstance, Inject, Reason, find_condition},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DssInstance, Reason, find_condition},
     cluster::{SyncState, Watched},
     finalizers::key_places,
 };
@@ -16,11 +18,7 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::reflector::store::Writer};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// The longest time that a reconcile waits for unsynced views. After it the reconcile is requeued,
 /// and others take its place.
@@ -117,25 +115,6 @@ fn lacks_room(config: &AwsConfig) -> bool {
     accepted.is_some_and(|accepted| accepted.reason == Reason::TooManyConfigs.as_str())
 }
 
-fn selects(namespace: &str, label: Option<(&str, &str)>) -> String {
-    label.map_or_else(|| format!("selects {namespace}"), |(key, value)| format!("selects {namespace} {key}={value}"))
-}
-
-/// The index keys of a config that selects pods: one for each label of which a selected pod needs
-/// one.
-fn selected(namespace: &str, config: &AwsConfig) -> Vec<String> {
-    let Some(Inject { pod_selector }) = &config.spec.inject else { return vec![] };
-    let needs = pod_selector.needs_one_of();
-    let labels = if needs.is_empty() { vec![None] } else { needs.into_iter().map(Some).collect() };
-    labels.into_iter().map(|label| selects(namespace, label)).collect()
-}
-
-/// The index keys under which the configs are found that may select a pod with these labels.
-fn selecting(namespace: &str, labels: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
-    let labels = labels.iter().map(|(key, value)| Some((&**key, &**value)));
-    labels.chain([None]).map(move |label| selects(namespace, label))
-}
-
 fn of_config(namespace: &str, config: &str) -> String {
     format!("config {namespace}/{config}")
 }
@@ -159,7 +138,7 @@ impl Views {
             let restarts = (!config.spec.restart.is_empty()).then(|| restarts(&namespace));
             let room = lacks_room(config).then(|| without_room(&namespace));
             let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts).chain(room);
-            both.into_iter().chain(of_others).chain(selected(&namespace, config)).collect()
+            both.into_iter().chain(of_others).collect()
         };
         let keys_of_role =
             |role: &AwsRole| vec![of_config(&role.namespace().unwrap_or_default(), &role.spec.aws_config_ref.name)];
@@ -185,22 +164,6 @@ impl Views {
     #[must_use]
     pub fn configs_in(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&named(namespace))
-    }
-
-    /// The configs that a pod of a namespace may ask for: the one that the pod names, and those
-    /// whose selectors may match the pod's labels. The cost does not grow with the number of
-    /// configs.
-    #[must_use]
-    pub fn configs_for_pod(
-        &self,
-        namespace: &str,
-        labels: &BTreeMap<String, String>,
-        named: Option<&str>,
-    ) -> Vec<Arc<AwsConfig>> {
-        let mut found: Vec<_> = selecting(namespace, labels).flat_map(|key| self.configs.find(&key)).collect();
-        let named = named.filter(|named| found.iter().all(|config| config.name_any() != *named));
-        found.extend(named.and_then(|named| self.configs.get(namespace, named)));
-        found
     }
 
     /// The configs that have this Secret as their target.
@@ -296,40 +259,5 @@ impl Views {
             }
         };
         tokio::time::timeout(SYNC_WAIT, all).await.is_ok() && self.unsynced().is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, from_value, json};
-
-    fn is_found(selector: &Value, labels: &Value) -> usize {
-        let config = AwsConfig::new(
-            "alice",
-            from_value(json!({"person": "alice", "inject": {"podSelector": selector}})).unwrap(),
-        );
-        let (under, labels) = (selected("scoring", &config), from_value(labels.clone()).unwrap());
-        assert!(selecting("lab", &labels).all(|key| !under.contains(&key)), "in its own namespace only");
-        selecting("scoring", &labels).filter(|key| under.contains(key)).count()
-    }
-
-    #[test]
-    fn a_config_that_selects_a_pod_is_found_by_the_pod_s_labels_once() {
-        let by_list = json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "scorer"]}]});
-        for (case, selector) in [
-            ("values", json!({"matchLabels": {"app": "scorer", "team": "ds"}})),
-            ("a list of values", by_list),
-            ("a key", json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]})),
-        ] {
-            assert_eq!(is_found(&selector, &json!({"app": "scorer", "team": "ds"})), 1, "a selector by {case}");
-        }
-    }
-
-    #[test]
-    fn a_config_is_not_read_for_a_pod_without_the_label_that_it_needs() {
-        let selector = json!({"matchLabels": {"app": "scorer"}});
-        assert_eq!(is_found(&selector, &json!({"app": "web"})), 0);
-        assert_eq!(is_found(&selector, &json!({})), 0);
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     nothing::{AT_MOST, MARKED, Nothing},
     operator::Operator,
     pods::{Place, pod},
-    report::{Report, each, fine_milliseconds, mean, per_second, percentile, progress},
+    report::{Report, each, fine_milliseconds, mean, megabytes, per_second, percentile, progress},
     reviews::Reviews,
     stage::{self, CROWD, KEYTURN, KEYTURN_WEBHOOK, MARKING, MARKING_WEBHOOK, NAMED, NOBODY, NOTHING, NOTHING_WEBHOOK},
 };
@@ -32,7 +32,7 @@ const CROWDED_TURN: usize = 2 * IN_FLIGHT;
 /// nobody.
 struct Comparison<'a> {
     client: &'a Client,
-    operator: &'a Operator,
+    webhook: &'a Operator,
     nothing: &'a Nothing,
     places: [Place; 3],
 }
@@ -48,9 +48,11 @@ struct Work {
 }
 
 /// Measures pods that get a Secret, and pods that get none in a namespace with many selectors.
-pub async fn admission(bench: &mut Bench, operator: &Operator) -> Result {
+pub async fn admission(bench: &mut Bench) -> Result {
     progress("pods");
     let client = bench.ground.client.clone();
+    let mut webhook = bench.launcher.start_webhook().await?;
+    webhook.ready().await?;
     let nothing = Nothing::start().await?;
     stage::set(&client, bench.launcher.webhook, &nothing.at).await?;
     let cases = [
@@ -61,11 +63,13 @@ pub async fn admission(bench: &mut Bench, operator: &Operator) -> Result {
         let pod = pod(annotations)?;
         let place = |namespace, secret| Place::new(client.clone(), namespace, pod.clone(), secret);
         let places = [place(namespace, secret.as_deref()), place(NOTHING, None), place(NOBODY, None)];
-        let comparison = Comparison { client: &client, operator, nothing: &nothing, places };
+        let comparison = Comparison { client: &client, webhook: &webhook, nothing: &nothing, places };
         // The future is large.
         Box::pin(comparison.run(what, bench.options.pods, &mut bench.report)).await?;
     }
-    smallest_patch(&client, bench.options.pods, &mut bench.report).await
+    smallest_patch(&client, bench.options.pods, &mut bench.report).await?;
+    bench.report.row("the webhook: memory", &megabytes(webhook.memory()?.resident), "–", None, "–");
+    webhook.stop().await
 }
 
 /// Measures how long the API server takes for any patch at all. A webhook that reads nothing and
@@ -128,8 +132,8 @@ impl Comparison<'_> {
     async fn work(&self) -> Result<Work> {
         Ok(Work {
             reviews: Reviews::of(self.client, COMPARED).await?,
-            cpu: [self.operator.cpu()?, self.nothing.cpu()?],
-            own: self.operator.reviewing().await?,
+            cpu: [self.webhook.cpu()?, self.nothing.cpu()?],
+            own: self.webhook.reviewing().await?,
         })
     }
 

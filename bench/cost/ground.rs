@@ -24,6 +24,8 @@ use tokio::{
 pub const RELEASE: &str = "keyturn";
 /// The namespace of the release.
 const NAMESPACE: &str = "keyturn-system";
+/// The name of the Deployment and of the ServiceAccount of its webhook.
+pub const WEBHOOK: &str = "keyturn-webhook";
 /// The operator's user name in the audit log of the API server.
 pub const OPERATOR: &str = "system:serviceaccount:keyturn-system:keyturn";
 
@@ -99,10 +101,11 @@ impl Ground {
         Err(format!("helm install: {}", String::from_utf8_lossy(&done.stderr)).into())
     }
 
-    /// The environment that the chart gives to the operator's container, except for the address of
-    /// the webhook, because the API server of the bench calls the webhook by its address.
-    pub async fn environment(&self, webhook: SocketAddr) -> Result<Vec<(String, String)>> {
-        let deployment = Api::<Deployment>::namespaced(self.client.clone(), NAMESPACE).get(RELEASE).await?;
+    /// The environment that the chart gives to the container of a Deployment, except for the
+    /// address of the webhook, because the API server of the bench calls the webhook by its
+    /// address.
+    pub async fn environment(&self, deployment: &str, webhook: SocketAddr) -> Result<Vec<(String, String)>> {
+        let deployment = Api::<Deployment>::namespaced(self.client.clone(), NAMESPACE).get(deployment).await?;
         let pod = deployment.spec.and_then(|spec| spec.template.spec).ok_or("the Deployment has no pod")?;
         let variables = pod.containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
         // The value that the kubelet would fill in.
@@ -115,28 +118,27 @@ impl Ground {
             // The bench measures the work of one process, which it stops and starts again, and not
             // how long this process waits for the lease.
             "KEYTURN_LEADER_ELECTION" => "false".to_owned(),
-            "KEYTURN_WEBHOOK_ADDR" => webhook.to_string(),
             "KEYTURN_WEBHOOK_NAMES" => format!("{},{}", given(variable), webhook.ip()),
             _ => given(variable),
         };
         Ok(variables.map(|variable| (variable.name.clone(), value(&variable))).collect())
     }
 
-    /// A kubeconfig with the token of the chart's ServiceAccount.
-    pub async fn operator_kubeconfig(&self) -> Result<PathBuf> {
+    /// A kubeconfig with the token of a ServiceAccount of the chart.
+    pub async fn kubeconfig(&self, account: &str) -> Result<PathBuf> {
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = Api::namespaced(self.client.clone(), NAMESPACE);
         let asked: TokenRequest =
             serde_json::from_value(json!({"metadata": {}, "spec": {"audiences": [], "expirationSeconds": 36_000}}))?;
-        let token = accounts.create_token_request(RELEASE, &kube::api::PostParams::default(), &asked).await?;
+        let token = accounts.create_token_request(account, &kube::api::PostParams::default(), &asked).await?;
         let token = token.status.ok_or("no token was given")?.token;
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "bench",
             "clusters": [{"name": "bench",
                           "cluster": {"server": self.at.server, "certificate-authority": self.at.ca_file}}],
-            "users": [{"name": "operator", "user": {"token": token}}],
-            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "operator"}}],
+            "users": [{"name": account, "user": {"token": token}}],
+            "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": account}}],
         });
-        let path = self.dir.path().join("operator.kubeconfig");
+        let path = self.dir.path().join(format!("{account}.kubeconfig"));
         std::fs::write(&path, kubeconfig.to_string())?;
         Ok(path)
     }

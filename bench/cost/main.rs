@@ -132,7 +132,7 @@ async fn run(bench: &mut Bench) -> Result {
     }
     // Last, because it creates AwsConfigs, which the other measures would count.
     if bench.options.wants(Part::Admission) {
-        admission::admission(bench, &operator).await?;
+        admission::admission(bench).await?;
     }
-    Ok(())
+    operator.stop().await
 }

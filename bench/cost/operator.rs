@@ -1,9 +1,9 @@
-//! The operator as a process of its own: the release binary with the environment, the
-//! ServiceAccount and the rights of the chart.
+//! The operator and the webhook as processes of their own: the release binary with the environment,
+//! the rights of the chart.
 
 use crate::{
     Result,
-    ground::{Ground, root},
+    ground::{Ground, RELEASE, WEBHOOK, root},
     options::Options,
     process::{self, Memory},
 };
@@ -19,12 +19,13 @@ use tokio::{
 pub struct Launcher {
     binary: PathBuf,
     environment: Vec<(String, String)>,
+    webhook_environment: Vec<(String, String)>,
     log: PathBuf,
-    /// The address at which every operator serves its webhook.
+    /// The address of the webhook.
     pub webhook: SocketAddr,
 }
 
-/// A running operator. Its process ends when this value is dropped.
+/// A running operator or webhook. Its process ends when this value is dropped.
 pub struct Operator {
     /// When it started.
     pub started: Instant,
@@ -40,12 +41,16 @@ impl Launcher {
             None => release_binary().await?,
         };
         let webhook = free_address().await?;
-        let mut environment = ground.environment(webhook).await?;
-        environment.push(("KUBECONFIG".into(), ground.operator_kubeconfig().await?.display().to_string()));
+        let [mut environment, mut webhook_environment] = [vec![], vec![]];
+        for (name, environment) in [(RELEASE, &mut environment), (WEBHOOK, &mut webhook_environment)] {
+            *environment = ground.environment(name, webhook).await?;
+            environment.push(("KUBECONFIG".into(), ground.kubeconfig(name).await?.display().to_string()));
+        }
         environment.push(("AWS_ACCESS_KEY_ID".into(), "AKIABENCHBENCHBENCH0".into()));
         environment.push(("AWS_SECRET_ACCESS_KEY".into(), "bench".into()));
         environment.extend(options.environment.iter().cloned());
-        Ok(Self { binary, environment, log: ground.dir.path().join("operator.log"), webhook })
+        let log = ground.dir.path().join("operator.log");
+        Ok(Self { binary, environment, webhook_environment, log, webhook })
     }
 
     /// The size of the binary in bytes.
@@ -53,16 +58,27 @@ impl Launcher {
         Ok(std::fs::metadata(&self.binary)?.len())
     }
 
-    /// Starts the operator. It does not inherit the environment of this process, which may set
-    /// variables of AWS and Kubernetes.
+    /// Starts the operator.
     pub async fn start(&self) -> Result<Operator> {
+        self.launch(&["run"], &self.environment).await
+    }
+
+    /// Starts the webhook.
+    pub async fn start_webhook(&self) -> Result<Operator> {
+        self.launch(&["webhook", "--webhook-addr", &self.webhook.to_string()], &self.webhook_environment).await
+    }
+
+    /// Starts a process. It does not inherit the environment of this process, which may set
+    /// variables of AWS and Kubernetes.
+    async fn launch(&self, arguments: &[&str], environment: &[(String, String)]) -> Result<Operator> {
         let admin = free_address().await?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let started = Instant::now();
         let child = Command::new(&self.binary)
-            .args(["run", "--admin-addr", &admin.to_string()])
+            .args(arguments)
+            .args(["--admin-addr", &admin.to_string()])
             .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stderr(log)
             .kill_on_drop(true)
@@ -80,30 +96,30 @@ impl Launcher {
 }
 
 impl Operator {
-    /// Waits until the operator has listed everything.
+    /// Waits until the process is ready.
     pub async fn ready(&mut self) -> Result {
         for _ in 0..3000 {
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("the operator ended: {status}").into());
+                return Err(format!("the process ended: {status}").into());
             }
             if self.is_ready().await.unwrap_or(false) {
                 return Ok(());
             }
             sleep(Duration::from_millis(10)).await;
         }
-        Err("the operator did not become ready in 30 s".into())
+        Err("the process did not become ready in 30 s".into())
     }
 
     async fn is_ready(&self) -> Result<bool> {
         Ok(self.get("/readyz").await?.starts_with("HTTP/1.1 200"))
     }
 
-    /// How long the operator has worked on reviews of pods since its start, by its own metric.
+    /// How long the webhook has worked on reviews of pods since its start, by its own metric.
     pub async fn reviewing(&self) -> Result<Duration> {
         let answer = self.get("/metrics").await?;
         let seconds =
             answer.lines().find_map(|line| line.strip_prefix("keyturn_admission_review_duration_seconds_sum "));
-        let seconds: f64 = seconds.ok_or("the operator has no metric of how long reviews take")?.parse()?;
+        let seconds: f64 = seconds.ok_or("the webhook has no metric of how long reviews take")?.parse()?;
         Ok(Duration::try_from_secs_f64(seconds)?)
     }
 
@@ -127,7 +143,7 @@ impl Operator {
         process::cpu([self.pid()?])
     }
 
-    /// Ends the operator as Kubernetes does, and waits until its process is gone.
+    /// Ends the process as Kubernetes does, and waits until its process is gone.
     pub async fn stop(mut self) -> Result {
         let pid = self.pid()?;
         Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().await?;
@@ -136,7 +152,7 @@ impl Operator {
     }
 
     fn pid(&self) -> Result<u32> {
-        Ok(self.child.id().ok_or("the operator has ended")?)
+        Ok(self.child.id().ok_or("the process has ended")?)
     }
 }
 

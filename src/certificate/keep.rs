@@ -3,7 +3,7 @@
 use super::{NoCertificate, Seen, Step, beside, bundled, decide, make};
 use crate::{
     clock::Clock,
-    cluster::{CallError, Calls, Mandate, changes_of, data_of},
+    cluster::{CallError, Calls, changes_of, data_of},
 };
 use futures::{StreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -95,29 +95,6 @@ impl Shown {
 }
 
 impl Kept {
-    /// Makes the first certificate, if there is none at all. A replica calls it that waits for a
-    /// certificate and does not lead.
-    ///
-    /// Making certificates is the leader's task. During an upgrade, the leader may be of a release
-    /// that had no webhook or used a certificate of cert-manager's. That leader does not know this
-    /// Secret. It would lead forever, because no new replica becomes ready without a certificate,
-    /// and Kubernetes ends no replica of the old release until then. The write names the version of
-    /// the Secret that was read: if two replicas make a certificate at once, the API server refuses
-    /// the second.
-    pub async fn make_first(&self, client: Client, clock: &Clock) {
-        let calls = Calls::new(client, Mandate::unlimited());
-        let made = async {
-            let (secret, configuration) = self.read(&calls).await?;
-            match Seen::read(&data_of(secret.clone())) {
-                Ok(_) => Ok(()),
-                Err(_) => self.make(&calls, clock.now(), &secret, &configuration).await,
-            }
-        };
-        if let Err(error) = made.await {
-            tracing::warn!(%error, "there is no certificate for the webhook; it will be tried again");
-        }
-    }
-
     async fn read(&self, calls: &Calls) -> Result<(Secret, MutatingWebhookConfiguration), NotKept> {
         let secret = calls.secret(&self.namespace, &self.secret).await?;
         let secret = secret.ok_or_else(|| NotKept::Gone(format!("Secret {}/{}", self.namespace, self.secret)))?;

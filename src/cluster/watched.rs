@@ -202,7 +202,7 @@ impl SyncState {
         if incomplete {
             *self.trouble.lock() = Some(cause.clone());
             self.listed.send_replace(false);
-            tracing::error!(resource = self.what, cause, "cannot list; nothing is issued or withdrawn until it can");
+            tracing::error!(resource = self.what, cause, "cannot list; nothing is decided until it can");
         } else {
             tracing::warn!(resource = self.what, cause, "the watch broke and is taken up again");
         }

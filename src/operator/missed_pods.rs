@@ -37,7 +37,7 @@ pub(super) struct MissedPods {
     pub(super) enqueuers: Vec<Enqueuer>,
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Metrics,
-    /// The namespace of the release. The API server does not ask the webhook about its pods.
+    /// The namespace of the release. The API server does not send its pods to the webhook.
     pub(super) own: String,
 }
 

@@ -1,9 +1,9 @@
 //! The work that only the leader does: it reconciles objects, calls STS and DSS, and writes.
 
-use super::{AbortOnDrop, learn_time, missed_pods::MissedPods};
+use super::{AbortOnDrop, WebhookCare, learn_time, missed_pods::MissedPods};
 use crate::{
-    api::{DssInstance, names},
-    certificate::{Kept, keep},
+    api::DssInstance,
+    certificate::keep,
     clock::Clock,
     cluster::{Calls, Mandate, Watched},
     controller::{Controllers, Enqueuer, InstanceController},
@@ -47,10 +47,8 @@ pub(super) struct Work {
     pub(super) instances: Watched<DssInstance>,
     pub(super) controllers: Vec<Controllers>,
     pub(super) instance_controller: InstanceController,
-    /// The certificate of the webhook; `None` if keyturn does not make it.
-    pub(super) kept: Option<Kept>,
-    /// The namespace of the webhook; `None` if it is not served.
-    pub(super) webhook_namespace: Option<String>,
+    /// What the leader does for the webhook; `None` if there is none.
+    pub(super) webhook: Option<WebhookCare>,
 }
 
 impl Work {
@@ -101,8 +99,7 @@ impl Work {
     /// session that has just been written, or withdraw a credential that a grant has just allowed.
     /// A list that begins now shows both.
     async fn catch_up(&self) {
-        let path = format!("/apis/{}/{}", names::GROUP, names::VERSION);
-        let time = tokio::time::timeout(TIME_WAIT, learn_time(&self.client, &self.clock, &path));
+        let time = tokio::time::timeout(TIME_WAIT, learn_time(&self.client, &self.clock));
         let lists: Vec<_> = self.views.iter().map(Views::relist).collect();
         let _ = future::join(time, future::join_all(lists)).await;
         tracing::info!("everything is listed anew; decisions begin");
@@ -117,20 +114,21 @@ impl Work {
         // This is not a task of its own, because the future that minds the deadline of the Lease
         // must also poll every future that writes.
         let (client, calls_of_keeping, clock) = (self.client.clone(), calls.clone(), self.clock.clone());
+        let certificate = self.webhook.as_ref().and_then(|webhook| webhook.certificate.clone());
         let keeping = async move {
-            match self.kept {
+            match certificate {
                 Some(kept) => keep(kept, client, calls_of_keeping, clock).await,
                 None => future::pending().await,
             }
         };
-        let _searching = self.webhook_namespace.map(|own| {
+        let _searching = self.webhook.map(|webhook| {
             let missed_pods = MissedPods {
                 calls: calls.clone(),
                 views: self.views.clone(),
                 enqueuers: self.enqueuers.clone(),
                 memory: self.memory.clone(),
                 metrics: self.metrics.clone(),
-                own,
+                own: webhook.namespace,
             };
             AbortOnDrop(tokio::spawn(missed_pods.run()))
         });

@@ -9,7 +9,7 @@
 //! `kubectl apply` keeps a copy of the whole object in an annotation, and of a Secret that copy
 //! contains the data. It is dropped if it is longer than an annotation that a user may ask for.
 
-use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names};
+use crate::api::{AwsConfig, AwsConfigStatus, AwsRole, AwsRoleGrant, ConditionType, DssInstance, names};
 use k8s_openapi::{
     api::core::v1::{Namespace, Secret},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -39,6 +39,19 @@ const ABRIDGED: &str = "keyturn.dev/abridged";
 pub(super) fn config(config: &mut AwsConfig) {
     bare(&mut config.metadata);
     config.metadata.labels = None;
+}
+
+/// Keeps of an `AwsConfig` what the webhook reads: the spec, and `Ready` without its message.
+pub(super) fn config_of_pods(of_pods: &mut AwsConfig) {
+    config(of_pods);
+    (of_pods.metadata.owner_references, of_pods.metadata.finalizers) = (None, None);
+    let Some(status) = of_pods.status.take() else { return };
+    let mut conditions = status.conditions;
+    conditions.retain(|condition| condition.type_ == ConditionType::Ready.as_str());
+    for ready in &mut conditions {
+        ready.message = String::new();
+    }
+    of_pods.status = Some(AwsConfigStatus { conditions, ..AwsConfigStatus::default() });
 }
 
 /// Keeps keyturn's own labels of an `AwsRole`.

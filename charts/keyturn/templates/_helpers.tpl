@@ -45,15 +45,25 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{- /*
-The container's environment. The chart itself refuses a name that is set twice, because the API
-server would refuse it with an error that names no value of this chart.
-*/}}
+{{- /* The labels by which the Deployment of the webhook knows its pods. */}}
+{{- define "keyturn.webhookSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "keyturn.name" . | trunc 55 | trimSuffix "-" }}-webhook
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "keyturn.webhookLabels" -}}
+{{- $own := merge (include "keyturn.webhookSelectorLabels" . | fromYaml) (dict "app.kubernetes.io/component" "webhook") }}
+{{- merge $own (include "keyturn.labels" . | fromYaml) | toYaml }}
+{{- end }}
+
+{{- define "keyturn.webhookName" -}}
+{{ include "keyturn.fullname" . }}-webhook
+{{- end }}
+
+{{- /* The environment of the operator. */}}
 {{- define "keyturn.env" -}}
 {{- $env := list (dict "name" "KEYTURN_CLUSTER_NAME" "value" (required "clusterName is required: it is half of the external ID <clusterName>/<namespace>" .Values.clusterName)) }}
-{{- with .Values.watchNamespaces }}
-{{- $env = append $env (dict "name" "KEYTURN_WATCH_NAMESPACES" "value" (join "," .)) }}
-{{- end }}
+{{- $env = concat $env (include "keyturn.commonEnv" . | fromYamlArray) }}
 {{- with .Values.limits.awsConfigsPerNamespace }}
 {{- $env = append $env (dict "name" "KEYTURN_AWSCONFIGS_PER_NAMESPACE" "value" (toString (int .))) }}
 {{- end }}
@@ -63,35 +73,17 @@ server would refuse it with an error that names no value of this chart.
 {{- $env = append $env (dict "name" "KEYTURN_LEASE_NAME" "value" (include "keyturn.fullname" .)) }}
 {{- $field := dict "fieldRef" (dict "fieldPath" "metadata.namespace") }}
 {{- $env = append $env (dict "name" "KEYTURN_LEASE_NAMESPACE" "valueFrom" $field) }}
-{{- $env = append $env (dict "name" "KEYTURN_LOG_FORMAT" "value" .Values.logFormat) }}
-{{- $env = append $env (dict "name" "RUST_LOG" "value" .Values.logLevel) }}
 {{- with .Values.aws.region }}
 {{- $env = append $env (dict "name" "AWS_REGION" "value" .) }}
 {{- end }}
 {{- with .Values.aws.stsEndpoint }}
 {{- $env = append $env (dict "name" "AWS_ENDPOINT_URL_STS" "value" .) }}
 {{- end }}
-{{- if .Values.webhook.enabled }}
-{{- $name := include "keyturn.fullname" . }}
-{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_ADDR" "value" "0.0.0.0:9443") }}
-{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_SECRET" "value" (printf "%s/%s" .Release.Namespace (include "keyturn.webhookSecret" .))) }}
-{{- if ne .Values.webhook.certificate.source "CertManager" }}
-{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_CONFIGURATION" "value" $name) }}
+{{- if and .Values.webhook.enabled (ne .Values.webhook.certificate.source "CertManager") }}
+{{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_CONFIGURATION" "value" (include "keyturn.fullname" .)) }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_NAMES" "value" (include "keyturn.webhookNames" . | fromYamlArray | join ",")) }}
 {{- end }}
-{{- end }}
-{{- $names := list "KEYTURN_WATCH_NAMESPACES" }}
-{{- range $env }}
-{{- $names = append $names .name }}
-{{- end }}
-{{- range .Values.extraEnv }}
-{{- if has .name $names }}
-{{- fail (printf "extraEnv: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, limits, logFormat, logLevel, webhook and aws in values.yaml" .name) }}
-{{- end }}
-{{- $names = append $names .name }}
-{{- $env = append $env . }}
-{{- end }}
-{{- toYaml $env }}
+{{- include "keyturn.withExtraEnv" (dict "env" $env "extra" .Values.extraEnv "value" "extraEnv") }}
 {{- end }}
 
 {{- /*
@@ -99,12 +91,12 @@ The Secret with the webhook's certificate. The names of cert-manager's and of th
 differ, because Helm does not take over a Secret that exists already.
 */}}
 {{- define "keyturn.webhookSecret" -}}
-{{ include "keyturn.fullname" . }}-webhook{{ if eq .Values.webhook.certificate.source "CertManager" }}-tls{{ end }}
+{{ include "keyturn.webhookName" . }}{{ if eq .Values.webhook.certificate.source "CertManager" }}-tls{{ end }}
 {{- end }}
 
 {{- /* The names by which the API server calls the webhook, as a YAML list. */}}
 {{- define "keyturn.webhookNames" -}}
-- {{ include "keyturn.fullname" . }}-webhook.{{ .Release.Namespace }}.svc
+- {{ include "keyturn.webhookName" . }}.{{ .Release.Namespace }}.svc
 {{- end }}
 
 {{- /*

@@ -160,3 +160,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_webhook_keeps_of_a_config_what_it_reads() {
+    let spec = json!({"person": "alice", "inject": {"podSelector": {"matchLabels": {"app": "scorer"}}}});
+    let mut config = AwsConfig::new("alice", from_value(spec).unwrap());
+    config.metadata = large();
+    let condition = |type_: &str| json!({"type": type_, "status": "True", "reason": "Issued", "message": "m".repeat(900), "lastTransitionTime": "2026-11-22T15:04:05Z"});
+    let conditions = [condition("Accepted"), condition("Ready")];
+    config.status = Some(from_value(json!({"conditions": conditions, "target": {"name": "alice-aws"}})).unwrap());
+    let whole = config.clone();
+    config_of_pods(&mut config);
+    assert_eq!(config.spec, whole.spec);
+    let status = config.status.unwrap();
+    let [ready] = &status.conditions[..] else { panic!("{status:?}") };
+    assert_eq!((ready.type_.as_str(), ready.reason.as_str(), ready.message.as_str()), ("Ready", "Issued", ""));
+    assert_eq!(status.target, None);
+    let ObjectMeta { name, namespace, uid, resource_version, generation, .. } = large();
+    let kept = ObjectMeta { name, namespace, uid, resource_version, generation, ..ObjectMeta::default() };
+    assert_eq!(config.metadata, kept);
+}

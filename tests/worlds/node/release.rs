@@ -11,7 +11,7 @@ use crate::{
     },
     real::{
         ground::{Ground, Node, eventually, real_time, run, run_with_input},
-        install::Install,
+        install::{CHART, Install},
     },
 };
 use k8s_openapi::api::{
@@ -68,6 +68,11 @@ impl Release {
     /// Installs a release and waits until all replicas are available. Sessions of its STS live for
     /// `seconds`.
     pub async fn with_sessions_of(seconds: i64, values: &[&str]) -> Self {
+        Self::of_chart(CHART, seconds, values).await
+    }
+
+    /// The same from another chart than the project's.
+    pub async fn of_chart(chart: &str, seconds: i64, values: &[&str]) -> Self {
         let ground = tokio::task::spawn_blocking(ground).await.unwrap();
         let sts = Sts::new(Arc::new(real_time));
         sts.always(Behaviour::Lifetime(seconds));
@@ -97,7 +102,7 @@ impl Release {
             "extraEnv[1].value=base".to_owned(),
         ];
         let values: Vec<&str> = own.iter().map(String::as_str).chain(values.iter().copied()).collect();
-        let install = Install::of_some_namespaces(ground, &values).await;
+        let install = Install::of_chart(ground, chart, &values).await;
         // Until it exists, the operator's pods wait for it.
         let authority: ConfigMap = from_value(json!({"metadata": {"name": "aws-ca"}, "data": {"ca.pem": ca}})).unwrap();
         let config_maps: Api<ConfigMap> = Api::namespaced(install.admin.clone(), &install.system);
@@ -113,19 +118,18 @@ impl Release {
         node(self.install.ground)
     }
 
-    /// Waits until every replica of the operator is available and none of a former revision is
-    /// left.
+    /// Waits until every replica of the operator and of the webhook is available and none of a
+    /// former revision is left.
     pub async fn until_available(&self) {
         let deployments: Api<Deployment> = Api::namespaced(self.install.admin.clone(), &self.install.system);
-        eventually("the operator is available", async || {
-            let deployment = deployments.get(&self.install.fullname()).await.map_err(|error| error.to_string())?;
-            let (wanted, status) = (deployment.spec.unwrap().replicas, deployment.status.unwrap_or_default());
-            let is_seen = status.observed_generation == deployment.metadata.generation;
-            let all = [status.replicas, status.updated_replicas, status.available_replicas];
-            if is_seen && all.map(|count| count.unwrap_or(0)) == [wanted.unwrap(); 3] {
+        eventually("everything is available", async || {
+            let found = deployments.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
+            let waiting: Vec<Deployment> = found.into_iter().filter(|deployment| !is_available(deployment)).collect();
+            let status = waiting.iter().map(|deployment| (deployment.name_any(), &deployment.status));
+            if waiting.is_empty() {
                 return Ok(());
             }
-            Err(format!("{status:?}\n{}", self.operator_log()))
+            Err(format!("{:?}\n{}", status.collect::<Vec<_>>(), self.operator_log()))
         })
         .await;
     }
@@ -140,7 +144,7 @@ impl Release {
         .await;
     }
 
-    /// Replaces every pod of the operator by an upgrade. The task ends when the last one is
+    /// Replaces every pod by an upgrade to the project's chart. The task ends when the last one is
     /// available.
     pub fn upgrade(&self) -> JoinHandle<()> {
         let mut helm = self.install.upgrade();
@@ -160,9 +164,15 @@ impl Release {
         pods.list(&ListParams::default().labels("app.kubernetes.io/component=operator")).await.unwrap().items
     }
 
-    /// The last lines that the operator's pods logged.
+    /// How many pods the webhook has of its own.
+    pub async fn webhook_pods(&self) -> usize {
+        let pods: Api<Pod> = Api::namespaced(self.install.admin.clone(), &self.install.system);
+        pods.list(&ListParams::default().labels("app.kubernetes.io/component=webhook")).await.unwrap().items.len()
+    }
+
+    /// The last lines that the pods of keyturn logged.
     pub fn operator_log(&self) -> String {
-        let label = "app.kubernetes.io/component=operator";
+        let label = "app.kubernetes.io/part-of=keyturn";
         self.kubectl(&self.install.system, &["logs", "-l", label, "--prefix", "--tail=20"]).1
     }
 
@@ -221,6 +231,13 @@ impl Release {
         })
         .await
     }
+}
+
+fn is_available(deployment: &Deployment) -> bool {
+    let status = deployment.status.clone().unwrap_or_default();
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
+    let all = [status.replicas, status.updated_replicas, status.available_replicas];
+    status.observed_generation == deployment.metadata.generation && all.map(|count| count.unwrap_or(0)) == [wanted; 3]
 }
 
 fn node(ground: &Ground) -> &Node {

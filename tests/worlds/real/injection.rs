@@ -3,7 +3,7 @@
 
 use super::{
     ground::{Ground, eventually, within},
-    install::{Install, Operator},
+    install::{Install, Process, free_address},
     people::{People, refusal},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
@@ -28,7 +28,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 #[ignore = "needs the ground: make test"]
 async fn a_pod_gets_the_secret_of_the_config_it_names_or_is_selected_by() {
     let install = Install::scoped().await;
-    let operator = serving(&install).await;
+    let Serving { operator, webhook, .. } = serving(&install).await;
     install.apply_grant(|_| {}).await;
     install.apply_config("alice", |_| {}).await;
     install.apply_config("scorer", selecting("scorer")).await;
@@ -67,7 +67,9 @@ async fn a_pod_gets_the_secret_of_the_config_it_names_or_is_selected_by() {
     a_container_for_debugging_gets_it_too(&install).await;
     the_pods_of_a_deployment_get_it(&install).await;
     assert!(operator.stop().await.success());
-    a_stopped_keyturn_blocks_no_pod(&install).await;
+    assert!(webhook.stop().await.success());
+    the_webhook_asked_for_what_it_needs_only(&install).await;
+    a_stopped_webhook_blocks_no_pod(&install).await;
     let operator = install.start().await;
     a_missed_pod_is_named_until_it_is_deleted(&install, &operator).await;
 }
@@ -96,12 +98,39 @@ async fn the_pods_of_a_deployment_get_it(install: &Install<'_>) {
     .await;
 }
 
-async fn a_stopped_keyturn_blocks_no_pod(install: &Install<'_>) {
+/// It has no right but to these requests, and was refused none.
+async fn the_webhook_asked_for_what_it_needs_only(install: &Install<'_>) {
+    let user = install.user_of(&install.webhook_name());
+    let seen = eventually("all requests are in the audit log", async || {
+        let requests = install.ground.audit(&user);
+        let verbs = requests.iter().filter(|request| !request.resource.is_empty());
+        let seen: BTreeSet<_> = verbs.map(|at| format!("{} {} {}", at.verb, at.resource, at.code)).collect();
+        if seen.len() >= 4 { Ok(seen) } else { Err(seen) }
+    })
+    .await;
+    let wanted = ["list awsconfigs 200", "list secrets 200", "watch awsconfigs 200", "watch secrets 200"];
+    assert_eq!(seen, wanted.map(str::to_owned).into());
+    for (verb, what, allowed) in [
+        ("list", "secrets", "no"),
+        ("get", "secrets/alice-aws", "no"),
+        ("patch", "awsconfigs/alice", "no"),
+        ("list", "awsconfigs", "yes"),
+        ("list", "awsroles", "no"),
+        ("list", "pods", "no"),
+    ] {
+        let mut ask = install.ground.kubectl();
+        ask.args(["auth", "can-i", verb, what, "-n", &install.namespace, "--as", &user]);
+        let (_, said) = tokio::task::block_in_place(|| super::ground::run_with_input(&mut ask, ""));
+        assert!(said.trim_end().ends_with(allowed), "{verb} {what}: {said}");
+    }
+}
+
+async fn a_stopped_webhook_blocks_no_pod(install: &Install<'_>) {
     create(install, &pod("late", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}})));
     assert_eq!(mounted(&get(install, "late").await), None);
 }
 
-async fn a_missed_pod_is_named_until_it_is_deleted(install: &Install<'_>, operator: &Operator) {
+async fn a_missed_pod_is_named_until_it_is_deleted(install: &Install<'_>, operator: &Process) {
     let missed_pods = async |name: &str| {
         let conditions = install.configs().get(name).await.unwrap().status.unwrap().conditions;
         let condition = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).cloned();
@@ -136,13 +165,13 @@ async fn two_hundred_pods_at_once_are_injected_beside_malformed_requests() {
     // On a busy machine an answer can take longer than the default of two seconds, and the API
     // server then goes on without it.
     let install = Install::of_some_namespaces(Ground::shared(), &["webhook.timeoutSeconds=10"]).await;
-    let operator = serving(&install).await;
+    let Serving { operator: _operator, webhook, at } = serving(&install).await;
     install.apply_grant(|_| {}).await;
     install.apply_config("scorer", selecting("scorer")).await;
     install.until_ready_is("scorer", "True/Issued").await;
 
-    let before = reviews(&operator, "injected").await;
-    let nonsense = send_nonsense(operator.webhook.clone());
+    let before = reviews(&webhook, "injected").await;
+    let nonsense = send_nonsense(at);
     let api = pods(&install);
     let creating: FuturesUnordered<_> = (0..200)
         .map(|number| {
@@ -158,14 +187,14 @@ async fn two_hundred_pods_at_once_are_injected_beside_malformed_requests() {
     assert_eq!((created.len(), missed), (200, 0));
     nonsense.await;
 
-    let after = [reviews(&operator, "injected").await, reviews(&operator, "malformed").await];
+    let after = [reviews(&webhook, "injected").await, reviews(&webhook, "malformed").await];
     assert_eq!(after, [before + 200, 4]);
-    assert!(operator.stop().await.success(), "it runs on, and ends when it is asked to");
+    assert!(webhook.stop().await.success(), "it runs on, and ends when it is asked to");
 }
 
 /// The number of reviews with this outcome, according to the metrics.
-async fn reviews(operator: &Operator, outcome: &str) -> u64 {
-    let metrics = operator.get("metrics").await.unwrap();
+async fn reviews(webhook: &Process, outcome: &str) -> u64 {
+    let metrics = webhook.get("metrics").await.unwrap();
     let name = format!("keyturn_admission_reviews_total{{outcome=\"{outcome}\"}} ");
     metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
 }
@@ -195,7 +224,7 @@ async fn send_nonsense(address: String) {
 #[ignore = "needs the ground: make test"]
 async fn a_lost_certificate_or_authority_is_restored() {
     let install = Install::scoped().await;
-    let operator = serving(&install).await;
+    let Serving { operator, webhook, .. } = serving(&install).await;
     install.apply_config("scorer", selecting("scorer")).await;
     let authority = async || {
         let configurations: Api<MutatingWebhookConfiguration> = Api::all(install.admin.clone());
@@ -215,7 +244,7 @@ async fn a_lost_certificate_or_authority_is_restored() {
     .await;
 
     // The Secret loses its data.
-    let secret = format!("{}-webhook", install.fullname());
+    let secret = install.webhook_name();
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(install.admin.clone(), &install.system);
     let (parameters, empty) = (PatchParams::default(), Patch::Merge(json!({"data": null})));
     secrets.patch(&secret, &parameters, &empty).await.unwrap();
@@ -230,7 +259,7 @@ async fn a_lost_certificate_or_authority_is_restored() {
         mounted(&get(&install, &name).await).ok_or("not injected")
     })
     .await;
-    let log = operator.log();
+    let log = operator.log() + &webhook.log();
     assert!(!log.contains("PRIVATE KEY"), "{log}");
 }
 
@@ -265,14 +294,14 @@ async fn writing_a_selector_needs_the_right_to_create_pods() {
 #[ignore = "needs the ground: make test"]
 async fn a_pod_that_requires_the_secret_never_starts_without_it() {
     let install = Install::scoped().await;
-    let operator = serving(&install).await;
+    let Serving { operator: _operator, webhook, .. } = serving(&install).await;
     let asking = |value: &str, name: &str| json!({"labels": {"keyturn.dev/inject": value}, "annotations": {"keyturn.dev/aws-config": name}});
     let refused = |name: &str, metadata: &Value, words: &str| {
         let (created, said) = install.kubectl_create(&pod(name, metadata), &[]);
         assert!(!created && said.contains(words), "{name}: {said}");
     };
     let reviewed = async || {
-        let metrics = operator.get("metrics").await.unwrap();
+        let metrics = webhook.get("metrics").await.unwrap();
         let counts = metrics.lines().filter(|line| line.starts_with("keyturn_admission_reviews_total{"));
         counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
     };
@@ -306,7 +335,7 @@ async fn a_pod_that_requires_the_secret_never_starts_without_it() {
     }
     create(&install, &pod("asks-nothing", &json!({})));
 
-    assert!(operator.stop().await.success());
+    assert!(webhook.stop().await.success());
     refused("without-keyturn", &asking("required", "alice"), "failed calling webhook \"required-pods.keyturn.dev\"");
     refused(
         "in-namespace",
@@ -321,15 +350,27 @@ fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
     move |spec| spec.inject = Some(inject)
 }
 
-/// Starts an operator whose webhook the API server reaches. There is no network for Services here,
-/// so the configuration gets the webhook's address.
-async fn serving(install: &Install<'_>) -> Operator {
+/// An operator, and a webhook that the API server reaches.
+struct Serving {
+    operator: Process,
+    webhook: Process,
+    /// The address of the webhook.
+    at: String,
+}
+
+/// Starts both. There is no network for Services here, so the configuration gets the webhook's
+/// address.
+async fn serving(install: &Install<'_>) -> Serving {
+    let at = free_address();
+    // The webhook waits for the certificate that the operator makes.
+    let webhook = install.spawn_webhook(&at).await;
     let operator = install.start().await;
+    let webhook = webhook.ready().await;
     for (number, path) in [PATH, REQUIRED_PATH, REQUIRED_PATH].into_iter().enumerate() {
-        let (at, url) = (format!("/webhooks/{number}/clientConfig"), format!("https://{}{path}", operator.webhook));
+        let (client_config, url) = (format!("/webhooks/{number}/clientConfig"), format!("https://{at}{path}"));
         patch_configuration(
             install,
-            &json!([{"op": "remove", "path": format!("{at}/service")}, {"op": "add", "path": format!("{at}/url"), "value": url}]),
+            &json!([{"op": "remove", "path": format!("{client_config}/service")}, {"op": "add", "path": format!("{client_config}/url"), "value": url}]),
         )
         .await;
     }
@@ -341,7 +382,7 @@ async fn serving(install: &Install<'_>) -> Operator {
         if created { mounted(&get(install, &name).await).ok_or(said) } else { Err(said) }
     })
     .await;
-    operator
+    Serving { operator, webhook, at }
 }
 
 async fn patch_configuration(install: &Install<'_>, operations: &Value) {

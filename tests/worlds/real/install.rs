@@ -1,6 +1,6 @@
-//! One installed release and its operator, run as a process with exactly what the chart gives its
-//! pod: ServiceAccount, rights, arguments and environment. Only the addresses of its servers and of
-//! AWS are the test's.
+//! One installed release, and its operator and webhook as processes with exactly what the chart
+//! gives their pods: ServiceAccount, rights, arguments and environment. Only the addresses of their
+//! servers and of AWS are the test's.
 
 use super::ground::{Ground, PATIENCE, eventually, number, run, run_with_input};
 use crate::fixtures::{self, role_of};
@@ -28,6 +28,9 @@ use std::{
     process::{Child, Command, ExitStatus},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+/// The chart of the project.
+pub const CHART: &str = "charts/keyturn";
 
 /// A release in a cluster, a namespace that it serves, and an AWS account.
 pub struct Install<'a> {
@@ -58,20 +61,25 @@ pub struct AwsAccount {
 impl<'a> Install<'a> {
     /// A release that serves one namespace of its own on the shared ground.
     pub async fn scoped() -> Install<'static> {
-        Install::new(Ground::shared(), true, &[]).await
+        Install::new(Ground::shared(), CHART, true, &[]).await
     }
 
     /// The same on another ground, with more values.
     pub async fn of_some_namespaces(ground: &'a Ground, values: &[&str]) -> Self {
-        Self::new(ground, true, values).await
+        Self::new(ground, CHART, true, values).await
+    }
+
+    /// The same from another chart than the project's.
+    pub async fn of_chart(ground: &'a Ground, chart: &str, values: &[&str]) -> Self {
+        Self::new(ground, chart, true, values).await
     }
 
     /// A release that serves all namespaces of `ground`, with the chart's defaults.
     pub async fn cluster_wide(ground: &'a Ground) -> Self {
-        Self::new(ground, false, &[]).await
+        Self::new(ground, CHART, false, &[]).await
     }
 
-    async fn new(ground: &'a Ground, scoped: bool, values: &[&str]) -> Self {
+    async fn new(ground: &'a Ground, chart: &str, scoped: bool, values: &[&str]) -> Self {
         let id = format!("t{}-{}", std::process::id(), number());
         let account = format!("{:06}{:06}", std::process::id() % 1_000_000, number());
         let (system, namespace, cluster) = (format!("keyturn-{id}"), format!("scoring-{id}"), format!("cluster-{id}"));
@@ -87,7 +95,7 @@ impl<'a> Install<'a> {
         fs::create_dir_all(&dir).unwrap();
         let aws = aws_account(ground, &account, &cluster, &namespace);
         let mut helm = ground.helm();
-        helm.args(["install", "keyturn", "charts/keyturn", "--namespace", &system])
+        helm.args(["install", "keyturn", chart, "--namespace", &system])
             .args([
                 "--set",
                 &format!("clusterName={cluster}"),
@@ -113,13 +121,23 @@ impl<'a> Install<'a> {
         self.system.clone()
     }
 
+    /// The name of the webhook's Deployment, ServiceAccount, Service and certificate.
+    pub fn webhook_name(&self) -> String {
+        format!("{}-webhook", self.fullname())
+    }
+
     /// The user name of the operator's ServiceAccount.
     pub fn user(&self) -> String {
-        format!("system:serviceaccount:{}:{}", self.system, self.fullname())
+        self.user_of(&self.fullname())
+    }
+
+    /// The user name of a ServiceAccount of the release.
+    pub fn user_of(&self, account: &str) -> String {
+        format!("system:serviceaccount:{}:{account}", self.system)
     }
 
     /// Starts the operator against the ground's AWS.
-    pub async fn start(&self) -> Operator {
+    pub async fn start(&self) -> Process {
         let endpoint = &self.ground.at.aws.as_ref().unwrap().endpoint;
         self.start_with(&[
             ("AWS_ENDPOINT_URL_STS", endpoint),
@@ -130,57 +148,61 @@ impl<'a> Install<'a> {
     }
 
     /// Starts the operator with this environment besides the chart's, and waits until it is ready.
-    pub async fn start_with(&self, environment: &[(&str, &str)]) -> Operator {
-        let mut operator = self.spawn(environment).await;
-        let ready = async || operator_answer(&operator.admin, "readyz").await;
-        let waiting = eventually("the operator is ready", ready);
-        waiting.await;
-        assert!(operator.child.try_wait().unwrap().is_none(), "it runs");
-        operator
+    pub async fn start_with(&self, environment: &[(&str, &str)]) -> Process {
+        self.spawn(environment).await.ready().await
     }
 
     /// Starts the operator without waiting.
-    pub async fn spawn(&self, environment: &[(&str, &str)]) -> Operator {
+    pub async fn spawn(&self, environment: &[(&str, &str)]) -> Process {
+        self.launch(&self.fullname(), environment).await
+    }
+
+    /// Starts a replica of the webhook at this address, without waiting.
+    pub async fn spawn_webhook(&self, at: &str) -> Process {
+        self.launch(&self.webhook_name(), &[("KEYTURN_WEBHOOK_ADDR", at)]).await
+    }
+
+    /// Starts what the pods of a Deployment run. The Deployment and its ServiceAccount have the
+    /// same name.
+    async fn launch(&self, name: &str, environment: &[(&str, &str)]) -> Process {
         let deployments: Api<Deployment> = Api::namespaced(self.admin.clone(), &self.system);
-        let deployment = deployments.get(&self.fullname()).await.unwrap();
+        let deployment = deployments.get(name).await.unwrap();
         let pod = deployment.spec.unwrap().template.spec.unwrap();
-        assert_eq!(pod.service_account_name.as_deref(), Some(self.fullname().as_str()));
+        assert_eq!(pod.service_account_name.as_deref(), Some(name));
         let container = &pod.containers[0];
-        let [port, webhook] = free_ports();
-        let (admin, webhook) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{webhook}"));
+        let admin = free_address();
         // The values that the kubelet would fill in.
-        let pod_name = format!("{}-{port}", self.fullname());
+        let pod_name = format!("{name}-{}", number());
         let field = |env: &EnvVar| {
             let field = env.value_from.as_ref()?.field_ref.as_ref()?;
             Some(if field.field_path == "metadata.namespace" { &self.system } else { &pod_name }.clone())
         };
         let value = |env: &EnvVar| env.value.clone().or_else(|| field(env));
-        let chart_environment = container.env.iter().flatten().filter_map(|env| Some((env.name.clone(), value(env)?)));
-        let chart_environment: BTreeMap<String, String> = chart_environment.collect();
-        let names = chart_environment.get("KEYTURN_WEBHOOK_NAMES").cloned().unwrap_or_default();
-        let log = self.dir.join(format!("operator-{port}.log"));
-        let (kubeconfig, credential) = self.service_account_kubeconfig();
+        let given = container.env.iter().flatten().filter_map(|env| Some((env.name.clone(), value(env)?)));
+        let mut given: BTreeMap<String, String> = given.collect();
+        if let Some(names) = given.get_mut("KEYTURN_WEBHOOK_NAMES") {
+            names.push_str(",127.0.0.1");
+        }
+        let log = self.dir.join(format!("{pod_name}.log"));
+        let (kubeconfig, credential) = self.service_account_kubeconfig(name);
         let child = Command::new(env!("CARGO_BIN_EXE_keyturn"))
             .args(container.args.iter().flatten())
             .env_clear()
-            .envs(chart_environment)
+            .envs(given)
             .env("KUBECONFIG", kubeconfig)
             .env("KEYTURN_ADMIN_ADDR", &admin)
-            .env("KEYTURN_WEBHOOK_ADDR", &webhook)
-            .env("KEYTURN_WEBHOOK_NAMES", format!("{names},127.0.0.1"))
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("HOME", &self.dir)
             .envs(environment.iter().copied())
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        Operator { child, admin, webhook, log, credential }
+        Process { child, admin, log, credential }
     }
 
-    /// With a token of its own, so that the audit log tells operators apart by the token's ID.
-    fn service_account_kubeconfig(&self) -> (PathBuf, String) {
-        let token =
-            run(self.ground.kubectl().args(["create", "token", &self.fullname(), "-n", &self.system, "--duration=1h"]));
+    /// With a token of its own, so that the audit log tells processes apart by the token's ID.
+    fn service_account_kubeconfig(&self, account: &str) -> (PathBuf, String) {
+        let token = run(self.ground.kubectl().args(["create", "token", account, "-n", &self.system, "--duration=1h"]));
         let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
         let claims: Value = serde_json::from_slice(&claims).unwrap();
         let credential = format!("JTI={}", claims["jti"].as_str().unwrap());
@@ -190,7 +212,7 @@ impl<'a> Install<'a> {
             "users": [{"name": "keyturn", "user": {"token": token.trim()}}],
             "contexts": [{"name": "keyturn", "context": {"cluster": "ground", "user": "keyturn"}}],
         });
-        let path = self.dir.join("service-account.kubeconfig");
+        let path = self.dir.join(format!("{account}.kubeconfig"));
         fs::write(&path, kubeconfig.to_string()).unwrap();
         (path, credential)
     }
@@ -247,7 +269,7 @@ impl<'a> Install<'a> {
     /// A `helm upgrade` of the release that keeps its values. The caller adds further ones.
     pub fn upgrade(&self) -> Command {
         let mut helm = self.ground.helm();
-        helm.args(["upgrade", "keyturn", "charts/keyturn", "--namespace", &self.system, "--reuse-values"]);
+        helm.args(["upgrade", "keyturn", CHART, "--namespace", &self.system, "--reuse-values"]);
         helm
     }
 
@@ -388,47 +410,52 @@ pub fn labels(labels: &[(&str, Option<&str>)]) -> Patch<serde_json::Value> {
     Patch::Merge(json!({"metadata": {"labels": labels}}))
 }
 
-/// Two that are free now and that no other test of this run is given. They are below those that the
-/// kernel gives to outgoing connections: any program could take one of those before the operator
-/// has it.
-fn free_ports() -> [u16; 2] {
+/// One that is free now and that no other test of this run is given. It is below those that the
+/// kernel gives to outgoing connections: any program could take one of those before keyturn has it.
+pub fn free_address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const PORTS: std::ops::Range<u32> = 10_000..18_000;
     let first = std::process::id().wrapping_mul(97);
     let next = || {
         let place = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
-        u16::try_from(PORTS.start + place).unwrap()
+        format!("127.0.0.1:{}", PORTS.start + place)
     };
-    [(); 2].map(|()| std::iter::repeat_with(next).find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).unwrap())
+    std::iter::repeat_with(next).find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }
 
-/// A running operator. Killed when dropped.
-pub struct Operator {
+/// A running operator or webhook. Killed when dropped.
+pub struct Process {
     pub child: Child,
     /// The address of its admin server.
     pub admin: String,
-    /// The address of its webhook.
-    pub webhook: String,
     /// Its log.
     pub log: PathBuf,
     /// As the audit log names its token.
     pub credential: String,
 }
 
-impl Operator {
-    /// Asks the operator to end (SIGTERM) and waits until it has.
+impl Process {
+    /// Waits until it is ready.
+    pub async fn ready(mut self) -> Self {
+        let answer = async || operator_answer(&self.admin, "readyz").await;
+        eventually("the process is ready", answer).await;
+        assert!(self.child.try_wait().unwrap().is_none(), "it runs");
+        self
+    }
+
+    /// Asks the process to end (SIGTERM) and waits until it has.
     pub async fn stop(mut self) -> ExitStatus {
         run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
         self.ended().await
     }
 
-    /// Kills the operator (SIGKILL).
+    /// Kills it (SIGKILL).
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits until the operator has ended.
+    /// Waits until it has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = async {
             loop {
@@ -438,10 +465,10 @@ impl Operator {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, ended).await.expect("the operator ends")
+        tokio::time::timeout(PATIENCE, ended).await.expect("the process ends")
     }
 
-    /// The operator's log.
+    /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
@@ -452,7 +479,7 @@ impl Operator {
     }
 }
 
-impl Drop for Operator {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

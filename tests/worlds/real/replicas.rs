@@ -2,7 +2,7 @@
 
 use super::{
     ground::{Audited, eventually, within},
-    install::{Install, Operator},
+    install::{Install, Process},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -11,13 +11,13 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn leads(operator: &Operator) -> Result<(), String> {
+async fn leads(operator: &Process) -> Result<(), String> {
     let metrics = operator.get("metrics").await?;
     if metrics.lines().any(|line| line == "keyturn_leader 1") { Ok(()) } else { Err(metrics) }
 }
 
 /// Starts two replicas, of which the first leads, and issues alice's credential.
-async fn two(install: &Install<'_>) -> (Operator, Operator) {
+async fn two(install: &Install<'_>) -> (Process, Process) {
     let first = install.start().await;
     within(5 * SECOND, "the first leads", async || leads(&first).await).await;
     let second = install.start().await;
@@ -42,7 +42,7 @@ async fn issues(install: &Install<'_>, name: &str) {
 }
 
 /// What this operator has written since then, the lease apart.
-fn writes_since(install: &Install<'_>, operator: &Operator, since: Timestamp) -> Vec<Audited> {
+fn writes_since(install: &Install<'_>, operator: &Process, since: Timestamp) -> Vec<Audited> {
     let mut requests = install.ground.audit(&install.user());
     requests.retain(|request| request.credential == operator.credential);
     assert_ne!(requests, [], "nothing is known of {}", operator.credential);

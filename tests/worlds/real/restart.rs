@@ -4,7 +4,7 @@
 
 use super::{
     ground::{eventually, real_time, within},
-    install::{Install, Operator},
+    install::{Install, Process},
     operator_policies::client_with_operator_token,
     people::{People, refusal},
 };
@@ -211,6 +211,6 @@ async fn condition(install: &Install<'_>) -> Option<String> {
     failing.map(|failing| format!("{}: {}", failing.reason, failing.message))
 }
 
-async fn reported_failure(install: &Install<'_>, operator: &Operator) -> String {
+async fn reported_failure(install: &Install<'_>, operator: &Process) -> String {
     within(SPREAD, "it is reported", async || condition(install).await.ok_or_else(|| operator.log())).await
 }

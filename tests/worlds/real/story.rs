@@ -305,8 +305,8 @@ async fn a_narrower_grant_withdraws_the_credential(install: &Install<'_>) {
 
 async fn a_restart_over_healthy_objects_costs_nothing(
     install: &Install<'_>,
-    operator: super::install::Operator,
-) -> super::install::Operator {
+    operator: super::install::Process,
+) -> super::install::Process {
     install.until_ready_is("alice", "True/Issued").await;
     assert!(operator.stop().await.success());
     let (before, events) = (install.secret("alice").await, install.events("alice").await);
@@ -382,11 +382,13 @@ async fn the_chart_s_rights_are_exactly_the_used_ones(install: &Install<'_>) {
         .collect();
     let roles: Api<ClusterRole> = Api::all(install.admin.clone());
     let mut rules = Vec::new();
-    for role in [install.fullname(), format!("{}-webhook", install.fullname())] {
+    for role in [install.fullname(), format!("{}-certificate", install.fullname())] {
         rules.extend(roles.get(&role).await.unwrap().rules);
     }
     let roles: Api<Role> = Api::namespaced(install.admin.clone(), &install.system);
-    rules.extend(roles.get(&format!("{}-leader", install.fullname())).await.unwrap().rules);
+    for what in ["leader", "certificate"] {
+        rules.extend(roles.get(&format!("{}-{what}", install.fullname())).await.unwrap().rules);
+    }
     let mut granted = BTreeSet::new();
     for rule in rules.into_iter().flatten() {
         for group in rule.api_groups.iter().flatten() {

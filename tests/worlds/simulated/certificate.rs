@@ -3,6 +3,7 @@
 
 use super::world::{Cost, World};
 use crate::fixtures::OPERATORS;
+use keyturn::certificate::Kept;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,7 +24,9 @@ fn installed() -> World {
 }
 
 fn start(world: &mut World) {
-    world.start_with_webhook_of(Some((NAME.to_owned(), vec![format!("{NAME}.{OPERATORS}.svc")])));
+    let names = vec![format!("{NAME}.{OPERATORS}.svc")];
+    let (namespace, secret, configuration) = (OPERATORS.to_owned(), NAME.to_owned(), NAME.to_owned());
+    world.start_with_webhook_of(Some(Kept { namespace, secret, configuration, names }));
 }
 
 /// A world whose operator has started and has published its authority.

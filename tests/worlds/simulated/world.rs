@@ -16,9 +16,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use keyturn::{
     api::{AwsConfig, AwsConfigStatus, AwsRole, DssInstance},
+    certificate::Kept,
     clock,
     dss::Wire,
-    operator::{Operator, WebhookSettings},
+    operator::{Operator, WebhookCare},
     secret::Record,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -116,18 +117,14 @@ impl World {
         self.start_as(self.operator());
     }
 
-    /// Starts an operator with a webhook, which searches for missed pods. The webhook never answers
-    /// because no certificate comes.
+    /// Starts an operator that searches for pods that the webhook missed.
     pub fn start_with_webhook(&mut self) {
         self.start_with_webhook_of(None);
     }
 
-    /// The same. With `own` the operator makes the certificate itself; `own` is the name of the
-    /// webhook configuration and the DNS names of the webhook.
-    pub fn start_with_webhook_of(&mut self, own: Option<(String, Vec<String>)>) {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let (namespace, secret) = (OPERATORS.to_owned(), "keyturn-webhook".to_owned());
-        let webhook = Some(WebhookSettings { listener, namespace, secret, own });
+    /// The same. The operator maintains this certificate.
+    pub fn start_with_webhook_of(&mut self, certificate: Option<Kept>) {
+        let webhook = Some(WebhookCare { namespace: OPERATORS.to_owned(), certificate });
         self.start_as(Operator { webhook, ..self.operator() });
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{https::Peer, metrics::States};
+use crate::https::Peer;
 use axum::{
     body::{Body, Bytes},
     http::Request,
@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tower::ServiceExt as _;
 
 fn webhook() -> Webhook {
-    Webhook::new(Arc::new(|_| None), Metrics::new())
+    Webhook::new(Arc::new(|_| None), WebhookMetrics::new())
 }
 
 async fn answered(webhook: &Webhook, content_type: &str, length: Option<usize>, body: Body) -> StatusCode {
@@ -37,7 +37,7 @@ async fn each_kind_of_malformed_request_gets_its_status() {
     ] {
         assert_eq!(answered(&webhook, content_type, length, body).await, status, "{case}");
     }
-    let metrics = webhook.metrics.encode(States::default()).unwrap();
+    let metrics = webhook.metrics.encode().unwrap();
     assert!(metrics.contains("admission_reviews_total{outcome=\"malformed\"} 4"), "{metrics}");
     assert_eq!(webhook.bodies.free(), HELD, "what was held is given back");
 }
@@ -132,7 +132,7 @@ async fn a_body_without_room_is_refused_before_the_api_server_gives_up() {
 
 #[tokio::test]
 async fn an_answer_occupies_the_room_of_its_review_until_it_is_sent() {
-    let webhook = Webhook::new(Arc::new(|_| Some(vec![])), Metrics::new());
+    let webhook = Webhook::new(Arc::new(|_| Some(vec![])), WebhookMetrics::new());
     let review = serde_json::json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "1", "resource": {"resource": "pods"}, "operation": "DELETE"}});
     let request = Request::post(PATH).header(header::CONTENT_TYPE, "application/json");
