@@ -1,16 +1,18 @@
 //! Label selectors, as everywhere in Kubernetes.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A label selector, as everywhere in Kubernetes, with limits on its size.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
     /// Labels and values that an object has to have, all of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16), with = "BTreeMap<String, LabelValue>")]
+    #[x_kube(validation = Rule::new("self.all(k, size(k) <= 317)").message("a label's key has at most 317 characters"))]
     pub match_labels: BTreeMap<String, String>,
 
     /// Requirements that an object has to meet, all of them.

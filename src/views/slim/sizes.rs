@@ -26,13 +26,27 @@ fn large_metadata() -> String {
     format!("\"labels\":{{{}}},\"annotations\":{{{}}}", entries(3_600, 63), entries(200, 900))
 }
 
+/// A spec with a selector of 16,000 characters, and with all that may be large beside it. The
+/// chart's policy bounds selectors, tags, policies and the metadata of the target to 16,384
+/// characters together.
+fn large_spec() -> String {
+    let values = |count: usize| (0..count).map(|at| format!("\"{at:063}\"")).collect::<Vec<_>>().join(",");
+    let requirement = |at: usize| format!(r#"{{"key":"k{at}","operator":"In","values":[{}]}}"#, values(32));
+    let requirements = (0..7).map(requirement).collect::<Vec<_>>().join(",");
+    let (role, buckets) = (format!("arn:aws:iam::123456789012:role/{}", "r".repeat(2_000)), values(50));
+    format!(
+        r#"{{"person":"mallory","role":"{role}","defaultBucket":"b","extraBuckets":[{buckets}],"session":{{"policy":"{}"}},"inject":{{"podSelector":{{"matchExpressions":[{requirements}]}}}}}}"#,
+        "p".repeat(2_048)
+    )
+}
+
 /// The page of a list that begins at this config.
-fn page(metadata: &str, from: usize, limit: usize) -> String {
+fn page((metadata, spec): &(String, String), from: usize, limit: usize) -> String {
     let to = (from + limit).min(CONFIGS);
     let next = if to < CONFIGS { to.to_string() } else { String::new() };
     let items = (from..to).map(|at| {
         format!(
-            r#"{{"metadata":{{"name":"c{at}","namespace":"lab","uid":"{at}","resourceVersion":"1",{metadata}}},"spec":{{"person":"mallory"}}}}"#
+            r#"{{"metadata":{{"name":"c{at}","namespace":"lab","uid":"{at}","resourceVersion":"1",{metadata}}},"spec":{spec}}}"#
         )
     });
     let items = items.collect::<Vec<_>>().join(",");
@@ -44,10 +58,10 @@ fn page(metadata: &str, from: usize, limit: usize) -> String {
 /// A client of an API server that has these configs only, and the limits of the lists that were
 /// asked for.
 fn api_server() -> (Client, Arc<Mutex<Vec<usize>>>) {
-    let (metadata, limits) = (Arc::new(large_metadata()), Arc::new(Mutex::new(Vec::new())));
+    let (large, limits) = (Arc::new((large_metadata(), large_spec())), Arc::new(Mutex::new(Vec::new())));
     let asked = limits.clone();
     let service = tower::service_fn(move |request: Request<Body>| {
-        let (metadata, asked) = (metadata.clone(), asked.clone());
+        let (large, asked) = (large.clone(), asked.clone());
         async move {
             let query = request.uri().query().unwrap_or_default();
             let parameter = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
@@ -57,7 +71,7 @@ fn api_server() -> (Client, Arc<Mutex<Vec<usize>>>) {
             let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(CONFIGS);
             asked.lock().unwrap().push(limit);
             let from = parameter("continue").and_then(|from| from.parse().ok()).unwrap_or_default();
-            Ok::<_, Infallible>(Response::new(Body::from(page(&metadata, from, limit).into_bytes())))
+            Ok::<_, Infallible>(Response::new(Body::from(page(&large, from, limit).into_bytes())))
         }
     });
     (Client::new(service, "lab"), limits)

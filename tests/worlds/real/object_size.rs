@@ -76,6 +76,48 @@ async fn metadata_beyond_the_bounds_is_refused_whatever_the_person_policy() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
+async fn a_spec_beyond_the_bounds_is_refused_in_each_of_its_large_parts() {
+    let install = Install::scoped().await;
+    let values: Vec<String> = (0..32).map(|at| format!("{at:063}")).collect();
+    let listed = |count: usize| -> Vec<Value> {
+        (0..count).map(|at| json!({"key": format!("{at:0300}"), "operator": "In", "values": values})).collect()
+    };
+    let policy = |at: usize| format!("arn:aws:iam::123456789012:policy/{}{at}", "p".repeat(1_900));
+    let policies: Vec<String> = (0..9).map(policy).collect();
+    let tags: BTreeMap<String, String> = (0..50).map(|at| (format!("{at:0128}"), "v".repeat(256))).collect();
+    let restart = json!({"kind": "Deployment", "selector": {"matchExpressions": listed(2)}});
+    let creates = async |spec: Value| {
+        let mut config = json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig",
+            "metadata": {"name": "large"}, "spec": {"person": "alice"}});
+        json_patch::merge(&mut config, &json!({"spec": spec}));
+        let parameters = PostParams { dry_run: true, ..PostParams::default() };
+        install.configs().create(&parameters, &serde_json::from_value(config).unwrap()).await
+    };
+    let pods = |count: usize| json!({"inject": {"podSelector": {"matchExpressions": listed(count)}}});
+    eventually("the policy is in force", async || creates(pods(8)).await.map_or_else(|_| Ok(()), |_| Err(()))).await;
+    for (row, spec) in [
+        ("a selector of pods", pods(8)),
+        ("selectors of workloads", json!({"restart": vec![restart; 5]})),
+        ("annotations of the target", json!({"target": {"annotations": entries(17, 1_000)}})),
+        ("tags", json!({"session": {"tags": tags}})),
+        ("policies", json!({"session": {"policyArns": policies}})),
+        (
+            "parts that are small alone",
+            json!({"session": {"tags": entries(40, 250)}, "target": {"annotations": entries(8, 1_000)}}),
+        ),
+    ] {
+        let status = refusal(creates(spec).await);
+        let words = format!("characters, and the policy {}-object-size of keyturn allows 16384", install.fullname());
+        assert!(status.code == 403 && status.message.contains(&words), "{row}: {status:?}");
+    }
+    let labels = json!({"inject": {"podSelector": {"matchLabels": {"k".repeat(318): "v"}}}});
+    let status = refusal(creates(labels).await);
+    assert!(status.code == 422 && status.message.contains("at most 317 characters"), "{status:?}");
+    creates(pods(7)).await.expect("a selector that is large, and within the bound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
 async fn an_object_beyond_the_bounds_may_shrink_and_get_a_finalizer() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
