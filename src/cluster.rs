@@ -17,7 +17,7 @@ mod serving;
 mod watched;
 mod workloads;
 
-pub use calls::{CallError, Calls, Failed, Preconditions, data_of};
+pub use calls::{CallError, Calls, Failed, NOT_LEADING, Preconditions, data_of};
 pub use index::Index;
 pub use mandate::Mandate;
 pub use own_writes::OwnWrites;

@@ -16,7 +16,7 @@ pub use surplus::{delete_all, delete_surplus};
 
 use crate::{
     api::Reason,
-    cluster::Calls,
+    cluster::{Calls, NOT_LEADING},
     credentials::{IssueError, Retry},
     dss::DssError,
     dss_cache::DssCache,
@@ -127,12 +127,13 @@ pub enum NotAsked {
 }
 
 impl Access<'_> {
-    /// Runs `talk` with a DSS within the limits of this reconcile, and for at most `most`. `what`
-    /// names its purpose in messages.
+    /// Runs `talk` with a DSS within the limits of this reconcile, for at most `most`, and only
+    /// while this process may write: `talk` may create or delete an API key. `what` names its
+    /// purpose in messages.
     ///
     /// # Errors
-    /// [`NotAsked::Saturated`] if there is no permit; [`NotAsked::Late`] if `talk` takes too long.
-    /// `talk` is then dropped at the point that it has reached.
+    /// [`NotAsked::Saturated`] if there is no permit; [`NotAsked::Late`] if `talk` takes too long,
+    /// or if this process no longer leads. `talk` is then dropped at the point that it has reached.
     pub async fn within<T>(
         &self,
         instance: &str,
@@ -141,10 +142,13 @@ impl Access<'_> {
         talk: impl Future<Output = T>,
     ) -> Result<T, NotAsked> {
         let tried = || format!("{what} in DssInstance \"{instance}\"");
-        self.limiter.run(instance, most, self.budget, talk).await.map_err(|refused| match refused {
-            Refused::Saturated => NotAsked::Saturated(tried()),
-            Refused::TimedOut(within) => NotAsked::Late(DssError::late(tried(), within)),
-        })
+        let talk = self.calls.while_leading(talk);
+        match self.limiter.run(instance, most, self.budget, talk).await {
+            Ok(Some(said)) => Ok(said),
+            Ok(None) => Err(NotAsked::Late(DssError::given_up(tried(), NOT_LEADING))),
+            Err(Refused::Saturated) => Err(NotAsked::Saturated(tried())),
+            Err(Refused::TimedOut(within)) => Err(NotAsked::Late(DssError::late(tried(), within))),
+        }
     }
 }
 

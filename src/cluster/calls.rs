@@ -27,6 +27,9 @@ pub(super) const PAGE: u32 = 50;
 /// but the API server can select by it.
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
+/// The reason why a process that no longer leads makes no call that may change something.
+pub const NOT_LEADING: &str = "this process no longer holds the Lease; the replica that leads decides anew";
+
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{tried}: {why}")]
@@ -294,22 +297,27 @@ impl Calls {
         self.write(|| format!("create Event {namespace}/{}", event.name_any()), call).await.map(|_| ())
     }
 
-    /// Makes a write. Each of its steps asks first whether this process may still write, because
-    /// the process may have stood still before any of them.
+    /// Makes a write to the API server: [`Calls::while_leading`].
     pub(super) async fn write<T>(
         &self,
         tried: impl Fn() -> String,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, CallError> {
-        let mut call = Box::pin(bounded(&tried, call));
-        poll_fn(|context| {
-            if self.mandate.holds() {
-                return call.as_mut().poll(context);
-            }
-            let why = "this process no longer holds the Lease; the replica that leads decides anew".to_owned();
-            Poll::Ready(Err(CallError { tried: tried(), why, failed: Failed::NotLeading }))
+        self.while_leading(bounded(&tried, call)).await.unwrap_or_else(|| {
+            Err(CallError { tried: tried(), why: NOT_LEADING.to_owned(), failed: Failed::NotLeading })
         })
-        .await
+    }
+
+    /// Makes a call that may change something. Each of its steps asks first whether this process
+    /// may still write, because the process may have stood still before any of them. `None` if it
+    /// may not; the call is then dropped at the point that it has reached.
+    pub fn while_leading<T>(&self, call: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+        let mut call = Box::pin(call);
+        poll_fn(
+            move |context| {
+                if self.mandate.holds() { call.as_mut().poll(context).map(Some) } else { Poll::Ready(None) }
+            },
+        )
     }
 
     pub(super) fn client(&self) -> Client {

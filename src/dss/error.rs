@@ -34,6 +34,12 @@ impl DssError {
         let said = format!("no answer within {} s", within.as_secs());
         Self { tried, kind: Kind::Unreachable, said, retry_after: None }
     }
+
+    /// The error of an operation that was given up before its end. `tried` names the operation.
+    #[must_use]
+    pub fn given_up(tried: String, why: &str) -> Self {
+        Self { tried, kind: Kind::Unreachable, said: why.to_owned(), retry_after: None }
+    }
 }
 
 /// The kinds of failures that callers distinguish.

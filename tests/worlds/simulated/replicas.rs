@@ -74,6 +74,11 @@ impl Replica {
         self.task.await.unwrap().expect("it ends because it was asked to");
     }
 
+    /// Stops to do the work, except for the tasks that the work has spawned.
+    pub(super) fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+
     async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -242,7 +247,7 @@ async fn a_thawed_leader_writes_nothing_after_a_takeover() {
     world.sts.once(Behaviour::Latency(Duration::from_millis(9_800)));
     world.change("alice", |spec| spec.role = Some(role("ds-lead")));
     world.at_once("STS is asked", |world| world.sts.count() == 1).await;
-    first.frozen.send_replace(true);
+    first.freeze();
     let frozen_at = world.now();
     world.until("the second leads and issues", |world| second.leads(world) && world.is_ready("alice")).await;
     world.change("alice", |spec| spec.suspend = true);

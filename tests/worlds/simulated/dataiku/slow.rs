@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     doubles::{
-        dss::{Behaviour, Call, Connection},
+        apiserver::{Fault, Request},
+        dss::{ADMINISTRATORS, Behaviour, Call, Connection},
         rules::Times,
     },
     fixtures::{from_connection, personal_key},
@@ -144,4 +145,33 @@ async fn a_leader_stopped_while_dss_hangs_releases_the_lease_in_time() {
     let took = world.now().duration_since(asked).as_secs();
     assert!(took <= 16, "{took} s");
     assert_eq!(holder(&world), "", "another may lead at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thawed_leader_creates_no_api_key_after_a_takeover() {
+    let world = world();
+    world.dss.set_groups("alice", &[ADMINISTRATORS]);
+    let first = Replica::start(&world, "first");
+    world.until("the first leads", |world| first.leads(world)).await;
+    world.apply(&config("alice", personal_key));
+    world.until("alice's key is refused", |world| world.ready("alice") == "False/DssAdminKey").await;
+    let second = Replica::start(&world, "second");
+    world.settle().await;
+    let made = world.dss.keys_ever();
+
+    // Before keyturn creates a key, it asks whether alice is an administrator still. DSS answers
+    // after the lease has run out.
+    let asks = |call: &Call| call.path == "/admin/users/alice" && call.proxy_user.as_deref() == Some("alice");
+    let asked = world.dss.count_where(asks);
+    world.dss.behave_if(Times::Once, asks, Behaviour::Latency(Duration::from_secs(18)));
+    world.dss.set_groups("alice", &["analysts"]);
+    world.until("DSS is asked", |world| world.dss.count_where(asks) > asked).await;
+    let is_its_lease =
+        |request: &Request| request.resource == "leases" && request.user_agent.as_deref() == Some("first");
+    world.api.fault(Times::UntilCleared, is_its_lease, Fault::Hang);
+    first.freeze();
+    world.until("the second leads and delivers", |world| second.leads(world) && world.is_ready("alice")).await;
+    world.pass(MINUTE).await;
+    assert_eq!(world.dss.keys_ever(), made + 1, "{}", world.picture());
+    assert_eq!(world.dss.personal_keys().len(), 1);
 }
