@@ -152,11 +152,12 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     }
     tracing::debug!(next = ?plan.next, "decided");
 
-    let outcome = Box::pin(act::act(context, budget, &seen, &plan)).await;
+    let mut outcome = Box::pin(act::act(context, budget, &seen, &plan)).await;
+    outcome.failed_before = context.memory.failed_calls_of(&seen.config.uid().unwrap_or_default());
     let now = context.clock.now();
     context.memory.learn(&seen, &plan, &outcome, now);
     report(context, &seen, &plan, &outcome, now).await?;
-    if let Some(error) = outcome.call_failed {
+    if let Some(error) = outcome.call_failed.take().or_else(|| outcome.role_failed.take().map(|error| *error)) {
         return Err(error);
     }
     context.memory.call_succeeded(&seen.config.uid().unwrap_or_default());

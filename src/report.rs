@@ -32,8 +32,12 @@ pub struct Outcome {
     pub api_key: ApiKeyOutcome,
     /// Whether somebody else created a Secret of that name first.
     pub blocked: bool,
-    /// The error, if a call to the API server failed.
+    /// The error, if a call to the API server failed that the credential needs.
     pub call_failed: Option<CallError>,
+    /// The number of reconciles in a row before this one in which a call to the API server failed.
+    pub failed_before: i32,
+    /// The error, if a write or a deletion of an `AwsRole` failed.
+    pub role_failed: Option<Box<CallError>>,
 }
 
 /// The Secret as keyturn wrote it.

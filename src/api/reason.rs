@@ -96,13 +96,15 @@ pub enum Reason {
     /// A workload of `spec.restart` is paused, restarts only by hand, or does not finish its
     /// rollout.
     RestartBlocked,
+    /// The API server does not let keyturn write the Secret, or does not answer.
+    NotWritten,
     /// An error without a reason of its own.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -144,6 +146,7 @@ impl Reason {
         Self::WorkloadMissing,
         Self::RestartDenied,
         Self::RestartBlocked,
+        Self::NotWritten,
         Self::Internal,
     ];
 
@@ -237,6 +240,7 @@ mod tests {
                 | Reason::WorkloadMissing
                 | Reason::RestartDenied
                 | Reason::RestartBlocked
+                | Reason::NotWritten
                 | Reason::Internal => Reason::Internal,
             };
             assert_eq!((reason as usize, Reason::ALL.len()), (at, last as usize + 1));

@@ -64,6 +64,18 @@ pub enum Failed {
     Otherwise,
 }
 
+impl CallError {
+    /// The error without these texts. The message of the API server quotes what an admission policy
+    /// or a webhook says, and that may be anything that keyturn sent.
+    #[must_use]
+    pub fn without(mut self, secrets: &[String]) -> Self {
+        for secret in secrets {
+            self.why = self.why.replace(secret.as_str(), "…");
+        }
+        self
+    }
+}
+
 /// Returns the data of a Secret.
 #[must_use]
 pub fn data_of(secret: Secret) -> BTreeMap<String, Vec<u8>> {

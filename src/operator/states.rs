@@ -25,7 +25,8 @@ pub(super) fn states(views: &[Views], now: Timestamp) -> States {
             (false, _) => states.not_ready += 1,
         }
         if let Some(expires_at) = &status.expires_at {
-            let remaining = expires_at.0.duration_since(now).as_secs();
+            // A credential that has expired and could not be withdrawn has no time left.
+            let remaining = expires_at.0.duration_since(now).as_secs().max(0);
             states.remaining_min_seconds =
                 Some(states.remaining_min_seconds.map_or(remaining, |least| least.min(remaining)));
         }

@@ -43,11 +43,10 @@ pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, pla
         prune(context, &plan.prune).await
     };
     let (mut outcome, roles) = join(Box::pin(secret), Box::pin(roles)).await;
-    if let Err(error) = roles {
-        outcome.call_failed.get_or_insert(error);
-    }
+    outcome.role_failed = roles.err().map(Box::new);
     // keyturn deletes an API key only after the Secret has ceased to hold it.
-    if !plan.surplus_keys.is_empty() && outcome.call_failed.is_none() && !outcome.blocked {
+    let all_written = outcome.call_failed.is_none() && outcome.role_failed.is_none() && !outcome.blocked;
+    if !plan.surplus_keys.is_empty() && all_written {
         let deleting = delete_surplus(context.stores(budget), &seen.config, &plan.surplus_keys, &mut outcome.api_key);
         if let Err(error) = Box::pin(deleting).await {
             outcome.call_failed = Some(error);

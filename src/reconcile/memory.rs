@@ -76,6 +76,12 @@ impl Memory {
         schedule::transient_delay(uid, *count)
     }
 
+    /// The number of reconciles of this object in a row in which a call failed.
+    #[must_use]
+    pub fn failed_calls_of(&self, uid: &str) -> i32 {
+        self.failed_calls().get(uid).copied().unwrap_or_default()
+    }
+
     /// Resets the count of failed calls of this object.
     pub fn call_succeeded(&self, uid: &str) {
         self.failed_calls().remove(uid);

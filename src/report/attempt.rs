@@ -50,7 +50,9 @@ pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Time
     let attempted = match (&failed, &plan.next) {
         (Some((error, attempt)), _) => Attempted::Failed(error, attempt),
         (None, Next::Do(SecretAction::Hold { .. } | SecretAction::Withdraw(_))) => Attempted::NotMade,
-        (None, _) if outcome.call_failed.is_some() || holds_nothing(seen, outcome) => Attempted::NotMade,
+        (None, _) if outcome.call_failed.is_some() || outcome.role_failed.is_some() || holds_nothing(seen, outcome) => {
+            Attempted::NotMade
+        }
         _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => Attempted::WithoutApiKey,
         _ => Attempted::Succeeded,
     };

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     api::{ConditionType, Reason, Statement, condition, set_conditions},
     clock::whole_seconds,
+    cluster::{CallError, Failed},
     credentials::Retry,
     decide::{Accepted, Blocker, HoldCause, Plan, SecretAction, api_key_attempt, input::Observed},
     dss_keys::ApiKeyPlan,
@@ -16,6 +17,10 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::sync::Arc;
+
+/// The number of failed reconciles in a row after which a failure of the API server is reported.
+/// Shorter failures end before anybody could act on them.
+const FAILED_BEFORE: i32 = 2;
 
 pub(super) fn conditions(
     seen: &Observed,
@@ -29,7 +34,7 @@ pub(super) fn conditions(
     let make = |type_, truth: bool, statement: &Statement| condition(type_, truth, statement, generation, now);
     let accepted = match &plan.accepted {
         Ok(accepted) => Ok(Statement::new(Reason::Granted, format!("AwsRoleGrant \"{}\" allows it", accepted.grant))),
-        Err(refusal) => Err(still_usable(refusal.why.clone(), record, now)),
+        Err(refusal) => Err(still_usable(not_withdrawn(refusal.why.clone(), seen, outcome), record, now)),
     };
     let live = record.filter(|record| record.is_live(now));
     let obstacle = obstacle(seen, plan, outcome, record, now);
@@ -141,6 +146,10 @@ fn obstacle(
         Some(Statement::new(Reason::ForeignTarget, message))
     };
     let last_failure = || last_failure(seen, plan).map(|why| with_present_state(why, record, now));
+    if let Some(error) = persistent(outcome) {
+        let message = format!("{error}; keyturn tries again within a minute");
+        return Some(with_present_state(Statement::new(Reason::NotWritten, message), record, now));
+    }
     if let Some(error) = outcome.issue_failed.as_ref().or(outcome.api_key.failed.as_ref()) {
         // keyturn asked nobody, because the limiter was saturated. Nothing new is known.
         if error.retry == Retry::Saturated {
@@ -171,6 +180,28 @@ fn obstacle(
     }
 }
 
+/// The failed call, if it is more than a short failure of the API server: a refusal, or the last of
+/// several failures in a row.
+fn persistent(outcome: &Outcome) -> Option<&CallError> {
+    outcome.call_failed.as_ref().filter(|error| match error.failed {
+        Failed::Forbidden | Failed::Invalid => true,
+        Failed::Conflict | Failed::NotLeading => false,
+        Failed::NotFound | Failed::AlreadyExists | Failed::Otherwise => outcome.failed_before >= FAILED_BEFORE,
+    })
+}
+
+/// The refusal of a request, with the consequence if keyturn could not withdraw the credential.
+fn not_withdrawn(why: Statement, seen: &Observed, outcome: &Outcome) -> Statement {
+    let Some(error) = persistent(outcome) else { return why };
+    let target = seen.config.target_name();
+    let message = format!(
+        "{}. Secret \"{target}\" still holds the credential, because keyturn cannot withdraw it: {error}; keyturn tries again \
+         within a minute",
+        why.message
+    );
+    Statement { message, ..why }
+}
+
 /// The last failure of the attempt that is held back: that of the credential, or that of its API
 /// key.
 fn last_failure(seen: &Observed, plan: &Plan) -> Option<Statement> {
@@ -183,7 +214,9 @@ fn last_failure(seen: &Observed, plan: &Plan) -> Option<Statement> {
 /// The failure, with the present state of the credential.
 fn with_present_state(why: Statement, record: Option<&Record>, now: Timestamp) -> Statement {
     match record {
-        Some(record) if record.is_withdrawn_for(Reason::Expired) => {
+        Some(record)
+            if record.is_withdrawn_for(Reason::Expired) || (record.withdrawn.is_none() && record.has_expired(now)) =>
+        {
             let at = record.expires_at.map(|at| at.to_string()).unwrap_or_default();
             let message = format!("the credential expired at {at} and could not be renewed: {}", why.message);
             Statement::new(Reason::Expired, message)

@@ -9,6 +9,7 @@ use crate::{
     credentials::Credentials,
     digest::Digest,
 };
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,25 @@ use std::collections::BTreeMap;
 /// The value of every variable of a session after its withdrawal.
 pub const WITHDRAWN: &str = "WITHDRAWN";
 
+/// The least length of a word that may be secret. Access keys, tokens and API keys are longer.
+const WORD: usize = 16;
+
 /// The data of a Secret: key to bytes. Its `Debug` output shows the keys only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content(pub BTreeMap<String, Vec<u8>>);
+
+impl Content {
+    /// The texts of the data that may be secret, for an error that may quote them: the words of at
+    /// least 16 characters, and each value as the API server encodes it.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let ends_a_word = |c: char| c.is_whitespace() || "\"',=:{}[]".contains(c);
+        let words = self.0.values().filter_map(|value| std::str::from_utf8(value).ok());
+        let words = words.flat_map(|text| text.split(ends_a_word)).map(str::to_owned);
+        let encoded = self.0.values().map(|value| BASE64_STANDARD.encode(value));
+        words.chain(encoded).filter(|text| text.len() >= WORD).collect()
+    }
+}
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

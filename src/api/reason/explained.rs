@@ -353,6 +353,16 @@ impl Reason {
                      finish its rollout. The message says which. keyturn does not interfere.",
                 remedy: "Resume the workload, repair its rollout, or delete its pods yourself.",
             },
+            Self::NotWritten => Explained {
+                name: "NotWritten",
+                conditions: &[Issued, RenewalFailing],
+                cause: "The API server refuses a write that the credential needs, or has not \
+                     answered three times in a row. The message quotes it. A ResourceQuota, an \
+                     admission policy, another webhook or missing rights of keyturn may refuse the \
+                     Secret.",
+                remedy: "Remove what the message names, or let it allow the Secret; for quotas and \
+                     policies ask a cluster admin. keyturn tries again within a minute.",
+            },
             Self::Internal => Explained {
                 name: "Internal",
                 conditions: &[Accepted, Issued, RenewalFailing, Usable],

@@ -22,13 +22,15 @@ pub(super) async fn write(
     content: Content,
 ) -> Outcome {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let secrets = content.texts();
     let write = async {
         if let Target::Ours(ours) = &seen.target {
             return apply_or_recreate(context, seen, ours, rendering, &record, content).await;
         }
         create(context, seen, rendering, &record, content).await
     };
-    match context.views.secrets.own_writes().write(&namespace, &name, write).await {
+    let written = context.views.secrets.own_writes().write(&namespace, &name, write).await;
+    match written.map_err(|error| error.without(&secrets)) {
         Ok(secret) => {
             Outcome { written: Some(Written { record, version: secret.resource_version() }), ..Outcome::default() }
         }

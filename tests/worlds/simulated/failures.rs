@@ -311,6 +311,100 @@ async fn a_session_waits_ten_minutes_for_its_write_without_another_call() {
     assert_eq!(world.sts.count(), 1);
 }
 
+/// Lasting refusals of the Secret, and a part of what the user has to read.
+fn refusals() -> Vec<(&'static str, Fault, &'static str)> {
+    let refused = |code, message: &str| Fault::Refuse(Failure::new(code, message));
+    vec![
+        ("a quota", refused(403, "exceeded quota: keyturn, requested: secrets=1"), "exceeded quota: keyturn"),
+        ("a policy", refused(422, "ValidatingAdmissionPolicy 'teams' denied request: no team"), "'teams' denied"),
+        ("a webhook that fails", Fault::status(500), "500"),
+        ("too many requests", Fault::too_many_requests(1), "429"),
+        ("too large", refused(413, "limit is 3145728"), "limit is 3145728"),
+        ("no connection", Fault::RefuseConnection, "Secret scoring/alice-aws"),
+        ("no answer", Fault::Hang, "did not answer"),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_cannot_be_created_is_reported_and_heals() {
+    for (case, fault, words) in refusals() {
+        let world = World::started();
+        let refusal = world.api.fault(Times::UntilCleared, |r| r.is_on("secrets") && r.is_write(), fault);
+        world.apply(&alice());
+        world.pass(5 * MINUTE).await;
+        let (status, reason, message) = world.condition("alice", "Ready").unwrap();
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "NotWritten"), "{case}: {message}");
+        assert!(message.contains(words) && message.contains("keyturn tries again"), "{case}: {message}");
+        assert_eq!(world.sts.count(), 1, "{case}: the session waits to be written");
+        let before = world.api.count("patch", "awsconfigs/status");
+        world.pass(3 * MINUTE).await;
+        assert_eq!(world.api.count("patch", "awsconfigs/status"), before, "{case}: it is said once");
+        world.api.forgive(refusal);
+        world.until("alice is ready", |world| world.is_ready("alice")).await;
+        assert!(world.holds_a_valid_session("alice") && world.sts.count() == 1, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_cannot_be_written_is_reported_before_and_after_the_end() {
+    for (case, fault, words) in refusals() {
+        let world = World::with(&[alice()]).await;
+        let expires_at = world.status("alice").expires_at.unwrap().0;
+        let refusal = world.api.fault(Times::UntilCleared, |r| r.is_on("secrets") && r.is_write(), fault);
+        world.pass_until_due("alice").await;
+        world.pass(5 * MINUTE).await;
+        assert!(renewal_fails(&world, "alice", "NotWritten"), "{case}: {}", world.picture());
+        let (_, _, message) = world.condition("alice", "RenewalFailing").unwrap();
+        assert!(message.contains(words), "{case}: {message}");
+        let rest = expires_at.duration_since(world.now()).unsigned_abs();
+        world.pass(rest + 3 * MINUTE).await;
+        let (status, reason, message) = world.condition("alice", "Ready").unwrap();
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "Expired"), "{case}: {message}");
+        assert!(message.contains(words), "{case}: {message}");
+        world.api.forgive(refusal);
+        world.until("alice is ready", |world| world.is_ready("alice")).await;
+        assert!(world.holds_a_valid_session("alice"), "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_cannot_be_withdrawn_is_reported() {
+    for (case, fault, words) in refusals() {
+        if case == "a policy" {
+            continue; // keyturn deletes such a Secret.
+        }
+        let world = World::with(&[alice()]).await;
+        let refusal = world.api.fault(Times::UntilCleared, |r| r.is_on("secrets") && r.is_write(), fault);
+        world.change("alice", |spec| spec.suspend = true);
+        world.pass(5 * MINUTE).await;
+        let (status, reason, message) = world.condition("alice", "Ready").unwrap();
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "Suspended"), "{case}: {message}");
+        assert!(message.contains(words) && message.contains("cannot withdraw it"), "{case}: {message}");
+        world.api.forgive(refusal);
+        world.until("it is withdrawn", |world| world.is_withdrawn("alice")).await;
+        world.settle().await;
+        let (_, _, message) = world.condition("alice", "Ready").unwrap();
+        assert!(!message.contains("cannot withdraw it"), "{case}: {message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_quotes_the_secret_is_reported_without_it() {
+    let world = World::with(&[alice()]).await;
+    let held = world.secret("alice").unwrap().data.unwrap();
+    let key = String::from_utf8(held["AWS_SECRET_ACCESS_KEY"].0.clone()).unwrap();
+    let file = serde_json::to_value(&held["credentials"]).unwrap();
+    let message = format!("denied: {key} and {}", file.as_str().unwrap());
+    let fault = Fault::Refuse(Failure::new(403, message));
+    world.api.fault(Times::UntilCleared, |r| r.is_on("secrets") && r.is_write(), fault);
+    // Another form of the Secret: keyturn writes the same session again.
+    world.change("alice", |spec| spec.region = Some("eu-west-3".to_owned()));
+    world.pass(5 * MINUTE).await;
+    let conditions = format!("{:?}", world.status("alice").conditions);
+    assert!(conditions.contains("denied: … and …"), "{conditions}");
+    assert!(!conditions.contains(&key), "{conditions}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_event_stops_nothing() {
     let world = World::started();
