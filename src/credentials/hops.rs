@@ -6,7 +6,7 @@
 //! itself, and refuses to receive them again.
 //!
 //! Sessions of hops live in memory only. There is one for each person, namespace, set of tags and
-//! hop. After a restart keyturn asks STS for them again.
+//! hop, and at most 1,024 of them. After a restart keyturn asks STS for them again.
 
 use super::{Extras, Issued, SessionRequest, Via};
 use crate::digest::Digest;
@@ -19,27 +19,62 @@ const LIFETIME_SECONDS: i32 = 3600;
 /// A session with less than this time left is not used for a new call.
 const MARGIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// The sessions of hops that are still valid.
+/// The most sessions of hops that are kept. A session takes some 3 KB. Users choose the tags, so
+/// without a limit they would also choose the size of the memory.
+const MOST: usize = 1024;
+
+/// The sessions of hops that are still valid: at most [`MOST`], those that were used last.
 #[derive(Debug, Default)]
-pub(super) struct Hops {
-    sessions: Mutex<HashMap<String, Issued>>,
+pub(super) struct Hops(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    sessions: HashMap<String, Session>,
+    /// The number of uses of all sessions so far.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Session {
+    issued: Issued,
+    /// The number of this session's last use.
+    used: u64,
 }
 
 impl Hops {
     /// The session of the hop with this key; `None` if it has ended or ends within [`MARGIN`].
     pub(super) fn get(&self, key: &str, now: Timestamp) -> Option<Issued> {
-        let mut sessions = self.sessions.lock();
-        sessions.retain(|_, issued| issued.expires_at.is_some_and(|at| at.duration_since(now) > MARGIN));
-        sessions.get(key).cloned()
+        let Kept { sessions, uses } = &mut *self.0.lock();
+        sessions.retain(|_, session| is_usable(&session.issued, now));
+        let session = sessions.get_mut(key)?;
+        *uses += 1;
+        session.used = *uses;
+        Some(session.issued.clone())
     }
 
+    /// Whether [`Hops::get`] would return a session. This is no use of it.
+    pub(super) fn has(&self, key: &str, now: Timestamp) -> bool {
+        self.0.lock().sessions.get(key).is_some_and(|session| is_usable(&session.issued, now))
+    }
+
+    /// Keeps a session. If there are too many, the one that was used longest ago is dropped.
     pub(super) fn put(&self, key: String, issued: Issued) {
-        self.sessions.lock().insert(key, issued);
+        let Kept { sessions, uses } = &mut *self.0.lock();
+        *uses += 1;
+        sessions.insert(key, Session { issued, used: *uses });
+        if sessions.len() > MOST {
+            let oldest = sessions.iter().min_by_key(|(_, session)| session.used).map(|(key, _)| key.clone());
+            oldest.map(|key| sessions.remove(&key));
+        }
     }
 
     pub(super) fn forget(&self, keys: &[String]) {
-        self.sessions.lock().retain(|key, _| !keys.contains(key));
+        self.0.lock().sessions.retain(|key, _| !keys.contains(key));
     }
+}
+
+fn is_usable(issued: &Issued, now: Timestamp) -> bool {
+    issued.expires_at.is_some_and(|at| at.duration_since(now) > MARGIN)
 }
 
 /// Returns the request for each hop, with a key. The key differs if anything about the hop or a hop
@@ -120,6 +155,32 @@ mod tests {
         assert_eq!((keys(&hops[0].1), keys(&hops[1].1)), (vec!["project".to_owned()], vec![]));
         assert_eq!(keys(&last(&request())), ["step"]);
         assert!(last(&request()).extras.transitive_tags.is_empty());
+    }
+
+    #[test]
+    fn two_thousand_tags_keep_1024_sessions_those_used_last() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let issued = Issued {
+            credentials: crate::credentials::Credentials {
+                access_key_id: "ASIAHUB".into(),
+                secret_access_key: "secret".into(),
+                session_token: None,
+            },
+            issued_at: now,
+            expires_at: now.checked_add(SignedDuration::from_hours(1)).ok(),
+        };
+        let key = |tag: usize| {
+            let mut request = request();
+            request.extras.tags.insert("project".into(), format!("risk-{tag}"));
+            hops(&request)[0].0.clone()
+        };
+        let kept = Hops::default();
+        for tag in 0..2000 {
+            kept.put(key(tag), issued.clone());
+            assert!(kept.get(&key(0), now).is_some(), "it is in use, whatever comes after it: {tag}");
+        }
+        assert_eq!(kept.0.lock().sessions.len(), 1024);
+        assert!(!kept.has(&key(976), now) && kept.has(&key(977), now) && kept.has(&key(1999), now));
     }
 
     #[test]

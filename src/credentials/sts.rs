@@ -77,6 +77,14 @@ impl Sts {
         Ok(self.identity.get_or_init(|| identity).clone())
     }
 
+    /// The number of calls to STS that [`Sts::assume_role`] would make now.
+    #[must_use]
+    pub fn calls(&self, request: &SessionRequest) -> u32 {
+        let now = self.clock.now();
+        let missing = hops(request).into_iter().filter(|(key, _)| !self.hops.has(key, now)).count();
+        u32::try_from(missing).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
     /// Assumes the role. The cost is exactly one call to STS, and one more for each hop whose
     /// session is not in memory.
     ///
