@@ -29,7 +29,7 @@
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
-//! | [`limit`] | how many calls to an outside system are under way, and for how long | nothing |
+//! | [`limit`] | how many calls to an outside system are under way, for how long, and how often | nothing |
 //! | [`finalizers`] | the finalizers of keyturn: listed, added, removed | `api`, `cluster` |
 //! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `finalizers` |
 //! | [`schedule`] | when: the lengths of time between reconciles, fixed for each object; pure | `clock` |
@@ -91,7 +91,7 @@ mod grants;
 pub mod https;
 mod inject;
 pub mod leader;
-mod limit;
+pub mod limit;
 mod metrics;
 pub mod operator;
 mod reconcile;

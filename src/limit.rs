@@ -1,10 +1,18 @@
-//! Limits on the concurrent calls to an outside system, and on the time for which one reconcile
-//! waits for it.
+//! Limits on the concurrent calls to an outside system, on the time for which one reconcile waits
+//! for it, and on the rate of calls ([`Turns`]).
 //!
 //! All reconciles share a bounded number of workers. A system that hangs could occupy all workers,
 //! and delay the renewals that do not need it. Each system therefore has a number of permits, and
 //! all systems together have fewer permits than there are workers. A reconcile that gets no permit
 //! is requeued at once.
+
+mod places;
+mod rates;
+mod turns;
+
+pub use places::Place;
+pub use rates::{Rate, RateLimits, TooSoon, UsedUp};
+pub use turns::{NotYet, Turns};
 
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::HashMap, sync::Arc, time::Duration};
