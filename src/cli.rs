@@ -1,7 +1,7 @@
 //! The command line. Every flag has an environment variable. An invalid value is reported in one
 //! line that names the flag.
 
-use crate::telemetry::LogFormat;
+use crate::{limit::RateLimits, telemetry::LogFormat};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
@@ -91,6 +91,23 @@ pub struct Run {
     /// get none. Nobody loses a credential by the limit. Default: no limit.
     #[arg(long, env = "KEYTURN_AWSCONFIGS_PER_NAMESPACE", value_parser = clap::value_parser!(u32).range(1..))]
     pub awsconfigs_per_namespace: Option<u32>,
+
+    /// The most requests to STS and DSS in a second, for all namespaces together, besides renewals
+    /// that are due.
+    #[arg(long, env = "KEYTURN_REQUESTS_PER_SECOND", default_value_t = RateLimits::DEFAULT.all.per_second, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub requests_per_second: u32,
+
+    /// The most of these requests at once, after a time without any.
+    #[arg(long, env = "KEYTURN_REQUESTS_BURST", default_value_t = RateLimits::DEFAULT.all.burst, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub requests_burst: u32,
+
+    /// The most of these requests in a second for one namespace.
+    #[arg(long, env = "KEYTURN_NAMESPACE_REQUESTS_PER_SECOND", default_value_t = RateLimits::DEFAULT.namespace.per_second, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub namespace_requests_per_second: u32,
+
+    /// The most of these requests at once for one namespace.
+    #[arg(long, env = "KEYTURN_NAMESPACE_REQUESTS_BURST", default_value_t = RateLimits::DEFAULT.namespace.burst, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    pub namespace_requests_burst: u32,
 
     /// The name that reports Events. Default in a pod: the name of the pod.
     #[arg(long, env = "HOSTNAME", default_value = "keyturn", hide = true)]
@@ -205,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 14] = [
+        let table: [(&[&str], &[&str]); 16] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
@@ -213,6 +230,14 @@ mod tests {
             (
                 &["run", "--cluster-name", "a", "--awsconfigs-per-namespace", "0"],
                 &["--awsconfigs-per-namespace", "0 is not in 1.."],
+            ),
+            (
+                &["run", "--cluster-name", "a", "--requests-per-second", "0"],
+                &["--requests-per-second", "0 is not in 1..=10000"],
+            ),
+            (
+                &["run", "--cluster-name", "a", "--namespace-requests-burst", "9"],
+                &["--namespace-requests-burst", "9 is not in 10..=100000"],
             ),
             (&["run", "--cluster-name", "a", "--log-format", "xml"], &["--log-format", "xml"]),
             (&["run", "--cluster-name", "a", "--webhook-configuration", "keyturn"], &["--webhook-secret"]),

@@ -40,7 +40,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 /// The number of reconciles of one kind that run at the same time. A higher number is no faster,
 /// because the API server is the limit.
-const CONCURRENCY: u16 = 64;
+pub const CONCURRENCY: u16 = 64;
 
 /// One scope (a namespace, or all namespaces): its views with their writers, its enqueuer and its
 /// queues.

@@ -9,6 +9,7 @@ use keyturn::{
     credentials::base,
     dss,
     leader::LeaseName,
+    limit::{Rate, RateLimits},
     operator::{Operator, WebhookCare},
     reference, telemetry, webhook,
 };
@@ -183,6 +184,10 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         cluster_name: run.cluster_name,
         namespaces: run.process.watch_namespaces.clone(),
         configs_per_namespace: run.awsconfigs_per_namespace.map(|limit| limit as usize),
+        rate_limits: RateLimits {
+            namespace: Rate { per_second: run.namespace_requests_per_second, burst: run.namespace_requests_burst },
+            all: Rate { per_second: run.requests_per_second, burst: run.requests_burst },
+        },
         instance: run.instance,
         webhook,
         lease: run.leader_election.then_some(LeaseName { namespace, name: run.lease_name }),

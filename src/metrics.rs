@@ -29,6 +29,7 @@ pub struct Metrics {
     issue_seconds: Histogram,
     sts_requests: Family<StsLabels, Counter>,
     drift_repairs: Counter,
+    held_back: Family<ScopeLabels, Counter>,
     credentials: Family<StateLabels, Gauge>,
     remaining_min: Gauge,
     pods_missed: Gauge,
@@ -65,6 +66,11 @@ struct StsLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ScopeLabels {
+    scope: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -137,6 +143,7 @@ impl Metrics {
         let issue_seconds = Histogram::new(seconds);
         let sts_requests = Family::<StsLabels, Counter>::default();
         let drift_repairs = Counter::default();
+        let held_back = Family::<ScopeLabels, Counter>::default();
         let credentials = Family::<StateLabels, Gauge>::default();
         let remaining_min = Gauge::default();
         let pods_missed = Gauge::default();
@@ -148,6 +155,11 @@ impl Metrics {
             "drift_repairs",
             "Secrets put right after somebody edited or deleted them",
             drift_repairs.clone(),
+        );
+        registry.register(
+            "requests_held_back",
+            "Requests to STS and DSS that were not made, because they would have come too soon",
+            held_back.clone(),
         );
         registry.register("credentials", "AwsConfigs by state", credentials.clone());
         registry.register(
@@ -168,6 +180,7 @@ impl Metrics {
             issue_seconds,
             sts_requests,
             drift_repairs,
+            held_back,
             credentials,
             remaining_min,
             pods_missed,
@@ -226,6 +239,12 @@ impl Metrics {
         self.drift_repairs.inc();
     }
 
+    /// Counts a request to STS or DSS that keyturn did not make yet. `scope` says whose rate or
+    /// share is used up: `object`, `namespace`, `all` or `places`.
+    pub fn held_back(&self, scope: &'static str) {
+        self.held_back.get_or_create(&ScopeLabels { scope }).inc();
+    }
+
     /// All metrics in the text format of `OpenMetrics`, with `states` as the current states.
     ///
     /// # Errors
@@ -238,5 +257,23 @@ impl Metrics {
         }
         self.remaining_min.set(states.remaining_min_seconds.unwrap_or(0));
         encode(&self.registry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_were_held_back_are_counted_by_scope() {
+        let metrics = Metrics::new();
+        for scope in ["object", "namespace", "all", "places", "namespace"] {
+            metrics.held_back(scope);
+        }
+        let text = metrics.encode(States::default()).unwrap();
+        for (scope, count) in [("object", 1), ("namespace", 2), ("all", 1), ("places", 1)] {
+            let line = format!("keyturn_requests_held_back_total{{scope=\"{scope}\"}} {count}\n");
+            assert!(text.contains(&line), "{text}");
+        }
     }
 }

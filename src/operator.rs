@@ -14,6 +14,7 @@ use crate::{
     credentials::Sts,
     dss_cache::{Connect, DssCache},
     leader::{LeaseName, Lost},
+    limit::RateLimits,
     metrics::Metrics,
     reconcile::Memory,
     server::{self, Admin},
@@ -45,6 +46,8 @@ pub struct Operator {
     pub namespaces: Vec<String>,
     /// The most `AwsConfig`s of a namespace that get a credential; `None` for no limit.
     pub configs_per_namespace: Option<usize>,
+    /// The rates at which keyturn asks STS and DSS for what is not a renewal that is due.
+    pub rate_limits: RateLimits,
     /// The name of the pod. It is the reporter of Events and a part of the Lease holder's identity.
     pub instance: String,
     /// The Lease by which one of several replicas becomes the leader; `None` if this replica is the
@@ -124,6 +127,7 @@ impl Operator {
             cluster_name: self.cluster_name.into(),
             reporter: self.instance.into(),
             configs_per_namespace: self.configs_per_namespace,
+            rate_limits: self.rate_limits,
             all,
             sts,
             dss_cache,

@@ -18,6 +18,7 @@ mod aws_role;
 mod cleanup;
 mod memory;
 mod observe;
+mod turn;
 
 pub use aws_role::reconcile_role;
 pub use memory::Memory;
@@ -27,11 +28,11 @@ use crate::{
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::Sts,
-    decide::{Next, Plan, Read, decide, input::Observed},
+    decide::{HoldCause, Next, Plan, Read, SecretAction, decide, input::Observed},
     dss_cache::DssCache,
-    limit::{Budget, Limiter},
+    limit::{Budget, Limiter, Turns},
     metrics::Metrics,
-    report::{EventNote, Outcome, event_notes, next_reconcile, status},
+    report::{EventNote, Outcome, event_notes, is_only_a_short_wait, next_reconcile, status},
     schedule,
     stores::{A_RECONCILE, Access},
     views::{self, Views},
@@ -68,6 +69,9 @@ pub struct Context {
     pub configs_per_namespace: Option<usize>,
     /// Limits how many reconciles wait for an outside system at once.
     pub limiter: Limiter,
+    /// Bounds the rate at which this scope and the others ask STS and DSS, and shares the places of
+    /// this scope between its namespaces.
+    pub turns: Turns,
 }
 
 impl Context {
@@ -147,16 +151,23 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     // asks for more, another writer changes the objects faster than keyturn reads them.
     for _ in 0..READS {
         let Next::Read(what) = plan.next else { break };
-        observe::read(context, budget, what, &mut seen).await?;
+        if !observe::read(context, budget, what, &mut seen).await? {
+            break;
+        }
         plan = decide(&seen, context.clock.now());
     }
     tracing::debug!(next = ?plan.next, "decided");
+    if let Some(SecretAction::Hold { cause: HoldCause::AskedTooOften, .. }) = plan.action() {
+        context.metrics.held_back("object");
+    }
 
     let mut outcome = Box::pin(act::act(context, budget, &seen, &plan)).await;
     outcome.failed_before = context.memory.failed_calls_of(&seen.config.uid().unwrap_or_default());
     let now = context.clock.now();
     context.memory.learn(&seen, &plan, &outcome, now);
-    report(context, &seen, &plan, &outcome, now).await?;
+    if !is_only_a_short_wait(&seen, &plan, &outcome) {
+        report(context, &seen, &plan, &outcome, now).await?;
+    }
     if let Some(error) = outcome.call_failed.take().or_else(|| outcome.role_failed.take().map(|error| *error)) {
         return Err(error);
     }

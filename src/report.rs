@@ -9,7 +9,7 @@ mod findings;
 mod next_reconcile;
 mod status;
 
-pub use attempt::failed;
+pub use attempt::{failed, is_only_a_short_wait};
 pub use event_note::{EventNote, event_notes};
 pub use next_reconcile::next_reconcile;
 pub use status::status;
@@ -18,11 +18,15 @@ use crate::{cluster::CallError, credentials::IssueError, dss_keys::ApiKeyOutcome
 
 /// The outcome of a plan.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Outcome {
     /// The Secret as keyturn wrote it; `None` if keyturn did not write it.
     pub written: Option<Written>,
     /// Whether keyturn deleted the Secret, because the API server refused to have it withdrawn.
     pub deleted: bool,
+    /// Whether keyturn had its turn to ask STS or DSS for something that was not a renewal that was
+    /// due.
+    pub asked: bool,
     /// The error, if keyturn obtained no credential.
     pub issue_failed: Option<IssueError>,
     /// Whether the key that keyturn obtained is the one that the Secret holds already. Such a key

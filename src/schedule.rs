@@ -26,6 +26,10 @@ const REPAIR: (i64, i64) = (1, 300);
 /// The number of consecutive repairs that are made without a wait.
 const REPAIRS_AT_ONCE: i32 = 5;
 
+/// The number of times that keyturn asks STS and DSS for one object without a wait, and the time
+/// after which it may ask once more, in seconds.
+const ASKED: (i64, i64) = (5, 10);
+
 /// The longest time for which one leader tries to delete the API keys in DSS of a config that is
 /// being deleted.
 pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(1);
@@ -89,6 +93,24 @@ pub fn transient_delay(uid: &str, count: i32) -> SignedDuration {
 pub fn repair_delay(count: i32) -> SignedDuration {
     let beyond = count - REPAIRS_AT_ONCE;
     if beyond < 0 { SignedDuration::ZERO } else { SignedDuration::from_secs(doubled(REPAIR, beyond + 1)) }
+}
+
+/// The time until which one object has used up its requests to STS and DSS, after one more at
+/// `now`. Each request uses up 10 s. `before` is that time before this request.
+#[must_use]
+pub fn used_until(before: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let (_, seconds) = ASKED;
+    let from = before.map_or(now, |before| before.max(now));
+    from.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(from)
+}
+
+/// The time before which keyturn does not ask STS or DSS again for an object that has used up its
+/// requests until `used_until`. keyturn asks five times without a wait, because a person may be
+/// trying things out, and then once in 10 s.
+#[must_use]
+pub fn asks_again_at(used_until: Timestamp) -> Timestamp {
+    let (at_once, seconds) = ASKED;
+    used_until.saturating_sub(SignedDuration::from_secs((at_once - 1) * seconds)).unwrap_or(used_until)
 }
 
 /// Whether a leader that started at `started` gives up the cleanup of an object that was deleted at
@@ -185,6 +207,22 @@ mod tests {
             "who led before does not matter"
         );
         assert!(!given_up(48 * 60, 48 * 60 + 1) && given_up(48 * 60, 48 * 60 + 2), "it tries itself first");
+    }
+
+    #[test]
+    fn an_object_is_asked_for_five_times_at_once_and_then_once_in_ten_seconds() {
+        let (mut used, mut asked) = (None, vec![]);
+        for second in 0..60 {
+            let now = start() + SignedDuration::from_secs(second);
+            while used.is_none_or(|used| asks_again_at(used) <= now) {
+                used = Some(used_until(used, now));
+                asked.push(second);
+            }
+        }
+        assert_eq!(asked, [0, 0, 0, 0, 0, 10, 20, 30, 40, 50]);
+        let later = start() + SignedDuration::from_hours(1);
+        let after_rest = (0..5).fold(used, |used, _| Some(used_until(used, later)));
+        assert_eq!(after_rest.map(asks_again_at), Some(later + SignedDuration::from_secs(10)), "five again");
     }
 
     #[test]

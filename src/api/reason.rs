@@ -46,6 +46,8 @@ pub enum Reason {
     ForeignTarget,
     /// Somebody edited or deleted the Secret, and keyturn repaired it.
     Drifted,
+    /// keyturn has not asked STS or DSS yet, because it asks at a bounded rate.
+    HeldBack,
     /// `spec.suspend` is true.
     Suspended,
     /// The credential expired before keyturn could renew it.
@@ -104,7 +106,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -122,6 +124,7 @@ impl Reason {
         Self::InvalidSpec,
         Self::ForeignTarget,
         Self::Drifted,
+        Self::HeldBack,
         Self::Suspended,
         Self::Expired,
         Self::AssumeRoleDenied,
@@ -216,6 +219,7 @@ mod tests {
                 | Reason::InvalidSpec
                 | Reason::ForeignTarget
                 | Reason::Drifted
+                | Reason::HeldBack
                 | Reason::Suspended
                 | Reason::Expired
                 | Reason::AssumeRoleDenied

@@ -17,9 +17,20 @@ pub enum Retry {
     /// The failure will pass, and the server asked for this wait. keyturn retries no sooner, but it
     /// does not wait for longer than 10 min because of this.
     TransientAfter(SignedDuration),
-    /// keyturn did not call DSS, because DSS is saturated with calls of other reconciles. keyturn
+    /// keyturn did not call STS or DSS, because too many other reconciles wait for them. keyturn
     /// retries after seconds, with jitter. This is not a failure, and nothing is reported.
     Saturated,
+    /// keyturn did not call STS or DSS, because the rate of calls is used up. keyturn retries after
+    /// this wait, when it is the turn of this call. Only a long wait is reported.
+    HeldBack(SignedDuration),
+}
+
+impl Retry {
+    /// Whether keyturn made the call that failed.
+    #[must_use]
+    pub fn is_of_a_call(self) -> bool {
+        !matches!(self, Self::Saturated | Self::HeldBack(_))
+    }
 }
 
 /// The error for a credential that was not issued.

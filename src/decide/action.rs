@@ -106,6 +106,8 @@ pub enum HoldCause {
     Backoff,
     /// Another writer changes or deletes the Secret again and again.
     FoughtOver,
+    /// keyturn has asked STS or DSS for this config too often in a short time.
+    AskedTooOften,
 }
 
 impl From<SecretAction> for Next {

@@ -110,6 +110,9 @@ impl Case<'_> {
     fn api_key_input<'b>(&'b self, accepted: &Accepted, request: &'b DssRequest) -> Input<'b> {
         let ours = if let Target::Ours(ours) = &self.seen.target { Some(ours) } else { None };
         let read = ours.and_then(|ours| if let SecretData::Read(read) = &ours.content { Some(read) } else { None });
+        // While keyturn needs a key of the person's own first, it obtains that key or issues
+        // nothing.
+        let too_often = self.asked_too_often_until().filter(|_| !awaits_own_key(self.seen));
         Input {
             request,
             source: &self.seen.api_key_source,
@@ -120,7 +123,7 @@ impl Case<'_> {
             remembered: self.seen.remembered.api_key.as_ref(),
             places: &self.seen.key_places,
             recorded: self.recorded_keys(),
-            held_until: self.backing_off(&api_key_attempt(accepted)),
+            held_until: self.backing_off(&api_key_attempt(accepted)).max(too_often),
             now: self.now,
         }
     }

@@ -13,10 +13,10 @@ use super::{Accepted, Case, HoldCause, Next, Read, SecretAction, Trigger, input:
 use crate::{
     api::{AwsConfig, Failure, Reason, Statement},
     clock::whole_seconds,
-    credentials::{IssueError, Retry},
+    credentials::{IssueError, Request, Retry},
     schedule,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// The consecutive failures of one attempt, as the process counts them.
@@ -28,10 +28,15 @@ pub struct Backoff {
     pub count: i32,
     /// keyturn does not make the attempt again before this time.
     pub next_attempt_at: Timestamp,
-    /// The reason of the last failure; `None` if keyturn did not make the attempt, because the
-    /// limiter was saturated.
+    /// The reason of the last failure; `None` if keyturn did not make the attempt, because others
+    /// came first.
     pub why: Option<Statement>,
 }
+
+/// A wait for the turn of an attempt that is longer than this is reported.
+const LONG_WAIT: SignedDuration = SignedDuration::from_secs(10);
+/// An attempt that has not had its turn so often before is reported.
+const OFTEN: i32 = 3;
 
 /// The failures of one config: the durable ones from its status, and the transient ones from the
 /// process.
@@ -74,6 +79,27 @@ impl<'a> Failures<'a> {
         let transient = self.transient.and_then(|backoff| backoff.why.clone());
         let durable = self.durable.and_then(Failure::why);
         transient.into_iter().chain(durable).find(is_of_wrong_owner)
+    }
+
+    /// Whether this failure of the attempt is news. If keyturn did not make the attempt because
+    /// others came first, nothing new is known. It is news all the same if the wait is long, or if
+    /// it happens again and again.
+    #[must_use]
+    pub fn is_news(&self, error: &IssueError, attempt: &str) -> bool {
+        match error.retry {
+            Retry::Saturated => false,
+            Retry::HeldBack(wait) => {
+                let often = self.transient(attempt).is_some_and(|backoff| backoff.count >= OFTEN);
+                wait > LONG_WAIT || often
+            }
+            Retry::Durable | Retry::Transient | Retry::TransientAfter(_) => true,
+        }
+    }
+
+    /// Whether this attempt only waits for its turn: it has not failed, and the wait is no news.
+    #[must_use]
+    pub fn only_waits(&self, attempt: &str) -> bool {
+        self.durable(attempt).is_none() && self.transient(attempt).is_some_and(|backoff| backoff.why.is_none())
     }
 
     fn durable(&self, attempt: &str) -> Option<&'a Failure> {
@@ -162,18 +188,17 @@ pub fn transient_after(
         Retry::Durable => schedule::durable_delay(count),
         Retry::Transient | Retry::Saturated => schedule::transient_delay(uid, count),
         Retry::TransientAfter(wish) => schedule::transient_delay(uid, count).max(wish.min(schedule::LONGEST_WISH)),
+        Retry::HeldBack(wait) => wait,
     };
-    let why = match error.retry {
-        Retry::Saturated => failures.why(attempt),
-        _ => Some(error.why.clone()),
-    };
+    let why = if failures.is_news(error, attempt) { Some(error.why.clone()) } else { failures.why(attempt) };
     let next_attempt_at = now.saturating_add(wait).unwrap_or(now);
     Some(Backoff { attempt: attempt.to_owned(), count, next_attempt_at, why })
 }
 
 impl Case<'_> {
-    /// Postpones an action, if the same attempt failed, or if another writer fights over the
-    /// Secret.
+    /// Postpones an action, if the same attempt failed, if another writer fights over the Secret,
+    /// or if keyturn has asked for this config too often. A renewal that is due waits only for the
+    /// first of these.
     pub(super) fn hold_back(&self, accepted: &Accepted, next: Next) -> Next {
         let next = match next {
             Next::Do(
@@ -182,13 +207,25 @@ impl Case<'_> {
             ) => self.after_repairs(action).into(),
             other => other,
         };
-        match (&next, self.backing_off(&accepted.attempt)) {
+        let backing_off = self.backing_off(&accepted.attempt);
+        let asks = !matches!(accepted.request, Request::Key(_));
+        let is_bounded = matches!(&next, Next::Do(SecretAction::Issue(trigger)) if *trigger != Trigger::Due) && asks;
+        let too_often = self.asked_too_often_until().filter(|_| is_bounded);
+        match (&next, backing_off.max(too_often)) {
             (Next::Do(SecretAction::Issue(_)) | Next::Read(Read::Target), Some(until)) => {
                 let withdrawal = self.expired().or_else(|| self.superseded(accepted)).or_else(|| self.denied(accepted));
-                withdrawal.unwrap_or(SecretAction::Hold { until, cause: HoldCause::Backoff }).into()
+                let cause = if too_often > backing_off { HoldCause::AskedTooOften } else { HoldCause::Backoff };
+                withdrawal.unwrap_or(SecretAction::Hold { until, cause }).into()
             }
             _ => next,
         }
+    }
+
+    /// The time before which keyturn does not ask STS or DSS for this config again, because it has
+    /// asked often in a short time.
+    pub(super) fn asked_too_often_until(&self) -> Option<Timestamp> {
+        let again = self.seen.remembered.used_until.map(schedule::asks_again_at);
+        again.filter(|again| *again > self.now)
     }
 
     /// The withdrawal of a credential that has expired. A failed renewal never withdraws a

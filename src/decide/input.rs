@@ -202,6 +202,9 @@ pub struct Remembered {
     pub checked_at: Option<Timestamp>,
     /// The consecutive transient failures, if the last attempt ended in one.
     pub transient: Option<Backoff>,
+    /// The time until which the config has used up its requests to STS and DSS
+    /// ([`crate::schedule::used_until`]).
+    pub used_until: Option<Timestamp>,
     /// The number of consecutive repairs.
     pub repairs: i32,
     /// The time of the last repair.

@@ -1,6 +1,7 @@
 //! The chain as tables. Each row disturbs one thing, and names the answer at which the chain stops.
 
 mod age;
+mod asked;
 mod from_yaml;
 mod keys;
 mod roles;

@@ -32,7 +32,8 @@ pub struct Input<'a> {
     pub places: &'a [KeyPlace],
     /// The keys that status records.
     pub recorded: &'a [DssKey],
-    /// The time before which keyturn makes no attempt, because an attempt failed.
+    /// The time before which keyturn makes no attempt, because an attempt failed, or because
+    /// keyturn has asked too often for this config.
     pub held_until: Option<Timestamp>,
     /// The time of the decision.
     pub now: Timestamp,
@@ -60,7 +61,8 @@ pub enum ApiKeyPlan {
         /// The former key, if there is one.
         former: Option<HeldKey>,
     },
-    /// No attempt before `until`, because an attempt failed. The former key stays in the Secret.
+    /// No attempt before `until`, because an attempt failed, or because keyturn has asked too often
+    /// for this config. The former key stays in the Secret.
     Hold {
         /// The time of the next attempt.
         until: Timestamp,

@@ -6,11 +6,12 @@ use crate::{
     certificate::keep,
     clock::Clock,
     cluster::{Calls, Mandate, Watched},
-    controller::{Controllers, Enqueuer, InstanceController},
+    controller::{CONCURRENCY, Controllers, Enqueuer, InstanceController},
     credentials::Sts,
     dss_cache::DssCache,
     dss_instance::InstanceContext,
     leader::{Candidate, LeaseName, Lost},
+    limit::{RateLimits, Turns},
     metrics::Metrics,
     reconcile::{Context, Memory},
     schedule, stores,
@@ -37,6 +38,7 @@ pub(super) struct Work {
     pub(super) reporter: Arc<str>,
     /// The most configs of a namespace that get a credential; `None` for no limit.
     pub(super) configs_per_namespace: Option<usize>,
+    pub(super) rate_limits: RateLimits,
     pub(super) all: bool,
     pub(super) sts: Sts,
     pub(super) dss_cache: DssCache,
@@ -158,6 +160,7 @@ impl Work {
             }
         };
         let limiter = stores::limiter();
+        let turns = Turns::new(self.rate_limits, CONCURRENCY.into());
         let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
                 cluster_name: self.cluster_name.clone(),
@@ -172,6 +175,7 @@ impl Work {
                 reporter: self.reporter.clone(),
                 configs_per_namespace: self.configs_per_namespace,
                 limiter: limiter.clone(),
+                turns: turns.with_places(CONCURRENCY.into()),
             };
             controllers.run(context, shutdown.clone())
         });

@@ -4,7 +4,7 @@
 mod role;
 mod secret;
 
-use super::Context;
+use super::{Context, turn};
 use crate::{
     api::Reason,
     clock::whole_seconds,
@@ -14,7 +14,7 @@ use crate::{
         input::{Observed, SecretData, Target, rendering},
     },
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, HeldKey},
-    limit::Budget,
+    limit::{Budget, Place},
     report::Outcome,
     secret::{ApiKeyRecord, Content, Record, Rendering, Unrenderable, WITHDRAWN, render, render_withdrawn},
     stores::{self, A_CREDENTIAL, A_RECONCILE, delete_surplus},
@@ -23,13 +23,20 @@ use futures::future::join;
 use kube::ResourceExt as _;
 use role::{prune, write_role};
 use secrecy::SecretString;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// Carries out the action on the Secret and, at the same time, writes and deletes the generated
 /// `AwsRole`s. Afterwards it deletes the surplus API keys in DSS. A failure becomes a part of the
 /// outcome.
 pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Plan) -> Outcome {
-    let act = Act { context, budget, seen, api_key: &plan.api_key };
+    let is_due = plan.action() == Some(&SecretAction::Issue(Trigger::Due));
+    let act = Act { context, budget, seen, api_key: &plan.api_key, is_due, asked: AtomicBool::new(false) };
     let secret = async {
         match (plan.action(), &plan.accepted) {
             (Some(SecretAction::Issue(trigger)), Ok(accepted)) => act.issue(accepted, *trigger).await,
@@ -43,6 +50,7 @@ pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, pla
         prune(context, &plan.prune).await
     };
     let (mut outcome, roles) = join(Box::pin(secret), Box::pin(roles)).await;
+    outcome.asked = act.asked.load(Ordering::Relaxed);
     outcome.role_failed = roles.err().map(Box::new);
     // keyturn deletes an API key only after the Secret has ceased to hold it.
     let all_written = outcome.call_failed.is_none() && outcome.role_failed.is_none() && !outcome.blocked;
@@ -61,6 +69,10 @@ struct Act<'a> {
     budget: &'a Budget,
     seen: &'a Observed,
     api_key: &'a ApiKeyPlan,
+    /// Whether the action is a renewal that is due.
+    is_due: bool,
+    /// Whether STS or DSS was asked for something that is not such a renewal.
+    asked: AtomicBool,
 }
 
 impl Act<'_> {
@@ -81,7 +93,7 @@ impl Act<'_> {
             Ok(Some(issued)) => issued,
             Ok(None) => return Outcome { api_key: first.unwrap_or_default(), ..Outcome::default() },
             Err(error) => {
-                if error.retry != Retry::Saturated {
+                if error.retry.is_of_a_call() {
                     context.metrics.failed(provider, error.why.reason);
                 }
                 let api_key = first.unwrap_or_default();
@@ -134,10 +146,12 @@ impl Act<'_> {
         let now = context.clock.now();
         match request {
             Request::Session(session) => {
-                match context.memory.take_kept(&seen.config.uid().unwrap_or_default(), request, now) {
-                    Some(kept) => Ok(Some(kept)),
-                    None => context.sts.assume_role(session).await.map(Some),
+                let kept = context.memory.take_kept(&seen.config.uid().unwrap_or_default(), request, now);
+                if kept.is_some() {
+                    return Ok(kept);
                 }
+                let _place = self.turn(context.sts.calls(session))?;
+                context.sts.assume_role(session).await.map(Some)
             }
             Request::Connection(connection) => {
                 let instance = seen.dss.as_ref().and_then(|dss| dss.instance.as_ref());
@@ -145,6 +159,7 @@ impl Act<'_> {
                     instance.and_then(|instance| instance.spec.session_lifetime.length().ok()).unwrap_or_default();
                 let client = context.dss_cache.dss(&connection.instance);
                 let client = client.ok_or_else(|| IssueError::not_connected(&connection.instance))?;
+                let _place = self.turn(1)?;
                 let live = seen.target.record().filter(|record| record.withdrawn.is_none());
                 let former = live.map(|record| record.access_key_id.as_str());
                 let what = format!("reading connection \"{}\" as \"{}\"", connection.connection, connection.login);
@@ -166,10 +181,32 @@ impl Act<'_> {
         }
     }
 
+    /// Takes a turn to ask STS or DSS for the credential or its API key. A renewal that is due does
+    /// not wait for its turn.
+    fn turn(&self, requests: u32) -> Result<Place, IssueError> {
+        let Self { context, seen, .. } = self;
+        if self.is_due {
+            return Ok(context.turns.take_due(&seen.config.namespace().unwrap_or_default()));
+        }
+        let place = turn::take(context, &seen.config, requests)?;
+        self.asked.store(true, Ordering::Relaxed);
+        Ok(place)
+    }
+
     /// Obtains the API key that goes into the Secret beside the credential, if the config asks for
     /// one. The call to DSS takes no longer than `most`.
     async fn obtain_api_key(&self, accepted: &Accepted, most: Duration) -> Result<ApiKeyOutcome, Outcome> {
         let Some(request) = &accepted.dss else { return Ok(ApiKeyOutcome::default()) };
+        let _place = match self.api_key {
+            ApiKeyPlan::Create { former } | ApiKeyPlan::Deliver { former, .. } => match self.turn(1) {
+                Ok(place) => Some(place),
+                Err(error) => {
+                    let failed = Some(error);
+                    return Ok(ApiKeyOutcome { held: former.clone(), failed, ..ApiKeyOutcome::default() });
+                }
+            },
+            ApiKeyPlan::None | ApiKeyPlan::Keep(_) | ApiKeyPlan::Hold { .. } => None,
+        };
         let access = self.context.stores(self.budget);
         let obtaining = stores::obtain(access, &self.seen.config, request, self.api_key, most);
         obtaining.await.map_err(|error| Outcome { call_failed: Some(error), ..Outcome::default() })
@@ -263,12 +300,12 @@ impl Act<'_> {
 }
 
 /// While the last API key is known to belong to another user, reports every failure to obtain one
-/// as `DssUserMismatch`, and keeps the durable retry. If DSS is saturated, the error stays as it
-/// is, because DSS was not asked. It also stays if the key is the person's own and an
+/// as `DssUserMismatch`, and keeps the durable retry. If DSS was not asked, because others come
+/// first, the error stays as it is. It also stays if the key is the person's own and an
 /// administrator's.
 fn of_wrong_owner(api_key: ApiKeyOutcome) -> ApiKeyOutcome {
     let failed = api_key.failed.map(|error| match (error.why.reason, error.retry) {
-        (Reason::DssUserMismatch | Reason::DssAdminKey, _) | (_, Retry::Saturated) => error,
+        (Reason::DssUserMismatch | Reason::DssAdminKey, _) | (_, Retry::Saturated | Retry::HeldBack(_)) => error,
         _ => {
             let message =
                 format!("the last API key was somebody else's, and another cannot be had: {}", error.why.message);

@@ -130,6 +130,9 @@ impl Memory {
             remembered.known_api_key_source.clone_from(version);
         }
         learn_api_key(remembered, seen, outcome);
+        if outcome.asked {
+            remembered.used_until = Some(schedule::used_until(remembered.used_until, now));
+        }
         if outcome.checked || outcome.written.is_some() {
             remembered.checked_at = Some(now);
         }

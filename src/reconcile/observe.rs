@@ -1,7 +1,7 @@
 //! Collects the input of a decision. The views answer nearly everything. Only a read that the
 //! decision asks for makes a call.
 
-use super::Context;
+use super::{Context, turn};
 use crate::{
     api::{AwsConfig, AwsRole, RoleArn, SECRET_KEYS, names},
     cluster::{CallError, data_of},
@@ -13,7 +13,7 @@ use crate::{
             Observed, Ours, ReadData, SecretData, SeenRole, Target, beyond_limit, is_controlled_by, key_request,
             older_claim, role_name,
         },
-        is_confirmed,
+        is_confirmed, renew_at,
     },
     dss::SeenUser,
     dss_keys::{KeyPlace, key_label},
@@ -83,20 +83,23 @@ pub(super) fn lacks_metadata(seen: &Observed) -> bool {
 ///
 /// # Errors
 /// [`CallError`] if the API server refused the call or did not answer.
-pub(super) async fn read(context: &Context, budget: &Budget, what: Read, seen: &mut Observed) -> Result<(), CallError> {
+pub(super) async fn read(
+    context: &Context,
+    budget: &Budget,
+    what: Read,
+    seen: &mut Observed,
+) -> Result<bool, CallError> {
     match what {
-        Read::Role => find_role(context, seen).await,
-        Read::KeySource => find_key_source(context, seen).await,
-        Read::Key => read_key(context, seen).await,
-        Read::DssUser => {
-            find_user(context, budget, seen).await;
-            Ok(())
-        }
-        Read::ApiKeySource => find_api_key_source(context, seen).await,
-        Read::ApiKey => read_offered_api_key(context, seen).await,
-        Read::Target => find_target(context, seen).await,
-        Read::TargetData => read_target(context, seen).await,
+        Read::Role => find_role(context, seen).await?,
+        Read::KeySource => find_key_source(context, seen).await?,
+        Read::Key => read_key(context, seen).await?,
+        Read::DssUser => return Ok(find_user(context, budget, seen).await),
+        Read::ApiKeySource => find_api_key_source(context, seen).await?,
+        Read::ApiKey => read_offered_api_key(context, seen).await?,
+        Read::Target => find_target(context, seen).await?,
+        Read::TargetData => read_target(context, seen).await?,
     }
+    Ok(true)
 }
 
 /// Returns the `AwsRole` that the config asks for, and the other roles that name the config as
@@ -234,12 +237,23 @@ async fn found_source<K>(context: &Context, config: &AwsConfig, name: &str) -> R
 }
 
 /// Answers `Read::DssUser`: reads the user with the person's login from DSS. If DSS does not
-/// answer, the user stays unread.
-async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) {
-    let Some(dss) = &mut seen.dss else { return };
-    let (Some(instance), Some(login)) = (&dss.instance, &dss.login) else { return };
+/// answer, the user stays unread. Returns `false` if others come first and keyturn did not ask. A
+/// renewal that is due does not wait for others.
+async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) -> bool {
+    let renewal = seen.target.record().and_then(|record| renew_at(seen, record));
+    let is_due = renewal.is_some_and(|at| at <= context.clock.now());
+    let Some(dss) = &mut seen.dss else { return true };
+    let (Some(instance), Some(login)) = (&dss.instance, &dss.login) else { return true };
     let instance = instance.name_any();
-    let Some(client) = context.dss_cache.dss(&instance) else { return };
+    let Some(client) = context.dss_cache.dss(&instance) else { return true };
+    let _place = if is_due {
+        context.turns.take_due(&seen.config.namespace().unwrap_or_default())
+    } else {
+        match turn::take(context, &seen.config, 1) {
+            Ok(place) => place,
+            Err(_) => return false,
+        }
+    };
     let what = format!("looking for user \"{login}\"");
     match context.stores(budget).within(&instance, &what, A_RECONCILE, client.user(login)).await {
         Ok(Ok(user)) => {
@@ -257,6 +271,7 @@ async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) {
     }
     seen.asked_role = role_of(&seen.config, seen.dss.as_ref());
     (seen.role, seen.other_roles) = roles(context, &seen.config, &seen.asked_role);
+    true
 }
 
 /// Answers `Read::Key`. If the owner has withdrawn the offer in the meantime, keyturn drops the

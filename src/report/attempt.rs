@@ -3,10 +3,10 @@
 
 use super::Outcome;
 use crate::{
-    api::Failure,
+    api::{Failure, Reason},
     credentials::IssueError,
     decide::{
-        Accepted, Next, Plan, SecretAction, api_key_attempt,
+        Accepted, HoldCause, Next, Plan, SecretAction, api_key_attempt,
         backoff::{Attempted, durable_after},
         input::{Observed, SecretData, Target},
     },
@@ -61,6 +61,27 @@ pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Time
 
 fn holds_nothing(seen: &Observed, outcome: &Outcome) -> bool {
     outcome.written.is_none() && matches!(seen.target, Target::NotWatched)
+}
+
+/// Whether there is nothing to report yet, because the only result is that others come first and
+/// the wait is short. Otherwise a flood of changes would be a flood of writes.
+#[must_use]
+pub fn is_only_a_short_wait(seen: &Observed, plan: &Plan, outcome: &Outcome) -> bool {
+    let Outcome { written, deleted, issue_failed, api_key, call_failed, role_failed, .. } = outcome;
+    let failures = seen.failures();
+    let waits = match (issue_failed, &plan.accepted) {
+        (Some(error), Ok(accepted)) => {
+            error.why.reason == Reason::HeldBack && !failures.is_news(error, &accepted.attempt)
+        }
+        (None, Ok(accepted)) => {
+            let is_held = matches!(plan.action(), Some(SecretAction::Hold { cause: HoldCause::Backoff, .. }));
+            is_held && failures.only_waits(&accepted.attempt)
+        }
+        (_, Err(_)) => false,
+    };
+    let did_nothing = written.is_none() && !deleted && call_failed.is_none() && role_failed.is_none();
+    let without_key = api_key.held.is_none() && api_key.failed.is_none() && api_key.deleted.is_empty();
+    waits && did_nothing && without_key && api_key.surplus_failed.is_none()
 }
 
 /// The error of the outcome, and the digest of the attempt that failed. A failure to obtain the

@@ -2,14 +2,13 @@
 
 use super::{
     Outcome,
-    attempt::{current_record, failure},
+    attempt::{current_record, failed, failure},
     findings::findings,
 };
 use crate::{
     api::{ConditionType, Reason, Statement, condition, set_conditions},
     clock::whole_seconds,
     cluster::{CallError, Failed},
-    credentials::Retry,
     decide::{Accepted, Blocker, HoldCause, Plan, SecretAction, api_key_attempt, input::Observed},
     dss_keys::ApiKeyPlan,
     secret::Record,
@@ -150,9 +149,8 @@ fn obstacle(
         let message = format!("{error}; keyturn tries again within a minute");
         return Some(with_present_state(Statement::new(Reason::NotWritten, message), record, now));
     }
-    if let Some(error) = outcome.issue_failed.as_ref().or(outcome.api_key.failed.as_ref()) {
-        // keyturn asked nobody, because the limiter was saturated. Nothing new is known.
-        if error.retry == Retry::Saturated {
+    if let Some((error, attempt)) = failed(plan, outcome) {
+        if !seen.failures().is_news(error, &attempt) {
             return last_failure();
         }
         return Some(with_present_state(error.why.clone(), record, now));
@@ -173,6 +171,12 @@ fn obstacle(
             let until = whole_seconds(*until);
             let fought_over = || format!("{again}; it is put right at {until} at the earliest");
             last_failure().or_else(|| Some(Statement::new(Reason::Drifted, fought_over())))
+        }
+        Some(SecretAction::Hold { cause: HoldCause::AskedTooOften, .. }) => {
+            let message = "this AwsConfig or its Secret changes again and again, and keyturn asks STS or DSS for one AwsConfig five times \
+                           at once and then once in 10 s; if nobody is trying things out, look for the program that makes the changes \
+                           (managedFields)";
+            last_failure().or_else(|| Some(Statement::new(Reason::HeldBack, message)))
         }
         Some(SecretAction::Hold { .. }) => last_failure(),
         _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => last_failure(),

@@ -6,6 +6,7 @@ mod clocks;
 mod dataiku;
 mod deletion;
 mod failures;
+mod floods;
 mod keys;
 mod large_objects;
 mod leaks;

@@ -67,6 +67,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- with .Values.limits.awsConfigsPerNamespace }}
 {{- $env = append $env (dict "name" "KEYTURN_AWSCONFIGS_PER_NAMESPACE" "value" (toString (int .))) }}
 {{- end }}
+{{- with .Values.limits.requests }}
+{{- $env = append $env (dict "name" "KEYTURN_REQUESTS_PER_SECOND" "value" (toString (int .perSecond))) }}
+{{- $env = append $env (dict "name" "KEYTURN_REQUESTS_BURST" "value" (toString (int .burst))) }}
+{{- $env = append $env (dict "name" "KEYTURN_NAMESPACE_REQUESTS_PER_SECOND" "value" (toString (int .namespacePerSecond))) }}
+{{- $env = append $env (dict "name" "KEYTURN_NAMESPACE_REQUESTS_BURST" "value" (toString (int .namespaceBurst))) }}
+{{- end }}
 {{- $field := dict "fieldRef" (dict "fieldPath" "metadata.name") }}
 {{- $env = append $env (dict "name" "HOSTNAME" "valueFrom" $field) }}
 {{- $env = append $env (dict "name" "KEYTURN_LEADER_ELECTION" "value" "true") }}

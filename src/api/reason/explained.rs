@@ -157,6 +157,16 @@ impl Reason {
                      --show-managed-fields`, and stop it. After a change of your own, nothing is \
                      needed.",
             },
+            Self::HeldBack => Explained {
+                name: "HeldBack",
+                conditions: &[Issued],
+                cause: "keyturn has not asked STS or DSS yet, because it asks at a bounded rate: for \
+                     one AwsConfig, for a namespace and in all (`limits.requests` of the chart). A \
+                     renewal that is due never waits for this.",
+                remedy: "Wait; keyturn asks in turn. If it stays, look for a program that changes \
+                     AwsConfigs of the namespace or their Secrets again and again (`managedFields`), \
+                     or ask a cluster admin to raise the rate.",
+            },
             Self::Suspended => Explained {
                 name: "Suspended",
                 conditions: &[Accepted],

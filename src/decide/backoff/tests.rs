@@ -117,6 +117,8 @@ fn the_process_counts_transient_failures_and_saturation() {
         ("a transient failure", Reason::Unreachable, Retry::Transient, Some((3, 4, Some("it failed")))),
         ("a wish to be left alone", Reason::Throttled, Retry::TransientAfter(wish), Some((3, 120, Some("it failed")))),
         ("too many others", Reason::DssUnreachable, Retry::Saturated, Some((3, 4, Some("it passed")))),
+        ("a short wait for its turn", Reason::HeldBack, Retry::HeldBack(wish / 20), Some((3, 6, Some("it passed")))),
+        ("a long wait for its turn", Reason::HeldBack, Retry::HeldBack(wish), Some((3, 120, Some("it failed")))),
     ];
     for (row, reason, retry, expected) in rows {
         let (config, before) = (config(None, 2), transient(THIS, 2, 0));

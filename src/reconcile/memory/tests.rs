@@ -39,6 +39,23 @@ fn a_version_is_known_after_a_write_or_a_read_of_what_keyturn_wrote() {
 }
 
 #[test]
+fn every_request_that_was_not_due_uses_ten_seconds() {
+    let asked = |moment: Moment| {
+        let mut moment = moment;
+        moment.outcome.asked = true;
+        moment
+    };
+    let used = |time: &str| Some(crate::report::tests::moment::at(time));
+    let rows = [
+        ("the first request", asked(live().at("00:45:00").changed().issues()), used("00:45:10")),
+        ("a failed one", asked(live().at("00:45:00").changed().fails(denied())), used("00:45:10")),
+        ("a renewal that was due", live().at("00:45:00").issues(), None),
+        ("no request", live(), None),
+    ];
+    check(&rows, |remembered| remembered.used_until);
+}
+
+#[test]
 fn a_row_of_transient_failures_goes_on_until_anything_else_comes() {
     let failing = || fresh().fails(unreachable()).then("00:00:20");
     let rows = [

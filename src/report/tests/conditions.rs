@@ -8,7 +8,9 @@ use crate::{
     api::{ConditionType, CredentialProvider, Reason},
     credentials::{IssueError, Retry},
     decide::input::Target,
+    report::is_only_a_short_wait,
 };
+use jiff::SignedDuration;
 
 fn lines(moment: &Moment) -> Vec<String> {
     let conditions = moment.status().conditions;
@@ -107,6 +109,36 @@ fn an_attempt_that_is_held_back_is_reported_with_its_failure() {
             first_denied,
         ),
     ]);
+}
+
+#[test]
+fn a_wait_for_a_turn_is_reported_if_it_is_long_or_comes_often() {
+    let waits = |seconds| {
+        let wait = Retry::HeldBack(SignedDuration::from_secs(seconds));
+        IssueError::new(Reason::HeldBack, wait, "the rate is used up")
+    };
+    let often = ["00:00:01", "00:00:02", "00:00:03"];
+    let again_and_again = often.into_iter().fold(fresh(), |moment, time| moment.fails(waits(1)).then(time));
+    let pending: &[&str] = &[GRANTED, "Issued=False Pending: a credential is being issued", "Ready=False Pending"];
+    let held_back: &[&str] = &[GRANTED, "Issued=False HeldBack: the rate is used up", "Ready=False HeldBack"];
+    check(&[
+        ("a short wait", fresh().fails(waits(10)), pending),
+        ("a long wait", fresh().fails(waits(11)), held_back),
+        ("a long wait that goes on", fresh().fails(waits(11)).then("00:00:05"), held_back),
+        ("a short wait for the fourth time", again_and_again.fails(waits(1)), held_back),
+    ]);
+    for (row, moment, expected) in [
+        ("a short wait", fresh().fails(waits(10)), true),
+        ("a short wait that goes on", fresh().fails(waits(10)).then("00:00:05"), true),
+        ("a long wait", fresh().fails(waits(11)), false),
+        ("a long wait that goes on", fresh().fails(waits(11)).then("00:00:05"), false),
+        ("a failure that is held back", fresh().fails(denied()).then("00:00:10"), false),
+        ("a failure", fresh().fails(denied()), false),
+        ("a short wait after a write", live().at("00:45:00").issues().fails(waits(1)), false),
+        ("an issue", fresh().issues(), false),
+    ] {
+        assert_eq!(is_only_a_short_wait(&moment.seen, &moment.plan(), &moment.outcome), expected, "{row}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ use keyturn::{
     certificate::Kept,
     clock,
     dss::Wire,
+    limit::RateLimits,
     operator::{Operator, WebhookCare},
     secret::Record,
 };
@@ -163,6 +164,7 @@ impl World {
             cluster_name: CLUSTER.to_owned(),
             namespaces: vec![],
             configs_per_namespace: None,
+            rate_limits: RateLimits::default(),
             instance: "keyturn-0".to_owned(),
             webhook: None,
             lease: None,

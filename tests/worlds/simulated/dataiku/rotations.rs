@@ -61,6 +61,27 @@ async fn a_former_key_missing_from_status_still_lives_for_a_day() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_changes_again_and_again_creates_few_keys() {
+    let world = world_with(&[("alice", Box::new(personal_key))]).await;
+    let others = others(&world).len();
+    world.pass(Duration::from_secs(60)).await;
+    let keys = |world: &World| world.dss.personal_keys().len() - others;
+    for n in 0..60 {
+        rotate(&world, &format!("fast {n}"));
+        world.pass(Duration::from_millis(500)).await;
+    }
+    assert!((7..=9).contains(&keys(&world)), "the first key, five at once, and one in 10 s: {}", keys(&world));
+    for n in 0..60 {
+        rotate(&world, &format!("slow {n}"));
+        world.pass(Duration::from_secs(5)).await;
+    }
+    assert!(keys(&world) <= 16, "of the keys that were replaced, status names no more: {}", keys(&world));
+    world.pass(Duration::from_secs(20)).await;
+    assert!(world.is_ready("alice"), "the last rotation is delivered: {}", world.picture());
+    assert_eq!(owner_of(&world, &key(&world)).as_deref(), Some("alice"));
+}
+
 fn assert_keys(world: &World, expected: &[&[String]], case: &str) {
     let mut there: Vec<String> = world.dss.personal_keys().into_iter().map(|personal| personal.key).collect();
     let mut expected = expected.concat();
