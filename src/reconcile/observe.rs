@@ -79,7 +79,8 @@ pub(super) fn lacks_metadata(seen: &Observed) -> bool {
     asks && matches!(&seen.target, Target::Ours(ours) if is_abridged(&ours.metadata))
 }
 
-/// Makes a read that a decision asks for, and records the answer in `seen`.
+/// Makes a read that a decision asks for, and records the answer in `seen`. Returns `false` if it
+/// was not made, because others come first.
 ///
 /// # Errors
 /// [`CallError`] if the API server refused the call or did not answer.
