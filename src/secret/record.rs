@@ -132,7 +132,7 @@ impl Record {
                 key: get(names::DSS_KEY).unwrap_or_default(),
                 digest: get(names::DSS_DIGEST).unwrap_or_default(),
             },
-            keys: get(names::KEYS)?.split(',').map(str::to_owned).collect(),
+            keys: get(names::KEYS)?.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect(),
             withdrawn: get(names::WITHDRAWN).filter(|reason| !reason.is_empty()),
             content_digest: get(names::CONTENT_DIGEST)?,
         })
@@ -230,6 +230,16 @@ mod tests {
         assert_eq!(read, record);
         assert!(is_intact(&read, &content.0));
         assert_eq!(read.issued_at.to_string(), "2026-01-01T00:00:00Z", "whole seconds only");
+    }
+
+    #[test]
+    fn a_record_without_data_keys_is_read_as_it_was_written() {
+        let (record, _) = written();
+        let nothing = Content(BTreeMap::new());
+        let record = record.rendered_again(String::new(), ApiKeyRecord::default(), &nothing);
+        let read = Record::read(&record.annotations()).unwrap();
+        assert_eq!(read, record);
+        assert!(is_intact(&read, &nothing.0));
     }
 
     #[test]
