@@ -27,7 +27,7 @@ pub use wire::{InvalidTls, Lost, Tls, Wire, connect};
 
 use call::Call;
 use http::Method;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -48,6 +48,9 @@ pub enum Scheme {
 
 /// The number of listings that are read at once by the clients that take turns.
 pub const LISTINGS_AT_ONCE: usize = 1;
+
+/// The longest text that counts as a version, in characters.
+const VERSION: usize = 64;
 
 /// A DSS, with the key and the user of the calls. Clones share the connection.
 #[derive(Clone, Debug)]
@@ -93,13 +96,15 @@ impl Dss {
     }
 
     /// The version of DSS: `GET /instance-info` (`get_instance_info()`). Any key may call this
-    /// route.
+    /// route. `None` if the answer names none, or a text that is none. The version is shown to
+    /// users, and the server that answers knows the key, therefore a text that quotes the key is
+    /// none.
     ///
     /// # Errors
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn version(&self) -> Result<Option<String>, DssError> {
         let info: answer::InstanceInfo = self.call(Method::GET, &["instance-info"]).json().await?;
-        Ok(info.dss_version)
+        Ok(info.dss_version.filter(|version| version.chars().count() <= VERSION && !self.quotes_key(version)))
     }
 
     /// All users with their admin properties: `GET /admin/users/?includeSettings=true`
@@ -228,6 +233,12 @@ impl Dss {
             Err(gone) if gone.kind == Kind::NotFound => Ok(()),
             done => done,
         }
+    }
+
+    /// Whether a text holds the key, in a form in which keyturn sends it.
+    fn quotes_key(&self, text: &str) -> bool {
+        let key = self.key.expose_secret();
+        text.contains(key) || text.contains(&call::encoded(key))
     }
 
     fn call(&self, method: Method, path: &[&str]) -> Call<'_> {

@@ -247,7 +247,8 @@ fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-fn encoded(key: &str) -> String {
+/// The key as the user name of Basic authentication, without a password.
+pub(super) fn encoded(key: &str) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     STANDARD.encode(format!("{key}:"))
 }

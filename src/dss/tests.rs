@@ -84,6 +84,20 @@ async fn each_call_goes_to_its_route_with_the_key_as_the_user_name() {
 }
 
 #[tokio::test]
+async fn a_version_is_short_and_never_quotes_the_key() {
+    let (long, basic) = ("1".repeat(65), format!("v {}", call::encoded(KEY)));
+    for (row, version, expected) in [
+        ("a version", "14.2.2-beta1", Some("14.2.2-beta1")),
+        ("the key", KEY, None),
+        ("the key as it is sent", basic.as_str(), None),
+        ("a long text", long.as_str(), None),
+    ] {
+        let (dss, _) = dss(vec![answer(200, &[], &json!({"dssVersion": version}).to_string())]);
+        assert_eq!(dss.version().await.unwrap().as_deref(), expected, "{row}");
+    }
+}
+
+#[tokio::test]
 async fn the_bearer_scheme_sends_the_key_as_a_token() {
     let script = Arc::new(Script { answers: Mutex::new([answer(200, &[], "[]")].into()), ..Script::default() });
     let dss = Dss::new("https://dss.example.com", KEY.into(), Scheme::Bearer, script.clone()).unwrap();
