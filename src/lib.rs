@@ -52,6 +52,7 @@
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `limit`, `telemetry` |
+//! | [`fuzzing`] | what holds for every input that a stranger writes; not in the operator | `api`, `credentials`, `dss`, `grants`, `inject`, `secret` |
 //!
 //! A test (`tests/worlds/architecture.rs`) reads this table and holds the code to it.
 //!
@@ -87,6 +88,8 @@ mod dss_cache;
 mod dss_instance;
 mod dss_keys;
 mod finalizers;
+#[cfg(any(test, fuzzing, doc))]
+pub mod fuzzing;
 mod grants;
 pub mod https;
 mod inject;
