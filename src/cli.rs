@@ -3,6 +3,7 @@
 
 use crate::{limit::RateLimits, telemetry::LogFormat};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use jiff::SignedDuration;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 /// Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that
@@ -92,6 +93,11 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_AWSCONFIGS_PER_NAMESPACE", value_parser = clap::value_parser!(u32).range(1..))]
     pub awsconfigs_per_namespace: Option<u32>,
 
+    /// The age at which an `AwsConfig` loses its credential, if nobody entitled has confirmed it
+    /// again, in days, e.g. 90d. The chart's policy says who may confirm. Default: no limit.
+    #[arg(long, env = "KEYTURN_MAX_AGE", value_parser = max_age)]
+    pub max_age: Option<SignedDuration>,
+
     /// The most requests to STS and DSS in a second, for all namespaces together, besides renewals
     /// that are due.
     #[arg(long, env = "KEYTURN_REQUESTS_PER_SECOND", default_value_t = RateLimits::DEFAULT.all.per_second, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -169,6 +175,15 @@ fn namespace(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A number of days, longer than the 14 days before the end in which a condition warns.
+fn max_age(text: &str) -> Result<SignedDuration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok());
+    match days.filter(|days| (15..=3650).contains(days)) {
+        Some(days) => Ok(SignedDuration::from_hours(days * 24)),
+        None => Err("a number of days from 15d to 3650d".to_owned()),
+    }
+}
+
 fn namespace_and_name(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
         Some((in_namespace, name)) if !name.is_empty() => Ok((namespace(in_namespace)?, name.to_owned())),
@@ -222,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 16] = [
+        let table: [(&[&str], &[&str]); 19] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
@@ -239,6 +254,9 @@ mod tests {
                 &["run", "--cluster-name", "a", "--namespace-requests-burst", "9"],
                 &["--namespace-requests-burst", "9 is not in 10..=100000"],
             ),
+            (&["run", "--cluster-name", "a", "--max-age", "14d"], &["--max-age", "14d", "from 15d to 3650d"]),
+            (&["run", "--cluster-name", "a", "--max-age", "2160h"], &["--max-age", "2160h", "days"]),
+            (&["run", "--cluster-name", "a", "--max-age", "0d"], &["--max-age", "0d"]),
             (&["run", "--cluster-name", "a", "--log-format", "xml"], &["--log-format", "xml"]),
             (&["run", "--cluster-name", "a", "--webhook-configuration", "keyturn"], &["--webhook-secret"]),
             (&["webhook"], &["--webhook-secret", "see keyturn webhook --help"]),
@@ -258,11 +276,12 @@ mod tests {
 
     #[test]
     fn settings_are_read() {
-        let cli = parse(&["run", "--cluster-name", "prod", "--watch-namespaces", "a,b", "--admin-addr", "[::]:8080"])
-            .unwrap();
+        let settings = ["--watch-namespaces", "a,b", "--admin-addr", "[::]:8080", "--max-age", "90d"];
+        let cli = parse(&[&["run", "--cluster-name", "prod"], &settings[..]].concat()).unwrap();
         let Command::Run(run) = cli.command else { panic!("not run") };
         assert_eq!((run.cluster_name.as_str(), run.process.watch_namespaces.len()), ("prod", 2));
         assert!(run.process.admin_addr.is_ipv6());
+        assert_eq!(run.max_age, Some(SignedDuration::from_hours(90 * 24)));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod action;
 mod api_key;
 pub mod backoff;
 mod check;
+mod confirmation;
 mod confirmed;
 mod deliver;
 pub mod dss_access;
@@ -29,6 +30,7 @@ mod withdrawal;
 
 pub use accept::default_external_id;
 pub use api_key::{api_key_attempt, awaits_own_key};
+pub use confirmation::Confirmation;
 pub use confirmed::is_confirmed;
 pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;

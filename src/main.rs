@@ -188,6 +188,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
             namespace: Rate { per_second: run.namespace_requests_per_second, burst: run.namespace_requests_burst },
             all: Rate { per_second: run.requests_per_second, burst: run.requests_burst },
         },
+        max_age: run.max_age,
         instance: run.instance,
         webhook,
         lease: run.leader_election.then_some(LeaseName { namespace, name: run.lease_name }),

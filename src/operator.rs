@@ -21,6 +21,7 @@ use crate::{
     views::Views,
 };
 use futures::{FutureExt as _, future};
+use jiff::SignedDuration;
 use kube::{Client, CustomResourceExt as _};
 use states::states;
 use std::{sync::Arc, time::Duration};
@@ -48,6 +49,8 @@ pub struct Operator {
     pub configs_per_namespace: Option<usize>,
     /// The rates at which keyturn asks STS and DSS for what is not a renewal that is due.
     pub rate_limits: RateLimits,
+    /// The time after which an `AwsConfig` has to be confirmed again; `None` for no limit.
+    pub max_age: Option<SignedDuration>,
     /// The name of the pod. It is the reporter of Events and a part of the Lease holder's identity.
     pub instance: String,
     /// The Lease by which one of several replicas becomes the leader; `None` if this replica is the
@@ -128,6 +131,7 @@ impl Operator {
             reporter: self.instance.into(),
             configs_per_namespace: self.configs_per_namespace,
             rate_limits: self.rate_limits,
+            max_age: self.max_age,
             all,
             sts,
             dss_cache,

@@ -37,7 +37,7 @@ use crate::{
     stores::{A_RECONCILE, Access},
     views::{self, Views},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
@@ -67,6 +67,8 @@ pub struct Context {
     pub reporter: Arc<str>,
     /// The most configs of a namespace that get a credential; `None` for no limit.
     pub configs_per_namespace: Option<usize>,
+    /// The time after which a config has to be confirmed again; `None` for no limit.
+    pub max_age: Option<SignedDuration>,
     /// Limits how many reconciles wait for an outside system at once.
     pub limiter: Limiter,
     /// Bounds the rate at which this scope and the others ask STS and DSS, and shares the places of

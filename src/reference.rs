@@ -8,7 +8,7 @@ mod text;
 
 use crate::api::{
     self, ConditionType, Format, Present, Reason, SECRET_KEYS,
-    names::{ANNOTATIONS, LABELS, MOUNT_PATH, Name, POD_NAMES},
+    names::{ANNOTATIONS, CONFIG_NAMES, LABELS, MOUNT_PATH, Name, POD_NAMES},
 };
 use fields::{Field, Rule, fields_of, fields_of_a_condition, rules_of};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -61,6 +61,11 @@ On the Secret. They are the authoritative record of the issued credential. The s
 
 ";
 
+const CONFIG_ANNOTATIONS: &str = "\
+On an AwsConfig:
+
+";
+
 const PODS: &str = "\
 ## Pods
 
@@ -77,6 +82,7 @@ pub fn markdown() -> String {
     page.extend(crds.iter().map(resource));
     page.extend([conditions(&crds), reasons(), secret()]);
     page.extend([LABELS_ARE, &names("label", LABELS), ANNOTATIONS_ARE, &names("annotation", ANNOTATIONS)]);
+    page.extend([CONFIG_ANNOTATIONS, &names("annotation", CONFIG_NAMES)]);
     page.extend([PODS, &names("label or annotation", POD_NAMES)]);
     format!("{}\n", page.trim_end())
 }

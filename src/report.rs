@@ -3,6 +3,7 @@
 
 mod attempt;
 mod conditions;
+mod confirmation;
 mod dss;
 mod event_note;
 mod findings;

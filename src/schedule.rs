@@ -48,6 +48,10 @@ pub const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 /// The time after which a config is requeued if it waits for something that keyturn will see in a
 /// moment.
 pub const PENDING: SignedDuration = SignedDuration::from_secs(2);
+/// The time before the end of a confirmation at which a condition begins to warn.
+pub const CONFIRMATION_WARNING: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// A confirmation may be this long in the future, because the clock of its author may be ahead.
+pub const CONFIRMATION_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 /// After this time without a repair, the next repair counts as the first.
 pub const CALM: SignedDuration = SignedDuration::from_mins(10);
 

@@ -14,8 +14,8 @@ pub struct AwsConfigStatus {
     pub observed_generation: Option<i64>,
 
     /// Accepted: the spec, its references and the grant are in order. Issued: a valid credential is
-    /// in the Secret. Ready: both. RenewalFailing, PodsMissed and RestartFailing: present only
-    /// while they are true.
+    /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing and ConfirmationDue:
+    /// present only while they are true.
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -55,6 +55,10 @@ pub struct AwsConfigStatus {
     /// The credential that the current one replaced, or the last one that the Secret held. Programs
     /// that took it from their environment use it until they are restarted (spec.restart).
     pub former: Option<Former>,
+
+    /// The time in the annotation keyturn.dev/confirmed, if it was in the future when keyturn first
+    /// saw it. Such a confirmation never counts, so that nobody confirms ahead of time.
+    pub early_confirmation: Option<Time>,
 
     /// The current failure to issue. Present only while issuing fails for a reason that somebody
     /// has to fix.

@@ -19,6 +19,9 @@ pub enum ConditionType {
     PodsMissed,
     /// keyturn cannot restart a workload of `spec.restart`. Present only while it is true.
     RestartFailing,
+    /// The config has to be confirmed soon, or its confirmation does not count. Present only while
+    /// it is true.
+    ConfirmationDue,
     /// Of an `AwsRole`: its config could use it for its current request.
     Usable,
     /// Of a `DssInstance`: DSS answers.
@@ -29,13 +32,14 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,
         Self::RenewalFailing,
         Self::PodsMissed,
         Self::RestartFailing,
+        Self::ConfirmationDue,
         Self::Usable,
         Self::Reachable,
         Self::Authorized,
@@ -51,6 +55,7 @@ impl ConditionType {
             Self::RenewalFailing => "RenewalFailing",
             Self::PodsMissed => "PodsMissed",
             Self::RestartFailing => "RestartFailing",
+            Self::ConfirmationDue => "ConfirmationDue",
             Self::Usable => "Usable",
             Self::Reachable => "Reachable",
             Self::Authorized => "Authorized",
@@ -82,6 +87,11 @@ impl ConditionType {
                  credential that will expire. Present only while it is true. `Ready` does not \
                  depend on it."
             }
+            Self::ConfirmationDue => {
+                "With `ceilings.maxAge`: the confirmation of the AwsConfig ends within 14 days, or the \
+                 annotation `keyturn.dev/confirmed` does not count. Present only while it is true. \
+                 `Ready` does not depend on it."
+            }
             Self::Usable => {
                 "The AwsConfig that this AwsRole names could use it for its current request. \
                  `status.active` says whether it does."
@@ -103,7 +113,8 @@ impl ConditionType {
             | Self::Ready
             | Self::RenewalFailing
             | Self::PodsMissed
-            | Self::RestartFailing => "AwsConfig",
+            | Self::RestartFailing
+            | Self::ConfirmationDue => "AwsConfig",
             Self::Usable => "AwsRole",
             Self::Reachable | Self::Authorized => "DssInstance",
         }
@@ -191,6 +202,7 @@ mod tests {
                 | ConditionType::RenewalFailing
                 | ConditionType::PodsMissed
                 | ConditionType::RestartFailing
+                | ConditionType::ConfirmationDue
                 | ConditionType::Usable
                 | ConditionType::Reachable
                 | ConditionType::Authorized => ConditionType::Authorized,

@@ -86,6 +86,13 @@ names! { ANNOTATIONS: "The annotations of the Secret, in the order of the docume
     WITHDRAWN = "keyturn.dev/withdrawn";
 }
 
+names! { CONFIG_NAMES: "The annotations of an AwsConfig that users write, in the order of the documentation."
+    /// Written by the person, or by a user of `ceilings.confirmers` of the chart: the time, RFC
+    /// 3339, at which they confirmed that the AwsConfig is still needed. It matters only with
+    /// `ceilings.maxAge`. A time that is in the future when it is written never counts.
+    CONFIRMED = "keyturn.dev/confirmed";
+}
+
 names! { POD_NAMES: "The annotations and labels of pods, in the order of the documentation."
     /// Annotation on a pod, written by the pod's author: the name of an AwsConfig of the same
     /// namespace. keyturn mounts the Secret of that AwsConfig into the pod.

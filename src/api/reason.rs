@@ -38,6 +38,8 @@ pub enum Reason {
     Denied,
     /// No `AwsRoleGrant` denies the request any more. Used in Events only.
     DenialEnded,
+    /// Nobody who is entitled has confirmed the `AwsConfig` for longer than the operator allows.
+    NotConfirmed,
     /// The namespace has as many older `AwsConfig`s as the operator serves there.
     TooManyConfigs,
     /// The spec holds a value that is invalid and that the schema could not refuse.
@@ -106,7 +108,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -120,6 +122,7 @@ impl Reason {
         Self::NotGranted,
         Self::Denied,
         Self::DenialEnded,
+        Self::NotConfirmed,
         Self::TooManyConfigs,
         Self::InvalidSpec,
         Self::ForeignTarget,
@@ -215,6 +218,7 @@ mod tests {
                 | Reason::NotGranted
                 | Reason::Denied
                 | Reason::DenialEnded
+                | Reason::NotConfirmed
                 | Reason::TooManyConfigs
                 | Reason::InvalidSpec
                 | Reason::ForeignTarget

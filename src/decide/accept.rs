@@ -2,7 +2,7 @@
 //! withdraws the credential that the config has.
 
 use super::{
-    Accepted, Case, Check, Refusal,
+    Accepted, Case, Check, Confirmation, Refusal,
     action::{cannot, refuse},
     input::Observed,
     session_request::session_request,
@@ -22,6 +22,7 @@ impl Case<'_> {
         self.check(Check::NotSuspended, self.is_not_suspended())?;
         self.check(Check::NamespaceIsKnown, self.namespace_is_known())?;
         self.check(Check::SubjectIsNotDenied, self.subject_is_not_denied())?;
+        self.check(Check::ConfirmedInTime, self.is_confirmed_in_time())?;
         let dss = self.asks_of_dss()?;
         let mut accepted = match self.seen.config.spec.credential_provider {
             CredentialProvider::Temporary => {
@@ -112,6 +113,14 @@ impl Case<'_> {
         let (Some(subject), Some(labels)) = (config.subject(), &self.seen.namespace_labels) else { return Ok(()) };
         match denial(&self.seen.grants, &self.namespace(), labels, &subject, Denial::OfEverything) {
             Some(why) => Err(Refusal { why, withdraws: true, needs: None }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a config whose last confirmation is too long ago.
+    fn is_confirmed_in_time(&self) -> Result<(), Refusal> {
+        match Confirmation::of(self.seen, self.now).filter(|confirmation| confirmation.has_ended(self.now)) {
+            Some(ended) => Err(Refusal { why: ended.ended(&self.seen.config), withdraws: true, needs: None }),
             None => Ok(()),
         }
     }

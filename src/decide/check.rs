@@ -10,6 +10,8 @@ pub enum Check {
     NamespaceIsKnown,
     /// No grant denies everything to the person or the namespace that the credential is for.
     SubjectIsNotDenied,
+    /// Somebody entitled has confirmed the config within the limit of its age.
+    ConfirmedInTime,
     /// The `DssInstance` allows the config a login, and DSS has an enabled user with that login.
     DssAllowsLogin,
     /// The config names a role, and the role belongs to this config and person.

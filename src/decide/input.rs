@@ -11,7 +11,7 @@ use crate::{
     dss_keys::{HeldKey, KeyPlace},
     secret::{Record, Rendering, Source},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt as _;
 use secrecy::SecretString;
@@ -55,6 +55,8 @@ pub struct Observed {
     /// The limit of the number of configs in the namespace, if the config is beyond it
     /// ([`beyond_limit`]).
     pub beyond_limit: Option<usize>,
+    /// The time after which a config has to be confirmed again; `None` for no limit.
+    pub max_age: Option<SignedDuration>,
     /// What this process remembers of the config. If it is lost, that costs a read or a retry, and
     /// never a credential.
     pub remembered: Remembered,

@@ -2,6 +2,7 @@
 
 mod age;
 mod asked;
+mod confirmation;
 mod from_yaml;
 mod keys;
 mod roles;
@@ -52,6 +53,7 @@ impl Observed {
             api_key_source: Source::NotShown,
             older_claim: None,
             beyond_limit: None,
+            max_age: None,
             target: Target::NotWatched,
             remembered: Remembered::default(),
             started_at,

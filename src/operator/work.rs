@@ -18,6 +18,7 @@ use crate::{
     views::Views,
 };
 use futures::future::{self, Either};
+use jiff::SignedDuration;
 use kube::Client;
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -39,6 +40,8 @@ pub(super) struct Work {
     /// The most configs of a namespace that get a credential; `None` for no limit.
     pub(super) configs_per_namespace: Option<usize>,
     pub(super) rate_limits: RateLimits,
+    /// The time after which a config has to be confirmed again; `None` for no limit.
+    pub(super) max_age: Option<SignedDuration>,
     pub(super) all: bool,
     pub(super) sts: Sts,
     pub(super) dss_cache: DssCache,
@@ -174,6 +177,7 @@ impl Work {
                 metrics: self.metrics.clone(),
                 reporter: self.reporter.clone(),
                 configs_per_namespace: self.configs_per_namespace,
+                max_age: self.max_age,
                 limiter: limiter.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
             };

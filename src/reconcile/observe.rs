@@ -52,6 +52,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     let configs = limit.map(|_| views.configs_in(&namespace)).unwrap_or_default();
     Some(Observed {
         beyond_limit: beyond_limit(&config, &configs, limit),
+        max_age: context.max_age,
         cluster: context.cluster_name.clone(),
         namespace_labels,
         dss,

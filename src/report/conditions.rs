@@ -3,6 +3,7 @@
 use super::{
     Outcome,
     attempt::{current_record, failed, failure},
+    confirmation::confirmation_due,
     findings::findings,
 };
 use crate::{
@@ -66,6 +67,8 @@ pub(super) fn conditions(
     if let (Ok(_), Ok(_), Some(obstacle)) = (&accepted, &issued, &obstacle) {
         wanted.push(make(ConditionType::RenewalFailing, true, obstacle));
     }
+    let due = confirmation_due(seen, plan, now);
+    wanted.extend(due.map(|why| make(ConditionType::ConfirmationDue, true, &why)));
     wanted.extend(findings(seen, &before, now));
     set_conditions(&before, wanted)
 }

@@ -1,6 +1,6 @@
 //! Event notes: the news about a config that a person should know.
 
-use super::{Outcome, findings::finding_notes};
+use super::{Outcome, confirmation::confirmation_note, findings::finding_notes};
 use crate::{
     api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, find_condition, names},
     decide::{
@@ -68,6 +68,7 @@ pub fn event_notes(
         notes.push(EventNote { warning: true, reason: Reason::Drifted.to_string(), action: "Delete", note });
     }
     notes.extend(finding_notes(&before.conditions, &after.conditions));
+    notes.extend(confirmation_note(&before.conditions, &after.conditions));
     notes.extend(denial_ended(seen, plan, find(before, ConditionType::Accepted).as_ref()));
     let Some(ready) = ready else { return notes };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::Reason,
     decide::{
-        Next, Plan, RoleStep, SecretAction, check_at,
+        Confirmation, Next, Plan, RoleStep, SecretAction, check_at,
         input::{Observed, Remembered},
         renew_at,
     },
@@ -32,8 +32,10 @@ pub fn next_reconcile(
     let record = current_record(seen, outcome);
     let expiry = record.as_ref().filter(|record| record.withdrawn.is_none()).and_then(|record| record.expires_at);
     let or_expiry = |at: Timestamp| expiry.map_or(at, |expiry| at.min(expiry));
+    let confirmation = Confirmation::of(seen, now).and_then(|confirmation| confirmation.next_moment(now));
+    let confirmation = confirmation.unwrap_or(Timestamp::MAX);
     if let RoleStep::Hold { until } = plan.role {
-        return until;
+        return until.min(confirmation);
     }
     let until_next_key = of_api_keys(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
     let at = match (&plan.accepted, &plan.next) {
@@ -54,7 +56,7 @@ pub fn next_reconcile(
             None => after(schedule::PENDING),
         },
     };
-    at.min(until_next_key)
+    at.min(until_next_key).min(confirmation)
 }
 
 /// The time at which keyturn next tries to obtain or delete an API key of DSS; `None` if nothing is

@@ -4,6 +4,7 @@ use super::{
     Outcome,
     attempt::{current_record, failure},
     conditions::conditions,
+    confirmation::early_confirmation,
     dss::dss,
 };
 use crate::{
@@ -51,6 +52,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         expires_at: credential.expires_at,
         former: credential.former,
         renew_at: live.filter(|_| plan.accepted.is_ok()).and_then(|record| renew_at(seen, record)).map(Time),
+        early_confirmation: early_confirmation(seen, before.early_confirmation.as_ref(), now),
         failure: failure(seen, plan, outcome, now),
     }
 }

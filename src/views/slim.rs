@@ -30,14 +30,26 @@ const LABEL_VALUE: usize = 63;
 /// The most characters of the value of an annotation that `spec.target` may ask for, as the schema
 /// bounds it.
 const ASKED_VALUE: usize = 1024;
+/// The most characters of the text of a time. No time of RFC 3339 is longer, therefore a text that
+/// is cut here is none.
+const TIME: usize = 64;
 /// The most bytes of foreign labels and annotations that a view keeps of one Secret.
 const FOREIGN: usize = 16 * 1024;
 /// The annotation, in memory only, of a Secret that has more foreign metadata than the view keeps.
 const ABRIDGED: &str = "keyturn.dev/abridged";
 
-/// Keeps no label and no annotation of an `AwsConfig`, because keyturn reads none.
+/// Keeps of an `AwsConfig` the annotation by which it is confirmed, because keyturn reads no other
+/// annotation and no label. A text that is longer than any time is cut, and stays no time.
 pub(super) fn config(config: &mut AwsConfig) {
+    let confirmed = config.metadata.annotations.as_mut().and_then(|annotations| annotations.remove(names::CONFIRMED));
     bare(&mut config.metadata);
+    config.metadata.annotations = confirmed.map(|mut text| {
+        if let Some((end, _)) = text.char_indices().nth(TIME) {
+            text.truncate(end);
+            text.shrink_to_fit();
+        }
+        [(names::CONFIRMED.to_owned(), text)].into()
+    });
     config.metadata.labels = None;
 }
 

@@ -8,6 +8,7 @@
 
 mod aws_admin;
 mod bad_input;
+mod confirmation;
 mod conformance;
 mod dataiku;
 pub mod dss;

@@ -73,6 +73,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $env = append $env (dict "name" "KEYTURN_NAMESPACE_REQUESTS_PER_SECOND" "value" (toString (int .namespacePerSecond))) }}
 {{- $env = append $env (dict "name" "KEYTURN_NAMESPACE_REQUESTS_BURST" "value" (toString (int .namespaceBurst))) }}
 {{- end }}
+{{- with .Values.ceilings.maxAge }}
+{{- if not $.Values.personPolicy.enabled }}
+{{- fail "ceilings.maxAge needs personPolicy.enabled=true: without that policy, everybody who may edit an AwsConfig could confirm it" }}
+{{- end }}
+{{- $env = append $env (dict "name" "KEYTURN_MAX_AGE" "value" .) }}
+{{- end }}
 {{- $field := dict "fieldRef" (dict "fieldPath" "metadata.name") }}
 {{- $env = append $env (dict "name" "HOSTNAME" "valueFrom" $field) }}
 {{- $env = append $env (dict "name" "KEYTURN_LEADER_ELECTION" "value" "true") }}
@@ -160,6 +166,16 @@ keyturn's rights inside a namespace: rules of the ClusterRole, or of one Role pe
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [list, watch]
+{{- end }}
+
+{{- /* The variables of a policy that say which person the requester is; '' is nobody. */}}
+{{- define "keyturn.requester" -}}
+- name: mapped
+  expression: {{ .Values.personPolicy.requesterPerson | quote }}
+# With any value of requesterPerson, no user of Kubernetes itself is a person, and no person is
+# `system`.
+- name: requester
+  expression: "request.userInfo.username.startsWith('system:') || variables.mapped == 'system' ? '' : variables.mapped"
 {{- end }}
 
 {{- /* CEL: the person of a spec. The argument is the spec. */}}

@@ -2,7 +2,7 @@
 
 use super::Reason;
 use crate::api::ConditionType::{
-    self, Accepted, Authorized, Issued, PodsMissed, Reachable, RenewalFailing, RestartFailing, Usable,
+    self, Accepted, Authorized, ConfirmationDue, Issued, PodsMissed, Reachable, RenewalFailing, RestartFailing, Usable,
 };
 
 /// A reason, explained to the user. The texts are Markdown.
@@ -120,6 +120,16 @@ impl Reason {
                 cause: "The AwsRoleGrant that denied the request was changed or deleted, or the AwsConfig \
                      asks for something else now.",
                 remedy: "None needed. The next Event says whether another grant allows the request.",
+            },
+            Self::NotConfirmed => Explained {
+                name: "NotConfirmed",
+                conditions: &[Accepted, ConfirmationDue],
+                cause: "Nobody who is entitled has confirmed the AwsConfig within `ceilings.maxAge` of the \
+                     chart, and keyturn has withdrawn the credential. On `ConfirmationDue`: this will \
+                     happen at the time in the message, or the present confirmation does not count.",
+                remedy: "The person, or a user of `ceilings.confirmers`, sets the annotation \
+                     `keyturn.dev/confirmed` to the present time. The message has the command. Or delete \
+                     the AwsConfig.",
             },
             Self::TooManyConfigs => Explained {
                 name: "TooManyConfigs",

@@ -45,15 +45,15 @@ fn a_plan_is_printed_from_plain_objects_with_the_checks_made() {
     let granted = printed(&decide(&observed(CONFIG, &[GRANT]), now()));
     assert_eq!(
         granted,
-        "ok NotSuspended\nok NamespaceIsKnown\nok SubjectIsNotDenied\nok RoleIsNamed\nok GeneratedRoleIsOurs\n\
-         ok GrantAllows\nok SessionIsValid\nok IdentityReachesRole\nok NamespaceHasRoom\n\
+        "ok NotSuspended\nok NamespaceIsKnown\nok SubjectIsNotDenied\nok ConfirmedInTime\n\
+         ok RoleIsNamed\nok GeneratedRoleIsOurs\nok GrantAllows\nok SessionIsValid\nok IdentityReachesRole\nok NamespaceHasRoom\n\
          no TargetIsOurs\nDo(Issue(First))\n"
     );
     let refused = printed(&decide(&observed(CONFIG, &[]), now()));
     assert_eq!(
         refused,
-        "ok NotSuspended\nok NamespaceIsKnown\nok SubjectIsNotDenied\nok RoleIsNamed\nok GeneratedRoleIsOurs\n\
-         no GrantAllows\n\
+        "ok NotSuspended\nok NamespaceIsKnown\nok SubjectIsNotDenied\nok ConfirmedInTime\n\
+         ok RoleIsNamed\nok GeneratedRoleIsOurs\nno GrantAllows\n\
          NotGranted: no AwsRoleGrant allows namespace \"scoring\" to use \
          arn:aws:iam::123456789012:role/ds-analyst as person \"alice\"; a cluster admin can add one\nDo(Keep)\n"
     );

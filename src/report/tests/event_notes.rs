@@ -2,12 +2,13 @@
 
 use super::{
     assert_lines,
-    moment::{Moment, denied, fresh, live, unreachable},
+    moment::{Moment, at, denied, fresh, live, unreachable},
 };
 use crate::{
     api::{ConditionType, Reason},
     decide::input::Target,
 };
+use jiff::SignedDuration;
 
 fn check(rows: &[(&str, Moment, &[&str])]) {
     for (row, moment, expected) in rows {
@@ -58,6 +59,19 @@ fn an_issue_is_an_event_unless_it_is_a_routine_renewal() {
             suspended(suspended(live(), true).withdraws().then("00:16:00"), false).issues(),
             &["Normal Issue Issued: valid until 2026-01-01T01:16:00Z"],
         ),
+    ]);
+}
+
+#[test]
+fn a_confirmation_that_is_due_is_an_event_once() {
+    let due = || live().created(at("00:10:00") - SignedDuration::from_hours(24 * 76), 90);
+    check(&[
+        (
+            "it is due",
+            due(),
+            &["Warning Confirm NotConfirmed: counts until 2026-01-15T00:10:00Z, then keyturn withdraws the credential"],
+        ),
+        ("it is still due", due().then("00:16:00"), NOTHING),
     ]);
 }
 

@@ -18,6 +18,7 @@ use crate::{
     secret::{ApiKeyRecord, Content, Record, desired},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{from_value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -233,6 +234,12 @@ impl Moment {
         let finding = finding.map(|(reason, message)| Statement::new(reason, message));
         self.seen.remembered.findings.insert(type_, finding);
         self
+    }
+
+    /// The config was created at this time, and has to be confirmed again after these days.
+    pub(crate) fn created(mut self, at: Timestamp, max_age_days: i64) -> Self {
+        self.seen.max_age = Some(SignedDuration::from_hours(24 * max_age_days));
+        self.config(|config| config.metadata.creation_timestamp = Some(Time(at)))
     }
 
     /// keyturn is restarted.

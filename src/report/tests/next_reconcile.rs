@@ -8,7 +8,7 @@ use crate::{
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-fn check(rows: impl IntoIterator<Item = (&'static str, Moment, &'static str)>) {
+fn check(rows: Vec<(&str, Moment, &str)>) {
     for (row, moment, expected) in rows {
         assert_eq!(moment.next_reconcile(), at(expected), "{row}: {:?}", moment.plan().next);
     }
@@ -16,7 +16,7 @@ fn check(rows: impl IntoIterator<Item = (&'static str, Moment, &'static str)>) {
 
 #[test]
 fn a_credential_is_reconciled_when_it_is_due() {
-    check([
+    check(vec![
         ("a live credential", live(), "00:40:00"),
         ("a credential that was just issued", live().at("00:45:00").issues(), "01:25:00"),
         ("a credential without an end", live().without_end(), "00:25:00"),
@@ -26,7 +26,7 @@ fn a_credential_is_reconciled_when_it_is_due() {
 #[test]
 fn a_failed_attempt_is_retried_no_later_than_the_expiry() {
     let soon = |moment: Moment| moment.at("00:59:50");
-    check([
+    check(vec![
         ("a durable failure", fresh().fails(denied()), "00:00:30"),
         ("the second", fresh().fails(denied()).then("00:00:30").fails(denied()), "00:01:30"),
         ("a transient failure", fresh().fails(unreachable()), "00:00:20"),
@@ -53,7 +53,7 @@ fn a_config_without_a_credential_is_reconciled_by_what_is_awaited() {
     taken.outcome.blocked = true;
     let mut unbelieved = live().without_grant();
     unbelieved.seen.grants_seen = false;
-    check([
+    check(vec![
         ("the namespace is unknown", unseen, "00:15:02"),
         ("the Secret has to be read", now().target(Target::NotWatched), "00:15:02"),
         ("nothing was written", now(), "00:15:02"),
@@ -76,10 +76,21 @@ fn a_config_without_a_credential_is_reconciled_by_what_is_awaited() {
 fn a_repair_against_another_writer_is_made_at_its_time() {
     let mut without_role = live().fought_over();
     without_role.seen.role = SeenRole::Absent;
-    check([
+    check(vec![
         ("of the Secret", live().target(Target::Absent).fought_over(), "00:15:08"),
         ("of the AwsRole", without_role, "00:15:08"),
         ("of nothing", live().fought_over(), "00:40:00"),
+    ]);
+}
+
+#[test]
+fn a_confirmation_is_looked_at_when_it_warns_and_when_it_ends() {
+    let before = |time: &str, days: i64| at(time) - SignedDuration::from_hours(24 * days);
+    check(vec![
+        ("the warning is before the renewal", live().created(before("00:20:00", 76), 90), "00:20:00"),
+        ("the warning is after the renewal", live().created(before("00:50:00", 76), 90), "00:40:00"),
+        ("the end is before the renewal", live().created(before("00:20:00", 90), 90), "00:20:00"),
+        ("the end was long ago", live().created(before("00:20:00", 100), 90), "00:25:00"),
     ]);
 }
 
@@ -96,7 +107,7 @@ fn an_api_key_has_times_of_its_own() {
     };
     let mut surplus = has_key();
     surplus.outcome.api_key.surplus_failed = Some("DSS refused".into());
-    check([
+    check(vec![
         ("a key that is as asked for", has_key(), "00:40:00"),
         ("no key was obtained", key_fails(), "00:15:30"),
         ("the next attempt is held back", key_fails().then("00:15:10"), "00:15:30"),

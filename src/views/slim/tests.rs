@@ -57,6 +57,21 @@ const OWNERS_KEPT: [usize; 8] = [5, 254, 254, 254, 254, 254, 254, 254];
 const NONE: [&str; 0] = [];
 
 #[test]
+fn an_aws_config_keeps_its_confirmation_and_cuts_a_long_one() {
+    for (case, text, kept) in [
+        ("a time", "2026-01-01T00:00:00Z".to_owned(), "2026-01-01T00:00:00Z".to_owned()),
+        ("a long text", "ä".repeat(4_000), "ä".repeat(TIME)),
+    ] {
+        let mut it = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
+        it.metadata = large();
+        it.metadata.annotations.get_or_insert_default().insert(names::CONFIRMED.to_owned(), text);
+        config(&mut it);
+        assert_eq!(it.metadata.annotations, Some([(names::CONFIRMED.to_owned(), kept)].into()), "{case}");
+        assert_eq!(it.metadata.labels, None, "{case}");
+    }
+}
+
+#[test]
 fn an_aws_config_keeps_neither_labels_nor_annotations() {
     let mut it = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
     it.metadata = large();

@@ -1,6 +1,7 @@
 //! Authority: without a grant there is no credential, and a grant that is deleted withdraws the
 //! credential at once.
 
+mod confirmation;
 mod denials;
 
 use super::{

@@ -165,6 +165,7 @@ impl World {
             namespaces: vec![],
             configs_per_namespace: None,
             rate_limits: RateLimits::default(),
+            max_age: None,
             instance: "keyturn-0".to_owned(),
             webhook: None,
             lease: None,
