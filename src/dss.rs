@@ -235,10 +235,11 @@ impl Dss {
         }
     }
 
-    /// Whether a text holds the key, in a form in which keyturn sends it.
+    /// Whether a text holds the key, in a form in which keyturn sends it. Upper and lower case do
+    /// not differ, because the host of a URL has lost them.
     fn quotes_key(&self, text: &str) -> bool {
-        let key = self.key.expose_secret();
-        text.contains(key) || text.contains(&call::encoded(key))
+        let (key, text) = (self.key.expose_secret(), text.to_ascii_lowercase());
+        [key, &call::encoded(key)].iter().any(|form| text.contains(&form.to_ascii_lowercase()))
     }
 
     fn call(&self, method: Method, path: &[&str]) -> Call<'_> {

@@ -190,6 +190,8 @@ impl<'a> Call<'a> {
         if status.is_redirection() {
             let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
             let to = to.and_then(|to| self.url.join(to).ok()).map(|to| format!(" to {}", origin(&to)));
+            // The server that answers knows the key, and may quote it in the name of a host.
+            let to = to.filter(|to| !self.dss.quotes_key(to));
             let said = format!(
                 "it redirects{}, where the API key is not sent; is the URL that of DSS?",
                 to.unwrap_or_default()

@@ -98,6 +98,15 @@ async fn a_version_is_short_and_never_quotes_the_key() {
 }
 
 #[tokio::test]
+async fn a_redirect_to_a_host_that_quotes_the_key_is_not_named() {
+    let to = format!("https://{}.example.com/login", KEY.to_ascii_uppercase());
+    let (dss, _) = dss(vec![answer(302, &[("location", &to)], "")]);
+    let said = dss.auth_info().await.unwrap_err().to_string();
+    assert!(said.contains("it redirects, where the API key is not sent"), "{said}");
+    assert!(!said.to_ascii_lowercase().contains(KEY), "{said}");
+}
+
+#[tokio::test]
 async fn the_bearer_scheme_sends_the_key_as_a_token() {
     let script = Arc::new(Script { answers: Mutex::new([answer(200, &[], "[]")].into()), ..Script::default() });
     let dss = Dss::new("https://dss.example.com", KEY.into(), Scheme::Bearer, script.clone()).unwrap();
