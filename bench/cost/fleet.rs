@@ -10,7 +10,7 @@ use k8s_openapi::{
 use keyturn::api::{AwsConfig, AwsConfigSpec, AwsRoleGrant, AwsRoleGrantSpec, Namespaces};
 use kube::{
     Api, Client,
-    api::{ListParams, ObjectMeta, PostParams},
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
@@ -115,4 +115,65 @@ pub async fn large_secrets(client: &Client, count: usize) -> Result {
         Result::Ok(())
     });
     stream::iter(creations).buffer_unordered(4).try_collect().await
+}
+
+/// The namespace of a user to whom no grant allows anything.
+const UNGRANTED: &str = "ungranted";
+
+/// Creates `AwsConfigs` of the largest size that the API server takes, as a user does with
+/// `kubectl apply`, and waits until keyturn has said something about each.
+pub async fn large_configs(client: &Client, count: usize) -> Result {
+    namespace(client, UNGRANTED, BTreeMap::new()).await?;
+    let api: Api<AwsConfig> = Api::namespaced(client.clone(), UNGRANTED);
+    let values: Vec<String> = (0..32).map(|at| format!("{at:063}")).collect();
+    let requirement = |at: usize| json!({"key": format!("{at:0290}"), "operator": "In", "values": values});
+    let requirements: Vec<_> = (0..7).map(requirement).collect();
+    let buckets: Vec<String> = (0..50).map(|at| format!("{at:063}")).collect();
+    let spec: AwsConfigSpec = serde_json::from_value(json!({
+        "person": "mallory", "role": format!("arn:aws:iam::123456789012:role/{}", "r".repeat(2_000)),
+        "defaultBucket": "b".repeat(63), "extraBuckets": buckets, "session": {"policy": "p".repeat(2_048)},
+        "inject": {"podSelector": {"matchExpressions": requirements}},
+    }))?;
+    let labels: BTreeMap<String, String> = (0..64).map(|at| (format!("{at:063}"), "v".repeat(63))).collect();
+    // The API server bounds all annotations of an object to 256 KiB.
+    let applied = [("kubectl.kubernetes.io/last-applied-configuration".to_owned(), "x".repeat(250_000))];
+    let api = &api;
+    let creations = (0..count).map(|n| {
+        let mut config = AwsConfig::new(&format!("large-{n}"), spec.clone());
+        (config.metadata.labels, config.metadata.annotations) = (Some(labels.clone()), Some(applied.clone().into()));
+        async move { api.create(&PostParams::default(), &config).await.map(|_| ()) }
+    });
+    stream::iter(creations).buffer_unordered(4).try_collect::<()>().await?;
+    let begun = Instant::now();
+    loop {
+        match without_status(api).await? {
+            0 => return Ok(()),
+            unseen if begun.elapsed() > PATIENCE => {
+                return Err(format!("{unseen} of {count} large AwsConfigs have no status").into());
+            }
+            _ => sleep(Duration::from_millis(500)).await,
+        }
+    }
+}
+
+/// How many of these have no status.
+async fn without_status(api: &Api<AwsConfig>) -> Result<usize> {
+    let (mut unseen, mut next) = (0, None);
+    loop {
+        let mut page = ListParams::default().limit(50);
+        page.continue_token = next;
+        let found = api.list(&page).await?;
+        unseen += found.items.iter().filter(|config| config.status.is_none()).count();
+        next = found.metadata.continue_.filter(|token| !token.is_empty());
+        if next.is_none() {
+            return Ok(unseen);
+        }
+    }
+}
+
+/// Deletes what [`large_configs`] created.
+pub async fn no_large_configs(client: &Client) -> Result {
+    let api: Api<AwsConfig> = Api::namespaced(client.clone(), UNGRANTED);
+    api.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
+    Ok(())
 }

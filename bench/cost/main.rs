@@ -2,7 +2,7 @@
 //! the same work in the same run.
 //!
 //! ```text
-//! cargo bench --bench cost -- [--only latency|cold|admission|rotation|memory] [--objects 1000]
+//! cargo bench --bench cost -- [--only cold|latency|rotation|memory|admission|flood] [--objects N]
 //! ```
 //!
 //! The operator is the release binary as a process, with the ServiceAccount, the rights and the
@@ -15,6 +15,7 @@ mod admission;
 mod answers;
 mod audit;
 mod fleet;
+mod flood;
 mod floor;
 mod ground;
 mod measures;
@@ -133,6 +134,9 @@ async fn run(bench: &mut Bench) -> Result {
     // Last, because it creates AwsConfigs, which the other measures would count.
     if bench.options.wants(Part::Admission) {
         admission::admission(bench).await?;
+    }
+    if bench.options.wants(Part::Flood) {
+        flood::flood(bench).await?;
     }
     operator.stop().await
 }

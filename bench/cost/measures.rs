@@ -36,6 +36,13 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// How many large Secrets of others there are.
 const LARGE_SECRETS: usize = 300;
 
+/// How many `AwsConfigs` of the largest size there are.
+const LARGE_CONFIGS: usize = 500;
+/// The bytes of resident memory that they may add to those of an operator with nothing to do.
+const LARGE_RESIDENT: u64 = 16_000_000;
+/// The same at the peak.
+const LARGE_PEAK: u64 = 48_000_000;
+
 /// Starts the operator, and waits until it has no work left.
 async fn start_and_settle(bench: &Bench) -> Result<Operator> {
     let mut operator = bench.launcher.start().await?;
@@ -44,12 +51,27 @@ async fn start_and_settle(bench: &Bench) -> Result<Operator> {
     Ok(operator)
 }
 
-/// Measures the memory of an operator that has nothing to do.
+/// Measures the memory of an operator that has nothing to do, and what one user can add to it who
+/// has no grant and creates `AwsConfigs` of the largest size that the API server takes.
 pub async fn idle_memory(bench: &mut Bench) -> Result {
     let operator = start_and_settle(bench).await?;
-    let memory = operator.memory()?.summary();
+    let idle = operator.memory()?;
+    bench.report.row("memory: nothing to do", &idle.summary(), "–", None, "–");
+    progress("large AwsConfigs of a user without a grant");
+    fleet::large_configs(&bench.ground.client, LARGE_CONFIGS).await?;
+    sleep(SETTLED).await;
+    let beside = operator.memory()?;
     operator.stop().await?;
-    bench.report.row("memory: nothing to do", &memory, "–", None, "–");
+    let operator = start_and_settle(bench).await?;
+    let restarted = operator.memory()?;
+    operator.stop().await?;
+    fleet::no_large_configs(&bench.ground.client).await?;
+    for (when, memory) in [("beside", beside), ("restarted beside", restarted)] {
+        let what = format!("memory: {when} {LARGE_CONFIGS} of the largest AwsConfigs");
+        bench.report.row(&what, &memory.summary(), "–", None, "–");
+        bench.report.at_most(&what, memory.resident.saturating_sub(idle.resident), LARGE_RESIDENT);
+        bench.report.at_most(&format!("{what}, peak"), memory.peak.saturating_sub(idle.resident), LARGE_PEAK);
+    }
     Ok(())
 }
 

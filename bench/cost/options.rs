@@ -55,8 +55,10 @@ pub enum Part {
     Admission,
     /// The calls per renewal and per restart.
     Rotation,
-    /// The resident memory: idle, full, restarted, and beside large Secrets of others.
+    /// The resident memory: idle, full, restarted, and beside large objects of others.
     Memory,
+    /// The webhook while anybody floods its port.
+    Flood,
 }
 
 impl Options {

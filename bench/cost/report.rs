@@ -62,6 +62,13 @@ impl Report {
         }
     }
 
+    /// Checks a number of bytes that keyturn promises not to exceed. More of them fail the bench.
+    pub fn at_most(&mut self, what: &str, bytes: u64, most: u64) {
+        if bytes > most {
+            self.broken.push(format!("{what}: {} more, promised was at most {}", megabytes(bytes), megabytes(most)));
+        }
+    }
+
     /// Prints the report. Returns whether keyturn kept every promise.
     pub fn print(&self) -> Result<bool> {
         let mut out = io::stdout().lock();
