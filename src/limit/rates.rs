@@ -3,7 +3,7 @@
 //!
 //! Each rate is a token bucket, counted by what is used of it: every request adds one, and what is
 //! used shrinks by the rate. Of the bucket of all, each namespace has its share, as of the
-//! [places](super::Places).
+//! [places](super::places::Places).
 
 use super::places::SHARE;
 use std::{collections::HashMap, time::Duration};
