@@ -121,7 +121,9 @@ pub struct States {
     pub ready: i64,
     /// Configs that are ready while renewal fails.
     pub renewal_failing: i64,
-    /// Configs that are not ready.
+    /// Configs whose credential has expired, because its renewal failed until then.
+    pub expired: i64,
+    /// Configs that are not ready for another reason.
     pub not_ready: i64,
     /// The shortest remaining lifetime of a credential, in seconds. `None` without a credential.
     pub remaining_min_seconds: Option<i64>,
@@ -250,9 +252,12 @@ impl Metrics {
     /// # Errors
     /// The encoder of the metrics library failed.
     pub fn encode(&self, states: States) -> Encoded {
-        for (state, count) in
-            [("ready", states.ready), ("renewal_failing", states.renewal_failing), ("not_ready", states.not_ready)]
-        {
+        for (state, count) in [
+            ("ready", states.ready),
+            ("renewal_failing", states.renewal_failing),
+            ("expired", states.expired),
+            ("not_ready", states.not_ready),
+        ] {
             self.credentials.get_or_create(&StateLabels { state }).set(count);
         }
         self.remaining_min.set(states.remaining_min_seconds.unwrap_or(0));

@@ -77,8 +77,9 @@ impl Asked {
         });
         let subject = self.subject.as_str();
         let is_alike = |pattern: &str| pattern.starts_with("system:") == subject.starts_with("system:");
-        let has_person = spec.persons.iter().any(|pattern| is_alike(pattern) && is_like(pattern, subject));
-        let has_role = spec.roles.iter().any(|pattern| is_like(&pattern.replace("${person}", subject), &self.role));
+        let has_person = spec.persons.iter().any(|pattern| is_alike(pattern) && is_like(pattern, subject, "/"));
+        let has_role =
+            spec.roles.iter().any(|pattern| is_like(&pattern.replace("${person}", subject), &self.role, "/:"));
         has_namespace && has_person && (has_role || !matches!(self.what(), Requested::Role(_)))
     }
 }
@@ -132,8 +133,9 @@ pub(super) fn a_denial_and_an_exception_only_narrow(data: &[u8]) -> Result<(), S
     promise(asked.is_named(grant), || format!("the grant {first} allows what it does not name"))
 }
 
-/// Whether a text is like a pattern in which `*` stands for any characters but `/` and `:`.
-fn is_like(pattern: &str, text: &str) -> bool {
+/// Whether a text is like a pattern in which `*` stands for any characters but `ends`. The schema
+/// allows neither `/` nor `:` in the name of a person, so that a grant may say anything about them.
+fn is_like(pattern: &str, text: &str, ends: &str) -> bool {
     let mut possible = vec![false; text.len() + 1];
     possible[0] = true;
     for wanted in pattern.bytes() {
@@ -147,7 +149,7 @@ fn is_like(pattern: &str, text: &str) -> bool {
             }
             next[at] = true;
             for (end, byte) in text.bytes().enumerate().skip(at) {
-                if byte == b'/' || byte == b':' {
+                if ends.as_bytes().contains(&byte) {
                     break;
                 }
                 next[end + 1] = true;

@@ -34,7 +34,7 @@ pub(super) fn conditions(
     let make = |type_, truth: bool, statement: &Statement| condition(type_, truth, statement, generation, now);
     let accepted = match &plan.accepted {
         Ok(accepted) => Ok(Statement::new(Reason::Granted, format!("AwsRoleGrant \"{}\" allows it", accepted.grant))),
-        Err(refusal) => Err(still_usable(not_withdrawn(refusal.why.clone(), seen, outcome), record, now)),
+        Err(refusal) => Err(still_usable(not_withdrawn(refusal.why.clone(), seen, plan, outcome), record, now)),
     };
     let live = record.filter(|record| record.is_live(now));
     let obstacle = obstacle(seen, plan, outcome, record, now);
@@ -198,8 +198,10 @@ fn persistent(outcome: &Outcome) -> Option<&CallError> {
 }
 
 /// The refusal of a request, with the consequence if keyturn could not withdraw the credential.
-fn not_withdrawn(why: Statement, seen: &Observed, outcome: &Outcome) -> Statement {
-    let Some(error) = persistent(outcome) else { return why };
+fn not_withdrawn(why: Statement, seen: &Observed, plan: &Plan, outcome: &Outcome) -> Statement {
+    let withdraws = matches!(plan.action(), Some(SecretAction::Withdraw(_)));
+    let failed = persistent(outcome).filter(|_| withdraws && outcome.written.is_none() && !outcome.deleted);
+    let Some(error) = failed else { return why };
     let target = seen.config.target_name();
     let message = format!(
         "{}. Secret \"{target}\" still holds the credential, because keyturn cannot withdraw it: {error}; keyturn tries again \

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     doubles::{
-        apiserver::Fault,
+        apiserver::{Fault, Request},
         dss::{Behaviour, PersonalKey},
         rules::Times,
     },
@@ -31,6 +31,19 @@ pub(super) fn offered_key(spec: &mut AwsConfigSpec) {
 
 fn finalizers(world: &World) -> Vec<String> {
     world.config("alice").and_then(|config| config.metadata.finalizers).unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_that_stays_is_not_taken_for_a_credential_that_stays() {
+    let world = world_with(&[("alice", Box::new(personal_key))]).await;
+    let is_of_finalizer = |request: &Request| request.is("patch", "awsconfigs");
+    world.api.fault(Times::UntilCleared, is_of_finalizer, Fault::forbidden());
+    world.change("alice", |spec| spec.suspend = true);
+    world.until("it is withdrawn", |world| world.is_withdrawn("alice")).await;
+    world.pass(Duration::from_mins(5)).await;
+    let (_, reason, message) = world.condition("alice", "Ready").unwrap();
+    assert_eq!(reason, "Suspended");
+    assert!(!message.contains("cannot withdraw it"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
