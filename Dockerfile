@@ -8,9 +8,12 @@
 #
 #   docker build -t keyturn --build-context build=target/x86_64-unknown-linux-gnu/release --build-arg BASE=scratch .
 
-ARG BASE=gcr.io/distroless/static-debian12:nonroot
+# The images are named by their digests, because a tag can be moved to another image. The tag is for people, and for
+# the tools that propose a newer digest. By hand: docker buildx imagetools inspect rust:1.95-bookworm
 
-FROM rust:1.95-bookworm AS build
+ARG BASE=gcr.io/distroless/static-debian12:nonroot@sha256:d093aa3e30dbadd3efe1310db061a14da60299baff8450a17fe0ccc514a16639
+
+FROM rust:1.95-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build
 WORKDIR /src
 COPY . .
 # .cargo/config.toml makes the program static and names the target.
