@@ -130,7 +130,7 @@ pub async fn large_configs(client: &Client, count: usize) -> Result {
     let requirements: Vec<_> = (0..7).map(requirement).collect();
     let buckets: Vec<String> = (0..50).map(|at| format!("{at:063}")).collect();
     let spec: AwsConfigSpec = serde_json::from_value(json!({
-        "person": "mallory", "role": format!("arn:aws:iam::123456789012:role/{}", "r".repeat(2_000)),
+        "person": "mallory", "role": format!("arn:aws:iam::123456789012:role/{}/analyst", "r".repeat(1_900)),
         "defaultBucket": "b".repeat(63), "extraBuckets": buckets, "session": {"policy": "p".repeat(2_048)},
         "inject": {"podSelector": {"matchExpressions": requirements}},
     }))?;
