@@ -23,4 +23,4 @@ pub use mandate::Mandate;
 pub use own_writes::OwnWrites;
 pub use served::{StartError, check_served};
 pub use serving::changes_of;
-pub use watched::{Change, SyncState, Watched, follow};
+pub use watched::{Change, SyncState, Watched, follow, scoped};

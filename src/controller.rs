@@ -20,14 +20,14 @@ pub use shared::Shared;
 
 use crate::{
     api::{AwsConfig, AwsRole, names},
-    cluster::{CallError, Change, Failed, follow},
+    cluster::{CallError, Change, Failed, follow, scoped},
     reconcile::{Context, Memory, reconcile, reconcile_role},
     views::{Views, Writers},
 };
 use enqueuer::{Queue, SeenNamespace};
 use futures::{Stream, StreamExt as _, stream};
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
+    Client, Resource, ResourceExt as _,
     runtime::{
         Controller,
         controller::{self, Action},
@@ -174,16 +174,6 @@ async fn run_controller<K, C, Reconcile>(
         .run(reconcile, after_error, context)
         .for_each(|_| std::future::ready(()))
         .await;
-}
-
-fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
 }
 
 async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enqueuer, enqueue: impl Fn(&K)) {

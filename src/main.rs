@@ -113,7 +113,7 @@ impl Signals {
     }
 }
 
-/// What every process does first.
+/// The first steps of every process.
 fn prepare(process: &Process) -> Result<Signals, Box<dyn Error>> {
     forbid_core_dumps()?;
     telemetry::start(process.log_format, &process.log);

@@ -78,7 +78,7 @@ struct PortLabels {
     port: &'static str,
 }
 
-/// What a process counts about its ports. Clones share it.
+/// The counts about the ports of a process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Ports(Family<PortLabels, Counter>);
 

@@ -56,11 +56,11 @@ pub struct Operator {
     /// The Lease by which one of several replicas becomes the leader; `None` if this replica is the
     /// only one.
     pub lease: Option<LeaseName>,
-    /// What the operator does for the webhook; `None` if there is none.
+    /// The operator's tasks for the webhook; `None` if there is none.
     pub webhook: Option<WebhookCare>,
 }
 
-/// What the operator does for the webhook, whose replicas are processes of their own.
+/// The operator's tasks for the webhook, whose replicas are processes of their own.
 #[derive(Clone, Debug)]
 pub struct WebhookCare {
     /// The namespace of the release. The API server does not send its pods to the webhook.

@@ -1,4 +1,4 @@
-//! What every fuzz target does: it panics if an input breaks the promise of its property.
+//! Every fuzz target panics if an input breaks the promise of its property.
 
 /// Gives an input to the property of this name.
 ///

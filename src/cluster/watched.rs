@@ -3,8 +3,9 @@
 
 use super::{Index, OwnWrites, calls::PAGE};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
-    Api, Resource,
+    Api, Client, Resource,
     runtime::{
         WatchStreamExt as _,
         reflector::{ObjectRef, Store, store::Writer},
@@ -220,6 +221,18 @@ pub enum Change<K> {
     One(K),
     /// Any object may have changed, because all were listed again.
     All,
+}
+
+/// The objects of a scope: a namespace, or all namespaces as `None`.
+#[must_use]
+pub fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
 }
 
 /// Keeps `watched` up to date for as long as the stream is polled. The stream yields the changes.

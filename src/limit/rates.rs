@@ -75,7 +75,7 @@ pub struct Rates {
     namespaces: HashMap<String, Used>,
 }
 
-/// What a namespace has used, in requests.
+/// The use of a namespace, in requests.
 #[derive(Debug)]
 struct Used {
     of_its_own: f64,

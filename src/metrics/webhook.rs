@@ -1,4 +1,4 @@
-//! What a replica of the webhook counts.
+//! The counts of a replica of the webhook.
 
 use super::{Encoded, Ports, registry};
 use prometheus_client::{

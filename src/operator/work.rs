@@ -52,7 +52,7 @@ pub(super) struct Work {
     pub(super) instances: Watched<DssInstance>,
     pub(super) controllers: Vec<Controllers>,
     pub(super) instance_controller: InstanceController,
-    /// What the leader does for the webhook; `None` if there is none.
+    /// The leader's tasks for the webhook; `None` if there is none.
     pub(super) webhook: Option<WebhookCare>,
 }
 

@@ -4,7 +4,7 @@ use super::Webhook;
 use crate::{
     api::AwsConfig,
     certificate::{Followed, follow as follow_certificate},
-    cluster::{StartError, SyncState, check_served, follow},
+    cluster::{StartError, SyncState, check_served, follow, scoped},
     https::{Bounds, Port, end},
     inject::ConfigsFor,
     metrics::WebhookMetrics,
@@ -13,7 +13,7 @@ use crate::{
 };
 use axum_server::Handle;
 use futures::{FutureExt as _, StreamExt as _, future};
-use kube::{Api, Client, CustomResourceExt as _, runtime::watcher};
+use kube::{Client, CustomResourceExt as _, runtime::watcher};
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
@@ -98,11 +98,7 @@ impl Replica {
 /// Begins to watch the configs of a scope.
 fn watch(tasks: &mut JoinSet<()>, client: &Client, scope: Option<String>) -> Scope {
     let (configs, writer) = ConfigsOfPods::new();
-    let api = match &scope {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let changes = follow(api, watcher::Config::default(), configs.watched(), writer);
+    let changes = follow(scoped(client, scope.as_deref()), watcher::Config::default(), configs.watched(), writer);
     tasks.spawn(changes.for_each(|_| future::ready(())).boxed());
     (scope, configs)
 }

@@ -22,15 +22,14 @@ pub(super) async fn write(
     content: Content,
 ) -> Outcome {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
-    let secrets = content.texts();
     let write = async {
         if let Target::Ours(ours) = &seen.target {
-            return apply_or_recreate(context, seen, ours, rendering, &record, content).await;
+            return apply_or_recreate(context, seen, ours, rendering, &record, &content).await;
         }
-        create(context, seen, rendering, &record, content).await
+        create(context, seen, rendering, &record, &content).await
     };
     let written = context.views.secrets.own_writes().write(&namespace, &name, write).await;
-    match written.map_err(|error| error.without(&secrets)) {
+    match written.map_err(|error| error.without(&content.texts())) {
         Ok(secret) => {
             Outcome { written: Some(Written { record, version: secret.resource_version() }), ..Outcome::default() }
         }
@@ -91,7 +90,7 @@ async fn apply_or_recreate(
     ours: &Ours,
     rendering: &Rendering,
     record: &Record,
-    content: Content,
+    content: &Content,
 ) -> Result<PartialObjectMeta<Secret>, CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let known_immutable = matches!(&ours.content, SecretData::Read(taken) if taken.immutable);
@@ -120,9 +119,9 @@ async fn create(
     seen: &Observed,
     rendering: &Rendering,
     record: &Record,
-    content: Content,
+    content: &Content,
 ) -> Result<PartialObjectMeta<Secret>, CallError> {
     let created = context.calls.create_secret(&shell(&seen.config)).await?;
-    let secret = desired(&seen.config, rendering, record, content, created.metadata.uid);
+    let secret = desired(&seen.config, rendering, record, content.clone(), created.metadata.uid);
     context.calls.apply_secret(&secret).await
 }
