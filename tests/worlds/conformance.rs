@@ -388,8 +388,20 @@ fn names(list: &Value) -> Vec<&str> {
 
 /// The next event of a watch, as words: `ADDED alice`.
 async fn next(events: &mut Events) -> String {
-    let event = tokio::time::timeout(PATIENCE, events.next()).await.expect("an event comes");
-    word(&event.expect("the watch goes on"))
+    word(&next_event(events).await)
+}
+
+/// The next event of a watch that tells something. The real server sends a bookmark about once a
+/// minute to every watch that allows them, at a moment of its own. Such a bookmark tells only that
+/// nothing was missed, and it may come between any two events.
+async fn next_event(events: &mut Events) -> Value {
+    loop {
+        let event = tokio::time::timeout(PATIENCE, events.next()).await.expect("an event comes");
+        let event = event.expect("the watch goes on");
+        if word(&event) != "BOOKMARK" {
+            return event;
+        }
+    }
 }
 
 /// An event as words.
