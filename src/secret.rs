@@ -23,6 +23,6 @@ mod source;
 pub use content::{Content, Rendering, Unrenderable, WITHDRAWN, credentials_in, render, render_withdrawn};
 pub use dataiku::{DssRendering, api_key_in};
 pub use digest::is_intact;
-pub use manifest::{desired, metadata_is_as_desired, shell};
+pub use manifest::{metadata_is_as_desired, patch, whole};
 pub use record::{ApiKeyRecord, Record};
 pub use source::{SeenKey, Source};

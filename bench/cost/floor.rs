@@ -16,7 +16,7 @@ use k8s_openapi::{
 use keyturn::{
     api::{AwsConfig, AwsConfigSpec, Format, names},
     credentials::{self, Issued, Request, SessionRequest},
-    secret::{ApiKeyRecord, Record, Rendering, desired, render},
+    secret::{ApiKeyRecord, Record, Rendering, render, whole},
 };
 use kube::{
     Api, Client, CustomResourceExt as _,
@@ -167,7 +167,7 @@ impl Floor {
             ApiKeyRecord::default(),
             &content,
         );
-        let mut secret = desired(&config, &rendering, &record, content, None);
+        let mut secret = whole(&config, &rendering, &record, content);
         secret.metadata.owner_references = None;
         secret.metadata.labels = Some([(format!("{GROUP}/floor"), name.to_owned())].into());
         Ok(secret)

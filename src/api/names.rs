@@ -84,6 +84,9 @@ names! { ANNOTATIONS: "The annotations of the Secret, in the order of the docume
     DSS_DIGEST = "keyturn.dev/dss-digest";
     /// The reason while the credential is withdrawn, otherwise empty.
     WITHDRAWN = "keyturn.dev/withdrawn";
+    /// The labels and annotations of `spec.target` that keyturn wrote, separated by commas. keyturn
+    /// removes them when the AwsConfig no longer asks for them. Absent without any.
+    METADATA = "keyturn.dev/metadata";
 }
 
 names! { CONFIG_NAMES: "The annotations of an AwsConfig that users write, in the order of the documentation."

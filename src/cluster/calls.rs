@@ -13,6 +13,7 @@ use kube::{
     core::{ObjectList, PartialObjectMeta},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Debug, future::poll_fn, task::Poll, time::Duration};
 
 pub use kube::api::Preconditions;
@@ -65,6 +66,14 @@ pub enum Failed {
 }
 
 impl CallError {
+    /// The same error as a conflict: the call was refused, because the object is another one than
+    /// the caller had seen.
+    #[must_use]
+    pub fn of_another_object(mut self) -> Self {
+        self.failed = Failed::Conflict;
+        self
+    }
+
     /// The error without these texts. The message of the API server quotes what an admission policy
     /// or a webhook says, and that may be anything that keyturn sent.
     #[must_use]
@@ -139,20 +148,19 @@ impl Calls {
         Ok(PartialObjectMeta { types: None, metadata, _phantom: std::marker::PhantomData })
     }
 
-    /// Applies a Secret that carries the UID of the Secret to change, and returns its metadata.
+    /// Merges `patch` into a Secret, and returns its metadata. The patch names the UID of the
+    /// Secret to change.
     ///
     /// # Errors
-    /// [`Failed::Conflict`] if there is no Secret of this name now; [`Failed::Invalid`] if there is
-    /// another one, because a UID cannot be changed, or if the Secret is immutable; any other
-    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
-    pub async fn apply_secret(&self, secret: &Secret) -> Result<Metadata, CallError> {
-        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
-        let api = self.secrets(&namespace);
-        let (parameters, patch) = (apply(), Patch::Apply(secret));
-        let call = api.patch_metadata(&name, &parameters, &patch);
-        let mut applied = self.write(|| format!("apply Secret {namespace}/{name}"), call).await?;
-        applied.metadata.managed_fields = None;
-        Ok(applied)
+    /// [`Failed::Invalid`] if the Secret has another UID; any other [`CallError`] if the API server
+    /// refuses the call or does not answer within 15 s.
+    pub async fn patch_secret(&self, namespace: &str, name: &str, patch: &Value) -> Result<Metadata, CallError> {
+        let api = self.secrets(namespace);
+        let (parameters, patch) = (merge(), Patch::Merge(patch));
+        let call = api.patch_metadata(name, &parameters, &patch);
+        let mut patched = self.write(|| format!("patch Secret {namespace}/{name}"), call).await?;
+        patched.metadata.managed_fields = None;
+        Ok(patched)
     }
 
     /// Deletes a Secret if it still has the UID of `seen`, and its version if `seen` has one.

@@ -23,7 +23,7 @@ use crate::{
     },
     credentials::{Credentials, Issued},
     schedule,
-    secret::{ApiKeyRecord, Record, Source, desired, render},
+    secret::{ApiKeyRecord, Record, Source, render, whole},
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -116,7 +116,7 @@ fn healthy() -> Observed {
     let content = render(&rendering, &session().credentials, session().expires_at, None).unwrap();
     let none = ApiKeyRecord::default();
     let record = Record::of(&accepted.request, &session(), "alice", rendering.digest(), none, &content);
-    let secret = desired(&seen.config, &rendering, &record, content, None);
+    let secret = whole(&seen.config, &rendering, &record, content);
     seen.target =
         Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: SecretData::Known }));
     config(&mut seen, |config| config.status.get_or_insert_default().access_key_id = Some("ASIAEXAMPLE".into()));

@@ -21,6 +21,7 @@ mod restart;
 mod roles;
 mod rollouts;
 mod secret_watch;
+mod secret_writes;
 mod seeds;
 mod sessions;
 mod tampered;

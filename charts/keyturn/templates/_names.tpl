@@ -44,6 +44,7 @@ The closed lists that the policies for the operator's token name. A test
 - keyturn.dev/dss-key
 - keyturn.dev/dss-digest
 - keyturn.dev/withdrawn
+- keyturn.dev/metadata
 {{- end }}
 
 {{- /* One of these lists as CEL. The argument is the name of its template. */}}

@@ -36,7 +36,7 @@ fn delivered() -> Observed {
     let content = render(&rendering, &issued.credentials, None, None).unwrap();
     let request = Request::Key(key_request(&seen.config).unwrap());
     let record = Record::of(&request, &issued, "alice", rendering.digest(), ApiKeyRecord::default(), &content);
-    let secret = desired(&seen.config, &rendering, &record, content, None);
+    let secret = whole(&seen.config, &rendering, &record, content);
     seen.target =
         Target::Ours(Box::new(Ours { metadata: secret.metadata, record: Some(record), content: SecretData::Known }));
     seen

@@ -7,7 +7,7 @@ use crate::{
     decide::input::{Observed, Ours, SecretData, Target},
     reconcile::Context,
     report::{Outcome, Written},
-    secret::{Content, Record, Rendering, desired, shell},
+    secret::{Content, Record, Rendering, patch, whole},
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{ResourceExt as _, core::PartialObjectMeta};
@@ -24,9 +24,9 @@ pub(super) async fn write(
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let write = async {
         if let Target::Ours(ours) = &seen.target {
-            return apply_or_recreate(context, seen, ours, rendering, &record, &content).await;
+            return patch_or_recreate(context, seen, ours, rendering, &record, &content).await;
         }
-        create(context, seen, rendering, &record, &content).await
+        context.calls.create_secret(&whole(&seen.config, rendering, &record, content.clone())).await
     };
     let written = context.views.secrets.own_writes().write(&namespace, &name, write).await;
     match written.map_err(|error| error.without(&content.texts())) {
@@ -82,9 +82,9 @@ async fn delete(context: &Context, seen: &Observed, refused: CallError) -> Outco
     }
 }
 
-/// Applies a Secret of ours. An immutable Secret refuses every apply. keyturn deletes it, if it is
-/// still the one that was seen, and creates it again.
-async fn apply_or_recreate(
+/// Patches a Secret of ours. An immutable Secret refuses every change of its data. keyturn deletes
+/// it, if it is still the one that was seen, and creates it again.
+async fn patch_or_recreate(
     context: &Context,
     seen: &Observed,
     ours: &Ours,
@@ -95,11 +95,15 @@ async fn apply_or_recreate(
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let known_immutable = matches!(&ours.content, SecretData::Read(taken) if taken.immutable);
     if !known_immutable {
-        let secret = desired(&seen.config, rendering, record, content.clone(), ours.metadata.uid.clone());
-        match context.calls.apply_secret(&secret).await {
+        let (former, is_whole) = (ours.record.as_ref(), matches!(ours.content, SecretData::Read(_)));
+        let patch = patch(&seen.config, rendering, record, content.clone(), &ours.metadata, former, is_whole);
+        match context.calls.patch_secret(&namespace, &name, &patch).await {
             Err(error) if error.failed == Failed::Invalid => {
                 let current = context.calls.secret(&namespace, &name).await?;
-                if current.is_none_or(|current| current.immutable != Some(true)) {
+                let Some(current) = current.filter(|current| current.metadata.uid == ours.metadata.uid) else {
+                    return Err(error.of_another_object());
+                };
+                if current.immutable != Some(true) {
                     return Err(error);
                 }
             }
@@ -109,19 +113,5 @@ async fn apply_or_recreate(
     let seen_version =
         Preconditions { uid: ours.metadata.uid.clone(), resource_version: ours.metadata.resource_version.clone() };
     context.calls.delete_secret(&namespace, &name, seen_version).await?;
-    create(context, seen, rendering, record, content).await
-}
-
-/// Creates the Secret by two writes, once in its life: see [`shell`]. Between them the Secret is
-/// empty. It has no record then, because it has no annotations.
-async fn create(
-    context: &Context,
-    seen: &Observed,
-    rendering: &Rendering,
-    record: &Record,
-    content: &Content,
-) -> Result<PartialObjectMeta<Secret>, CallError> {
-    let created = context.calls.create_secret(&shell(&seen.config)).await?;
-    let secret = desired(&seen.config, rendering, record, content.clone(), created.metadata.uid);
-    context.calls.apply_secret(&secret).await
+    context.calls.create_secret(&whole(&seen.config, rendering, record, content.clone())).await
 }

@@ -15,7 +15,7 @@ use crate::{
     },
     dss_keys::{HeldKey, KeyPlace},
     report::{EventNote, Outcome, Written, event_notes, failed, next_reconcile, status},
-    secret::{ApiKeyRecord, Content, Record, desired},
+    secret::{ApiKeyRecord, Content, Record, whole},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -118,7 +118,7 @@ impl Moment {
     }
 
     fn metadata(&self, record: &Record) -> k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
-        desired(&self.seen.config, &rendering(&self.seen), record, Content(BTreeMap::new()), None).metadata
+        whole(&self.seen.config, &rendering(&self.seen), record, Content(BTreeMap::new())).metadata
     }
 
     /// The same at another time.

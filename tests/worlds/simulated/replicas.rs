@@ -188,7 +188,7 @@ async fn a_stopped_leader_hands_over_at_once_and_at_no_cost() {
 #[tokio::test(start_paused = true)]
 async fn a_stopping_leader_finishes_its_writes_before_another_leads() {
     let (world, first, second) = two_replicas(&[]).await;
-    let hold = world.api.hold(|request| request.is("patch", "secrets"));
+    let hold = world.api.hold(|request| request.is("create", "secrets"));
     world.apply(&alice());
     world.until("the session is being written", |_| hold.waiting() == 1).await;
     let stopping = tokio::spawn(first.stop());
