@@ -9,6 +9,7 @@
 //! * A process that no longer leads writes nothing ([`Mandate`]).
 
 mod calls;
+mod failing;
 mod index;
 mod mandate;
 mod own_writes;
@@ -18,6 +19,7 @@ mod watched;
 mod workloads;
 
 pub use calls::{CallError, Calls, Failed, NOT_LEADING, Preconditions, data_of};
+pub use failing::{Failing, Write};
 pub use index::Index;
 pub use mandate::Mandate;
 pub use own_writes::OwnWrites;

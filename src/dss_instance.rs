@@ -66,6 +66,22 @@ struct Reading {
     retry_after: SignedDuration,
 }
 
+impl Reading {
+    /// Nothing was read, because the API server did not let keyturn read the admin key. The
+    /// connection to DSS stays as it was.
+    fn of_unread_key(error: &CallError) -> Self {
+        let why = Statement::new(Reason::ApiCallFailed, format!("{error}; keyturn tries again within a minute"));
+        Self {
+            version: None,
+            reachable: Err(Statement::new(Reason::Pending, "it has not been tried")),
+            authorized: Err(why),
+            users_read_at: None,
+            keys_read: false,
+            retry_after: SignedDuration::ZERO,
+        }
+    }
+}
+
 /// The time after which keyturn checks again whether an instance is used by now, or, if it is being
 /// deleted, whether it holds no more keys. The check costs no call.
 const USE_CHECK: SignedDuration = SignedDuration::from_secs(5);
@@ -115,7 +131,16 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
         }
         return cleanup(context, &instance, has_finalizer, has_keys(), given_up).await;
     }
-    let reading = read(context, &instance, has_finalizer || has_keys()).await?;
+    let uid = instance.uid().unwrap_or_default();
+    let reading = match read(context, &instance, has_finalizer || has_keys()).await {
+        Ok(reading) => reading,
+        Err(error) => {
+            if error.is_persistent(context.memory.failed_calls_of(&uid)) {
+                report(context, &instance, Reading::of_unread_key(&error), context.clock.now()).await?;
+            }
+            return Err(error);
+        }
+    };
     let now = context.clock.now();
     let fine = reading.reachable.is_ok() && reading.authorized.is_ok();
     let retry_after = reading.retry_after;
@@ -125,7 +150,6 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
     if has_finalizer && !has_keys() {
         remove_finalizer(context, &instance).await?;
     }
-    let uid = instance.uid().unwrap_or_default();
     let refresh = instance.spec.refresh.length().unwrap_or(schedule::RESYNC);
     let wait = if fine {
         context.memory.call_succeeded(&uid);

@@ -24,6 +24,7 @@ use std::{
     fmt,
     hash::{BuildHasher as _, RandomState},
     pin::pin,
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -58,12 +59,16 @@ impl fmt::Display for LeaseName {
     }
 }
 
+/// A callback for each attempt to take or renew the lease: whether the API server allowed it.
+pub type Told = Arc<dyn Fn(bool) + Send + Sync>;
+
 /// A replica that wants to lead.
 pub struct Candidate {
     api: Api<Lease>,
     lease: LeaseName,
     identity: String,
     clock: Clock,
+    told: Told,
     sight: Sight,
     /// The lease as this replica last wrote it.
     held: Option<Lease>,
@@ -104,9 +109,10 @@ enum Claim {
 }
 
 impl Candidate {
-    /// A candidate. `instance` is its name for people: the name of the pod.
+    /// A candidate. `instance` is its name for people: the name of the pod. `told` learns of each
+    /// attempt whether the API server let it read and write the lease.
     #[must_use]
-    pub fn new(client: Client, lease: LeaseName, instance: &str, clock: Clock) -> Self {
+    pub fn new(client: Client, lease: LeaseName, instance: &str, clock: Clock, told: Told) -> Self {
         // The identity differs after a restart in the same pod, because the new process does not
         // know which requests of the former one are still in flight.
         let start = RandomState::new().hash_one(instance);
@@ -115,6 +121,7 @@ impl Candidate {
             lease,
             identity: format!("{instance}_{start:016x}"),
             clock,
+            told,
             sight: Sight::default(),
             held: None,
         }
@@ -152,8 +159,12 @@ impl Candidate {
     /// Takes or renews the lease, unless another replica holds it.
     async fn attempt(&mut self) -> Result<Claim, String> {
         let answer = timeout(ATTEMPT, self.claim()).await;
-        let answer = answer.map_err(|_| format!("the API server did not answer within {} s", ATTEMPT.as_secs()))?;
-        answer.map_err(|error| error.to_string())
+        let answer = match answer {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("the API server did not answer within {} s", ATTEMPT.as_secs())),
+        };
+        (self.told)(answer.is_ok());
+        answer
     }
 
     async fn claim(&mut self) -> Result<Claim, kube::Error> {

@@ -30,6 +30,7 @@ pub struct Metrics {
     sts_requests: Family<StsLabels, Counter>,
     drift_repairs: Counter,
     held_back: Family<ScopeLabels, Counter>,
+    writes_failed: Family<WriteLabels, Counter>,
     credentials: Family<StateLabels, Gauge>,
     remaining_min: Gauge,
     pods_missed: Gauge,
@@ -71,6 +72,11 @@ struct StateLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ScopeLabels {
     scope: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    resource: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -146,6 +152,7 @@ impl Metrics {
         let sts_requests = Family::<StsLabels, Counter>::default();
         let drift_repairs = Counter::default();
         let held_back = Family::<ScopeLabels, Counter>::default();
+        let writes_failed = Family::<WriteLabels, Counter>::default();
         let credentials = Family::<StateLabels, Gauge>::default();
         let remaining_min = Gauge::default();
         let pods_missed = Gauge::default();
@@ -162,6 +169,11 @@ impl Metrics {
             "requests_held_back",
             "Requests to STS and DSS that were not made, because they would have come too soon",
             held_back.clone(),
+        );
+        registry.register(
+            "writes_failed",
+            "Writes that the API server refused or did not answer",
+            writes_failed.clone(),
         );
         registry.register("credentials", "AwsConfigs by state", credentials.clone());
         registry.register(
@@ -183,6 +195,7 @@ impl Metrics {
             sts_requests,
             drift_repairs,
             held_back,
+            writes_failed,
             credentials,
             remaining_min,
             pods_missed,
@@ -245,6 +258,16 @@ impl Metrics {
     /// share is used up: `object`, `namespace`, `all` or `places`.
     pub fn held_back(&self, scope: &'static str) {
         self.held_back.get_or_create(&ScopeLabels { scope }).inc();
+    }
+
+    /// A callback that counts a write to this resource that the API server refused or did not
+    /// answer.
+    #[must_use]
+    pub fn write_failed(&self) -> Arc<dyn Fn(&'static str) + Send + Sync> {
+        let failed = self.writes_failed.clone();
+        Arc::new(move |resource| {
+            failed.get_or_create(&WriteLabels { resource }).inc();
+        })
     }
 
     /// All metrics in the text format of `OpenMetrics`, with `states` as the current states.

@@ -9,7 +9,7 @@ use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
     certificate::Kept,
     clock::{Clock, http_date},
-    cluster::{StartError, check_served},
+    cluster::{Failing, StartError, check_served},
     controller::{Enqueuer, Scope, Shared},
     credentials::Sts,
     dss_cache::{Connect, DssCache},
@@ -105,6 +105,8 @@ impl Operator {
         let views: Arc<[Views]> = scopes.iter().map(Scope::views).collect();
         let enqueuers: Vec<Enqueuer> = scopes.iter().map(Scope::enqueuer).collect();
         let shutdown = shutdown.shared();
+        let failing = metrics.write_failed();
+        let failing = Failing::new(move |write| failing(write.as_str()));
 
         let dss_cache = DssCache::new(self.connect);
         let instances = shared.instances.clone();
@@ -117,7 +119,8 @@ impl Operator {
             controllers.push(scope_controllers);
         }
         if let Some(listener) = listener {
-            let (admin, ports) = (admin(&views, &metrics, &self.clock), metrics.ports().clone());
+            let admin = admin(&views, &metrics, &self.clock, &failing);
+            let ports = metrics.ports().clone();
             ours.push(tokio::spawn(async move { server::serve(admin, listener, &ports).await }));
         }
         ours.push(tokio::spawn(log_unsynced(views.clone())));
@@ -134,6 +137,7 @@ impl Operator {
             max_age: self.max_age,
             all,
             sts,
+            failing,
             dss_cache,
             memory,
             metrics,
@@ -148,11 +152,13 @@ impl Operator {
     }
 }
 
-/// Ready after everything has been listed, because keyturn neither issues nor withdraws before.
-fn admin(views: &Arc<[Views]>, metrics: &Metrics, clock: &Clock) -> Admin {
+/// Ready after everything has been listed, because keyturn neither issues nor withdraws before, and
+/// while no writes fail that only the process can report.
+fn admin(views: &Arc<[Views]>, metrics: &Metrics, clock: &Clock, failing: &Failing) -> Admin {
     let (shown, metrics, clock, views) = (views.clone(), metrics.clone(), clock.clone(), views.clone());
+    let failing = failing.clone();
     Admin {
-        waits_for: Arc::new(move || views.iter().flat_map(Views::unsynced).collect()),
+        waits_for: Arc::new(move || views.iter().flat_map(Views::unsynced).chain(failing.said()).collect()),
         metrics: Arc::new(move || metrics.encode(states(&shown, clock.now()))),
     }
 }

@@ -24,11 +24,11 @@ pub use aws_role::reconcile_role;
 pub use memory::Memory;
 
 use crate::{
-    api::{AwsConfig, same_ignoring_times},
+    api::{AwsConfig, ConditionType, Reason, Statement, find_condition, same_ignoring_times},
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::Sts,
-    decide::{HoldCause, Next, Plan, Read, SecretAction, decide, input::Observed},
+    decide::{HoldCause, Next, Plan, Read, RoleStep, SecretAction, decide, input::Observed},
     dss_cache::DssCache,
     limit::{Budget, Limiter, Turns},
     metrics::Metrics,
@@ -116,7 +116,8 @@ const READS: usize = 8;
 ///    or is being deleted, forget it and stop here. If the view keeps only a part of the Secret's
 ///    metadata, and the config asks for other parts, read the metadata. (client)
 /// 4. Decide: make a plan. (pure)
-/// 5. While the plan asks for a read, make the read. (client)
+/// 5. While the plan asks for a read, make the read. If the API server refuses it, do not act.
+///    (client)
 /// 6. After each read, decide again. (pure)
 /// 7. Act: carry out the plan. (client)
 /// 8. Record the outcome in the memory of the process. (client)
@@ -141,41 +142,70 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     if let Some(deleted) = cleanup::pending(context, &config) {
         return cleanup::cleanup(context, budget, &deleted).await;
     }
+    let uid = config.uid().unwrap_or_default();
     let Some(mut seen) = observe::observe(context, &config) else {
-        context.memory.forget(&config.uid().unwrap_or_default());
+        context.memory.forget(&uid);
         return Ok(until(context.clock.now(), None));
     };
+    let mut unread = None;
     if observe::lacks_metadata(&seen) {
-        observe::read(context, budget, Read::Target, &mut seen).await?;
+        unread = observe::read(context, budget, Read::Target, &mut seen).await.err();
     }
     let mut plan = decide(&seen, context.clock.now());
     // Each read answers what the plan asks for, therefore a few reads are enough. If a decision
     // asks for more, another writer changes the objects faster than keyturn reads them.
     for _ in 0..READS {
-        let Next::Read(what) = plan.next else { break };
-        if !observe::read(context, budget, what, &mut seen).await? {
-            break;
+        let (Next::Read(what), None) = (&plan.next, &unread) else { break };
+        match observe::read(context, budget, *what, &mut seen).await {
+            Ok(true) => plan = decide(&seen, context.clock.now()),
+            Ok(false) => break,
+            Err(error) => unread = Some(error),
         }
-        plan = decide(&seen, context.clock.now());
     }
     tracing::debug!(next = ?plan.next, "decided");
     if let Some(SecretAction::Hold { cause: HoldCause::AskedTooOften, .. }) = plan.action() {
         context.metrics.held_back("object");
     }
 
-    let mut outcome = Box::pin(act::act(context, budget, &seen, &plan)).await;
-    outcome.failed_before = context.memory.failed_calls_of(&seen.config.uid().unwrap_or_default());
+    let mut outcome = match unread {
+        Some(error) => Outcome { call_failed: Some(error), unread: true, ..Outcome::default() },
+        None => Box::pin(act::act(context, budget, &seen, &plan)).await,
+    };
+    outcome.failed_before = context.memory.failed_calls_of(&uid);
     let now = context.clock.now();
-    context.memory.learn(&seen, &plan, &outcome, now);
-    if !is_only_a_short_wait(&seen, &plan, &outcome) {
+    let is_news = if outcome.unread {
+        outcome.call_failed.as_ref().is_some_and(|error| error.is_persistent(outcome.failed_before))
+    } else {
+        context.memory.learn(&seen, &plan, &outcome, now);
+        record_role_failure(context, &mut seen, &plan, &outcome);
+        !is_only_a_short_wait(&seen, &plan, &outcome)
+    };
+    if is_news {
         report(context, &seen, &plan, &outcome, now).await?;
     }
     if let Some(error) = outcome.call_failed.take().or_else(|| outcome.role_failed.take().map(|error| *error)) {
         return Err(error);
     }
-    context.memory.call_succeeded(&seen.config.uid().unwrap_or_default());
-    let remembered = context.memory.recall(&seen.config.uid().unwrap_or_default());
+    context.memory.call_succeeded(&uid);
+    let remembered = context.memory.recall(&uid);
     Ok(until(now, Some(next_reconcile(&seen, &plan, &outcome, &remembered, now))))
+}
+
+/// Records whether a write or a deletion of a generated `AwsRole` fails.
+fn record_role_failure(context: &Context, seen: &mut Observed, plan: &Plan, outcome: &Outcome) {
+    let type_ = ConditionType::AwsRoleFailing;
+    let failed = outcome.role_failed.as_deref().filter(|error| error.is_persistent(outcome.failed_before));
+    let finding = failed.map(|error| {
+        let message = format!("{error}; the credential does not depend on it; keyturn tries again within a minute");
+        Statement::new(Reason::ApiCallFailed, message)
+    });
+    let in_status = seen.config.status.as_ref().and_then(|status| find_condition(&status.conditions, type_)).is_some();
+    let is_said = in_status || matches!(seen.remembered.findings.get(&type_), Some(Some(_)));
+    let has_ended = outcome.role_failed.is_none() && !matches!(plan.role, RoleStep::Hold { .. });
+    if finding.is_some() || (is_said && has_ended) {
+        context.memory.record_finding(&seen.config.uid().unwrap_or_default(), type_, finding.clone());
+        seen.remembered.findings.insert(type_, finding);
+    }
 }
 
 /// Writes the status if it differs from the recorded one, and an Event for each event note.

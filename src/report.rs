@@ -9,11 +9,13 @@ mod event_note;
 mod findings;
 mod next_reconcile;
 mod status;
+mod unread;
 
 pub use attempt::{failed, is_only_a_short_wait};
 pub use event_note::{EventNote, event_notes};
 pub use next_reconcile::next_reconcile;
 pub use status::status;
+pub use unread::deleting;
 
 use crate::{cluster::CallError, credentials::IssueError, dss_keys::ApiKeyOutcome, secret::Record};
 
@@ -39,6 +41,11 @@ pub struct Outcome {
     pub blocked: bool,
     /// The error, if a call to the API server failed that the credential needs.
     pub call_failed: Option<CallError>,
+    /// The content digest of the Secret that a failed write may have written all the same.
+    pub attempted: Option<String>,
+    /// Whether that call was a read without which the decision is not certain. keyturn did nothing
+    /// then.
+    pub unread: bool,
     /// The number of reconciles in a row before this one in which a call to the API server failed.
     pub failed_before: i32,
     /// The error, if a write or a deletion of an `AwsRole` failed.

@@ -19,6 +19,9 @@ pub enum ConditionType {
     PodsMissed,
     /// keyturn cannot restart a workload of `spec.restart`. Present only while it is true.
     RestartFailing,
+    /// keyturn cannot write or delete an `AwsRole` that it generates. Present only while it is
+    /// true.
+    AwsRoleFailing,
     /// The config has to be confirmed soon, or its confirmation does not count. Present only while
     /// it is true.
     ConfirmationDue,
@@ -32,13 +35,14 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,
         Self::RenewalFailing,
         Self::PodsMissed,
         Self::RestartFailing,
+        Self::AwsRoleFailing,
         Self::ConfirmationDue,
         Self::Usable,
         Self::Reachable,
@@ -55,6 +59,7 @@ impl ConditionType {
             Self::RenewalFailing => "RenewalFailing",
             Self::PodsMissed => "PodsMissed",
             Self::RestartFailing => "RestartFailing",
+            Self::AwsRoleFailing => "AwsRoleFailing",
             Self::ConfirmationDue => "ConfirmationDue",
             Self::Usable => "Usable",
             Self::Reachable => "Reachable",
@@ -87,6 +92,10 @@ impl ConditionType {
                  credential that will expire. Present only while it is true. `Ready` does not \
                  depend on it."
             }
+            Self::AwsRoleFailing => {
+                "keyturn cannot write or delete an AwsRole that it generates for `spec.role`. Present \
+                 only while it is true. `Ready` does not depend on it."
+            }
             Self::ConfirmationDue => {
                 "With `ceilings.maxAge`: the confirmation of the AwsConfig ends within 14 days, or the \
                  annotation `keyturn.dev/confirmed` does not count. Present only while it is true. \
@@ -114,6 +123,7 @@ impl ConditionType {
             | Self::RenewalFailing
             | Self::PodsMissed
             | Self::RestartFailing
+            | Self::AwsRoleFailing
             | Self::ConfirmationDue => "AwsConfig",
             Self::Usable => "AwsRole",
             Self::Reachable | Self::Authorized => "DssInstance",
@@ -202,6 +212,7 @@ mod tests {
                 | ConditionType::RenewalFailing
                 | ConditionType::PodsMissed
                 | ConditionType::RestartFailing
+                | ConditionType::AwsRoleFailing
                 | ConditionType::ConfirmationDue
                 | ConditionType::Usable
                 | ConditionType::Reachable

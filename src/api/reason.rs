@@ -100,8 +100,8 @@ pub enum Reason {
     /// A workload of `spec.restart` is paused, restarts only by hand, or does not finish its
     /// rollout.
     RestartBlocked,
-    /// The API server does not let keyturn write the Secret, or does not answer.
-    NotWritten,
+    /// The API server refuses a call that keyturn needs, or does not answer.
+    ApiCallFailed,
     /// An error without a reason of its own.
     Internal,
 }
@@ -152,7 +152,7 @@ impl Reason {
         Self::WorkloadMissing,
         Self::RestartDenied,
         Self::RestartBlocked,
-        Self::NotWritten,
+        Self::ApiCallFailed,
         Self::Internal,
     ];
 
@@ -248,7 +248,7 @@ mod tests {
                 | Reason::WorkloadMissing
                 | Reason::RestartDenied
                 | Reason::RestartBlocked
-                | Reason::NotWritten
+                | Reason::ApiCallFailed
                 | Reason::Internal => Reason::Internal,
             };
             assert_eq!((reason as usize, Reason::ALL.len()), (at, last as usize + 1));

@@ -1,7 +1,7 @@
 //! The calls to the API server. They are few, and each is bounded in time. The error of a failed
 //! call is one line that names the object.
 
-use super::Mandate;
+use super::{Failing, Mandate, Write};
 use crate::api::{AwsConfig, AwsRole, DssInstance, names};
 use k8s_openapi::api::{
     core::v1::{Pod, Secret},
@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    core::{ObjectList, PartialObjectMeta},
+    core::{ObjectList, PartialObjectMeta, Status},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -27,6 +27,10 @@ pub(super) const PAGE: u32 = 50;
 /// The field selector for pods that have not finished. A pod's phase is not a part of its metadata,
 /// but the API server can select by it.
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
+
+/// The number of failed reconciles in a row after which another failure is reported. Shorter
+/// failures end before anybody could act on them.
+const FAILED_BEFORE: i32 = 2;
 
 /// The reason why a process that no longer leads makes no call that may change something.
 pub const NOT_LEADING: &str = "this process no longer holds the Lease; the replica that leads decides anew";
@@ -54,8 +58,10 @@ pub enum Failed {
     /// 409 to any other call: the object has another UID or another version than the caller had
     /// seen.
     Conflict,
-    /// 403.
+    /// 403, for any other reason than [`Failed::NamespaceEnds`].
     Forbidden,
+    /// 403 to a creation, because the namespace is being deleted.
+    NamespaceEnds,
     /// 422.
     Invalid,
     /// This process no longer holds the Lease. It did not send the write, or did not wait for the
@@ -66,12 +72,34 @@ pub enum Failed {
 }
 
 impl CallError {
+    /// An error of a test.
+    #[cfg(test)]
+    pub fn of_test(failed: Failed) -> Self {
+        Self { tried: "create Secret scoring/alice-aws".to_owned(), why: "refused".to_owned(), failed }
+    }
+
     /// The same error as a conflict: the call was refused, because the object is another one than
     /// the caller had seen.
     #[must_use]
     pub fn of_another_object(mut self) -> Self {
         self.failed = Failed::Conflict;
         self
+    }
+
+    /// Whether it is more than a short failure of the API server, and worth a condition: a refusal,
+    /// or the last of several failures in a row. `failed_before` is the number of reconciles of the
+    /// object in a row before this one in which a call failed.
+    #[must_use]
+    pub fn is_persistent(&self, failed_before: i32) -> bool {
+        match self.failed {
+            Failed::Forbidden | Failed::Invalid => true,
+            Failed::NamespaceEnds | Failed::NotLeading => false,
+            // A single conflict is another writer. A lasting one may be a quota that the API server
+            // cannot count.
+            Failed::NotFound | Failed::AlreadyExists | Failed::Conflict | Failed::Otherwise => {
+                failed_before >= FAILED_BEFORE
+            }
+        }
     }
 
     /// The error without these texts. The message of the API server quotes what an admission policy
@@ -96,6 +124,7 @@ pub fn data_of(secret: Secret) -> BTreeMap<String, Vec<u8>> {
 pub struct Calls {
     client: Client,
     mandate: Mandate,
+    failing: Failing,
 }
 
 impl std::fmt::Debug for Calls {
@@ -107,10 +136,11 @@ impl std::fmt::Debug for Calls {
 type Metadata = PartialObjectMeta<Secret>;
 
 impl Calls {
-    /// Makes calls through `client`, and writes only while `mandate` holds.
+    /// Makes calls through `client`, and writes only while `mandate` holds. `failing` counts the
+    /// writes that fail.
     #[must_use]
-    pub fn new(client: Client, mandate: Mandate) -> Self {
-        Self { client, mandate }
+    pub fn new(client: Client, mandate: Mandate, failing: Failing) -> Self {
+        Self { client, mandate, failing }
     }
 
     /// Reads the metadata of a Secret; `None` if there is no such Secret. This call is for Secrets
@@ -141,8 +171,9 @@ impl Calls {
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         let api = self.secrets(&namespace);
         let parameters = PostParams { field_manager: Some(names::MANAGER.to_owned()), ..PostParams::default() };
-        let created =
-            self.write(|| format!("create Secret {namespace}/{name}"), api.create(&parameters, secret)).await?;
+        let created = self
+            .write(Write::Secret, || format!("create Secret {namespace}/{name}"), api.create(&parameters, secret))
+            .await?;
         let mut metadata = created.metadata;
         metadata.managed_fields = None;
         Ok(PartialObjectMeta { types: None, metadata, _phantom: std::marker::PhantomData })
@@ -158,7 +189,7 @@ impl Calls {
         let api = self.secrets(namespace);
         let (parameters, patch) = (merge(), Patch::Merge(patch));
         let call = api.patch_metadata(name, &parameters, &patch);
-        let mut patched = self.write(|| format!("patch Secret {namespace}/{name}"), call).await?;
+        let mut patched = self.write(Write::Secret, || format!("patch Secret {namespace}/{name}"), call).await?;
         patched.metadata.managed_fields = None;
         Ok(patched)
     }
@@ -171,7 +202,9 @@ impl Calls {
     pub async fn delete_secret(&self, namespace: &str, name: &str, seen: Preconditions) -> Result<(), CallError> {
         let api = self.secrets(namespace);
         let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
-        self.write(|| format!("delete Secret {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
+        self.write(Write::Secret, || format!("delete Secret {namespace}/{name}"), api.delete(name, &parameters))
+            .await
+            .map(|_| ())
     }
 
     /// Reads an `AwsRole`; `None` if there is no such role.
@@ -191,7 +224,9 @@ impl Calls {
     pub async fn delete_role(&self, namespace: &str, name: &str, seen: Preconditions) -> Result<(), CallError> {
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), namespace);
         let parameters = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
-        self.write(|| format!("delete AwsRole {namespace}/{name}"), api.delete(name, &parameters)).await.map(|_| ())
+        self.write(Write::Role, || format!("delete AwsRole {namespace}/{name}"), api.delete(name, &parameters))
+            .await
+            .map(|_| ())
     }
 
     /// Creates an `AwsRole`.
@@ -203,7 +238,10 @@ impl Calls {
         let (namespace, name) = (role.namespace().unwrap_or_default(), role.name_any());
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), &namespace);
         let parameters = PostParams { field_manager: Some(names::MANAGER.to_owned()), ..PostParams::default() };
-        stripped(self.write(|| format!("create AwsRole {namespace}/{name}"), api.create(&parameters, role)).await)
+        stripped(
+            self.write(Write::Role, || format!("create AwsRole {namespace}/{name}"), api.create(&parameters, role))
+                .await,
+        )
     }
 
     /// Applies an `AwsRole` that carries the UID of the role to change.
@@ -215,7 +253,7 @@ impl Calls {
         let api: Api<AwsRole> = Api::namespaced(self.client.clone(), &namespace);
         let (parameters, patch) = (apply(), Patch::Apply(role));
         let call = api.patch(&name, &parameters, &patch);
-        stripped(self.write(|| format!("apply AwsRole {namespace}/{name}"), call).await)
+        stripped(self.write(Write::Role, || format!("apply AwsRole {namespace}/{name}"), call).await)
     }
 
     /// Merges `status` into the status of an `AwsRole`.
@@ -232,7 +270,7 @@ impl Calls {
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
         let parameters = merge();
         let call = api.patch_status(name, &parameters, &patch);
-        stripped(self.write(|| format!("write status of AwsRole {namespace}/{name}"), call).await)
+        stripped(self.write(Write::RoleStatus, || format!("write status of AwsRole {namespace}/{name}"), call).await)
     }
 
     /// Merges `status` into the status of an `AwsConfig`. Absent values are sent as null, and null
@@ -250,7 +288,9 @@ impl Calls {
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
         let parameters = merge();
         let call = api.patch_status(name, &parameters, &patch);
-        stripped(self.write(|| format!("write status of AwsConfig {namespace}/{name}"), call).await)
+        stripped(
+            self.write(Write::ConfigStatus, || format!("write status of AwsConfig {namespace}/{name}"), call).await,
+        )
     }
 
     /// Writes the finalizers of an object if the object is still in the version that was seen.
@@ -274,7 +314,7 @@ impl Calls {
             explain(format!("write finalizers of {kind} {name}"), &kube::Error::BuildRequest(error))
         })?;
         let call = self.client.request(request);
-        stripped(self.write(|| format!("write finalizers of {kind} {name}"), call).await)
+        stripped(self.write(Write::Finalizers, || format!("write finalizers of {kind} {name}"), call).await)
     }
 
     /// Merges `status` into the status of a `DssInstance`.
@@ -286,7 +326,7 @@ impl Calls {
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
         let parameters = merge();
         let call = api.patch_status(name, &parameters, &patch);
-        stripped(self.write(|| format!("write status of DssInstance {name}"), call).await)
+        stripped(self.write(Write::InstanceStatus, || format!("write status of DssInstance {name}"), call).await)
     }
 
     /// Reads one page of the metadata of the pods of a namespace that have not finished, at most
@@ -314,18 +354,21 @@ impl Calls {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let parameters = PostParams::default();
         let call = api.create(&parameters, event);
-        self.write(|| format!("create Event {namespace}/{}", event.name_any()), call).await.map(|_| ())
+        self.write(Write::Event, || format!("create Event {namespace}/{}", event.name_any()), call).await.map(|_| ())
     }
 
     /// Makes a write to the API server: [`Calls::while_leading`].
     pub(super) async fn write<T>(
         &self,
+        kind: Write,
         tried: impl Fn() -> String,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, CallError> {
-        self.while_leading(bounded(&tried, call)).await.unwrap_or_else(|| {
+        let written = self.while_leading(bounded(&tried, call)).await.unwrap_or_else(|| {
             Err(CallError { tried: tried(), why: NOT_LEADING.to_owned(), failed: Failed::NotLeading })
-        })
+        });
+        self.failing.record(kind, &written);
+        written
     }
 
     /// Makes a call that may change something. Each of its steps asks first whether this process
@@ -380,10 +423,18 @@ pub(super) async fn bounded<T>(
     }
 }
 
+/// Whether the API server refused a creation, because the namespace is being deleted (the cause
+/// `NamespaceTerminating`, `k8s.io/api/core/v1`).
+fn is_of_ending_namespace(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+}
+
 fn explain(tried: String, error: &kube::Error) -> CallError {
     let (why, failed) = match error {
         kube::Error::Api(status) => {
             let failed = match (status.code, status.reason.as_str()) {
+                (403, _) if is_of_ending_namespace(status) => Failed::NamespaceEnds,
                 (403, _) => Failed::Forbidden,
                 (404, _) => Failed::NotFound,
                 (409, "AlreadyExists") => Failed::AlreadyExists,

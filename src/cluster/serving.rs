@@ -1,7 +1,7 @@
 //! The calls for the webhook's certificate: one Secret and one webhook configuration, each read and
 //! written by its name.
 
-use super::{CallError, Calls, calls};
+use super::{CallError, Calls, Write, calls};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
     ByteString,
@@ -78,7 +78,7 @@ impl Calls {
         let api: Api<MutatingWebhookConfiguration> = Api::all(self.client());
         let parameters = calls::apply();
         let call = api.patch_metadata(&name, &parameters, &patch);
-        self.write(|| format!("apply MutatingWebhookConfiguration {name}"), call).await.map(|_| ())
+        self.write(Write::Authority, || format!("apply MutatingWebhookConfiguration {name}"), call).await.map(|_| ())
     }
 
     /// Writes data into a Secret if the Secret still has the UID and the version of `seen`.
@@ -97,6 +97,6 @@ impl Calls {
         let api: Api<Secret> = Api::namespaced(self.client(), &namespace);
         let parameters = calls::apply();
         let call = api.patch_metadata(&name, &parameters, &patch);
-        self.write(|| format!("apply Secret {namespace}/{name}"), call).await.map(|_| ())
+        self.write(Write::Certificate, || format!("apply Secret {namespace}/{name}"), call).await.map(|_| ())
     }
 }

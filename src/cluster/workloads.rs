@@ -1,6 +1,6 @@
 //! The calls for restarts: workloads are read when they are needed, and one annotation is written.
 
-use super::{CallError, Calls, calls};
+use super::{CallError, Calls, Write, calls};
 use jiff::Timestamp;
 use kube::{
     Api, Resource,
@@ -65,6 +65,6 @@ impl Calls {
             "spec": {"template": {"metadata": {"annotations": {annotation: at.to_string()}}}},
         }));
         let (tried, parameters) = (|| format!("restart {} {namespace}/{name}", K::kind(&())), calls::merge());
-        self.write(tried, api.patch(name, &parameters, &patch)).await
+        self.write(Write::Restart, tried, api.patch(name, &parameters, &patch)).await
     }
 }

@@ -192,6 +192,9 @@ impl PartialEq for ReadData {
 pub struct Remembered {
     /// The resourceVersion of the target at which its content is known to be keyturn's.
     pub known_version: Option<String>,
+    /// The content digest of the last write of the target that failed. The API server may have made
+    /// the write all the same.
+    pub attempted: Option<String>,
     /// The resourceVersion of the user's Secret at which its AWS key is known to be the one that
     /// keyturn delivered.
     pub known_source: Option<String>,

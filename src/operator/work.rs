@@ -5,7 +5,7 @@ use crate::{
     api::DssInstance,
     certificate::keep,
     clock::Clock,
-    cluster::{Calls, Mandate, Watched},
+    cluster::{Calls, Failing, Mandate, Watched, Write},
     controller::{CONCURRENCY, Controllers, Enqueuer, InstanceController},
     credentials::Sts,
     dss_cache::DssCache,
@@ -44,6 +44,7 @@ pub(super) struct Work {
     pub(super) max_age: Option<SignedDuration>,
     pub(super) all: bool,
     pub(super) sts: Sts,
+    pub(super) failing: Failing,
     pub(super) dss_cache: DssCache,
     pub(super) memory: Arc<Memory>,
     pub(super) metrics: Metrics,
@@ -72,7 +73,13 @@ impl Work {
             self.run(Mandate::unlimited(), shutdown).await;
             return Ok(());
         };
-        let candidate = Candidate::new(self.client.clone(), lease, &self.reporter, self.clock.clone());
+        let failing = self.failing.clone();
+        let told = Arc::new(
+            move |allowed| {
+                if allowed { failing.succeeded(Write::Lease) } else { failing.failed(Write::Lease) }
+            },
+        );
+        let candidate = Candidate::new(self.client.clone(), lease, &self.reporter, self.clock.clone(), told);
         let standing = pin!(candidate.stand(shutdown.clone()));
         let won = match future::select(standing, pin!(self.drain())).await {
             Either::Left((won, _)) => won,
@@ -114,7 +121,7 @@ impl Work {
     /// request for the operator's identity, until `shutdown` and at most [`FINISHING`] longer.
     /// Writes are made only while `mandate` holds.
     async fn run(self, mandate: Mandate, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
-        let calls = Calls::new(self.client.clone(), mandate);
+        let calls = Calls::new(self.client.clone(), mandate, self.failing.clone());
         let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.enqueuers.clone())));
         // This is not a task of its own, because the future that minds the deadline of the Lease
         // must also poll every future that writes.

@@ -6,13 +6,13 @@
 
 use super::{Context, until};
 use crate::{
-    api::{AwsConfig, Reason},
+    api::{AwsConfig, Reason, Statement, same_ignoring_times},
     cluster::{CallError, Failed, Preconditions},
     decide::input::is_controlled_by,
     dss_keys::key_label,
     finalizers::key_places,
     limit::Budget,
-    report::EventNote,
+    report::{EventNote, deleting},
     schedule,
     stores::delete_all,
 };
@@ -29,11 +29,43 @@ pub(super) fn pending(context: &Context, config: &AwsConfig) -> Option<Arc<AwsCo
 }
 
 /// Deletes the Secret of a config, its API keys and its finalizers. Returns the time until the next
-/// reconcile. If a key could not be deleted, that is the time of the retry.
+/// reconcile. If a key could not be deleted, that is the time of the retry. `Ready` says what keeps
+/// the config from being deleted.
 ///
 /// # Errors
 /// [`CallError`] if the API server refused a call or did not answer.
 pub(super) async fn cleanup(context: &Context, budget: &Budget, config: &AwsConfig) -> Result<Duration, CallError> {
+    let uid = config.uid().unwrap_or_default();
+    let error = match delete(context, budget, config).await {
+        Ok(None) => {
+            context.memory.forget(&uid);
+            return Ok(until(context.clock.now(), None));
+        }
+        Ok(Some(error)) => error,
+        Err(error) => {
+            if error.is_persistent(context.memory.failed_calls_of(&uid)) {
+                let why =
+                    Statement::new(Reason::ApiCallFailed, format!("{error}; keyturn tries again within a minute"));
+                report(context, config, &why).await?;
+            }
+            return Err(error);
+        }
+    };
+    let wait = context.memory.call_failed(&uid);
+    tracing::warn!(
+        error,
+        wait_ms = wait.as_millis(),
+        "an AwsConfig that is being deleted waits for its API keys in DSS"
+    );
+    let message = format!("its API keys in DSS are not deleted yet: {error}; keyturn tries again within a minute");
+    report(context, config, &Statement::new(Reason::DssUnreachable, message)).await?;
+    let now = context.clock.now();
+    Ok(until(now, now.saturating_add(wait).ok()))
+}
+
+/// Deletes the Secret, the API keys and the finalizers. Returns the error of a store that may still
+/// have a key, if keyturn waits for that store.
+async fn delete(context: &Context, budget: &Budget, config: &AwsConfig) -> Result<Option<String>, CallError> {
     delete_secret(context, config).await?;
     let now = context.clock.now();
     let is_given_up = |Time(deleted): &Time| schedule::is_given_up(*deleted, context.started_at, now);
@@ -42,18 +74,19 @@ pub(super) async fn cleanup(context: &Context, budget: &Budget, config: &AwsConf
     for (instance, why) in &remaining.given_up {
         record_left_keys(context, config, instance, why).await;
     }
-    let uid = config.uid().unwrap_or_default();
-    let Some(error) = remaining.waits else {
-        context.memory.forget(&uid);
-        return Ok(until(now, None));
-    };
-    let wait = context.memory.call_failed(&uid);
-    tracing::warn!(
-        error,
-        wait_ms = wait.as_millis(),
-        "an AwsConfig that is being deleted waits for its API keys in DSS"
-    );
-    Ok(until(now, now.saturating_add(wait).ok()))
+    Ok(remaining.waits)
+}
+
+/// Writes to status what keeps the config from being deleted, if status does not say so yet.
+async fn report(context: &Context, config: &AwsConfig, why: &Statement) -> Result<(), CallError> {
+    let after = deleting(config, why, context.clock.now());
+    let before = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    if same_ignoring_times(before, &after.conditions) {
+        return Ok(());
+    }
+    let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
+    let write = context.calls.config_status(&namespace, &name, &after);
+    context.views.configs.own_writes().write(&namespace, &name, write).await.map(|_| ())
 }
 
 /// Deletes the Secret of the config. Garbage collection would delete the Secret only together with

@@ -108,8 +108,12 @@ impl Memory {
         let uid = seen.config.uid().unwrap_or_default();
         let mut objects = self.objects();
         let remembered = objects.entry(uid.clone()).or_default();
+        if outcome.attempted.is_some() {
+            remembered.attempted.clone_from(&outcome.attempted);
+        }
         if let Some(written) = &outcome.written {
             remembered.known_version.clone_from(&written.version);
+            remembered.attempted = None;
             remembered.transient = None;
         } else if let Target::Ours(ours) = &seen.target
             && matches!(&ours.content, SecretData::Read(taken) if taken.is_as_written())

@@ -349,7 +349,11 @@ async fn read_target(context: &Context, seen: &mut Observed) -> Result<(), CallE
     seen.target = target(&seen.config, &secret.metadata, None);
     if let Target::Ours(ours) = &mut seen.target {
         let (record, status) = (ours.record.as_ref(), seen.config.status.as_ref());
-        let confirmed = record.is_some_and(|record| is_confirmed(record, status, context.clock.now()));
+        // A write of this process that got no answer may have been made. Nobody else can have
+        // written the same content.
+        let is_attempted =
+            record.is_some_and(|record| seen.remembered.attempted.as_ref() == Some(&record.content_digest));
+        let confirmed = is_attempted || record.is_some_and(|record| is_confirmed(record, status, context.clock.now()));
         ours.content = SecretData::Read(ReadData { confirmed, ..taken(record, secret) });
         ours.metadata.managed_fields = None;
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{ConditionType, Reason, Statement, condition, set_conditions},
     clock::whole_seconds,
-    cluster::{CallError, Failed},
+    cluster::CallError,
     decide::{Accepted, Blocker, HoldCause, Plan, SecretAction, api_key_attempt, input::Observed},
     dss_keys::ApiKeyPlan,
     secret::Record,
@@ -17,10 +17,6 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::sync::Arc;
-
-/// The number of failed reconciles in a row after which a failure of the API server is reported.
-/// Shorter failures end before anybody could act on them.
-const FAILED_BEFORE: i32 = 2;
 
 pub(super) fn conditions(
     seen: &Observed,
@@ -149,8 +145,7 @@ fn obstacle(
     };
     let last_failure = || last_failure(seen, plan).map(|why| with_present_state(why, record, now));
     if let Some(error) = persistent(outcome) {
-        let message = format!("{error}; keyturn tries again within a minute");
-        return Some(with_present_state(Statement::new(Reason::NotWritten, message), record, now));
+        return Some(with_present_state(call_failed(error), record, now));
     }
     if let Some((error, attempt)) = failed(plan, outcome) {
         if !seen.failures().is_news(error, &attempt) {
@@ -187,14 +182,13 @@ fn obstacle(
     }
 }
 
-/// The failed call, if it is more than a short failure of the API server: a refusal, or the last of
-/// several failures in a row.
 fn persistent(outcome: &Outcome) -> Option<&CallError> {
-    outcome.call_failed.as_ref().filter(|error| match error.failed {
-        Failed::Forbidden | Failed::Invalid => true,
-        Failed::Conflict | Failed::NotLeading => false,
-        Failed::NotFound | Failed::AlreadyExists | Failed::Otherwise => outcome.failed_before >= FAILED_BEFORE,
-    })
+    outcome.call_failed.as_ref().filter(|error| error.is_persistent(outcome.failed_before))
+}
+
+/// The statement about a failed call.
+pub(super) fn call_failed(error: &CallError) -> Statement {
+    Statement::new(Reason::ApiCallFailed, format!("{error}; keyturn tries again within a minute"))
 }
 
 /// The refusal of a request, with the consequence if keyturn could not withdraw the credential.
@@ -221,7 +215,7 @@ fn last_failure(seen: &Observed, plan: &Plan) -> Option<Statement> {
 }
 
 /// The failure, with the present state of the credential.
-fn with_present_state(why: Statement, record: Option<&Record>, now: Timestamp) -> Statement {
+pub(super) fn with_present_state(why: Statement, record: Option<&Record>, now: Timestamp) -> Statement {
     match record {
         Some(record)
             if record.is_withdrawn_for(Reason::Expired) || (record.withdrawn.is_none() && record.has_expired(now)) =>

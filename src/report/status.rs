@@ -6,6 +6,7 @@ use super::{
     conditions::conditions,
     confirmation::early_confirmation,
     dss::dss,
+    unread::unread,
 };
 use crate::{
     api::{AwsConfigStatus, Former, SourceStatus, TargetStatus},
@@ -25,6 +26,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> AwsConfigStatus {
     let before = seen.config.status.clone().unwrap_or_default();
     let record = current_record(seen, outcome);
+    if let (true, Some(error)) = (outcome.unread, &outcome.call_failed) {
+        return unread(seen, before, record.as_ref(), error, now);
+    }
     let live = record.as_ref().filter(|record| record.is_live(now));
     let credential = Reported::of(seen, outcome, &before, live, now);
     let generation = seen.config.metadata.generation;
@@ -97,12 +101,19 @@ fn is_unknown(seen: &Observed, outcome: &Outcome) -> bool {
     is_unknown && outcome.written.is_none() && !outcome.deleted
 }
 
-/// The digest of what keyturn wrote last. A digest that keyturn reads in the Secret is never
-/// recorded, because anybody who may patch the Secret may have written it.
+/// The digest of what keyturn wrote last. A digest that keyturn reads in the Secret is recorded
+/// only if it is that of a write of this process that got no answer. Any other may be the work of
+/// anybody who may patch the Secret.
 fn content_digest(seen: &Observed, outcome: &Outcome, before: &AwsConfigStatus) -> Option<String> {
     match (&outcome.written, &seen.target) {
         (Some(written), _) => Some(written.record.content_digest.clone()),
-        (None, Target::Ours(_)) if !outcome.deleted => {
+        (None, Target::Ours(ours)) if !outcome.deleted => {
+            let attempted = seen.remembered.attempted.as_ref();
+            let is_read = matches!(&ours.content, SecretData::Read(read) if read.is_as_written());
+            let written = ours.record.as_ref().map(|record| &record.content_digest);
+            if is_read && attempted.is_some() && attempted == written {
+                return attempted.cloned();
+            }
             before.target.as_ref().and_then(|target| target.content_digest.clone())
         }
         _ => None,

@@ -20,6 +20,7 @@ mod object_size;
 mod operator_policies;
 mod people;
 mod person_policy;
+mod refusals;
 mod replicas;
 mod restart;
 mod rotation;

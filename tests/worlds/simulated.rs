@@ -15,6 +15,7 @@ mod log;
 mod main_job;
 mod persons;
 mod pods;
+mod refused_calls;
 mod renewal;
 mod replicas;
 mod restart;

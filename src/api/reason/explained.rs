@@ -2,7 +2,8 @@
 
 use super::Reason;
 use crate::api::ConditionType::{
-    self, Accepted, Authorized, ConfirmationDue, Issued, PodsMissed, Reachable, RenewalFailing, RestartFailing, Usable,
+    self, Accepted, Authorized, AwsRoleFailing, ConfirmationDue, Issued, PodsMissed, Reachable, RenewalFailing,
+    RestartFailing, Usable,
 };
 
 /// A reason, explained to the user. The texts are Markdown.
@@ -373,15 +374,14 @@ impl Reason {
                      finish its rollout. The message says which. keyturn does not interfere.",
                 remedy: "Resume the workload, repair its rollout, or delete its pods yourself.",
             },
-            Self::NotWritten => Explained {
-                name: "NotWritten",
-                conditions: &[Issued, RenewalFailing],
-                cause: "The API server refuses a write that the credential needs, or has not \
-                     answered three times in a row. The message quotes it. A ResourceQuota, an \
-                     admission policy, another webhook or missing rights of keyturn may refuse the \
-                     Secret.",
-                remedy: "Remove what the message names, or let it allow the Secret; for quotas and \
-                     policies ask a cluster admin. keyturn tries again within a minute.",
+            Self::ApiCallFailed => Explained {
+                name: "ApiCallFailed",
+                conditions: &[Accepted, Issued, RenewalFailing, AwsRoleFailing, Authorized],
+                cause: "The API server refuses a call that keyturn needs, or has not answered three \
+                     times in a row. The message quotes it. A ResourceQuota, an admission policy, \
+                     another webhook or missing rights of keyturn may be the cause.",
+                remedy: "Remove what the message names, or let it allow the object; for quotas, \
+                     policies and rights ask a cluster admin. keyturn tries again within a minute.",
             },
             Self::Internal => Explained {
                 name: "Internal",

@@ -37,7 +37,9 @@ pub(super) async fn write(
         Err(error) if error.failed == Failed::Invalid && record.withdrawn.is_some() => {
             delete(context, seen, error).await
         }
-        Err(error) => Outcome { call_failed: Some(error), ..Outcome::default() },
+        Err(error) => {
+            Outcome { call_failed: Some(error), attempted: Some(record.content_digest), ..Outcome::default() }
+        }
     }
 }
 

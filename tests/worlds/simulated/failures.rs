@@ -333,7 +333,7 @@ async fn a_secret_that_cannot_be_created_is_reported_and_heals() {
         world.apply(&alice());
         world.pass(5 * MINUTE).await;
         let (status, reason, message) = world.condition("alice", "Ready").unwrap();
-        assert_eq!((status.as_str(), reason.as_str()), ("False", "NotWritten"), "{case}: {message}");
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "ApiCallFailed"), "{case}: {message}");
         assert!(message.contains(words) && message.contains("keyturn tries again"), "{case}: {message}");
         assert_eq!(world.sts.count(), 1, "{case}: the session waits to be written");
         let before = world.api.count("patch", "awsconfigs/status");
@@ -353,7 +353,7 @@ async fn a_renewal_that_cannot_be_written_is_reported_before_and_after_the_end()
         let refusal = world.api.fault(Times::UntilCleared, |r| r.is_on("secrets") && r.is_write(), fault);
         world.pass_until_due("alice").await;
         world.pass(5 * MINUTE).await;
-        assert!(renewal_fails(&world, "alice", "NotWritten"), "{case}: {}", world.picture());
+        assert!(renewal_fails(&world, "alice", "ApiCallFailed"), "{case}: {}", world.picture());
         let (_, _, message) = world.condition("alice", "RenewalFailing").unwrap();
         assert!(message.contains(words), "{case}: {message}");
         let rest = expires_at.duration_since(world.now()).unsigned_abs();
