@@ -17,7 +17,13 @@ pub use next_reconcile::next_reconcile;
 pub use status::status;
 pub use unread::deleting;
 
-use crate::{cluster::CallError, credentials::IssueError, dss_keys::ApiKeyOutcome, secret::Record};
+use crate::{
+    cluster::CallError,
+    credentials::IssueError,
+    decide::{Plan, SecretAction},
+    dss_keys::ApiKeyOutcome,
+    secret::Record,
+};
 
 /// The outcome of a plan.
 #[derive(Debug, Default)]
@@ -50,6 +56,16 @@ pub struct Outcome {
     pub failed_before: i32,
     /// The error, if a write or a deletion of an `AwsRole` failed.
     pub role_failed: Option<Box<CallError>>,
+}
+
+impl Outcome {
+    /// Whether the plan was to issue a credential, and the Secret holds what was issued.
+    #[must_use]
+    pub fn has_issued(&self, plan: &Plan) -> bool {
+        let issues = matches!(plan.action(), Some(SecretAction::Issue(_)));
+        let has_written = self.written.as_ref().is_some_and(|written| written.record.withdrawn.is_none());
+        issues && (has_written || self.checked)
+    }
 }
 
 /// The Secret as keyturn wrote it.

@@ -275,6 +275,14 @@ impl AwsConfig {
         }
     }
 
+    /// The text by which a user asks for a new session, cut to its first 64 characters; `None` if
+    /// nobody asks.
+    #[must_use]
+    pub fn renewal_request(&self) -> Option<String> {
+        let text = self.metadata.annotations.as_ref()?.get(names::RENEW)?;
+        Some(text.chars().take(names::RENEW_CHARACTERS).collect()).filter(|text: &String| !text.is_empty())
+    }
+
     /// The subject that the credential is for. `None` if User mode names no person, which the
     /// schema refuses.
     #[must_use]

@@ -60,6 +60,10 @@ pub struct AwsConfigStatus {
     /// saw it. Such a confirmation never counts, so that nobody confirms ahead of time.
     pub early_confirmation: Option<Time>,
 
+    /// The text of the annotation keyturn.dev/renew at the last issue. Another text in the
+    /// annotation asks for a new session.
+    pub renewed: Option<String>,
+
     /// The current failure to issue. Present only while issuing fails for a reason that somebody
     /// has to fix.
     pub failure: Option<Failure>,

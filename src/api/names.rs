@@ -94,7 +94,13 @@ names! { CONFIG_NAMES: "The annotations of an AwsConfig that users write, in the
     /// 3339, at which they confirmed that the AwsConfig is still needed. It matters only with
     /// `ceilings.maxAge`. A time that is in the future when it is written never counts.
     CONFIRMED = "keyturn.dev/confirmed";
+    /// Written by anybody who may patch the AwsConfig: any text, such as the time. Each new text
+    /// asks for a new session, without a moment without Secret. Only the first 64 characters count.
+    RENEW = "keyturn.dev/renew";
 }
+
+/// The characters of [`RENEW`] that count.
+pub const RENEW_CHARACTERS: usize = 64;
 
 names! { POD_NAMES: "The annotations and labels of pods, in the order of the documentation."
     /// Annotation on a pod, written by the pod's author: the name of an AwsConfig of the same

@@ -95,6 +95,8 @@ pub enum Trigger {
     Drifted,
     /// The credential is due for renewal.
     Due,
+    /// A user asks for a new session.
+    Requested,
     /// The config asks for another API key of DSS.
     ApiKey,
 }

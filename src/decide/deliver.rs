@@ -98,8 +98,16 @@ impl Case<'_> {
         }
         match renew_at(self.seen, record) {
             Some(at) if at <= self.now => Err(SecretAction::Issue(Trigger::Due).into()),
+            _ if self.is_renewal_requested() => Err(SecretAction::Issue(Trigger::Requested).into()),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a user asks for a new session since the last issue.
+    fn is_renewal_requested(&self) -> bool {
+        let request = self.seen.config.renewal_request();
+        let recorded = self.seen.config.status.as_ref().and_then(|status| status.renewed.as_ref());
+        request.is_some() && request.as_ref() != recorded && request != self.seen.remembered.renewed
     }
 
     fn is_rendered_as_asked(&self, ours: &Ours, record: &Record) -> Result<(), Next> {

@@ -207,6 +207,9 @@ pub struct Remembered {
     pub checked_at: Option<Timestamp>,
     /// The consecutive transient failures, if the last attempt ended in one.
     pub transient: Option<Backoff>,
+    /// The text of the last request for a new session that keyturn carried out. Status records it
+    /// too, but status may not be writable.
+    pub renewed: Option<String>,
     /// The time until which the config has used up its requests to STS and DSS
     /// ([`crate::schedule::used_until`]).
     pub used_until: Option<Timestamp>,

@@ -316,7 +316,11 @@ fn only_a_secret_of_ours_is_withdrawn_and_one_without_label_is_read() {
 
 /// The disturbances of a healthy object in the order of the chain, each with the step that the
 /// failing check names.
-const CHECKS: [(&str, Disturbance, &str); 15] = [
+fn asks_for_a_session(config: &mut AwsConfig) {
+    config.metadata.annotations = Some([(names::RENEW.to_owned(), "now".to_owned())].into());
+}
+
+const CHECKS: [(&str, Disturbance, &str); 16] = [
     ("the Secret is not watched", |seen| seen.target = Target::NotWatched, "Read(Target)"),
     ("the Secret is foreign", foreign, "Blocked"),
     ("the Secret is gone", |seen| seen.target = Target::Absent, "Issue(Drifted)"),
@@ -327,6 +331,7 @@ const CHECKS: [(&str, Disturbance, &str); 15] = [
     ("it is withdrawn", |seen| record(seen).withdrawn = Some("Suspended".into()), "Issue(Restored)"),
     ("another external ID", |seen| grant(seen, |g| g.spec.external_id = Some("x".into())), "Issue(Changed)"),
     ("it is due", |seen| record(seen).issued_at = issued_at() - SignedDuration::from_hours(2), "Issue(Due)"),
+    ("a user asks for a new session", |seen| config(seen, asks_for_a_session), "Issue(Requested)"),
     ("another region", |seen| config(seen, |c| c.spec.region = Some("eu-west-2".into())), "Read(TargetData)"),
     ("a label was edited", |seen| ours(seen).metadata.labels = None, "Read(TargetData)"),
     ("it is immutable", |seen| ours(seen).content = data_read(true, true), "Render(Drifted)"),

@@ -100,7 +100,8 @@ impl Act<'_> {
                 return Outcome { issue_failed: Some(error), api_key, ..Outcome::default() };
             }
         };
-        if trigger == Trigger::Due && self.is_there_already(request, &issued) {
+        let is_renewal = matches!(trigger, Trigger::Due | Trigger::Requested);
+        if is_renewal && self.is_there_already(request, &issued) {
             return Outcome { checked: true, ..Outcome::default() };
         }
         let obtained = match first {
@@ -127,7 +128,7 @@ impl Act<'_> {
         let record = Record::of(request, &issued, &self.subject(), rendering.digest(), key_record, &content);
         let outcome = Outcome { api_key, ..self.write(&rendering, record, content).await };
         if outcome.written.is_some() {
-            context.metrics.issued(provider, if trigger == Trigger::Due { Reason::Renewed } else { Reason::Issued });
+            context.metrics.issued(provider, if is_renewal { Reason::Renewed } else { Reason::Issued });
             if trigger == Trigger::Drifted {
                 context.metrics.repaired();
             }

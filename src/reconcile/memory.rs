@@ -140,6 +140,9 @@ impl Memory {
         if outcome.checked || outcome.written.is_some() {
             remembered.checked_at = Some(now);
         }
+        if outcome.has_issued(plan) {
+            remembered.renewed = seen.config.renewal_request();
+        }
         if is_repair(seen, plan) && outcome.issue_failed.is_none() {
             let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
             remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };

@@ -86,6 +86,9 @@ pub fn event_notes(
         } else if failing.0.is_some() && failing.1.is_none() {
             let note = "renewal works again".to_owned();
             notes.push(EventNote { warning: false, reason: Reason::Renewed.to_string(), action: "Renew", note });
+        } else if plan.action() == Some(&SecretAction::Issue(Trigger::Requested)) && outcome.has_issued(plan) {
+            let note = format!("{}, because the annotation {} asked for it", ready.message, names::RENEW);
+            notes.push(EventNote { warning: false, reason: Reason::Renewed.to_string(), action: "Renew", note });
         }
         if let (None, Some(failing)) = failing {
             notes.push(EventNote { warning: true, reason: failing.reason, action: "Renew", note: failing.message });

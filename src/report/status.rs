@@ -57,6 +57,11 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         former: credential.former,
         renew_at: live.filter(|_| plan.accepted.is_ok()).and_then(|record| renew_at(seen, record)).map(Time),
         early_confirmation: early_confirmation(seen, before.early_confirmation.as_ref(), now),
+        renewed: if outcome.has_issued(plan) {
+            seen.config.renewal_request()
+        } else {
+            seen.remembered.renewed.clone().or(before.renewed)
+        },
         failure: failure(seen, plan, outcome, now),
     }
 }

@@ -38,18 +38,22 @@ const FOREIGN: usize = 16 * 1024;
 /// The annotation, in memory only, of a Secret that has more foreign metadata than the view keeps.
 const ABRIDGED: &str = "keyturn.dev/abridged";
 
-/// Keeps of an `AwsConfig` the annotation by which it is confirmed, because keyturn reads no other
-/// annotation and no label. A text that is longer than any time is cut, and stays no time.
+/// Keeps of an `AwsConfig` the annotations by which users confirm it and ask for a new session,
+/// because keyturn reads no other annotation and no label. A longer text is cut: a time stays no
+/// time.
 pub(super) fn config(config: &mut AwsConfig) {
-    let confirmed = config.metadata.annotations.as_mut().and_then(|annotations| annotations.remove(names::CONFIRMED));
-    bare(&mut config.metadata);
-    config.metadata.annotations = confirmed.map(|mut text| {
-        if let Some((end, _)) = text.char_indices().nth(TIME) {
+    let mut annotations = config.metadata.annotations.take().unwrap_or_default();
+    let mut kept = BTreeMap::new();
+    for (name, most) in [(names::CONFIRMED, TIME), (names::RENEW, names::RENEW_CHARACTERS)] {
+        let Some(mut text) = annotations.remove(name) else { continue };
+        if let Some((end, _)) = text.char_indices().nth(most) {
             text.truncate(end);
             text.shrink_to_fit();
         }
-        [(names::CONFIRMED.to_owned(), text)].into()
-    });
+        kept.insert(name.to_owned(), text);
+    }
+    bare(&mut config.metadata);
+    config.metadata.annotations = (!kept.is_empty()).then_some(kept);
     config.metadata.labels = None;
 }
 

@@ -18,6 +18,7 @@ mod pods;
 mod refused_calls;
 mod renewal;
 mod replicas;
+mod requested_renewals;
 mod restart;
 mod roles;
 mod rollouts;

@@ -72,6 +72,16 @@ fn an_aws_config_keeps_its_confirmation_and_cuts_a_long_one() {
 }
 
 #[test]
+fn an_aws_config_keeps_the_request_for_a_session_and_cuts_a_long_one() {
+    let mut it = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
+    it.metadata.annotations = Some([(names::RENEW.to_owned(), "ä".repeat(4_000))].into());
+    let asked = it.renewal_request();
+    config(&mut it);
+    assert_eq!(it.metadata.annotations, Some([(names::RENEW.to_owned(), "ä".repeat(64))].into()));
+    assert_eq!(it.renewal_request(), asked, "the cut changes no request");
+}
+
+#[test]
 fn an_aws_config_keeps_neither_labels_nor_annotations() {
     let mut it = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
     it.metadata = large();
