@@ -17,7 +17,7 @@ use crate::{
     reconcile::Context,
     report::EventNote,
 };
-use decide::{Candidate, Decision, Due, Found, Standing, decide, wish};
+use decide::{Candidate, Decision, Due, Found, INTERVAL, Standing, decide, wish};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use kube::{Resource, ResourceExt as _, core::NamespaceResourceScope};
@@ -29,10 +29,17 @@ use workload::Workload;
 /// The time after which a restart that has just begun is read again.
 const BEGUN: SignedDuration = SignedDuration::from_secs(5);
 
-/// The configs that are finished with their present issue. Their workloads are not read again. A
-/// new process starts without this and reads each workload once more.
+/// What the process remembers of restarts. A new process starts without this and reads each
+/// workload once more.
 #[derive(Debug, Default)]
-pub struct Finished(Mutex<HashMap<String, HashMap<String, Issue>>>);
+pub struct Remembered {
+    /// The configs of each namespace that are finished with their present issue. Their workloads
+    /// are not read again.
+    finished: Mutex<HashMap<String, HashMap<String, Issue>>>,
+    /// The times of the restarts that this process made, by UID of the workload, for as long as
+    /// the interval between two restarts.
+    made: Mutex<HashMap<String, Timestamp>>,
+}
 
 /// The issue that a config is finished with: its time, its access key ID and the generation of the
 /// spec. The access key ID distinguishes two issues of the same second.
@@ -49,12 +56,12 @@ type Issue = (Option<Timestamp>, Option<String>, Option<i64>);
 pub async fn reconcile(
     namespace: &str,
     context: &Context,
-    finished: &Finished,
+    remembered: &Remembered,
     enqueue: impl Fn(&AwsConfig),
 ) -> Result<Option<Duration>, CallError> {
     let now = context.clock.now();
     let configs = context.views.configs_restarting(namespace);
-    let is_known = finished.of(namespace, &configs);
+    let is_known = remembered.finished_in(namespace, &configs);
     let (mut concerned, mut due, mut next) = (Vec::new(), Vec::new(), Timestamp::MAX);
     for config in &configs {
         let Some(wish) = wish(config).filter(|_| !is_known(config)) else {
@@ -65,7 +72,8 @@ pub async fn reconcile(
             next = next.min(wish.due_at);
             continue;
         }
-        let found = find(context, namespace, &config.spec.restart).await?;
+        let mut found = find(context, namespace, &config.spec.restart).await?;
+        remembered.recall(&mut found, now);
         concerned.push(config);
         due.push(Due { wish, found });
     }
@@ -74,6 +82,7 @@ pub async fn reconcile(
     for candidate in candidates {
         match restart(context, namespace, &candidate).await {
             Ok(begun) => {
+                remembered.made(&candidate.workload, now);
                 next = next.min(begun);
                 announce(context, concerned[candidate.whose], candidate.why).await;
                 break;
@@ -86,7 +95,7 @@ pub async fn reconcile(
     }
     for (config, standing) in concerned.into_iter().zip(&standings) {
         if *standing == Standing::Done {
-            finished.learn(namespace, config);
+            remembered.finish(namespace, config);
         }
         record_standing(context, config, standing, &enqueue);
     }
@@ -184,11 +193,27 @@ async fn announce(context: &Context, config: &AwsConfig, note: String) {
     context.record_event(config, &note).await;
 }
 
-impl Finished {
+impl Remembered {
+    /// Records that a workload is being restarted.
+    fn made(&self, workload: &Workload, now: Timestamp) {
+        self.made.lock().insert(workload.uid.clone().unwrap_or_default(), whole_seconds(now));
+    }
+
+    /// Adds to workloads when this process restarted them last.
+    fn recall(&self, found: &mut [Found], now: Timestamp) {
+        let mut made = self.made.lock();
+        made.retain(|_, at| now.duration_since(*at) < INTERVAL);
+        for found in found {
+            if let Found::There(workload) = found {
+                workload.made_at = workload.uid.as_ref().and_then(|uid| made.get(uid)).copied();
+            }
+        }
+    }
+
     /// Returns whether a config is finished with its present issue and its present spec. Configs
     /// that no longer exist are removed from the record.
-    fn of(&self, namespace: &str, configs: &[Arc<AwsConfig>]) -> impl Fn(&AwsConfig) -> bool + use<> {
-        let mut all = self.0.lock();
+    fn finished_in(&self, namespace: &str, configs: &[Arc<AwsConfig>]) -> impl Fn(&AwsConfig) -> bool + use<> {
+        let mut all = self.finished.lock();
         let mut known = all.remove(namespace).unwrap_or_default();
         known.retain(|uid, _| configs.iter().any(|config| config.metadata.uid.as_ref() == Some(uid)));
         if !known.is_empty() {
@@ -200,8 +225,8 @@ impl Finished {
         }
     }
 
-    fn learn(&self, namespace: &str, config: &AwsConfig) {
-        let mut all = self.0.lock();
+    fn finish(&self, namespace: &str, config: &AwsConfig) {
+        let mut all = self.finished.lock();
         all.entry(namespace.to_owned()).or_default().insert(config.uid().unwrap_or_default(), issue_of(config));
     }
 }

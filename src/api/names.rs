@@ -37,6 +37,9 @@ names! { LABELS: "The labels, in the order of the documentation."
     /// On AwsRoles that keyturn wrote for `spec.role`: `Config`. AwsRoles that users wrote do not
     /// have it.
     CREATED_FROM = "keyturn.dev/created-from";
+    /// On the Secret and on AwsRoles that keyturn wrote: `true`. Velero leaves objects with this
+    /// label out of its backups, because keyturn writes them again.
+    EXCLUDE_FROM_BACKUP = "velero.io/exclude-from-backup";
     /// On a Secret of a user: `true` is the owner's consent that users who may write AwsConfigs in
     /// the namespace may have the key in it delivered. keyturn watches such Secrets by this label,
     /// as metadata only, and reads them only while they carry it.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cluster::CallError,
     reconcile::Context,
-    restart::{self, Finished},
+    restart::{self, Remembered},
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const CONCURRENCY: u16 = 16;
 
 struct RestartContext {
     context: Arc<Context>,
-    finished: Finished,
+    remembered: Remembered,
     enqueuer: Enqueuer,
 }
 
@@ -33,14 +33,14 @@ pub(super) async fn run(
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let store = context.views.namespaces.store().clone();
-    let context = Arc::new(RestartContext { context, finished: Finished::default(), enqueuer });
+    let context = Arc::new(RestartContext { context, remembered: Remembered::default(), enqueuer });
     super::run_controller((store, queue), CONCURRENCY, shutdown, reconcile_one, after_error, context).await;
 }
 
 async fn reconcile_one(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
     let enqueue = |config: &crate::api::AwsConfig| context.enqueuer.workloads_changed(config);
     let name = namespace.name_any();
-    let next = Box::pin(restart::reconcile(&name, &context.context, &context.finished, enqueue));
+    let next = Box::pin(restart::reconcile(&name, &context.context, &context.remembered, enqueue));
     Ok(next.await?.map_or_else(Action::await_change, Action::requeue))
 }
 

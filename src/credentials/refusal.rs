@@ -145,7 +145,8 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
             Retry::Durable,
             format!(
                 "session policy and tags together are larger than STS takes: {said}. Shorten session.policy, or name fewer \
-                 extraBuckets (with scope Buckets), policyArns or tags"
+                 extraBuckets (with scope Buckets), policyArns or tags; if keyturn's own identity is an EKS Pod Identity, disable the \
+                 session tags of its association, because they take most of the room"
             ),
         ),
         "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => (
@@ -161,6 +162,13 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
                  (a base identity that is itself a role's session never gets more than 1h)",
                 request.duration_seconds
             ),
+        ),
+        // The values of the request come from the AwsConfig and the grant.
+        "ValidationError" | "ValidationException" | "InvalidParameterValue" | "InvalidParameterCombination"
+        | "MissingParameter" | "InvalidInput" | "InvalidTags" => (
+            Reason::InvalidSpec,
+            Retry::Durable,
+            format!("STS does not take a value of the request: {said}. Look for it in spec.role, spec.person and spec.session"),
         ),
         "RegionDisabledException" => (
             Reason::RegionDisabled,
@@ -185,6 +193,12 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
             (Reason::Throttled, Retry::Transient, "STS is throttling this account; it will be tried again shortly".to_owned())
         }
+        // IAM refuses, and has a newer name for it.
+        _ if status == 403 => (
+            Reason::AssumeRoleDenied,
+            Retry::Durable,
+            format!("IAM refused with {}: {said}. Check the trust policy of the role, and the policies of its account", quoted(code)),
+        ),
         _ if status >= 500 => {
             (Reason::Unreachable, Retry::Transient, format!("STS has a problem of its own (HTTP {status}, {})", quoted(code)))
         }
@@ -249,7 +263,10 @@ mod tests {
                 Reason::DurationTooLong,
                 Retry::Durable,
             ),
-            (refused(400, "ValidationError", "1 validation error detected"), Reason::Internal, Retry::Durable),
+            (refused(400, "ValidationError", "1 validation error detected"), Reason::InvalidSpec, Retry::Durable),
+            (refused(400, "InvalidParameterValue", "Invalid tag"), Reason::InvalidSpec, Retry::Durable),
+            (refused(403, "SomethingNew", "no"), Reason::AssumeRoleDenied, Retry::Durable),
+            (refused(400, "SomethingNew", "no"), Reason::Internal, Retry::Durable),
             (refused(400, "PackedPolicyTooLarge", "consumes 132%"), Reason::PolicyTooLarge, Retry::Durable),
             (refused(400, "MalformedPolicyDocument", "Syntax errors"), Reason::InvalidSpec, Retry::Durable),
             (refused(403, "RegionDisabledException", "STS is not activated"), Reason::RegionDisabled, Retry::Durable),

@@ -77,6 +77,8 @@ pub enum Blocker {
     Secret {
         /// The owner, in words.
         owner: String,
+        /// Whether the Secret bears keyturn's marks for this config.
+        is_marked: bool,
     },
     /// No Secret of this name exists. The config of this name is older and has the same target.
     OlderConfig(String),

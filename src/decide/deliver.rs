@@ -42,7 +42,10 @@ impl Case<'_> {
     fn target_is_ours(&self) -> Result<&Ours, Next> {
         match &self.seen.target {
             Target::NotWatched => Err(Read::Target.into()),
-            Target::Foreign { owner } => Err(SecretAction::Blocked(Blocker::Secret { owner: owner.clone() }).into()),
+            Target::Foreign { owner, is_marked } => {
+                let blocker = Blocker::Secret { owner: owner.clone(), is_marked: *is_marked };
+                Err(SecretAction::Blocked(blocker).into())
+            }
             Target::Absent => Err(match &self.seen.older_claim {
                 Some(config) => SecretAction::Blocked(Blocker::OlderConfig(config.clone())),
                 None => SecretAction::Issue(self.drifted_or_first()),

@@ -76,7 +76,9 @@ impl Case<'_> {
 }
 
 fn is_as_wanted(role: &AwsRole, wanted: &AwsRole) -> bool {
-    let has_labels = wanted.labels().iter().all(|(key, value)| role.labels().get(key) == Some(value));
+    // AwsRoles of former releases lack the label for backups. That is no reason for a write.
+    let mut labels = wanted.labels().iter().filter(|(key, _)| *key != names::EXCLUDE_FROM_BACKUP);
+    let has_labels = labels.all(|(key, value)| role.labels().get(key) == Some(value));
     role.spec == wanted.spec && has_labels
 }
 
@@ -98,6 +100,7 @@ fn wanted_role(seen: &Observed) -> Option<AwsRole> {
             (names::MANAGED_BY, names::MANAGER.to_owned()),
             (names::AWS_CONFIG_LABEL, config.name_any()),
             (names::CREATED_FROM, names::CREATED_FROM_CONFIG.to_owned()),
+            (names::EXCLUDE_FROM_BACKUP, "true".to_owned()),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into(),

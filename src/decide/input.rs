@@ -106,6 +106,9 @@ pub enum Target {
     Foreign {
         /// The other owner, in words.
         owner: String,
+        /// Whether the Secret bears keyturn's marks for this config. A Secret that was restored
+        /// from a backup does.
+        is_marked: bool,
     },
     /// The Secret is this config's.
     Ours(Box<Ours>),

@@ -81,10 +81,11 @@ impl Case<'_> {
         }
         match &self.seen.role {
             SeenRole::Shown(taken) if !is_controlled_by(&taken.metadata, config) => {
+                let (name, namespace) = (taken.name_any(), config.namespace().unwrap_or_default());
                 let message = format!(
-                    "the AwsRole \"{}\", which would be created for {role}, exists and does not belong to this AwsConfig; \
-                     delete or rename it",
-                    taken.name_any()
+                    "the AwsRole \"{name}\", which would be created for {role}, exists and does not belong to this AwsConfig: it \
+                     was restored from a backup, or somebody else created it. Delete it, and keyturn creates its own: kubectl -n \
+                     {namespace} delete awsrole {name}"
                 );
                 cannot(Reason::RoleNotOfThisConfig, message)
             }

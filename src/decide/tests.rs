@@ -153,7 +153,7 @@ fn unconfirmed() -> SecretData {
 }
 
 fn foreign(seen: &mut Observed) {
-    seen.target = Target::Foreign { owner: "nobody's".into() };
+    seen.target = Target::Foreign { owner: "nobody's".into(), is_marked: false };
 }
 
 fn a_stranger_s_role(seen: &mut Observed) {
@@ -309,7 +309,7 @@ fn only_a_secret_of_ours_is_withdrawn_and_one_without_label_is_read() {
     assert_eq!(suspended(Target::NotWatched, false), "Keep");
     assert_eq!(suspended(Target::NotWatched, true), "Read(Target)");
     assert_eq!(suspended(Target::Absent, true), "Keep");
-    assert_eq!(suspended(Target::Foreign { owner: "nobody's".into() }, true), "Keep");
+    assert_eq!(suspended(Target::Foreign { owner: "nobody's".into(), is_marked: false }, true), "Keep");
 }
 
 // ---- 2. Does the Secret hold exactly that? ------------------------------------------------------

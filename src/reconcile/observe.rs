@@ -163,7 +163,10 @@ fn target(config: &AwsConfig, metadata: &ObjectMeta, known: Option<&str>) -> Tar
     if !is_controlled_by(metadata, config) {
         let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
         let owner = owner.map_or("nobody's".to_owned(), |owner| format!("{} \"{}\"", owner.kind, owner.name));
-        return Target::Foreign { owner };
+        let label = metadata.labels.as_ref().and_then(|labels| labels.get(names::AWS_CONFIG_LABEL));
+        let has_record = metadata.annotations.as_ref().is_some_and(|it| it.contains_key(names::CONTENT_DIGEST));
+        let is_marked = has_record && label.is_some_and(|name| *name == config.name_any());
+        return Target::Foreign { owner, is_marked };
     }
     let version = metadata.resource_version.as_deref();
     let written = config.status.as_ref().and_then(|status| status.target.as_ref());

@@ -136,6 +136,15 @@ fn obstacle(
         );
         Some(Statement::new(Reason::ForeignTarget, message))
     };
+    let marked = |owner: &str| {
+        let namespace = seen.config.metadata.namespace.as_deref().unwrap_or_default();
+        let message = format!(
+            "Secret \"{name}\" bears keyturn's marks and is {owner}, not this AwsConfig's: it was restored from a backup, or copied. \
+             keyturn adopts no such Secret, because everybody who may write Secrets can write these marks. Delete it, and keyturn \
+             issues a new credential: kubectl -n {namespace} delete secret {name}"
+        );
+        Some(Statement::new(Reason::ForeignTarget, message))
+    };
     let of_older = |config: &str| {
         let message = format!(
             "the name of Secret \"{name}\" belongs to AwsConfig \"{config}\", which has the same target and is older; delete that \
@@ -155,7 +164,8 @@ fn obstacle(
     }
     match plan.action() {
         _ if outcome.blocked => foreign("somebody else's"),
-        Some(SecretAction::Blocked(Blocker::Secret { owner })) => foreign(owner),
+        Some(SecretAction::Blocked(Blocker::Secret { owner, is_marked: true })) => marked(owner),
+        Some(SecretAction::Blocked(Blocker::Secret { owner, .. })) => foreign(owner),
         Some(SecretAction::Blocked(Blocker::OlderConfig(config))) => of_older(config),
         Some(SecretAction::Withdraw(why)) if why.reason == Reason::Expired => {
             let cause = self::last_failure(seen, plan).map(|why| format!(": {}", why.message)).unwrap_or_default();

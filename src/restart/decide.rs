@@ -7,7 +7,7 @@
 
 use super::workload::{Rollout, Workload};
 use crate::{
-    api::{AwsConfig, Reason, Statement},
+    api::{AwsConfig, RESTARTED_AT, Reason, Statement},
     schedule,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -22,7 +22,7 @@ const SETTLED: SignedDuration = SignedDuration::from_secs(30);
 const SPREAD: i32 = 10;
 const SPREAD_AT_MOST: SignedDuration = SignedDuration::from_mins(10);
 /// The least time between two restarts of a workload, unless the workload's credential ends before.
-const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
 /// From this time before the end of a credential, neither the interval nor an unready workload
 /// delays a restart.
 const RESERVE: SignedDuration = SignedDuration::from_mins(2);
@@ -156,6 +156,10 @@ pub fn decide(due: &[Due], now: Timestamp) -> Decision {
                     look_at(*until);
                     standing = standing.or(Standing::Open);
                 }
+                (Judged::TakenBack(until, trouble), _) => {
+                    look_at(*until);
+                    standing = standing.or(Standing::Blocked(trouble.clone()));
+                }
                 (Judged::Blocked(trouble), _) => {
                     look_at(seldom(due.wish.due_at, now));
                     standing = standing.or(Standing::Blocked(trouble.clone()));
@@ -198,6 +202,9 @@ enum Judged {
     Wait(Timestamp),
     /// It needs a restart.
     Ready,
+    /// It is not restarted again before this time, because another writer has taken the last
+    /// restart back.
+    TakenBack(Timestamp, Statement),
     /// It cannot be restarted until somebody helps.
     Blocked(Statement),
 }
@@ -220,6 +227,14 @@ impl Wish {
                 )),
                 _ => Judged::Fresh,
             };
+        }
+        if let Some(again_at) = taken_back_until(workload).filter(|again_at| *again_at > now) {
+            let message = format!(
+                "another writer took the restart of {title} back, which keyturn made at {}: it changed the annotation {RESTARTED_AT} \
+                 of the pod template; let that writer (managedFields) ignore this annotation; keyturn restarts it again at {again_at}",
+                workload.made_at.unwrap_or_default()
+            );
+            return Judged::TakenBack(again_at, Statement::new(Reason::RestartBlocked, message));
         }
         let reserve = self.ends_at.map_or(Timestamp::MAX, |ends_at| before(ends_at, RESERVE));
         let spaced = restarted_at(workload, now).map_or(Timestamp::MIN, |at| after(at, INTERVAL));
@@ -275,6 +290,14 @@ fn started_at(workload: &Workload, now: Timestamp) -> Timestamp {
 /// fast by some minutes.
 fn restarted_at(workload: &Workload, now: Timestamp) -> Option<Timestamp> {
     workload.restarted_at.filter(|at| *at <= after(now, INTERVAL))
+}
+
+/// The end of the interval after a restart that this process made and another writer took back;
+/// `None` if nobody took it back.
+fn taken_back_until(workload: &Workload) -> Option<Timestamp> {
+    let made_at = workload.made_at?;
+    let is_there = workload.restarted_at.is_some_and(|at| at >= made_at);
+    (!is_there).then(|| after(made_at, INTERVAL))
 }
 
 /// The time of the next read of a rollout that ends by itself. The longer it takes, the rarer the

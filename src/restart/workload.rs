@@ -28,6 +28,9 @@ pub struct Workload {
     /// The time of the last restart according to the pod template's annotation. keyturn, `kubectl`
     /// or anybody else may have written it.
     pub restarted_at: Option<Timestamp>,
+    /// The time of the last restart that this process made, within the interval between two
+    /// restarts.
+    pub made_at: Option<Timestamp>,
     /// The state of the workload's rollout.
     pub rollout: Rollout,
 }
@@ -67,6 +70,7 @@ impl Workload {
             version: metadata.resource_version.clone(),
             created_at: metadata.creation_timestamp.as_ref().map(|Time(at)| *at),
             restarted_at: annotations.and_then(|annotations| annotations.get(RESTARTED_AT)?.parse().ok()),
+            made_at: None,
             rollout,
         }
     }

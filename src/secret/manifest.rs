@@ -15,7 +15,7 @@ pub fn whole(config: &AwsConfig, rendering: &Rendering, record: &Record, content
         metadata: ObjectMeta {
             name: Some(config.target_name()),
             namespace: config.metadata.namespace.clone(),
-            labels: Some(desired_labels(config, rendering)),
+            labels: Some(labels(config, rendering)),
             annotations: Some(desired_annotations(rendering, record)),
             owner_references: Some(vec![config.owner_reference()]),
             ..ObjectMeta::default()
@@ -139,6 +139,14 @@ fn desired_annotations(rendering: &Rendering, record: &Record) -> BTreeMap<Strin
     annotations.extend(record.annotations());
     annotations.extend(Chosen::record(rendering).map(|names| (names::METADATA.to_owned(), names)));
     annotations
+}
+
+/// The labels of a Secret as keyturn writes it. Secrets of former releases lack the label for
+/// backups until their next renewal. That is no reason for a write of its own.
+fn labels(config: &AwsConfig, rendering: &Rendering) -> BTreeMap<String, String> {
+    let mut labels = desired_labels(config, rendering);
+    labels.entry(names::EXCLUDE_FROM_BACKUP.to_owned()).or_insert_with(|| "true".to_owned());
+    labels
 }
 
 fn desired_labels(config: &AwsConfig, rendering: &Rendering) -> BTreeMap<String, String> {

@@ -2,7 +2,7 @@
 
 use keyturn::api::{
     SECRET_KEYS,
-    names::{ANNOTATIONS, CREATED_FROM, LABELS, SOURCE},
+    names::{ANNOTATIONS, CREATED_FROM, EXCLUDE_FROM_BACKUP, LABELS, SOURCE},
 };
 use std::{fs, path::Path, process::Command};
 
@@ -70,7 +70,10 @@ fn the_charts_lists_of_names_are_those_of_the_code() {
         let rows = from.split_once("\n{{- end").unwrap().0.lines();
         rows.map(|row| row.strip_prefix("- ").unwrap().to_owned()).collect()
     };
-    let labels = LABELS.iter().map(|label| label.name).filter(|label| ![SOURCE, CREATED_FROM].contains(label));
+    let labels = LABELS
+        .iter()
+        .map(|label| label.name)
+        .filter(|label| ![SOURCE, CREATED_FROM, EXCLUDE_FROM_BACKUP].contains(label));
     assert_eq!(list("keyturn.secretKeys"), SECRET_KEYS.map(|key| key.name));
     assert_eq!(list("keyturn.secretLabels"), labels.collect::<Vec<_>>());
     assert_eq!(list("keyturn.secretAnnotations"), ANNOTATIONS.iter().map(|name| name.name).collect::<Vec<_>>());

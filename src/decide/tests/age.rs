@@ -17,7 +17,7 @@ fn only_the_oldest_config_creates_a_secret_that_several_ask_for() {
     for (case, target, expected) in [
         ("the Secret is gone", Target::Absent, "Blocked by bob"),
         ("the Secret may be there", Target::NotWatched, "Read(Target)"),
-        ("the Secret is bob's", Target::Foreign { owner: "bob's".into() }, "Blocked"),
+        ("the Secret is bob's", Target::Foreign { owner: "bob's".into(), is_marked: false }, "Blocked"),
         ("the younger config has the Secret", secret, "Keep"),
     ] {
         let mut seen = healthy();

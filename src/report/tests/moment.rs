@@ -184,7 +184,7 @@ impl Moment {
     }
 
     pub(crate) fn foreign(self) -> Self {
-        self.target(Target::Foreign { owner: "the Deployment controller's".into() })
+        self.target(Target::Foreign { owner: "the Deployment controller's".into(), is_marked: false })
     }
 
     pub(crate) fn ours(&mut self) -> &mut Ours {

@@ -43,6 +43,7 @@ fn old(name: &str) -> Workload {
         version: Some("1".to_owned()),
         created_at: Some(at(-24 * 60)),
         restarted_at: None,
+        made_at: None,
         rollout: Rollout::Finished,
     }
 }
@@ -84,6 +85,24 @@ fn a_config_without_workloads_or_a_former_credential_asks_for_nothing() {
     assert_eq!(changed(|config| config.status.as_mut().unwrap().issued_at = None), None, "withdrawn");
     assert_eq!(changed(|config| config.status.as_mut().unwrap().former = None), None, "the first");
     assert_eq!(changed(|config| config.metadata.deletion_timestamp = Some(Time(start()))), None);
+}
+
+#[test]
+fn a_restart_that_was_taken_back_is_repeated_after_the_interval() {
+    let workload = |restarted_at| Workload { made_at: Some(at(6)), restarted_at, ..old("a") };
+    let soon = decide(&[due("a", workload(None))], at(7));
+    assert_eq!((restarted(&soon), soon.again_at), (None, Some(at(16))));
+    let (reason, message) = trouble(&soon).unwrap();
+    assert_eq!(reason, Reason::RestartBlocked);
+    assert!(
+        message.contains("took the restart of Deployment \"a\" back") && message.contains("managedFields"),
+        "{message}"
+    );
+    assert_eq!(restarted(&decide(&[due("a", workload(None))], at(16))), Some("a"));
+    let former = decide(&[due("a", workload(Some(at(-60))))], at(7));
+    assert!(trouble(&former).is_some(), "an earlier restart is put in its place");
+    let ours = decide(&[due("a", workload(Some(at(6))))], at(7));
+    assert_eq!((restarted(&ours), trouble(&ours)), (None, None), "nobody took it back");
 }
 
 #[test]

@@ -309,3 +309,36 @@ async fn a_workload_changed_between_read_and_patch_is_not_overwritten() {
     until_restarted(&world, "alice").await;
     assert_eq!(restarts_made(&world), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_takes_restarts_back_is_fought_once_in_ten_minutes() {
+    let world = world_of(&[config("alice", |spec| {
+        restarting(&json!([{"kind": "Deployment", "name": "alice"}]))(spec);
+        spec.session.get_or_insert_default().duration = serde_json::from_value("12h".into()).ok();
+    })])
+    .await;
+    until_renewed(&world, "alice").await;
+    world.count_from_here();
+    let mut taken_back = 0;
+    // A GitOps controller with self-heal takes every change back within a second.
+    for _ in 0..40 * 60 {
+        world.pass(Duration::from_secs(1)).await;
+        if restarted_at(&world, "alice").is_some() {
+            taken_back += 1;
+            world.api.edit("Deployment", SCORING, "alice", |deployment| {
+                deployment["spec"]["template"]["metadata"]["annotations"] = json!({});
+            });
+            finish_rollout(&world, "alice");
+        }
+    }
+    assert!((2..=4).contains(&taken_back), "{taken_back} restarts in 40 minutes");
+    let (reason, message) = restart_failing(&world, "alice").unwrap();
+    assert_eq!(reason, "RestartBlocked");
+    assert!(message.contains("took the restart"), "{message}");
+    let writes = world.api.count("patch", "awsconfigs/status");
+    assert!(
+        writes <= 2 * taken_back + 1,
+        "it is said once after each of {taken_back} restarts: {writes} writes of status"
+    );
+    assert!(world.is_ready("alice"));
+}

@@ -422,3 +422,59 @@ async fn a_withdrawn_secret_s_metadata_drift_is_repaired() {
         assert_eq!(world.sts.count(), 0, "{what}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_restored_from_a_backup_is_never_adopted_and_says_so() {
+    let world = World::with(&[alice()]).await;
+    let mut copy = world.api.get("Secret", SCORING, SECRET).unwrap();
+    assert_eq!(copy["metadata"]["labels"]["velero.io/exclude-from-backup"], "true");
+    // A backup tool restores objects without the fields that the API server sets, and without
+    // owners.
+    for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "ownerReferences"] {
+        copy["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    world.api.delete("AwsConfig", SCORING, "alice");
+    world.settle().await;
+    world.api.put(copy);
+    world.count_from_here();
+    world.apply(&alice());
+    world.until("it is foreign", |world| world.ready("alice") == "False/ForeignTarget").await;
+    let message = world.condition("alice", "Ready").unwrap().2;
+    let command = "kubectl -n scoring delete secret alice-aws";
+    assert!(message.contains("restored from a backup") && message.contains(command), "{message}");
+    world.pass(Duration::from_secs(3600)).await;
+    assert_eq!((world.sts.count(), world.api.count("patch", "secrets")), (0, 0), "it is left alone");
+    world.api.delete("Secret", SCORING, SECRET);
+    world.at_once("alice has a session of her own", |world| world.is_ready("alice")).await;
+    assert!(world.holds_a_valid_session("alice"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restored_namespace_works_after_the_command_of_the_message() {
+    let world = World::with(&[alice()]).await;
+    let role = generated(&world);
+    let objects = [("AwsConfig", "alice"), ("AwsRole", role.as_str()), ("Secret", SECRET)];
+    let copies: Vec<_> = objects.map(|(kind, name)| world.api.get(kind, SCORING, name).unwrap()).into();
+    world.api.delete("AwsConfig", SCORING, "alice");
+    world.settle().await;
+    world.count_from_here();
+    for mut copy in copies {
+        for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "ownerReferences"] {
+            copy["metadata"].as_object_mut().unwrap().remove(field);
+        }
+        copy.as_object_mut().unwrap().remove("status");
+        world.api.put(copy);
+    }
+    // Each message has the command that mends it.
+    world.until("the role is foreign", |world| world.ready("alice") == "False/RoleNotOfThisConfig").await;
+    let message = world.condition("alice", "Ready").unwrap().2;
+    assert!(message.contains(&format!("kubectl -n scoring delete awsrole {role}")), "{message}");
+    world.api.delete("AwsRole", SCORING, &role);
+    world.until("the Secret is foreign", |world| world.ready("alice") == "False/ForeignTarget").await;
+    world.api.delete("Secret", SCORING, SECRET);
+    world.at_once("alice has a session", |world| world.is_ready("alice")).await;
+    let [restored] = &world.roles()[..] else { panic!("one AwsRole: {}", world.picture()) };
+    assert_eq!(restored.status.as_ref().and_then(|status| status.active), Some(true), "{}", world.picture());
+    world.pass(Duration::from_secs(3 * 3600)).await;
+    assert!(is_healthy(&world), "{}", world.picture());
+}
