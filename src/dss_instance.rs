@@ -136,6 +136,11 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
         Ok(reading) => reading,
         Err(error) => {
             if error.is_persistent(context.memory.failed_calls_of(&uid)) {
+                // A process that has never connected says so to the configs that wait for it.
+                if context.dss_cache.dss(&name).is_none() && context.dss_cache.trouble(&name).is_none() {
+                    context.dss_cache.failed(&name, DssError::not_connected(&name));
+                    (context.enqueue_users)(&name, None);
+                }
                 report(context, &instance, Reading::of_unread_key(&error), context.clock.now()).await?;
             }
             return Err(error);

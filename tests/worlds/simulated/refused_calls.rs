@@ -7,7 +7,7 @@ use crate::{
         apiserver::{Failure, Fault, Request},
         rules::Times,
     },
-    fixtures::{OPERATORS, SCORING, alice, config, delivers_key, grant, personal_key},
+    fixtures::{OPERATORS, SCORING, alice, config, delivers_key, grant, personal_key, role_from_dss},
 };
 use keyturn::api::CredentialProvider;
 use std::time::Duration;
@@ -147,11 +147,15 @@ async fn an_admin_key_that_cannot_be_read_is_in_a_condition_of_the_instance() {
         let reads_key = |r: &Request| r.is("get", "secrets") && r.namespace == OPERATORS;
         let rule = world.api.fault(Times::UntilCleared, reads_key, fault);
         world.start();
+        world.apply(&config("alice", role_from_dss("arn:aws:iam::123456789012:role/${adminProperty:associatedRole}")));
         world.pass(5 * MINUTE).await;
+        let (_, reason, message) = world.condition("alice", "Ready").unwrap();
+        assert!(reason == "DssUnreachable" && message.contains("see its conditions"), "{answer}: {reason}: {message}");
         let conditions =
             |world: &World| format!("{:?}", world.instance("design").unwrap().status.map(|it| it.conditions));
         assert!(conditions(&world).contains("get Secret"), "{answer}: {}", conditions(&world));
         world.api.forgive(rule);
         world.until("the instance is in order", |world| !conditions(world).contains("get Secret")).await;
+        world.until("alice is ready", |world| world.is_ready("alice")).await;
     }
 }

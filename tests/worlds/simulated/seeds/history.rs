@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     doubles::{
-        apiserver::{Fault, Request},
+        apiserver::{Failure, Fault, Request},
         rules::Times,
         sts::{Behaviour, Call},
     },
@@ -379,18 +379,49 @@ impl History {
         self.world.sts.always(Behaviour::Latency(Duration::from_millis(5)));
     }
 
+    /// Ends all failures but one: the API server refuses calls of one kind from now on, as a quota
+    /// or a policy does. Waits long enough for everything to settle.
+    pub async fn settle_under_a_refusal(&mut self) {
+        type Fits = fn(&Request) -> bool;
+        let refused: [(&str, Fits); 6] = [
+            ("new Secrets", |r| r.is("create", "secrets")),
+            ("all writes of Secrets", |r| r.is_on("secrets") && r.is_write()),
+            ("reads of Secrets", |r| r.is("get", "secrets") && r.namespace == SCORING),
+            ("new AwsRoles", |r| r.is("create", "awsroles")),
+            ("all writes of AwsRoles", |r| r.is_on("awsroles") && r.is_write()),
+            ("deletions of Secrets", |r| r.is("delete", "secrets")),
+        ];
+        let (what, fits) = refused[self.dice.below(refused.len())];
+        let faults = [
+            Fault::Refuse(Failure::new(403, "exceeded quota: team")),
+            Fault::Refuse(Failure::new(422, "ValidatingAdmissionPolicy 'teams' denied request")),
+            Fault::status(500),
+            Fault::Hang,
+        ];
+        let fault = faults[self.dice.below(faults.len())].clone();
+        self.steps.push(format!("from now on the API server refuses {what}: {fault:?}"));
+        self.end_failures();
+        self.world.api.fault(Times::UntilCleared, fits, fault);
+        self.world.pass(Duration::from_secs(16 * 60)).await;
+    }
+
     /// Ends all failures and waits long enough for everything to settle.
     pub async fn settle(&mut self) {
+        self.end_failures();
+        self.world.pass(Duration::from_secs(16 * 60)).await;
+    }
+
+    fn end_failures(&mut self) {
         self.world.api.behave_well();
         self.world.sts.behave_well();
         self.world.dss.behave_well();
         self.delay_writes();
         if !self.running {
             self.world.start();
+            self.running = true;
         }
         // One grant exists, so that an empty list of grants does not count as unsynced.
         self.world.apply(&grant("of-nobody", |spec| spec.persons = vec!["nobody".into()]));
-        self.world.pass(Duration::from_secs(16 * 60)).await;
     }
 }
 
