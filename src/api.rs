@@ -32,6 +32,7 @@ mod session;
 mod statement;
 mod subject;
 mod target;
+mod texts;
 
 pub use aws_config::{
     ActiveRoleRef, AskedRole, AwsConfig, AwsConfigSpec, CredentialProvider, KeySecretRef, Mode, RoleRetention,
@@ -56,6 +57,7 @@ pub use session::{Scope, Session, TagValue};
 pub use statement::Statement;
 pub use subject::Subject;
 pub use target::{Format, Target, TargetValue};
+pub use texts::Texts;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;

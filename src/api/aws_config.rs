@@ -2,7 +2,7 @@
 
 use super::{
     AwsConfigStatus, DssClient, Format, Inject, Restart, RoleArn, RoleTemplate, Session, SessionDuration, Subject,
-    Target, names, subject::PERSON_PATTERN,
+    Target, Texts, names, subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
@@ -137,9 +137,9 @@ pub struct AwsConfigSpec {
 
     /// Further S3 buckets, at most 50, in the Secret as AWS_EXTRA_BUCKETS, separated by commas.
     /// Otherwise like defaultBucket.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50), inner(length(min = 3, max = 63), regex(pattern = BUCKET_PATTERN)), extend("x-kubernetes-list-type" = "set"))]
-    pub extra_buckets: Vec<String>,
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    #[schemars(with = "Vec<String>", length(max = 50), inner(length(min = 3, max = 63), regex(pattern = BUCKET_PATTERN)), extend("x-kubernetes-list-type" = "set"))]
+    pub extra_buckets: Texts,
 
     /// The Secret that keyturn writes the credential into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -317,7 +317,7 @@ impl AwsConfigSpec {
 
     /// All buckets that the config names, the default bucket first.
     pub fn buckets(&self) -> impl Iterator<Item = &str> {
-        self.default_bucket.iter().chain(&self.extra_buckets).map(String::as_str)
+        self.default_bucket.as_deref().into_iter().chain(self.extra_buckets.iter())
     }
 
     /// The requested lifetime of the session. Default: 1h.

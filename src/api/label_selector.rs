@@ -1,5 +1,6 @@
 //! Label selectors, as everywhere in Kubernetes.
 
+use super::Texts;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ impl LabelSelector {
             return vec![(key, value)];
         }
         let listed = self.match_expressions.iter().find(|requirement| requirement.operator == Operator::In);
-        let pairs = listed.into_iter().flat_map(|listed| listed.values.iter().map(|value| (&*listed.key, &**value)));
+        let pairs = listed.into_iter().flat_map(|listed| listed.values.iter().map(|value| (&*listed.key, value)));
         pairs.collect()
     }
 
@@ -70,7 +71,7 @@ impl LabelSelector {
         }
         for LabelRequirement { key: label, operator, values } in &self.match_expressions {
             let label = key(label)?;
-            let values = values.iter().map(|value| plain(value)).collect::<Result<Vec<_>, _>>()?.join(",");
+            let values = values.iter().map(plain).collect::<Result<Vec<_>, _>>()?.join(",");
             parts.push(match operator {
                 Operator::In | Operator::NotIn if values.is_empty() => {
                     return Err(format!("the label selector names no values for \"{label}\""));
@@ -122,9 +123,9 @@ pub struct LabelRequirement {
     /// The relation between the label's value and `values`.
     pub operator: Operator,
     /// The values to compare with. At least one for In and NotIn, none for Exists and DoesNotExist.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(max = 63)))]
-    pub values: Vec<String>,
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    #[schemars(with = "Vec<String>", length(max = 32), inner(length(max = 63)))]
+    pub values: Texts,
 }
 
 /// The relation between a label's value and the values of a requirement.
@@ -172,7 +173,11 @@ mod tests {
     fn requirement() -> impl Strategy<Value = LabelRequirement> {
         let operator = select(vec![Operator::In, Operator::NotIn, Operator::Exists, Operator::DoesNotExist]);
         let parts = ("[ab]", operator, vec("[xy]", 0..3));
-        parts.prop_map(|(key, operator, values)| LabelRequirement { key, operator, values })
+        parts.prop_map(|(key, operator, values)| LabelRequirement {
+            key,
+            operator,
+            values: values.into_iter().collect(),
+        })
     }
 
     proptest! {

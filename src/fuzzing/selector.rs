@@ -42,7 +42,7 @@ fn is_matched(selector: &LabelSelector, labels: &Labels) -> bool {
     for requirement in &selector.match_expressions {
         let mut is_listed = false;
         if let Some(value) = labels.get(&requirement.key) {
-            for listed in &requirement.values {
+            for listed in requirement.values.iter() {
                 is_listed |= listed == value;
             }
         }

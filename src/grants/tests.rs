@@ -93,7 +93,7 @@ fn namespaces_are_selected_by_their_labels() {
                 .map(|(key, operator, values)| LabelRequirement {
                     key: key.into(),
                     operator,
-                    values: values.iter().map(|v| (*v).to_owned()).collect(),
+                    values: values.iter().collect(),
                 })
                 .into_iter()
                 .collect(),

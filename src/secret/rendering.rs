@@ -22,7 +22,7 @@ impl Rendering {
             formats: spec.formats(),
             region: spec.region.clone(),
             default_bucket: spec.default_bucket.clone(),
-            extra_buckets: spec.extra_buckets.clone(),
+            extra_buckets: spec.extra_buckets.iter().map(str::to_owned).collect(),
             labels: plain(target.labels),
             annotations: plain(target.annotations),
             dss,

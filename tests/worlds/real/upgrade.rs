@@ -75,7 +75,7 @@ async fn an_upgrade_of_the_crds_keeps_every_object_and_session() {
     assert_eq!((after.uid(), &after.spec.person), (before.uid(), &before.spec.person));
     assert_eq!(install.roles().get(&role.name_any()).await.unwrap().uid(), role.uid());
     assert_eq!(install.record("alice").await.unwrap(), issued, "the same session");
-    let tagged = |spec: &mut keyturn::api::AwsConfigSpec| spec.extra_buckets = vec!["new-bucket".into()];
+    let tagged = |spec: &mut keyturn::api::AwsConfigSpec| spec.extra_buckets = ["new-bucket"].into_iter().collect();
     install.apply_config("alice", tagged).await;
     install.until_ready_is("alice", "True/Issued").await;
 

@@ -172,7 +172,7 @@ async fn a_change_of_the_rendering_is_written_at_once_without_sts() {
         ("no region", |spec| spec.region = None),
         ("another bucket", |spec| spec.default_bucket = Some("team-b".into())),
         ("no bucket", |spec| spec.default_bucket = None),
-        ("further buckets", |spec| spec.extra_buckets = vec!["shared".into(), "more".into()]),
+        ("further buckets", |spec| spec.extra_buckets = ["shared", "more"].into_iter().collect()),
         ("a label", |spec| {
             with_target(spec, |target| target.labels = BTreeMap::from([("team".into(), TargetValue("ds".into()))]));
         }),

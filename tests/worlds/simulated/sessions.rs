@@ -9,7 +9,7 @@ use crate::{
     },
     fixtures::{ACCOUNT, alice, analysts, config, grant, role, role_of},
 };
-use keyturn::api::{AwsConfigSpec, Session, TagPatterns};
+use keyturn::api::{AwsConfigSpec, Session, TagPatterns, Texts};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ async fn a_changed_request_or_bucket_in_scope_issues_a_new_session() {
     let changes: [(&str, fn(&mut AwsConfigSpec), usize); 4] = [
         ("tags", |spec| session(json!({"tags": {"project": "fraud"}}))(spec), 1),
         ("scope", |spec| session(json!({"scope": "Buckets"}))(spec), 1),
-        ("a bucket within the scope", |spec| spec.extra_buckets = vec!["shared".into()], 1),
+        ("a bucket within the scope", |spec| spec.extra_buckets = ["shared"].into_iter().collect(), 1),
         ("the same again", |_| {}, 0),
     ];
     for (what, change, calls) in changes {
@@ -85,7 +85,7 @@ async fn a_changed_request_or_bucket_in_scope_issues_a_new_session() {
 async fn the_scope_of_buckets_denies_everything_else_in_s3() {
     let world = World::started();
     world.apply(&config("alice", |spec| {
-        spec.extra_buckets = vec!["shared".into()];
+        spec.extra_buckets = ["shared"].into_iter().collect();
         session(json!({"scope": "Buckets"}))(spec);
     }));
     world.until("alice is ready", |world| world.is_ready("alice")).await;
@@ -112,7 +112,7 @@ async fn an_oversized_policy_is_refused_before_or_after_the_call_to_sts() {
     assert!(message.contains("extraBuckets") && message.contains("2048"), "{message}");
 
     world.sts.always(Behaviour::PackedPolicyTooLarge);
-    world.change("alice", |spec| spec.extra_buckets.clear());
+    world.change("alice", |spec| spec.extra_buckets = Texts::default());
     world.until("STS says so", |world| world.sts.count() == 1 && world.ready("alice") == "False/PolicyTooLarge").await;
     let message = world.condition("alice", "Ready").unwrap().2;
     assert!(message.contains("132%") && message.contains("session.policy"), "{message}");
