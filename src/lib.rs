@@ -48,7 +48,7 @@
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
-//! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
+//! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`cli`] | flags and environment | `limit`, `telemetry` |

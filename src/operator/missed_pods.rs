@@ -5,9 +5,10 @@
 //! the pods of namespaces with configs only, page by page, and only their metadata.
 
 use crate::{
-    api::{AwsConfig, ConditionType, Inject, find_condition},
+    api::{AwsConfig, ConditionType, find_condition},
     cluster::{CallError, Calls},
     controller::Enqueuer,
+    digest::Digest,
     inject::{Count, is_sent_to_the_webhook},
     metrics::Metrics,
     reconcile::Memory,
@@ -41,20 +42,18 @@ pub(super) struct MissedPods {
     pub(super) own: String,
 }
 
-/// The last search of a namespace: its time, the selectors it was made with, and its result.
+/// The last search of a namespace: its time, the digest of the selectors it was made with, and its
+/// result.
 struct Searched {
     at: Instant,
     failed: bool,
-    selectors: Selectors,
+    selectors: String,
     missed: usize,
 }
 
-/// The configs that select pods: UIDs and selectors, by name of the config.
-type Selectors = BTreeMap<String, (Option<String>, Option<Inject>)>;
-
 impl Searched {
-    fn is_due(&self, selectors: &Selectors, now: Instant) -> bool {
-        let soon = self.failed || self.selectors != *selectors;
+    fn is_due(&self, selectors: &str, now: Instant) -> bool {
+        let soon = self.failed || self.selectors != selectors;
         now.duration_since(self.at) >= if soon { SOON } else { EVERY }
     }
 }
@@ -154,6 +153,51 @@ fn by_namespace(views: &Views) -> BTreeMap<String, Vec<Arc<AwsConfig>>> {
     found
 }
 
-fn selectors(configs: &[Arc<AwsConfig>]) -> Selectors {
-    configs.iter().map(|config| (config.name_any(), (config.uid(), config.spec.inject.clone()))).collect()
+/// A digest of the names, the UIDs and the selectors of these configs, in the order of the names.
+/// The search keeps no copy of the selectors, because users choose their size.
+fn selectors(configs: &[Arc<AwsConfig>]) -> String {
+    let mut in_order: Vec<&AwsConfig> = configs.iter().map(Arc::as_ref).collect();
+    in_order.sort_by_cached_key(|config| config.name_any());
+    let mut digest = Digest::default();
+    for config in in_order {
+        digest.part(config.name_any());
+        digest.part(config.uid().unwrap_or_default());
+        // A selector is text only, and always becomes JSON.
+        digest.part(serde_json::to_vec(&config.spec.inject).unwrap_or_default());
+    }
+    digest.short()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    fn config(name: &str, uid: &str, app: Option<&str>) -> Arc<AwsConfig> {
+        let inject = app.map(|app| json!({"podSelector": {"matchLabels": {"app": app}}}));
+        let mut config = AwsConfig::new(name, from_value(json!({"person": "alice", "inject": inject})).unwrap());
+        config.metadata.uid = Some(uid.to_owned());
+        Arc::new(config)
+    }
+
+    #[test]
+    fn a_search_is_due_soon_once_the_selecting_configs_have_changed() {
+        let configs = [config("a", "1", Some("web")), config("b", "2", None)];
+        let at = Instant::now();
+        let searched = Searched { at, failed: false, selectors: selectors(&configs), missed: 0 };
+        let [a, b] = configs;
+        for (case, changed, is_due) in [
+            ("the same configs", vec![a.clone(), b.clone()], false),
+            ("another order", vec![b.clone(), a.clone()], false),
+            ("another selector", vec![config("a", "1", Some("scorer")), b.clone()], true),
+            ("no selector", vec![config("a", "1", None), b.clone()], true),
+            ("a config of the same name", vec![config("a", "3", Some("web")), b.clone()], true),
+            ("one config fewer", vec![a.clone()], true),
+            ("one config more", vec![a.clone(), b.clone(), config("c", "4", None)], true),
+        ] {
+            assert_eq!(searched.is_due(&selectors(&changed), at + SOON), is_due, "{case}");
+            assert!(searched.is_due(&selectors(&changed), at + EVERY), "{case}");
+            assert!(!searched.is_due(&selectors(&changed), at), "{case}");
+        }
+    }
 }
