@@ -218,7 +218,9 @@ async fn report(
 ) -> Result<(), CallError> {
     let before = seen.config.status.clone().unwrap_or_default();
     let after = status(seen, plan, outcome, now);
-    let same = same_ignoring_times(&before.conditions, &after.conditions) && {
+    let mut shown = after.conditions.clone();
+    views::brief(&mut shown);
+    let same = same_ignoring_times(&before.conditions, &shown) && {
         let without = |status: &crate::api::AwsConfigStatus| {
             let mut status = status.clone();
             status.conditions.clear();

@@ -35,7 +35,9 @@ pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Dur
     // The status is not known yet. The change that makes it known enqueues the role.
     let Some(after) = role_status(&role, seen.as_ref(), now) else { return Ok(until(now, None)) };
     let before = role.status.clone().unwrap_or_default();
-    if before.active != after.active || !same_ignoring_times(&before.conditions, &after.conditions) {
+    let mut shown = after.conditions.clone();
+    views::brief(&mut shown);
+    if before.active != after.active || !same_ignoring_times(&before.conditions, &shown) {
         let write = context.calls.role_status(&namespace, &name, &after);
         match context.views.roles.own_writes().write(&namespace, &name, write).await {
             Err(error) if error.failed != Failed::NotFound => return Err(error),

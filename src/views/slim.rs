@@ -9,10 +9,13 @@
 //! `kubectl apply` keeps a copy of the whole object in an annotation, and of a Secret that copy
 //! contains the data. It is dropped if it is longer than an annotation that a user may ask for.
 
-use crate::api::{AwsConfig, AwsConfigStatus, AwsRole, AwsRoleGrant, ConditionType, DssInstance, names};
+use crate::{
+    api::{AwsConfig, AwsConfigStatus, AwsRole, AwsRoleGrant, ConditionType, DssInstance, names},
+    digest::Digest,
+};
 use k8s_openapi::{
     api::core::v1::{Namespace, Secret},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference},
 };
 use kube::{Resource as _, core::PartialObjectMeta};
 use std::collections::BTreeMap;
@@ -33,6 +36,17 @@ const ASKED_VALUE: usize = 1024;
 /// The most characters of the text of a time. No time of RFC 3339 is longer, therefore a text that
 /// is cut here is none.
 const TIME: usize = 64;
+/// The most bytes of the message of a condition that keyturn only compares with the present one. A
+/// digest is shorter.
+const MESSAGE: usize = 128;
+/// The conditions whose messages keyturn only compares. It reads the messages of the others again.
+const COMPARED: [ConditionType; 5] = [
+    ConditionType::Accepted,
+    ConditionType::Issued,
+    ConditionType::Ready,
+    ConditionType::RenewalFailing,
+    ConditionType::Usable,
+];
 /// The most bytes of foreign labels and annotations that a view keeps of one Secret.
 const FOREIGN: usize = 16 * 1024;
 /// The annotation, in memory only, of a Secret that has more foreign metadata than the view keeps.
@@ -40,7 +54,7 @@ const ABRIDGED: &str = "keyturn.dev/abridged";
 
 /// Keeps of an `AwsConfig` the annotations by which users confirm it and ask for a new session,
 /// because keyturn reads no other annotation and no label. A longer text is cut: a time stays no
-/// time.
+/// time. The conditions are [`brief`].
 pub(super) fn config(config: &mut AwsConfig) {
     let mut annotations = config.metadata.annotations.take().unwrap_or_default();
     let mut kept = BTreeMap::new();
@@ -55,6 +69,9 @@ pub(super) fn config(config: &mut AwsConfig) {
     bare(&mut config.metadata);
     config.metadata.annotations = (!kept.is_empty()).then_some(kept);
     config.metadata.labels = None;
+    if let Some(status) = &mut config.status {
+        brief(&mut status.conditions);
+    }
 }
 
 /// Keeps of an `AwsConfig` what the webhook reads: the spec, and `Ready` without its message.
@@ -70,12 +87,15 @@ pub(super) fn config_of_pods(of_pods: &mut AwsConfig) {
     of_pods.status = Some(AwsConfigStatus { conditions, ..AwsConfigStatus::default() });
 }
 
-/// Keeps keyturn's own labels of an `AwsRole`.
+/// Keeps keyturn's own labels of an `AwsRole`. The conditions are [`brief`].
 pub(super) fn role(role: &mut AwsRole) {
     bare(&mut role.metadata);
     retain(&mut role.metadata.labels, |key, value| {
         [names::MANAGED_BY, names::AWS_CONFIG_LABEL, names::CREATED_FROM].contains(&key) && is_short(value, LABEL_VALUE)
     });
+    if let Some(status) = &mut role.status {
+        brief(&mut status.conditions);
+    }
 }
 
 /// Keeps neither labels nor annotations of a grant.
@@ -118,6 +138,18 @@ pub(super) fn secret(secret: &mut PartialObjectMeta<Secret>) {
         retain(&mut metadata.labels, |key, _| is_own(key));
         retain(&mut metadata.annotations, |key, _| is_own_annotation(key));
         metadata.annotations.get_or_insert_default().insert(ABRIDGED.to_owned(), String::new());
+    }
+}
+
+/// Replaces each long message that keyturn only compares by its digest. Three conditions of an
+/// `AwsConfig` may repeat a role of 2,048 characters. Conditions that are to be compared with those
+/// of a view have to be brief, too. A brief message stays as it is.
+pub fn brief(conditions: &mut [Condition]) {
+    let is_compared = |condition: &Condition| COMPARED.iter().any(|type_| type_.as_str() == condition.type_);
+    for condition in conditions {
+        if condition.message.len() > MESSAGE && is_compared(condition) {
+            condition.message = format!("sha256:{}", Digest::default().with(&condition.message).full());
+        }
     }
 }
 

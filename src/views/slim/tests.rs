@@ -1,4 +1,6 @@
 use super::*;
+use crate::api::{AwsRoleStatus, Reason, Statement, condition};
+use jiff::Timestamp;
 use proptest::{collection::btree_map, prelude::*};
 use serde_json::{Value, from_value, json};
 
@@ -97,6 +99,56 @@ fn an_aws_role_keeps_keyturns_own_labels() {
     it.metadata = labelled(large(), &own);
     role(&mut it);
     assert_eq!(kept(&it.metadata), (own.map(|(key, _)| key).to_vec(), NONE.to_vec(), OWNERS_KEPT.to_vec()));
+}
+
+/// A condition with a message that names a role of 2,048 characters.
+fn long(type_: ConditionType, end: &str) -> Condition {
+    let message = format!("{}{end}", "r".repeat(2_048));
+    condition(type_, false, &Statement::new(Reason::NotGranted, message), Some(1), Timestamp::UNIX_EPOCH)
+}
+
+#[test]
+fn a_long_message_that_is_only_compared_becomes_a_digest_of_it() {
+    for type_ in ConditionType::ALL {
+        let shown = |end: &str| {
+            let mut shown = [long(type_, end)];
+            brief(&mut shown);
+            let [shown] = shown;
+            shown
+        };
+        if matches!(type_, ConditionType::PodsMissed | ConditionType::RestartFailing | ConditionType::ConfirmationDue) {
+            assert_eq!(shown("a"), long(type_, "a"), "{type_:?} is read again");
+        } else if ["Reachable", "Authorized"].contains(&type_.as_str()) {
+            assert_eq!(shown("a"), long(type_, "a"), "{type_:?} is of a DssInstance");
+        } else {
+            assert!(shown("a").message.len() <= MESSAGE, "{type_:?}: {}", shown("a").message);
+            assert_ne!(shown("a").message, shown("b").message, "{type_:?}");
+        }
+        let mut again = [shown("a")];
+        brief(&mut again);
+        assert_eq!(again, [shown("a")], "{type_:?} twice");
+        let mut short = [condition(type_, true, &Statement::new(Reason::Issued, "m"), Some(1), Timestamp::UNIX_EPOCH)];
+        brief(&mut short);
+        assert_eq!(short[0].message, "m", "{type_:?}");
+    }
+}
+
+#[test]
+fn a_view_keeps_the_long_messages_of_a_config_and_a_role_as_digests() {
+    let mut it = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
+    let conditions =
+        [ConditionType::Accepted, ConditionType::Issued, ConditionType::Ready].map(|type_| long(type_, ""));
+    it.status = Some(AwsConfigStatus { conditions: conditions.to_vec(), ..AwsConfigStatus::default() });
+    config(&mut it);
+    let kept = it.status.unwrap().conditions;
+    assert!(kept.len() == 3 && kept.iter().all(|condition| condition.message.len() <= MESSAGE), "{kept:?}");
+
+    let spec = json!({"awsConfigRef": {"name": "alice"}, "person": "alice", "role": "r"});
+    let mut it = AwsRole::new("alice", from_value(spec).unwrap());
+    it.status = Some(AwsRoleStatus { active: Some(true), conditions: vec![long(ConditionType::Usable, "")] });
+    role(&mut it);
+    let kept = it.status.unwrap().conditions;
+    assert!(kept.len() == 1 && kept[0].message.len() <= MESSAGE, "{kept:?}");
 }
 
 #[test]

@@ -99,6 +99,31 @@ async fn a_config_with_large_metadata_is_issued_renewed_repaired_and_cleaned_up(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_that_names_a_long_role_is_written_once_and_whole() {
+    let mut world = World::empty();
+    let role = |letter: &str| format!("arn:aws:iam::123456789012:role/{}/analyst", letter.repeat(1_900));
+    world.apply(&config("alice", |spec| spec.role = Some(role("a"))));
+    world.start();
+    let names = |world: &World, role: &str| {
+        let types = ["Accepted", "Issued", "Ready"];
+        types.iter().all(|type_| world.condition("alice", type_).is_some_and(|(.., message)| message.contains(role)))
+    };
+    world.until("the refusal names the role", |world| names(world, &role("a"))).await;
+    world.settle().await;
+    world.count_from_here();
+    world.pass(Duration::from_secs(60)).await;
+    assert_eq!(world.cost(), Cost::NOTHING, "at rest: {}", world.picture());
+    world.stop().await;
+    world.start();
+    world.settle().await;
+    world.pass(Duration::from_secs(60)).await;
+    assert!(world.api.writes().is_empty(), "after a restart: {}", world.picture());
+
+    world.change("alice", |spec| spec.role = Some(role("b")));
+    world.until("the refusal names the other role", |world| names(world, &role("b"))).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_with_large_metadata_is_left_alone_and_repaired() {
     let world = world().await;
     let large = foreign();
