@@ -21,9 +21,8 @@ pub use kube::api::Preconditions;
 /// The longest time that a call may take, in seconds. The client's own retries of 429 and 503 count
 /// towards it.
 const TIMEOUT_SECONDS: u64 = 15;
-/// The number of objects in a page of a list. An object may have 1.5 MiB, and a page is in memory
-/// as a whole.
-pub(super) const PAGE: u32 = 50;
+/// The number of pods in a page of a list. Only their metadata is listed.
+const PODS_PAGE: u32 = 50;
 /// The field selector for pods that have not finished. A pod's phase is not a part of its metadata,
 /// but the API server can select by it.
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
@@ -340,7 +339,7 @@ impl Calls {
         after: Option<&str>,
     ) -> Result<ObjectList<PartialObjectMeta<Pod>>, CallError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let mut parameters = ListParams::default().fields(UNFINISHED).limit(PAGE);
+        let mut parameters = ListParams::default().fields(UNFINISHED).limit(PODS_PAGE);
         parameters.continue_token = after.map(str::to_owned);
         bounded(|| format!("list pods of {namespace}"), api.list_metadata(&parameters)).await
     }

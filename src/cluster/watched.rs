@@ -1,7 +1,7 @@
 //! The objects of one kind as the API server shows them: a store that a watch keeps up to date,
 //! keyturn's own newer writes over it, and whether the store is complete.
 
-use super::{Index, OwnWrites, calls::PAGE};
+use super::{Index, OwnWrites};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -23,6 +23,10 @@ use std::{
     },
 };
 use tokio::sync::watch;
+
+/// The number of objects in a page of a list. An object may have 1.5 MiB, and a page is in memory
+/// three times over while it is read.
+const PAGE: u32 = 20;
 
 /// The objects of one kind. Clones share everything.
 pub struct Watched<K: Resource + 'static>
