@@ -13,10 +13,14 @@ pub enum LogFormat {
 }
 
 /// Whether a line may be written at all, regardless of `RUST_LOG`. At its finest level the AWS SDK
-/// logs whole answers of STS, with the credentials in them.
+/// logs whole answers of STS, with the credentials in them. The client of kube logs the text of an
+/// answer that it cannot parse, as a warning (`Client::request`). That may be a Secret, and keyturn
+/// reports the failure itself.
 #[must_use]
 pub fn may_be_logged(line: &Metadata<'_>) -> bool {
-    !(line.target().starts_with("aws_") && *line.level() == Level::TRACE)
+    let quotes_sts = line.target().starts_with("aws_") && *line.level() == Level::TRACE;
+    let quotes_objects = line.target() == "kube_client::client";
+    !quotes_sts && !quotes_objects
 }
 
 /// Starts logging. `filter` has the form of `RUST_LOG`.

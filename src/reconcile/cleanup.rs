@@ -15,6 +15,7 @@ use crate::{
     report::{EventNote, deleting},
     schedule,
     stores::delete_all,
+    views,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
@@ -81,7 +82,9 @@ async fn delete(context: &Context, budget: &Budget, config: &AwsConfig) -> Resul
 async fn report(context: &Context, config: &AwsConfig, why: &Statement) -> Result<(), CallError> {
     let after = deleting(config, why, context.clock.now());
     let before = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    if same_ignoring_times(before, &after.conditions) {
+    let mut shown = after.conditions.clone();
+    views::brief(&mut shown);
+    if same_ignoring_times(before, &shown) {
         return Ok(());
     }
     let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());

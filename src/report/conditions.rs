@@ -29,7 +29,7 @@ pub(super) fn conditions(
     let generation = seen.config.metadata.generation;
     let make = |type_, truth: bool, statement: &Statement| condition(type_, truth, statement, generation, now);
     let accepted = match &plan.accepted {
-        Ok(accepted) => Ok(Statement::new(Reason::Granted, format!("AwsRoleGrant \"{}\" allows it", accepted.grant))),
+        Ok(accepted) => Ok(allows(accepted)),
         Err(refusal) => Err(still_usable(not_withdrawn(refusal.why.clone(), seen, plan, outcome), record, now)),
     };
     let live = record.filter(|record| record.is_live(now));
@@ -69,6 +69,11 @@ pub(super) fn conditions(
     set_conditions(&before, wanted)
 }
 
+/// The statement that a grant allows the request.
+pub(super) fn allows(accepted: &Accepted) -> Statement {
+    Statement::new(Reason::Granted, format!("AwsRoleGrant \"{}\" allows it", accepted.grant))
+}
+
 /// Whether the Secret holds the credential that the config asks for.
 fn answers(seen: &Observed, outcome: &Outcome, accepted: &Accepted, record: &Record) -> bool {
     let current = seen.source.key().filter(|_| outcome.written.is_none()).map(Arc::as_ref);
@@ -88,7 +93,7 @@ fn holds_no_key(seen: &Observed, record: &Record, obstacle: Option<Statement>) -
     Statement { message: format!("{}. Until then {held} and {which}", cause.message), ..cause }
 }
 
-fn holds(seen: &Observed, record: &Record) -> Statement {
+pub(super) fn holds(seen: &Observed, record: &Record) -> Statement {
     let target = seen.config.target_name();
     Statement::new(Reason::Issued, format!("Secret \"{target}\" holds {}", contents(record)))
 }

@@ -44,6 +44,13 @@ pub(super) fn findings(seen: &Observed, before: &[Condition], now: Timestamp) ->
     found.collect()
 }
 
+/// Whether a condition is the finding of another room, or the one about confirmations. The view
+/// keeps its whole message.
+pub(super) fn is_finding(condition: &Condition) -> bool {
+    let types = KINDS.iter().map(|kind| kind.type_).chain([ConditionType::ConfirmationDue]);
+    types.into_iter().any(|type_| type_.as_str() == condition.type_)
+}
+
 /// The event notes of new findings.
 pub(super) fn finding_notes(before: &[Condition], after: &[Condition]) -> impl Iterator<Item = EventNote> {
     KINDS.iter().filter_map(|kind| {

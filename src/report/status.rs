@@ -27,7 +27,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
     let before = seen.config.status.clone().unwrap_or_default();
     let record = current_record(seen, outcome);
     if let (true, Some(error)) = (outcome.unread, &outcome.call_failed) {
-        return unread(seen, before, record.as_ref(), error, now);
+        return unread(seen, plan, record.as_ref(), error, now);
     }
     let live = record.as_ref().filter(|record| record.is_live(now));
     let credential = Reported::of(seen, outcome, &before, live, now);
