@@ -2,8 +2,10 @@
 //! from closed lists; the number of series does not grow with the number of objects. Figures about
 //! the objects (their number, their remaining lifetime) are computed at each scrape.
 
+mod states;
 mod webhook;
 
+pub use states::{State, States};
 pub use webhook::WebhookMetrics;
 
 use crate::{
@@ -15,7 +17,11 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
-use std::{fmt, sync::Arc};
+use states::StateLabels;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// All metrics of a process as text, or the failure of the encoder.
 pub type Encoded = Result<String, fmt::Error>;
@@ -24,6 +30,8 @@ pub type Encoded = Result<String, fmt::Error>;
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    /// One scrape at a time, because the gauges of the states are computed at each scrape.
+    scrape: Arc<Mutex<()>>,
     ports: Ports,
     issues: Family<IssueLabels, Counter>,
     issue_seconds: Histogram,
@@ -62,11 +70,6 @@ impl EncodeLabelValue for ReasonLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StsLabels {
     outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabels {
-    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,21 +123,6 @@ fn encode(registry: &Registry) -> Encoded {
     Ok(text)
 }
 
-/// The number of configs in each state at a scrape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct States {
-    /// Configs that are ready and whose renewal works.
-    pub ready: i64,
-    /// Configs that are ready while renewal fails.
-    pub renewal_failing: i64,
-    /// Configs whose credential has expired, because its renewal failed until then.
-    pub expired: i64,
-    /// Configs that are not ready for another reason.
-    pub not_ready: i64,
-    /// The shortest remaining lifetime of a credential, in seconds. `None` without a credential.
-    pub remaining_min_seconds: Option<i64>,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -175,7 +163,7 @@ impl Metrics {
             "Writes that the API server refused or did not answer",
             writes_failed.clone(),
         );
-        registry.register("credentials", "AwsConfigs by state", credentials.clone());
+        registry.register("credentials", "AwsConfigs by state and reason", credentials.clone());
         registry.register(
             "credential_remaining_seconds_min",
             "The least time that is left of any credential, in seconds",
@@ -189,6 +177,7 @@ impl Metrics {
         registry.register("leader", "Whether this replica leads: 1 or 0", leader.clone());
         Self {
             registry: Arc::new(registry),
+            scrape: Arc::default(),
             ports,
             issues,
             issue_seconds,
@@ -274,16 +263,9 @@ impl Metrics {
     ///
     /// # Errors
     /// The encoder of the metrics library failed.
-    pub fn encode(&self, states: States) -> Encoded {
-        for (state, count) in [
-            ("ready", states.ready),
-            ("renewal_failing", states.renewal_failing),
-            ("expired", states.expired),
-            ("not_ready", states.not_ready),
-        ] {
-            self.credentials.get_or_create(&StateLabels { state }).set(count);
-        }
-        self.remaining_min.set(states.remaining_min_seconds.unwrap_or(0));
+    pub fn encode(&self, states: &States) -> Encoded {
+        let _alone = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.set_states(states);
         encode(&self.registry)
     }
 }
@@ -298,7 +280,7 @@ mod tests {
         for scope in ["object", "namespace", "all", "places", "namespace"] {
             metrics.held_back(scope);
         }
-        let text = metrics.encode(States::default()).unwrap();
+        let text = metrics.encode(&States::default()).unwrap();
         for (scope, count) in [("object", 1), ("namespace", 2), ("all", 1), ("places", 1)] {
             let line = format!("keyturn_requests_held_back_total{{scope=\"{scope}\"}} {count}\n");
             assert!(text.contains(&line), "{text}");

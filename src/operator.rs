@@ -159,7 +159,7 @@ fn admin(views: &Arc<[Views]>, metrics: &Metrics, clock: &Clock, failing: &Faili
     let failing = failing.clone();
     Admin {
         waits_for: Arc::new(move || views.iter().flat_map(Views::unsynced).chain(failing.said()).collect()),
-        metrics: Arc::new(move || metrics.encode(states(&shown, clock.now()))),
+        metrics: Arc::new(move || metrics.encode(&states(&shown, clock.now()))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The simulated world: a week of an operator in seconds.
 
+mod alerts;
 mod authority;
 mod certificate;
 mod clocks;

@@ -50,7 +50,8 @@ async fn the_main_job_works_from_apply_to_deletion_with_the_chart_s_rights() {
 
     let metrics = operator.get("metrics").await.unwrap();
     assert!(
-        metrics.contains("keyturn_build_info") && metrics.contains("keyturn_credentials{state=\"ready\"}"),
+        metrics.contains("keyturn_build_info")
+            && metrics.contains("keyturn_credentials{state=\"ready\",reason=\"Issued\"}"),
         "{metrics}"
     );
     let log = operator.log.clone();
@@ -315,7 +316,7 @@ async fn a_restart_over_healthy_objects_costs_nothing(
     let operator = install.start().await;
     eventually("the restarted operator has reconciled alice", async || {
         let metrics = operator.get("metrics").await?;
-        if metrics.contains("keyturn_credentials{state=\"ready\"} 1") { Ok(()) } else { Err(metrics) }
+        if metrics.contains("keyturn_credentials{state=\"ready\",reason=\"Issued\"} 1") { Ok(()) } else { Err(metrics) }
     })
     .await;
     // A change that costs a status write proves that everything before it has been reconciled.

@@ -131,11 +131,16 @@ impl World {
 
     /// Starts this operator.
     pub fn start_as(&mut self, operator: Operator) {
+        self.start_on(operator, None);
+    }
+
+    /// Starts this operator with its admin server on a real port.
+    pub fn start_on(&mut self, operator: Operator, admin: Option<tokio::net::TcpListener>) {
         assert!(self.operator.is_none(), "one operator at a time");
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             operator.check().await.expect("the operator starts");
-            let ended = operator.run(None, async move {
+            let ended = operator.run(admin, async move {
                 let _ = stopped.await;
             });
             ended.await.expect("it is the only one");
