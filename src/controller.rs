@@ -10,11 +10,13 @@
 //! controllers.
 
 mod enqueuer;
+mod grants;
 mod instances;
 mod restarts;
 mod shared;
 
 pub use enqueuer::Enqueuer;
+pub use grants::{GrantContext, GrantController};
 pub use instances::InstanceController;
 pub use shared::Shared;
 

@@ -4,8 +4,8 @@
 
 use crate::{
     api::{
-        AuthScheme, ConditionType, DssInstance, DssInstanceStatus, Reason, Statement, condition, names,
-        same_ignoring_times, set_conditions,
+        AuthScheme, ConditionType, DssInstance, DssInstanceStatus, Reason, Statement, condition, names, ready_as,
+        same_ignoring_times, set_conditions, stalled,
     },
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched, data_of},
@@ -19,7 +19,7 @@ use crate::{
     views::{self, Views},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
@@ -325,10 +325,14 @@ async fn report(
         (Err(why), Some(known)) if why.reason == Reason::DssUnreachable => known.clone(),
         _ => authorized,
     };
+    let ready = ready_as(obstacle(&reachable, &authorized));
+    let needs_another_spec = ready.status == "False" && ready.reason == Reason::InvalidSpec.as_str();
+    let stalled = needs_another_spec.then(|| stalled(&ready));
+    let wanted = [ready, reachable, authorized].into_iter().chain(stalled).collect();
     let recorded = before.users_read_at.as_ref().map(|Time(at)| *at);
     let after = DssInstanceStatus {
         observed_generation: instance.metadata.generation,
-        conditions: set_conditions(&before.conditions, vec![reachable, authorized]),
+        conditions: set_conditions(&before.conditions, wanted),
         version: reading.version.or_else(|| before.version.clone()),
         users_read_at: reading
             .users_read_at
@@ -344,13 +348,23 @@ async fn report(
     if same {
         return Ok(());
     }
-    for condition in after.conditions.iter().filter(|condition| condition.status == "False") {
+    // Ready repeats one of the others.
+    let is_news =
+        |condition: &&Condition| condition.status == "False" && condition.type_ != ConditionType::Ready.as_str();
+    for condition in after.conditions.iter().filter(is_news) {
         tracing::warn!(condition = condition.type_, reason = condition.reason, "{}", condition.message);
     }
     let name = instance.name_any();
     let write = context.calls.instance_status(&name, &after);
     context.instances.own_writes().write("", &name, write).await?;
     Ok(())
+}
+
+/// The condition that `Ready` repeats: the one that is in the way. If keyturn did not try to reach
+/// DSS, that is the one about the admin key.
+fn obstacle<'a>(reachable: &'a Condition, authorized: &'a Condition) -> &'a Condition {
+    let is_tried = reachable.reason != Reason::Pending.as_str();
+    if (reachable.status == "False" && is_tried) || authorized.status == "True" { reachable } else { authorized }
 }
 
 /// Whether the time of the last listing is to be recorded. keyturn does not write the status for

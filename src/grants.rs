@@ -1,6 +1,10 @@
 //! Whether the grants allow a request. Pure. The default is to deny, one grant has to allow the
 //! whole request, and a grant with effect Deny wins over all that allow.
 
+mod order;
+
+pub use order::grant_status;
+
 use crate::api::{
     AwsConfig, AwsRoleGrant, Ceilings, CredentialProvider, Effect, Namespaces, PERSON_VARIABLE, Reason, Scope, Session,
     Statement, Subject,

@@ -41,7 +41,7 @@
 //! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `metrics`, `report`, `schedule`, `secret`, `stores`, `views` |
 //! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `reconcile`, `schedule`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `api`, `clock`, `cluster`, `reconcile`, `report`, `schedule` |
-//! | [`controller`] | which object is reconciled when | `api`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `reconcile`, `restart`, `views` |
+//! | [`controller`] | which object is reconciled when | `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: the holder of the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |

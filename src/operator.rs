@@ -97,7 +97,7 @@ impl Operator {
     ) -> Result<(), Lost> {
         let metrics = Metrics::new();
         let memory = Arc::new(if self.webhook.is_some() { Memory::default() } else { Memory::without_webhook() });
-        let (shared, shared_writers, instance_controller) = Shared::new();
+        let (shared, shared_writers, instance_controller, grant_controller) = Shared::new();
         let all = self.namespaces.is_empty();
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
@@ -109,7 +109,7 @@ impl Operator {
         let failing = Failing::new(move |write| failing(write.as_str()));
 
         let dss_cache = DssCache::new(self.connect);
-        let instances = shared.instances.clone();
+        let (instances, grants) = (shared.instances.clone(), shared.grants.clone());
         let shared = shared.watch(self.client.clone(), shared_writers, enqueuers.clone(), dss_cache.clone());
         let mut ours = vec![tokio::spawn(shared)];
         let mut controllers = Vec::new();
@@ -144,11 +144,13 @@ impl Operator {
             views,
             enqueuers,
             instances,
+            grants,
             controllers,
             instance_controller,
+            grant_controller,
             webhook: self.webhook,
         };
-        work.lead(self.lease, shutdown).await
+        Box::pin(work.lead(self.lease, shutdown)).await
     }
 }
 

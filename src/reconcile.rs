@@ -218,15 +218,15 @@ async fn report(
 ) -> Result<(), CallError> {
     let before = seen.config.status.clone().unwrap_or_default();
     let after = status(seen, plan, outcome, now);
-    let mut shown = after.conditions.clone();
-    views::brief(&mut shown);
-    let same = same_ignoring_times(&before.conditions, &shown) && {
+    let mut shown = after.clone();
+    views::brief_status(&mut shown);
+    let same = same_ignoring_times(&before.conditions, &shown.conditions) && {
         let without = |status: &crate::api::AwsConfigStatus| {
             let mut status = status.clone();
             status.conditions.clear();
             status
         };
-        without(&before) == without(&after)
+        without(&before) == without(&shown)
     };
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.name_any());
     if !same || seen.config.status.is_none() {

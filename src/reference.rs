@@ -172,7 +172,7 @@ fn columns(columns: &[CustomResourceColumnDefinition], plural: &str) -> String {
 // ---- Conditions and reasons ---------------------------------------------------------------------
 
 fn conditions(crds: &[CustomResourceDefinition]) -> String {
-    let row = |type_: ConditionType| [code(type_.as_str()), type_.kind().to_owned(), cell(type_.meaning())];
+    let row = |type_: ConditionType| [code(type_.as_str()), type_.kinds().to_owned(), cell(type_.meaning())];
     let types = table(["condition", "on", "true when"], &ConditionType::ALL.map(row));
     let row = |field: &Field| [code(&field.path), field.type_.clone(), cell(&field.meaning)];
     let fields: Vec<[String; 3]> = fields_of_a_condition(crds).iter().map(row).collect();

@@ -9,6 +9,7 @@ mod event_note;
 mod findings;
 mod next_reconcile;
 mod status;
+mod trouble;
 mod unread;
 
 pub use attempt::{failed, is_only_a_short_wait};

@@ -5,7 +5,7 @@ mod of_pods;
 mod slim;
 
 pub use of_pods::ConfigsOfPods;
-pub use slim::{brief, is_abridged};
+pub use slim::{brief, brief_status, is_abridged};
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DssInstance, Reason, find_condition},

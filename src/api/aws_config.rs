@@ -33,11 +33,13 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
     printcolumn(name = "Provider", type_ = "string", json_path = ".spec.credentialProvider", description = "the source of the credential"),
     printcolumn(name = "Role", type_ = "string", json_path = ".status.activeRole.role", description = "the IAM role in use"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "True: a pod that mounts the Secret works"),
+    printcolumn(name = "Trouble", type_ = "string", json_path = ".status.trouble.word", description = "the obstacle, in one word; empty if there is none"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", description = "the time at which the credential expires"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "the age of the object"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1, description = "the reason of the Ready condition"),
     printcolumn(name = "Bucket", type_ = "string", json_path = ".spec.defaultBucket", priority = 1, description = "the S3 bucket for the person's tools"),
-    printcolumn(name = "Secret", type_ = "string", json_path = ".status.target.name", priority = 1, description = "the Secret that holds the credential")
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.target.name", priority = 1, description = "the Secret that holds the credential"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.trouble.message", priority = 1, description = "the obstacle, and what to do")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -14,11 +14,15 @@ pub struct AwsConfigStatus {
     pub observed_generation: Option<i64>,
 
     /// Accepted: the spec, its references and the grant are in order. Issued: a valid credential is
-    /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing and ConfirmationDue:
-    /// present only while they are true.
+    /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing, ConfirmationDue
+    /// and Stalled: present only while they are true.
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+
+    /// The obstacle that a person should see first, in one word and one message. Absent if there is
+    /// none, and while keyturn only waits or the request is suspended.
+    pub trouble: Option<Trouble>,
 
     /// The AwsRole in use.
     pub active_role: Option<ActiveRole>,
@@ -67,6 +71,16 @@ pub struct AwsConfigStatus {
     /// The current failure to issue. Present only while issuing fails for a reason that somebody
     /// has to fix.
     pub failure: Option<Failure>,
+}
+
+/// An obstacle, for people who list many objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Trouble {
+    /// The reason of Ready if the AwsConfig is not ready. Otherwise the type of the first of these
+    /// conditions that is true: RenewalFailing, RestartFailing, PodsMissed, ConfirmationDue.
+    pub word: String,
+    /// The message of that condition.
+    pub message: String,
 }
 
 /// A credential that was replaced.

@@ -46,6 +46,20 @@ use serde::{Deserialize, Serialize};
         description = "True: its AwsConfig could use it"
     ),
     printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Usable')].reason",
+        priority = 1,
+        description = "the reason of the Usable condition"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Usable')].message",
+        priority = 1,
+        description = "why its AwsConfig could use it or not"
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
@@ -82,12 +96,17 @@ pub struct AwsConfigRef {
 
 /// The state of an `AwsRole`. A renewal changes nothing in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AwsRoleStatus {
+    /// The generation of the spec that this status is about.
+    pub observed_generation: Option<i64>,
+
     /// true: its AwsConfig uses this role now.
     pub active: Option<bool>,
 
     /// Usable: the AwsConfig could use this role for its current request. If it could not, the
-    /// reason and the message say why.
+    /// reason and the message say why. Ready: the same, also for a role that is not active.
+    /// Stalled: present only while nothing but another spec.role can help.
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

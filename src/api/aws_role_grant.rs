@@ -2,6 +2,7 @@
 //! write it.
 
 use super::{CredentialProvider, LabelSelector, SessionDuration, role_arn::ROLE_ARN_PATTERN};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
     version = "v1alpha1",
     kind = "AwsRoleGrant",
     plural = "awsrolegrants",
+    status = "AwsRoleGrantStatus",
     derive = "PartialEq",
     category = "keyturn",
     doc = "AwsRoleGrant allows namespaces to use IAM roles as persons, or denies it. keyturn refuses everything that no grant allows. One grant has to allow all of a request. A grant with effect Deny wins over every other.",
@@ -36,6 +38,19 @@ use std::collections::BTreeMap;
         type_ = "string",
         json_path = ".spec.persons",
         description = "the persons that it is about"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status",
+        description = "True: the grant is in order"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1,
+        description = "what is not in order"
     ),
     printcolumn(
         name = "Age",
@@ -132,6 +147,21 @@ pub struct AwsRoleGrantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 1224), regex(pattern = "^[A-Za-z0-9_+=,.@:/-]+$"))]
     pub external_id: Option<String>,
+}
+
+/// Whether a grant is in order. keyturn writes it once for each change of the spec. The AwsConfigs
+/// that use the grant do not change it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsRoleGrantStatus {
+    /// The generation of the spec that this status is about.
+    pub observed_generation: Option<i64>,
+
+    /// Ready: the grant is in order. Stalled: present only while it is not, because nothing but
+    /// another spec can help.
+    #[serde(default)]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
 }
 
 impl AwsRoleGrantSpec {

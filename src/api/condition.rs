@@ -4,7 +4,7 @@ use super::Statement;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// The conditions of an `AwsConfig`, an `AwsRole` and a `DssInstance`.
+/// The conditions of keyturn's objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
     /// The spec, its references and the grant are in order.
@@ -31,6 +31,8 @@ pub enum ConditionType {
     Reachable,
     /// Of a `DssInstance`: the admin key has the rights that keyturn needs.
     Authorized,
+    /// Only a change of the object's own spec can make it ready. Present only while it is true.
+    Stalled,
 }
 
 impl ConditionType {
@@ -47,6 +49,7 @@ impl ConditionType {
         Self::Usable,
         Self::Reachable,
         Self::Authorized,
+        Self::Stalled,
     ];
 
     /// The name of the condition, as the object holds it.
@@ -64,6 +67,7 @@ impl ConditionType {
             Self::Usable => "Usable",
             Self::Reachable => "Reachable",
             Self::Authorized => "Authorized",
+            Self::Stalled => "Stalled",
         }
     }
 
@@ -78,7 +82,11 @@ impl ConditionType {
                 "A valid credential is in the Secret. While the request is accepted, it is a \
                  credential for that request."
             }
-            Self::Ready => "Accepted and Issued: a pod that mounts the Secret works.",
+            Self::Ready => {
+                "On an AwsConfig, Accepted and Issued: a pod that mounts the Secret works. On an \
+                 AwsRole, Usable. On a DssInstance, Reachable and Authorized. On an AwsRoleGrant: \
+                 the grant is in order, and allows or denies what it names."
+            }
             Self::RenewalFailing => {
                 "Renewal fails while the credential is still valid. Pods still work. Present only \
                  while it is true."
@@ -110,21 +118,25 @@ impl ConditionType {
                 "The admin key exists, and DSS lets it read users and keys. While DSS cannot be \
                  reached, the condition keeps its last state."
             }
+            Self::Stalled => {
+                "The object is not ready, and nothing but a change of its own `spec` can make it \
+                 ready. Present only while it is true."
+            }
         }
     }
 
-    /// The kind of object that has this condition.
+    /// The kinds of object that have this condition.
     #[must_use]
-    pub fn kind(self) -> &'static str {
+    pub fn kinds(self) -> &'static str {
         match self {
             Self::Accepted
             | Self::Issued
-            | Self::Ready
             | Self::RenewalFailing
             | Self::PodsMissed
             | Self::RestartFailing
             | Self::AwsRoleFailing
             | Self::ConfirmationDue => "AwsConfig",
+            Self::Ready | Self::Stalled => "AwsConfig, AwsRole, AwsRoleGrant, DssInstance",
             Self::Usable => "AwsRole",
             Self::Reachable | Self::Authorized => "DssInstance",
         }
@@ -172,6 +184,19 @@ pub fn set_conditions(current: &[Condition], wanted: Vec<Condition>) -> Vec<Cond
         .collect()
 }
 
+/// The condition `Ready` of an object that repeats another of its conditions.
+#[must_use]
+pub fn ready_as(other: &Condition) -> Condition {
+    Condition { type_: ConditionType::Ready.as_str().to_owned(), ..other.clone() }
+}
+
+/// The condition `Stalled` of an object that is not ready for the reason of `ready`, which only a
+/// change of the object's own spec can mend.
+#[must_use]
+pub fn stalled(ready: &Condition) -> Condition {
+    Condition { type_: ConditionType::Stalled.as_str().to_owned(), status: "True".to_owned(), ..ready.clone() }
+}
+
 /// Whether two lists of conditions are equal apart from their transition times.
 #[must_use]
 pub fn same_ignoring_times(left: &[Condition], right: &[Condition]) -> bool {
@@ -216,7 +241,8 @@ mod tests {
                 | ConditionType::ConfirmationDue
                 | ConditionType::Usable
                 | ConditionType::Reachable
-                | ConditionType::Authorized => ConditionType::Authorized,
+                | ConditionType::Authorized
+                | ConditionType::Stalled => ConditionType::Stalled,
             };
             assert_eq!((type_ as usize, ConditionType::ALL.len()), (at, last as usize + 1));
             assert!(type_.meaning().ends_with('.'));

@@ -25,10 +25,12 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("size(self.metadata.name) <= 59").message("metadata.name must be at most 59 characters long: a finalizer's name is made of it"),
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.url", description = "the URL of DSS"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "the release of DSS"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "True: DSS answers, and the admin key has its rights"),
     printcolumn(name = "Reachable", type_ = "string", json_path = ".status.conditions[?(@.type=='Reachable')].status", description = "True: DSS answers"),
     printcolumn(name = "Authorized", type_ = "string", json_path = ".status.conditions[?(@.type=='Authorized')].status", description = "True: the admin key has the rights that keyturn needs"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "the age of the object"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Authorized')].reason", priority = 1, description = "the reason of the Authorized condition")
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Authorized')].reason", priority = 1, description = "the reason of the Authorized condition"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1, description = "what is in the way")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

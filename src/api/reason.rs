@@ -175,6 +175,13 @@ impl Reason {
         self.explained().conditions
     }
 
+    /// Whether only another spec of the object itself can help an object that is not ready for this
+    /// reason. Another object, another program or time may help with every other reason.
+    #[must_use]
+    pub fn needs_another_spec(self) -> bool {
+        matches!(self, Self::InvalidSpec | Self::PolicyTooLarge)
+    }
+
     /// The cause, as Markdown for the user.
     #[must_use]
     pub fn cause(self) -> &'static str {

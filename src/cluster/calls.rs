@@ -2,7 +2,7 @@
 //! call is one line that names the object.
 
 use super::{Failing, Mandate, Write};
-use crate::api::{AwsConfig, AwsRole, DssInstance, names};
+use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names};
 use k8s_openapi::api::{
     core::v1::{Pod, Secret},
     events::v1::Event,
@@ -265,11 +265,7 @@ impl Calls {
         name: &str,
         status: &impl Serialize,
     ) -> Result<AwsRole, CallError> {
-        let api: Api<AwsRole> = Api::namespaced(self.client.clone(), namespace);
-        let patch = Patch::Merge(serde_json::json!({ "status": status }));
-        let parameters = merge();
-        let call = api.patch_status(name, &parameters, &patch);
-        stripped(self.write(Write::RoleStatus, || format!("write status of AwsRole {namespace}/{name}"), call).await)
+        self.status(Write::RoleStatus, Api::namespaced(self.client.clone(), namespace), name, status).await
     }
 
     /// Merges `status` into the status of an `AwsConfig`. Absent values are sent as null, and null
@@ -283,13 +279,7 @@ impl Calls {
         name: &str,
         status: &impl Serialize,
     ) -> Result<AwsConfig, CallError> {
-        let api: Api<AwsConfig> = Api::namespaced(self.client.clone(), namespace);
-        let patch = Patch::Merge(serde_json::json!({ "status": status }));
-        let parameters = merge();
-        let call = api.patch_status(name, &parameters, &patch);
-        stripped(
-            self.write(Write::ConfigStatus, || format!("write status of AwsConfig {namespace}/{name}"), call).await,
-        )
+        self.status(Write::ConfigStatus, Api::namespaced(self.client.clone(), namespace), name, status).await
     }
 
     /// Writes the finalizers of an object if the object is still in the version that was seen.
@@ -321,11 +311,33 @@ impl Calls {
     /// # Errors
     /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn instance_status(&self, name: &str, status: &impl Serialize) -> Result<DssInstance, CallError> {
-        let api: Api<DssInstance> = Api::all(self.client.clone());
+        self.status(Write::InstanceStatus, Api::all(self.client.clone()), name, status).await
+    }
+
+    /// Merges `status` into the status of an `AwsRoleGrant`.
+    ///
+    /// # Errors
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
+    pub async fn grant_status(&self, name: &str, status: &impl Serialize) -> Result<AwsRoleGrant, CallError> {
+        self.status(Write::GrantStatus, Api::all(self.client.clone()), name, status).await
+    }
+
+    async fn status<K>(
+        &self,
+        write: Write,
+        api: Api<K>,
+        name: &str,
+        status: &impl Serialize,
+    ) -> Result<K, CallError>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
         let patch = Patch::Merge(serde_json::json!({ "status": status }));
         let parameters = merge();
         let call = api.patch_status(name, &parameters, &patch);
-        stripped(self.write(Write::InstanceStatus, || format!("write status of DssInstance {name}"), call).await)
+        let object = api.namespace().map_or(name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        let kind = K::kind(&());
+        stripped(self.write(write, || format!("write status of {kind} {object}"), call).await)
     }
 
     /// Reads one page of the metadata of the pods of a namespace that have not finished, at most

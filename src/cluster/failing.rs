@@ -27,6 +27,8 @@ pub enum Write {
     Finalizers,
     /// The status of a `DssInstance`.
     InstanceStatus,
+    /// The status of an `AwsRoleGrant`.
+    GrantStatus,
     /// An Event.
     Event,
     /// The authorities in the configuration of the webhook.
@@ -50,6 +52,7 @@ impl Write {
             Self::ConfigStatus => "awsconfigs/status",
             Self::Finalizers => "finalizers",
             Self::InstanceStatus => "dssinstances/status",
+            Self::GrantStatus => "awsrolegrants/status",
             Self::Event => "events",
             Self::Authority => "caBundle",
             Self::Certificate => "certificate",
@@ -66,6 +69,7 @@ impl Write {
             Self::RoleStatus
                 | Self::ConfigStatus
                 | Self::InstanceStatus
+                | Self::GrantStatus
                 | Self::Event
                 | Self::Authority
                 | Self::Certificate

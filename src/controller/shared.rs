@@ -1,6 +1,6 @@
 //! The views that all scopes share: grants, namespaces and `DssInstance`s.
 
-use super::{Enqueuer, InstanceController, instances};
+use super::{Enqueuer, GrantController, InstanceController, grants::GrantQueue, instances};
 use crate::{
     api::{AwsRoleGrant, DssInstance},
     cluster::{Change, Watched, follow},
@@ -29,29 +29,32 @@ pub struct Shared {
     pub instances: Watched<DssInstance>,
 }
 
-/// The writers of the views in [`Shared`], and the queue of the controller of `DssInstance`s.
+/// The writers of the views in [`Shared`], and the queues of the controllers.
 pub struct SharedWriters {
     grants: Writer<AwsRoleGrant>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
     instances: Writer<DssInstance>,
     instance_queue: UnboundedSender<ObjectRef<DssInstance>>,
+    grant_queue: GrantQueue,
 }
 
 impl Shared {
-    /// Makes empty views, their writers, and the controller of `DssInstance`s.
+    /// Makes empty views, their writers, and the controllers of `DssInstance`s and of grants.
     #[must_use]
-    pub fn new() -> (Self, SharedWriters, InstanceController) {
+    pub fn new() -> (Self, SharedWriters, InstanceController, GrantController) {
         let (grants, grants_writer) = views::grants();
         let (namespaces, namespaces_writer) = views::namespaces();
         let (instances, instances_writer) = views::instances();
         let (controllers, instance_queue) = InstanceController::new(instances.store().clone());
+        let (grant_controller, grant_queue) = GrantController::new(grants.store().clone());
         let writers = SharedWriters {
             grants: grants_writer,
             namespaces: namespaces_writer,
             instances: instances_writer,
             instance_queue,
+            grant_queue,
         };
-        (Self { grants, namespaces, instances }, writers, controllers)
+        (Self { grants, namespaces, instances }, writers, controllers, grant_controller)
     }
 
     /// Keeps the shared views up to date, and enqueues the objects that a change concerns. Never
@@ -72,12 +75,17 @@ impl Shared {
                     // The grant before the change counts too, because the change may end what it
                     // allowed.
                     let versions = known.replace(&grant.name_any(), self.grants.get("", &grant.name_any()));
+                    writers.grant_queue.enqueue(&grant);
                     for enqueuer in &enqueuers {
                         enqueuer.grants_changed(&versions);
                     }
                 }
                 Change::One(_) | Change::All => {
-                    known = Known::of(self.grants.store().state());
+                    let all = self.grants.store().state();
+                    for grant in &all {
+                        writers.grant_queue.enqueue(grant);
+                    }
+                    known = Known::of(all);
                     enqueuers.iter().for_each(Enqueuer::all);
                 }
             }
@@ -109,12 +117,17 @@ impl Known {
     }
 
     /// Records the grant after a change, and returns the versions before and after it. A grant that
-    /// was created or deleted has one version only.
+    /// was created or deleted has one version only. A change of the status has none, because it
+    /// concerns no config.
     fn replace(&mut self, name: &str, now: Option<Arc<AwsRoleGrant>>) -> Vec<Arc<AwsRoleGrant>> {
         let before = match &now {
             Some(grant) => self.0.insert(name.to_owned(), grant.clone()),
             None => self.0.remove(name),
         };
+        let spec = |grant: &Arc<AwsRoleGrant>| (grant.uid(), grant.metadata.generation);
+        if before.is_some() && before.as_ref().map(spec) == now.as_ref().map(spec) {
+            return vec![];
+        }
         before.into_iter().chain(now).collect()
     }
 }

@@ -5,7 +5,9 @@ use super::{
     action::refuse,
     input::{Observed, is_controlled_by},
 };
-use crate::api::{AwsRole, AwsRoleStatus, ConditionType, Reason, Statement, condition, set_conditions};
+use crate::api::{
+    AwsRole, AwsRoleStatus, ConditionType, Reason, RoleArn, Statement, condition, ready_as, set_conditions, stalled,
+};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
@@ -31,8 +33,17 @@ pub fn role_status(role: &AwsRole, seen: Option<&Observed>, now: Timestamp) -> O
     };
     let generation = role.metadata.generation;
     let usable = condition(ConditionType::Usable, truth, &why, generation, now);
+    let ready = ready_as(&usable);
+    // Another spec of the config, or another grant, may help with every other refusal.
+    let needs_another_role = role.spec.role.parse::<RoleArn>().is_err();
+    let stalled = (!truth && needs_another_role).then(|| stalled(&ready));
     let before = role.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    Some(AwsRoleStatus { active: Some(active), conditions: set_conditions(before, vec![usable]) })
+    let wanted = [usable, ready].into_iter().chain(stalled).collect();
+    Some(AwsRoleStatus {
+        observed_generation: generation,
+        active: Some(active),
+        conditions: set_conditions(before, wanted),
+    })
 }
 
 /// Whether a refusal says only that keyturn has not seen something yet.

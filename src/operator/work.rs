@@ -2,11 +2,11 @@
 
 use super::{AbortOnDrop, WebhookCare, learn_time, missed_pods::MissedPods};
 use crate::{
-    api::DssInstance,
+    api::{AwsRoleGrant, DssInstance},
     certificate::keep,
     clock::Clock,
     cluster::{Calls, Failing, Mandate, Watched, Write},
-    controller::{CONCURRENCY, Controllers, Enqueuer, InstanceController},
+    controller::{CONCURRENCY, Controllers, Enqueuer, GrantContext, GrantController, InstanceController},
     credentials::Sts,
     dss_cache::DssCache,
     dss_instance::InstanceContext,
@@ -51,8 +51,10 @@ pub(super) struct Work {
     pub(super) views: Arc<[Views]>,
     pub(super) enqueuers: Vec<Enqueuer>,
     pub(super) instances: Watched<DssInstance>,
+    pub(super) grants: Watched<AwsRoleGrant>,
     pub(super) controllers: Vec<Controllers>,
     pub(super) instance_controller: InstanceController,
+    pub(super) grant_controller: GrantController,
     /// The leader's tasks for the webhook; `None` if there is none.
     pub(super) webhook: Option<WebhookCare>,
 }
@@ -103,7 +105,7 @@ impl Work {
     /// Discards every request of every queue, while another replica leads. Never ends.
     async fn drain(&mut self) {
         let controllers = future::join_all(self.controllers.iter_mut().map(Controllers::drain));
-        future::join(controllers, self.instance_controller.drain()).await;
+        future::join3(controllers, self.instance_controller.drain(), self.grant_controller.drain()).await;
     }
 
     /// Learns the API server's time and relists every view. The watches may not have shown yet what
@@ -144,6 +146,12 @@ impl Work {
             };
             AbortOnDrop(tokio::spawn(missed_pods.run()))
         });
+        let grant_context = GrantContext {
+            clock: self.clock.clone(),
+            calls: calls.clone(),
+            grants: self.grants,
+            memory: self.memory.clone(),
+        };
         let enqueuers = self.enqueuers.clone();
         let instance_context = InstanceContext {
             cluster_name: self.cluster_name.clone(),
@@ -194,7 +202,8 @@ impl Work {
         // The leader does not wait for the reconciles of instances, because a DSS may be slow and
         // the next leader reads it again. Nor does it wait for the certificate, because its
         // maintenance continues from any state.
-        let for_ever = future::join(instances, Box::pin(keeping));
+        let grants = Box::pin(self.grant_controller.run(grant_context));
+        let for_ever = future::join3(instances, grants, Box::pin(keeping));
         let controllers = future::select(Box::pin(late), future::join_all(controllers));
         future::select(for_ever, controllers).await;
     }

@@ -37,7 +37,10 @@ pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Dur
     let before = role.status.clone().unwrap_or_default();
     let mut shown = after.conditions.clone();
     views::brief(&mut shown);
-    if before.active != after.active || !same_ignoring_times(&before.conditions, &shown) {
+    let same = before.active == after.active
+        && before.observed_generation == after.observed_generation
+        && same_ignoring_times(&before.conditions, &shown);
+    if !same {
         let write = context.calls.role_status(&namespace, &name, &after);
         match context.views.roles.own_writes().write(&namespace, &name, write).await {
             Err(error) if error.failed != Failed::NotFound => return Err(error),

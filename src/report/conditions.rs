@@ -5,9 +5,10 @@ use super::{
     attempt::{current_record, failed, failure},
     confirmation::confirmation_due,
     findings::findings,
+    trouble::is_stalled,
 };
 use crate::{
-    api::{ConditionType, Reason, Statement, condition, set_conditions},
+    api::{ConditionType, Reason, Statement, condition, set_conditions, stalled},
     clock::whole_seconds,
     cluster::CallError,
     decide::{Accepted, Blocker, HoldCause, Plan, SecretAction, api_key_attempt, input::Observed},
@@ -60,6 +61,10 @@ pub(super) fn conditions(
                 Err(statement) => make(type_, false, statement),
             })
             .into();
+    if ready.as_ref().is_err_and(|why| is_stalled(why.reason, seen, plan)) {
+        let unready = wanted.last().map(stalled);
+        wanted.extend(unready);
+    }
     if let (Ok(_), Ok(_), Some(obstacle)) = (&accepted, &issued, &obstacle) {
         wanted.push(make(ConditionType::RenewalFailing, true, obstacle));
     }

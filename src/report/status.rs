@@ -6,6 +6,7 @@ use super::{
     conditions::conditions,
     confirmation::early_confirmation,
     dss::dss,
+    trouble::trouble,
     unread::unread,
 };
 use crate::{
@@ -32,9 +33,11 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
     let live = record.as_ref().filter(|record| record.is_live(now));
     let credential = Reported::of(seen, outcome, &before, live, now);
     let generation = seen.config.metadata.generation;
+    let conditions = conditions(seen, plan, outcome, record.as_ref(), now);
     AwsConfigStatus {
         observed_generation: generation,
-        conditions: conditions(seen, plan, outcome, record.as_ref(), now),
+        trouble: trouble(&conditions),
+        conditions,
         active_role: plan.active_role.clone(),
         external_id: match &plan.accepted {
             Ok(accepted) => match &accepted.request {

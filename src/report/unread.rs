@@ -4,6 +4,7 @@
 use super::{
     conditions::{allows, call_failed, holds, with_present_state},
     findings::is_finding,
+    trouble::trouble,
 };
 use crate::{
     api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, Statement, condition, find_condition, set_conditions},
@@ -48,7 +49,8 @@ pub(super) fn unread(
         new.extend([ConditionType::Issued, ConditionType::Ready].map(|type_| make(type_, false, &why)));
         generation
     };
-    AwsConfigStatus { conditions: beside_findings(&before, new), observed_generation, ..before }
+    let conditions = beside_findings(&before, new);
+    AwsConfigStatus { trouble: trouble(&conditions), conditions, observed_generation, ..before }
 }
 
 /// The statement of `Accepted`, while keyturn cannot read what a new decision needs.
@@ -63,7 +65,8 @@ pub fn deleting(config: &AwsConfig, why: &Statement, now: Timestamp) -> AwsConfi
     let message = format!("the AwsConfig is being deleted, and its finalizer waits: {}", why.message);
     let why = Statement { message, ..why.clone() };
     let ready = condition(ConditionType::Ready, false, &why, config.metadata.generation, now);
-    AwsConfigStatus { conditions: beside_findings(&before, vec![ready]), ..before }
+    let conditions = beside_findings(&before, vec![ready]);
+    AwsConfigStatus { trouble: trouble(&conditions), conditions, ..before }
 }
 
 /// These conditions, beside the findings of other rooms.

@@ -40,12 +40,13 @@ const TIME: usize = 64;
 /// digest is shorter.
 const MESSAGE: usize = 128;
 /// The conditions whose messages keyturn only compares. It reads the messages of the others again.
-const COMPARED: [ConditionType; 5] = [
+const COMPARED: [ConditionType; 6] = [
     ConditionType::Accepted,
     ConditionType::Issued,
     ConditionType::Ready,
     ConditionType::RenewalFailing,
     ConditionType::Usable,
+    ConditionType::Stalled,
 ];
 /// The most bytes of foreign labels and annotations that a view keeps of one Secret.
 const FOREIGN: usize = 16 * 1024;
@@ -70,7 +71,7 @@ pub(super) fn config(config: &mut AwsConfig) {
     config.metadata.annotations = (!kept.is_empty()).then_some(kept);
     config.metadata.labels = None;
     if let Some(status) = &mut config.status {
-        brief(&mut status.conditions);
+        brief_status(status);
     }
 }
 
@@ -141,6 +142,19 @@ pub(super) fn secret(secret: &mut PartialObjectMeta<Secret>) {
     }
 }
 
+/// Makes the conditions of a status [`brief`], and the message of its trouble, which repeats the
+/// message of a condition. A status that is to be compared with one of a view has to be brief, too.
+pub fn brief_status(status: &mut AwsConfigStatus) {
+    brief(&mut status.conditions);
+    if let Some(trouble) = status.trouble.as_mut().filter(|trouble| trouble.message.len() > MESSAGE) {
+        trouble.message = digest_of(&trouble.message);
+    }
+}
+
+fn digest_of(message: &str) -> String {
+    format!("sha256:{}", Digest::default().with(message).full())
+}
+
 /// Replaces each long message that keyturn only compares by its digest. Three conditions of an
 /// `AwsConfig` may repeat a role of 2,048 characters. Conditions that are to be compared with those
 /// of a view have to be brief, too. A brief message stays as it is.
@@ -148,7 +162,7 @@ pub fn brief(conditions: &mut [Condition]) {
     let is_compared = |condition: &Condition| COMPARED.iter().any(|type_| type_.as_str() == condition.type_);
     for condition in conditions {
         if condition.message.len() > MESSAGE && is_compared(condition) {
-            condition.message = format!("sha256:{}", Digest::default().with(&condition.message).full());
+            condition.message = digest_of(&condition.message);
         }
     }
 }

@@ -28,6 +28,7 @@ mod secret_writes;
 mod seeds;
 mod sessions;
 mod tampered;
+mod trouble;
 mod unsynced;
 mod wire;
 mod world;

@@ -170,6 +170,9 @@ keyturn's rights inside a namespace: rules of the ClusterRole, or of one Role pe
 - apiGroups: [keyturn.dev]
   resources: [awsrolegrants]
   verbs: [list, watch]
+- apiGroups: [keyturn.dev]
+  resources: [awsrolegrants/status]
+  verbs: [patch]
 # patch: the finalizer of a DssInstance that holds API keys. spec-policy.yaml forbids keyturn to
 # change the spec.
 - apiGroups: [keyturn.dev]

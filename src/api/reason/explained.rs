@@ -2,7 +2,7 @@
 
 use super::Reason;
 use crate::api::ConditionType::{
-    self, Accepted, Authorized, AwsRoleFailing, ConfirmationDue, Issued, PodsMissed, Reachable, RenewalFailing,
+    self, Accepted, Authorized, AwsRoleFailing, ConfirmationDue, Issued, PodsMissed, Reachable, Ready, RenewalFailing,
     RestartFailing, Usable,
 };
 
@@ -33,9 +33,9 @@ impl Reason {
             },
             Self::Granted => Explained {
                 name: "Granted",
-                conditions: &[Accepted, Usable, Reachable, Authorized],
+                conditions: &[Accepted, Usable, Reachable, Authorized, Ready],
                 cause: "A grant allows all of the request; the message names it. On a DssInstance: \
-                     DSS answers, or the admin key has its rights.",
+                     DSS answers, or the admin key has its rights. On an AwsRoleGrant: it is in order.",
                 remedy: "None needed.",
             },
             Self::Pending => Explained {
@@ -143,11 +143,11 @@ impl Reason {
             },
             Self::InvalidSpec => Explained {
                 name: "InvalidSpec",
-                conditions: &[Accepted, Issued, RenewalFailing, RestartFailing, Usable, Authorized],
+                conditions: &[Accepted, Issued, RenewalFailing, RestartFailing, Usable, Authorized, Ready],
                 cause: "The spec holds a value that the schema could not refuse: a \
-                     `session.policy` that is not an IAM policy, an invalid selector of `restart`, \
-                     or a role of another AWS partition than keyturn's identity. On a DssInstance: \
-                     `caBundle` holds no certificates.",
+                     `session.policy` that is not an IAM policy, a selector, or a role of another \
+                     AWS partition than keyturn's identity. On a DssInstance: `caBundle` holds no \
+                     certificates. On an AwsRoleGrant: it can allow nobody anything.",
                 remedy: "Correct the field that the message names.",
             },
             Self::ForeignTarget => Explained {

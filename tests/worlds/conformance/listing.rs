@@ -149,6 +149,7 @@ pub async fn the_server_says_what_it_serves(server: &Server) {
         "awsconfigs",
         "awsconfigs/status",
         "awsrolegrants",
+        "awsrolegrants/status",
         "awsroles",
         "awsroles/status",
         "dssinstances",

@@ -1,7 +1,6 @@
 //! The status subresource: written apart from everything else, and without a generation.
 
 use super::{KEYTURN, SOMEBODY, Server, pass_a_second, refusal};
-use crate::fixtures;
 use serde_json::{Value, json};
 
 pub async fn spec_and_status_are_written_apart(server: &Server) {
@@ -68,14 +67,7 @@ pub async fn an_identical_status_changes_nothing(server: &Server) {
 }
 
 pub async fn a_kind_without_the_subresource_has_no_such_path(server: &Server) {
-    let name = server.namespace.as_str();
-    let grant = serde_json::to_value(fixtures::grant(name, |_| {})).unwrap();
-    let made = server.create(SOMEBODY, &grant).await.unwrap();
-    assert_eq!(made["metadata"]["generation"], 1);
     let status = json!({ "status": { "seen": true } });
-    let refused = server.merge_status(KEYTURN, "awsrolegrants", name, &status).await;
-    assert_eq!(refusal(refused), format!("404 NotFound: awsrolegrants.keyturn.dev \"{name}\" not found"));
-    server.delete("awsrolegrants", name).await.unwrap();
     server.create(SOMEBODY, &server.secret("alice", &[])).await.unwrap();
     let refused = server.merge_status(KEYTURN, "secrets", "alice", &status).await;
     assert_eq!(refusal(refused), "404 NotFound: the server could not find the requested resource");

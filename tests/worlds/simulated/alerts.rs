@@ -64,8 +64,8 @@ impl History {
         scrapes.filter_map(|(second, scrape)| Some((second, sum(scrape.as_ref()?)))).collect()
     }
 
-    /// The values of each series in the notation of promtool. A series that a scrape no longer shows
-    /// is stale at once, as Prometheus marks it.
+    /// The values of each series in the notation of promtool. A series that a scrape no longer
+    /// shows is stale at once, as Prometheus marks it.
     fn series(&self) -> BTreeMap<String, String> {
         let names = self.scrapes.iter().flatten().flat_map(BTreeMap::keys);
         let values = |name: &String| {

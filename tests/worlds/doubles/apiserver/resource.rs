@@ -142,7 +142,7 @@ impl ResourceKind {
             .with_keyed_list("webhooks", &["name"]),
             Self::namespaced(keyturn, "awsconfigs", "AwsConfig").custom().with_conditions(),
             Self::namespaced(keyturn, "awsroles", "AwsRole").custom().with_conditions(),
-            Self::cluster(keyturn, "awsrolegrants", "AwsRoleGrant").custom(),
+            Self::cluster(keyturn, "awsrolegrants", "AwsRoleGrant").custom().with_conditions(),
             Self::cluster(keyturn, "dssinstances", "DssInstance").custom().with_conditions(),
         ]
         .map(Arc::new)

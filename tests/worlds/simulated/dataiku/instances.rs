@@ -151,7 +151,8 @@ async fn an_operator_of_some_namespaces_ignores_instances_unused_there() {
     let operator = keyturn::operator::Operator { namespaces: vec!["scoring".to_owned()], ..world.operator() };
     world.start_as(operator);
     world.pass(Duration::from_mins(30)).await;
-    assert_eq!((world.dss.count(), world.api.writes().len(), world.reads()), (0, 0, 0), "it may be another release's");
+    let writes = world.api.writes().into_iter().filter(|write| !write.is("patch", "awsrolegrants/status")).count();
+    assert_eq!((world.dss.count(), writes, world.reads()), (0, 0, 0), "it may be another release's");
 
     world.apply(&config("alice", role_from_dss(FROM_PROPERTY)));
     world.until("it is tried", |world| instance_condition(world, "Authorized").1 == "DssDenied").await;
