@@ -37,7 +37,7 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,

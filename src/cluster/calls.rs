@@ -322,13 +322,7 @@ impl Calls {
         self.status(Write::GrantStatus, Api::all(self.client.clone()), name, status).await
     }
 
-    async fn status<K>(
-        &self,
-        write: Write,
-        api: Api<K>,
-        name: &str,
-        status: &impl Serialize,
-    ) -> Result<K, CallError>
+    async fn status<K>(&self, write: Write, api: Api<K>, name: &str, status: &impl Serialize) -> Result<K, CallError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {

@@ -145,7 +145,8 @@ fn a_view_keeps_the_long_messages_of_a_config_and_a_role_as_digests() {
 
     let spec = json!({"awsConfigRef": {"name": "alice"}, "person": "alice", "role": "r"});
     let mut it = AwsRole::new("alice", from_value(spec).unwrap());
-    it.status = Some(AwsRoleStatus { active: Some(true), conditions: vec![long(ConditionType::Usable, "")] });
+    let conditions = vec![long(ConditionType::Usable, "")];
+    it.status = Some(AwsRoleStatus { active: Some(true), conditions, observed_generation: None });
     role(&mut it);
     let kept = it.status.unwrap().conditions;
     assert!(kept.len() == 1 && kept[0].message.len() <= MESSAGE, "{kept:?}");
