@@ -1,7 +1,11 @@
 //! The command line. Every flag has an environment variable. An invalid value is reported in one
 //! line that names the flag.
 
-use crate::{limit::RateLimits, telemetry::LogFormat};
+use crate::{
+    api::names::{ENDPOINT_PATH, ENDPOINT_PORT, MOUNT_PATH},
+    limit::RateLimits,
+    telemetry::LogFormat,
+};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use jiff::SignedDuration;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
@@ -25,6 +29,9 @@ pub enum Command {
     /// Run one replica of the webhook, which adds the Secret to pods. It needs no AWS identity.
     /// Kubernetes: the in-cluster configuration or KUBECONFIG.
     Webhook(Webhook),
+    /// Serve the credential of a mounted Secret to the SDKs in the same pod, on 127.0.0.1. The
+    /// webhook adds this as a container to pods that ask for it.
+    Serve(Serve),
     /// Print the custom resource definitions, one YAML document each.
     Crds(Crds),
     /// Print the reference of the custom resources, conditions, reasons and names, in Markdown.
@@ -74,6 +81,26 @@ pub struct Webhook {
     /// follows its changes.
     #[arg(long, env = "KEYTURN_WEBHOOK_SECRET", value_parser = namespace_and_name)]
     pub webhook_secret: (String, String),
+}
+
+/// The settings of the endpoint in a pod.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The port on 127.0.0.1.
+    #[arg(long, env = "KEYTURN_ENDPOINT_PORT", default_value_t = ENDPOINT_PORT, value_parser = clap::value_parser!(u16).range(1024..))]
+    pub port: u16,
+
+    /// The folder at which the Secret is mounted.
+    #[arg(long, env = "KEYTURN_SECRET_DIR", default_value = MOUNT_PATH)]
+    pub secret_dir: PathBuf,
+
+    /// The folder for the token, which the containers of the pod share.
+    #[arg(long, env = "KEYTURN_SHARED_DIR", default_value = ENDPOINT_PATH)]
+    pub shared_dir: PathBuf,
+
+    /// Do not serve. Succeed if the endpoint of this pod listens, and fail otherwise.
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// The settings of the operator.
@@ -237,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 19] = [
+        let table: [(&[&str], &[&str]); 20] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
@@ -261,6 +288,7 @@ mod tests {
             (&["run", "--cluster-name", "a", "--webhook-configuration", "keyturn"], &["--webhook-secret"]),
             (&["webhook"], &["--webhook-secret", "see keyturn webhook --help"]),
             (&["webhook", "--webhook-secret", "a/b", "--webhook-addr", "x"], &["--webhook-addr", "keyturn webhook"]),
+            (&["serve", "--port", "80"], &["--port", "80 is not in 1024..", "see keyturn serve --help"]),
             (&["walk"], &["walk", "see keyturn --help"]),
             (&["run", "--cluster-name", "a", "--webhook-secret", "tls"], &["--webhook-secret", "namespace/name"]),
             (&["run", "--cluster-name", "a", "--leader-election=maybe"], &["--leader-election", "maybe"]),

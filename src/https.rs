@@ -103,6 +103,14 @@ impl Bounds {
         requests: Limits { all: 64, of_peer: 16 },
         idle: Duration::from_secs(120),
     };
+
+    /// The bounds of the endpoint in a pod. All its clients have the loopback address. An SDK asks
+    /// once in a minute at most, and opens a connection each time.
+    pub const ENDPOINT: Self = Self {
+        connections: Limits { all: 32, of_peer: 32 },
+        requests: Limits { all: 32, of_peer: 32 },
+        idle: Duration::from_secs(15),
+    };
 }
 
 /// Called for each connection that is closed because of the bounds on their number.

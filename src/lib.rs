@@ -46,12 +46,14 @@
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
+//! | [`endpoint`] | ENDPOINT: what the endpoint in a pod answers; pure | nothing |
+//! | [`serve`] | `keyturn serve` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
 //! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | nothing |
-//! | [`cli`] | flags and environment | `limit`, `telemetry` |
+//! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |
 //! | [`fuzzing`] | what holds for every input that a stranger writes; not in the operator | `api`, `credentials`, `dss`, `grants`, `inject`, `secret` |
 //!
 //! A test (`tests/worlds/architecture.rs`) reads this table and holds the code to it.
@@ -59,9 +61,9 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`.
-//! * Pure rooms: `api`, `decide`, `digest`, `dss_keys`, `grants`, `inject`, `reference`, `report`,
-//!   `schedule`, `secret`. They hold no client, read neither clock nor environment, and draw no
-//!   random number.
+//! * Pure rooms: `api`, `decide`, `digest`, `dss_keys`, `endpoint`, `grants`, `inject`,
+//!   `reference`, `report`, `schedule`, `secret`. They hold no client, read neither clock nor
+//!   environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued is in the Secret's annotations,
 //!   durable failures are in status. The process may be killed at any line.
 //! * Every replica watches. Only the leader reconciles, calls STS or DSS, and writes.
@@ -87,6 +89,7 @@ pub mod dss;
 mod dss_cache;
 mod dss_instance;
 mod dss_keys;
+mod endpoint;
 mod finalizers;
 #[cfg(any(test, fuzzing, doc))]
 pub mod fuzzing;
@@ -103,6 +106,7 @@ mod report;
 mod restart;
 mod schedule;
 pub mod secret;
+pub mod serve;
 mod server;
 mod stores;
 pub mod telemetry;

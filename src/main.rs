@@ -4,14 +4,16 @@
 use keyturn::{
     api,
     certificate::Kept,
-    cli::{self, Command, Process, Run, Webhook},
+    cli::{self, Command, Process, Run, Serve, Webhook},
     clock::Clock,
     credentials::base,
     dss,
     leader::LeaseName,
     limit::{Rate, RateLimits},
     operator::{Operator, WebhookCare},
-    reference, telemetry, webhook,
+    reference,
+    serve::Endpoint,
+    telemetry, webhook,
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::{
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Reference => write!(io::stdout(), "{}", reference::markdown()).map_err(Into::into),
         Command::Run(run) => run_operator(*run),
         Command::Webhook(webhook) => run_webhook(webhook),
+        Command::Serve(options) => run_endpoint(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -215,6 +218,25 @@ async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
     let admin = admin_listener(&options.process).await?;
     tracing::info!(version = VERSION, %address, admin = %options.process.admin_addr, "started");
     until_signal(signals, "the webhook", async |stopped| replica.run(Some(admin), stopped).await).await
+}
+
+/// Runs the endpoint of a pod on one thread, because it has to be small.
+#[tokio::main(flavor = "current_thread")]
+async fn run_endpoint(options: Serve) -> Result<(), Box<dyn Error>> {
+    let endpoint = Endpoint { port: options.port, secret: options.secret_dir, shared: options.shared_dir };
+    if options.probe {
+        return if endpoint.is_up() { Ok(()) } else { Err("the endpoint does not listen yet".into()) };
+    }
+    forbid_core_dumps()?;
+    telemetry::start(telemetry::LogFormat::Json, "info");
+    let mut signals = Signals([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]);
+    let open = endpoint.open()?;
+    tracing::info!(version = VERSION, port = endpoint.port, "started");
+    tokio::select! {
+        ended = open.run(Clock::system()) => ended.map_err(Into::into),
+        // The pod's own containers have ended before this one is asked to end.
+        () = signals.any() => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -133,6 +133,13 @@ pub const DSS_INSTANCE_FINALIZER: &str = "keyturn.dev/dss-keys";
 /// SDKs run `credential_process` without a shell and without variables.
 pub const MOUNT_PATH: &str = "/var/run/secrets/keyturn";
 
+/// The path of the files that the endpoint in a pod shares with the pod's containers: the token,
+/// and a profile that leads to no credential.
+pub const ENDPOINT_PATH: &str = "/var/run/secrets/keyturn-endpoint";
+/// The port of the endpoint in a pod, on 127.0.0.1, if the pod chooses no other. Linux gives ports
+/// from 32,768 on to outgoing connections (`ip_local_port_range`), and this one to nobody.
+pub const ENDPOINT_PORT: u16 = 18_197;
+
 /// The default name of the Secret of an `AwsConfig`: `<config>-aws`.
 #[must_use]
 pub fn default_target(config: &str) -> String {
