@@ -48,7 +48,7 @@ pub use condition::{ConditionType, condition, find_condition, ready_as, same_ign
 pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
 pub use dss_instance::{AdminKeySecretRef, Allowance, AuthScheme, DssInstance, DssInstanceSpec, DssInstanceStatus};
 pub use duration::{InvalidDuration, SessionDuration};
-pub use inject::Inject;
+pub use inject::{Delivery, Inject};
 pub use label_selector::{LabelRequirement, LabelSelector, Operator};
 pub use reason::Reason;
 pub use restart::{RESTARTED_AT, Restart, WorkloadKind};

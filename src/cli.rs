@@ -2,7 +2,10 @@
 //! line that names the flag.
 
 use crate::{
-    api::names::{ENDPOINT_PATH, ENDPOINT_PORT, MOUNT_PATH},
+    api::{
+        Delivery,
+        names::{ENDPOINT_PATH, ENDPOINT_PORT, MOUNT_PATH},
+    },
     limit::RateLimits,
     telemetry::LogFormat,
 };
@@ -81,6 +84,18 @@ pub struct Webhook {
     /// follows its changes.
     #[arg(long, env = "KEYTURN_WEBHOOK_SECRET", value_parser = namespace_and_name)]
     pub webhook_secret: (String, String),
+
+    /// The delivery to pods if neither the pod nor its `AwsConfig` chooses: Files or Endpoint.
+    #[arg(long, env = "KEYTURN_DEFAULT_DELIVERY", default_value = "Files", value_parser = delivery)]
+    pub default_delivery: Delivery,
+
+    /// keyturn's image, for the endpoint in pods. Default: pods get no endpoint.
+    #[arg(long, env = "KEYTURN_ENDPOINT_IMAGE")]
+    pub endpoint_image: Option<String>,
+
+    /// The pull policy of that image. Default: that of Kubernetes.
+    #[arg(long, env = "KEYTURN_ENDPOINT_PULL_POLICY", value_parser = ["Always", "IfNotPresent", "Never"])]
+    pub endpoint_pull_policy: Option<String>,
 }
 
 /// The settings of the endpoint in a pod.
@@ -211,6 +226,10 @@ fn max_age(text: &str) -> Result<SignedDuration, String> {
     }
 }
 
+fn delivery(text: &str) -> Result<Delivery, String> {
+    Delivery::named(text).ok_or_else(|| "Files or Endpoint".to_owned())
+}
+
 fn namespace_and_name(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
         Some((in_namespace, name)) if !name.is_empty() => Ok((namespace(in_namespace)?, name.to_owned())),
@@ -264,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 20] = [
+        let table: [(&[&str], &[&str]); 21] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
@@ -288,6 +307,7 @@ mod tests {
             (&["run", "--cluster-name", "a", "--webhook-configuration", "keyturn"], &["--webhook-secret"]),
             (&["webhook"], &["--webhook-secret", "see keyturn webhook --help"]),
             (&["webhook", "--webhook-secret", "a/b", "--webhook-addr", "x"], &["--webhook-addr", "keyturn webhook"]),
+            (&["webhook", "--webhook-secret", "a/b", "--default-delivery", "x"], &["--default-delivery", "Files or"]),
             (&["serve", "--port", "80"], &["--port", "80 is not in 1024..", "see keyturn serve --help"]),
             (&["walk"], &["walk", "see keyturn --help"]),
             (&["run", "--cluster-name", "a", "--webhook-secret", "tls"], &["--webhook-secret", "namespace/name"]),

@@ -4,7 +4,8 @@
 //! ```text
 //!  webhook ──▶ review ──▶ choose ──▶ pod ──▶ container
 //!              JSON to    which      volume,  mount and
-//!              values     Secret     mark     variables
+//!              values     Secret     mark,    variables
+//!                                    endpoint
 //! ```
 //!
 //! A pod that asks for a credential and bears no mark is a [missed](missed::Missed) pod. The leader
@@ -12,7 +13,8 @@
 //!
 //! Three rules hold for every pod:
 //!
-//! * keyturn only adds to a pod. It removes and changes nothing.
+//! * keyturn only adds to a pod. It removes and changes nothing, except that it replaces the values
+//!   of variables by which Amazon's webhooks lead SDKs to the pod's own identity.
 //! * A setting of the pod's author wins. If it keeps SDKs from the person's credential, a warning
 //!   says so.
 //! * Injecting twice has the same result as injecting once.
@@ -25,12 +27,15 @@
 
 mod choose;
 mod container;
+mod endpoint;
 mod missed;
 mod patch;
 mod pod;
 mod pod_view;
 mod review;
+mod variables;
 
+pub use endpoint::Settings;
 pub use missed::{Count, is_sent_to_the_webhook};
 pub use review::{Demand, NoAnswer, Outcome, answer};
 

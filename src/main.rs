@@ -213,6 +213,11 @@ async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
         namespaces: options.process.watch_namespaces.clone(),
         listener,
         certificate: options.webhook_secret,
+        settings: webhook::Settings {
+            delivery: options.default_delivery,
+            image: options.endpoint_image,
+            pull_policy: options.endpoint_pull_policy,
+        },
     };
     replica.check().await?;
     let admin = admin_listener(&options.process).await?;

@@ -8,5 +8,6 @@
 mod replica;
 mod route;
 
+pub use crate::inject::Settings;
 pub use replica::Replica;
 pub use route::{BODY_LIMIT, PATH, REQUIRED_PATH, Webhook};

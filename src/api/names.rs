@@ -109,6 +109,12 @@ names! { POD_NAMES: "The annotations and labels of pods, in the order of the doc
     /// Annotation on a pod, written by the pod's author: the name of an AwsConfig of the same
     /// namespace. keyturn mounts the Secret of that AwsConfig into the pod.
     POD_AWS_CONFIG = "keyturn.dev/aws-config";
+    /// Annotation on a pod, written by the pod's author: `files` or `endpoint`. It wins over
+    /// `inject.delivery` of the AwsConfig.
+    POD_DELIVERY = "keyturn.dev/delivery";
+    /// Annotation on a pod, written by the pod's author: the port of the endpoint on 127.0.0.1,
+    /// from 1024 to 65535, if 18197 is taken.
+    POD_ENDPOINT_PORT = "keyturn.dev/endpoint-port";
     /// Annotation on a pod, written by keyturn: the name of the AwsConfig whose Secret keyturn
     /// mounted into it.
     POD_INJECTED = "keyturn.dev/injected";

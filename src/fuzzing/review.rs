@@ -3,7 +3,7 @@
 use super::promise;
 use crate::{
     api::{AwsConfig, AwsConfigSpec, names::POD_INJECTED},
-    inject::{ConfigsFor, Demand, answer},
+    inject::{ConfigsFor, Demand, Settings, answer},
 };
 use k8s_openapi::{ByteString, api::core::v1::Pod};
 use serde::Deserialize;
@@ -76,7 +76,9 @@ pub(super) fn a_review_only_adds_and_only_once(data: &[u8]) -> Result<(), String
 /// The answer to a review; `None` if there is none.
 fn answered(data: &[u8], demand: Demand) -> Result<Option<Response>, String> {
     let configs = CONFIGS_FOR.as_ref().map_err(Clone::clone)?;
-    let Ok((bytes, _)) = answer(data, configs, demand) else { return Ok(None) };
+    let image = Some("keyturn".to_owned());
+    let settings = Settings { image, ..Settings::default() };
+    let Ok((bytes, _)) = answer(data, configs, &settings, demand) else { return Ok(None) };
     let answer: Answer = from_slice(&bytes).map_err(|error| format!("an unreadable answer: {error}"))?;
     Ok(Some(answer.response))
 }
@@ -91,11 +93,23 @@ fn only_adds_once(mut review: Value, patch: &[u8]) -> Result<(), String> {
     let mut after = before.clone();
     apply(&mut after, &patch)?;
     promise(Pod::deserialize(&after).is_ok(), || format!("a pod that is none after {patch}"))?;
-    promise(keeps(&unmarked(before), &unmarked(after.clone())), || format!("a part of the pod is lost by {patch}"))?;
+    let kept = without_endpoint(&before, unmarked(after.clone()));
+    promise(keeps(&unmarked(before), &kept), || format!("a part of the pod is lost by {patch}"))?;
     review["request"]["object"] = after;
     let again = answered(review.to_string().as_bytes(), Demand::Optional)?;
     let again = again.ok_or("the patched pod has no answer")?;
     promise(again.patch.is_none(), || format!("a second patch after {patch}"))
+}
+
+/// The pod without the endpoint, which is the first init container, if `before` had none more.
+fn without_endpoint(before: &Value, mut after: Value) -> Value {
+    let count = |pod: &Value| pod["spec"]["initContainers"].as_array().map_or(0, Vec::len);
+    if count(&after) > count(before)
+        && let Some(list) = after.pointer_mut("/spec/initContainers").and_then(Value::as_array_mut)
+    {
+        list.remove(0);
+    }
+    after
 }
 
 /// The pod without keyturn's own mark. keyturn corrects a mark that was copied from another pod.
@@ -106,14 +120,31 @@ fn unmarked(mut pod: Value) -> Value {
     pod
 }
 
-/// Applies a patch (RFC 6902) that may only add.
+/// The addresses and folders of Amazon's webhooks, whose values a patch may replace.
+const AMAZONS: [&str; 4] = [
+    "http://169.254.170.23/",
+    "http://[fd00:ec2::23]/",
+    "/var/run/secrets/pods.eks.amazonaws.com/",
+    "/var/run/secrets/eks.amazonaws.com/",
+];
+
+/// Applies a patch (RFC 6902) that may only add, and replace values of Amazon's webhooks.
 fn apply(pod: &mut Value, patch: &Value) -> Result<(), String> {
     for operation in patch.as_array().ok_or("a patch that is no list")? {
-        promise(operation["op"] == "add", || format!("{operation} is no addition"))?;
         let path = operation["path"].as_str().ok_or("an operation without a path")?;
+        if operation["op"] == "replace" {
+            let value = pod.pointer_mut(path).ok_or("a replacement of nothing")?;
+            let is_amazons =
+                |value: &Value| value.as_str().is_some_and(|it| AMAZONS.iter().any(|of| it.starts_with(of)));
+            promise(is_amazons(value), || format!("{operation} replaces the author's {value}"))?;
+            *value = operation["value"].clone();
+            continue;
+        }
+        promise(operation["op"] == "add", || format!("{operation} is no addition"))?;
         let (parent, name) = path.rsplit_once('/').ok_or("a path without a slash")?;
         match pod.pointer_mut(parent) {
             Some(Value::Array(list)) if name == "-" => list.push(operation["value"].clone()),
+            Some(Value::Array(list)) if name == "0" => list.insert(0, operation["value"].clone()),
             Some(Value::Object(fields)) => {
                 fields.insert(name.replace("~1", "/").replace("~0", "~"), operation["value"].clone());
             }
@@ -133,6 +164,7 @@ fn keeps(before: &Value, after: &Value) -> bool {
         (Value::Array(before), Value::Array(after)) => {
             before.len() <= after.len() && before.iter().zip(after).all(|(before, after)| keeps(before, after))
         }
+        (Value::String(before), _) if AMAZONS.iter().any(|of| before.starts_with(of)) => after.is_string(),
         (before, after) => before == after,
     }
 }

@@ -5,7 +5,7 @@
 //! on the pod wins over both.
 
 use crate::api::{
-    AwsConfig, ConditionType, Format, Reason, SECRET_KEYS, SecretKey, find_condition,
+    AwsConfig, ConditionType, Delivery, Format, Reason, SECRET_KEYS, SecretKey, find_condition,
     names::{INJECT, INJECT_OFF, INJECT_REQUIRED, POD_AWS_CONFIG, default_target},
 };
 use kube::ResourceExt as _;
@@ -27,13 +27,15 @@ pub(super) struct Wanted {
     /// The variables that the Secret may hold. keyturn derives them from the spec and does not read
     /// the Secret, because pods are also created before their Secret exists.
     pub variables: Vec<&'static str>,
+    /// The delivery that the `AwsConfig` chooses.
+    pub delivery: Option<Delivery>,
 }
 
 impl Wanted {
     /// The choice of a config of which only the Secret's name is known. The Secret may hold every
     /// variable.
     pub(super) fn unseen(config: String, secret: String, files: bool) -> Self {
-        Self { config, secret, files, variables: variables(|_| true) }
+        Self { config, secret, files, variables: variables(|_| true), delivery: None }
     }
 }
 
@@ -94,7 +96,7 @@ impl Choice {
 /// The configs whose selector matches, in the order of their names.
 fn selecting<'a>(labels: &BTreeMap<String, String>, configs: &'a [Arc<AwsConfig>]) -> Vec<&'a AwsConfig> {
     let selects = |config: &&AwsConfig| {
-        let selector = config.spec.inject.as_ref().map(|inject| &inject.pod_selector);
+        let selector = config.spec.inject.as_ref().and_then(|inject| inject.pod_selector.as_ref());
         selector.is_some_and(|selector| !selector.is_empty() && selector.matches(labels))
             && config.metadata.deletion_timestamp.is_none()
     };
@@ -151,7 +153,8 @@ fn by_selector(selecting: &[&AwsConfig]) -> Choice {
 fn wanted(config: &AwsConfig) -> Wanted {
     let files = config.spec.has_format(Format::Files);
     let variables = variables(|key| key.may_be_for(&config.spec));
-    Wanted { config: config.name_any(), secret: config.target_name(), files, variables }
+    let delivery = config.spec.inject.as_ref().and_then(|inject| inject.delivery);
+    Wanted { config: config.name_any(), secret: config.target_name(), files, variables, delivery }
 }
 
 /// The warning for the pod's author if the config has no credential now.

@@ -1,14 +1,13 @@
 //! The additions to one container: the mount, and the variables that are not set yet. Pure.
 
-use super::{choose::Wanted, pod_view::Container};
-use crate::api::names::MOUNT_PATH;
+use super::{
+    choose::Wanted,
+    endpoint::Endpoint,
+    pod_view::Container,
+    variables::{elsewhere, leading, missing, replaced},
+};
+use crate::api::names::{ENDPOINT_PATH, MOUNT_PATH};
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
-
-/// The injected value is empty. In a cluster with IAM roles for service accounts, Amazon's webhook
-/// gives every pod a web identity token, and SDKs prefer that token to `credential_process`. SDKs
-/// treat an empty name as no token, and Amazon's webhook leaves a variable alone that is set.
-const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-pub(super) const CONFIG_FILE: &str = "AWS_CONFIG_FILE";
 
 /// The variables that the kubelet takes from the Secret when the container starts. Only those that
 /// the Secret may hold are added, because each one costs the API server time before the pod exists.
@@ -22,62 +21,57 @@ const FROM_SECRET: [&[&str]; 4] = [
     &["DKU_DSS_URL", "DKU_API_KEY", "DKU_CURRENT_PROJECT_KEY"],
 ];
 
-/// The variables by which an author points SDKs to another credential than the mounted `config`
-/// file ("Standardized credential providers" in the AWS SDKs and Tools Reference Guide).
-const LEAD_ELSEWHERE: [&str; 7] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CREDENTIAL_FILE",
-    CONFIG_FILE,
-    WEB_IDENTITY,
-];
-
 /// The additions to a container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Addition {
     /// Whether the container has the Secret with these additions, either from keyturn or from its
     /// author.
     pub given: bool,
-    pub mount: Option<VolumeMount>,
+    pub mounts: Vec<VolumeMount>,
     pub env: Vec<EnvVar>,
+    /// The places of variables of Amazon's webhooks, and the values that replace theirs.
+    pub replaced: Vec<(usize, String)>,
     pub warnings: Vec<String>,
 }
 
-/// Returns the additions to a container that gets the Secret in this volume.
-pub(super) fn addition(container: &Container, wanted: &Wanted, volume: &str) -> Addition {
-    let mounted = container.mounts().iter().find(|mount| is_at_or_below(&mount.mount_path));
-    let ours = |mount: &VolumeMount| {
-        let whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
-        mount.name == volume && whole && normal(&mount.mount_path) == normal(MOUNT_PATH)
-    };
-    if let Some(other) = mounted.filter(|mount| !ours(mount)) {
-        let warning = format!(
-            "container \"{}\" mounts something else at {}: it gets nothing of AwsConfig \"{}\"",
-            container.name, other.mount_path, wanted.config
-        );
-        return Addition { warnings: vec![warning], ..Addition::default() };
+/// Returns the additions to a container that gets the Secret in this volume, and that asks this
+/// endpoint if there is one.
+pub(super) fn addition(container: &Container, wanted: &Wanted, volume: &str, endpoint: Option<&Endpoint>) -> Addition {
+    let places = [(MOUNT_PATH, volume)].into_iter();
+    let places = places.chain(endpoint.map(|endpoint| (ENDPOINT_PATH, endpoint.volume.as_str())));
+    let mut mounts = Vec::new();
+    for (path, volume) in places {
+        let mounted = container.mounts().iter().find(|mount| is_at_or_below(&mount.mount_path, path));
+        let ours = |mount: &VolumeMount| {
+            let whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
+            mount.name == volume && whole && normal(&mount.mount_path) == normal(path)
+        };
+        match mounted {
+            None => mounts.push(VolumeMount {
+                name: volume.to_owned(),
+                mount_path: path.to_owned(),
+                read_only: Some(true),
+                ..VolumeMount::default()
+            }),
+            Some(mount) if ours(mount) => {}
+            Some(other) => {
+                let warning = format!(
+                    "container \"{}\" mounts something else at {}: it gets nothing of AwsConfig \"{}\"",
+                    container.name, other.mount_path, wanted.config
+                );
+                return Addition { warnings: vec![warning], ..Addition::default() };
+            }
+        }
     }
-    let mount = mounted.is_none().then(|| VolumeMount {
-        name: volume.to_owned(),
-        mount_path: MOUNT_PATH.to_owned(),
-        read_only: Some(true),
-        ..VolumeMount::default()
-    });
-    let warnings = own_way(container, wanted).into_iter().chain(unseen(container, wanted)).collect();
-    Addition { given: true, mount, env: variables(container.env(), wanted), warnings }
+    let leading = if wanted.files { leading(endpoint) } else { vec![] };
+    let warnings = own_way(container, wanted, &leading).into_iter().chain(unseen(container, wanted)).collect();
+    let replaced = replaced(container.env(), &leading);
+    Addition { given: true, mounts, env: variables(container.env(), wanted, &leading), replaced, warnings }
 }
 
-fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
+fn variables(set: &[EnvVar], wanted: &Wanted, leading: &[(&'static str, String)]) -> Vec<EnvVar> {
     let is_set = |name: &str| set.iter().any(|variable| variable.name == name);
-    let mut added = Vec::new();
-    if wanted.files && !is_set(CONFIG_FILE) {
-        added.push(literal(CONFIG_FILE, format!("{MOUNT_PATH}/config")));
-    }
-    if wanted.files && !is_set(WEB_IDENTITY) {
-        added.push(literal(WEB_IDENTITY, String::new()));
-    }
+    let mut added: Vec<EnvVar> = missing(set, leading).into_iter().map(|(name, value)| literal(name, value)).collect();
     // An earlier injection added whole groups, therefore such a group is skipped like the author's
     // own.
     for group in FROM_SECRET.into_iter().filter(|group| !group.iter().any(|name| is_set(name))) {
@@ -87,18 +81,12 @@ fn variables(set: &[EnvVar], wanted: &Wanted) -> Vec<EnvVar> {
     added
 }
 
-/// The warning about variables that the author set and that SDKs prefer to the mounted file.
-fn own_way(container: &Container, wanted: &Wanted) -> Option<String> {
+/// The warning about variables that the author set and that SDKs prefer to keyturn's.
+fn own_way(container: &Container, wanted: &Wanted, leading: &[(&'static str, String)]) -> Option<String> {
     if !wanted.files {
         return None;
     }
-    let ours = |variable: &EnvVar| match variable.name.as_str() {
-        CONFIG_FILE => variable.value.as_deref().is_some_and(|path| normal(path) == format!("{MOUNT_PATH}/config")),
-        WEB_IDENTITY => variable.value.as_deref().unwrap_or_default().is_empty() && variable.value_from.is_none(),
-        _ => false,
-    };
-    let leads = |variable: &&EnvVar| LEAD_ELSEWHERE.contains(&variable.name.as_str()) && !ours(variable);
-    let names: Vec<&str> = container.env().iter().filter(leads).map(|variable| variable.name.as_str()).collect();
+    let names = elsewhere(container.env(), leading);
     (!names.is_empty()).then(|| {
         format!(
             "container \"{}\" sets {} itself: SDKs follow that and may not use AwsConfig \"{}\"",
@@ -144,14 +132,14 @@ fn from_secret(name: &str, secret: &str) -> EnvVar {
 
 /// Whether the author's mount would hide keyturn's mount or lie inside it. In most images
 /// `/var/run` is a link to `/run`.
-fn is_at_or_below(path: &str) -> bool {
-    let (path, ours) = (normal(path), normal(MOUNT_PATH));
+fn is_at_or_below(path: &str, ours: &str) -> bool {
+    let (path, ours) = (normal(path), normal(ours));
     path.strip_prefix(&ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         || path.strip_prefix(&ours.replacen("/var", "", 1)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The path without doubled slashes, trailing slashes and `.` segments.
-fn normal(path: &str) -> String {
+pub(super) fn normal(path: &str) -> String {
     let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
     parts.fold(String::new(), |path, part| path + "/" + part)
 }

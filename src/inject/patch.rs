@@ -1,24 +1,27 @@
-//! A JSON patch (RFC 6902) that only adds. Its types serialise to the form that is sent. Pure.
+//! A JSON patch (RFC 6902) that only adds, except that it replaces values of Amazon's webhooks. Its
+//! types serialise to the form that is sent. Pure.
 
 use super::pod_view::Volume;
-use k8s_openapi::api::core::v1::{EnvVar, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, EnvVar, VolumeMount};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// One addition. It is serialised directly, because building JSON values first took longer than the
-/// decision about what to add.
+/// One operation. It is serialised directly, because building JSON values first took longer than
+/// the decision about what to add.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(super) enum Operation {
     /// An addition at this path (RFC 6901).
     Add { path: String, value: Added },
+    /// Another value for a variable.
+    Replace { path: String, value: String },
 }
 
 /// The added value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Added {
-    /// One element at the end of a list.
+    /// One element of a list, at its end or its beginning.
     Element(Box<Element>),
     /// A whole list, where the pod had none.
     List(Vec<Element>),
@@ -35,6 +38,7 @@ pub(super) enum Element {
     Volume(Volume),
     Mount(VolumeMount),
     Variable(EnvVar),
+    Container(Box<Container>),
 }
 
 /// Adds to the end of a list, or adds the list if the pod has none. Present elements keep their
@@ -50,6 +54,22 @@ pub(super) fn append(patch: &mut Vec<Operation>, list: &str, is_there: bool, ele
     } else {
         patch.push(Operation::Add { path: list.to_owned(), value: Added::List(elements) });
     }
+}
+
+/// Adds to the beginning of a list, or adds the list if the pod has none. All other places in the
+/// list change, therefore this comes after the operations that name them.
+pub(super) fn prepend(patch: &mut Vec<Operation>, list: &str, is_there: bool, element: Element) {
+    if is_there {
+        let value = Added::Element(Box::new(element));
+        patch.push(Operation::Add { path: format!("{list}/0"), value });
+    } else {
+        append(patch, list, false, vec![element]);
+    }
+}
+
+/// Gives a variable another value.
+pub(super) fn replace(patch: &mut Vec<Operation>, path: String, value: String) {
+    patch.push(Operation::Replace { path, value });
 }
 
 /// Adds an annotation. `are_there` says whether the pod has annotations already.

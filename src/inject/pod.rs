@@ -2,9 +2,11 @@
 
 use super::{
     choose::{Wanted, choose},
-    container::{Addition, CONFIG_FILE, addition},
-    patch::{Element, Operation, annotate, append},
+    container::{Addition, addition},
+    endpoint::{Endpoint, NOTHING, Settings, container, endpoint, is_endpoint, present},
+    patch::{Element, Operation, annotate, append, prepend, replace},
     pod_view::{Container, Pod, Spec, Volume},
+    variables::CONFIG_FILE,
 };
 use crate::api::{
     AwsConfig,
@@ -32,7 +34,7 @@ pub(super) struct Injection {
 }
 
 /// Returns the additions to a pod that is created in a namespace with these configs.
-pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
+pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings) -> Injection {
     let metadata = &pod.metadata;
     let choice = choose(metadata.labels(), metadata.annotations(), configs);
     let (Some(wanted), Some(spec)) = (choice.wanted, &pod.spec) else {
@@ -47,16 +49,29 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
     }
     let volumes = spec.volumes();
     let there = volume_of(volumes, &wanted.secret);
-    let volume = there.map_or_else(|| free_name(volumes), str::to_owned);
+    let volume = there.map_or_else(|| spec.free_volume(VOLUME), str::to_owned);
+    let (endpoint, warnings) = endpoint(pod, spec, &wanted, settings);
+    draft.warnings.extend(warnings);
     for (kind, containers) in spec.at_creation() {
-        for (index, container) in containers.iter().enumerate() {
-            draft.container(kind, index, container, &wanted, &volume);
+        for (index, container) in containers.iter().enumerate().filter(|(_, container)| !is_endpoint(container)) {
+            draft.container(kind, index, container, &wanted, &volume, endpoint.as_ref());
         }
     }
-    if !draft.patch.is_empty() && there.is_none() {
-        let volume = Element::Volume(secret_volume(&volume, &wanted.secret));
-        append(&mut draft.patch, "/spec/volumes", !volumes.is_empty(), vec![volume]);
+    let endpoint = endpoint.filter(|endpoint| draft.given && !endpoint.is_there);
+    let mut added = Vec::new();
+    if there.is_none() && (!draft.patch.is_empty() || endpoint.is_some()) {
+        added.push(Volume::of_secret(&volume, &wanted.secret));
     }
+    if let Some(endpoint) = endpoint {
+        let nothing = spec.free_volume(NOTHING);
+        let [(init, there), _] = spec.at_creation();
+        // The patch of the other containers names their places before this one.
+        let first = container(&endpoint, spec, settings, &volume, &nothing);
+        prepend(&mut draft.patch, &format!("/spec/{init}"), !there.is_empty(), Element::Container(Box::new(first)));
+        added.extend([Volume::in_memory(&endpoint.volume), Volume::in_memory(&nothing)]);
+    }
+    let added = added.into_iter().map(Element::Volume).collect();
+    append(&mut draft.patch, "/spec/volumes", !volumes.is_empty(), added);
     // The mark is also set if the author had added everything by hand, because a pod without a mark
     // counts as missed. A mark that was copied from another pod is corrected.
     if draft.given && metadata.annotations().get(POD_INJECTED) != Some(&wanted.config) {
@@ -69,11 +84,11 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>]) -> Injection {
 /// volumes of a running pod are fixed, therefore only a pod that got the Secret at its creation has
 /// it for the new containers.
 pub(super) fn ephemeral_containers(pod: &Pod, before: Option<&Pod>) -> Injection {
-    let Some((wanted, volume)) = given_at_creation(pod) else { return Injection::default() };
+    let Some((wanted, volume, endpoint)) = given_at_creation(pod) else { return Injection::default() };
     let known: BTreeSet<&str> = before.map(ephemeral).unwrap_or_default().iter().map(|it| it.name.as_str()).collect();
     let mut draft = Draft::default();
     for (index, it) in ephemeral(pod).iter().enumerate().filter(|(_, it)| !known.contains(it.name.as_str())) {
-        draft.container("ephemeralContainers", index, it, &wanted, volume);
+        draft.container("ephemeralContainers", index, it, &wanted, volume, endpoint.as_ref());
     }
     draft.injection(wanted.config)
 }
@@ -82,8 +97,8 @@ fn ephemeral(pod: &Pod) -> &[Container] {
     pod.spec.as_ref().map(Spec::ephemeral).unwrap_or_default()
 }
 
-/// The config of a marked pod, and the volume that holds its Secret.
-fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str)> {
+/// The config of a marked pod, the volume that holds its Secret, and its endpoint if it has one.
+fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str, Option<Endpoint>)> {
     let config = pod.metadata.annotations().get(POD_INJECTED)?.clone();
     let spec = pod.spec.as_ref()?;
     let containers = || spec.at_creation().into_iter().flat_map(|(_, containers)| containers);
@@ -93,24 +108,13 @@ fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str)> {
     let secret = named.secret.as_ref()?.secret_name.clone()?;
     let led = |it: &EnvVar| it.name == CONFIG_FILE;
     let files = containers().any(|it| it.env().iter().any(led));
-    Some((Wanted::unseen(config, secret, files), volume))
+    Some((Wanted::unseen(config, secret, files), volume, present(spec)))
 }
 
 /// The name of the volume that holds this whole Secret.
 fn volume_of<'a>(volumes: &'a [Volume], secret: &str) -> Option<&'a str> {
     let is_it = |source: &SecretVolumeSource| source.secret_name.as_deref() == Some(secret) && source.items.is_none();
     volumes.iter().find(|volume| volume.secret.as_ref().is_some_and(is_it)).map(|volume| volume.name.as_str())
-}
-
-fn free_name(volumes: &[Volume]) -> String {
-    let taken = |name: &str| volumes.iter().any(|volume| volume.name == name);
-    let numbered = (2..).map(|number| format!("{VOLUME}-{number}"));
-    std::iter::once(VOLUME.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
-}
-
-fn secret_volume(name: &str, secret: &str) -> Volume {
-    let source = SecretVolumeSource { secret_name: Some(secret.to_owned()), ..SecretVolumeSource::default() };
-    Volume { name: name.to_owned(), secret: Some(source) }
 }
 
 /// A patch under construction.
@@ -123,16 +127,27 @@ struct Draft {
 }
 
 impl Draft {
-    fn container(&mut self, kind: &str, index: usize, container: &Container, wanted: &Wanted, volume: &str) {
-        let Addition { given, mount, env, warnings } = addition(container, wanted, volume);
+    fn container(
+        &mut self,
+        kind: &str,
+        index: usize,
+        container: &Container,
+        wanted: &Wanted,
+        volume: &str,
+        endpoint: Option<&Endpoint>,
+    ) {
+        let Addition { given, mounts, env, replaced, warnings } = addition(container, wanted, volume, endpoint);
         self.given |= given;
         if !given && self.lacking.is_none() {
             self.lacking = warnings.first().cloned();
         }
         self.warnings.extend(warnings);
-        let mounts = mount.into_iter().map(Element::Mount).collect();
+        let mounts = mounts.into_iter().map(Element::Mount).collect();
         let at = format!("/spec/{kind}/{index}");
         append(&mut self.patch, &format!("{at}/volumeMounts"), !container.mounts().is_empty(), mounts);
+        for (place, value) in replaced {
+            replace(&mut self.patch, format!("{at}/env/{place}/value"), value);
+        }
         let env = env.into_iter().map(Element::Variable).collect();
         append(&mut self.patch, &format!("{at}/env"), !container.env().is_empty(), env);
     }

@@ -1,8 +1,14 @@
 //! The parts of a pod that keyturn reads. The rest of a review is skipped, because the creation of
 //! every pod in the cluster waits for the webhook. Pure.
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, SecretVolumeSource, VolumeMount};
-use serde::{Deserialize, Serialize};
+use k8s_openapi::{
+    api::core::v1::{
+        ContainerPort, EmptyDirVolumeSource, EnvFromSource, EnvVar, ResourceRequirements, SecretVolumeSource,
+        VolumeMount,
+    },
+    apimachinery::pkg::api::resource::Quantity,
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::collections::BTreeMap;
 
 /// A pod.
@@ -28,14 +34,52 @@ pub(super) struct Spec {
     init_containers: Option<Vec<Container>>,
     containers: Option<Vec<Container>>,
     ephemeral_containers: Option<Vec<Container>>,
+    host_network: Option<bool>,
+    os: Option<Os>,
+    node_selector: Option<BTreeMap<String, String>>,
+    security_context: Option<PodSecurity>,
+    resources: Option<IgnoredAny>,
 }
 
-/// A volume. Only Secret volumes matter here.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The operating system of a pod.
+#[derive(Debug, Deserialize)]
+struct Os {
+    #[serde(default)]
+    name: String,
+}
+
+/// The rights of all containers of a pod.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodSecurity {
+    run_as_user: Option<i64>,
+}
+
+/// A volume. Only Secret volumes matter here, and those that keyturn adds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Volume {
     #[serde(default)]
     pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretVolumeSource>,
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    empty_dir: Option<EmptyDirVolumeSource>,
+}
+
+impl Volume {
+    /// A volume with a whole Secret. It is not optional, so that the pod waits for the Secret.
+    pub(super) fn of_secret(name: &str, secret: &str) -> Self {
+        let source = SecretVolumeSource { secret_name: Some(secret.to_owned()), ..SecretVolumeSource::default() };
+        Self { name: name.to_owned(), secret: Some(source), empty_dir: None }
+    }
+
+    /// A small empty volume that is never on a disk.
+    pub(super) fn in_memory(name: &str) -> Self {
+        let source =
+            EmptyDirVolumeSource { medium: Some("Memory".to_owned()), size_limit: Some(Quantity("1Mi".to_owned())) };
+        Self { name: name.to_owned(), secret: None, empty_dir: Some(source) }
+    }
 }
 
 /// A container of any kind: init, main or ephemeral.
@@ -47,6 +91,9 @@ pub(super) struct Container {
     env: Option<Vec<EnvVar>>,
     env_from: Option<Vec<EnvFromSource>>,
     volume_mounts: Option<Vec<VolumeMount>>,
+    args: Option<Vec<String>>,
+    ports: Option<Vec<ContainerPort>>,
+    resources: Option<ResourceRequirements>,
 }
 
 /// The labels or annotations of a pod that has none.
@@ -76,6 +123,39 @@ impl Spec {
         [("initContainers", init), ("containers", main)]
     }
 
+    /// Whether the pod runs on a node with Windows.
+    pub(super) fn is_for_windows(&self) -> bool {
+        let selected = self.node_selector.as_ref().and_then(|labels| labels.get("kubernetes.io/os"));
+        let named = self.os.as_ref().map(|os| &os.name);
+        selected.into_iter().chain(named).any(|name| name == "windows")
+    }
+
+    /// Whether the pod has the network of its node.
+    pub(super) fn is_in_host_network(&self) -> bool {
+        self.host_network.unwrap_or_default()
+    }
+
+    /// The user that the pod names for all its containers.
+    pub(super) fn user(&self) -> Option<i64> {
+        self.security_context.as_ref().and_then(|security| security.run_as_user)
+    }
+
+    /// Whether the pod names resources for all its containers together.
+    pub(super) fn has_resources(&self) -> bool {
+        self.resources.is_some()
+    }
+
+    /// This name for a volume, with a number if it is taken.
+    pub(super) fn free_volume(&self, name: &str) -> String {
+        free(name, |name| self.volumes().iter().any(|volume| volume.name == name))
+    }
+
+    /// This name for a container, with a number if it is taken.
+    pub(super) fn free_container(&self, name: &str) -> String {
+        let containers = || self.at_creation().into_iter().flat_map(|(_, containers)| containers);
+        free(name, |name| containers().any(|container| container.name == name))
+    }
+
     /// The ephemeral containers, with which a user debugs the pod.
     pub(super) fn ephemeral(&self) -> &[Container] {
         list(self.ephemeral_containers.as_ref())
@@ -83,6 +163,23 @@ impl Spec {
 }
 
 impl Container {
+    /// The container's arguments.
+    pub(super) fn args(&self) -> &[String] {
+        list(self.args.as_ref())
+    }
+
+    /// Whether the container says that it listens on this port (TCP, which is the default).
+    pub(super) fn takes(&self, port: u16) -> bool {
+        let is_tcp = |of: &ContainerPort| of.protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
+        list(self.ports.as_ref()).iter().any(|of| of.container_port == i32::from(port) && is_tcp(of))
+    }
+
+    /// Whether the container names CPU or memory, which decide about the pod's class of service.
+    pub(super) fn has_resources(&self) -> bool {
+        let named = self.resources.iter().flat_map(|of| [&of.requests, &of.limits]).flatten();
+        named.into_iter().any(|amounts| amounts.contains_key("cpu") || amounts.contains_key("memory"))
+    }
+
     /// The container's variables.
     pub(super) fn env(&self) -> &[EnvVar] {
         list(self.env.as_ref())
@@ -97,6 +194,11 @@ impl Container {
     pub(super) fn mounts(&self) -> &[VolumeMount] {
         list(self.volume_mounts.as_ref())
     }
+}
+
+fn free(name: &str, taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
 }
 
 fn list<T>(of: Option<&Vec<T>>) -> &[T] {

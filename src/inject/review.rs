@@ -5,6 +5,7 @@
 use super::{
     Asking, ConfigsFor,
     choose::named,
+    endpoint::Settings,
     pod::{Injection, ephemeral_containers, new_pod},
     pod_view::Pod,
 };
@@ -149,7 +150,12 @@ impl Status {
 /// # Errors
 /// [`NoAnswer::Malformed`] if the body is not a review of a pod; [`NoAnswer::NotReady`] if the
 /// configs have not been listed yet.
-pub fn answer(body: &[u8], configs: &ConfigsFor, demand: Demand) -> Result<(Vec<u8>, Outcome), NoAnswer> {
+pub fn answer(
+    body: &[u8],
+    configs: &ConfigsFor,
+    settings: &Settings,
+    demand: Demand,
+) -> Result<(Vec<u8>, Outcome), NoAnswer> {
     let malformed = |error: String| NoAnswer::Malformed(error);
     let question: Question = serde_json::from_slice(body).map_err(|error| malformed(position(&error)))?;
     if (question.api_version.as_str(), question.kind.as_str()) != (API_VERSION, KIND) {
@@ -157,7 +163,7 @@ pub fn answer(body: &[u8], configs: &ConfigsFor, demand: Demand) -> Result<(Vec<
     }
     let request = question.request.ok_or_else(|| malformed("it holds no request".to_owned()))?;
     let uid = request.uid.clone();
-    let Injection { config, given, mut patch, warnings, lacking } = injection(request, configs)?;
+    let Injection { config, given, mut patch, warnings, lacking } = injection(request, configs, settings)?;
     let refused = lacking.filter(|_| demand == Demand::Required).map(|lacking| Status::of(&lacking));
     if refused.is_some() {
         patch.clear();
@@ -183,7 +189,7 @@ pub fn answer(body: &[u8], configs: &ConfigsFor, demand: Demand) -> Result<(Vec<
     Ok((bytes, outcome))
 }
 
-fn injection(request: Request, configs: &ConfigsFor) -> Result<Injection, NoAnswer> {
+fn injection(request: Request, configs: &ConfigsFor, settings: &Settings) -> Result<Injection, NoAnswer> {
     let Some(pod) = request.object.filter(|_| request.resource.resource == "pods") else {
         return Ok(Injection::default());
     };
@@ -192,7 +198,7 @@ fn injection(request: Request, configs: &ConfigsFor) -> Result<Injection, NoAnsw
             let namespace = request.namespace.as_deref().unwrap_or_default();
             let (labels, named) = (pod.metadata.labels(), named(pod.metadata.annotations()));
             let configs = configs(Asking { namespace, labels, named }).ok_or(NoAnswer::NotReady)?;
-            Ok(new_pod(&pod, &configs))
+            Ok(new_pod(&pod, &configs, settings))
         }
         ("UPDATE", Some("ephemeralcontainers")) => Ok(ephemeral_containers(&pod, request.old_object.as_ref())),
         _ => Ok(Injection::default()),

@@ -51,7 +51,7 @@ fn selects(namespace: &str, label: Option<(&str, &str)>) -> String {
 /// The index keys of a config that selects pods: one for each label of which a selected pod needs
 /// one.
 fn selected(namespace: &str, config: &AwsConfig) -> Vec<String> {
-    let Some(Inject { pod_selector }) = &config.spec.inject else { return vec![] };
+    let Some(Inject { pod_selector: Some(pod_selector), .. }) = &config.spec.inject else { return vec![] };
     let needs = pod_selector.needs_one_of();
     let labels = if needs.is_empty() { vec![None] } else { needs.into_iter().map(Some).collect() };
     labels.into_iter().map(|label| selects(namespace, label)).collect()

@@ -6,7 +6,7 @@ use crate::{
     certificate::{Followed, follow as follow_certificate},
     cluster::{StartError, SyncState, check_served, follow, scoped},
     https::{Bounds, Port, end},
-    inject::ConfigsFor,
+    inject::{ConfigsFor, Settings},
     metrics::WebhookMetrics,
     server::{self, Admin},
     views::ConfigsOfPods,
@@ -31,6 +31,8 @@ pub struct Replica {
     pub listener: TcpListener,
     /// The namespace and the name of the Secret that holds its certificate.
     pub certificate: (String, String),
+    /// The settings for injected pods.
+    pub settings: Settings,
 }
 
 /// A scope (a namespace, or all namespaces as `None`) and its configs.
@@ -77,7 +79,7 @@ impl Replica {
             let Some(tls) = certificate.tls().await else { return Ok(()) };
             let refused = metrics.ports().connection_refused("webhook");
             let port = Port { listener: self.listener, tls: Some(tls), handle, bounds: Bounds::WEBHOOK, refused };
-            Webhook::new(configs_for(scopes), metrics).serve(port).await
+            Webhook::new(configs_for(scopes), metrics).with(self.settings).serve(port).await
         };
         let ended = async move {
             shutdown.await;

@@ -3,7 +3,7 @@
 
 use crate::{
     https::{Bodies, HeldBody, NoBody, Port, Room, holding, serve},
-    inject::{ConfigsFor, Demand, NoAnswer, Outcome, answer},
+    inject::{ConfigsFor, Demand, NoAnswer, Outcome, Settings, answer},
     metrics::WebhookMetrics,
 };
 use axum::{
@@ -15,7 +15,7 @@ use axum::{
 };
 use http::{HeaderValue, Uri};
 use jiff::SignedDuration;
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The path to which the API server sends reviews of pods.
@@ -39,15 +39,22 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Webhook {
     configs: ConfigsFor,
+    settings: Arc<Settings>,
     metrics: WebhookMetrics,
     bodies: Bodies,
 }
 
 impl Webhook {
-    /// Makes a webhook that injects the Secrets of these configs.
+    /// Makes a webhook that injects the Secrets of these configs, as files.
     #[must_use]
     pub fn new(configs: ConfigsFor, metrics: WebhookMetrics) -> Self {
-        Self { configs, metrics, bodies: Bodies::new(BODY_LIMIT, HELD) }
+        Self { configs, settings: Arc::default(), metrics, bodies: Bodies::new(BODY_LIMIT, HELD) }
+    }
+
+    /// The same webhook with these settings.
+    #[must_use]
+    pub fn with(self, settings: Settings) -> Self {
+        Self { settings: Arc::new(settings), ..self }
     }
 
     /// The webhook's routes, without TLS.
@@ -104,10 +111,11 @@ async fn review(webhook: &Webhook, request: Request, demand: Demand) -> Result<(
         return Err(Refusal::malformed(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
     let HeldBody { bytes, room } = webhook.bodies.read(&head, body, within(&head.uri)).await?;
-    let (answer, outcome) = answer(&bytes, &webhook.configs, demand).map_err(|error| match error {
-        NoAnswer::Malformed(_) => Refusal::malformed(StatusCode::BAD_REQUEST, error.to_string()),
-        NoAnswer::NotReady => Refusal((StatusCode::SERVICE_UNAVAILABLE, error.to_string()), Outcome::NotReady),
-    })?;
+    let (answer, outcome) =
+        answer(&bytes, &webhook.configs, &webhook.settings, demand).map_err(|error| match error {
+            NoAnswer::Malformed(_) => Refusal::malformed(StatusCode::BAD_REQUEST, error.to_string()),
+            NoAnswer::NotReady => Refusal((StatusCode::SERVICE_UNAVAILABLE, error.to_string()), Outcome::NotReady),
+        })?;
     if answer.len() > BODY_LIMIT {
         let text = format!("the answer is too large: at most {BODY_LIMIT} bytes");
         return Err(Refusal::malformed(StatusCode::PAYLOAD_TOO_LARGE, text));

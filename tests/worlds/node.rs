@@ -6,6 +6,7 @@
 
 mod cert_manager;
 mod dataiku;
+mod endpoint;
 mod former;
 mod loops;
 mod release;

@@ -15,7 +15,7 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 
 fn added(env: &[EnvVar], mounts: &[VolumeMount]) -> Addition {
     let container = json!({"name": "app", "env": env, "volumeMounts": mounts});
-    addition(&from_value(container).unwrap(), &wanted(), "keyturn")
+    addition(&from_value(container).unwrap(), &wanted(), "keyturn", None)
 }
 
 fn names(addition: &Addition) -> Vec<&str> {
@@ -25,13 +25,17 @@ fn names(addition: &Addition) -> Vec<&str> {
 #[test]
 fn a_plain_container_gets_the_mount_and_every_variable_and_no_key() {
     let addition = added(&[], &[]);
-    let mount = addition.mount.as_ref().unwrap();
+    let [mount] = &addition.mounts[..] else { panic!("one mount") };
     assert_eq!((mount.mount_path.as_str(), mount.read_only, &mount.sub_path), (MOUNT_PATH, Some(true), &None));
     assert_eq!(
         names(&addition),
         [
-            "AWS_CONFIG_FILE",
             "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "AWS_EC2_METADATA_DISABLED",
+            "AWS_CONFIG_FILE",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_SDK_LOAD_CONFIG",
             "AWS_REGION",
             "AWS_DEFAULT_REGION",
             "AWS_DEFAULT_BUCKET",
@@ -41,9 +45,10 @@ fn a_plain_container_gets_the_mount_and_every_variable_and_no_key() {
             "DKU_CURRENT_PROJECT_KEY"
         ]
     );
-    assert_eq!(addition.env[0].value.as_deref(), Some("/var/run/secrets/keyturn/config"));
-    assert_eq!(addition.env[1].value.as_deref(), Some(""), "no web identity");
-    for variable in &addition.env[2..] {
+    let values: Vec<&str> = addition.env[..6].iter().filter_map(|variable| variable.value.as_deref()).collect();
+    let nobody = "http://127.0.0.1:1/keyturn-delivers-files";
+    assert_eq!(values, ["", "true", "/var/run/secrets/keyturn/config", "/dev/null", nobody, "1"]);
+    for variable in &addition.env[6..] {
         let from = variable.value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap();
         assert_eq!((from.name.as_str(), &from.key, from.optional), ("alice-aws", &variable.name, Some(true)));
     }
@@ -73,10 +78,40 @@ fn variables_that_point_sdks_to_another_credential_are_warned_about() {
 }
 
 #[test]
+fn a_variable_of_amazon_s_webhooks_is_replaced_and_no_other_is() {
+    const URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+    let nobody = "http://127.0.0.1:1/keyturn-delivers-files";
+    let of_pods = "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token";
+    let of_roles = "/var/run/secrets/eks.amazonaws.com/serviceaccount/token";
+    for (case, name, value, expected) in [
+        ("Pod Identity", URI, "http://169.254.170.23/v1/credentials", Some(nobody)),
+        ("Pod Identity with IPv6", URI, "http://[fd00:ec2::23]/v1/credentials", Some(nobody)),
+        ("IAM roles for service accounts", "AWS_WEB_IDENTITY_TOKEN_FILE", of_roles, Some("")),
+        ("the author", URI, "http://localhost/mine", None),
+        ("keyturn", URI, nobody, None),
+    ] {
+        let addition = added(&env(&[("A", "b"), (name, value)]), &[]);
+        let replaced: Vec<_> = expected.into_iter().map(|value| (1, value.to_owned())).collect();
+        assert_eq!(addition.replaced, replaced, "{case}");
+        assert!(!names(&addition).contains(&name), "{case}");
+        assert_eq!(addition.warnings.len(), usize::from(case == "the author"), "{case}: {:?}", addition.warnings);
+    }
+    let asks = Endpoint { port: 18197, volume: "shared".into(), is_there: false };
+    let container = json!({"name": "app", "env": env(&[
+        (URI, "http://169.254.170.23/v1/credentials"), (TOKEN, of_pods),
+    ])});
+    let addition = addition(&from_value(container).unwrap(), &wanted(), "keyturn", Some(&asks));
+    let values: Vec<&str> = addition.replaced.iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["http://127.0.0.1:18197/v1/credentials", "/var/run/secrets/keyturn-endpoint/token"]);
+    assert!(addition.warnings.is_empty(), "{:?}", addition.warnings);
+}
+
+#[test]
 fn an_env_from_is_warned_about_as_losing_or_as_the_secret_s_own_keys() {
     let said = |from: Value| {
         let container = json!({"name": "app", "envFrom": [from]});
-        addition(&from_value(container).unwrap(), &wanted(), "keyturn").warnings
+        addition(&from_value(container).unwrap(), &wanted(), "keyturn", None).warnings
     };
     let [settings] = &said(json!({"configMapRef": {"name": "settings"}}))[..] else { panic!("one warning") };
     assert!(settings.contains("\"app\" has envFrom") && settings.contains("\"alice\""), "{settings}");
@@ -98,12 +133,12 @@ fn a_path_that_is_taken_leaves_the_container_as_it_is_and_is_said() {
         "/run/secrets/keyturn",
     ] {
         let addition = added(&[], &[mount("mine", path)]);
-        assert_eq!((addition.mount.is_none(), addition.env.len()), (true, 0), "{path}");
+        assert_eq!((addition.mounts.len(), addition.env.len()), (0, 0), "{path}");
         let [warning] = &addition.warnings[..] else { panic!("one warning") };
         assert!(warning.contains("\"app\"") && warning.contains(path), "{warning}");
     }
     for path in ["/var/run/secrets", "/var/run/secrets/keyturn-other", "/"] {
-        assert!(added(&[], &[mount("mine", path)]).mount.is_some(), "{path}");
+        assert!(!added(&[], &[mount("mine", path)]).mounts.is_empty(), "{path}");
     }
     let part = VolumeMount { sub_path: Some("config".into()), ..mount("keyturn", MOUNT_PATH) };
     assert!(!added(&[], &[part]).warnings.is_empty(), "a part of the Secret is not the Secret: it would never change");
@@ -112,5 +147,5 @@ fn a_path_that_is_taken_leaves_the_container_as_it_is_and_is_said() {
 #[test]
 fn a_container_that_mounts_the_secret_already_gets_the_variables() {
     let addition = added(&[], &[mount("keyturn", "/var/run/secrets/keyturn/")]);
-    assert_eq!((addition.mount.is_none(), addition.env.len(), addition.warnings.len()), (true, 9, 0));
+    assert_eq!((addition.mounts.len(), addition.env.len(), addition.warnings.len()), (0, 13, 0));
 }

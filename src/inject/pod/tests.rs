@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, from_value, json};
 
+/// The number of variables that lead SDKs to the files.
+const LEADING: usize = 6;
+
 fn config(name: &str, selects: Option<(&str, &str)>) -> Arc<AwsConfig> {
     let mut spec = json!({"person": name});
     if let Some((key, value)) = selects {
@@ -32,7 +35,7 @@ fn as_sent(injection: &Injection) -> Patch {
 }
 
 fn injected(pod: &Value, configs: &[Arc<AwsConfig>]) -> (Value, Injection) {
-    let injection = new_pod(&from_value(pod.clone()).unwrap(), configs);
+    let injection = new_pod(&from_value(pod.clone()).unwrap(), configs, &Settings::default());
     let mut after = pod.clone();
     patch(&mut after, &as_sent(&injection)).unwrap();
     (after, injection)
@@ -118,7 +121,7 @@ fn only_those_variables_are_added_that_the_secret_may_hold() {
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         config.spec = from_value(whole).unwrap();
         let (after, _) = injected(&annotated("alice"), &[Arc::new(config)]);
-        all(&after["spec"]["containers"][1]["env"], "name")[2..].join(" ")
+        all(&after["spec"]["containers"][1]["env"], "name")[LEADING..].join(" ")
     };
     assert_eq!(variables(json!({})), "");
     assert_eq!(variables(json!({"region": "eu-west-1"})), "AWS_REGION AWS_DEFAULT_REGION");
@@ -202,7 +205,7 @@ fn a_new_debug_container_gets_the_pod_s_secret_and_earlier_ones_stay() {
 prop_compose! {
     fn a_variable()(name in prop::sample::select(vec![
         "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "DKU_DSS_URL", "DKU_API_KEY", "PATH",
-        "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_DEFAULT_BUCKET",
+        "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_DEFAULT_BUCKET", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     ]), value in prop::option::of("[a-z/$()]{0,8}")) -> (String, Value) {
         let variable = value.map_or_else(|| json!({"name": name}), |value| json!({"name": name, "value": value}));
         (name.to_owned(), variable)

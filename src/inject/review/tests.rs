@@ -21,7 +21,8 @@ fn annotated() -> Value {
 }
 
 fn answered(review: &Value) -> (Value, Outcome) {
-    let (body, outcome) = answer(review.to_string().as_bytes(), &nothing_there(), Demand::Optional).unwrap();
+    let (body, outcome) =
+        answer(review.to_string().as_bytes(), &nothing_there(), &Settings::default(), Demand::Optional).unwrap();
     (serde_json::from_slice(&body).unwrap(), outcome)
 }
 
@@ -89,7 +90,7 @@ fn a_pod_that_requires_the_secret_is_refused_where_it_would_lack_it() {
     ] {
         let review = review_of(&pod).to_string();
         for demand in [Demand::Optional, Demand::Required] {
-            let (body, outcome) = answer(review.as_bytes(), &nothing_there(), demand).unwrap();
+            let (body, outcome) = answer(review.as_bytes(), &nothing_there(), &Settings::default(), demand).unwrap();
             let response = serde_json::from_slice::<Value>(&body).unwrap()["response"].clone();
             let refused = lacking.filter(|_| demand == Demand::Required);
             assert_eq!(response["allowed"], refused.is_none(), "{case}, {demand:?}");
@@ -108,7 +109,9 @@ fn a_pod_that_requires_the_secret_is_refused_where_it_would_lack_it() {
 #[test]
 fn before_the_configs_are_listed_there_is_no_answer() {
     let not_yet: ConfigsFor = Arc::new(|_| None);
-    let refused = answer(review_of(&annotated()).to_string().as_bytes(), &not_yet, Demand::Optional).unwrap_err();
+    let refused =
+        answer(review_of(&annotated()).to_string().as_bytes(), &not_yet, &Settings::default(), Demand::Optional)
+            .unwrap_err();
     assert_eq!(refused, NoAnswer::NotReady);
 }
 
@@ -125,7 +128,8 @@ fn a_body_that_is_no_review_is_refused_without_quoting_it() {
         ("a field of another type", &odd.to_string()),
         ("another version", &of_another_version.to_string()),
     ] {
-        let error = answer(body.as_bytes(), &nothing_there(), Demand::Optional).unwrap_err().to_string();
+        let error =
+            answer(body.as_bytes(), &nothing_there(), &Settings::default(), Demand::Optional).unwrap_err().to_string();
         let is_quoted = error.contains("hunter2");
         assert!(error.starts_with("not an AdmissionReview of a Pod") && !is_quoted, "{case}: {error}");
         assert!(!error.contains('\n'), "{case}: {error}");
@@ -188,7 +192,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn any_bytes_are_answered_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        prop_assert!(answer(&bytes, &nothing_there(), Demand::Optional).is_err());
+        prop_assert!(answer(&bytes, &nothing_there(), &Settings::default(), Demand::Optional).is_err());
     }
 
     #[test]
@@ -200,7 +204,7 @@ proptest! {
         let mut review = review_of(&annotated());
         *review.pointer_mut(place).unwrap() = odd;
         let body = review.to_string();
-        if let Ok((answer, _)) = answer(body.as_bytes(), &nothing_there(), Demand::Optional) {
+        if let Ok((answer, _)) = answer(body.as_bytes(), &nothing_there(), &Settings::default(), Demand::Optional) {
             let answer: Value = serde_json::from_slice(&answer).unwrap();
             prop_assert_eq!(&answer["response"]["allowed"], &json!(true));
         }
