@@ -14,10 +14,10 @@ pub struct AwsConfigStatus {
     pub observed_generation: Option<i64>,
 
     /// Accepted: the spec, its references and the grant are in order. Issued: a valid credential is
-    /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing, ConfirmationDue
-    /// and Stalled: present only while they are true.
+    /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing,
+    /// AwsRoleFailing, ConfirmationDue and Stalled: present only while they are true.
     #[serde(default)]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
     /// The obstacle that a person should see first, in one word and one message. Absent if there is
@@ -77,7 +77,8 @@ pub struct AwsConfigStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trouble {
     /// The reason of Ready if the AwsConfig is not ready. Otherwise the type of the first of these
-    /// conditions that is true: RenewalFailing, RestartFailing, PodsMissed, ConfirmationDue.
+    /// conditions that is true: RenewalFailing, RestartFailing, PodsMissed, AwsRoleFailing,
+    /// ConfirmationDue.
     pub word: String,
     /// The message of that condition.
     pub message: String,

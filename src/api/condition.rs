@@ -208,7 +208,9 @@ pub fn same_ignoring_times(left: &[Condition], right: &[Condition]) -> bool {
 mod tests {
     use super::*;
     use crate::api::Reason;
+    use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance};
     use jiff::ToSpan as _;
+    use kube::CustomResourceExt as _;
 
     #[test]
     fn the_transition_time_moves_only_with_the_status() {
@@ -246,6 +248,19 @@ mod tests {
             };
             assert_eq!((type_ as usize, ConditionType::ALL.len()), (at, last as usize + 1));
             assert!(type_.meaning().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn a_status_has_room_for_all_conditions_of_its_kind() {
+        let crds = [AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd()];
+        for crd in crds {
+            let kind = crd.spec.names.kind.clone();
+            let crd = serde_json::to_value(crd).unwrap();
+            let conditions = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/conditions/maxItems";
+            let room = crd.pointer(conditions).and_then(serde_json::Value::as_u64).unwrap();
+            let own = ConditionType::ALL.into_iter().filter(|type_| type_.kinds().split(", ").any(|it| it == kind));
+            assert!(own.count() as u64 <= room, "{kind}");
         }
     }
 
