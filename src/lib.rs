@@ -52,7 +52,7 @@
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
 //! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
-//! | [`telemetry`] | logs | nothing |
+//! | [`telemetry`] | logs | `api` |
 //! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |
 //! | [`fuzzing`] | what holds for every input that a stranger writes; not in the operator | `api`, `credentials`, `dss`, `grants`, `inject`, `secret` |
 //!

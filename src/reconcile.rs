@@ -14,6 +14,7 @@
 //! renewal.
 
 mod act;
+mod audit;
 mod aws_role;
 mod cleanup;
 mod memory;

@@ -1,7 +1,13 @@
 //! Structured logs on standard error, and panics as log lines.
 
-use tracing::{Level, Metadata};
-use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, prelude::*};
+use crate::api::names;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::filter_fn,
+    fmt::{self, MakeWriter},
+    prelude::*,
+};
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,21 +29,73 @@ pub fn may_be_logged(line: &Metadata<'_>) -> bool {
     !quotes_sts && !quotes_objects
 }
 
-/// Starts logging. `filter` has the form of `RUST_LOG`.
+/// Starts logging. `filter` has the form of `RUST_LOG`. It does not apply to the audit lines, which
+/// are always written, and always as JSON.
 pub fn start(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::builder().parse_lossy(filter);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_logged));
-    match format {
-        LogFormat::Json => {
-            registry.with(lines.json().flatten_event(true).with_current_span(true).with_span_list(false)).init();
-        }
-        LogFormat::Text => registry.with(lines).init(),
-    }
+    subscriber(format, filter, std::io::stderr).init();
     std::panic::set_hook(Box::new(|panic| {
         // The line holds the place of the panic and not its message, because the message may quote
         // a value.
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a bug: the process ends here and is started again");
     }));
+}
+
+fn is_audit(line: &Metadata<'_>) -> bool {
+    line.target() == names::AUDIT_TARGET
+}
+
+fn subscriber<W>(format: LogFormat, filter: &str, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
+{
+    let chosen = EnvFilter::builder().parse_lossy(filter);
+    let lines = fmt::layer().with_writer(writer.clone()).with_target(false);
+    let lines = match format {
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+        LogFormat::Text => lines.boxed(),
+    };
+    let others = filter_fn(|line| !is_audit(line) && may_be_logged(line));
+    let audit = fmt::layer().with_writer(writer).json().flatten_event(true);
+    let audit = audit.with_current_span(false).with_span_list(false).with_filter(filter_fn(is_audit));
+    tracing_subscriber::registry().with(lines.with_filter(others).with_filter(chosen)).with(audit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_filter_and_no_format_changes_the_audit_lines() {
+        for (format, filter) in [(LogFormat::Text, "off"), (LogFormat::Json, "error"), (LogFormat::Text, "trace")] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            tracing::subscriber::with_default(subscriber(format, filter, move || writer.clone()), || {
+                let _span = tracing::info_span!("config", name = "alice").entered();
+                tracing::info!(target: names::AUDIT_TARGET, person = "alice", "credential issued");
+                tracing::info!("another line");
+            });
+            let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            let audited: Vec<&str> = text.lines().filter(|line| line.contains("credential issued")).collect();
+            assert_eq!(audited.len(), 1, "{filter}: {text}");
+            let line: serde_json::Value = serde_json::from_str(audited[0]).unwrap();
+            assert_eq!((&line["target"], &line["person"]), (&names::AUDIT_TARGET.into(), &"alice".into()), "{filter}");
+            assert_eq!(text.contains("another line"), filter == "trace", "{filter}: {text}");
+        }
+    }
 }

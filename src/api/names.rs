@@ -151,3 +151,6 @@ pub const ENDPOINT_PORT: u16 = 18_197;
 pub fn default_target(config: &str) -> String {
     format!("{config}-aws")
 }
+
+/// The target of the log lines that say of each credential who has it and why.
+pub const AUDIT_TARGET: &str = "keyturn::audit";

@@ -4,7 +4,7 @@
 mod role;
 mod secret;
 
-use super::{Context, turn};
+use super::{Context, audit, turn};
 use crate::{
     api::Reason,
     clock::whole_seconds,
@@ -89,7 +89,13 @@ impl Act<'_> {
                 Err(outcome) => return outcome,
             }
         }
-        let issued = match self.obtain(request).await {
+        let kept = self.take_kept(request);
+        let is_new = kept.is_none();
+        let obtained = match kept {
+            Some(kept) => Ok(Some(kept)),
+            None => self.obtain(request).await,
+        };
+        let issued = match obtained {
             Ok(Some(issued)) => issued,
             Ok(None) => return Outcome { api_key: first.unwrap_or_default(), ..Outcome::default() },
             Err(error) => {
@@ -103,6 +109,9 @@ impl Act<'_> {
         let is_renewal = matches!(trigger, Trigger::Due | Trigger::Requested);
         if is_renewal && self.is_there_already(request, &issued) {
             return Outcome { checked: true, ..Outcome::default() };
+        }
+        if is_new {
+            audit::obtained(&seen.config, &self.subject(), accepted, &issued, trigger);
         }
         let obtained = match first {
             Some(obtained) => Ok(obtained),
@@ -139,18 +148,11 @@ impl Act<'_> {
     }
 
     /// Obtains the credential: a session from STS, the credential of a connection from DSS, or the
-    /// static key that was read before. If a session for this very request could not be written
-    /// before, keyturn takes that one and does not ask STS. `None` if the static key has not been
-    /// read.
+    /// static key that was read before. `None` if the static key has not been read.
     async fn obtain(&self, request: &Request) -> Result<Option<Issued>, IssueError> {
         let Self { context, budget, seen, .. } = self;
-        let now = context.clock.now();
         match request {
             Request::Session(session) => {
-                let kept = context.memory.take_kept(&seen.config.uid().unwrap_or_default(), request, now);
-                if kept.is_some() {
-                    return Ok(kept);
-                }
                 let _place = self.turn(context.sts.calls(session))?;
                 context.sts.assume_role(session).await.map(Some)
             }
@@ -176,10 +178,19 @@ impl Act<'_> {
             }
             Request::Key(_) => Ok(seen.source.key().map(|key| Issued {
                 credentials: Credentials::clone(key),
-                issued_at: whole_seconds(now),
+                issued_at: whole_seconds(context.clock.now()),
                 expires_at: None,
             })),
         }
+    }
+
+    /// The session for this very request that keyturn obtained before and could not write. keyturn
+    /// then does not ask STS.
+    fn take_kept(&self, request: &Request) -> Option<Issued> {
+        let Self { context, seen, .. } = self;
+        let is_session = matches!(request, Request::Session(_));
+        let uid = seen.config.uid().unwrap_or_default();
+        is_session.then(|| context.memory.take_kept(&uid, request, context.clock.now())).flatten()
     }
 
     /// Takes a turn to ask STS or DSS for the credential or its API key. A renewal that is due does

@@ -6,6 +6,7 @@
 //! Each has a namespace, an AWS account, an installed release and an operator of its own. A test
 //! can therefore run alone, twice, and beside the others.
 
+mod audit;
 mod aws_admin;
 mod bad_input;
 mod confirmation;

@@ -1,6 +1,7 @@
 //! The simulated world: a week of an operator in seconds.
 
 mod alerts;
+mod audit;
 mod authority;
 mod certificate;
 mod clocks;

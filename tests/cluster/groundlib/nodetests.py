@@ -328,7 +328,7 @@ class Adopted(unittest.TestCase):
             "metadata": {"name": "alice", "namespace": "of-a-test", "finalizers": ["keyturn.dev/cleanup"]}})
 
         ours.end_input()
-        self.assertEqual(ours.launcher.wait(120), 0)
+        self.assertEqual(ours.launcher.wait(300), 0)
         self.assertEqual(self.names(), before)
         self.assertFalse(Path(ours.home.name, "kubeconfig").exists())
 

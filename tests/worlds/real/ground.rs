@@ -240,6 +240,11 @@ impl Ground {
         self.at.adopted.iter().map(|adopted| (adopted.label.clone(), adopted.value.clone())).collect()
     }
 
+    /// The audit log of the API server.
+    pub fn audit_log(&self) -> &Path {
+        self.at.audit_log.as_deref().expect("a cluster of the ground's own")
+    }
+
     /// What a user asked of the API server, as the server's audit log has it. A watch is there only
     /// when it has ended.
     pub fn audit(&self, user: &str) -> Vec<Audited> {

@@ -214,7 +214,10 @@ async fn the_chart_gives_the_operator_the_right_to_use_every_name() {
     assert_eq!(roles.iter().map(|role| role.spec.person.as_deref()).collect::<Vec<_>>(), [Some("alice")]);
     assert!(operator.stop().await.success());
     let mut wrote = install.ground.audit(&install.user());
-    wrote.retain(|request| ["create", "patch"].contains(&request.verb.as_str()));
+    // Grants belong to the cluster: another test may delete one while its status is written.
+    wrote.retain(|request| {
+        ["create", "patch"].contains(&request.verb.as_str()) && request.resource != "awsrolegrants/status"
+    });
     assert!(wrote.iter().any(|request| request.resource == "awsroles"), "{wrote:#?}");
     assert!(wrote.iter().all(|request| request.code < 300), "{wrote:#?}");
 

@@ -95,10 +95,11 @@ async fn a_grant_gives_a_secret_that_the_aws_cli_can_use(install: &Install<'_>) 
     let table = super::ground::run(install.ground.kubectl().args(["get", "awscfg", "-n", &install.namespace]));
     let [header, row] = table.lines().collect::<Vec<_>>()[..] else { panic!("{table}") };
     let columns: Vec<&str> = header.split_whitespace().collect();
-    assert_eq!(columns, ["NAME", "PERSON", "PROVIDER", "ROLE", "READY", "EXPIRES", "AGE"]);
+    assert_eq!(columns, ["NAME", "PERSON", "PROVIDER", "ROLE", "READY", "TROUBLE", "EXPIRES", "AGE"]);
     let values: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(values[..5], ["alice", "alice", "temporary", &install.role("ds-analyst"), "True"]);
     let record = install.record("alice").await.unwrap();
+    // TROUBLE is empty.
     assert_eq!(values[5], record.expires_at.unwrap().to_string());
 }
 
