@@ -8,6 +8,7 @@
 //!   controller that decides on a state from before its own write would issue a credential twice.
 //! * A process that no longer leads writes nothing ([`Mandate`]).
 
+mod call_error;
 mod calls;
 mod failing;
 mod index;
@@ -18,7 +19,8 @@ mod serving;
 mod watched;
 mod workloads;
 
-pub use calls::{CallError, Calls, Failed, NOT_LEADING, Preconditions, data_of};
+pub use call_error::{CallError, Failed};
+pub use calls::{Calls, NOT_LEADING, Preconditions, data_of};
 pub use failing::{Failing, Write};
 pub use index::Index;
 pub use mandate::Mandate;

@@ -1,7 +1,7 @@
 //! The calls to the API server. They are few, and each is bounded in time. The error of a failed
 //! call is one line that names the object.
 
-use super::{Failing, Mandate, Write};
+use super::{CallError, Failed, Failing, Mandate, Write};
 use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names};
 use k8s_openapi::api::{
     core::v1::{Pod, Secret},
@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    core::{ObjectList, PartialObjectMeta, Status},
+    core::{ObjectList, PartialObjectMeta},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -27,90 +27,8 @@ const PODS_PAGE: u32 = 50;
 /// but the API server can select by it.
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
-/// The number of failed reconciles in a row after which another failure is reported. Shorter
-/// failures end before anybody could act on them.
-const FAILED_BEFORE: i32 = 2;
-
 /// The reason why a process that no longer leads makes no call that may change something.
 pub const NOT_LEADING: &str = "this process no longer holds the Lease; the replica that leads decides anew";
-
-/// A call that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{tried}: {why}")]
-pub struct CallError {
-    /// The action and the object of the call.
-    tried: String,
-    /// The reason why the call failed. It never contains data that was sent or read, because the
-    /// data may be secret.
-    why: String,
-    /// The kind of the failure.
-    pub failed: Failed,
-}
-
-/// The kinds of failure that callers distinguish, by the status that the API server answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failed {
-    /// 404.
-    NotFound,
-    /// 409 to a creation.
-    AlreadyExists,
-    /// 409 to any other call: the object has another UID or another version than the caller had
-    /// seen.
-    Conflict,
-    /// 403, for any other reason than [`Failed::NamespaceEnds`].
-    Forbidden,
-    /// 403 to a creation, because the namespace is being deleted.
-    NamespaceEnds,
-    /// 422.
-    Invalid,
-    /// This process no longer holds the Lease. It did not send the write, or did not wait for the
-    /// answer. It does not retry, because another replica may lead.
-    NotLeading,
-    /// Any other status, no answer, or an answer that could not be read.
-    Otherwise,
-}
-
-impl CallError {
-    /// An error of a test.
-    #[cfg(test)]
-    pub fn of_test(failed: Failed) -> Self {
-        Self { tried: "create Secret scoring/alice-aws".to_owned(), why: "refused".to_owned(), failed }
-    }
-
-    /// The same error as a conflict: the call was refused, because the object is another one than
-    /// the caller had seen.
-    #[must_use]
-    pub fn of_another_object(mut self) -> Self {
-        self.failed = Failed::Conflict;
-        self
-    }
-
-    /// Whether it is more than a short failure of the API server, and worth a condition: a refusal,
-    /// or the last of several failures in a row. `failed_before` is the number of reconciles of the
-    /// object in a row before this one in which a call failed.
-    #[must_use]
-    pub fn is_persistent(&self, failed_before: i32) -> bool {
-        match self.failed {
-            Failed::Forbidden | Failed::Invalid => true,
-            Failed::NamespaceEnds | Failed::NotLeading => false,
-            // A single conflict is another writer. A lasting one may be a quota that the API server
-            // cannot count.
-            Failed::NotFound | Failed::AlreadyExists | Failed::Conflict | Failed::Otherwise => {
-                failed_before >= FAILED_BEFORE
-            }
-        }
-    }
-
-    /// The error without these texts. The message of the API server quotes what an admission policy
-    /// or a webhook says, and that may be anything that keyturn sent.
-    #[must_use]
-    pub fn without(mut self, secrets: &[String]) -> Self {
-        for secret in secrets {
-            self.why = self.why.replace(secret.as_str(), "…");
-        }
-        self
-    }
-}
 
 /// Returns the data of a Secret.
 #[must_use]
@@ -300,7 +218,7 @@ impl Calls {
         let url = K::url_path(&(), namespace);
         let request = kube::core::Request::new(url).patch(&name, &merge(), &patch);
         let request = request.map_err(|error| {
-            explain(format!("write finalizers of {kind} {name}"), &kube::Error::BuildRequest(error))
+            CallError::of(format!("write finalizers of {kind} {name}"), &kube::Error::BuildRequest(error))
         })?;
         let call = self.client.request(request);
         stripped(self.write(Write::Finalizers, || format!("write finalizers of {kind} {name}"), call).await)
@@ -369,9 +287,10 @@ impl Calls {
         tried: impl Fn() -> String,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, CallError> {
-        let written = self.while_leading(bounded(&tried, call)).await.unwrap_or_else(|| {
-            Err(CallError { tried: tried(), why: NOT_LEADING.to_owned(), failed: Failed::NotLeading })
-        });
+        let written = self
+            .while_leading(bounded(&tried, call))
+            .await
+            .unwrap_or_else(|| Err(CallError::new(tried(), NOT_LEADING, Failed::NotLeading)));
         self.failing.record(kind, &written);
         written
     }
@@ -419,39 +338,10 @@ pub(super) async fn bounded<T>(
 ) -> Result<T, CallError> {
     match tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(explain(tried(), &error)),
-        Err(_) => Err(CallError {
-            tried: tried(),
-            why: format!("the API server did not answer within {TIMEOUT_SECONDS} s"),
-            failed: Failed::Otherwise,
-        }),
-    }
-}
-
-/// Whether the API server refused a creation, because the namespace is being deleted (the cause
-/// `NamespaceTerminating`, `k8s.io/api/core/v1`).
-fn is_of_ending_namespace(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
-}
-
-fn explain(tried: String, error: &kube::Error) -> CallError {
-    let (why, failed) = match error {
-        kube::Error::Api(status) => {
-            let failed = match (status.code, status.reason.as_str()) {
-                (403, _) if is_of_ending_namespace(status) => Failed::NamespaceEnds,
-                (403, _) => Failed::Forbidden,
-                (404, _) => Failed::NotFound,
-                (409, "AlreadyExists") => Failed::AlreadyExists,
-                (409, _) => Failed::Conflict,
-                (422, _) => Failed::Invalid,
-                _ => Failed::Otherwise,
-            };
-            (format!("{} ({} {})", status.message, status.code, status.reason), failed)
+        Ok(Err(error)) => Err(CallError::of(tried(), &error)),
+        Err(_) => {
+            let why = format!("the API server did not answer within {TIMEOUT_SECONDS} s");
+            Err(CallError::new(tried(), why, Failed::Otherwise))
         }
-        // The error's own text may quote the answer.
-        kube::Error::SerdeError(_) => ("the answer could not be read".to_owned(), Failed::Otherwise),
-        other => (other.to_string(), Failed::Otherwise),
-    };
-    CallError { tried, why, failed }
+    }
 }
