@@ -70,11 +70,10 @@ impl Reading {
     /// Nothing was read, because the API server did not let keyturn read the admin key. The
     /// connection to DSS stays as it was.
     fn of_unread_key(error: &CallError) -> Self {
-        let why = Statement::new(Reason::ApiCallFailed, format!("{error}; keyturn tries again within a minute"));
         Self {
             version: None,
             reachable: Err(Statement::new(Reason::Pending, "it has not been tried")),
-            authorized: Err(why),
+            authorized: Err(error.statement()),
             users_read_at: None,
             keys_read: false,
             retry_after: SignedDuration::ZERO,

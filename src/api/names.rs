@@ -146,6 +146,12 @@ pub const ENDPOINT_PATH: &str = "/var/run/secrets/keyturn-endpoint";
 /// from 32,768 on to outgoing connections (`ip_local_port_range`), and this one to nobody.
 pub const ENDPOINT_PORT: u16 = 18_197;
 
+/// Whether the prefix of a label or annotation belongs to keyturn or Kubernetes.
+#[must_use]
+pub fn is_reserved(key: &str) -> bool {
+    ["keyturn.dev/", "kubernetes.io/"].iter().any(|prefix| key.starts_with(prefix))
+}
+
 /// The default name of the Secret of an `AwsConfig`: `<config>-aws`.
 #[must_use]
 pub fn default_target(config: &str) -> String {

@@ -1,5 +1,6 @@
 //! The error of a call to the API server: one line that names the object, and the kind of failure.
 
+use crate::api::{Reason, Statement};
 use kube::core::Status;
 
 /// The number of failed reconciles in a row after which another failure is reported. Shorter
@@ -98,6 +99,12 @@ impl CallError {
                 failed_before >= FAILED_BEFORE
             }
         }
+    }
+
+    /// The statement about the failed call, for a condition.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        Statement::new(Reason::ApiCallFailed, format!("{self}; keyturn tries again within a minute"))
     }
 
     /// The error without these texts. The message of the API server quotes what an admission policy

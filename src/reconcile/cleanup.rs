@@ -45,9 +45,7 @@ pub(super) async fn cleanup(context: &Context, budget: &Budget, config: &AwsConf
         Ok(Some(error)) => error,
         Err(error) => {
             if error.is_persistent(context.memory.failed_calls_of(&uid)) {
-                let why =
-                    Statement::new(Reason::ApiCallFailed, format!("{error}; keyturn tries again within a minute"));
-                report(context, config, &why).await?;
+                report(context, config, &error.statement()).await?;
             }
             return Err(error);
         }

@@ -164,7 +164,7 @@ fn obstacle(
     };
     let last_failure = || last_failure(seen, plan).map(|why| with_present_state(why, record, now));
     if let Some(error) = persistent(outcome) {
-        return Some(with_present_state(call_failed(error), record, now));
+        return Some(with_present_state(error.statement(), record, now));
     }
     if let Some((error, attempt)) = failed(plan, outcome) {
         if !seen.failures().is_news(error, &attempt) {
@@ -204,11 +204,6 @@ fn obstacle(
 
 fn persistent(outcome: &Outcome) -> Option<&CallError> {
     outcome.call_failed.as_ref().filter(|error| error.is_persistent(outcome.failed_before))
-}
-
-/// The statement about a failed call.
-pub(super) fn call_failed(error: &CallError) -> Statement {
-    Statement::new(Reason::ApiCallFailed, format!("{error}; keyturn tries again within a minute"))
 }
 
 /// The refusal of a request, with the consequence if keyturn could not withdraw the credential.

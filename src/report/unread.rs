@@ -2,7 +2,7 @@
 //! has decided nothing: everything else in status stays as it was.
 
 use super::{
-    conditions::{allows, call_failed, holds, with_present_state},
+    conditions::{allows, holds, with_present_state},
     findings::is_finding,
     trouble::trouble,
 };
@@ -29,7 +29,7 @@ pub(super) fn unread(
 ) -> AwsConfigStatus {
     let before = seen.config.status.clone().unwrap_or_default();
     let generation = seen.config.metadata.generation;
-    let why = with_present_state(call_failed(error), record, now);
+    let why = with_present_state(error.statement(), record, now);
     let make = |type_, truth, why: &Statement| condition(type_, truth, why, generation, now);
     let is_true = |type_| find_condition(&before.conditions, type_).is_some_and(|condition| condition.status == "True");
     let mut new = Vec::new();

@@ -96,7 +96,7 @@ impl Chosen {
         let recorded = recorded.map_or("", String::as_str);
         let are_of = |kind: &str| {
             let named = recorded.split(',').filter_map(|name| name.strip_prefix(kind));
-            named.filter(|name| !is_reserved(name)).map(str::to_owned).collect()
+            named.filter(|name| !names::is_reserved(name)).map(str::to_owned).collect()
         };
         let mut chosen = Self { labels: are_of(Self::LABEL), annotations: are_of(Self::ANNOTATION) };
         if !recorded.is_empty() {
@@ -112,11 +112,6 @@ impl Chosen {
         let names: Vec<String> = labels.chain(annotations).collect();
         (!names.is_empty()).then(|| names.join(","))
     }
-}
-
-/// Whether the prefix of a label or annotation belongs to keyturn or Kubernetes.
-fn is_reserved(name: &str) -> bool {
-    ["keyturn.dev/", "kubernetes.io/"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether the labels, annotations and owner reference of a Secret are as keyturn wants them. Other

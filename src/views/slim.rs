@@ -183,7 +183,7 @@ fn is_own_annotation(key: &str) -> bool {
 
 /// Whether a key is one that `spec.target` may not name, and is not one of `own`.
 fn is_reserved(key: &str, own: &[&str]) -> bool {
-    (key.starts_with("keyturn.dev/") || key.starts_with("kubernetes.io/")) && !own.contains(&key)
+    names::is_reserved(key) && !own.contains(&key)
 }
 
 fn is_short(text: &str, most: usize) -> bool {
