@@ -219,7 +219,9 @@ async fn the_chart_gives_the_operator_the_right_to_use_every_name() {
         ["create", "patch"].contains(&request.verb.as_str()) && request.resource != "awsrolegrants/status"
     });
     assert!(wrote.iter().any(|request| request.resource == "awsroles"), "{wrote:#?}");
-    assert!(wrote.iter().all(|request| request.code < 300), "{wrote:#?}");
+    // The end of the operator may break off its last write: the server logs that as a 504.
+    let refused = wrote.iter().filter(|request| (400..500).contains(&request.code)).collect::<Vec<_>>();
+    assert!(refused.is_empty(), "{refused:#?}");
 
     // Without that right the operator is refused as any other user. A write of status is no request
     // for a person and is allowed.
