@@ -140,8 +140,8 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_MAX_AGE", value_parser = max_age)]
     pub max_age: Option<SignedDuration>,
 
-    /// The most requests to STS and DSS in a second, for all namespaces together, besides renewals
-    /// that are due.
+    /// The most requests to outside systems in a second, for all namespaces together, besides
+    /// renewals that are due.
     #[arg(long, env = "KEYTURN_REQUESTS_PER_SECOND", default_value_t = RateLimits::DEFAULT.all.per_second, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub requests_per_second: u32,
 

@@ -23,7 +23,8 @@ pub use shared::Shared;
 use crate::{
     api::{AwsConfig, AwsRole, names},
     cluster::{CallError, Change, Failed, follow, scoped},
-    reconcile::{Context, Memory, reconcile, reconcile_role},
+    memory::Memory,
+    reconcile::{Context, reconcile, reconcile_role},
     views::{Views, Writers},
 };
 use enqueuer::{Queue, SeenNamespace};

@@ -5,6 +5,7 @@
 
 pub mod base;
 mod connection;
+mod held_back;
 mod hops;
 mod identity;
 mod key;
@@ -13,6 +14,7 @@ mod refusal;
 mod sts;
 
 pub use connection::ConnectionRequest;
+pub use held_back::held_back;
 pub use identity::Identity;
 pub use key::{KeyRequest, read_api_key};
 pub use policy::{PolicyError, session_policy};
@@ -42,8 +44,8 @@ pub struct Issued {
     pub credentials: Credentials,
     /// The time of the issue.
     pub issued_at: Timestamp,
-    /// The time of the expiry, as STS or DSS reported it or as keyturn assumes it; `None` for an
-    /// access key.
+    /// The time of the expiry, as an outside system reported it or as keyturn assumes it; `None`
+    /// for an access key.
     pub expires_at: Option<Timestamp>,
 }
 

@@ -25,13 +25,13 @@ pub mod input;
 mod key;
 mod role;
 mod session_request;
+pub mod target;
 mod usable;
 mod withdrawal;
 
 pub use accept::default_external_id;
 pub use api_key::{api_key_attempt, awaits_own_key};
 pub use confirmation::Confirmation;
-pub use confirmed::is_confirmed;
 pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
 pub use usable::role_status;

@@ -14,8 +14,8 @@ use crate::{
     dss_cache::DssCache,
     dss_keys::key_label_prefix,
     finalizers,
-    reconcile::{Memory, until},
-    schedule,
+    memory::Memory,
+    schedule::{self, until},
     views::{self, Views},
 };
 use jiff::{SignedDuration, Timestamp};

@@ -32,7 +32,7 @@ pub enum Requested<'a> {
     Role(&'a str),
     /// A key from a Secret.
     Key,
-    /// The credential that a DSS connection gives.
+    /// The credential of a connection.
     Connection,
 }
 

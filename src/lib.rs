@@ -26,7 +26,7 @@
 //! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | nothing |
 //! | [`dss_cache`] | what every DSS says of users and API keys: read once for all configs | `dss` |
 //! | [`metrics`] | what is counted | `api`, `credentials` |
-//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss` |
+//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
 //! | [`limit`] | how many calls to an outside system are under way, for how long, and how often | nothing |
@@ -38,10 +38,12 @@
 //! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `schedule`, `secret` |
 //! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `schedule`, `secret` |
 //! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `views` |
-//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `metrics`, `report`, `schedule`, `secret`, `stores`, `views` |
-//! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `reconcile`, `schedule`, `views` |
+//! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `secret`, `views` |
+//! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
+//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `sources`, `stores`, `views` |
+//! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `reconcile`, `schedule`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `api`, `clock`, `cluster`, `reconcile`, `report`, `schedule` |
-//! | [`controller`] | which object is reconciled when | `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `reconcile`, `restart`, `views` |
+//! | [`controller`] | which object is reconciled when | `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `memory`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: the holder of the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
@@ -50,7 +52,7 @@
 //! | [`serve`] | `keyturn serve` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
-//! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
+//! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | `api` |
 //! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |
@@ -98,6 +100,7 @@ pub mod https;
 mod inject;
 pub mod leader;
 pub mod limit;
+mod memory;
 mod metrics;
 pub mod operator;
 mod reconcile;
@@ -108,6 +111,7 @@ mod schedule;
 pub mod secret;
 pub mod serve;
 mod server;
+mod sources;
 mod stores;
 pub mod telemetry;
 mod views;

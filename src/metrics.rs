@@ -155,7 +155,7 @@ impl Metrics {
         );
         registry.register(
             "requests_held_back",
-            "Requests to STS and DSS that were not made, because they would have come too soon",
+            "Requests to outside systems that were not made, because they would have come too soon",
             held_back.clone(),
         );
         registry.register(
@@ -243,8 +243,8 @@ impl Metrics {
         self.drift_repairs.inc();
     }
 
-    /// Counts a request to STS or DSS that keyturn did not make yet. `scope` says whose rate or
-    /// share is used up: `object`, `namespace`, `all` or `places`.
+    /// Counts a request to an outside system that keyturn did not make yet. `scope` says whose rate
+    /// or share is used up: `object`, `namespace`, `all` or `places`.
     pub fn held_back(&self, scope: &'static str) {
         self.held_back.get_or_create(&ScopeLabels { scope }).inc();
     }

@@ -15,8 +15,8 @@ use crate::{
     dss_cache::{Connect, DssCache},
     leader::{LeaseName, Lost},
     limit::RateLimits,
+    memory::Memory,
     metrics::Metrics,
-    reconcile::Memory,
     server::{self, Admin},
     views::Views,
 };

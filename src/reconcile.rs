@@ -14,27 +14,25 @@
 //! renewal.
 
 mod act;
-mod audit;
 mod aws_role;
 mod cleanup;
-mod memory;
 mod observe;
 mod turn;
 
 pub use aws_role::reconcile_role;
-pub use memory::Memory;
 
 use crate::{
-    api::{AwsConfig, ConditionType, Reason, Statement, find_condition, same_ignoring_times},
+    api::{AwsConfig, ConditionType},
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::Sts,
-    decide::{HoldCause, Next, Plan, Read, RoleStep, SecretAction, decide, input::Observed},
+    decide::{HoldCause, Next, Plan, Read, SecretAction, decide, input::Observed},
     dss_cache::DssCache,
     limit::{Budget, Limiter, Turns},
+    memory::Memory,
     metrics::Metrics,
-    report::{EventNote, Outcome, event_notes, is_only_a_short_wait, next_reconcile, status},
-    schedule,
+    report::{EventNote, Finding, Outcome, event_notes, is_only_a_short_wait, next_reconcile, role_finding, status},
+    schedule::until,
     stores::{A_RECONCILE, Access},
     views::{self, Views},
 };
@@ -72,8 +70,8 @@ pub struct Context {
     pub max_age: Option<SignedDuration>,
     /// Limits how many reconciles wait for an outside system at once.
     pub limiter: Limiter,
-    /// Bounds the rate at which this scope and the others ask STS and DSS, and shares the places of
-    /// this scope between its namespaces.
+    /// Bounds the rate at which this scope and the others ask outside systems, and shares the
+    /// places of this scope between its namespaces.
     pub turns: Turns,
 }
 
@@ -178,7 +176,10 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
         outcome.call_failed.as_ref().is_some_and(|error| error.is_persistent(outcome.failed_before))
     } else {
         context.memory.learn(&seen, &plan, &outcome, now);
-        record_role_failure(context, &mut seen, &plan, &outcome);
+        if let Some(Finding(finding)) = role_finding(&seen, &plan, &outcome) {
+            context.memory.record_finding(&uid, ConditionType::AwsRoleFailing, finding.clone());
+            seen.remembered.findings.insert(ConditionType::AwsRoleFailing, finding);
+        }
         !is_only_a_short_wait(&seen, &plan, &outcome)
     };
     if is_news {
@@ -192,23 +193,6 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     Ok(until(now, Some(next_reconcile(&seen, &plan, &outcome, &remembered, now))))
 }
 
-/// Records whether a write or a deletion of a generated `AwsRole` fails.
-fn record_role_failure(context: &Context, seen: &mut Observed, plan: &Plan, outcome: &Outcome) {
-    let type_ = ConditionType::AwsRoleFailing;
-    let failed = outcome.role_failed.as_deref().filter(|error| error.is_persistent(outcome.failed_before));
-    let finding = failed.map(|error| {
-        let message = format!("{error}; the credential does not depend on it; keyturn tries again within a minute");
-        Statement::new(Reason::ApiCallFailed, message)
-    });
-    let in_status = seen.config.status.as_ref().and_then(|status| find_condition(&status.conditions, type_)).is_some();
-    let is_said = in_status || matches!(seen.remembered.findings.get(&type_), Some(Some(_)));
-    let has_ended = outcome.role_failed.is_none() && !matches!(plan.role, RoleStep::Hold { .. });
-    if finding.is_some() || (is_said && has_ended) {
-        context.memory.record_finding(&seen.config.uid().unwrap_or_default(), type_, finding.clone());
-        seen.remembered.findings.insert(type_, finding);
-    }
-}
-
 /// Writes the status if it differs from the recorded one, and an Event for each event note.
 async fn report(
     context: &Context,
@@ -219,18 +203,8 @@ async fn report(
 ) -> Result<(), CallError> {
     let before = seen.config.status.clone().unwrap_or_default();
     let after = status(seen, plan, outcome, now);
-    let mut shown = after.clone();
-    views::brief_status(&mut shown);
-    let same = same_ignoring_times(&before.conditions, &shown.conditions) && {
-        let without = |status: &crate::api::AwsConfigStatus| {
-            let mut status = status.clone();
-            status.conditions.clear();
-            status
-        };
-        without(&before) == without(&shown)
-    };
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.name_any());
-    if !same || seen.config.status.is_none() {
+    if seen.config.status.is_none() || !views::shows_status(&before, &after) {
         let write = context.calls.config_status(&namespace, &name, &after);
         context.views.configs.own_writes().write(&namespace, &name, write).await?;
     }
@@ -238,12 +212,4 @@ async fn report(
         context.record_event(&seen.config, &note).await;
     }
     Ok(())
-}
-
-/// Returns the time from `now` to the next reconcile. If `next` is `None`, it is
-/// [`schedule::RESYNC`].
-#[must_use]
-pub fn until(now: Timestamp, next: Option<Timestamp>) -> Duration {
-    let wait = next.map_or(schedule::RESYNC, |next| next.duration_since(now));
-    Duration::try_from(wait).unwrap_or_default()
 }

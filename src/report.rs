@@ -2,6 +2,7 @@
 //! the writes.
 
 mod attempt;
+pub mod audit;
 mod conditions;
 mod confirmation;
 mod dss;
@@ -16,7 +17,7 @@ pub use attempt::{failed, is_only_a_short_wait};
 pub use event_note::{EventNote, event_notes};
 pub use next_reconcile::next_reconcile;
 pub use status::status;
-pub use unread::deleting;
+pub use unread::{Finding, deleting, role_finding};
 
 use crate::{
     cluster::CallError,
@@ -34,8 +35,8 @@ pub struct Outcome {
     pub written: Option<Written>,
     /// Whether keyturn deleted the Secret, because the API server refused to have it withdrawn.
     pub deleted: bool,
-    /// Whether keyturn had its turn to ask STS or DSS for something that was not a renewal that was
-    /// due.
+    /// Whether keyturn had its turn to ask an outside system for something that was not a renewal
+    /// that was due.
     pub asked: bool,
     /// The error, if keyturn obtained no credential.
     pub issue_failed: Option<IssueError>,

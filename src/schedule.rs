@@ -6,6 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
+use std::time::Duration;
 
 /// keyturn renews a credential after a part of its lifetime that lies between these bounds, in
 /// thousandths. Of an hour, at least 18 minutes are then left. botocore asks `credential_process`
@@ -26,17 +27,17 @@ const REPAIR: (i64, i64) = (1, 300);
 /// The number of consecutive repairs that are made without a wait.
 const REPAIRS_AT_ONCE: i32 = 5;
 
-/// The number of times that keyturn asks STS and DSS for one object without a wait, and the time
-/// after which it may ask once more, in seconds.
+/// The number of times that keyturn asks outside systems for one object without a wait, and the
+/// time after which it may ask once more, in seconds.
 const ASKED: (i64, i64) = (5, 10);
 
-/// The longest time for which one leader tries to delete the API keys in DSS of a config that is
+/// The longest time for which one leader tries to delete the API keys of a config that is
 /// being deleted.
 pub const GIVE_UP: SignedDuration = SignedDuration::from_hours(1);
 /// The upper bound on a server's `Retry-After`, because the server may send a wrong value.
 pub const LONGEST_WISH: SignedDuration = SignedDuration::from_mins(10);
 /// The longest time, over all leaders, for which a config that is being deleted waits for its API
-/// keys to be deleted in DSS.
+/// keys to be deleted.
 pub const GIVE_UP_AT_LAST: SignedDuration = SignedDuration::from_hours(24);
 /// The time for which a new leader tries, even after [`GIVE_UP_AT_LAST`].
 const SHORTEST_TRY: SignedDuration = SignedDuration::from_mins(1);
@@ -99,7 +100,7 @@ pub fn repair_delay(count: i32) -> SignedDuration {
     if beyond < 0 { SignedDuration::ZERO } else { SignedDuration::from_secs(doubled(REPAIR, beyond + 1)) }
 }
 
-/// The time until which one object has used up its requests to STS and DSS, after one more at
+/// The time until which one object has used up its requests to outside systems, after one more at
 /// `now`. Each request uses up 10 s. `before` is that time before this request.
 #[must_use]
 pub fn used_until(before: Option<Timestamp>, now: Timestamp) -> Timestamp {
@@ -108,9 +109,9 @@ pub fn used_until(before: Option<Timestamp>, now: Timestamp) -> Timestamp {
     from.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(from)
 }
 
-/// The time before which keyturn does not ask STS or DSS again for an object that has used up its
-/// requests until `used_until`. keyturn asks five times without a wait, because a person may be
-/// trying things out, and then once in 10 s.
+/// The time before which keyturn does not ask an outside system again for an object that has used
+/// up its requests until `used_until`. keyturn asks five times without a wait, because a person may
+/// be trying things out, and then once in 10 s.
 #[must_use]
 pub fn asks_again_at(used_until: Timestamp) -> Timestamp {
     let (at_once, seconds) = ASKED;
@@ -141,6 +142,14 @@ fn doubled((first, most): (i64, i64), count: i32) -> i64 {
 fn spread(uid: &str, count: i32) -> i64 {
     let hash = Sha256::new().chain_update(uid).chain_update(count.to_be_bytes()).finalize();
     i64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]))
+}
+
+/// Returns the time from `now` to the next reconcile. If `next` is `None`, it is
+/// [`RESYNC`].
+#[must_use]
+pub fn until(now: Timestamp, next: Option<Timestamp>) -> Duration {
+    let wait = next.map_or(RESYNC, |next| next.duration_since(now));
+    Duration::try_from(wait).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod of_pods;
 mod slim;
 
 pub use of_pods::ConfigsOfPods;
-pub use slim::{brief, brief_status, is_abridged};
+pub use slim::{is_abridged, shows, shows_status};
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DssInstance, Reason, find_condition},

@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     cluster::{CallError, Calls, Failed, Watched},
     grants::grant_status,
-    reconcile::Memory,
+    memory::Memory,
 };
 use futures::{
     StreamExt as _,

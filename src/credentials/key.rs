@@ -55,7 +55,7 @@ impl KeyRequest {
     }
 }
 
-/// The API key of DSS under this key of a Secret's data. White space around it, which `echo`
+/// The API key under this key of a Secret's data. White space around it, which `echo`
 /// leaves, is no part of it.
 ///
 /// # Errors

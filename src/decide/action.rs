@@ -110,7 +110,7 @@ pub enum HoldCause {
     Backoff,
     /// Another writer changes or deletes the Secret again and again.
     FoughtOver,
-    /// keyturn has asked STS or DSS for this config too often in a short time.
+    /// keyturn has asked an outside system for this config too often in a short time.
     AskedTooOften,
 }
 

@@ -3,8 +3,9 @@
 
 use super::{
     Accepted, Case, Check, Next, Read, Refusal, SecretAction, Trigger,
-    input::{Observed, Ours, SecretData, Target},
+    input::Observed,
     key::{is_known, is_offered},
+    target::{Ours, SecretData, Target},
 };
 use crate::{
     api::{ApiKey, ApiKeySecretRef, DssKey, Reason, Statement},

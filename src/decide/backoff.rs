@@ -9,7 +9,7 @@
 //! A failure never changes the decision. It only postpones an issue, and keyturn never withdraws a
 //! credential because its renewal failed.
 
-use super::{Accepted, Case, HoldCause, Next, Read, SecretAction, Trigger, input::Target};
+use super::{Accepted, Case, HoldCause, Next, Read, SecretAction, Trigger, target::Target};
 use crate::{
     api::{AwsConfig, Failure, Reason, Statement},
     clock::whole_seconds,
@@ -221,8 +221,8 @@ impl Case<'_> {
         }
     }
 
-    /// The time before which keyturn does not ask STS or DSS for this config again, because it has
-    /// asked often in a short time.
+    /// The time before which keyturn does not ask an outside system for this config again, because
+    /// it has asked often in a short time.
     pub(super) fn asked_too_often_until(&self) -> Option<Timestamp> {
         let again = self.seen.remembered.used_until.map(schedule::asks_again_at);
         again.filter(|again| *again > self.now)

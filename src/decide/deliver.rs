@@ -3,7 +3,8 @@
 
 use super::{
     Accepted, Blocker, Case, Check, Next, Read, SecretAction, Trigger,
-    input::{Observed, Ours, SecretData, Target, rendering},
+    input::{Observed, rendering},
+    target::{Ours, SecretData, Target},
 };
 use crate::{
     api::{Reason, Statement, Subject},

@@ -4,7 +4,8 @@
 
 use super::{
     Case,
-    input::{Observed, SeenRole, generated_role_name, is_controlled_by},
+    input::{Observed, SeenRole, generated_role_name},
+    target::is_controlled_by,
 };
 use crate::api::{AwsConfigRef, AwsRole, AwsRoleSpec, RoleRetention, names};
 use jiff::Timestamp;

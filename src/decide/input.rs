@@ -4,15 +4,16 @@ use super::{
     action::Refusal,
     backoff::{Backoff, Failures},
     dss_access::SeenDss,
+    target::Target,
 };
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, RoleArn, Statement, Subject},
-    credentials::{Credentials, Identity, KeyRequest},
+    credentials::{Identity, KeyRequest},
     dss_keys::{HeldKey, KeyPlace},
-    secret::{Record, Rendering, Source},
+    secret::{Rendering, Source},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -91,102 +92,6 @@ impl SeenRole {
             Self::Shown(role) if role.metadata.deletion_timestamp.is_none() => Some(role),
             _ => None,
         }
-    }
-}
-
-/// The Secret with the name of the target, as far as keyturn knows it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Target {
-    /// The watch does not show the Secret. The Secret may exist all the same, because the watch
-    /// shows only Secrets with keyturn's label.
-    NotWatched,
-    /// The Secret does not exist.
-    Absent,
-    /// The Secret is not this config's.
-    Foreign {
-        /// The other owner, in words.
-        owner: String,
-        /// Whether the Secret bears keyturn's marks for this config. A Secret that was restored
-        /// from a backup does.
-        is_marked: bool,
-    },
-    /// The Secret is this config's.
-    Ours(Box<Ours>),
-}
-
-impl Target {
-    /// The record in the annotations of a Secret that is this config's, if it has one.
-    #[must_use]
-    pub fn record(&self) -> Option<&Record> {
-        match self {
-            Self::Ours(ours) => ours.record.as_ref(),
-            _ => None,
-        }
-    }
-}
-
-/// A Secret of this config.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ours {
-    /// The metadata of the Secret.
-    pub metadata: ObjectMeta,
-    /// The record in its annotations; `None` if they are missing or damaged.
-    pub record: Option<Record>,
-    /// The data of the Secret, as far as keyturn knows it.
-    pub content: SecretData,
-}
-
-impl Ours {
-    /// Whether a read found that somebody edited the data or annotations that keyturn wrote.
-    #[must_use]
-    pub fn is_edited(&self) -> bool {
-        matches!(&self.content, SecretData::Read(read) if !read.is_as_written())
-    }
-}
-
-/// The data of a Secret, as far as keyturn knows it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SecretData {
-    /// The data is not known, because somebody has written the Secret since keyturn last read or
-    /// wrote it.
-    Unknown,
-    /// The data is known, because the resourceVersion is the one that keyturn last read or wrote.
-    Known,
-    /// keyturn has read the data.
-    Read(ReadData),
-}
-
-/// The result of a read of a Secret's data.
-#[derive(Clone, Debug)]
-pub struct ReadData {
-    /// Whether keyturn's keys and annotations have the digest that the annotations name.
-    pub intact: bool,
-    /// Whether status confirms the annotations ([`super::is_confirmed`]).
-    pub confirmed: bool,
-    /// Whether the Secret is immutable. The API server refuses every apply to it.
-    pub immutable: bool,
-    /// The data keys of the Secret that keyturn may write ([`crate::api::SECRET_KEYS`]), whether
-    /// keyturn wrote them or somebody else.
-    pub keys: Vec<&'static str>,
-    /// The credential in the Secret; `None` if the Secret holds none.
-    pub credentials: Option<Arc<Credentials>>,
-    /// The API key of DSS in the Secret; `None` if the Secret holds none.
-    pub api_key: Option<SecretString>,
-}
-
-impl ReadData {
-    /// Whether keyturn's keys and annotations are as keyturn wrote them.
-    #[must_use]
-    pub fn is_as_written(&self) -> bool {
-        self.intact && self.confirmed
-    }
-}
-
-impl PartialEq for ReadData {
-    fn eq(&self, other: &Self) -> bool {
-        let names_session = |read: &Self| read.credentials.as_ref().map(|c| c.access_key_id.clone());
-        let compared = |read: &Self| (read.intact, read.confirmed, read.immutable, names_session(read));
-        compared(self) == compared(other)
     }
 }
 
@@ -286,14 +191,6 @@ fn older<'a>(config: &AwsConfig, others: &'a [Arc<AwsConfig>]) -> impl Iterator<
 /// The order of age. The UID decides between configs that were created in the same second.
 fn age(config: &AwsConfig) -> (Option<Time>, Option<String>) {
     (config.metadata.creation_timestamp.clone(), config.uid())
-}
-
-/// Whether the controller of an object is this very `AwsConfig`, by its UID. Another one of the
-/// same name does not count.
-#[must_use]
-pub fn is_controlled_by(metadata: &ObjectMeta, config: &AwsConfig) -> bool {
-    let uid = config.metadata.uid.as_deref().unwrap_or_default();
-    metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
 /// The rendering of the Secret of what is seen.

@@ -1,10 +1,6 @@
 //! The key of provider `default`: whether its owner offers it, and when keyturn has to read it.
 
-use super::{
-    Accepted, Case, Next, Read, Refusal, SecretAction,
-    action::refuse,
-    input::{Target, key_request},
-};
+use super::{Accepted, Case, Next, Read, Refusal, SecretAction, action::refuse, input::key_request, target::Target};
 use crate::{
     api::{Reason, Statement, names},
     credentials::{KeyRequest, Request},

@@ -4,7 +4,8 @@
 use super::{
     Case, Read, Refusal,
     action::{cannot, refuse},
-    input::{SeenRole, Target, generated_role_name, is_controlled_by},
+    input::{SeenRole, generated_role_name},
+    target::{Target, is_controlled_by},
 };
 use crate::api::{ActiveRole, ActiveRoleRef, AwsRole, Reason, RoleArn, Statement, Subject};
 use kube::ResourceExt as _;

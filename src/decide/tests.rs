@@ -11,10 +11,8 @@ use super::*;
 use super::{
     backoff::Backoff,
     dss_access::role_of,
-    input::{
-        Ours, ReadData, Remembered, SecretData, SeenRole, Target, beyond_limit, is_controlled_by, older_claim,
-        rendering,
-    },
+    input::{Remembered, SeenRole, beyond_limit, older_claim, rendering},
+    target::{Ours, ReadData, SecretData, Target, is_controlled_by},
 };
 use crate::{
     api::{

@@ -1,10 +1,6 @@
 //! The status of an `AwsRole`: whether it is the one in use, and whether its config could use it.
 
-use super::{
-    Case, Refusal,
-    action::refuse,
-    input::{Observed, is_controlled_by},
-};
+use super::{Case, Refusal, action::refuse, input::Observed, target::is_controlled_by};
 use crate::api::{
     AwsRole, AwsRoleStatus, ConditionType, Reason, RoleArn, Statement, condition, ready_as, set_conditions, stalled,
 };

@@ -2,7 +2,7 @@
 
 use super::{
     Case, Next, Read, Refusal, SecretAction,
-    input::{SecretData, Target},
+    target::{SecretData, Target},
 };
 
 impl Case<'_> {

@@ -1,6 +1,10 @@
 //! The outcome of a plan for API keys.
 
-use crate::{api::Reason, credentials::IssueError, secret::ApiKeyRecord};
+use crate::{
+    api::Reason,
+    credentials::{IssueError, Retry},
+    secret::ApiKeyRecord,
+};
 use secrecy::SecretString;
 
 /// The outcome for the API keys of one config.
@@ -29,6 +33,23 @@ impl ApiKeyOutcome {
     #[must_use]
     pub fn is_of_administrator(&self) -> bool {
         self.failed.as_ref().is_some_and(|error| error.why.reason == Reason::DssAdminKey)
+    }
+
+    /// The outcome while the last API key is known to belong to another user: every failure to
+    /// obtain one counts as `DssUserMismatch`, with its durable retry. If DSS was not asked,
+    /// because others come first, the error stays as it is. It also stays if the key is the
+    /// person's own and an administrator's.
+    #[must_use]
+    pub fn while_of_wrong_owner(self) -> Self {
+        let failed = self.failed.map(|error| match (error.why.reason, error.retry) {
+            (Reason::DssUserMismatch | Reason::DssAdminKey, _) | (_, Retry::Saturated | Retry::HeldBack(_)) => error,
+            _ => {
+                let message =
+                    format!("the last API key was somebody else's, and another cannot be had: {}", error.why.message);
+                IssueError::new(Reason::DssUserMismatch, Retry::Durable, message)
+            }
+        });
+        Self { failed, ..self }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A fair share of the places in which reconciles wait for STS and DSS.
+//! A fair share of the places in which reconciles wait for outside systems.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::HashMap, sync::Arc};

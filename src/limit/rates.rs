@@ -1,4 +1,4 @@
-//! The rate of requests to STS and DSS: so many in a second for each namespace, and for all
+//! The rate of requests to outside systems: so many in a second for each namespace, and for all
 //! together. These are functions of values and an instant; they read no clock.
 //!
 //! Each rate is a token bucket, counted by what is used of it: every request adds one, and what is

@@ -1,4 +1,5 @@
-//! The turn of a reconcile to ask STS or DSS: a place of its namespace, and requests of both rates.
+//! The turn of a reconcile to ask an outside system: a place of its namespace, and requests of both
+//! rates.
 
 use super::{
     places::{Place, Places},

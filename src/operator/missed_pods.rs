@@ -10,8 +10,8 @@ use crate::{
     controller::Enqueuer,
     digest::Digest,
     inject::{Count, is_sent_to_the_webhook},
+    memory::Memory,
     metrics::Metrics,
-    reconcile::Memory,
     views::Views,
 };
 use kube::ResourceExt as _;

@@ -12,8 +12,9 @@ use crate::{
     dss_instance::InstanceContext,
     leader::{Candidate, LeaseName, Lost},
     limit::{RateLimits, Turns},
+    memory::Memory,
     metrics::Metrics,
-    reconcile::{Context, Memory},
+    reconcile::Context,
     schedule, stores,
     views::Views,
 };

@@ -4,18 +4,19 @@
 mod role;
 mod secret;
 
-use super::{Context, audit, turn};
+use super::{Context, turn};
 use crate::{
     api::Reason,
     clock::whole_seconds,
     credentials::{Credentials, IssueError, Issued, Request, Retry},
     decide::{
         Accepted, Plan, SecretAction, Trigger, awaits_own_key,
-        input::{Observed, SecretData, Target, rendering},
+        input::{Observed, rendering},
+        target::{SecretData, Target},
     },
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, HeldKey},
     limit::{Budget, Place},
-    report::Outcome,
+    report::{Outcome, audit},
     secret::{ApiKeyRecord, Content, Record, Rendering, Unrenderable, WITHDRAWN, render, render_withdrawn},
     stores::{self, A_CREDENTIAL, A_RECONCILE, delete_surplus},
 };
@@ -81,7 +82,7 @@ impl Act<'_> {
         let (provider, request) = (seen.config.spec.credential_provider, &accepted.request);
         let mut first = None;
         if awaits_own_key(seen) {
-            match self.obtain_api_key(accepted, A_RECONCILE).await.map(of_wrong_owner) {
+            match self.obtain_api_key(accepted, A_RECONCILE).await.map(ApiKeyOutcome::while_of_wrong_owner) {
                 Ok(api_key) if api_key.failed.is_some() && !api_key.is_of_administrator() => {
                     return self.take_back(api_key).await;
                 }
@@ -309,22 +310,6 @@ impl Act<'_> {
     async fn write(&self, rendering: &Rendering, record: Record, content: Content) -> Outcome {
         secret::write(self.context, self.seen, rendering, record, content).await
     }
-}
-
-/// While the last API key is known to belong to another user, reports every failure to obtain one
-/// as `DssUserMismatch`, and keeps the durable retry. If DSS was not asked, because others come
-/// first, the error stays as it is. It also stays if the key is the person's own and an
-/// administrator's.
-fn of_wrong_owner(api_key: ApiKeyOutcome) -> ApiKeyOutcome {
-    let failed = api_key.failed.map(|error| match (error.why.reason, error.retry) {
-        (Reason::DssUserMismatch | Reason::DssAdminKey, _) | (_, Retry::Saturated | Retry::HeldBack(_)) => error,
-        _ => {
-            let message =
-                format!("the last API key was somebody else's, and another cannot be had: {}", error.why.message);
-            IssueError::new(Reason::DssUserMismatch, Retry::Durable, message)
-        }
-    });
-    ApiKeyOutcome { failed, ..api_key }
 }
 
 fn in_hand(api_key: &ApiKeyOutcome) -> (ApiKeyRecord, Option<&SecretString>) {

@@ -1,11 +1,12 @@
 //! The reconcile of an `AwsRole`: its status says whether its config uses it, and whether it
 //! is usable.
 
-use super::{Context, observe::observe, until};
+use super::{Context, observe::observe};
 use crate::{
-    api::{AwsRole, same_ignoring_times},
+    api::AwsRole,
     cluster::{CallError, Failed},
     decide::role_status,
+    schedule::until,
     views,
 };
 use kube::ResourceExt as _;
@@ -35,11 +36,9 @@ pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Dur
     // The status is not known yet. The change that makes it known enqueues the role.
     let Some(after) = role_status(&role, seen.as_ref(), now) else { return Ok(until(now, None)) };
     let before = role.status.clone().unwrap_or_default();
-    let mut shown = after.conditions.clone();
-    views::brief(&mut shown);
     let same = before.active == after.active
         && before.observed_generation == after.observed_generation
-        && same_ignoring_times(&before.conditions, &shown);
+        && views::shows(&before.conditions, &after.conditions);
     if !same {
         let write = context.calls.role_status(&namespace, &name, &after);
         match context.views.roles.own_writes().write(&namespace, &name, write).await {

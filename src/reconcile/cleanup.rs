@@ -4,16 +4,16 @@
 //! keyturn does not wait for a store for ever, because an API key that cannot be deleted must not
 //! keep a namespace from being deleted.
 
-use super::{Context, until};
+use super::Context;
 use crate::{
-    api::{AwsConfig, Reason, Statement, same_ignoring_times},
+    api::{AwsConfig, Reason, Statement},
     cluster::{CallError, Failed, Preconditions},
-    decide::input::is_controlled_by,
+    decide::target::is_controlled_by,
     dss_keys::key_label,
     finalizers::key_places,
     limit::Budget,
     report::{EventNote, deleting},
-    schedule,
+    schedule::{self, until},
     stores::delete_all,
     views,
 };
@@ -80,9 +80,7 @@ async fn delete(context: &Context, budget: &Budget, config: &AwsConfig) -> Resul
 async fn report(context: &Context, config: &AwsConfig, why: &Statement) -> Result<(), CallError> {
     let after = deleting(config, why, context.clock.now());
     let before = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let mut shown = after.conditions.clone();
-    views::brief(&mut shown);
-    if same_ignoring_times(before, &shown) {
+    if views::shows(before, &after.conditions) {
         return Ok(());
     }
     let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());

@@ -3,28 +3,26 @@
 
 use super::{Context, turn};
 use crate::{
-    api::{AwsConfig, AwsRole, RoleArn, SECRET_KEYS, names},
-    cluster::{CallError, data_of},
+    api::{AwsConfig, AwsRole, RoleArn},
+    cluster::CallError,
     credentials::read_api_key,
     decide::{
         Read, Refusal,
         dss_access::{SeenDss, allowed, is_fresh, role_of},
-        input::{
-            Observed, Ours, ReadData, SecretData, SeenRole, Target, beyond_limit, is_controlled_by, key_request,
-            older_claim, role_name,
-        },
-        is_confirmed, renew_at,
+        input::{Observed, SeenRole, beyond_limit, key_request, older_claim, role_name},
+        renew_at,
+        target::Target,
     },
     dss::SeenUser,
     dss_keys::{KeyPlace, key_label},
     finalizers,
     limit::Budget,
-    secret::{Record, SeenKey, Source, api_key_in, credentials_in, is_intact},
+    secret::Source,
+    sources,
     stores::{A_RECONCILE, NotAsked},
     views::is_abridged,
 };
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::ResourceExt as _;
 use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
@@ -44,7 +42,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     let (role, other_roles) = roles(context, &config, &asked_role);
     let remembered = context.memory.recall(&config.uid().unwrap_or_default());
     let target = match views.secrets.get(&namespace, &config.target_name()) {
-        Some(secret) => target(&config, &secret.metadata, remembered.known_version.as_deref()),
+        Some(secret) => Target::of(&config, &secret.metadata, remembered.known_version.as_deref()),
         None => Target::NotWatched,
     };
     // Without a limit the configs of the namespace are not counted.
@@ -157,32 +155,12 @@ fn key_places(context: &Context, config: &AwsConfig) -> Vec<KeyPlace> {
     finalizers::key_places(config).map(place).collect()
 }
 
-/// Determines the owner of the Secret, and reads its record from the annotations. The data need not
-/// be read if the version of the Secret is `known` or the one that the status records.
-fn target(config: &AwsConfig, metadata: &ObjectMeta, known: Option<&str>) -> Target {
-    if !is_controlled_by(metadata, config) {
-        let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-        let owner = owner.map_or("nobody's".to_owned(), |owner| format!("{} \"{}\"", owner.kind, owner.name));
-        let label = metadata.labels.as_ref().and_then(|labels| labels.get(names::AWS_CONFIG_LABEL));
-        let has_record = metadata.annotations.as_ref().is_some_and(|it| it.contains_key(names::CONTENT_DIGEST));
-        let is_marked = has_record && label.is_some_and(|name| *name == config.name_any());
-        return Target::Foreign { owner, is_marked };
-    }
-    let version = metadata.resource_version.as_deref();
-    let written = config.status.as_ref().and_then(|status| status.target.as_ref());
-    let written = written.and_then(|target| target.resource_version.as_deref());
-    let is_known = version.is_some() && (version == known || version == written);
-    let record = metadata.annotations.as_ref().and_then(Record::read);
-    let content = if is_known { SecretData::Known } else { SecretData::Unknown };
-    Target::Ours(Box::new(Ours { metadata: metadata.clone(), record, content }))
-}
-
 fn shown_key_source(context: &Context, config: &AwsConfig, known: Option<&str>) -> Source {
     let Some(named) = &config.spec.key_secret_ref else { return Source::NotShown };
     let delivered = config.status.as_ref().and_then(|status| status.source.as_ref());
     let delivered = delivered.filter(|source| source.name == named.name);
     let delivered = delivered.and_then(|source| source.resource_version.as_deref());
-    shown_source(context, config, &named.name, [delivered, known])
+    sources::shown(&context.views, config, &named.name, [delivered, known])
 }
 
 /// The version that was delivered last is in the record of the Secret, together with the name of
@@ -195,50 +173,26 @@ fn shown_api_key_source(
 ) -> Source<SecretString> {
     let Some(named) = api_key_secret(config) else { return Source::NotShown };
     let delivered = target.record().and_then(|record| record.api_key.key.strip_prefix(&format!("{named}@")));
-    shown_source(context, config, named, [delivered, known])
+    sources::shown(&context.views, config, named, [delivered, known])
 }
 
 fn api_key_secret(config: &AwsConfig) -> Option<&str> {
     config.spec.dss.as_ref()?.api_key_secret_ref.as_ref().map(|named| named.name.as_str())
 }
 
-/// Returns the source that a view shows. The view shows a Secret only if its owner offers it. The
-/// data need not be read if the version is one of `known`.
-fn shown_source<K>(context: &Context, config: &AwsConfig, name: &str, known: [Option<&str>; 2]) -> Source<K> {
-    let namespace = config.namespace().unwrap_or_default();
-    let Some(shown) = context.views.sources.get(&namespace, name) else { return Source::NotShown };
-    let version = shown.resource_version();
-    let is_known = version.is_some() && known.contains(&version.as_deref());
-    Source::Offered { version, key: if is_known { SeenKey::Delivered } else { SeenKey::Unknown } }
-}
-
-fn is_offered(metadata: &ObjectMeta) -> bool {
-    let label = metadata.labels.as_ref().and_then(|labels| labels.get(names::SOURCE));
-    label.is_some_and(|offered| offered == names::SOURCE_OFFERED)
-}
-
 /// Answers `Read::KeySource`. keyturn reads only the metadata, because the owner may not have
 /// offered the Secret.
 async fn find_key_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(named) = &seen.config.spec.key_secret_ref else { return Ok(()) };
-    seen.source = found_source(context, &seen.config, &named.name).await?;
+    seen.source = sources::find(&context.calls, &seen.config, &named.name).await?;
     Ok(())
 }
 
 /// Answers `Read::ApiKeySource`. keyturn reads only the metadata here too.
 async fn find_api_key_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(named) = api_key_secret(&seen.config) else { return Ok(()) };
-    seen.api_key_source = found_source(context, &seen.config, named).await?;
+    seen.api_key_source = sources::find(&context.calls, &seen.config, named).await?;
     Ok(())
-}
-
-async fn found_source<K>(context: &Context, config: &AwsConfig, name: &str) -> Result<Source<K>, CallError> {
-    let namespace = config.namespace().unwrap_or_default();
-    Ok(match context.calls.secret_metadata(&namespace, name).await? {
-        None => Source::Absent,
-        Some(found) if !is_offered(&found.metadata) => Source::NotOffered,
-        Some(found) => Source::Offered { version: found.resource_version(), key: SeenKey::Unknown },
-    })
 }
 
 /// Answers `Read::DssUser`: reads the user with the person's login from DSS. If DSS does not
@@ -283,7 +237,7 @@ async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) -> b
 /// data.
 async fn read_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let Some(request) = key_request(&seen.config) else { return Ok(()) };
-    seen.source = read_source(context, &seen.config, &request.secret, |data| request.read(data)).await?;
+    seen.source = sources::read(&context.calls, &seen.config, &request.secret, |data| request.read(data)).await?;
     Ok(())
 }
 
@@ -293,26 +247,8 @@ async fn read_offered_api_key(context: &Context, seen: &mut Observed) -> Result<
     let named = seen.config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref());
     let Some(named) = named else { return Ok(()) };
     seen.api_key_source =
-        read_source(context, &seen.config, &named.name, |data| read_api_key(data, &named.key)).await?;
+        sources::read(&context.calls, &seen.config, &named.name, |data| read_api_key(data, &named.key)).await?;
     Ok(())
-}
-
-async fn read_source<K>(
-    context: &Context,
-    config: &AwsConfig,
-    name: &str,
-    read: impl Fn(&BTreeMap<String, Vec<u8>>) -> Result<K, String>,
-) -> Result<Source<K>, CallError> {
-    let namespace = config.namespace().unwrap_or_default();
-    Ok(match context.calls.secret(&namespace, name).await? {
-        None => Source::Absent,
-        Some(secret) if !is_offered(&secret.metadata) => Source::NotOffered,
-        Some(secret) => {
-            let version = secret.resource_version();
-            let key = read(&data_of(secret)).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
-            Source::Offered { version, key }
-        }
-    })
 }
 
 /// Answers `Read::Target`. The read is necessary because the watch shows only Secrets with
@@ -322,7 +258,7 @@ async fn find_target(context: &Context, seen: &mut Observed) -> Result<(), CallE
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     let found = context.calls.secret_metadata(&namespace, &name).await?;
     let known = seen.remembered.known_version.as_deref();
-    seen.target = found.map_or(Target::Absent, |found| target(&seen.config, &found.metadata, known));
+    seen.target = found.map_or(Target::Absent, |found| Target::of(&seen.config, &found.metadata, known));
     Ok(())
 }
 
@@ -345,33 +281,10 @@ async fn find_role(context: &Context, seen: &mut Observed) -> Result<(), CallErr
 /// Answers `Read::TargetData`: reads a whole Secret of ours.
 async fn read_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
-    let Some(secret) = context.calls.secret(&namespace, &name).await? else {
-        seen.target = Target::Absent;
-        return Ok(());
+    let (attempted, now) = (seen.remembered.attempted.as_deref(), context.clock.now());
+    seen.target = match context.calls.secret(&namespace, &name).await? {
+        Some(secret) => Target::read(&seen.config, secret, attempted, now),
+        None => Target::Absent,
     };
-    seen.target = target(&seen.config, &secret.metadata, None);
-    if let Target::Ours(ours) = &mut seen.target {
-        let (record, status) = (ours.record.as_ref(), seen.config.status.as_ref());
-        // A write of this process that got no answer may have been made. Nobody else can have
-        // written the same content.
-        let is_attempted =
-            record.is_some_and(|record| seen.remembered.attempted.as_ref() == Some(&record.content_digest));
-        let confirmed = is_attempted || record.is_some_and(|record| is_confirmed(record, status, context.clock.now()));
-        ours.content = SecretData::Read(ReadData { confirmed, ..taken(record, secret) });
-        ours.metadata.managed_fields = None;
-    }
     Ok(())
-}
-
-fn taken(record: Option<&Record>, secret: Secret) -> ReadData {
-    let immutable = secret.immutable == Some(true);
-    let data = data_of(secret);
-    ReadData {
-        intact: record.is_some_and(|record| is_intact(record, &data)),
-        confirmed: false,
-        immutable,
-        keys: SECRET_KEYS.iter().map(|key| key.name).filter(|name| data.contains_key(*name)).collect(),
-        credentials: credentials_in(&data).map(Arc::new),
-        api_key: api_key_in(&data),
-    }
 }

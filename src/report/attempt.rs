@@ -8,7 +8,8 @@ use crate::{
     decide::{
         Accepted, HoldCause, Next, Plan, SecretAction, api_key_attempt,
         backoff::{Attempted, durable_after},
-        input::{Observed, SecretData, Target},
+        input::Observed,
+        target::{SecretData, Target},
     },
     dss_keys::ApiKeyPlan,
     secret::Record,
@@ -85,7 +86,7 @@ pub fn is_only_a_short_wait(seen: &Observed, plan: &Plan, outcome: &Outcome) -> 
 }
 
 /// The error of the outcome, and the digest of the attempt that failed. A failure to obtain the
-/// credential comes before a failure to obtain the API key of DSS. `None` if neither failed.
+/// credential comes before a failure to obtain the API key. `None` if neither failed.
 #[must_use]
 pub fn failed<'a>(plan: &Plan, outcome: &'a Outcome) -> Option<(&'a IssueError, String)> {
     let accepted: &Accepted = plan.accepted.as_ref().ok()?;

@@ -5,7 +5,8 @@ use crate::{
     api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, find_condition, names},
     decide::{
         Check, Checked, Plan, SecretAction, Trigger,
-        input::{Observed, SecretData, Target},
+        input::Observed,
+        target::{SecretData, Target},
     },
 };
 use jiff::Timestamp;

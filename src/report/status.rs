@@ -14,8 +14,9 @@ use crate::{
     credentials::Request,
     decide::{
         Plan, default_external_id,
-        input::{Observed, SecretData, Target},
+        input::Observed,
         renew_at,
+        target::{SecretData, Target},
     },
     secret::{Record, SeenKey, Source},
 };

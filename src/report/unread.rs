@@ -2,6 +2,7 @@
 //! has decided nothing: everything else in status stays as it was.
 
 use super::{
+    Outcome,
     conditions::{allows, holds, with_present_state},
     findings::is_finding,
     trouble::trouble,
@@ -9,7 +10,7 @@ use super::{
 use crate::{
     api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, Statement, condition, find_condition, set_conditions},
     cluster::CallError,
-    decide::{Plan, input::Observed},
+    decide::{Plan, RoleStep, input::Observed},
     secret::Record,
 };
 use jiff::Timestamp;
@@ -67,6 +68,25 @@ pub fn deleting(config: &AwsConfig, why: &Statement, now: Timestamp) -> AwsConfi
     let ready = condition(ConditionType::Ready, false, &why, config.metadata.generation, now);
     let conditions = beside_findings(&before, vec![ready]);
     AwsConfigStatus { trouble: trouble(&conditions), conditions, ..before }
+}
+
+/// A new finding about an object: what is wrong with it; `None` if nothing is wrong any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding(pub Option<Statement>);
+
+/// The new finding about the writes and deletions of generated `AwsRole`s; `None` if what is
+/// recorded stays true.
+#[must_use]
+pub fn role_finding(seen: &Observed, plan: &Plan, outcome: &Outcome) -> Option<Finding> {
+    let type_ = ConditionType::AwsRoleFailing;
+    if let Some(error) = outcome.role_failed.as_deref().filter(|error| error.is_persistent(outcome.failed_before)) {
+        let message = format!("{error}; the credential does not depend on it; keyturn tries again within a minute");
+        return Some(Finding(Some(Statement::new(Reason::ApiCallFailed, message))));
+    }
+    let in_status = seen.config.status.as_ref().and_then(|status| find_condition(&status.conditions, type_)).is_some();
+    let is_said = in_status || matches!(seen.remembered.findings.get(&type_), Some(Some(_)));
+    let has_ended = outcome.role_failed.is_none() && !matches!(plan.role, RoleStep::Hold { .. });
+    (is_said && has_ended).then_some(Finding(None))
 }
 
 /// These conditions, beside the findings of other rooms.

@@ -10,7 +10,7 @@
 //! contains the data. It is dropped if it is longer than an annotation that a user may ask for.
 
 use crate::{
-    api::{AwsConfig, AwsConfigStatus, AwsRole, AwsRoleGrant, ConditionType, DssInstance, names},
+    api::{AwsConfig, AwsConfigStatus, AwsRole, AwsRoleGrant, ConditionType, DssInstance, names, same_ignoring_times},
     digest::Digest,
 };
 use k8s_openapi::{
@@ -142,13 +142,33 @@ pub(super) fn secret(secret: &mut PartialObjectMeta<Secret>) {
     }
 }
 
-/// Makes the conditions of a status [`brief`], and the message of its trouble, which repeats the
-/// message of a condition. A status that is to be compared with one of a view has to be brief, too.
-pub fn brief_status(status: &mut AwsConfigStatus) {
+/// Makes the conditions of a status brief, and the message of its trouble, which repeats the
+/// message of a condition.
+fn brief_status(status: &mut AwsConfigStatus) {
     brief(&mut status.conditions);
     if let Some(trouble) = status.trouble.as_mut().filter(|trouble| trouble.message.len() > MESSAGE) {
         trouble.message = digest_of(&trouble.message);
     }
+}
+
+/// Whether a view, which keeps `before` of an object, shows these conditions already, but for their
+/// times.
+#[must_use]
+pub fn shows(before: &[Condition], after: &[Condition]) -> bool {
+    let mut after = after.to_vec();
+    brief(&mut after);
+    same_ignoring_times(before, &after)
+}
+
+/// Whether a view, which keeps `before` of a config, shows this status already, but for the times
+/// of its conditions.
+#[must_use]
+pub fn shows_status(before: &AwsConfigStatus, after: &AwsConfigStatus) -> bool {
+    let mut after = after.clone();
+    brief_status(&mut after);
+    let same_conditions = same_ignoring_times(&before.conditions, &after.conditions);
+    after.conditions.clone_from(&before.conditions);
+    same_conditions && after == *before
 }
 
 fn digest_of(message: &str) -> String {
@@ -156,9 +176,9 @@ fn digest_of(message: &str) -> String {
 }
 
 /// Replaces each long message that keyturn only compares by its digest. Three conditions of an
-/// `AwsConfig` may repeat a role of 2,048 characters. Conditions that are to be compared with those
-/// of a view have to be brief, too. A brief message stays as it is.
-pub fn brief(conditions: &mut [Condition]) {
+/// `AwsConfig` may repeat a role of 2,048 characters. A brief message stays as it
+/// is.
+fn brief(conditions: &mut [Condition]) {
     let is_compared = |condition: &Condition| COMPARED.iter().any(|type_| type_.as_str() == condition.type_);
     for condition in conditions {
         if condition.message.len() > MESSAGE && is_compared(condition) {

@@ -4,7 +4,10 @@
 use crate::{
     api::SECRET_KEYS,
     cluster::{CallError, Failed, Preconditions},
-    decide::input::{Observed, Ours, SecretData, Target},
+    decide::{
+        input::Observed,
+        target::{Ours, SecretData, Target},
+    },
     reconcile::Context,
     report::{Outcome, Written},
     secret::{Content, Record, Rendering, patch, whole},

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     api::{ConditionType, CredentialProvider, Reason},
     credentials::{IssueError, Retry},
-    decide::input::Target,
+    decide::target::Target,
     report::is_only_a_short_wait,
 };
 use jiff::SignedDuration;

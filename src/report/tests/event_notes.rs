@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::{ConditionType, Reason},
-    decide::input::Target,
+    decide::target::Target,
 };
 use jiff::SignedDuration;
 

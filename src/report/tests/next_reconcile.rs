@@ -3,7 +3,7 @@
 use super::moment::{Moment, at, denied, fresh, live, unreachable};
 use crate::{
     api::{CredentialProvider, DssKey, Reason},
-    decide::input::{SeenRole, Target},
+    decide::{input::SeenRole, target::Target},
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -1,7 +1,7 @@
 //! The fields of status beside its conditions.
 
 use super::moment::{Moment, at, denied, fresh, live};
-use crate::{api::Former, decide::input::SecretData};
+use crate::{api::Former, decide::target::SecretData};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 #[test]

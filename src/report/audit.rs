@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 /// Writes the audit line about a credential that was just obtained. `subject` is the person, or
 /// `system:<namespace>`. The line says who has it, why it was obtained, and which state of the
 /// `AwsConfig` asked for it. It holds no secret: an access key ID is none.
-pub(super) fn obtained(config: &AwsConfig, subject: &str, accepted: &Accepted, issued: &Issued, trigger: Trigger) {
+pub fn obtained(config: &AwsConfig, subject: &str, accepted: &Accepted, issued: &Issued, trigger: Trigger) {
     let session = match &accepted.request {
         Request::Session(session) => Some(session),
         Request::Key(_) | Request::Connection(_) => None,

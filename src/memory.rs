@@ -7,7 +7,8 @@ use crate::{
     decide::{
         Next, Plan, RoleStep, SecretAction, Trigger,
         backoff::{Failures, transient_after},
-        input::{Observed, Remembered, SecretData, Target},
+        input::{Observed, Remembered},
+        target::{SecretData, Target},
     },
     dss_keys::{ApiKeyPlan, HeldKey},
     report::{Outcome, failed},
@@ -88,13 +89,13 @@ impl Memory {
     }
 
     /// Keeps a session that could not be written.
-    pub(super) fn keep(&self, uid: &str, request: &Request, issued: Issued) {
+    pub fn keep(&self, uid: &str, request: &Request, issued: Issued) {
         self.unwritten().insert(uid.to_owned(), Unwritten { request: request.digest(), issued });
     }
 
     /// Takes the session for this very request that could not be written before, if more than half
     /// of its lifetime remains.
-    pub(super) fn take_kept(&self, uid: &str, request: &Request, now: Timestamp) -> Option<Issued> {
+    pub fn take_kept(&self, uid: &str, request: &Request, now: Timestamp) -> Option<Issued> {
         let Unwritten { request: kept, issued } = self.unwritten().remove(uid)?;
         let expires_at = issued.expires_at?;
         let lifetime = expires_at.duration_since(issued.issued_at);
@@ -104,7 +105,7 @@ impl Memory {
 
     /// Records what an outcome shows: the versions that were written or read, the API key, the time
     /// of a check, the repairs, and a transient failure.
-    pub(super) fn learn(&self, seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) {
+    pub fn learn(&self, seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) {
         let uid = seen.config.uid().unwrap_or_default();
         let mut objects = self.objects();
         let remembered = objects.entry(uid.clone()).or_default();

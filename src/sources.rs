@@ -1,0 +1,69 @@
+//! The Secrets with keys that their owners offer to keyturn: found, and read.
+//!
+//! keyturn reads the data of a Secret only if its owner offers it. The offer is a label, and
+//! keyturn examines the label of the very object that it reads: an owner who removes the label in
+//! the meantime has withdrawn the offer.
+
+use crate::{
+    api::{AwsConfig, names},
+    cluster::{CallError, Calls, data_of},
+    secret::{SeenKey, Source},
+    views::Views,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Returns the source of this name that a view shows. The view shows a Secret only if its owner
+/// offers it. The data need not be read if the version is one of `known`.
+#[must_use]
+pub fn shown<K>(views: &Views, config: &AwsConfig, name: &str, known: [Option<&str>; 2]) -> Source<K> {
+    let Some(shown) = views.sources.get(&config.namespace().unwrap_or_default(), name) else {
+        return Source::NotShown;
+    };
+    let version = shown.resource_version();
+    let is_known = version.is_some() && known.contains(&version.as_deref());
+    Source::Offered { version, key: if is_known { SeenKey::Delivered } else { SeenKey::Unknown } }
+}
+
+/// Asks the API server for the source of this name. keyturn reads only the metadata, because the
+/// owner may not have offered the Secret.
+///
+/// # Errors
+/// [`CallError`] if the API server refused the read or did not answer.
+pub async fn find<K>(calls: &Calls, config: &AwsConfig, name: &str) -> Result<Source<K>, CallError> {
+    let found = calls.secret_metadata(&config.namespace().unwrap_or_default(), name).await?;
+    Ok(match found {
+        None => Source::Absent,
+        Some(found) if !is_offered(&found.metadata) => Source::NotOffered,
+        Some(found) => Source::Offered { version: found.resource_version(), key: SeenKey::Unknown },
+    })
+}
+
+/// Reads the key of the source of this name. If the owner has withdrawn the offer in the meantime,
+/// keyturn drops the data. `key` finds the key in the data, or says why there is none.
+///
+/// # Errors
+/// [`CallError`] if the API server refused the read or did not answer.
+pub async fn read<K>(
+    calls: &Calls,
+    config: &AwsConfig,
+    name: &str,
+    key: impl Fn(&BTreeMap<String, Vec<u8>>) -> Result<K, String>,
+) -> Result<Source<K>, CallError> {
+    let found = calls.secret(&config.namespace().unwrap_or_default(), name).await?;
+    Ok(match found {
+        None => Source::Absent,
+        Some(secret) if !is_offered(&secret.metadata) => Source::NotOffered,
+        Some(secret) => {
+            let version = secret.resource_version();
+            let key = key(&data_of(secret)).map_or_else(SeenKey::Unreadable, |key| SeenKey::Read(Arc::new(key)));
+            Source::Offered { version, key }
+        }
+    })
+}
+
+fn is_offered(metadata: &ObjectMeta) -> bool {
+    let label = metadata.labels.as_ref().and_then(|labels| labels.get(names::SOURCE));
+    label.is_some_and(|offered| offered == names::SOURCE_OFFERED)
+}
