@@ -101,22 +101,12 @@ pub struct Accepted {
 pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     let case = Case::new(seen, now);
     let accepted = case.accept();
-    let wrong_owner = accepted.as_ref().ok().and_then(|accepted| case.is_of_wrong_owner(accepted));
-    let (next, api_key) = match (&accepted, wrong_owner) {
-        (_, Some((until, refusal))) => match case.withdrawal(&refusal) {
-            Next::Do(SecretAction::Keep) => {
-                (SecretAction::Hold { until, cause: HoldCause::Backoff }.into(), ApiKeyPlan::None)
-            }
-            next => (next, ApiKeyPlan::None),
+    let (next, api_key) = match &accepted {
+        Ok(accepted) => match &accepted.dss {
+            None => (case.possible(accepted, case.deliver(accepted)), ApiKeyPlan::None),
+            Some(request) => case.step_with_api_key(accepted, request),
         },
-        (Ok(accepted), None) => {
-            let next = case.with_key_in_hand(accepted, case.hold_back(accepted, case.deliver(accepted)));
-            match &accepted.dss {
-                Some(request) => case.with_api_key(accepted, request, next),
-                None => (next, ApiKeyPlan::None),
-            }
-        }
-        (Err(refusal), None) => (case.withdrawal(refusal), ApiKeyPlan::None),
+        Err(refusal) => (case.withdrawal(refusal), ApiKeyPlan::None),
     };
     let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
     let surplus_keys = case.surplus_keys(&accepted, &next);
@@ -133,6 +123,12 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     fn new(seen: &'a Observed, now: Timestamp) -> Self {
         Self { seen, now, trace: RefCell::default() }
+    }
+
+    /// The step that is possible now instead of `next`: a wait for the time of the next attempt, or a
+    /// read of the key that `next` delivers.
+    fn possible(&self, accepted: &Accepted, next: Next) -> Next {
+        self.with_key_in_hand(accepted, self.hold_back(accepted, next))
     }
 
     /// Records in the trace whether a check passed.

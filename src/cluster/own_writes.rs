@@ -7,16 +7,15 @@
 //! Versions are compared as numbers. The API server has always counted them up in one sequence per
 //! resource. It promises this since Kubernetes 1.35 (KEP-5504, comparable resource versions).
 
+use super::index::Name;
 use kube::{Resource, ResourceExt as _, runtime::watcher::Event};
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::HashMap, sync::Arc};
 
-type Key = (String, String);
-
 /// Objects of one kind by namespace and name, in versions that are newer than those of the watch.
 #[derive(Debug)]
 pub struct OwnWrites<K> {
-    entries: Mutex<HashMap<Key, Entry<K>>>,
+    entries: Mutex<HashMap<Name, Entry<K>>>,
     slim: fn(&mut K),
 }
 
@@ -101,7 +100,7 @@ impl<K: Resource> OwnWrites<K> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry<K>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Entry<K>>> {
         self.entries.lock()
     }
 }
@@ -125,7 +124,7 @@ impl<K: Resource> Entry<K> {
 /// Counts a write as in flight until it is dropped. A write that is cancelled is dropped, too.
 struct InFlight<'a, K: Resource> {
     own_writes: &'a OwnWrites<K>,
-    key: Key,
+    key: Name,
 }
 
 impl<K: Resource> InFlight<'_, K> {

@@ -7,8 +7,8 @@ use crate::{
 };
 use jiff::SignedDuration;
 
-/// The error of a reconcile of this namespace that did not get a turn to ask STS or DSS. The message
-/// says which rate is used up, and what to do if the wait is long.
+/// The error of a reconcile of this namespace that did not get a turn to ask STS or DSS. The
+/// message says which rate is used up, and what to do if the wait is long.
 #[must_use]
 pub fn held_back(not_yet: NotYet, namespace: &str, limits: RateLimits) -> IssueError {
     let NotYet::Rate(TooSoon { used_up, wait }) = not_yet else {

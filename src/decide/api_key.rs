@@ -2,16 +2,16 @@
 //! about the Secret.
 
 use super::{
-    Accepted, Case, Check, Next, Read, Refusal, SecretAction, Trigger,
+    Accepted, Case, Check, HoldCause, Next, Read, Refusal, SecretAction, Trigger,
     input::Observed,
     key::{is_known, is_offered},
-    target::{Ours, SecretData, Target},
+    target::{SecretData, Target},
 };
 use crate::{
     api::{ApiKey, ApiKeySecretRef, DssKey, Reason, Statement},
     digest::Digest,
     dss_keys::{ApiKeyPlan, ApiKeyRequest, DssRequest, Input, Needs, SurplusKeys},
-    secret::{Record, Source},
+    secret::Source,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -48,7 +48,7 @@ impl Case<'_> {
 
     /// If DSS says that the API key belongs to another user, keyturn withdraws the whole Secret.
     /// The withdrawal lasts until the next attempt is due, or until another key is offered.
-    pub(super) fn is_of_wrong_owner(&self, accepted: &Accepted) -> Option<(Timestamp, Refusal)> {
+    fn is_of_wrong_owner(&self, accepted: &Accepted) -> Option<(Timestamp, Refusal)> {
         accepted.dss.as_ref().filter(|request| request.api_key != ApiKeyRequest::None)?;
         let until = self.backing_off(&api_key_attempt(accepted)).filter(|_| awaits_own_key(self.seen));
         let passed = if until.is_some() { Err(()) } else { Ok(()) };
@@ -58,13 +58,29 @@ impl Case<'_> {
         Some((until?, Refusal { why, withdraws: true, needs: None }))
     }
 
-    pub(super) fn holds_the_api_key(
-        &self,
-        ours: &Ours,
-        record: &Record,
-        accepted: &Accepted,
-        request: &DssRequest,
-    ) -> Result<(), Next> {
+    /// The next step for the Secret of a config that names a DSS, with the plan for the API key.
+    pub(super) fn step_with_api_key(&self, accepted: &Accepted, request: &DssRequest) -> (Next, ApiKeyPlan) {
+        if let Some((until, refusal)) = self.is_of_wrong_owner(accepted) {
+            let next = match self.withdrawal(&refusal) {
+                Next::Do(SecretAction::Keep) => SecretAction::Hold { until, cause: HoldCause::Backoff }.into(),
+                next => next,
+            };
+            return (next, ApiKeyPlan::None);
+        }
+        let next = match self.deliver(accepted) {
+            Next::Do(SecretAction::Keep) => {
+                let holds = self.check(Check::HoldsApiKey, self.holds_the_api_key(accepted, request));
+                holds.err().unwrap_or(SecretAction::Keep.into())
+            }
+            next => next,
+        };
+        self.with_api_key(accepted, request, self.possible(accepted, next))
+    }
+
+    /// Passes if the Secret, whose credential is as planned, holds the API key as well.
+    fn holds_the_api_key(&self, accepted: &Accepted, request: &DssRequest) -> Result<(), Next> {
+        let Target::Ours(ours) = &self.seen.target else { return Ok(()) };
+        let Some(record) = &ours.record else { return Ok(()) };
         if self.api_key_input(accepted, request).is_settled(record) {
             return Ok(());
         }
@@ -77,7 +93,7 @@ impl Case<'_> {
 
     /// The next step, with the plan for the API key. If keyturn does not have the key that is to
     /// stay, the next step is to read it.
-    pub(super) fn with_api_key(&self, accepted: &Accepted, request: &DssRequest, next: Next) -> (Next, ApiKeyPlan) {
+    fn with_api_key(&self, accepted: &Accepted, request: &DssRequest, next: Next) -> (Next, ApiKeyPlan) {
         let input = self.api_key_input(accepted, request);
         match next {
             Next::Do(SecretAction::Issue(_) | SecretAction::Render(_)) => match input.for_write() {
