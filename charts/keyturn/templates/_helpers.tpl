@@ -45,6 +45,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* The image of the endpoint in users' pods, and its pull policy. */}}
+{{- define "keyturn.endpointImage" -}}
+{{ default (include "keyturn.image" .) .Values.webhook.endpoint.image }}
+{{- end }}
+
+{{- define "keyturn.endpointPullPolicy" -}}
+{{ default .Values.image.pullPolicy .Values.webhook.endpoint.pullPolicy }}
+{{- end }}
+
 {{- /* The labels by which the Deployment of the webhook knows its pods. */}}
 {{- define "keyturn.webhookSelectorLabels" -}}
 app.kubernetes.io/name: {{ include "keyturn.name" . | trunc 55 | trimSuffix "-" }}-webhook
