@@ -125,8 +125,8 @@ impl<'a> Case<'a> {
         Self { seen, now, trace: RefCell::default() }
     }
 
-    /// The step that is possible now instead of `next`: a wait for the time of the next attempt, or a
-    /// read of the key that `next` delivers.
+    /// The step that is possible now instead of `next`: a wait for the time of the next attempt, or
+    /// a read of the key that `next` delivers.
     fn possible(&self, accepted: &Accepted, next: Next) -> Next {
         self.with_key_in_hand(accepted, self.hold_back(accepted, next))
     }

@@ -177,6 +177,18 @@ fn covers(
         }
 }
 
+/// Whether a grant may be about a role, for some person and some namespace. `${person}` in a
+/// pattern stands for any person.
+#[must_use]
+pub fn may_name(grant: &AwsRoleGrant, arn: &str) -> bool {
+    let spec = &grant.spec;
+    let lists = || spec.roles.iter().any(|pattern| arn_glob(&pattern.replace(PERSON_VARIABLE, "*"), arn));
+    match spec.effect {
+        Effect::Deny => spec.roles.is_empty() || lists(),
+        Effect::Allow => spec.allowed_providers().contains(&CredentialProvider::Temporary) && lists(),
+    }
+}
+
 fn excepts(grant: &AwsRoleGrant, subject: &Subject) -> bool {
     grant.spec.except_persons.iter().any(|pattern| names(pattern, subject))
 }

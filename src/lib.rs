@@ -53,6 +53,7 @@
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
 //! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
+//! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `clock`, `decide`, `dss`, `grants`, `secret` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | `api` |
 //! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |
@@ -103,6 +104,7 @@ pub mod limit;
 mod memory;
 mod metrics;
 pub mod operator;
+pub mod plugin;
 mod reconcile;
 pub mod reference;
 mod report;

@@ -11,7 +11,7 @@ use keyturn::{
     leader::LeaseName,
     limit::{Rate, RateLimits},
     operator::{Operator, WebhookCare},
-    reference,
+    plugin, reference,
     serve::Endpoint,
     telemetry, webhook,
 };
@@ -19,6 +19,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use std::{
     env,
     error::Error,
+    ffi::OsString,
     io::{self, Write as _},
     path::Path,
     pin::{Pin, pin},
@@ -41,7 +42,12 @@ const GRACE: Duration = Duration::from_secs(20);
 type Stopped = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 fn main() -> ExitCode {
-    let cli = match cli::parse(env::args_os()) {
+    let arguments = env::args_os().collect::<Vec<_>>();
+    let name = arguments.first().map(Path::new).and_then(Path::file_stem);
+    if name.is_some_and(|name| name == plugin::FILE_NAME) {
+        return run_plugin(arguments);
+    }
+    let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         Err(refused) if refused.error.use_stderr() => return failed(&refused.one_line(), 2),
         // Help and version are not errors.
@@ -223,6 +229,34 @@ async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
     let admin = admin_listener(&options.process).await?;
     tracing::info!(version = VERSION, %address, admin = %options.process.admin_addr, "started");
     until_signal(signals, "the webhook", async |stopped| replica.run(Some(admin), stopped).await).await
+}
+
+/// Carries out a command of the plugin. Its answer goes to standard output, and an error to
+/// standard error in one line.
+fn run_plugin(arguments: Vec<OsString>) -> ExitCode {
+    let plugin = match plugin::parse(arguments) {
+        Ok(plugin) => plugin,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
+        }
+    };
+    match answer(&plugin) {
+        Ok(answer) => {
+            let printed = write!(io::stdout(), "{}", answer.text);
+            if printed.is_ok() && answer.is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(failed) => {
+            let _ = writeln!(io::stderr(), "error: {failed}");
+            ExitCode::from(failed.code)
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn answer(plugin: &plugin::Plugin) -> Result<plugin::Answer, plugin::Failed> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    plugin::run(plugin, &Clock::system()).await
 }
 
 /// Runs the endpoint of a pod on one thread, because it has to be small.

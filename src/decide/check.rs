@@ -64,6 +64,43 @@ pub enum Check {
     HoldsApiKey,
 }
 
+impl Check {
+    /// The condition that passes, in words for a person at a prompt.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NotSuspended => "spec.suspend is not set",
+            Self::NamespaceIsKnown => "the labels of the namespace are known",
+            Self::SubjectIsNotDenied => "no grant denies everything",
+            Self::ConfirmedInTime => "the config was confirmed within its maximum age",
+            Self::DssAllowsLogin => "the DssInstance allows the login, and DSS has that user",
+            Self::RoleIsNamed => "a role is named, and it is this config's",
+            Self::GeneratedRoleIsOurs => "no other AwsRole has the name of the generated one",
+            Self::KeyIsNamed => "a Secret with a key is named",
+            Self::ConnectionIsNamed => "a connection of DSS is named",
+            Self::GrantAllows => "a grant allows the whole request",
+            Self::SessionIsValid => "STS will accept the settings of the session",
+            Self::IdentityReachesRole => "the operator's identity can reach the role",
+            Self::KeyIsOffered => "the owner of the Secret with the key offers it",
+            Self::KeyIsKnown => "the key is known",
+            Self::ApiKeyIsOffered => "the owner of the Secret with the API key offers it",
+            Self::ApiKeyIsKnown => "the API key is known",
+            Self::NamespaceHasRoom => "the namespace has room for the config",
+            Self::ApiKeyIsTheirs => "DSS did not say that the API key is another user's",
+            Self::TargetIsOurs => "the Secret exists and is this config's",
+            Self::TargetHasRecord => "the Secret has keyturn's annotations",
+            Self::DataIsKnown => "the data of the Secret is known",
+            Self::CredentialIsThisPersons => "the credential in the Secret is this person's",
+            Self::DataIsIntact => "nobody edited the Secret",
+            Self::NotWithdrawn => "the credential was not withdrawn",
+            Self::AnswersRequest => "the credential answers the present request",
+            Self::NotDue => "no renewal is due",
+            Self::RenderedAsAsked => "formats, labels and annotations are as asked",
+            Self::HoldsApiKey => "the Secret holds the API key",
+        }
+    }
+}
+
 /// A check that the decision made, and its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {

@@ -3,7 +3,7 @@
 use super::{
     action::Refusal,
     backoff::{Backoff, Failures},
-    dss_access::SeenDss,
+    dss_access::{SeenDss, role_of},
     target::Target,
 };
 use crate::{
@@ -66,6 +66,34 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// The input for a config of which nothing else is known yet. `cluster` is the name of the
+    /// cluster, and `started_at` the time at which the process started.
+    #[must_use]
+    pub fn of(config: Arc<AwsConfig>, cluster: &str, started_at: Timestamp) -> Self {
+        let asked_role = role_of(&config, None);
+        Self {
+            config,
+            cluster: cluster.into(),
+            namespace_labels: None,
+            grants: vec![],
+            grants_seen: false,
+            identity: None,
+            dss: None,
+            key_places: vec![],
+            asked_role,
+            role: SeenRole::NotShown,
+            other_roles: vec![],
+            source: Source::NotShown,
+            api_key_source: Source::NotShown,
+            older_claim: None,
+            beyond_limit: None,
+            max_age: None,
+            target: Target::NotWatched,
+            remembered: Remembered::default(),
+            started_at,
+        }
+    }
+
     /// The failures of the config so far.
     #[must_use]
     pub fn failures(&self) -> Failures<'_> {

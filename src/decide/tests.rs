@@ -11,7 +11,7 @@ use super::*;
 use super::{
     backoff::Backoff,
     dss_access::role_of,
-    input::{Remembered, SeenRole, beyond_limit, older_claim, rendering},
+    input::{SeenRole, beyond_limit, older_claim, rendering},
     target::{Ours, ReadData, SecretData, Target, is_controlled_by},
 };
 use crate::{
@@ -28,36 +28,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use proptest::prelude::*;
 use serde_json::{from_value, json};
 use std::{collections::BTreeMap, sync::Arc};
-
-impl Observed {
-    /// The input for a config of which nothing else is known yet. `cluster` is the name of the
-    /// cluster, and `started_at` the time at which the process started.
-    #[must_use]
-    pub fn of(config: Arc<AwsConfig>, cluster: &str, started_at: Timestamp) -> Self {
-        let asked_role = role_of(&config, None);
-        Self {
-            config,
-            cluster: cluster.into(),
-            namespace_labels: None,
-            grants: vec![],
-            grants_seen: false,
-            identity: None,
-            dss: None,
-            key_places: vec![],
-            asked_role,
-            role: SeenRole::NotShown,
-            other_roles: vec![],
-            source: Source::NotShown,
-            api_key_source: Source::NotShown,
-            older_claim: None,
-            beyond_limit: None,
-            max_age: None,
-            target: Target::NotWatched,
-            remembered: Remembered::default(),
-            started_at,
-        }
-    }
-}
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/ds-analyst";
 

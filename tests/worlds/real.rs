@@ -21,6 +21,7 @@ mod object_size;
 mod operator_policies;
 mod people;
 mod person_policy;
+mod plugin;
 mod refusals;
 mod replicas;
 mod restart;

@@ -46,7 +46,7 @@ pub struct Install<'a> {
     pub account: String,
     /// The operator's own identity in it, and its roles.
     pub aws: AwsAccount,
-    dir: PathBuf,
+    pub dir: PathBuf,
 }
 
 /// The output of `ground aws-account`.

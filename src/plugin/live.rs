@@ -1,0 +1,179 @@
+//! What the API server shows the caller of one config, for the operator's decision.
+//!
+//! What lives in the memory of the operator only is taken from status: the name of the cluster, and
+//! the role that DSS gave.
+
+use super::{
+    Failed,
+    connect::{Caller, listed},
+};
+use crate::{
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
+    decide::{
+        dss_access::{SeenDss, allowed, role_of},
+        input::{Observed, SeenRole, older_claim, role_name},
+        target::Target,
+    },
+    dss::SeenUser,
+    secret::{SeenKey, Source},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{Api, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+
+/// A config with what the decision about it depends on.
+pub(super) struct Live {
+    pub seen: Observed,
+    /// What the caller may not read, by plural names of resources.
+    pub unreadable: Vec<&'static str>,
+}
+
+/// What a read answered.
+enum Read<T> {
+    Found(T),
+    Absent,
+    Forbidden,
+}
+
+impl Live {
+    /// Reads the config and everything else. What the caller may not read is no error.
+    ///
+    /// # Errors
+    /// [`Failed`] if the config cannot be read, or the API server does not answer.
+    pub async fn read(caller: &Caller, name: &str) -> Result<Self, Failed> {
+        let config = Arc::new(caller.config(name).await?);
+        let namespace = caller.namespace.clone();
+        let mut unreadable = Vec::new();
+        let mut seen = Observed::of(config.clone(), &cluster_of(&config), Timestamp::UNIX_EPOCH);
+        match get::<Namespace>(&Api::all(caller.client.clone()), &namespace).await? {
+            Read::Found(found) => seen.namespace_labels = Some(found.labels().clone()),
+            Read::Absent => {}
+            Read::Forbidden => {
+                // The chain goes on, and says that this check is not decided.
+                seen.namespace_labels = Some(BTreeMap::new());
+                unreadable.push("namespaces");
+            }
+        }
+        let grants = listed::<AwsRoleGrant>(&Api::all(caller.client.clone()), None).await;
+        match reading("cannot list AwsRoleGrants", grants)? {
+            Read::Found(grants) => {
+                seen.grants = grants.into_iter().map(Arc::new).collect();
+                seen.grants_seen = true;
+            }
+            _ => unreadable.push("awsrolegrants"),
+        }
+        if let Some(dss) = &config.spec.dss {
+            let instance = get::<DssInstance>(&Api::all(caller.client.clone()), &dss.instance).await?;
+            if matches!(instance, Read::Forbidden) {
+                unreadable.push("dssinstances");
+            }
+            seen.dss = Some(dss_of(&seen, if let Read::Found(instance) = instance { Some(instance) } else { None }));
+            seen.asked_role = role_of(&config, seen.dss.as_ref());
+        }
+        let asked = seen.asked_role.as_ref().ok().and_then(Option::as_ref);
+        if let Some(role) = role_name(&config, asked) {
+            let roles: Api<AwsRole> = Api::namespaced(caller.client.clone(), &namespace);
+            seen.role = match get(&roles, &role).await? {
+                Read::Found(role) => SeenRole::Shown(Arc::new(role)),
+                Read::Absent => SeenRole::Absent,
+                Read::Forbidden => {
+                    unreadable.push("awsroles");
+                    SeenRole::NotShown
+                }
+            };
+        }
+        let secrets: Api<Secret> = Api::namespaced(caller.client.clone(), &namespace);
+        let mut readable = true;
+        if let Some(named) = &config.spec.key_secret_ref {
+            seen.source = source(&secrets, &named.name, &mut readable).await?;
+        }
+        if let Some(named) = config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref()) {
+            seen.api_key_source = source(&secrets, &named.name, &mut readable).await?;
+        }
+        let target = secrets.get_metadata_opt(&config.target_name()).await;
+        match reading("cannot read the Secret", target)? {
+            Read::Found(Some(found)) => {
+                // Whether somebody edited the data is said by the operator, which has read it.
+                let version = found.metadata.resource_version.clone();
+                seen.target = Target::of(&config, &found.metadata, version.as_deref());
+            }
+            Read::Found(None) | Read::Absent => seen.target = Target::Absent,
+            Read::Forbidden => readable = false,
+        }
+        if !readable {
+            unreadable.push("secrets");
+        }
+        if matches!(seen.target, Target::Absent) {
+            let mut others = caller.configs(false, None).await?;
+            others.retain(|other| other.target_name() == config.target_name() && other.uid() != config.uid());
+            seen.older_claim = older_claim(&config, &others.into_iter().map(Arc::new).collect::<Vec<_>>());
+        }
+        Ok(Self { seen, unreadable })
+    }
+}
+
+/// The name of the cluster, as the external ID in status has it.
+fn cluster_of(config: &AwsConfig) -> String {
+    let namespace = format!("/{}", config.namespace().unwrap_or_default());
+    let external_id = config.status.as_ref().and_then(|status| status.external_id.as_deref());
+    external_id.and_then(|id| id.strip_suffix(&namespace)).unwrap_or_default().to_owned()
+}
+
+/// The DSS that a config names. What DSS itself says of users is in the memory of the operator
+/// only. The role that status has recorded stands for it.
+fn dss_of(seen: &Observed, instance: Option<DssInstance>) -> SeenDss {
+    let config = &seen.config;
+    let allowed = match (&instance, &seen.namespace_labels, config.subject()) {
+        (Some(instance), Some(labels), Some(subject)) => {
+            allowed(instance, &config.namespace().unwrap_or_default(), labels, &subject)
+        }
+        _ => None,
+    };
+    SeenDss {
+        admin_keys: allowed.as_ref().is_some_and(|allowed| allowed.admin_keys),
+        login: allowed.map(|allowed| allowed.login),
+        instances_seen: instance.is_some(),
+        instance: instance.map(Arc::new),
+        user: SeenUser::Unread,
+        fresh: true,
+        trouble: None,
+    }
+}
+
+/// The Secret with a key that a config names. Its data is not read: the operator has judged it.
+async fn source<K>(secrets: &Api<Secret>, name: &str, readable: &mut bool) -> Result<Source<K>, Failed> {
+    let tried = format!("cannot read Secret \"{name}\"");
+    Ok(match reading(&tried, secrets.get_metadata_opt(name).await)? {
+        Read::Found(Some(found)) => {
+            let label = found.labels().get(names::SOURCE);
+            if label.is_some_and(|offered| offered == names::SOURCE_OFFERED) {
+                Source::Offered { version: found.resource_version(), key: SeenKey::Delivered }
+            } else {
+                Source::NotOffered
+            }
+        }
+        Read::Found(None) | Read::Absent => Source::Absent,
+        Read::Forbidden => {
+            *readable = false;
+            Source::NotShown
+        }
+    })
+}
+
+async fn get<K>(api: &Api<K>, name: &str) -> Result<Read<K>, Failed>
+where
+    K: Clone + Debug + DeserializeOwned + Resource<DynamicType = ()>,
+{
+    reading(&format!("cannot read {} \"{name}\"", K::kind(&())), api.get(name).await)
+}
+
+fn reading<T>(tried: &str, answered: Result<T, kube::Error>) -> Result<Read<T>, Failed> {
+    match answered {
+        Ok(found) => Ok(Read::Found(found)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Read::Absent),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Read::Forbidden),
+        Err(error) => Err(Failed::of_call(tried, &error)),
+    }
+}

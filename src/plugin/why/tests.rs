@@ -1,0 +1,84 @@
+//! What `why` says about one config, by what the caller may read.
+
+use super::*;
+use crate::{api::AwsRoleGrant, decide::input::Observed};
+use serde_json::{Value, from_value, json};
+use std::{collections::BTreeMap, sync::Arc};
+
+fn now() -> Timestamp {
+    "2026-01-01T00:30:00Z".parse().unwrap()
+}
+
+fn live(change: impl FnOnce(&mut Value), grants: &[Value]) -> Live {
+    let mut config = json!({
+        "apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig",
+        "metadata": {"name": "alice", "namespace": "scoring", "uid": "u", "generation": 1},
+        "spec": {"person": "alice", "role": "arn:aws:iam::123456789012:role/ds-analyst"},
+    });
+    change(&mut config);
+    let config: AwsConfig = from_value(config).unwrap();
+    let mut seen = Observed::of(Arc::new(config), "prod", Timestamp::UNIX_EPOCH);
+    seen.namespace_labels = Some(BTreeMap::new());
+    seen.grants =
+        grants.iter().map(|spec| Arc::new(AwsRoleGrant::new("analysts", from_value(spec.clone()).unwrap()))).collect();
+    seen.grants_seen = true;
+    seen.target = Target::Absent;
+    Live { seen, unreadable: vec![] }
+}
+
+fn grant() -> Value {
+    json!({"roles": ["arn:aws:iam::123456789012:role/ds-*"], "namespaces": {"names": ["scoring"]}, "persons": ["*"]})
+}
+
+type Row = (&'static str, fn(&mut Value), Vec<Value>, &'static str, &'static str);
+
+#[test]
+fn each_obstacle_is_named_with_the_check_that_failed() {
+    let rows: [Row; 4] = [
+        ("no grant", |_| {}, vec![], "- a grant allows the whole request", "=> no: NotGranted: no AwsRoleGrant allows"),
+        (
+            "suspended",
+            |it| it["spec"]["suspend"] = json!(true),
+            vec![grant()],
+            "- spec.suspend is not set",
+            "=> no: Suspended",
+        ),
+        ("no role", |it| it["spec"]["role"] = Value::Null, vec![grant()], "- a role is named", "=> no: RolePending"),
+        (
+            "a new config",
+            |_| {},
+            vec![grant()],
+            "- the Secret exists",
+            "=> keyturn obtains a credential: it is the first",
+        ),
+    ];
+    for (row, change, grants, check, verdict) in rows {
+        let said = answer(&live(change, &grants), now());
+        assert!(said.text.contains(check) && said.text.contains(verdict), "{row}: {}", said.text);
+        assert!(said.text.contains("The operator has not said anything yet"), "{row}: {}", said.text);
+        assert!(!said.is_fine, "{row}");
+    }
+}
+
+#[test]
+fn a_part_that_the_caller_may_not_read_decides_nothing() {
+    let mut live = live(
+        |config| {
+            let ready = json!({"type": "Ready", "status": "False", "reason": "NotGranted", "message": "no grant; ask",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"});
+            config["status"] = json!({"observedGeneration": 1, "conditions": [ready]});
+        },
+        &[],
+    );
+    live.seen.grants_seen = false;
+    live.unreadable = vec!["awsrolegrants"];
+    let said = answer(&live, now());
+    for part in [
+        "? a grant allows the whole request (you may not read awsrolegrants; a cluster admin may)",
+        "What you may read does not decide it.",
+        "The operator said: Ready=False NotGranted: no grant; ask",
+    ] {
+        assert!(said.text.contains(part), "{part}: {}", said.text);
+    }
+    assert!(!said.text.contains("=>"), "{}", said.text);
+}
