@@ -1,5 +1,7 @@
 //! The command line of the plugin. Its options have the names that `kubectl` gives them.
 
+#![expect(clippy::doc_markdown, reason = "clap prints the comments as they are")]
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -47,10 +49,10 @@ pub struct Connection {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List `AwsConfigs`: person, role, time left and trouble. What needs a look comes first.
+    /// List AwsConfigs: person, role, time left and trouble. What needs a look comes first.
     #[command(after_help = "Examples:\n  kubectl keyturn status -A\n  kubectl keyturn status --person alice -o json")]
     Status(Status),
-    /// Say why an `AwsConfig` has a credential or none: keyturn's own chain of checks, on the
+    /// Say why an AwsConfig has a credential or none: keyturn's own chain of checks, on the
     /// objects as they are now.
     #[command(after_help = "Examples:\n  kubectl keyturn why alice\n  kubectl keyturn why alice -n scoring")]
     Why(Why),
@@ -74,18 +76,18 @@ pub enum Command {
     Renew(Renew),
 }
 
-/// Which `AwsConfigs` are listed.
+/// Which AwsConfigs are listed.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// The name of one `AwsConfig`. Default: all of the namespace.
+    /// The name of one AwsConfig. Default: all of the namespace.
     pub name: Option<String>,
-    /// The `AwsConfigs` of all namespaces.
+    /// The AwsConfigs of all namespaces.
     #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]
     pub all_namespaces: bool,
     /// A label selector.
     #[arg(short = 'l', long, conflicts_with = "name")]
     pub selector: Option<String>,
-    /// The `AwsConfigs` of one person only.
+    /// The AwsConfigs of one person only.
     #[arg(long)]
     pub person: Option<String>,
     /// The form of the list.
@@ -104,7 +106,7 @@ pub enum Output {
     Yaml,
 }
 
-/// The `AwsConfig` that is explained.
+/// The AwsConfig that is explained.
 #[derive(Debug, Args)]
 pub struct Why {
     /// Its name.
@@ -140,7 +142,7 @@ pub struct Roles {
     pub person: Option<String>,
 }
 
-/// The `AwsConfigs` that get new sessions.
+/// The AwsConfigs that get new sessions.
 #[derive(Debug, Args)]
 pub struct Renew {
     /// Their names.
