@@ -2,7 +2,7 @@
 //! rights of the caller, and with nothing else.
 //!
 //! ```text
-//!   connect [client] ─▶ live [reads] ─▶ status, why, grants_table [pure] ─▶ text
+//!   connect [client] ─▶ live [reads] ─▶ status, why, grants_table, policies [pure] ─▶ text
 //!                                 └───▶ renew [writes an annotation]
 //! ```
 
@@ -10,6 +10,7 @@ mod cli;
 mod connect;
 mod grants_table;
 mod live;
+mod policies;
 mod renew;
 mod status;
 mod table;
@@ -101,6 +102,8 @@ pub async fn run(plugin: &Plugin, clock: &Clock) -> Result<Answer, Failed> {
             let (grants, labels) = (caller.grants().await?, caller.namespace_labels().await?);
             Ok(grants_table::roles(&grants, &labels, &caller.namespace, asked.person.as_deref()))
         }
+        Command::TrustPolicy(asked) => policies::trust_policy(&caller.config(&asked.name).await?, &asked.principal),
+        Command::IamPolicy => policies::iam_policy(&caller.grants().await?),
         Command::Renew(asked) => {
             let names = match &asked.selector {
                 Some(selector) => {

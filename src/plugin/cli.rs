@@ -71,6 +71,14 @@ pub enum Command {
     /// List the roles that the grants allow in a namespace.
     #[command(after_help = "Examples:\n  kubectl keyturn roles -n scoring\n  kubectl keyturn roles --person alice")]
     Roles(Roles),
+    /// Print the trust policy that the role of an AwsConfig needs in IAM.
+    #[command(after_help = "Examples:\n  kubectl keyturn trust-policy alice --principal \
+                            arn:aws:iam::123456789012:role/keyturn\n  kubectl keyturn trust-policy nightly -n jobs \
+                            --principal arn:aws:iam::123456789012:role/keyturn")]
+    TrustPolicy(TrustPolicy),
+    /// Print the policy that keyturn's own identity needs in IAM, for the grants as they are.
+    #[command(after_help = "Examples:\n  kubectl keyturn iam-policy\n  kubectl keyturn iam-policy --context prod")]
+    IamPolicy,
     /// Ask for new sessions. The Secrets keep the present ones until the new ones are there.
     #[command(after_help = "Examples:\n  kubectl keyturn renew alice --wait 60\n  kubectl keyturn renew -l team=fraud")]
     Renew(Renew),
@@ -140,6 +148,16 @@ pub struct Roles {
     /// The roles of one person only.
     #[arg(long)]
     pub person: Option<String>,
+}
+
+/// The AwsConfig with the role, and who assumes it.
+#[derive(Debug, Args)]
+pub struct TrustPolicy {
+    /// Its name.
+    pub name: String,
+    /// The ARN of keyturn's own identity. keyturn logs it at its start.
+    #[arg(long, value_name = "ARN")]
+    pub principal: String,
 }
 
 /// The AwsConfigs that get new sessions.

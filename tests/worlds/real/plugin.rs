@@ -1,9 +1,11 @@
 //! `kubectl keyturn` as an admin, as Alice, and as a user without rights.
 
 use super::{
+    aws_admin::role_for,
     install::Install,
     people::{People, WRITERS},
 };
+use serde_json::{Value, json};
 use std::{
     os::unix::fs::symlink,
     path::PathBuf,
@@ -131,4 +133,42 @@ async fn the_plugin_requests_a_new_session_and_waits_for_it() {
     let late = ["renew", "alice", "--wait", "1"];
     let (ended, _, err) = tokio::task::block_in_place(|| plugin.says(None, &[], &late));
     assert!(ended == Some(3) && err.contains("kubectl keyturn why alice"), "{ended:?} {err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn the_trust_policy_that_the_plugin_prints_lets_keyturn_in() {
+    let install = Install::scoped().await;
+    install
+        .apply_grant(|spec| {
+            spec.tags = serde_json::from_value(json!({"team": ["*"]})).unwrap();
+        })
+        .await;
+    let operator = install.start().await;
+    let asks = async |team: &str| {
+        let session = json!({"tags": {"team": team}, "sourceIdentity": true});
+        install
+            .apply_config("alice", |spec| {
+                spec.role = Some(install.role("ds-new"));
+                spec.session = serde_json::from_value(session).unwrap();
+            })
+            .await;
+    };
+    asks("fraud").await;
+    install.until_ready_is("alice", "False/AssumeRoleDenied").await;
+
+    let principal = format!("arn:aws:iam::{}:user/keyturn", install.account);
+    let plugin = Plugin::of(&install);
+    let (ended, out, err) = plugin.says(None, &[], &["trust-policy", "alice", "--principal", &principal]);
+    assert_eq!(ended, Some(0), "{err}");
+    let policy: Value = serde_json::from_str(&out).unwrap();
+    let reads = json!({"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"});
+    role_for(&install.account, "ds-new", &policy["Statement"][0]).allows(&install, &json!([reads]));
+    let (ended, out, err) = plugin.says(None, &[], &["iam-policy"]);
+    assert!(ended == Some(0) && out.contains(&install.role("ds-*")) && out.contains("sts:TagSession"), "{out}{err}");
+
+    // Another request is tried at once.
+    asks("risk").await;
+    install.until_ready_is("alice", "True/Issued").await;
+    operator.stop().await;
 }
