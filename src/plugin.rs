@@ -3,11 +3,12 @@
 //!
 //! ```text
 //!   connect [client] ─▶ live [reads] ─▶ status, why, grants_table, policies [pure] ─▶ text
-//!                                 └───▶ renew [writes an annotation]
+//!                                 └───▶ env [reads a Secret], renew [writes an annotation]
 //! ```
 
 mod cli;
 mod connect;
+mod env;
 mod grants_table;
 mod live;
 mod policies;
@@ -104,6 +105,10 @@ pub async fn run(plugin: &Plugin, clock: &Clock) -> Result<Answer, Failed> {
         }
         Command::TrustPolicy(asked) => policies::trust_policy(&caller.config(&asked.name).await?, &asked.principal),
         Command::IamPolicy => policies::iam_policy(&caller.grants().await?),
+        Command::Env(asked) => {
+            let secrets = Api::namespaced(caller.client.clone(), &caller.namespace);
+            env::env(&secrets, &caller.config(&asked.name).await?, asked.shell).await
+        }
         Command::Renew(asked) => {
             let names = match &asked.selector {
                 Some(selector) => {

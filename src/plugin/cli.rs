@@ -79,6 +79,12 @@ pub enum Command {
     /// Print the policy that keyturn's own identity needs in IAM, for the grants as they are.
     #[command(after_help = "Examples:\n  kubectl keyturn iam-policy\n  kubectl keyturn iam-policy --context prod")]
     IamPolicy,
+    /// Print the credential as variables for a shell. You need the right to read the Secret.
+    #[command(
+        after_help = "Examples:\n  eval \"$(kubectl keyturn env alice)\"\n  kubectl keyturn env alice --shell fish | \
+                            source"
+    )]
+    Env(Env),
     /// Ask for new sessions. The Secrets keep the present ones until the new ones are there.
     #[command(after_help = "Examples:\n  kubectl keyturn renew alice --wait 60\n  kubectl keyturn renew -l team=fraud")]
     Renew(Renew),
@@ -158,6 +164,27 @@ pub struct TrustPolicy {
     /// The ARN of keyturn's own identity. keyturn logs it at its start.
     #[arg(long, value_name = "ARN")]
     pub principal: String,
+}
+
+/// The AwsConfig with the credential, and the shell.
+#[derive(Debug, Args)]
+pub struct Env {
+    /// Its name.
+    pub name: String,
+    /// The shell that reads the variables.
+    #[arg(long, default_value = "sh")]
+    pub shell: Shell,
+}
+
+/// A shell, by the syntax of its variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// POSIX shells: sh, bash, zsh.
+    Sh,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    Powershell,
 }
 
 /// The AwsConfigs that get new sessions.

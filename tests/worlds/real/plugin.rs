@@ -127,6 +127,10 @@ async fn the_plugin_requests_a_new_session_and_waits_for_it() {
     assert!(ended == Some(0) && out.ends_with("issued\n"), "{ended:?}\n{out}{err}");
     let after = install.values("alice").await["AWS_ACCESS_KEY_ID"].clone();
     assert_ne!(before, after);
+    let (ended, out, err) = plugin.says(None, &[], &["env", "alice"]);
+    assert!(ended == Some(0) && out.contains(&format!("export AWS_ACCESS_KEY_ID='{after}'")), "{ended:?} {err}");
+    let (ended, out, err) = plugin.says(Some("alice"), &[WRITERS], &["env", "alice"]);
+    assert!(ended == Some(1) && out.is_empty() && err.contains("cannot read Secret \"alice-aws\""), "{ended:?} {err}");
     operator.stop().await;
 
     // Nobody answers now.
