@@ -47,9 +47,9 @@ async fn pods_with_an_endpoint_follow_renewals_and_a_withdrawal_and_jobs_end() {
     // The image of the endpoint runs in the users' namespace, as a pod of a user would.
     let namespace = format!("webhook.endpoint.testNamespace={}", release.install.namespace);
     run(release.install.upgrade().args(["--set", &namespace]));
-    let test = ["test", "keyturn", "--namespace", &release.install.system, "--logs", "--timeout=120s"];
+    let test = ["test", "keyturn", "--namespace", &release.install.system, "--timeout=120s"];
     let said = run(release.install.ground.helm().args(test));
-    assert!(said.contains("Succeeded") && said.contains("keyturn 0."), "{said}");
+    assert!(said.contains("Succeeded"), "{said}");
 
     release.install.apply_config("alice", |spec| spec.suspend = true).await;
     for pod in ["no-cat", "static"] {
