@@ -4,19 +4,20 @@
 //! ```text
 //!  webhook ──▶ review ──▶ choose ──▶ pod ──▶ container
 //!              JSON to    which      volume,  mount and
-//!              values     Secret     mark,    variables
-//!                                    endpoint
+//!              values     Secret     mark,    variables, of
+//!                                    endpoint the chosen ones
 //! ```
 //!
 //! A pod that asks for a credential and bears no mark is a [missed](missed::Missed) pod. The leader
 //! counts such pods at intervals.
 //!
-//! Three rules hold for every pod:
+//! Four rules hold for every pod:
 //!
 //! * keyturn only adds to a pod. It removes and changes nothing, except that it replaces the values
 //!   of variables by which Amazon's webhooks lead SDKs to the pod's own identity.
 //! * A setting of the pod's author wins. If it keeps SDKs from the person's credential, a warning
 //!   says so.
+//! * A container that the author leaves out stays as it is.
 //! * Injecting twice has the same result as injecting once.
 //!
 //! keyturn refuses a pod only if the pod or its namespace requires the Secret ([`Demand`]).
@@ -26,6 +27,7 @@
 //! could be empty, and SDKs would fall back to the node's identity.
 
 mod choose;
+mod chosen;
 mod container;
 mod endpoint;
 mod missed;

@@ -115,6 +115,12 @@ names! { POD_NAMES: "The annotations and labels of pods, in the order of the doc
     /// Annotation on a pod, written by the pod's author: the port of the endpoint on 127.0.0.1,
     /// from 1024 to 65535, if 18197 is taken.
     POD_ENDPOINT_PORT = "keyturn.dev/endpoint-port";
+    /// Annotation on a pod, written by the pod's author: names of containers, separated by commas.
+    /// keyturn changes these containers only.
+    POD_CONTAINERS = "keyturn.dev/containers";
+    /// Annotation on a pod, written by the pod's author: names of containers, separated by commas.
+    /// keyturn leaves these containers as they are, also if `keyturn.dev/containers` names them.
+    POD_SKIP_CONTAINERS = "keyturn.dev/skip-containers";
     /// Annotation on a pod, written by keyturn: the name of the AwsConfig whose Secret keyturn
     /// mounted into it.
     POD_INJECTED = "keyturn.dev/injected";

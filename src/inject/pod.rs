@@ -2,6 +2,7 @@
 
 use super::{
     choose::{Wanted, choose},
+    chosen::Chosen,
     container::{Addition, addition},
     endpoint::{Endpoint, NOTHING, Settings, container, endpoint, is_endpoint, present},
     patch::{Element, Operation, annotate, append, prepend, replace},
@@ -52,8 +53,12 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
     let volume = there.map_or_else(|| spec.free_volume(VOLUME), str::to_owned);
     let (endpoint, warnings) = endpoint(pod, spec, &wanted, settings);
     draft.warnings.extend(warnings);
+    let chosen = Chosen::by(metadata.annotations());
+    draft.warnings.extend(chosen.unknown(spec));
+    draft.lacks(chosen.leaves_out_all(spec));
+    let is_chosen = |container: &Container| !is_endpoint(container) && chosen.has(&container.name);
     for (kind, containers) in spec.at_creation() {
-        for (index, container) in containers.iter().enumerate().filter(|(_, container)| !is_endpoint(container)) {
+        for (index, container) in containers.iter().enumerate().filter(|(_, container)| is_chosen(container)) {
             draft.container(kind, index, container, &wanted, &volume, endpoint.as_ref());
         }
     }
@@ -86,8 +91,10 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
 pub(super) fn ephemeral_containers(pod: &Pod, before: Option<&Pod>) -> Injection {
     let Some((wanted, volume, endpoint)) = given_at_creation(pod) else { return Injection::default() };
     let known: BTreeSet<&str> = before.map(ephemeral).unwrap_or_default().iter().map(|it| it.name.as_str()).collect();
+    let chosen = Chosen::by(pod.metadata.annotations());
     let mut draft = Draft::default();
-    for (index, it) in ephemeral(pod).iter().enumerate().filter(|(_, it)| !known.contains(it.name.as_str())) {
+    let is_new = |it: &Container| !known.contains(it.name.as_str()) && chosen.has(&it.name);
+    for (index, it) in ephemeral(pod).iter().enumerate().filter(|(_, it)| is_new(it)) {
         draft.container("ephemeralContainers", index, it, &wanted, volume, endpoint.as_ref());
     }
     draft.injection(wanted.config)
@@ -106,8 +113,10 @@ fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str, Option<Endpoint>)> {
     let volume = mounts.find(|mount| mount.mount_path == MOUNT_PATH)?.name.as_str();
     let named = spec.volumes().iter().find(|it| it.name == volume)?;
     let secret = named.secret.as_ref()?.secret_name.clone()?;
+    // A container without the Secret may name a file of its own.
+    let has_it = |it: &&Container| it.mounts().iter().any(|mount| mount.mount_path == MOUNT_PATH);
     let led = |it: &EnvVar| it.name == CONFIG_FILE;
-    let files = containers().any(|it| it.env().iter().any(led));
+    let files = containers().filter(has_it).any(|it| it.env().iter().any(led));
     Some((Wanted::unseen(config, secret, files), volume, present(spec)))
 }
 
@@ -127,6 +136,12 @@ struct Draft {
 }
 
 impl Draft {
+    /// Notes the reason why the whole pod ends without the Secret, and warns of it.
+    fn lacks(&mut self, why: Option<String>) {
+        self.warnings.extend(why.clone());
+        self.lacking = self.lacking.take().or(why);
+    }
+
     fn container(
         &mut self,
         kind: &str,

@@ -202,6 +202,43 @@ fn a_new_debug_container_gets_the_pod_s_secret_and_earlier_ones_stay() {
     assert_eq!(ephemeral_containers(&read(&plain), None), Injection::default(), "its volumes are fixed");
 }
 
+#[test]
+fn a_container_that_its_author_leaves_out_stays_as_it_was() {
+    let with = |annotation: &str, names: &str| {
+        let mut asks = annotated("alice");
+        asks["metadata"]["annotations"][annotation] = json!(names);
+        asks
+    };
+    let init = "initContainers/0";
+    for (case, pod, expected) in [
+        ("left out", with("keyturn.dev/skip-containers", "side"), &["containers/0", init][..]),
+        ("chosen", with("keyturn.dev/containers", "app"), &["containers/0"][..]),
+        ("left out beside a wrong name", with("keyturn.dev/skip-containers", "side,x"), &["containers/0", init][..]),
+        ("all left out", with("keyturn.dev/containers", "x"), &[][..]),
+    ] {
+        let (after, injection) = injected(&pod, &[config("alice", None)]);
+        for place in ["containers/0", "containers/1", init] {
+            let (before, after) = (pod.pointer(&format!("/spec/{place}")), after.pointer(&format!("/spec/{place}")));
+            assert_eq!(before != after, expected.contains(&place), "{case}: {place}");
+        }
+        assert_eq!(injection.lacking.is_some(), expected.is_empty(), "{case}: {:?}", injection.lacking);
+        assert_eq!(after["metadata"]["annotations"]["keyturn.dev/injected"].is_null(), expected.is_empty(), "{case}");
+        let is_said = injection.warnings.iter().any(|warning| warning.contains("no such container"));
+        assert_eq!(is_said, case.contains("wrong") || expected.is_empty(), "{case}: {:?}", injection.warnings);
+    }
+}
+
+#[test]
+fn a_debug_container_is_left_out_by_its_name_too() {
+    let (mut pod, _) = injected(&annotated("alice"), &[config("alice", None)]);
+    pod["metadata"]["annotations"]["keyturn.dev/skip-containers"] = json!("debug-1");
+    pod["spec"]["ephemeralContainers"] = json!([{"name": "debug-1"}, {"name": "debug-2"}]);
+    let injection = ephemeral_containers(&from_value(pod.clone()).unwrap(), None);
+    patch(&mut pod, &as_sent(&injection)).unwrap();
+    assert_eq!(pod["spec"]["ephemeralContainers"][0], json!({"name": "debug-1"}));
+    assert!(pod["spec"]["ephemeralContainers"][1]["env"].is_array(), "{pod}");
+}
+
 prop_compose! {
     fn a_variable()(name in prop::sample::select(vec![
         "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "DKU_DSS_URL", "DKU_API_KEY", "PATH",
@@ -255,7 +292,14 @@ prop_compose! {
         volumes in Just(volumes),
         labels in prop::collection::btree_map("app|keyturn.dev/inject", "x|false|true", 0..3),
         annotations in prop::option::of(prop::collection::btree_map("keyturn.dev/aws-config|keyturn.dev/injected|other", "alice|bob|carol|-", 0..4)),
+        chosen in prop::collection::btree_map("keyturn.dev/(skip-)?containers", "|c0|c1, i0|c0,c1,c2,i0|x", 0..2),
     ) -> Value {
+        let numbered = |kind: &str, all: Vec<Value>| -> Vec<Value> {
+            let named = all.into_iter().enumerate();
+            named.map(|(at, mut it)| { it["name"] = json!(format!("{kind}{at}")); it }).collect()
+        };
+        let (containers, init) = (numbered("c", containers), numbered("i", init));
+        let annotations = annotations.map(|mut annotations| { annotations.extend(chosen); annotations });
         let volumes = volumes.iter().map(|(name, source)| { let mut it = source.clone(); it["name"] = json!(name); it });
         let volumes: Vec<Value> = volumes.chain([json!({"name": "token", "projected": {}})]).collect();
         let mut pod = json!({"metadata": {"labels": labels}, "spec": {"containers": containers, "volumes": volumes}});
@@ -314,6 +358,14 @@ proptest! {
         prop_assert!(second.patch.is_empty(), "{:?}", second.patch);
         if pod["metadata"]["labels"]["keyturn.dev/inject"] == "false" {
             prop_assert!(injection.patch.is_empty());
+        }
+        let left_out = pod["metadata"]["annotations"]["keyturn.dev/skip-containers"].as_str().unwrap_or_default();
+        for kind in ["containers", "initContainers"] {
+            let pairs = [&pod, &after].map(|pod| pod["spec"][kind].as_array().cloned().unwrap_or_default());
+            for (before, after) in pairs[0].iter().zip(&pairs[1]) {
+                let is_left_out = left_out.split(',').any(|name| before["name"] == name.trim());
+                prop_assert!(!is_left_out || before == after, "{after}");
+            }
         }
     }
 }

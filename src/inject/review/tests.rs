@@ -70,11 +70,21 @@ fn a_pod_that_requires_the_secret_is_refused_where_it_would_lack_it() {
         pod.pointer_mut(parent).unwrap()[field] = value;
         pod
     };
+    // The container of this name mounts something else in the Secret's place.
+    let skipping = |hidden_in: &str, names: &str| {
+        let mut pod = annotated();
+        pod["metadata"]["annotations"]["keyturn.dev/skip-containers"] = json!(names);
+        let side = json!({"name": hidden_in, "volumeMounts": hidden.clone()});
+        pod["spec"]["containers"].as_array_mut().unwrap().push(side);
+        pod
+    };
     let nameless = json!({"metadata": {"labels": {"keyturn.dev/inject": "required"}}, "spec": {"containers": []}});
     for (case, pod, lacking) in [
         ("it gets the Secret", annotated(), None),
         ("it asks for nothing", json!({"metadata": {}, "spec": {"containers": []}}), None),
         ("it asks for nothing but requires it", nameless, Some("has no annotation keyturn.dev/aws-config")),
+        ("one of two is left out", skipping("side", "side"), None),
+        ("all are left out", skipping("side", "app,side"), Some("leave out every container")),
         ("its label is off", with("/metadata/labels/keyturn.dev~1inject", json!("false")), None),
         ("no name", with("/metadata/annotations", json!({"keyturn.dev/aws-config": "A B"})), Some("holds no name")),
         (
