@@ -8,8 +8,8 @@
 //!                                    endpoint the chosen ones
 //! ```
 //!
-//! A pod that asks for a credential and bears no mark is a [missed](missed::Missed) pod. The leader
-//! counts such pods at intervals.
+//! A pod that asks for a credential and bears no mark, or the mark of a container that could not
+//! have the Secret, is a [missed](missed::Missed) pod. The leader counts such pods at intervals.
 //!
 //! Four rules hold for every pod:
 //!
@@ -38,7 +38,7 @@ mod review;
 mod variables;
 
 pub use endpoint::Settings;
-pub use missed::{Count, is_sent_to_the_webhook};
+pub use missed::{Count, Missed, is_sent_to_the_webhook};
 pub use review::{Demand, NoAnswer, Outcome, answer};
 
 use crate::api::AwsConfig;

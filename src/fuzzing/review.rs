@@ -2,7 +2,10 @@
 
 use super::promise;
 use crate::{
-    api::{AwsConfig, AwsConfigSpec, names::POD_INJECTED},
+    api::{
+        AwsConfig, AwsConfigSpec,
+        names::{POD_INJECTED, POD_NOT_INJECTED},
+    },
     inject::{ConfigsFor, Demand, Settings, answer},
 };
 use k8s_openapi::{ByteString, api::core::v1::Pod};
@@ -112,10 +115,11 @@ fn without_endpoint(before: &Value, mut after: Value) -> Value {
     after
 }
 
-/// The pod without keyturn's own mark. keyturn corrects a mark that was copied from another pod.
+/// The pod without keyturn's own marks. keyturn corrects marks that were copied from another pod.
 fn unmarked(mut pod: Value) -> Value {
     if let Some(annotations) = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.remove(POD_INJECTED);
+        annotations.remove(POD_NOT_INJECTED);
     }
     pod
 }

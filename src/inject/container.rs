@@ -3,8 +3,8 @@
 use super::{
     choose::Wanted,
     endpoint::Endpoint,
-    pod_view::Container,
-    variables::{elsewhere, leading, missing, replaced},
+    pod_view::{Container, Volume},
+    variables::{elsewhere, leading, missing, nowhere, replaced},
 };
 use crate::api::names::{ENDPOINT_PATH, MOUNT_PATH};
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
@@ -21,12 +21,26 @@ const FROM_SECRET: [&[&str]; 4] = [
     &["DKU_DSS_URL", "DKU_API_KEY", "DKU_CURRENT_PROJECT_KEY"],
 ];
 
+/// The way in which the containers of a pod get the Secret.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    pub wanted: &'a Wanted,
+    /// The name of the volume with the Secret.
+    pub volume: &'a str,
+    /// The volumes of the pod, before keyturn adds any.
+    pub volumes: &'a [Volume],
+    /// The endpoint that the containers ask, if the pod gets one.
+    pub endpoint: Option<&'a Endpoint>,
+    /// The reason why no container of the pod can have the Secret.
+    pub blocked: Option<&'a str>,
+}
+
 /// The additions to a container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Addition {
-    /// Whether the container has the Secret with these additions, either from keyturn or from its
-    /// author.
-    pub given: bool,
+    /// The reason why the container cannot have the Secret. Without a reason it has the Secret with
+    /// these additions, either from keyturn or from its author.
+    pub lacking: Option<String>,
     pub mounts: Vec<VolumeMount>,
     pub env: Vec<EnvVar>,
     /// The places of variables of Amazon's webhooks, and the values that replace theirs.
@@ -34,39 +48,48 @@ pub(super) struct Addition {
     pub warnings: Vec<String>,
 }
 
-/// Returns the additions to a container that gets the Secret in this volume, and that asks this
-/// endpoint if there is one.
-pub(super) fn addition(container: &Container, wanted: &Wanted, volume: &str, endpoint: Option<&Endpoint>) -> Addition {
-    let places = [(MOUNT_PATH, volume)].into_iter();
-    let places = places.chain(endpoint.map(|endpoint| (ENDPOINT_PATH, endpoint.volume.as_str())));
+/// Returns the additions to a container. A container that cannot have the Secret gets the variables
+/// with which SDKs fail.
+pub(super) fn addition(container: &Container, way: &Way<'_>) -> Addition {
+    let wanted = way.wanted;
+    if let Some(why) = way.blocked {
+        return without(container, wanted, why.to_owned());
+    }
+    let places = [(MOUNT_PATH, way.volume)].into_iter();
+    let places = places.chain(way.endpoint.map(|endpoint| (ENDPOINT_PATH, endpoint.volume.as_str())));
     let mut mounts = Vec::new();
     for (path, volume) in places {
-        let mounted = container.mounts().iter().find(|mount| is_at_or_below(&mount.mount_path, path));
-        let ours = |mount: &VolumeMount| {
-            let whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
-            mount.name == volume && whole && normal(&mount.mount_path) == normal(path)
-        };
-        match mounted {
-            None => mounts.push(VolumeMount {
+        match place(container, path, volume, way.volumes) {
+            Place::Free => mounts.push(VolumeMount {
                 name: volume.to_owned(),
                 mount_path: path.to_owned(),
                 read_only: Some(true),
                 ..VolumeMount::default()
             }),
-            Some(mount) if ours(mount) => {}
-            Some(other) => {
-                let warning = format!(
-                    "container \"{}\" mounts something else at {}: it gets nothing of AwsConfig \"{}\"",
-                    container.name, other.mount_path, wanted.config
+            Place::Ours => {}
+            Place::Taken(what) => {
+                let why = format!(
+                    "container \"{}\" mounts {what}: it cannot have the Secret of AwsConfig \"{}\", and AWS SDKs fail in it",
+                    container.name, wanted.config
                 );
-                return Addition { warnings: vec![warning], ..Addition::default() };
+                return without(container, wanted, why);
             }
         }
     }
-    let leading = if wanted.files { leading(endpoint) } else { vec![] };
+    let leading = if wanted.files { leading(way.endpoint) } else { vec![] };
     let warnings = own_way(container, wanted, &leading).into_iter().chain(unseen(container, wanted)).collect();
     let replaced = replaced(container.env(), &leading);
-    Addition { given: true, mounts, env: variables(container.env(), wanted, &leading), replaced, warnings }
+    Addition { lacking: None, mounts, env: variables(container.env(), wanted, &leading), replaced, warnings }
+}
+
+/// The additions to a container that cannot have the Secret. If the `AwsConfig` leads no SDK, there
+/// are none.
+fn without(container: &Container, wanted: &Wanted, why: String) -> Addition {
+    let leading = if wanted.files { nowhere() } else { vec![] };
+    let env = missing(container.env(), &leading).into_iter().map(|(name, value)| literal(name, value)).collect();
+    let replaced = replaced(container.env(), &leading);
+    let warnings = own_way(container, wanted, &leading).into_iter().collect();
+    Addition { lacking: Some(why), mounts: vec![], env, replaced, warnings }
 }
 
 fn variables(set: &[EnvVar], wanted: &Wanted, leading: &[(&'static str, String)]) -> Vec<EnvVar> {
@@ -130,12 +153,47 @@ fn from_secret(name: &str, secret: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
 }
 
-/// Whether the author's mount would hide keyturn's mount or lie inside it. In most images
-/// `/var/run` is a link to `/run`.
-fn is_at_or_below(path: &str, ours: &str) -> bool {
-    let (path, ours) = (normal(path), normal(ours));
-    path.strip_prefix(&ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        || path.strip_prefix(&ours.replacen("/var", "", 1)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// The state of the path at which a container is to get a volume.
+enum Place {
+    Free,
+    /// The whole volume is mounted there.
+    Ours,
+    /// The author's mount that is in the way, in words that follow "mounts".
+    Taken(String),
+}
+
+/// Looks at the path at which a container is to get this volume.
+///
+/// The runtime creates the folder of a mount inside the mount above it. In a read-only volume it
+/// cannot, and the container never starts (kubernetes/kubernetes issue 65835).
+fn place(container: &Container, path: &str, volume: &str, volumes: &[Volume]) -> Place {
+    let ours = real(path);
+    let mounts = || container.mounts().iter().map(|mount| (real(&mount.mount_path), mount));
+    if let Some((_, mount)) = mounts().find(|(at, _)| is_at_or_below(at, &ours)) {
+        let whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
+        let is_ours = mount.name == volume && whole && normal(&mount.mount_path) == normal(path);
+        return if is_ours { Place::Ours } else { Place::Taken(format!("something else at {}", mount.mount_path)) };
+    }
+    let above = || mounts().filter(|(at, _)| is_at_or_below(&ours, at) || at == "/var");
+    let nearest = above().map(|(at, _)| at.len()).max();
+    let is_read_only = |mount: &VolumeMount| {
+        let of = volumes.iter().find(|volume| volume.name == mount.name);
+        mount.read_only == Some(true) || of.is_some_and(Volume::is_read_only)
+    };
+    let closed = above().find(|(at, mount)| Some(at.len()) == nearest && is_read_only(mount));
+    closed.map_or(Place::Free, |(_, mount)| Place::Taken(format!("a read-only volume at {}", mount.mount_path)))
+}
+
+/// Whether a path is another one, or lies below it.
+fn is_at_or_below(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The path to which a path leads. In most images `/var/run` is a link to `/run`.
+fn real(path: &str) -> String {
+    let path = normal(path);
+    let below = path.strip_prefix("/var").filter(|rest| is_at_or_below(rest, "/run"));
+    below.map(str::to_owned).unwrap_or(path)
 }
 
 /// The path without doubled slashes, trailing slashes and `.` segments.

@@ -122,9 +122,6 @@ fn port(asked: Option<&str>, spec: &Spec, settings: &Settings) -> Result<u16, St
     if settings.image.is_none() {
         return Err("the webhook has no image for endpoints (--endpoint-image)".to_owned());
     }
-    if spec.is_for_windows() {
-        return Err("the endpoint's image runs on Linux only, and the pod is for Windows".to_owned());
-    }
     if spec.is_in_host_network() {
         return Err("with hostNetwork the endpoint would be open to all programs of the node".to_owned());
     }

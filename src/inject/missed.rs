@@ -1,18 +1,18 @@
 //! The pods that asked for a credential and did not get it. Pure.
 //!
-//! The webhook marks each pod that it injects. A pod that asks for a credential and bears no mark
-//! was missed, for one of three reasons:
+//! The webhook marks each pod that it injects. A pod that asks for a credential was missed for one
+//! of two reasons:
 //!
-//! * The API server did not reach the webhook when the pod was created.
-//! * The pod is older than the config that selects it.
-//! * The pod had no room for the Secret.
+//! * It bears no mark. The API server did not reach the webhook when the pod was created, or the
+//!   pod is older than the config that selects it.
+//! * A mark names containers that had no room for the Secret.
 //!
 //! A pod whose author mounts the Secret by hand does not ask for injection and is not counted.
 
 use super::choose::{choose, quoted};
 use crate::api::{
     AwsConfig, Reason, Statement,
-    names::{INJECT, INJECT_OFF, POD_INJECTED},
+    names::{INJECT, INJECT_OFF, MOUNT_PATH, POD_INJECTED, POD_NOT_INJECTED, POD_SKIP_CONTAINERS},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
@@ -28,16 +28,15 @@ const NAMED: usize = 5;
 /// `webhook.yaml` excludes them.
 const NEVER: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
-/// The pods that asked for one config and did not get its Secret.
+/// A number of pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Missed {
-    /// The number of these pods.
-    pub count: usize,
+struct Pods {
+    count: usize,
     /// The names of the first few pods in the order of their names.
-    pub names: BTreeSet<String>,
+    names: BTreeSet<String>,
 }
 
-impl Missed {
+impl Pods {
     fn add(&mut self, name: String) {
         self.count += 1;
         self.names.insert(name);
@@ -46,18 +45,49 @@ impl Missed {
         }
     }
 
+    /// The number of the pods, the word that fits it, and their names.
+    fn said(&self, one: &str, many: &str) -> Option<(String, String)> {
+        let words = if self.count == 1 { one } else { many };
+        (self.count > 0).then(|| (format!("{} {words}", self.count), quoted(&self.names, self.count)))
+    }
+}
+
+/// The pods that asked for one config and did not get its Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// The pods that the webhook did not see.
+    unseen: Pods,
+    /// The pods with a container that cannot have the Secret.
+    closed: Pods,
+}
+
+impl Missed {
+    /// The number of these pods.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.unseen.count + self.closed.count
+    }
+
     /// What stands in the way of these pods; `None` if none was missed.
     #[must_use]
     pub fn statement(&self) -> Option<Statement> {
-        let asks = if self.count == 1 { "pod asks for the Secret and has" } else { "pods ask for the Secret and have" };
-        let message = format!(
-            "{} {asks} not got it: {}. Either the webhook was not reached at the creation, or the pod is older than what \
-             selects it, or mounts something else there. Delete it, or roll its workload: kubectl rollout restart \
-             deployment/NAME",
-            self.count,
-            quoted(&self.names, self.count)
-        );
-        (self.count > 0).then(|| Statement::new(Reason::NotInjected, message))
+        let unseen = self.unseen.said("pod asks for the Secret and has", "pods ask for the Secret and have");
+        let unseen = unseen.map(|(asks, names)| {
+            format!(
+                "{asks} not got it: {names}. Either the webhook was not reached at the creation, or the pod is older than what \
+                 selects it. Delete it, or roll its workload: kubectl rollout restart deployment/NAME"
+            )
+        });
+        let closed = self.closed.said("pod has", "pods have");
+        let closed = closed.map(|(has, names)| {
+            format!(
+                "{has} containers that cannot have the Secret: {names}. The annotation {POD_NOT_INJECTED} names the containers. They mount \
+                 something else at {MOUNT_PATH} or a read-only volume above it, or are not for Linux. Move those mounts, or leave \
+                 the containers out by the annotation {POD_SKIP_CONTAINERS}"
+            )
+        });
+        let said: Vec<String> = unseen.into_iter().chain(closed).collect();
+        (!said.is_empty()).then(|| Statement::new(Reason::NotInjected, said.join(". ")))
     }
 }
 
@@ -89,12 +119,15 @@ impl<'a> Count<'a> {
     pub fn saw(&mut self, pod: &ObjectMeta) {
         let none = BTreeMap::new();
         let (labels, annotations) = (pod.labels.as_ref().unwrap_or(&none), pod.annotations.as_ref().unwrap_or(&none));
-        if pod.deletion_timestamp.is_some() || annotations.contains_key(POD_INJECTED) {
+        let mark = annotations.get(POD_INJECTED);
+        let is_closed = annotations.get(POD_NOT_INJECTED).is_some_and(|names| !names.is_empty());
+        if pod.deletion_timestamp.is_some() || (mark.is_some() && !is_closed) {
             return;
         }
-        let wanted = choose(labels, annotations, self.configs).wanted;
-        if let Some(missed) = wanted.and_then(|wanted| self.missed.get_mut(&wanted.config)) {
-            missed.add(pod.name.clone().unwrap_or_default());
+        let config = mark.cloned().or_else(|| Some(choose(labels, annotations, self.configs).wanted?.config));
+        if let Some(missed) = config.and_then(|config| self.missed.get_mut(&config)) {
+            let pods = if is_closed { &mut missed.closed } else { &mut missed.unseen };
+            pods.add(pod.name.clone().unwrap_or_default());
         }
     }
 
@@ -107,109 +140,4 @@ impl<'a> Count<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{from_value, json};
-
-    fn config(name: &str, selects: Option<&str>) -> Arc<AwsConfig> {
-        let mut spec = json!({"person": name});
-        if let Some(app) = selects {
-            spec["inject"] = json!({"podSelector": {"matchLabels": {"app": app}}});
-        }
-        Arc::new(AwsConfig::new(name, from_value(spec).unwrap()))
-    }
-
-    fn named(name: &str, config: &str) -> ObjectMeta {
-        from_value(json!({"name": name, "annotations": {"keyturn.dev/aws-config": config}})).unwrap()
-    }
-
-    fn labelled(name: &str, app: &str) -> ObjectMeta {
-        from_value(json!({"name": name, "labels": {"app": app}})).unwrap()
-    }
-
-    fn count(configs: &[Arc<AwsConfig>], pods: &[ObjectMeta]) -> Vec<(String, usize, Vec<String>)> {
-        let mut count = Count::among(configs);
-        for pod in pods {
-            count.saw(pod);
-        }
-        let missed = count.missed().into_iter();
-        missed.map(|(config, missed)| (config, missed.count, missed.names.into_iter().collect())).collect()
-    }
-
-    #[test]
-    fn an_unmarked_pod_that_asks_counts_for_the_config_that_would_be_chosen() {
-        let configs = [config("alice", Some("scorer")), config("bob", Some("scorer"))];
-        let both = ObjectMeta { labels: labelled("", "scorer").labels, ..named("c", "bob") };
-        let seen = count(&configs, &[labelled("a", "scorer"), named("b", "bob"), both, labelled("d", "web")]);
-        let expected = [("alice", vec!["a"]), ("bob", vec!["b", "c"])];
-        assert_eq!(
-            seen,
-            expected
-                .map(|(name, pods)| { (name.to_owned(), pods.len(), pods.into_iter().map(str::to_owned).collect()) })
-        );
-    }
-
-    #[test]
-    fn pods_that_do_not_count_as_missed() {
-        let with_annotation = |key: &str, value: &str| {
-            let mut pod = named("p", "alice");
-            pod.annotations.as_mut().unwrap().insert(key.to_owned(), value.to_owned());
-            pod
-        };
-        let mut kept_out = named("p", "alice");
-        kept_out.labels = Some([("keyturn.dev/inject".to_owned(), "false".to_owned())].into());
-        let deleted = json!({"name": "p", "deletionTimestamp": "2026-11-22T00:00:00Z", "labels": {"app": "scorer"}});
-        let configs = [config("alice", Some("scorer"))];
-        for (case, pod) in [
-            ("names a config that does not exist", named("p", "carol")),
-            ("names no valid config", named("p", "no name")),
-            ("does not ask", labelled("p", "web")),
-            ("is marked", with_annotation("keyturn.dev/injected", "alice")),
-            ("mirrors a static pod", with_annotation("kubernetes.io/config.mirror", "x")),
-            ("is kept out by its label", kept_out),
-            ("is being deleted", from_value(deleted).unwrap()),
-        ] {
-            assert_eq!(count(&configs, &[pod]), [("alice".to_owned(), 0, vec![])], "a pod that {case}");
-        }
-    }
-
-    #[test]
-    fn missed_pods_are_counted_and_the_first_five_by_name_are_kept() {
-        let pods: Vec<ObjectMeta> = (0..40).map(|n| named(&format!("p-{:02}", n * 7 % 40), "alice")).collect();
-        let first = (0..5).map(|n| format!("p-{n:02}")).collect();
-        assert_eq!(count(&[config("alice", None)], &pods), [("alice".to_owned(), 40, first)]);
-    }
-
-    #[test]
-    fn namespaces_that_the_webhook_is_not_asked_about_are_left_out() {
-        let off = BTreeMap::from([("keyturn.dev/inject".to_owned(), "false".to_owned())]);
-        let on = BTreeMap::from([("keyturn.dev/inject".to_owned(), "true".to_owned())]);
-        assert!(is_sent_to_the_webhook("scoring", &on, "keyturn-system"));
-        assert!(!is_sent_to_the_webhook("scoring", &off, "keyturn-system"));
-        assert!(!is_sent_to_the_webhook("keyturn-system", &on, "keyturn-system"));
-        assert!(!is_sent_to_the_webhook("kube-system", &on, "keyturn-system"));
-    }
-
-    #[test]
-    fn the_chart_asks_the_webhook_about_the_same_namespaces() {
-        let chart = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/charts/keyturn/templates/_webhook.tpl"));
-        let left_out = chart.lines().find_map(|line| line.trim().strip_prefix("values: [kube-")).expect("a list");
-        let left_out = format!("kube-{}", left_out.trim_end_matches(']'));
-        let of_the_chart: BTreeSet<&str> = left_out.split(", ").collect();
-        let ours: BTreeSet<&str> = NEVER.into_iter().chain(["{{ .root.Release.Namespace }}"]).collect();
-        assert_eq!(of_the_chart, ours);
-    }
-
-    #[test]
-    fn the_statement_says_how_many_which_and_what_to_do() {
-        let missed = |count: usize, names: &[&str]| {
-            Missed { count, names: names.iter().map(|&name| name.to_owned()).collect() }.statement()
-        };
-        let one = missed(1, &["a"]).unwrap().message;
-        assert!(one.starts_with("1 pod asks for the Secret and has not got it: \"a\". Either"), "{one}");
-        assert!(one.ends_with("Delete it, or roll its workload: kubectl rollout restart deployment/NAME"), "{one}");
-        let many = missed(9, &["b", "a"]).unwrap().message;
-        assert!(many.starts_with("9 pods ask for the Secret and have not got it: \"a\", \"b\" and 7 more. "), "{many}");
-        assert_eq!(missed(0, &[]), None);
-    }
-}
+mod tests;

@@ -72,13 +72,16 @@ pub(super) fn replace(patch: &mut Vec<Operation>, path: String, value: String) {
     patch.push(Operation::Replace { path, value });
 }
 
-/// Adds an annotation. `are_there` says whether the pod has annotations already.
-pub(super) fn annotate(patch: &mut Vec<Operation>, name: &'static str, value: String, are_there: bool) {
+/// Adds annotations, or gives them another value. `are_there` says whether the pod has annotations
+/// already.
+pub(super) fn annotate(patch: &mut Vec<Operation>, annotations: BTreeMap<&'static str, String>, are_there: bool) {
     const ANNOTATIONS: &str = "/metadata/annotations";
-    patch.push(if are_there {
-        let name = name.replace('~', "~0").replace('/', "~1");
-        Operation::Add { path: format!("{ANNOTATIONS}/{name}"), value: Added::Annotation(value) }
-    } else {
-        Operation::Add { path: ANNOTATIONS.to_owned(), value: Added::Annotations([(name, value)].into()) }
-    });
+    if are_there {
+        patch.extend(annotations.into_iter().map(|(name, value)| {
+            let name = name.replace('~', "~0").replace('/', "~1");
+            Operation::Add { path: format!("{ANNOTATIONS}/{name}"), value: Added::Annotation(value) }
+        }));
+    } else if !annotations.is_empty() {
+        patch.push(Operation::Add { path: ANNOTATIONS.to_owned(), value: Added::Annotations(annotations) });
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     choose::{Wanted, choose},
     chosen::Chosen,
-    container::{Addition, addition},
+    container::{Addition, Way, addition},
     endpoint::{Endpoint, NOTHING, Settings, container, endpoint, is_endpoint, present},
     patch::{Element, Operation, annotate, append, prepend, replace},
     pod_view::{Container, Pod, Spec, Volume},
@@ -11,10 +11,13 @@ use super::{
 };
 use crate::api::{
     AwsConfig,
-    names::{MOUNT_PATH, POD_INJECTED},
+    names::{MOUNT_PATH, POD_INJECTED, POD_NOT_INJECTED},
 };
 use k8s_openapi::api::core::v1::{EnvVar, SecretVolumeSource};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The volume's name. If the author uses this name for another volume, a number is appended.
 const VOLUME: &str = "keyturn";
@@ -51,20 +54,24 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
     let volumes = spec.volumes();
     let there = volume_of(volumes, &wanted.secret);
     let volume = there.map_or_else(|| spec.free_volume(VOLUME), str::to_owned);
-    let (endpoint, warnings) = endpoint(pod, spec, &wanted, settings);
+    let blocked = spec.other_system().map(|system| other_system(system, &wanted));
+    let (endpoint, warnings) = if blocked.is_none() { endpoint(pod, spec, &wanted, settings) } else { (None, vec![]) };
     draft.warnings.extend(warnings);
+    draft.lacks(blocked.clone());
     let chosen = Chosen::by(metadata.annotations());
     draft.warnings.extend(chosen.unknown(spec));
     draft.lacks(chosen.leaves_out_all(spec));
     let is_chosen = |container: &Container| !is_endpoint(container) && chosen.has(&container.name);
+    let way =
+        Way { wanted: &wanted, volume: &volume, volumes, endpoint: endpoint.as_ref(), blocked: blocked.as_deref() };
     for (kind, containers) in spec.at_creation() {
         for (index, container) in containers.iter().enumerate().filter(|(_, container)| is_chosen(container)) {
-            draft.container(kind, index, container, &wanted, &volume, endpoint.as_ref());
+            draft.container(kind, index, container, &way);
         }
     }
     let endpoint = endpoint.filter(|endpoint| draft.given && !endpoint.is_there);
     let mut added = Vec::new();
-    if there.is_none() && (!draft.patch.is_empty() || endpoint.is_some()) {
+    if there.is_none() && ((draft.given && !draft.patch.is_empty()) || endpoint.is_some()) {
         added.push(Volume::of_secret(&volume, &wanted.secret));
     }
     if let Some(endpoint) = endpoint {
@@ -77,12 +84,34 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
     }
     let added = added.into_iter().map(Element::Volume).collect();
     append(&mut draft.patch, "/spec/volumes", !volumes.is_empty(), added);
-    // The mark is also set if the author had added everything by hand, because a pod without a mark
-    // counts as missed. A mark that was copied from another pod is corrected.
-    if draft.given && metadata.annotations().get(POD_INJECTED) != Some(&wanted.config) {
-        annotate(&mut draft.patch, POD_INJECTED, wanted.config.clone(), metadata.annotations.is_some());
-    }
+    let marks = marks(metadata.annotations(), &draft, &wanted);
+    annotate(&mut draft.patch, marks, metadata.annotations.is_some());
     draft.injection(wanted.config)
+}
+
+/// The reason why a pod for another operating system cannot have the Secret: its `config` runs
+/// `cat`, and keyturn's image is for Linux.
+fn other_system(system: &str, wanted: &Wanted) -> String {
+    format!(
+        "the pod is for {system}, and keyturn delivers on Linux only: it cannot have the Secret of AwsConfig \"{}\", and AWS SDKs fail \
+         in it",
+        wanted.config
+    )
+}
+
+/// The marks that the pod lacks, or that came with a copy of another pod and are wrong. The mark of
+/// an injected pod is also set if the author had added everything by hand, because a pod without a
+/// mark counts as missed.
+fn marks(annotations: &BTreeMap<String, String>, draft: &Draft, wanted: &Wanted) -> BTreeMap<&'static str, String> {
+    let mut marks = BTreeMap::new();
+    if draft.given {
+        marks.insert(POD_INJECTED, wanted.config.clone());
+    }
+    if !draft.without.is_empty() || annotations.contains_key(POD_NOT_INJECTED) {
+        marks.insert(POD_NOT_INJECTED, draft.without.join(","));
+    }
+    marks.retain(|name, value| annotations.get(*name) != Some(value));
+    marks
 }
 
 /// Returns the additions to the ephemeral containers with which a user debugs a running pod. The
@@ -94,8 +123,10 @@ pub(super) fn ephemeral_containers(pod: &Pod, before: Option<&Pod>) -> Injection
     let chosen = Chosen::by(pod.metadata.annotations());
     let mut draft = Draft::default();
     let is_new = |it: &Container| !known.contains(it.name.as_str()) && chosen.has(&it.name);
+    let volumes = pod.spec.as_ref().map(Spec::volumes).unwrap_or_default();
+    let way = Way { wanted: &wanted, volume, volumes, endpoint: endpoint.as_ref(), blocked: None };
     for (index, it) in ephemeral(pod).iter().enumerate().filter(|(_, it)| is_new(it)) {
-        draft.container("ephemeralContainers", index, it, &wanted, volume, endpoint.as_ref());
+        draft.container("ephemeralContainers", index, it, &way);
     }
     draft.injection(wanted.config)
 }
@@ -130,6 +161,8 @@ fn volume_of<'a>(volumes: &'a [Volume], secret: &str) -> Option<&'a str> {
 #[derive(Default)]
 struct Draft {
     given: bool,
+    /// The containers that cannot have the Secret.
+    without: Vec<String>,
     patch: Vec<Operation>,
     warnings: Vec<String>,
     lacking: Option<String>,
@@ -142,19 +175,14 @@ impl Draft {
         self.lacking = self.lacking.take().or(why);
     }
 
-    fn container(
-        &mut self,
-        kind: &str,
-        index: usize,
-        container: &Container,
-        wanted: &Wanted,
-        volume: &str,
-        endpoint: Option<&Endpoint>,
-    ) {
-        let Addition { given, mounts, env, replaced, warnings } = addition(container, wanted, volume, endpoint);
-        self.given |= given;
-        if !given && self.lacking.is_none() {
-            self.lacking = warnings.first().cloned();
+    fn container(&mut self, kind: &str, index: usize, container: &Container, way: &Way<'_>) {
+        let Addition { lacking, mounts, env, replaced, warnings } = addition(container, way);
+        if let Some(why) = lacking {
+            self.without.push(container.name.clone());
+            // The reason of the whole pod is said once.
+            self.lacks(Some(why).filter(|_| way.blocked.is_none()));
+        } else {
+            self.given = true;
         }
         self.warnings.extend(warnings);
         let mounts = mounts.into_iter().map(Element::Mount).collect();
@@ -168,7 +196,7 @@ impl Draft {
     }
 
     fn injection(self, config: String) -> Injection {
-        let Self { given, patch, warnings, lacking } = self;
+        let Self { given, patch, warnings, lacking, .. } = self;
         Injection { config: Some(config), given, patch, warnings, lacking }
     }
 }

@@ -9,6 +9,7 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A pod.
@@ -65,20 +66,35 @@ pub(super) struct Volume {
     pub secret: Option<SecretVolumeSource>,
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     empty_dir: Option<EmptyDirVolumeSource>,
+    /// The source of a volume of another kind, by the name of its kind.
+    #[serde(flatten, skip_serializing)]
+    other: BTreeMap<String, Value>,
 }
+
+/// The kinds of volume that the kubelet always mounts read-only, besides Secrets ("Volumes" in the
+/// Kubernetes documentation).
+const READ_ONLY: [&str; 4] = ["configMap", "downwardAPI", "projected", "image"];
 
 impl Volume {
     /// A volume with a whole Secret. It is not optional, so that the pod waits for the Secret.
     pub(super) fn of_secret(name: &str, secret: &str) -> Self {
         let source = SecretVolumeSource { secret_name: Some(secret.to_owned()), ..SecretVolumeSource::default() };
-        Self { name: name.to_owned(), secret: Some(source), empty_dir: None }
+        Self { name: name.to_owned(), secret: Some(source), ..Self::default() }
     }
 
     /// A small empty volume that is never on a disk.
     pub(super) fn in_memory(name: &str) -> Self {
         let source =
             EmptyDirVolumeSource { medium: Some("Memory".to_owned()), size_limit: Some(Quantity("1Mi".to_owned())) };
-        Self { name: name.to_owned(), secret: None, empty_dir: Some(source) }
+        Self { name: name.to_owned(), empty_dir: Some(source), ..Self::default() }
+    }
+}
+
+impl Volume {
+    /// Whether nothing can be written into the volume.
+    pub(super) fn is_read_only(&self) -> bool {
+        let is = |(kind, source): (&String, &Value)| READ_ONLY.contains(&kind.as_str()) || source["readOnly"] == true;
+        self.secret.is_some() || self.other.iter().any(is)
     }
 }
 
@@ -123,11 +139,12 @@ impl Spec {
         [("initContainers", init), ("containers", main)]
     }
 
-    /// Whether the pod runs on a node with Windows.
-    pub(super) fn is_for_windows(&self) -> bool {
-        let selected = self.node_selector.as_ref().and_then(|labels| labels.get("kubernetes.io/os"));
-        let named = self.os.as_ref().map(|os| &os.name);
-        selected.into_iter().chain(named).any(|name| name == "windows")
+    /// The operating system of the pod's nodes, if the pod names one and it is not Linux.
+    pub(super) fn other_system(&self) -> Option<&str> {
+        let label = |name: &str| self.node_selector.as_ref().and_then(|labels| labels.get(name));
+        let named = self.os.as_ref().map(|os| &os.name).filter(|name| !name.is_empty());
+        let system = named.or_else(|| label("kubernetes.io/os")).or_else(|| label("beta.kubernetes.io/os"))?;
+        (system != "linux").then_some(system)
     }
 
     /// Whether the pod has the network of its node.

@@ -170,8 +170,8 @@ pub fn answer(
     }
     let outcome = match (&config, patch.is_empty()) {
         _ if refused.is_some() => Outcome::Refused,
+        (Some(_), _) if !given && !warnings.is_empty() => Outcome::Declined,
         (_, false) => Outcome::Injected,
-        (Some(_), true) if !given && !warnings.is_empty() => Outcome::Declined,
         _ => Outcome::Untouched,
     };
     let patch = (!patch.is_empty()).then(|| serde_json::to_vec(&patch).map(ByteString)).transpose();

@@ -18,6 +18,9 @@ const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 /// webhook leaves a container alone that has any address.
 const NOBODY: &str = "http://127.0.0.1:1/keyturn-delivers-files";
 
+/// The same for a container that cannot have the Secret. SDKs that quote the address say why.
+const NO_SECRET: &str = "http://127.0.0.1:1/keyturn-could-not-mount-the-secret";
+
 /// The variables by which an author points SDKs to another credential than keyturn's ("Standardized
 /// credential providers" in the AWS SDKs and Tools Reference Guide).
 const LEAD_ELSEWHERE: [&str; 10] = [
@@ -67,6 +70,22 @@ pub(super) fn leading(endpoint: Option<&Endpoint>) -> Vec<(&'static str, String)
             (FULL_URI, NOBODY.to_owned()),
             (LOAD_CONFIG, "1".to_owned()),
         ]),
+    }
+    all
+}
+
+/// The variables with their values for a container that cannot have the Secret: SDKs fail there,
+/// and do not take the identity of the pod, of the node or of the image for the person's. The file
+/// of the config is empty, because the container may have files of another person at the usual
+/// path.
+pub(super) fn nowhere() -> Vec<(&'static str, String)> {
+    let mut all = leading(None);
+    for (name, value) in &mut all {
+        match *name {
+            CONFIG_FILE => "/dev/null".clone_into(value),
+            FULL_URI => NO_SECRET.clone_into(value),
+            _ => {}
+        }
     }
     all
 }

@@ -9,7 +9,7 @@ use crate::{
     cluster::{CallError, Calls},
     controller::Enqueuer,
     digest::Digest,
-    inject::{Count, is_sent_to_the_webhook},
+    inject::{Count, Missed, is_sent_to_the_webhook},
     memory::Memory,
     metrics::Metrics,
     views::Views,
@@ -112,15 +112,15 @@ impl MissedPods {
             return Some(Searched { at, failed: true, selectors, missed: found_before });
         }
         let mut missed = count.missed();
-        let total = missed.values().map(|missed| missed.count).sum();
+        let total = missed.values().map(Missed::count).sum();
         for config in configs {
             let (name, uid) = (config.name_any(), config.uid().unwrap_or_default());
             let missed = missed.remove(&name).unwrap_or_default();
             let Some(shown) = views.configs.get(namespace, &name).filter(|shown| shown.uid() == config.uid()) else {
                 continue;
             };
-            let is_to_be_recorded = missed.count > 0 || has_pods_condition(&shown);
             let finding = missed.statement();
+            let is_to_be_recorded = finding.is_some() || has_pods_condition(&shown);
             if self.memory.record_finding(&uid, ConditionType::PodsMissed, finding) && is_to_be_recorded {
                 enqueuer.missed_pods_changed(namespace, &name);
             }

@@ -338,9 +338,9 @@ impl Reason {
                 conditions: &[PodsMissed],
                 cause: "Pods ask for the Secret and do not have it: the webhook was not reached \
                      when they were created, they are older than this AwsConfig or its selector, \
-                     or they mount something else at that path.",
-                remedy: "Delete the pods, or restart their workload: `kubectl rollout restart \
-                     deployment/NAME`. If new pods are missed too, a cluster admin: check \
+                     or they have containers that cannot mount it.",
+                remedy: "Do as the message says. Mostly: delete the pods, or `kubectl rollout \
+                     restart deployment/NAME`. If new pods are missed too, a cluster admin: check \
                      keyturn's log and `webhook` of the chart.",
             },
             Self::Restarted => Explained {

@@ -15,7 +15,13 @@ fn mount(name: &str, path: &str) -> VolumeMount {
 
 fn added(env: &[EnvVar], mounts: &[VolumeMount]) -> Addition {
     let container = json!({"name": "app", "env": env, "volumeMounts": mounts});
-    addition(&from_value(container).unwrap(), &wanted(), "keyturn", None)
+    among(&from_value(container).unwrap(), &json!([]), None)
+}
+
+/// The additions to a container in a pod with these volumes.
+fn among(container: &Container, volumes: &Value, endpoint: Option<&Endpoint>) -> Addition {
+    let volumes: Vec<Volume> = from_value(volumes.clone()).unwrap();
+    addition(container, &Way { wanted: &wanted(), volume: "keyturn", volumes: &volumes, endpoint, blocked: None })
 }
 
 fn names(addition: &Addition) -> Vec<&str> {
@@ -101,7 +107,7 @@ fn a_variable_of_amazon_s_webhooks_is_replaced_and_no_other_is() {
     let container = json!({"name": "app", "env": env(&[
         (URI, "http://169.254.170.23/v1/credentials"), (TOKEN, of_pods),
     ])});
-    let addition = addition(&from_value(container).unwrap(), &wanted(), "keyturn", Some(&asks));
+    let addition = among(&from_value(container).unwrap(), &json!([]), Some(&asks));
     let values: Vec<&str> = addition.replaced.iter().map(|(_, value)| value.as_str()).collect();
     assert_eq!(values, ["http://127.0.0.1:18197/v1/credentials", "/var/run/secrets/keyturn-endpoint/token"]);
     assert!(addition.warnings.is_empty(), "{:?}", addition.warnings);
@@ -111,7 +117,7 @@ fn a_variable_of_amazon_s_webhooks_is_replaced_and_no_other_is() {
 fn an_env_from_is_warned_about_as_losing_or_as_the_secret_s_own_keys() {
     let said = |from: Value| {
         let container = json!({"name": "app", "envFrom": [from]});
-        addition(&from_value(container).unwrap(), &wanted(), "keyturn", None).warnings
+        among(&from_value(container).unwrap(), &json!([]), None).warnings
     };
     let [settings] = &said(json!({"configMapRef": {"name": "settings"}}))[..] else { panic!("one warning") };
     assert!(settings.contains("\"app\" has envFrom") && settings.contains("\"alice\""), "{settings}");
@@ -125,23 +131,72 @@ fn an_env_from_is_warned_about_as_losing_or_as_the_secret_s_own_keys() {
 }
 
 #[test]
-fn a_path_that_is_taken_leaves_the_container_as_it_is_and_is_said() {
+fn a_container_without_room_gets_variables_with_which_sdks_fail() {
     for path in [
         "/var/run/secrets/keyturn",
         "/var/run/secrets/keyturn/",
         "/var//run/secrets/keyturn/config",
         "/run/secrets/keyturn",
     ] {
-        let addition = added(&[], &[mount("mine", path)]);
-        assert_eq!((addition.mounts.len(), addition.env.len()), (0, 0), "{path}");
-        let [warning] = &addition.warnings[..] else { panic!("one warning") };
-        assert!(warning.contains("\"app\"") && warning.contains(path), "{warning}");
+        let addition = added(&env(&[("AWS_REGION", "eu-west-1")]), &[mount("mine", path)]);
+        assert!(addition.mounts.is_empty(), "{path}");
+        let set: Vec<_> =
+            addition.env.iter().map(|it| format!("{}={}", it.name, it.value.as_deref().unwrap())).collect();
+        let expected = [
+            "AWS_WEB_IDENTITY_TOKEN_FILE=",
+            "AWS_EC2_METADATA_DISABLED=true",
+            "AWS_CONFIG_FILE=/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:1/keyturn-could-not-mount-the-secret",
+            "AWS_SDK_LOAD_CONFIG=1",
+        ];
+        assert_eq!(set, expected, "{path}");
+        let why = addition.lacking.unwrap();
+        assert!(why.contains("\"app\"") && why.contains(path) && why.contains("SDKs fail"), "{why}");
     }
     for path in ["/var/run/secrets", "/var/run/secrets/keyturn-other", "/"] {
         assert!(!added(&[], &[mount("mine", path)]).mounts.is_empty(), "{path}");
     }
     let part = VolumeMount { sub_path: Some("config".into()), ..mount("keyturn", MOUNT_PATH) };
-    assert!(!added(&[], &[part]).warnings.is_empty(), "a part of the Secret is not the Secret: it would never change");
+    assert!(added(&[], &[part]).lacking.is_some(), "a part of the Secret is not the Secret: it would never change");
+}
+
+#[test]
+fn a_read_only_volume_above_the_path_is_found_before_it_breaks_the_pod() {
+    let writable = json!({"emptyDir": {}});
+    let claim = |read_only: bool| json!({"persistentVolumeClaim": {"claimName": "c", "readOnly": read_only}});
+    for (case, path, source, read_only, taken) in [
+        ("a Secret", "/run/secrets", json!({"secret": {"secretName": "mine"}}), false, true),
+        ("a Secret, by the other name", "/var/run/secrets/", json!({"secret": {"secretName": "mine"}}), false, true),
+        ("a ConfigMap", "/var/run", json!({"configMap": {"name": "mine"}}), false, true),
+        ("a projected volume", "/run", json!({"projected": {"sources": []}}), false, true),
+        ("an image", "/var", json!({"image": {"reference": "i"}}), false, true),
+        ("a read-only mount", "/run/secrets", writable.clone(), true, true),
+        ("a read-only claim", "/run/secrets", claim(true), false, true),
+        ("a claim", "/run/secrets", claim(false), false, false),
+        ("a folder", "/var/run", writable.clone(), false, false),
+        ("a Secret beside it", "/var/run/secrets/other", json!({"secret": {"secretName": "mine"}}), false, false),
+        ("a Secret with a like name", "/var/runner", json!({"secret": {"secretName": "mine"}}), false, false),
+    ] {
+        let mut volume = source;
+        volume["name"] = json!("mine");
+        let mounts = json!([{"name": "mine", "mountPath": path, "readOnly": read_only}]);
+        let container = json!({"name": "app", "volumeMounts": mounts});
+        let addition = among(&from_value(container).unwrap(), &json!([volume]), None);
+        assert_eq!(addition.lacking.is_some(), taken, "{case}: {addition:?}");
+        assert!(
+            addition.lacking.is_none_or(|why| why.contains("a read-only volume at") && why.contains(path)),
+            "{case}"
+        );
+        assert_eq!(addition.mounts.is_empty(), taken, "{case}");
+    }
+    let nested = json!({"name": "app", "volumeMounts": [
+        {"name": "closed", "mountPath": "/var/run", "readOnly": true}, {"name": "open", "mountPath": "/run/secrets"},
+    ]});
+    assert!(
+        among(&from_value(nested).unwrap(), &json!([]), None).lacking.is_none(),
+        "the folder is made in the nearest"
+    );
 }
 
 #[test]

@@ -115,8 +115,6 @@ fn a_pod_that_can_have_no_endpoint_gets_the_files_and_a_warning() {
     let asks = json!({"keyturn.dev/delivery": "endpoint"});
     for (case, annotations, field, setting, said) in [
         ("the network of the node", &asks, "hostNetwork", json!(true), Some("hostNetwork")),
-        ("Windows by name", &asks, "os", json!({"name": "windows"}), Some("Linux only")),
-        ("Windows by label", &asks, "nodeSelector", json!({"kubernetes.io/os": "windows"}), Some("Linux only")),
         ("Linux", &asks, "os", json!({"name": "linux"}), None),
         ("a port that is taken", &asks, "containers", taken.clone(), Some("\"app\" has port 18197 itself")),
         ("the same port of UDP", &asks, "containers", by_udp, None),

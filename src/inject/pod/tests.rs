@@ -1,8 +1,8 @@
+mod any_pod;
+
 use super::*;
 use crate::api::AwsConfigSpec;
 use json_patch::{Patch, patch};
-use proptest::prelude::*;
-use serde::Serialize;
 use serde_json::{Value, from_value, json};
 
 /// The number of variables that lead SDKs to the files.
@@ -148,21 +148,85 @@ fn an_author_s_volume_is_used_if_whole_and_its_name_is_never_taken() {
 }
 
 #[test]
-fn a_pod_injected_by_hand_is_marked_and_one_without_room_is_not() {
+fn a_pod_that_its_author_injected_by_hand_is_marked() {
     let configs = [config("alice", None)];
     let (mut by_hand, _) = injected(&annotated("alice"), &configs);
     by_hand["metadata"]["annotations"] = json!({"keyturn.dev/aws-config": "alice"});
     let (after, injection) = injected(&by_hand, &configs);
     assert_eq!(after["metadata"]["annotations"]["keyturn.dev/injected"], "alice");
     assert_eq!((after["spec"].clone(), injection.given), (by_hand["spec"].clone(), true));
+}
 
+/// What a pod is like in which no container has room for the Secret.
+fn is_closed(after: &Value, containers: &str) {
+    let marks = &after["metadata"]["annotations"];
+    assert!(marks["keyturn.dev/injected"].is_null(), "{after}");
+    assert_eq!(marks["keyturn.dev/not-injected"], containers, "{after}");
+    assert!(
+        after["spec"]["volumes"].as_array().is_none_or(|all| all.iter().all(|it| it["secret"].is_null())),
+        "{after}"
+    );
+    let uri = after["spec"]["containers"][0]["env"].as_array().unwrap().iter();
+    let uri = uri.filter(|it| it["name"] == "AWS_CONTAINER_CREDENTIALS_FULL_URI").map(|it| it["value"].clone());
+    assert_eq!(uri.collect::<Vec<_>>(), ["http://127.0.0.1:1/keyturn-could-not-mount-the-secret"]);
+}
+
+#[test]
+fn a_pod_without_room_is_marked_as_one_and_finds_no_other_identity() {
     let mut no_room = annotated("alice");
     no_room["spec"] = json!({"containers": [{"name": "app", "volumeMounts": [
         {"name": "mine", "mountPath": "/var/run/secrets/keyturn"}
     ]}], "volumes": [{"name": "mine", "emptyDir": {}}]});
-    let (after, injection) = injected(&no_room, &configs);
-    assert_eq!((after, injection.given), (no_room, false));
+    let (after, injection) = injected(&no_room, &[config("alice", None)]);
+    is_closed(&after, "app");
+    assert!(!injection.given && injection.lacking.is_some());
     assert!(injection.warnings[0].contains("mounts something else"), "{:?}", injection.warnings);
+    let (again, second) = injected(&after, &[config("alice", None)]);
+    assert_eq!((again, second.patch), (after, vec![]));
+}
+
+#[test]
+fn one_of_two_containers_without_room_is_named_by_a_mark() {
+    let mut pod = annotated("alice");
+    pod["spec"]["volumes"] = json!([{"name": "mine", "secret": {"secretName": "mine"}}]);
+    pod["spec"]["containers"][1]["volumeMounts"] = json!([{"name": "mine", "mountPath": "/run/secrets"}]);
+    let (after, injection) = injected(&pod, &[config("alice", None)]);
+    let marks = &after["metadata"]["annotations"];
+    assert_eq!((&marks["keyturn.dev/injected"], &marks["keyturn.dev/not-injected"]), (&json!("alice"), &json!("side")));
+    assert!(injection.given && injection.lacking.unwrap().contains("container \"side\" mounts a read-only volume"));
+
+    let mut copied = after.clone();
+    copied["spec"] = annotated("alice")["spec"].clone();
+    let (after, _) = injected(&copied, &[config("alice", None)]);
+    assert_eq!(after["metadata"]["annotations"]["keyturn.dev/not-injected"], "", "of this pod, none");
+}
+
+#[test]
+fn a_pod_for_another_operating_system_gets_neither_secret_nor_identity() {
+    let image = Settings { image: Some("keyturn:1".into()), ..Settings::default() };
+    for (case, field, value, system) in [
+        ("Windows by name", "os", json!({"name": "windows"}), Some("windows")),
+        ("Windows by label", "nodeSelector", json!({"kubernetes.io/os": "windows"}), Some("windows")),
+        ("Windows by the old label", "nodeSelector", json!({"beta.kubernetes.io/os": "windows"}), Some("windows")),
+        ("Linux by name", "os", json!({"name": "linux"}), None),
+        ("Linux by label", "nodeSelector", json!({"kubernetes.io/os": "linux"}), None),
+        ("another label", "nodeSelector", json!({"disk": "ssd"}), None),
+    ] {
+        for delivery in ["files", "endpoint"] {
+            let mut pod = annotated("alice");
+            pod["metadata"]["annotations"]["keyturn.dev/delivery"] = json!(delivery);
+            pod["spec"][field] = value.clone();
+            let injection = new_pod(&from_value(pod.clone()).unwrap(), &[config("alice", None)], &image);
+            let mut after = pod.clone();
+            patch(&mut after, &as_sent(&injection)).unwrap();
+            assert_eq!(injection.given, system.is_none(), "{case}, {delivery}");
+            let Some(system) = system else { continue };
+            is_closed(&after, "first,app,side");
+            let [warning] = &injection.warnings[..] else { panic!("{case}: {:?}", injection.warnings) };
+            assert!(warning.contains(&format!("for {system}")) && warning.len() < 248, "{case}: {warning}");
+            assert_eq!(injection.lacking.as_ref(), Some(warning), "{case}");
+        }
+    }
 }
 
 #[test]
@@ -239,133 +303,6 @@ fn a_debug_container_is_left_out_by_its_name_too() {
     assert!(pod["spec"]["ephemeralContainers"][1]["env"].is_array(), "{pod}");
 }
 
-prop_compose! {
-    fn a_variable()(name in prop::sample::select(vec![
-        "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "DKU_DSS_URL", "DKU_API_KEY", "PATH",
-        "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_DEFAULT_BUCKET", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    ]), value in prop::option::of("[a-z/$()]{0,8}")) -> (String, Value) {
-        let variable = value.map_or_else(|| json!({"name": name}), |value| json!({"name": name, "value": value}));
-        (name.to_owned(), variable)
-    }
-}
-
-fn some<T>(list: &[T]) -> Value
-where
-    T: Serialize,
-{
-    if list.is_empty() { Value::Null } else { json!(list) }
-}
-
-prop_compose! {
-    fn a_container(volumes: Vec<String>)(
-        env in prop::collection::btree_map(".{0}", Just(()), 0..1).prop_flat_map(|_| prop::collection::vec(a_variable(), 0..5)),
-        mounts in prop::collection::btree_map(prop::sample::select(vec![
-            "/data", "/var/run/secrets/keyturn", "/var/run/secrets", "/run/secrets/keyturn/config", "/var/run/secrets/keyturn/"
-        ]), prop::sample::select([volumes, vec!["token".to_owned()]].concat()), 0..3),
-        extra in any::<bool>(),
-    ) -> Value {
-        let mut seen = BTreeSet::new();
-        let env: Vec<Value> = env.into_iter().filter(|(name, _)| seen.insert(name.clone())).map(|(_, it)| it).collect();
-        let mounts: Vec<Value> = mounts.into_iter().map(|(path, name)| json!({"name": name, "mountPath": path})).collect();
-        let mut container = json!({"name": "c", "image": "i"});
-        for (key, list) in [("env", some(&env)), ("volumeMounts", some(&mounts))] {
-            if !list.is_null() {
-                container[key] = list;
-            }
-        }
-        if extra {
-            container["aFieldOfAnotherRelease"] = json!({"kept": true});
-        }
-        container
-    }
-}
-
-prop_compose! {
-    fn a_pod()(volumes in prop::collection::btree_map(
-        prop::sample::select(vec!["keyturn".to_owned(), "keyturn-2".to_owned(), "mine".to_owned()]),
-        prop::sample::select(vec![
-            json!({"emptyDir": {}}), json!({"secret": {"secretName": "alice-aws"}}), json!({"secret": {"secretName": "bob-aws"}}),
-            json!({"secret": {"secretName": "alice-aws", "items": [{"key": "config", "path": "config"}]}}),
-        ]), 0..4))(
-        containers in prop::collection::vec(a_container(volumes.keys().cloned().collect()), 1..4),
-        init in prop::collection::vec(a_container(volumes.keys().cloned().collect()), 0..3),
-        volumes in Just(volumes),
-        labels in prop::collection::btree_map("app|keyturn.dev/inject", "x|false|true", 0..3),
-        annotations in prop::option::of(prop::collection::btree_map("keyturn.dev/aws-config|keyturn.dev/injected|other", "alice|bob|carol|-", 0..4)),
-        chosen in prop::collection::btree_map("keyturn.dev/(skip-)?containers", "|c0|c1, i0|c0,c1,c2,i0|x", 0..2),
-    ) -> Value {
-        let numbered = |kind: &str, all: Vec<Value>| -> Vec<Value> {
-            let named = all.into_iter().enumerate();
-            named.map(|(at, mut it)| { it["name"] = json!(format!("{kind}{at}")); it }).collect()
-        };
-        let (containers, init) = (numbered("c", containers), numbered("i", init));
-        let annotations = annotations.map(|mut annotations| { annotations.extend(chosen); annotations });
-        let volumes = volumes.iter().map(|(name, source)| { let mut it = source.clone(); it["name"] = json!(name); it });
-        let volumes: Vec<Value> = volumes.chain([json!({"name": "token", "projected": {}})]).collect();
-        let mut pod = json!({"metadata": {"labels": labels}, "spec": {"containers": containers, "volumes": volumes}});
-        if let Some(annotations) = annotations {
-            pod["metadata"]["annotations"] = json!(annotations);
-        }
-        if !init.is_empty() {
-            pod["spec"]["initContainers"] = json!(init);
-        }
-        pod
-    }
-}
-
-/// Whether `after` holds everything of `before` in its place. Maps may have new keys, and lists new
-/// elements at their ends.
-fn is_kept(before: &Value, after: &Value) -> bool {
-    match (before, after) {
-        (Value::Object(before), Value::Object(after)) => {
-            // The mark is keyturn's own.
-            let others = before.iter().filter(|(key, _)| *key != POD_INJECTED);
-            others.into_iter().all(|(key, value)| after.get(key).is_some_and(|other| is_kept(value, other)))
-        }
-        (Value::Array(before), Value::Array(after)) => {
-            before.len() <= after.len() && before.iter().zip(after).all(|(value, other)| is_kept(value, other))
-        }
-        (before, after) => before == after,
-    }
-}
-
 fn all<'a>(list: &'a Value, key: &'a str) -> Vec<&'a str> {
     list.as_array().into_iter().flatten().filter_map(|element| element[key].as_str()).collect()
-}
-
-fn each_once(values: &[&str]) -> bool {
-    values.iter().collect::<BTreeSet<_>>().len() == values.len()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-    #[test]
-    fn any_pod_keeps_what_it_has_stays_valid_and_is_injected_once(pod in a_pod()) {
-        let configs = [config("alice", Some(("app", "x"))), config("bob", Some(("app", "x")))];
-        let (after, injection) = injected(&pod, &configs);
-        prop_assert!(is_kept(&pod, &after), "{pod}\n{after}");
-        let volumes = all(&after["spec"]["volumes"], "name");
-        prop_assert!(each_once(&volumes), "{after}");
-        for kind in ["containers", "initContainers"] {
-            for container in after["spec"][kind].as_array().into_iter().flatten() {
-                prop_assert!(each_once(&all(&container["env"], "name")), "{container}");
-                prop_assert!(each_once(&all(&container["volumeMounts"], "mountPath")), "{container}");
-                prop_assert!(all(&container["volumeMounts"], "name").iter().all(|name| volumes.contains(name)), "{after}");
-            }
-        }
-        let (again, second) = injected(&after, &configs);
-        prop_assert_eq!(&again, &after);
-        prop_assert!(second.patch.is_empty(), "{:?}", second.patch);
-        if pod["metadata"]["labels"]["keyturn.dev/inject"] == "false" {
-            prop_assert!(injection.patch.is_empty());
-        }
-        let left_out = pod["metadata"]["annotations"]["keyturn.dev/skip-containers"].as_str().unwrap_or_default();
-        for kind in ["containers", "initContainers"] {
-            let pairs = [&pod, &after].map(|pod| pod["spec"][kind].as_array().cloned().unwrap_or_default());
-            for (before, after) in pairs[0].iter().zip(&pairs[1]) {
-                let is_left_out = left_out.split(',').any(|name| before["name"] == name.trim());
-                prop_assert!(!is_left_out || before == after, "{after}");
-            }
-        }
-    }
 }
