@@ -55,6 +55,7 @@ pub struct Asking<'a> {
     pub named: Option<&'a str>,
 }
 
-/// Finds the `AwsConfig`s of the pod's namespace that the pod may ask for. The result may hold
-/// others of the namespace, too. It is `None` while the `AwsConfig`s have not been listed.
+/// Finds the `AwsConfig`s of the pod's namespace that the pod may ask for, and those that have a
+/// Secret of these as their target. The result may hold others of the namespace, too. It is `None`
+/// while the `AwsConfig`s have not been listed.
 pub type ConfigsFor = Arc<dyn Fn(Asking<'_>) -> Option<Vec<Arc<AwsConfig>>> + Send + Sync>;

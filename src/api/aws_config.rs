@@ -4,7 +4,7 @@ use super::{
     AwsConfigStatus, DssClient, Format, Inject, Restart, RoleArn, RoleTemplate, Session, SessionDuration, Subject,
     Target, Texts, names, subject::PERSON_PATTERN,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,13 @@ impl AwsConfig {
     pub fn target_name(&self) -> String {
         let named = self.spec.target.as_ref().and_then(|target| target.name.clone());
         named.unwrap_or_else(|| names::default_target(self.metadata.name.as_deref().unwrap_or_default()))
+    }
+
+    /// The order of age among the configs of a namespace, the oldest first. The UID decides between
+    /// configs that were created in the same second.
+    #[must_use]
+    pub fn age(&self) -> (Option<&Time>, Option<&str>) {
+        (self.metadata.creation_timestamp.as_ref(), self.metadata.uid.as_deref())
     }
 
     /// The owner reference that makes an object this config's. It does not block the deletion of

@@ -124,6 +124,9 @@ names! { POD_NAMES: "The annotations and labels of pods, in the order of the doc
     /// Annotation on a pod, written by keyturn: the name of the AwsConfig whose Secret keyturn
     /// mounted into it.
     POD_INJECTED = "keyturn.dev/injected";
+    /// Annotation on a pod, written by keyturn: the name of the Secret that keyturn mounted into
+    /// it.
+    POD_SECRET = "keyturn.dev/injected-secret";
     /// Annotation on a pod, written by keyturn: the names, separated by commas, of the containers
     /// that ask for the Secret and cannot have it.
     POD_NOT_INJECTED = "keyturn.dev/not-injected";

@@ -13,7 +13,6 @@ use crate::{
     secret::{Rendering, Source},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -199,7 +198,7 @@ pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
 /// is being deleted asks for nothing. `asking` are the configs with this target.
 #[must_use]
 pub fn older_claim(config: &AwsConfig, asking: &[Arc<AwsConfig>]) -> Option<String> {
-    older(config, asking).min_by_key(|other| age(other)).map(|other| other.name_any())
+    older(config, asking).min_by_key(|other| other.age()).map(|other| other.name_any())
 }
 
 /// The limit, if the config is beyond it: if at least as many other configs of the namespace are
@@ -210,15 +209,10 @@ pub fn beyond_limit(config: &AwsConfig, configs: &[Arc<AwsConfig>], limit: Optio
 }
 
 /// The configs of these that are older than `config` and are not being deleted.
-fn older<'a>(config: &AwsConfig, others: &'a [Arc<AwsConfig>]) -> impl Iterator<Item = &'a Arc<AwsConfig>> {
-    let age_of_it = age(config);
+fn older<'a>(config: &'a AwsConfig, others: &'a [Arc<AwsConfig>]) -> impl Iterator<Item = &'a Arc<AwsConfig>> {
+    let age_of_it = config.age();
     let present = others.iter().filter(|other| other.metadata.deletion_timestamp.is_none());
-    present.filter(move |other| age(other) < age_of_it)
-}
-
-/// The order of age. The UID decides between configs that were created in the same second.
-fn age(config: &AwsConfig) -> (Option<Time>, Option<String>) {
-    (config.metadata.creation_timestamp.clone(), config.uid())
+    present.filter(move |other| other.age() < age_of_it)
 }
 
 /// The rendering of the Secret of what is seen.

@@ -4,7 +4,7 @@ use super::promise;
 use crate::{
     api::{
         AwsConfig, AwsConfigSpec,
-        names::{POD_INJECTED, POD_NOT_INJECTED},
+        names::{POD_INJECTED, POD_NOT_INJECTED, POD_SECRET},
     },
     inject::{ConfigsFor, Demand, Settings, answer},
 };
@@ -118,8 +118,9 @@ fn without_endpoint(before: &Value, mut after: Value) -> Value {
 /// The pod without keyturn's own marks. keyturn corrects marks that were copied from another pod.
 fn unmarked(mut pod: Value) -> Value {
     if let Some(annotations) = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-        annotations.remove(POD_INJECTED);
-        annotations.remove(POD_NOT_INJECTED);
+        for mark in [POD_INJECTED, POD_SECRET, POD_NOT_INJECTED] {
+            annotations.remove(mark);
+        }
     }
     pod
 }

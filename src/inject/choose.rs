@@ -50,6 +50,8 @@ fn variables(which: impl Fn(&SecretKey) -> bool) -> Vec<&'static str> {
 pub(super) struct Choice {
     pub wanted: Option<Wanted>,
     pub warnings: Vec<String>,
+    /// The reason why the pod must not have the Secret of the config.
+    pub blocked: Option<String>,
     /// The reason why the pod gets no config although it asks for one.
     pub lacking: Option<String>,
 }
@@ -74,10 +76,30 @@ pub(super) fn choose(
         return Choice::default();
     }
     let selecting = selecting(labels, configs);
-    match named {
+    let choice = match named {
         Some(named) => by_name(named, &selecting, configs),
         None => by_selector(&selecting).or_lacking(labels),
-    }
+    };
+    let blocked = choice.wanted.as_ref().and_then(|wanted| of_another(wanted, configs));
+    Choice { blocked, ..choice }
+}
+
+/// The reason why a pod must not have the Secret of the config that it gets: the Secret is that of
+/// another config, and the pod would work as its person. Of several configs with one target, the
+/// oldest has the Secret. A config that is ready has its Secret in any case.
+fn of_another(wanted: &Wanted, configs: &[Arc<AwsConfig>]) -> Option<String> {
+    let fills = |config: &&Arc<AwsConfig>| {
+        config.metadata.deletion_timestamp.is_none() && config.target_name() == wanted.secret
+    };
+    let owner = configs.iter().filter(fills).min_by_key(|config| config.age())?.name_any();
+    let own = configs.iter().find(|config| config.name_any() == wanted.config);
+    let has_it = own.is_some_and(|config| not_ready(config).is_none());
+    (owner != wanted.config && !has_it).then(|| {
+        format!(
+            "Secret \"{}\" is that of AwsConfig \"{owner}\", and the pod asks for AwsConfig \"{}\": it is not mounted, and AWS SDKs fail",
+            wanted.secret, wanted.config
+        )
+    })
 }
 
 impl Choice {
@@ -108,7 +130,7 @@ fn selecting<'a>(labels: &BTreeMap<String, String>, configs: &'a [Arc<AwsConfig>
 fn by_name(named: &str, selecting: &[&AwsConfig], configs: &[Arc<AwsConfig>]) -> Choice {
     if !is_a_name(named) {
         let warning = format!("the annotation {POD_AWS_CONFIG} holds no name of an AwsConfig: nothing is mounted");
-        return Choice { wanted: None, lacking: Some(warning.clone()), warnings: vec![warning] };
+        return Choice { lacking: Some(warning.clone()), warnings: vec![warning], ..Choice::default() };
     }
     let mut warnings = Vec::new();
     let others: Vec<String> = selecting.iter().map(|config| config.name_any()).filter(|name| name != named).collect();
@@ -126,12 +148,13 @@ fn by_name(named: &str, selecting: &[&AwsConfig], configs: &[Arc<AwsConfig>]) ->
         // The config may have been applied a moment ago, in the same file as the pod. The pod names
         // the config, therefore waiting for that Secret is better than starting without it.
         warnings.push(format!(
-            "there is no AwsConfig \"{named}\" in this namespace yet: the pod waits for its Secret \"{}\"",
+            "there is no AwsConfig \"{named}\" in this namespace yet: the pod waits for its Secret \"{}\"; if the AwsConfig comes with \
+             another target.name, delete the pod then",
             default_target(named)
         ));
         Wanted::unseen(named.to_owned(), default_target(named), true)
     };
-    Choice { wanted: Some(wanted), warnings, lacking: None }
+    Choice { wanted: Some(wanted), warnings, ..Choice::default() }
 }
 
 fn by_selector(selecting: &[&AwsConfig]) -> Choice {
@@ -147,7 +170,7 @@ fn by_selector(selecting: &[&AwsConfig]) -> Choice {
         ));
     }
     warnings.extend(not_ready(first));
-    Choice { wanted: Some(wanted(first)), warnings, lacking: None }
+    Choice { wanted: Some(wanted(first)), warnings, ..Choice::default() }
 }
 
 fn wanted(config: &AwsConfig) -> Wanted {

@@ -1,18 +1,20 @@
 //! The pods that asked for a credential and did not get it. Pure.
 //!
 //! The webhook marks each pod that it injects. A pod that asks for a credential was missed for one
-//! of two reasons:
+//! of three reasons:
 //!
 //! * It bears no mark. The API server did not reach the webhook when the pod was created, or the
 //!   pod is older than the config that selects it.
 //! * A mark names containers that had no room for the Secret.
+//! * A mark names another Secret than that of the config. The pod came before its config, and the
+//!   webhook took the default name for it, or the config was created anew with another target.
 //!
 //! A pod whose author mounts the Secret by hand does not ask for injection and is not counted.
 
 use super::choose::{choose, quoted};
 use crate::api::{
     AwsConfig, Reason, Statement,
-    names::{INJECT, INJECT_OFF, MOUNT_PATH, POD_INJECTED, POD_NOT_INJECTED, POD_SKIP_CONTAINERS},
+    names::{INJECT, INJECT_OFF, MOUNT_PATH, POD_INJECTED, POD_NOT_INJECTED, POD_SECRET, POD_SKIP_CONTAINERS},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
@@ -59,13 +61,15 @@ pub struct Missed {
     unseen: Pods,
     /// The pods with a container that cannot have the Secret.
     closed: Pods,
+    /// The pods that mount another Secret under the name of the config.
+    elsewhere: Pods,
 }
 
 impl Missed {
     /// The number of these pods.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.unseen.count + self.closed.count
+        self.unseen.count + self.closed.count + self.elsewhere.count
     }
 
     /// What stands in the way of these pods; `None` if none was missed.
@@ -78,6 +82,13 @@ impl Missed {
                  selects it. Delete it, or roll its workload: kubectl rollout restart deployment/NAME"
             )
         });
+        let elsewhere = self.elsewhere.said("pod mounts or waits for", "pods mount or wait for");
+        let elsewhere = elsewhere.map(|(mounts, names)| {
+            format!(
+                "{mounts} another Secret than that of this AwsConfig: {names}. The annotation {POD_SECRET} names it, and the AwsConfig is \
+                 younger than the pod. Delete the pod, or roll its workload: kubectl rollout restart deployment/NAME"
+            )
+        });
         let closed = self.closed.said("pod has", "pods have");
         let closed = closed.map(|(has, names)| {
             format!(
@@ -86,7 +97,7 @@ impl Missed {
                  the containers out by the annotation {POD_SKIP_CONTAINERS}"
             )
         });
-        let said: Vec<String> = unseen.into_iter().chain(closed).collect();
+        let said: Vec<String> = [unseen, elsewhere, closed].into_iter().flatten().collect();
         (!said.is_empty()).then(|| Statement::new(Reason::NotInjected, said.join(". ")))
     }
 }
@@ -99,36 +110,77 @@ pub fn is_sent_to_the_webhook(namespace: &str, labels: &BTreeMap<String, String>
     !off && namespace != own && !NEVER.contains(&namespace)
 }
 
+/// The state of a pod that asks for a config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Given,
+    Unseen,
+    Closed,
+    Elsewhere,
+}
+
+/// The state that the marks of a pod show, if it asks for a config with this Secret.
+fn state(annotations: &BTreeMap<String, String>, secret: Option<&str>) -> State {
+    let mounted = annotations.get(POD_SECRET).filter(|_| annotations.contains_key(POD_INJECTED));
+    let is_another = secret.zip(mounted).is_some_and(|(secret, mounted)| secret != mounted);
+    match annotations.get(POD_NOT_INJECTED) {
+        _ if is_another => State::Elsewhere,
+        Some(names) if !names.is_empty() => State::Closed,
+        _ if annotations.contains_key(POD_INJECTED) => State::Given,
+        _ => State::Unseen,
+    }
+}
+
 /// Counts the missed pods of one namespace, page by page. The memory that the count takes grows
 /// with the number of configs, and not with the number of pods.
 #[derive(Debug)]
 pub struct Count<'a> {
     configs: &'a [Arc<AwsConfig>],
     missed: BTreeMap<String, Missed>,
+    orphans: Pods,
 }
 
 impl<'a> Count<'a> {
     /// Begins a count in a namespace with these configs.
     #[must_use]
     pub fn among(configs: &'a [Arc<AwsConfig>]) -> Self {
-        Self { configs, missed: configs.iter().map(|config| (config.name_any(), Missed::default())).collect() }
+        let missed = configs.iter().map(|config| (config.name_any(), Missed::default())).collect();
+        Self { configs, missed, orphans: Pods::default() }
     }
 
-    /// Counts a pod if it was missed. A pod that asks for a config that does not exist is not
-    /// counted, because there is no config to report it on.
+    /// Counts a pod if it was missed. A pod that asks for a config that does not exist is counted
+    /// apart.
     pub fn saw(&mut self, pod: &ObjectMeta) {
         let none = BTreeMap::new();
         let (labels, annotations) = (pod.labels.as_ref().unwrap_or(&none), pod.annotations.as_ref().unwrap_or(&none));
-        let mark = annotations.get(POD_INJECTED);
-        let is_closed = annotations.get(POD_NOT_INJECTED).is_some_and(|names| !names.is_empty());
-        if pod.deletion_timestamp.is_some() || (mark.is_some() && !is_closed) {
+        if pod.deletion_timestamp.is_some() {
             return;
         }
-        let config = mark.cloned().or_else(|| Some(choose(labels, annotations, self.configs).wanted?.config));
-        if let Some(missed) = config.and_then(|config| self.missed.get_mut(&config)) {
-            let pods = if is_closed { &mut missed.closed } else { &mut missed.unseen };
-            pods.add(pod.name.clone().unwrap_or_default());
+        let mark = annotations.get(POD_INJECTED).cloned();
+        let Some(config) = mark.or_else(|| Some(choose(labels, annotations, self.configs).wanted?.config)) else {
+            return;
+        };
+        let name = pod.name.clone().unwrap_or_default();
+        let of_pod = self.configs.iter().find(|other| other.name_any() == config);
+        let secret = of_pod.map(|config| config.target_name());
+        let Some(missed) = self.missed.get_mut(&config) else {
+            self.orphans.add(name);
+            return;
+        };
+        match state(annotations, secret.as_deref()) {
+            State::Given => {}
+            State::Unseen => missed.unseen.add(name),
+            State::Closed => missed.closed.add(name),
+            State::Elsewhere => missed.elsewhere.add(name),
         }
+    }
+
+    /// The pods that ask for an `AwsConfig` that does not exist, in words for the log. There is no
+    /// config to report them on.
+    #[must_use]
+    pub fn orphans(&self) -> Option<String> {
+        let said = self.orphans.said("pod asks", "pods ask");
+        said.map(|(asks, names)| format!("{asks} for an AwsConfig that does not exist: {names}"))
     }
 
     /// The missed pods of each config, by the config's name. A config without missed pods has an

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::{
     AwsConfig,
-    names::{MOUNT_PATH, POD_INJECTED, POD_NOT_INJECTED},
+    names::{MOUNT_PATH, POD_INJECTED, POD_NOT_INJECTED, POD_SECRET},
 };
 use k8s_openapi::api::core::v1::{EnvVar, SecretVolumeSource};
 use std::{
@@ -54,7 +54,7 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
     let volumes = spec.volumes();
     let there = volume_of(volumes, &wanted.secret);
     let volume = there.map_or_else(|| spec.free_volume(VOLUME), str::to_owned);
-    let blocked = spec.other_system().map(|system| other_system(system, &wanted));
+    let blocked = choice.blocked.or_else(|| Some(other_system(spec.other_system()?, &wanted)));
     let (endpoint, warnings) = if blocked.is_none() { endpoint(pod, spec, &wanted, settings) } else { (None, vec![]) };
     draft.warnings.extend(warnings);
     draft.lacks(blocked.clone());
@@ -106,6 +106,7 @@ fn marks(annotations: &BTreeMap<String, String>, draft: &Draft, wanted: &Wanted)
     let mut marks = BTreeMap::new();
     if draft.given {
         marks.insert(POD_INJECTED, wanted.config.clone());
+        marks.insert(POD_SECRET, wanted.secret.clone());
     }
     if !draft.without.is_empty() || annotations.contains_key(POD_NOT_INJECTED) {
         marks.insert(POD_NOT_INJECTED, draft.without.join(","));

@@ -49,6 +49,8 @@ struct Searched {
     failed: bool,
     selectors: String,
     missed: usize,
+    /// The pods that ask for configs that do not exist, as logged.
+    orphans: Option<String>,
 }
 
 impl Searched {
@@ -100,7 +102,8 @@ impl MissedPods {
         let selectors = selectors(configs);
         let at = Instant::now();
         let is_searched = is_sent_to_the_webhook(namespace, shown.labels(), &self.own);
-        let found_before = former.as_ref().map_or(0, |former| former.missed);
+        let (found_before, said_before) =
+            former.as_ref().map_or((0, None), |former| (former.missed, former.orphans.clone()));
         if let Some(former) = former.filter(|former| is_searched && !former.is_due(&selectors, at)) {
             return Some(former);
         }
@@ -109,7 +112,11 @@ impl MissedPods {
         if let Err(error) = listed {
             // The former result stands, because half a list says nothing about the other half.
             tracing::warn!(%error, "pods that were missed are not looked for; it will be tried again");
-            return Some(Searched { at, failed: true, selectors, missed: found_before });
+            return Some(Searched { at, failed: true, selectors, missed: found_before, orphans: said_before });
+        }
+        let orphans = count.orphans();
+        if let Some(orphans) = orphans.as_ref().filter(|_| orphans != said_before) {
+            tracing::warn!(namespace, "{orphans}; apply it, or correct the annotation of the pods");
         }
         let mut missed = count.missed();
         let total = missed.values().map(Missed::count).sum();
@@ -125,7 +132,7 @@ impl MissedPods {
                 enqueuer.missed_pods_changed(namespace, &name);
             }
         }
-        is_searched.then_some(Searched { at, failed: false, selectors, missed: total })
+        is_searched.then_some(Searched { at, failed: false, selectors, missed: total, orphans })
     }
 
     async fn list(&self, namespace: &str, count: &mut Count<'_>) -> Result<(), CallError> {
@@ -153,8 +160,8 @@ fn by_namespace(views: &Views) -> BTreeMap<String, Vec<Arc<AwsConfig>>> {
     found
 }
 
-/// A digest of the names, the UIDs and the selectors of these configs, in the order of the names.
-/// The search keeps no copy of the selectors, because users choose their size.
+/// A digest of the names, the UIDs, the targets and the selectors of these configs, in the order of
+/// the names. The search keeps no copy of the selectors, because users choose their size.
 fn selectors(configs: &[Arc<AwsConfig>]) -> String {
     let mut in_order: Vec<&AwsConfig> = configs.iter().map(Arc::as_ref).collect();
     in_order.sort_by_cached_key(|config| config.name_any());
@@ -162,6 +169,7 @@ fn selectors(configs: &[Arc<AwsConfig>]) -> String {
     for config in in_order {
         digest.part(config.name_any());
         digest.part(config.uid().unwrap_or_default());
+        digest.part(config.target_name());
         // A selector is text only, and always becomes JSON.
         digest.part(serde_json::to_vec(&config.spec.inject).unwrap_or_default());
     }
@@ -184,7 +192,7 @@ mod tests {
     fn a_search_is_due_soon_once_the_selecting_configs_have_changed() {
         let configs = [config("a", "1", Some("web")), config("b", "2", None)];
         let at = Instant::now();
-        let searched = Searched { at, failed: false, selectors: selectors(&configs), missed: 0 };
+        let searched = Searched { at, failed: false, selectors: selectors(&configs), missed: 0, orphans: None };
         let [a, b] = configs;
         for (case, changed, is_due) in [
             ("the same configs", vec![a.clone(), b.clone()], false),

@@ -2,11 +2,14 @@
 
 use super::slim;
 use crate::{
-    api::{AwsConfig, Inject},
+    api::{AwsConfig, Inject, names::default_target},
     cluster::Watched,
 };
 use kube::{ResourceExt as _, runtime::reflector::store::Writer};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The configs of a scope, as the webhook needs them. Clones share their content.
 #[derive(Clone)]
@@ -16,7 +19,10 @@ impl ConfigsOfPods {
     /// Makes an empty view, and the writer that fills it.
     #[must_use]
     pub fn new() -> (Self, Writer<AwsConfig>) {
-        let keys_of = |config: &AwsConfig| selected(&config.namespace().unwrap_or_default(), config);
+        let keys_of = |config: &AwsConfig| {
+            let namespace = config.namespace().unwrap_or_default();
+            selected(&namespace, config).into_iter().chain(fills(&namespace, config)).collect()
+        };
         let (configs, writer) = Watched::new("awsconfigs.keyturn.dev", keys_of, slim::config_of_pods);
         (Self(configs), writer)
     }
@@ -28,8 +34,9 @@ impl ConfigsOfPods {
     }
 
     /// The configs that a pod of a namespace may ask for: the one that the pod names, and those
-    /// whose selectors may match the pod's labels. The cost does not grow with the number of
-    /// configs.
+    /// whose selectors may match the pod's labels. With them come the configs that have the Secret
+    /// of one of these as their target, because a pod must not get a Secret of another config. The
+    /// cost does not grow with the number of configs.
     #[must_use]
     pub fn for_pod(
         &self,
@@ -38,10 +45,36 @@ impl ConfigsOfPods {
         named: Option<&str>,
     ) -> Vec<Arc<AwsConfig>> {
         let mut found: Vec<_> = selecting(namespace, labels).flat_map(|key| self.0.find(&key)).collect();
-        let named = named.filter(|named| found.iter().all(|config| config.name_any() != *named));
-        found.extend(named.and_then(|named| self.0.get(namespace, named)));
+        if let Some(named) = named {
+            add(&mut found, self.0.get(namespace, named));
+        }
+        let secrets = found.iter().map(|config| config.target_name()).chain(named.map(default_target));
+        for secret in secrets.collect::<BTreeSet<_>>() {
+            let by_default = secret.strip_suffix(DEFAULT_SUFFIX).and_then(|name| self.0.get(namespace, name));
+            let others = by_default.into_iter().chain(self.0.find(&filled(namespace, &secret)));
+            others.filter(|config| config.target_name() == secret).for_each(|config| add(&mut found, Some(config)));
+        }
         found
     }
+}
+
+/// The end of the default name of a Secret.
+const DEFAULT_SUFFIX: &str = "-aws";
+
+/// Adds a config that is not there yet.
+fn add(found: &mut Vec<Arc<AwsConfig>>, config: Option<Arc<AwsConfig>>) {
+    found.extend(config.filter(|config| found.iter().all(|other| other.name_any() != config.name_any())));
+}
+
+fn filled(namespace: &str, secret: &str) -> String {
+    format!("fills {namespace} {secret}")
+}
+
+/// The index key of a config whose target has another name than the default. A default name is
+/// found by the name of the config.
+fn fills(namespace: &str, config: &AwsConfig) -> Option<String> {
+    let secret = config.target_name();
+    (secret != default_target(&config.name_any())).then(|| filled(namespace, &secret))
 }
 
 fn selects(namespace: &str, label: Option<(&str, &str)>) -> String {
@@ -95,5 +128,17 @@ mod tests {
         let selector = json!({"matchLabels": {"app": "scorer"}});
         assert_eq!(is_found(&selector, &json!({"app": "web"})), 0);
         assert_eq!(is_found(&selector, &json!({})), 0);
+    }
+
+    #[test]
+    fn a_config_is_found_by_its_secret_unless_the_name_says_it() {
+        let key = |target: &Value| {
+            let spec = json!({"person": "alice", "target": target});
+            fills("scoring", &AwsConfig::new("alice", from_value(spec).unwrap()))
+        };
+        assert_eq!(key(&Value::Null), None);
+        assert_eq!(key(&json!({"name": "alice-aws"})), None);
+        assert_eq!(key(&json!({"name": "bob-aws"})), Some(filled("scoring", "bob-aws")));
+        assert!(default_target("alice").ends_with(DEFAULT_SUFFIX));
     }
 }

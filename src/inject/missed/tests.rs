@@ -108,6 +108,39 @@ fn a_pod_with_a_container_that_cannot_have_the_secret_is_missed() {
 }
 
 #[test]
+fn a_pod_that_came_before_its_config_and_guessed_is_missed() {
+    let mut renamed = AwsConfig::clone(&config("carol", None));
+    renamed.spec.target = from_value(json!({"name": "custom"})).unwrap();
+    for (case, configs, marks, elsewhere, orphans) in [
+        (
+            "another target",
+            vec![Arc::new(renamed.clone())],
+            json!({"keyturn.dev/injected-secret": "carol-aws"}),
+            1,
+            false,
+        ),
+        ("the same target", vec![config("carol", None)], json!({"keyturn.dev/injected-secret": "carol-aws"}), 0, false),
+        ("an earlier release", vec![Arc::new(renamed)], json!({}), 0, false),
+        ("no config", vec![config("alice", None)], json!({"keyturn.dev/injected-secret": "carol-aws"}), 0, true),
+    ] {
+        let mut count = Count::among(&configs);
+        let mut pod: ObjectMeta = from_value(json!({"name": "early", "annotations": marks})).unwrap();
+        let annotations = pod.annotations.as_mut().unwrap();
+        for name in ["keyturn.dev/aws-config", "keyturn.dev/injected"] {
+            annotations.insert(name.to_owned(), "carol".to_owned());
+        }
+        count.saw(&pod);
+        let said = count.orphans();
+        assert_eq!(said.is_some(), orphans, "{case}");
+        assert!(said.is_none_or(|said| said == "1 pod asks for an AwsConfig that does not exist: \"early\""), "{case}");
+        let missed = count.missed().remove("carol").unwrap_or_default();
+        assert_eq!((missed.count(), missed.elsewhere.count), (elsewhere, elsewhere), "{case}");
+        let message = missed.statement().map(|statement| statement.message).unwrap_or_default();
+        assert_eq!(message.contains("another Secret than that of this AwsConfig: \"early\""), elsewhere == 1, "{case}");
+    }
+}
+
+#[test]
 fn the_statement_says_how_many_which_and_what_to_do() {
     let pods =
         |count: usize, names: &[&str]| Pods { count, names: names.iter().map(|&name| name.to_owned()).collect() };
@@ -117,7 +150,10 @@ fn the_statement_says_how_many_which_and_what_to_do() {
     assert!(one.ends_with("Delete it, or roll its workload: kubectl rollout restart deployment/NAME"), "{one}");
     let many = unseen(9, &["b", "a"]).unwrap().message;
     assert!(many.starts_with("9 pods ask for the Secret and have not got it: \"a\", \"b\" and 7 more. "), "{many}");
-    let both = Missed { closed: pods(2, &["c", "d"]), unseen: pods(1, &["a"]) }.statement().unwrap().message;
+    let both = Missed { closed: pods(2, &["c", "d"]), unseen: pods(1, &["a"]), ..Missed::default() }
+        .statement()
+        .unwrap()
+        .message;
     assert!(
         both.contains("deployment/NAME. 2 pods have containers that cannot have the Secret: \"c\", \"d\". "),
         "{both}"

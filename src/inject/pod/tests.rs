@@ -60,7 +60,10 @@ fn a_pod_that_names_a_config_gets_its_secret_in_every_container() {
 fn a_pod_that_a_selector_matches_gets_it_too_and_no_other_does() {
     let configs = [config("alice", Some(("app", "scorer"))), config("bob", None)];
     let (after, _) = injected(&pod(&json!({"name": "p", "labels": {"app": "scorer"}})), &configs);
-    assert_eq!(after["metadata"]["annotations"], json!({"keyturn.dev/injected": "alice"}));
+    assert_eq!(
+        after["metadata"]["annotations"],
+        json!({"keyturn.dev/injected": "alice", "keyturn.dev/injected-secret": "alice-aws"})
+    );
     let other = pod(&json!({"name": "p", "labels": {"app": "web"}}));
     assert_eq!(injected(&other, &configs), (other.clone(), Injection::default()));
 }
@@ -91,6 +94,7 @@ fn annotation_selector_and_label_win_in_their_order() {
 fn a_config_that_is_not_there_yet_is_waited_for_under_its_default_name() {
     let (after, injection) = injected(&annotated("carol"), &[]);
     assert_eq!(after["spec"]["volumes"][0]["secret"], json!({"secretName": "carol-aws"}), "and not optional");
+    assert!(injection.warnings[0].contains("delete the pod then"), "{:?}", injection.warnings);
     assert!(
         injection.warnings[0].contains("no AwsConfig \"carol\"") && injection.warnings[0].contains("\"carol-aws\"")
     );
@@ -98,6 +102,40 @@ fn a_config_that_is_not_there_yet_is_waited_for_under_its_default_name() {
         let (after, injection) = injected(&annotated(odd), &[]);
         assert_eq!(after, annotated(odd));
         assert!(injection.warnings[0].contains("no name"), "{:?}", injection.warnings);
+    }
+}
+
+#[test]
+fn a_secret_of_another_config_is_never_mounted() {
+    let with = |name: &str, target: Option<&str>, created: &str| {
+        let mut config = AwsConfig::clone(&config(name, None));
+        config.spec.target = target.map(|target| from_value(json!({"name": target})).unwrap());
+        config.metadata.creation_timestamp = Some(from_value(json!(created)).unwrap());
+        Arc::new(config)
+    };
+    let (early, late) = ("2026-11-22T00:00:00Z", "2026-11-22T00:00:01Z");
+    let (carol, thief) = (with("carol", None, early), with("mallory", Some("carol-aws"), late));
+    let older = with("mallory", Some("carol-aws"), "2026-11-21T00:00:00Z");
+    let mut waiting = AwsConfig::clone(&carol);
+    waiting.status.as_mut().unwrap().conditions[0].status = "False".into();
+    let waiting = Arc::new(waiting);
+    let mut leaving = AwsConfig::clone(&older);
+    leaving.metadata.deletion_timestamp = Some(from_value(json!(late)).unwrap());
+    for (case, configs, is_given) in [
+        ("its own", vec![carol.clone()], true),
+        ("a younger config wants it", vec![carol.clone(), thief.clone()], true),
+        ("an older config has it", vec![waiting.clone(), older.clone()], false),
+        ("an older config wants it, but it is ready", vec![carol.clone(), older], true),
+        ("that config is being deleted", vec![waiting, Arc::new(leaving)], true),
+        ("the config is not there yet", vec![thief], false),
+    ] {
+        let (after, injection) = injected(&annotated("carol"), &configs);
+        assert_eq!(injection.given, is_given, "{case}");
+        if !is_given {
+            is_closed(&after, "first,app,side");
+            let why = injection.lacking.unwrap();
+            assert!(why.contains("Secret \"carol-aws\" is that of AwsConfig \"mallory\""), "{case}: {why}");
+        }
     }
 }
 

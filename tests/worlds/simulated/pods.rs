@@ -177,3 +177,26 @@ async fn a_list_that_fails_on_its_second_page_is_retried() {
     world.pass(MINUTE).await;
     assert!(is_reported(&world, "alice", "590 pods"), "{:?}", report(&world, "alice"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_with_the_wrong_or_no_secret_is_told_of_despite_its_mark() {
+    let renamed = config("carol", |spec| spec.target = from_value(json!({"name": "custom"})).unwrap());
+    let world = world(&[alice(), renamed]).await;
+    let marked = |name: &str, marks: serde_json::Value| {
+        let metadata = json!({"name": name, "namespace": SCORING, "annotations": marks});
+        world.api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}));
+    };
+    marked("early", json!({"keyturn.dev/injected": "carol", "keyturn.dev/injected-secret": "carol-aws"}));
+    marked("whole", json!({"keyturn.dev/injected": "carol", "keyturn.dev/injected-secret": "custom"}));
+    marked("closed", json!({"keyturn.dev/aws-config": "alice", "keyturn.dev/not-injected": "app"}));
+    world.until("both are named", |world| report(world, "carol").is_some() && report(world, "alice").is_some()).await;
+    assert!(is_reported(&world, "carol", "1 pod mounts or waits for another Secret"), "{:?}", report(&world, "carol"));
+    assert!(is_reported(&world, "carol", "\"early\""), "{:?}", report(&world, "carol"));
+    assert!(is_reported(&world, "alice", "1 pod has containers that cannot have the Secret: \"closed\""));
+    for name in ["early", "closed"] {
+        world.api.delete("Pod", SCORING, name);
+    }
+    world
+        .until("nothing is reported", |world| report(world, "carol").is_none() && report(world, "alice").is_none())
+        .await;
+}

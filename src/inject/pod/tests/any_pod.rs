@@ -58,7 +58,7 @@ prop_compose! {
         init in prop::collection::vec(a_container(volumes.keys().cloned().collect()), 0..3),
         volumes in Just(volumes),
         labels in prop::collection::btree_map("app|keyturn.dev/inject", "x|false|true", 0..3),
-        annotations in prop::option::of(prop::collection::btree_map("keyturn.dev/aws-config|keyturn.dev/(not-)?injected|other", "alice|bob|carol|-", 0..5)),
+        annotations in prop::option::of(prop::collection::btree_map("keyturn.dev/aws-config|keyturn.dev/((not-)?injected|injected-secret)|other", "alice|bob|carol|-", 0..5)),
         system in prop::option::weighted(0.1, "linux|windows"),
         chosen in prop::collection::btree_map("keyturn.dev/(skip-)?containers", "|c0|c1, i0|c0,c1,c2,i0|x", 0..2),
     ) -> Value {
@@ -90,7 +90,8 @@ fn is_kept(before: &Value, after: &Value) -> bool {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
             // The marks are keyturn's own.
-            let others = before.iter().filter(|(key, _)| ![POD_INJECTED, POD_NOT_INJECTED].contains(&key.as_str()));
+            let others =
+                before.iter().filter(|(key, _)| ![POD_INJECTED, POD_NOT_INJECTED, POD_SECRET].contains(&key.as_str()));
             others.into_iter().all(|(key, value)| after.get(key).is_some_and(|other| is_kept(value, other)))
         }
         (Value::Array(before), Value::Array(after)) => {
