@@ -148,8 +148,8 @@ pub struct AwsConfigSpec {
     pub target: Option<Target>,
 
     /// Pods of this namespace into which keyturn mounts the Secret without an annotation on the
-    /// pod, and the delivery of the credential to pods. A user who writes this field needs the
-    /// right to create pods.
+    /// pod, and the delivery of the credential to pods. A user who writes `podSelector` needs the
+    /// right to patch pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inject: Option<Inject>,
 

@@ -265,25 +265,37 @@ async fn a_lost_certificate_or_authority_is_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn writing_a_selector_needs_the_right_to_create_pods() {
+async fn writing_a_selector_needs_the_right_to_patch_pods() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
     let alice = people.person("alice").await;
     let refused = alice.creates_with("alice", "alice", selecting("scorer")).await;
     let said = refusal(refused).message;
-    assert!(said.contains("inject.podSelector") && said.contains("\"create\" on pods"), "{said}");
+    assert!(said.contains("inject with podSelector") && said.contains("\"patch\" on pods"), "{said}");
+    let delivery: fn(&mut AwsConfigSpec) =
+        |spec| spec.inject = Some(from_value(json!({"delivery": "Endpoint"})).unwrap());
+    alice.creates_with("delivery", "alice", delivery).await.expect("without a selector it is about no pod of others");
+    let wider = json!({"inject": {"podSelector": {"matchLabels": {"app": "scorer"}}}});
+    let said = refusal(alice.edits("delivery", wider).await).message;
+    assert!(said.contains("\"patch\" on pods"), "{said}");
 
-    people.may_create_pods("alice").await;
+    // The right to create pods is not enough: a selector changes pods that exist in the templates
+    // of others.
+    let creator = people.person("creator").await;
+    people.may_on_pods("creator", "create").await;
+    people.may_on_pods("alice", "patch").await;
     eventually("she may now", async || {
         alice.creates_with("alice", "alice", selecting("scorer")).await.map_err(|error| error.to_string())
     })
     .await;
+    let said = refusal(creator.creates_with("creator", "creator", selecting("scorer")).await).message;
+    assert!(said.contains("\"patch\" on pods"), "{said}");
     let bob = people.person("bob").await;
     people.may_use("User", "bob", &["alice"], &install.namespace).await;
     bob.edits("alice", json!({"region": "eu-west-3"})).await.expect("what is there already is no change");
     let wider = json!({"inject": {"podSelector": {"matchLabels": {"app": "another"}}}});
     let said = refusal(bob.edits("alice", wider).await).message;
-    assert!(said.contains("inject.podSelector"), "{said}");
+    assert!(said.contains("inject with podSelector"), "{said}");
 
     let nothing = json!({"inject": {"podSelector": {"matchLabels": null}}});
     let said = refusal(alice.edits("alice", nothing).await).message;

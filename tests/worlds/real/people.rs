@@ -73,9 +73,9 @@ impl<'a> People<'a> {
         self.until_may_use(user, &groups, persons[0], namespace, true).await;
     }
 
-    /// Lets a user create pods in the namespace.
-    pub async fn may_create_pods(&self, user: &str) {
-        let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]);
+    /// Gives a user this right (`create`, `patch`) on the pods of the namespace.
+    pub async fn may_on_pods(&self, user: &str, verb: &str) {
+        let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": [verb]}]);
         self.bind(&format!("pods-{}", number()), &rules, "User", user, &self.install.namespace).await;
     }
 
