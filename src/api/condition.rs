@@ -15,7 +15,8 @@ pub enum ConditionType {
     Ready,
     /// Renewal fails while the credential is still valid. Present only while it is true.
     RenewalFailing,
-    /// Pods that ask for the Secret do not have it mounted. Present only while there are such pods.
+    /// Pods that ask for the Secret do not have it mounted, or the selector of another config has
+    /// them. Present only while there are such pods.
     PodsMissed,
     /// keyturn cannot restart a workload of `spec.restart`. Present only while it is true.
     RestartFailing,
@@ -92,8 +93,8 @@ impl ConditionType {
                  while it is true."
             }
             Self::PodsMissed => {
-                "Pods that ask for the Secret do not have it mounted; the message names them. Present \
-                 only while it is true."
+                "Pods that ask for the Secret do not have it mounted, or the selector of another \
+                 AwsConfig has them; the message names them. Present only while it is true."
             }
             Self::RestartFailing => {
                 "keyturn cannot restart a workload of `spec.restart`, whose environment holds a \

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct Inject {
     /// A selector over the labels of the pods; not empty. A pod that names an AwsConfig in the
     /// annotation `keyturn.dev/aws-config` gets the Secret of that AwsConfig instead. If the
-    /// selectors of several AwsConfigs match, keyturn uses the first by name. keyturn does not
+    /// selectors of several AwsConfigs match, the oldest AwsConfig has the pod. keyturn does not
     /// change a pod with the label `keyturn.dev/inject: "false"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_selector: Option<LabelSelector>,

@@ -91,6 +91,9 @@ pub enum Reason {
     DssAdminKey,
     /// Pods ask for the Secret of an `AwsConfig` and do not have it mounted.
     NotInjected,
+    /// The podSelector of an older `AwsConfig` matches pods that the one of this `AwsConfig`
+    /// matches.
+    SelectorOverlaps,
     /// keyturn restarts a workload of `spec.restart`. Used in Events only.
     Restarted,
     /// A workload of `spec.restart` does not exist.
@@ -108,7 +111,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -148,6 +151,7 @@ impl Reason {
         Self::DssKeyNotPersonal,
         Self::DssAdminKey,
         Self::NotInjected,
+        Self::SelectorOverlaps,
         Self::Restarted,
         Self::WorkloadMissing,
         Self::RestartDenied,
@@ -251,6 +255,7 @@ mod tests {
                 | Reason::DssKeyNotPersonal
                 | Reason::DssAdminKey
                 | Reason::NotInjected
+                | Reason::SelectorOverlaps
                 | Reason::Restarted
                 | Reason::WorkloadMissing
                 | Reason::RestartDenied

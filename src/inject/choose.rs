@@ -1,8 +1,8 @@
 //! Which config's Secret a pod gets. Pure.
 //!
-//! The pod's annotation names the config. Without the annotation, keyturn takes the first
-//! `AwsConfig` by name whose `inject.podSelector` matches. The label `keyturn.dev/inject: "false"`
-//! on the pod wins over both.
+//! The pod's annotation names the config. Without the annotation, keyturn takes the oldest
+//! `AwsConfig` whose `inject.podSelector` matches, because a new one must not take pods from the
+//! others. The label `keyturn.dev/inject: "false"` on the pod wins over both.
 
 use crate::api::{
     AwsConfig, ConditionType, Delivery, Format, Reason, SECRET_KEYS, SecretKey, find_condition,
@@ -68,7 +68,7 @@ pub(super) fn choose(
     configs: &[Arc<AwsConfig>],
 ) -> Choice {
     let named = named(annotations);
-    if labels.get(INJECT).is_some_and(|value| value == INJECT_OFF) {
+    if is_off(labels) {
         let warnings = named.map(|named| format!("the label {INJECT} keeps AwsConfig \"{named}\" out of this pod"));
         return Choice { warnings: warnings.into_iter().collect(), ..Choice::default() };
     }
@@ -102,6 +102,24 @@ fn of_another(wanted: &Wanted, configs: &[Arc<AwsConfig>]) -> Option<String> {
     })
 }
 
+/// The names of the configs whose selectors claim a pod, the oldest first. A pod that names a
+/// config is claimed by none.
+pub(super) fn claiming(
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+    configs: &[Arc<AwsConfig>],
+) -> Vec<String> {
+    if named(annotations).is_some() || is_off(labels) || annotations.contains_key(MIRROR) {
+        return vec![];
+    }
+    selecting(labels, configs).into_iter().map(AwsConfig::name_any).collect()
+}
+
+/// Whether the author of a pod keeps keyturn away from it.
+fn is_off(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(INJECT).is_some_and(|value| value == INJECT_OFF)
+}
+
 impl Choice {
     /// A pod with the label that requires a Secret asks for one, even if no config is for it.
     fn or_lacking(mut self, labels: &BTreeMap<String, String>) -> Self {
@@ -115,7 +133,8 @@ impl Choice {
     }
 }
 
-/// The configs whose selector matches, in the order of their names.
+/// The configs whose selector matches, the oldest first. The names decide between configs without a
+/// time.
 fn selecting<'a>(labels: &BTreeMap<String, String>, configs: &'a [Arc<AwsConfig>]) -> Vec<&'a AwsConfig> {
     let selects = |config: &&AwsConfig| {
         let selector = config.spec.inject.as_ref().and_then(|inject| inject.pod_selector.as_ref());
@@ -123,7 +142,8 @@ fn selecting<'a>(labels: &BTreeMap<String, String>, configs: &'a [Arc<AwsConfig>
             && config.metadata.deletion_timestamp.is_none()
     };
     let mut found: Vec<&AwsConfig> = configs.iter().map(Arc::as_ref).filter(selects).collect();
-    found.sort_by_key(|config| config.name_any());
+    found.sort_by_cached_key(|config| config.name_any());
+    found.sort_by_key(|config| config.age());
     found
 }
 
@@ -163,8 +183,8 @@ fn by_selector(selecting: &[&AwsConfig]) -> Choice {
     if !others.is_empty() {
         let others: Vec<String> = others.iter().map(|config| config.name_any()).collect();
         warnings.push(format!(
-            "several podSelectors match: AwsConfig \"{}\", the first by name, is mounted, and not {}; the annotation \
-             {POD_AWS_CONFIG} chooses another",
+            "several podSelectors match: AwsConfig \"{}\", the oldest, is mounted, and not {}; the annotation {POD_AWS_CONFIG} \
+             chooses another",
             first.name_any(),
             list(&others)
         ));

@@ -11,10 +11,12 @@
 //!
 //! A pod whose author mounts the Secret by hand does not ask for injection and is not counted.
 
-use super::choose::{choose, quoted};
+use super::choose::{choose, claiming, quoted};
 use crate::api::{
     AwsConfig, Reason, Statement,
-    names::{INJECT, INJECT_OFF, MOUNT_PATH, POD_INJECTED, POD_NOT_INJECTED, POD_SECRET, POD_SKIP_CONTAINERS},
+    names::{
+        INJECT, INJECT_OFF, MOUNT_PATH, POD_AWS_CONFIG, POD_INJECTED, POD_NOT_INJECTED, POD_SECRET, POD_SKIP_CONTAINERS,
+    },
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
@@ -63,6 +65,11 @@ pub struct Missed {
     closed: Pods,
     /// The pods that mount another Secret under the name of the config.
     elsewhere: Pods,
+    /// The pods that the config selects and that the selector of another config has. They count as
+    /// those of the other one.
+    taken: Pods,
+    /// The first few of these other configs, by name.
+    takers: BTreeSet<String>,
 }
 
 impl Missed {
@@ -97,8 +104,28 @@ impl Missed {
                  the containers out by the annotation {POD_SKIP_CONTAINERS}"
             )
         });
-        let said: Vec<String> = [unseen, elsewhere, closed].into_iter().flatten().collect();
-        (!said.is_empty()).then(|| Statement::new(Reason::NotInjected, said.join(". ")))
+        let reason = if self.count() > 0 { Reason::NotInjected } else { Reason::SelectorOverlaps };
+        let said: Vec<String> = [unseen, elsewhere, closed, self.said_of_taken()].into_iter().flatten().collect();
+        (!said.is_empty()).then(|| Statement::new(reason, said.join(". ")))
+    }
+
+    fn said_of_taken(&self) -> Option<String> {
+        let said = self.taken.said("pod that podSelector matches has", "pods that podSelector matches have");
+        said.map(|(have, names)| {
+            format!(
+                "{have} the Secret of AwsConfig {}, whose podSelector matches as well: {names}. A new pod gets the oldest AwsConfig. Change \
+                 one of the selectors, or name an AwsConfig in the annotation {POD_AWS_CONFIG} of the pods",
+                quoted(&self.takers, self.takers.len())
+            )
+        })
+    }
+
+    fn take(&mut self, name: String, taker: &str) {
+        self.taken.add(name);
+        self.takers.insert(taker.to_owned());
+        if self.takers.len() > NAMED {
+            self.takers.pop_last();
+        }
     }
 }
 
@@ -161,6 +188,14 @@ impl<'a> Count<'a> {
             return;
         };
         let name = pod.name.clone().unwrap_or_default();
+        // A pod that runs keeps its Secret. Once the selector of its config matches it no more, the
+        // others have no rival.
+        let claiming = claiming(labels, annotations, self.configs);
+        if claiming.contains(&config) {
+            for other in claiming.iter().filter(|other| **other != config) {
+                self.missed.entry(other.clone()).or_default().take(name.clone(), &config);
+            }
+        }
         let of_pod = self.configs.iter().find(|other| other.name_any() == config);
         let secret = of_pod.map(|config| config.target_name());
         let Some(missed) = self.missed.get_mut(&config) else {

@@ -343,6 +343,15 @@ impl Reason {
                      restart deployment/NAME`. If new pods are missed too, a cluster admin: check \
                      keyturn's log and `webhook` of the chart.",
             },
+            Self::SelectorOverlaps => Explained {
+                name: "SelectorOverlaps",
+                conditions: &[PodsMissed],
+                cause: "`inject.podSelector` of this AwsConfig and of another one match the same \
+                     pods. The older AwsConfig has such pods, and pods that are older than this \
+                     rule keep what they have.",
+                remedy: "Change one of the selectors, or name an AwsConfig in the annotation \
+                     `keyturn.dev/aws-config` of the pods.",
+            },
             Self::Restarted => Explained {
                 name: "Restarted",
                 conditions: &[],

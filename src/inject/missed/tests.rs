@@ -28,7 +28,7 @@ fn count(configs: &[Arc<AwsConfig>], pods: &[ObjectMeta]) -> Vec<(String, usize,
 
 #[test]
 fn an_unmarked_pod_that_asks_counts_for_the_config_that_would_be_chosen() {
-    let configs = [config("alice", Some("scorer")), config("bob", Some("scorer"))];
+    let configs = [created("alice", "scorer", 1), created("bob", "scorer", 2)];
     let both = ObjectMeta { labels: labelled("", "scorer").labels, ..named("c", "bob") };
     let seen = count(&configs, &[labelled("a", "scorer"), named("b", "bob"), both, labelled("d", "web")]);
     let expected = [("alice", vec!["a"]), ("bob", vec!["b", "c"])];
@@ -137,6 +137,50 @@ fn a_pod_that_came_before_its_config_and_guessed_is_missed() {
         assert_eq!((missed.count(), missed.elsewhere.count), (elsewhere, elsewhere), "{case}");
         let message = missed.statement().map(|statement| statement.message).unwrap_or_default();
         assert_eq!(message.contains("another Secret than that of this AwsConfig: \"early\""), elsewhere == 1, "{case}");
+    }
+}
+
+/// A config that selects these pods, created in this second.
+fn created(name: &str, app: &str, second: u32) -> Arc<AwsConfig> {
+    let mut config = AwsConfig::clone(&config(name, Some(app)));
+    config.metadata.creation_timestamp = Some(from_value(json!(format!("2026-11-22T00:00:{second:02}Z"))).unwrap());
+    Arc::new(config)
+}
+
+#[test]
+fn pods_of_two_selectors_are_said_on_the_config_that_has_them_not() {
+    let old = || created("zoe", "scorer", 1);
+    let young = || created("alice", "scorer", 2);
+    let mark =
+        |config: &str| json!({"keyturn.dev/injected": config, "keyturn.dev/injected-secret": format!("{config}-aws")});
+    for (case, configs, marks, told) in [
+        ("the older one has it", vec![young(), old()], mark("zoe"), &[("alice", "zoe")][..]),
+        ("the name decided when it was created", vec![young(), old()], mark("alice"), &[("zoe", "alice")][..]),
+        ("the other selector has gone", vec![young(), created("zoe", "web", 1)], mark("zoe"), &[][..]),
+        ("the other config has gone", vec![young()], mark("zoe"), &[][..]),
+        ("the pod names one", vec![young(), old()], json!({"keyturn.dev/aws-config": "zoe"}), &[][..]),
+    ] {
+        let mut count = Count::among(&configs);
+        count.saw(&from_value(json!({"name": "p", "labels": {"app": "scorer"}, "annotations": marks})).unwrap());
+        let missed = count.missed();
+        let said = |name: &str| {
+            missed.get(name).and_then(Missed::statement).filter(|it| it.reason == Reason::SelectorOverlaps)
+        };
+        for name in ["alice", "zoe"] {
+            let other = told.iter().find(|(on, _)| *on == name).map(|(_, other)| *other);
+            let said = said(name).map(|statement| statement.message);
+            assert_eq!(said.is_some(), other.is_some(), "{case}: {name}: {said:?}");
+            let starts = |said: String, other: &str| {
+                said.starts_with(&format!(
+                    "1 pod that podSelector matches has the Secret of AwsConfig \"{other}\", whose"
+                ))
+            };
+            assert!(said.zip(other).is_none_or(|(said, other)| starts(said, other)), "{case}");
+        }
+        assert!(
+            missed.values().all(|missed| missed.taken.count == 0 || missed.count() == 0),
+            "{case}: it is counted once"
+        );
     }
 }
 

@@ -70,13 +70,23 @@ fn a_pod_that_a_selector_matches_gets_it_too_and_no_other_does() {
 
 #[test]
 fn annotation_selector_and_label_win_in_their_order() {
-    let both = [config("bob", Some(("app", "x"))), config("alice", Some(("app", "x")))];
+    let created = |name: &str, second: u32| {
+        let mut config = AwsConfig::clone(&config(name, Some(("app", "x"))));
+        let time = json!(format!("2026-11-22T00:00:{second:02}Z"));
+        config.metadata.creation_timestamp = Some(from_value(time).unwrap());
+        Arc::new(config)
+    };
     let labels = json!({"app": "x"});
+    let (_, injection) = injected(&pod(&json!({"labels": labels})), &[created("alice", 2), created("bob", 1)]);
+    assert_eq!(injection.config.as_deref(), Some("bob"), "a younger one takes no pod by its name");
+    let mut same_second = [created("alice", 1), created("bob", 1)].map(|config| AwsConfig::clone(&config));
+    (same_second[0].metadata.uid, same_second[1].metadata.uid) = (Some("2".into()), Some("1".into()));
+    let (_, injection) = injected(&pod(&json!({"labels": labels})), &same_second.map(Arc::new));
+    assert_eq!(injection.config.as_deref(), Some("bob"), "the UID decides");
+    let both = [created("bob", 2), created("alice", 1)];
     let (_, injection) = injected(&pod(&json!({"labels": labels})), &both);
     assert_eq!(injection.config.as_deref(), Some("alice"));
-    assert!(
-        injection.warnings[0].contains("\"alice\", the first by name") && injection.warnings[0].contains("\"bob\"")
-    );
+    assert!(injection.warnings[0].contains("\"alice\", the oldest") && injection.warnings[0].contains("\"bob\""));
 
     let named = pod(&json!({"labels": labels, "annotations": {"keyturn.dev/aws-config": "bob"}}));
     let (_, injection) = injected(&named, &both);

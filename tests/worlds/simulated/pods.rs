@@ -200,3 +200,20 @@ async fn a_pod_with_the_wrong_or_no_secret_is_told_of_despite_its_mark() {
         .until("nothing is reported", |world| report(world, "carol").is_none() && report(world, "alice").is_none())
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_config_with_the_same_pods_says_so_until_a_selector_goes() {
+    let world = world(&[config("zoe", selecting("scorer")), config("alice", |_| {})]).await;
+    world.pass(2 * SECOND).await;
+    let marks = json!({"keyturn.dev/injected": "zoe", "keyturn.dev/injected-secret": "zoe-aws"});
+    let metadata = json!({"name": "p", "namespace": SCORING, "labels": {"app": "scorer"}, "annotations": marks});
+    world.api.put(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}));
+    world.change("alice", selecting("scorer"));
+    world.until("the newer one says so", |world| report(world, "alice").is_some()).await;
+    let said = report(&world, "alice").unwrap();
+    assert!(said.starts_with("True/SelectorOverlaps: 1 pod that podSelector matches has the Secret"), "{said}");
+    assert_eq!(report(&world, "zoe"), None, "it has the pod");
+    assert!(world.is_ready("alice"));
+    world.change("zoe", selecting("web"));
+    world.until("nothing is reported any more", |world| report(world, "alice").is_none()).await;
+}
