@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The value of every variable of a session after its withdrawal.
+/// The beginning of every value of a session after its withdrawal.
 pub const WITHDRAWN: &str = "WITHDRAWN";
 
 /// The least length of a word that may be secret. Access keys, tokens and API keys are longer.
@@ -144,26 +144,33 @@ pub fn render(
 
 /// The same keys without any value of a session.
 ///
-/// With a withdrawn Secret, SDKs must fail and not fall back to the role of the node. The variables
-/// read [`WITHDRAWN`], which AWS refuses. `credential_process` fails and prints `reason`. A pod
-/// that read `config` earlier still runs the old command, whose output must not be a credential
-/// either. Without an access key, SDKs report a broken process provider, and run the command again
-/// at the next call. The reason stands in the version, because botocore quotes this field alone
-/// ("Unsupported version '…' for credential process").
+/// With a withdrawn Secret, SDKs must fail and not fall back to the role of the node. The values
+/// begin with [`WITHDRAWN`], and AWS refuses them. botocore reads `AWS_CREDENTIAL_EXPIRATION`
+/// before it sends anything and quotes a text that is no time, therefore the reason stands there.
+/// Other SDKs do not need the expiry. The reason also stands in the access key ID, which S3 repeats
+/// in its answer; an access key ID has at least 16 characters of `\w` (IAM, `AccessKey`).
+///
+/// `credential_process` fails and prints `reason`. A pod that read `config` earlier still runs the
+/// old command, whose output must not be a credential either. Without an access key, SDKs report a
+/// broken process provider, and run the command again at the next call. The reason stands in the
+/// version, because botocore quotes this field alone ("Unsupported version '…' for credential
+/// process").
 ///
 /// # Errors
 /// A value that an AWS configuration file cannot hold. Nothing is rendered then.
 pub fn render_withdrawn(rendering: &Rendering, reason: Reason) -> Result<Content, Unrenderable> {
+    let access_key_id = format!("{WITHDRAWN}_by_keyturn_{reason}");
+    let said = format!("{WITHDRAWN} by keyturn: {reason}");
     let values = Values {
-        access_key_id: WITHDRAWN,
+        access_key_id: &access_key_id,
         secret_access_key: WITHDRAWN,
         session_token: Some(WITHDRAWN),
-        expiration: Some(WITHDRAWN),
+        expiration: Some(&said),
         api_key: rendering.dss.as_ref().is_some_and(|dss| dss.with_key).then_some(WITHDRAWN),
     };
-    let process = serde_json::json!({"Version": format!("{WITHDRAWN} by keyturn: {reason}")});
+    let process = serde_json::json!({"Version": said});
     let process = serde_json::to_vec_pretty(&process).unwrap_or_default();
-    assemble(rendering, &values, &process, &format!("sh -c 'echo {WITHDRAWN} by keyturn: {reason} >&2; exit 1'"))
+    assemble(rendering, &values, &process, &format!("sh -c 'echo {said} >&2; exit 1'"))
 }
 
 struct Values<'a> {
@@ -244,7 +251,7 @@ pub fn credentials_in(data: &BTreeMap<String, Vec<u8>>) -> Option<Credentials> {
         None => dataiku::read_aws_credential(text(dataiku::AWS_CREDENTIAL)?)?,
     };
     let (access_key_id, secret_access_key, session_token) = found;
-    (access_key_id != WITHDRAWN).then(|| Credentials {
+    (!access_key_id.starts_with(WITHDRAWN)).then(|| Credentials {
         access_key_id,
         secret_access_key: SecretString::from(secret_access_key),
         session_token: session_token.map(SecretString::from),

@@ -73,9 +73,25 @@ fn a_withdrawn_secret_keeps_every_key_and_no_value_of_the_session() {
         assert!(!value.contains("ASIAEXAMPLE") && !value.contains("slash") && !value.contains("token+"), "{key}");
     }
     assert_eq!(text(&withdrawn, "AWS_SECRET_ACCESS_KEY"), "WITHDRAWN");
+    // botocore quotes an expiry that is no time, and no other variable.
+    assert_eq!(text(&withdrawn, "AWS_CREDENTIAL_EXPIRATION"), "WITHDRAWN by keyturn: NotGranted");
+    assert_eq!(text(&withdrawn, "AWS_ACCESS_KEY_ID"), "WITHDRAWN_by_keyturn_NotGranted");
     assert!(text(&withdrawn, "config").contains("NotGranted"));
     assert_eq!(text(&withdrawn, "AWS_REGION"), "eu-west-1");
     assert!(credentials_in(&withdrawn.0).is_none());
+}
+
+#[test]
+fn a_withdrawn_access_key_id_is_one_that_sdks_can_send() {
+    for reason in Reason::ALL {
+        for formats in [vec![Format::Env], vec![Format::Files], vec![Format::Dataiku]] {
+            let withdrawn = render_withdrawn(&Rendering { formats, ..rendering() }, reason).unwrap();
+            assert!(credentials_in(&withdrawn.0).is_none(), "{reason}");
+            let Some(id) = withdrawn.0.get("AWS_ACCESS_KEY_ID") else { continue };
+            assert!((16..=128).contains(&id.len()), "{reason}");
+            assert!(id.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_'), "{reason}");
+        }
+    }
 }
 
 #[test]

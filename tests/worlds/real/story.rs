@@ -237,7 +237,7 @@ async fn deleting_a_user_s_own_role_withdraws_the_credential(install: &Install<'
 
     install.roles().delete("own", &DeleteParams::default()).await.unwrap();
     install.until_ready_is("alice", "False/ActiveRoleMissing").await;
-    assert_eq!(install.values("alice").await["AWS_ACCESS_KEY_ID"], "WITHDRAWN");
+    assert_eq!(install.values("alice").await["AWS_ACCESS_KEY_ID"], "WITHDRAWN_by_keyturn_ActiveRoleMissing");
     install.apply_config("alice", |_| {}).await;
     install.until_ready_is("alice", "True/Issued").await;
 }
@@ -292,7 +292,8 @@ async fn a_narrower_grant_withdraws_the_credential(install: &Install<'_>) {
     let message = alice.status.unwrap().conditions[0].message.clone();
     assert!(message.contains("ceilings.maxDuration") && message.contains("stays usable until"), "{message}");
     let values = install.values("alice").await;
-    assert_eq!(values["AWS_ACCESS_KEY_ID"], "WITHDRAWN");
+    assert_eq!(values["AWS_ACCESS_KEY_ID"], "WITHDRAWN_by_keyturn_NotGranted");
+    assert_eq!(values["AWS_CREDENTIAL_EXPIRATION"], "WITHDRAWN by keyturn: NotGranted");
     assert_eq!(values["AWS_SESSION_TOKEN"], "WITHDRAWN");
     let (ok, said) = install.aws("alice", &["s3", "ls"]).await;
     assert!(!ok && said.contains("WITHDRAWN by keyturn: NotGranted"), "the SDK fails and prints the reason: {said}");

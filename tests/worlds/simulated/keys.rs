@@ -112,7 +112,8 @@ async fn a_key_no_longer_offered_is_withdrawn_from_the_target() {
         change(&world);
         world.at_once(reason, |world| is_refused(world, reason)).await;
         assert!(world.is_withdrawn("alice"), "{reason}: {}", world.picture());
-        assert_eq!(delivered(&world), ("WITHDRAWN".to_owned(), "WITHDRAWN".to_owned()), "{reason}");
+        let id = format!("WITHDRAWN_by_keyturn_{reason}");
+        assert_eq!(delivered(&world), (id, "WITHDRAWN".to_owned()), "{reason}");
         let message = world.condition("alice", "Ready").unwrap().2;
         assert!(message.contains(ID) && message.contains("deactivated in IAM"), "{message}");
         world.put_key("mine", true, ID, "the/secret+key");
