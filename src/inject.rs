@@ -30,6 +30,7 @@ mod choose;
 mod chosen;
 mod container;
 mod endpoint;
+mod home;
 mod missed;
 mod patch;
 mod pod;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.podSelector) || has(self.delivery)").message("inject needs podSelector or delivery"),
+    validation = Rule::new("has(self.podSelector) || has(self.delivery) || has(self.home)").message("inject needs podSelector, delivery or home"),
     validation = Rule::new("!has(self.podSelector) || (has(self.podSelector.matchLabels) && size(self.podSelector.matchLabels) > 0) || (has(self.podSelector.matchExpressions) && size(self.podSelector.matchExpressions) > 0)").message("inject.podSelector must not be empty: it would match every pod of the namespace")
 )]
 pub struct Inject {
@@ -23,6 +23,14 @@ pub struct Inject {
     /// The delivery, if the pod does not choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+
+    /// The absolute path of the home folder in the containers, such as `/home/dataiku`. keyturn
+    /// mounts the folders `.aws`, with `config`, and, with an API key of DSS, `.dataiku`, with
+    /// `config.json`, there, where samples and IDEs look. The files follow the Secret. What the
+    /// image has in these folders is hidden. The annotation `keyturn.dev/home` of a pod wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^/[A-Za-z0-9/._@+-]*$"))]
+    pub home: Option<String>,
 }
 
 /// The delivery of the credential to pods that get this Secret, if the pod does not choose by the

@@ -115,6 +115,10 @@ names! { POD_NAMES: "The annotations and labels of pods, in the order of the doc
     /// Annotation on a pod, written by the pod's author: the port of the endpoint on 127.0.0.1,
     /// from 1024 to 65535, if 18197 is taken.
     POD_ENDPOINT_PORT = "keyturn.dev/endpoint-port";
+    /// Annotation on a pod, written by the pod's author: the absolute path of the home folder of
+    /// its containers, for `.aws/config` and `.dataiku/config.json`. It wins over `inject.home` of
+    /// the AwsConfig. Empty: none.
+    POD_HOME = "keyturn.dev/home";
     /// Annotation on a pod, written by the pod's author: names of containers, separated by commas.
     /// keyturn changes these containers only.
     POD_CONTAINERS = "keyturn.dev/containers";

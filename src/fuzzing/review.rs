@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 /// and one has no files.
 const CONFIGS: [(&str, &str); 3] = [
     ("alice", r#"{"person": "alice"}"#),
-    ("bob", r#"{"person": "bob", "inject": {"podSelector": {"matchLabels": {"app": "scorer"}}}}"#),
+    ("bob", r#"{"person": "bob", "inject": {"podSelector": {"matchLabels": {"app": "scorer"}}, "home": "/home/a"}}"#),
     ("env", r#"{"person": "carol", "target": {"formats": ["Env"]}, "defaultBucket": "b", "region": "eu-west-1"}"#),
 ];
 

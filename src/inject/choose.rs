@@ -4,6 +4,7 @@
 //! `AwsConfig` whose `inject.podSelector` matches, because a new one must not take pods from the
 //! others. The label `keyturn.dev/inject: "false"` on the pod wins over both.
 
+use super::home::DATAIKU_KEY;
 use crate::api::{
     AwsConfig, ConditionType, Delivery, Format, Reason, SECRET_KEYS, SecretKey, find_condition,
     names::{INJECT, INJECT_OFF, INJECT_REQUIRED, POD_AWS_CONFIG, default_target},
@@ -29,13 +30,17 @@ pub(super) struct Wanted {
     pub variables: Vec<&'static str>,
     /// The delivery that the `AwsConfig` chooses.
     pub delivery: Option<Delivery>,
+    /// The home folder that the `AwsConfig` names.
+    pub home: Option<String>,
+    /// Whether the Secret may hold the settings of Dataiku's client.
+    pub dataiku: bool,
 }
 
 impl Wanted {
     /// The choice of a config of which only the Secret's name is known. The Secret may hold every
     /// variable.
     pub(super) fn unseen(config: String, secret: String, files: bool) -> Self {
-        Self { config, secret, files, variables: variables(|_| true), delivery: None }
+        Self { config, secret, files, variables: variables(|_| true), delivery: None, home: None, dataiku: false }
     }
 }
 
@@ -196,8 +201,17 @@ fn by_selector(selecting: &[&AwsConfig]) -> Choice {
 fn wanted(config: &AwsConfig) -> Wanted {
     let files = config.spec.has_format(Format::Files);
     let variables = variables(|key| key.may_be_for(&config.spec));
-    let delivery = config.spec.inject.as_ref().and_then(|inject| inject.delivery);
-    Wanted { config: config.name_any(), secret: config.target_name(), files, variables, delivery }
+    let inject = config.spec.inject.as_ref();
+    let dataiku = SECRET_KEYS.iter().any(|key| key.name == DATAIKU_KEY && key.may_be_for(&config.spec));
+    Wanted {
+        config: config.name_any(),
+        secret: config.target_name(),
+        files,
+        variables,
+        delivery: inject.and_then(|inject| inject.delivery),
+        home: inject.and_then(|inject| inject.home.clone()),
+        dataiku,
+    }
 }
 
 /// The warning for the pod's author if the config has no credential now.

@@ -3,6 +3,7 @@
 use super::{
     choose::Wanted,
     endpoint::Endpoint,
+    home::Folder,
     pod_view::{Container, Volume},
     variables::{elsewhere, leading, missing, nowhere, replaced},
 };
@@ -31,6 +32,8 @@ pub(super) struct Way<'a> {
     pub volumes: &'a [Volume],
     /// The endpoint that the containers ask, if the pod gets one.
     pub endpoint: Option<&'a Endpoint>,
+    /// The folders in the home folder that the containers get.
+    pub home: &'a [Folder],
     /// The reason why no container of the pod can have the Secret.
     pub blocked: Option<&'a str>,
 }
@@ -60,12 +63,7 @@ pub(super) fn addition(container: &Container, way: &Way<'_>) -> Addition {
     let mut mounts = Vec::new();
     for (path, volume) in places {
         match place(container, path, volume, way.volumes) {
-            Place::Free => mounts.push(VolumeMount {
-                name: volume.to_owned(),
-                mount_path: path.to_owned(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            }),
+            Place::Free => mounts.push(read_only(volume, path)),
             Place::Ours => {}
             Place::Taken(what) => {
                 let why = format!(
@@ -76,8 +74,19 @@ pub(super) fn addition(container: &Container, way: &Way<'_>) -> Addition {
             }
         }
     }
+    let mut warnings = Vec::new();
+    for folder in way.home {
+        match place(container, &folder.path, &folder.volume, way.volumes) {
+            Place::Free => mounts.push(read_only(&folder.volume, &folder.path)),
+            Place::Ours => {}
+            Place::Taken(what) => warnings.push(format!(
+                "container \"{}\" mounts {what}: it gets no file of AwsConfig \"{}\" in {}",
+                container.name, wanted.config, folder.path
+            )),
+        }
+    }
     let leading = if wanted.files { leading(way.endpoint) } else { vec![] };
-    let warnings = own_way(container, wanted, &leading).into_iter().chain(unseen(container, wanted)).collect();
+    warnings.extend(own_way(container, wanted, &leading).into_iter().chain(unseen(container, wanted)));
     let replaced = replaced(container.env(), &leading);
     Addition { lacking: None, mounts, env: variables(container.env(), wanted, &leading), replaced, warnings }
 }
@@ -143,6 +152,15 @@ fn unseen(container: &Container, wanted: &Wanted) -> Option<String> {
     })
 }
 
+fn read_only(volume: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        name: volume.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    }
+}
+
 fn literal(name: &str, value: String) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
 }
@@ -170,9 +188,11 @@ fn place(container: &Container, path: &str, volume: &str, volumes: &[Volume]) ->
     let ours = real(path);
     let mounts = || container.mounts().iter().map(|mount| (real(&mount.mount_path), mount));
     if let Some((_, mount)) = mounts().find(|(at, _)| is_at_or_below(at, &ours)) {
-        let whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
-        let is_ours = mount.name == volume && whole && normal(&mount.mount_path) == normal(path);
-        return if is_ours { Place::Ours } else { Place::Taken(format!("something else at {}", mount.mount_path)) };
+        return if mount.name == volume && is_all_at(mount, path) {
+            Place::Ours
+        } else {
+            Place::Taken(format!("something else at {}", mount.mount_path))
+        };
     }
     let above = || mounts().filter(|(at, _)| is_at_or_below(&ours, at) || at == "/var");
     let nearest = above().map(|(at, _)| at.len()).max();
@@ -184,13 +204,19 @@ fn place(container: &Container, path: &str, volume: &str, volumes: &[Volume]) ->
     closed.map_or(Place::Free, |(_, mount)| Place::Taken(format!("a read-only volume at {}", mount.mount_path)))
 }
 
+/// Whether a mount has all of its volume at this path.
+fn is_all_at(mount: &VolumeMount, path: &str) -> bool {
+    let is_whole = mount.sub_path.is_none() && mount.sub_path_expr.is_none();
+    is_whole && normal(&mount.mount_path) == normal(path)
+}
+
 /// Whether a path is another one, or lies below it.
-fn is_at_or_below(path: &str, other: &str) -> bool {
+pub(super) fn is_at_or_below(path: &str, other: &str) -> bool {
     path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The path to which a path leads. In most images `/var/run` is a link to `/run`.
-fn real(path: &str) -> String {
+pub(super) fn real(path: &str) -> String {
     let path = normal(path);
     let below = path.strip_prefix("/var").filter(|rest| is_at_or_below(rest, "/run"));
     below.map(str::to_owned).unwrap_or(path)

@@ -4,7 +4,8 @@ use super::{
     choose::{Wanted, choose},
     chosen::Chosen,
     container::{Addition, Way, addition},
-    endpoint::{Endpoint, NOTHING, Settings, container, endpoint, is_endpoint, present},
+    endpoint::{NOTHING, Settings, container, endpoint, is_endpoint, present},
+    home::{self, folders},
     patch::{Element, Operation, annotate, append, prepend, replace},
     pod_view::{Container, Pod, Spec, Volume},
     variables::CONFIG_FILE,
@@ -58,12 +59,21 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
     let (endpoint, warnings) = if blocked.is_none() { endpoint(pod, spec, &wanted, settings) } else { (None, vec![]) };
     draft.warnings.extend(warnings);
     draft.lacks(blocked.clone());
+    let (home, warnings) =
+        if blocked.is_none() { folders(metadata.annotations(), spec, &wanted) } else { (vec![], vec![]) };
+    draft.warnings.extend(warnings);
     let chosen = Chosen::by(metadata.annotations());
     draft.warnings.extend(chosen.unknown(spec));
     draft.lacks(chosen.leaves_out_all(spec));
     let is_chosen = |container: &Container| !is_endpoint(container) && chosen.has(&container.name);
-    let way =
-        Way { wanted: &wanted, volume: &volume, volumes, endpoint: endpoint.as_ref(), blocked: blocked.as_deref() };
+    let way = Way {
+        wanted: &wanted,
+        volume: &volume,
+        volumes,
+        endpoint: endpoint.as_ref(),
+        home: &home,
+        blocked: blocked.as_deref(),
+    };
     for (kind, containers) in spec.at_creation() {
         for (index, container) in containers.iter().enumerate().filter(|(_, container)| is_chosen(container)) {
             draft.container(kind, index, container, &way);
@@ -71,7 +81,7 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
     }
     let endpoint = endpoint.filter(|endpoint| draft.given && !endpoint.is_there);
     let mut added = Vec::new();
-    if there.is_none() && ((draft.given && !draft.patch.is_empty()) || endpoint.is_some()) {
+    if there.is_none() && (draft.mounted.contains(&volume) || endpoint.is_some()) {
         added.push(Volume::of_secret(&volume, &wanted.secret));
     }
     if let Some(endpoint) = endpoint {
@@ -82,6 +92,8 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
         prepend(&mut draft.patch, &format!("/spec/{init}"), !there.is_empty(), Element::Container(Box::new(first)));
         added.extend([Volume::in_memory(&endpoint.volume), Volume::in_memory(&nothing)]);
     }
+    let mounted = |volume: &Volume| draft.mounted.contains(&volume.name);
+    added.extend(home.into_iter().filter_map(|folder| folder.missing.filter(mounted)));
     let added = added.into_iter().map(Element::Volume).collect();
     append(&mut draft.patch, "/spec/volumes", !volumes.is_empty(), added);
     let marks = marks(metadata.annotations(), &draft, &wanted);
@@ -119,13 +131,20 @@ fn marks(annotations: &BTreeMap<String, String>, draft: &Draft, wanted: &Wanted)
 /// volumes of a running pod are fixed, therefore only a pod that got the Secret at its creation has
 /// it for the new containers.
 pub(super) fn ephemeral_containers(pod: &Pod, before: Option<&Pod>) -> Injection {
-    let Some((wanted, volume, endpoint)) = given_at_creation(pod) else { return Injection::default() };
+    let Some((wanted, volume, spec)) = given_at_creation(pod) else { return Injection::default() };
     let known: BTreeSet<&str> = before.map(ephemeral).unwrap_or_default().iter().map(|it| it.name.as_str()).collect();
     let chosen = Chosen::by(pod.metadata.annotations());
     let mut draft = Draft::default();
     let is_new = |it: &Container| !known.contains(it.name.as_str()) && chosen.has(&it.name);
-    let volumes = pod.spec.as_ref().map(Spec::volumes).unwrap_or_default();
-    let way = Way { wanted: &wanted, volume, volumes, endpoint: endpoint.as_ref(), blocked: None };
+    let (endpoint, home) = (present(spec), home::present(spec, &wanted.secret));
+    let way = Way {
+        wanted: &wanted,
+        volume,
+        volumes: spec.volumes(),
+        endpoint: endpoint.as_ref(),
+        home: &home,
+        blocked: None,
+    };
     for (index, it) in ephemeral(pod).iter().enumerate().filter(|(_, it)| is_new(it)) {
         draft.container("ephemeralContainers", index, it, &way);
     }
@@ -136,8 +155,8 @@ fn ephemeral(pod: &Pod) -> &[Container] {
     pod.spec.as_ref().map(Spec::ephemeral).unwrap_or_default()
 }
 
-/// The config of a marked pod, the volume that holds its Secret, and its endpoint if it has one.
-fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str, Option<Endpoint>)> {
+/// The config of a marked pod, the volume that holds its Secret, and its spec.
+fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str, &Spec)> {
     let config = pod.metadata.annotations().get(POD_INJECTED)?.clone();
     let spec = pod.spec.as_ref()?;
     let containers = || spec.at_creation().into_iter().flat_map(|(_, containers)| containers);
@@ -149,7 +168,7 @@ fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str, Option<Endpoint>)> {
     let has_it = |it: &&Container| it.mounts().iter().any(|mount| mount.mount_path == MOUNT_PATH);
     let led = |it: &EnvVar| it.name == CONFIG_FILE;
     let files = containers().filter(has_it).any(|it| it.env().iter().any(led));
-    Some((Wanted::unseen(config, secret, files), volume, present(spec)))
+    Some((Wanted::unseen(config, secret, files), volume, spec))
 }
 
 /// The name of the volume that holds this whole Secret.
@@ -164,6 +183,8 @@ struct Draft {
     given: bool,
     /// The containers that cannot have the Secret.
     without: Vec<String>,
+    /// The volumes that containers get mounts of.
+    mounted: BTreeSet<String>,
     patch: Vec<Operation>,
     warnings: Vec<String>,
     lacking: Option<String>,
@@ -178,6 +199,7 @@ impl Draft {
 
     fn container(&mut self, kind: &str, index: usize, container: &Container, way: &Way<'_>) {
         let Addition { lacking, mounts, env, replaced, warnings } = addition(container, way);
+        self.mounted.extend(mounts.iter().map(|mount| mount.name.clone()));
         if let Some(why) = lacking {
             self.without.push(container.name.clone());
             // The reason of the whole pod is said once.

@@ -3,8 +3,8 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        ContainerPort, EmptyDirVolumeSource, EnvFromSource, EnvVar, ResourceRequirements, SecretVolumeSource,
-        VolumeMount,
+        ContainerPort, EmptyDirVolumeSource, EnvFromSource, EnvVar, KeyToPath, ResourceRequirements,
+        SecretVolumeSource, VolumeMount,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -80,6 +80,24 @@ impl Volume {
     pub(super) fn of_secret(name: &str, secret: &str) -> Self {
         let source = SecretVolumeSource { secret_name: Some(secret.to_owned()), ..SecretVolumeSource::default() };
         Self { name: name.to_owned(), secret: Some(source), ..Self::default() }
+    }
+
+    /// A volume with one file of a Secret. It is optional, because the pod waits for the Secret by
+    /// the volume with the whole of it, and a Secret may have no such file.
+    pub(super) fn of_file(name: &str, secret: &str, key: &str, file: &str) -> Self {
+        let item = KeyToPath { key: key.to_owned(), path: file.to_owned(), mode: None };
+        let source = SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            items: Some(vec![item]),
+            optional: Some(true),
+            ..SecretVolumeSource::default()
+        };
+        Self { name: name.to_owned(), secret: Some(source), ..Self::default() }
+    }
+
+    /// Whether the volume is one with this file of the Secret.
+    pub(super) fn is_file(&self, secret: &str, key: &str, file: &str) -> bool {
+        self.secret == Self::of_file(&self.name, secret, key, file).secret
     }
 
     /// A small empty volume that is never on a disk.

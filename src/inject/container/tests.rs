@@ -21,7 +21,8 @@ fn added(env: &[EnvVar], mounts: &[VolumeMount]) -> Addition {
 /// The additions to a container in a pod with these volumes.
 fn among(container: &Container, volumes: &Value, endpoint: Option<&Endpoint>) -> Addition {
     let volumes: Vec<Volume> = from_value(volumes.clone()).unwrap();
-    addition(container, &Way { wanted: &wanted(), volume: "keyturn", volumes: &volumes, endpoint, blocked: None })
+    let (wanted, volume) = (&wanted(), "keyturn");
+    addition(container, &Way { wanted, volume, volumes: &volumes, endpoint, home: &[], blocked: None })
 }
 
 fn names(addition: &Addition) -> Vec<&str> {

@@ -26,7 +26,7 @@ prop_compose! {
         env in prop::collection::btree_map(".{0}", Just(()), 0..1).prop_flat_map(|_| prop::collection::vec(a_variable(), 0..5)),
         mounts in prop::collection::btree_map(prop::sample::select(vec![
             "/data", "/var/run/secrets/keyturn", "/var/run/secrets", "/run/secrets/keyturn/config", "/var/run/secrets/keyturn/",
-            "/run/secrets", "/var/run"
+            "/run/secrets", "/var/run", "/home/a/.aws", "/home"
         ]), prop::sample::select([volumes, vec!["token".to_owned()]].concat()), 0..3),
         read_only in any::<bool>(),
         extra in any::<bool>(),
@@ -60,6 +60,7 @@ prop_compose! {
         labels in prop::collection::btree_map("app|keyturn.dev/inject", "x|false|true", 0..3),
         annotations in prop::option::of(prop::collection::btree_map("keyturn.dev/aws-config|keyturn.dev/((not-)?injected|injected-secret)|other", "alice|bob|carol|-", 0..5)),
         system in prop::option::weighted(0.1, "linux|windows"),
+        home in prop::option::of("/home/a|/|x|"),
         chosen in prop::collection::btree_map("keyturn.dev/(skip-)?containers", "|c0|c1, i0|c0,c1,c2,i0|x", 0..2),
     ) -> Value {
         let numbered = |kind: &str, all: Vec<Value>| -> Vec<Value> {
@@ -67,7 +68,11 @@ prop_compose! {
             named.map(|(at, mut it)| { it["name"] = json!(format!("{kind}{at}")); it }).collect()
         };
         let (containers, init) = (numbered("c", containers), numbered("i", init));
-        let annotations = annotations.map(|mut annotations| { annotations.extend(chosen); annotations });
+        let annotations = annotations.map(|mut annotations| {
+            annotations.extend(chosen);
+            annotations.extend(home.map(|home| ("keyturn.dev/home".to_owned(), home)));
+            annotations
+        });
         let volumes = volumes.iter().map(|(name, source)| { let mut it = source.clone(); it["name"] = json!(name); it });
         let volumes: Vec<Value> = volumes.chain([json!({"name": "token", "projected": {}})]).collect();
         let mut pod = json!({"metadata": {"labels": labels}, "spec": {"containers": containers, "volumes": volumes}});
