@@ -58,7 +58,13 @@ pub(super) fn addition(container: &Container, way: &Way<'_>) -> Addition {
     if let Some(why) = way.blocked {
         return without(container, wanted, why.to_owned());
     }
-    let places = [(MOUNT_PATH, way.volume)].into_iter();
+    let mounts_whole = |mount: &VolumeMount| {
+        let is_it = |volume: &Volume| volume.name == mount.name && volume.is_whole(&wanted.secret);
+        way.volumes.iter().any(is_it) && is_all_at(mount, MOUNT_PATH)
+    };
+    // The author may mount the Secret with another mode, for a user that may read it.
+    let own = container.mounts().iter().find(|mount| mounts_whole(mount));
+    let places = [(MOUNT_PATH, own.map_or(way.volume, |mount| mount.name.as_str()))].into_iter();
     let places = places.chain(way.endpoint.map(|endpoint| (ENDPOINT_PATH, endpoint.volume.as_str())));
     let mut mounts = Vec::new();
     for (path, volume) in places {

@@ -26,6 +26,11 @@ pub(super) const NAME: &str = "keyturn-endpoint";
 /// The name of the empty volume.
 pub(super) const NOTHING: &str = "keyturn-nothing";
 
+/// The annotation with the containers that Amazon's webhook leaves alone (README.md of
+/// aws/amazon-eks-pod-identity-webhook). The endpoint has no use for the identity of the pod.
+/// keyturn sets it if the author did not.
+pub(super) const AMAZON_SKIPS: &str = "eks.amazonaws.com/skip-containers";
+
 /// The path at which Kubernetes mounts the token of the pod's ServiceAccount into each container,
 /// except into one that mounts something else there (`mountServiceAccountToken` in
 /// plugin/pkg/admission/serviceaccount of Kubernetes).

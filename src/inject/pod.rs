@@ -4,7 +4,7 @@ use super::{
     choose::{Wanted, choose},
     chosen::Chosen,
     container::{Addition, Way, addition},
-    endpoint::{NOTHING, Settings, container, endpoint, is_endpoint, present},
+    endpoint::{AMAZON_SKIPS, NOTHING, Settings, container, endpoint, is_endpoint, present},
     home::{self, folders},
     patch::{Element, Operation, annotate, append, prepend, replace},
     pod_view::{Container, Pod, Spec, Volume},
@@ -14,7 +14,7 @@ use crate::api::{
     AwsConfig,
     names::{MOUNT_PATH, POD_INJECTED, POD_NOT_INJECTED, POD_SECRET},
 };
-use k8s_openapi::api::core::v1::{EnvVar, SecretVolumeSource};
+use k8s_openapi::api::core::v1::EnvVar;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -79,6 +79,7 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
             draft.container(kind, index, container, &way);
         }
     }
+    let mut sidecar = None;
     let endpoint = endpoint.filter(|endpoint| draft.given && !endpoint.is_there);
     let mut added = Vec::new();
     if there.is_none() && (draft.mounted.contains(&volume) || endpoint.is_some()) {
@@ -89,6 +90,7 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
         let [(init, there), _] = spec.at_creation();
         // The patch of the other containers names their places before this one.
         let first = container(&endpoint, spec, settings, &volume, &nothing);
+        sidecar = Some(first.name.clone());
         prepend(&mut draft.patch, &format!("/spec/{init}"), !there.is_empty(), Element::Container(Box::new(first)));
         added.extend([Volume::in_memory(&endpoint.volume), Volume::in_memory(&nothing)]);
     }
@@ -96,7 +98,10 @@ pub(super) fn new_pod(pod: &Pod, configs: &[Arc<AwsConfig>], settings: &Settings
     added.extend(home.into_iter().filter_map(|folder| folder.missing.filter(mounted)));
     let added = added.into_iter().map(Element::Volume).collect();
     append(&mut draft.patch, "/spec/volumes", !volumes.is_empty(), added);
-    let marks = marks(metadata.annotations(), &draft, &wanted);
+    let mut marks = marks(metadata.annotations(), &draft, &wanted);
+    if let Some(sidecar) = sidecar.filter(|_| !metadata.annotations().contains_key(AMAZON_SKIPS)) {
+        marks.insert(AMAZON_SKIPS, sidecar);
+    }
     annotate(&mut draft.patch, marks, metadata.annotations.is_some());
     draft.injection(wanted.config)
 }
@@ -171,10 +176,9 @@ fn given_at_creation(pod: &Pod) -> Option<(Wanted, &str, &Spec)> {
     Some((Wanted::unseen(config, secret, files), volume, spec))
 }
 
-/// The name of the volume that holds this whole Secret.
+/// The name of the volume that holds this whole Secret as keyturn would mount it.
 fn volume_of<'a>(volumes: &'a [Volume], secret: &str) -> Option<&'a str> {
-    let is_it = |source: &SecretVolumeSource| source.secret_name.as_deref() == Some(secret) && source.items.is_none();
-    volumes.iter().find(|volume| volume.secret.as_ref().is_some_and(is_it)).map(|volume| volume.name.as_str())
+    volumes.iter().find(|volume| volume.is_of_secret(secret)).map(|volume| volume.name.as_str())
 }
 
 /// A patch under construction.

@@ -71,6 +71,9 @@ pub(super) struct Volume {
     other: BTreeMap<String, Value>,
 }
 
+/// The bits of a file's mode with which every user may read it.
+const FOR_ALL: i32 = 0o444;
+
 /// The kinds of volume that the kubelet always mounts read-only, besides Secrets ("Volumes" in the
 /// Kubernetes documentation).
 const READ_ONLY: [&str; 4] = ["configMap", "downwardAPI", "projected", "image"];
@@ -93,6 +96,19 @@ impl Volume {
             ..SecretVolumeSource::default()
         };
         Self { name: name.to_owned(), secret: Some(source), ..Self::default() }
+    }
+
+    /// Whether the volume holds this whole Secret.
+    pub(super) fn is_whole(&self, secret: &str) -> bool {
+        self.secret.as_ref().is_some_and(|of| of.secret_name.as_deref() == Some(secret) && of.items.is_none())
+    }
+
+    /// Whether the volume holds this whole Secret in the way of [`Volume::of_secret`]: the pod
+    /// waits for the Secret, and every user may read the files.
+    pub(super) fn is_of_secret(&self, secret: &str) -> bool {
+        let source = self.secret.iter().find(|_| self.is_whole(secret));
+        source
+            .is_some_and(|of| of.optional != Some(true) && of.default_mode.is_none_or(|mode| mode & FOR_ALL == FOR_ALL))
     }
 
     /// Whether the volume is one with this file of the Secret.

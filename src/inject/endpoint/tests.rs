@@ -157,6 +157,16 @@ fn names_of_the_author_are_not_taken_and_root_is_not_inherited() {
 }
 
 #[test]
+fn an_endpoint_is_kept_out_of_amazon_s_webhook_unless_its_author_chose() {
+    let (after, _) = injected(&asking());
+    assert_eq!(after["metadata"]["annotations"][AMAZON_SKIPS], NAME);
+    let (after, _) = injected(&pod(&json!({"keyturn.dev/delivery": "endpoint", AMAZON_SKIPS: "side"})));
+    assert_eq!(after["metadata"]["annotations"][AMAZON_SKIPS], "side");
+    let (after, _) = injected(&pod(&json!({})));
+    assert!(after["metadata"]["annotations"][AMAZON_SKIPS].is_null(), "the pod has no endpoint");
+}
+
+#[test]
 fn a_token_never_goes_to_an_address_of_the_author() {
     let mut own = asking();
     own["spec"]["containers"][0]["env"] =

@@ -196,6 +196,27 @@ fn an_author_s_volume_is_used_if_whole_and_its_name_is_never_taken() {
 }
 
 #[test]
+fn an_author_s_volume_is_used_only_if_every_user_can_read_it() {
+    for (case, source, is_used) in [
+        ("as keyturn's", json!({"secretName": "alice-aws", "defaultMode": 0o444}), true),
+        ("for root", json!({"secretName": "alice-aws", "defaultMode": 0o400}), false),
+        ("for a group", json!({"secretName": "alice-aws", "defaultMode": 0o440}), false),
+        ("optional", json!({"secretName": "alice-aws", "optional": true}), false),
+    ] {
+        let mut own = annotated("alice");
+        own["spec"]["volumes"] = json!([{"name": "mine", "secret": source}]);
+        let by_hand = json!([{"name": "mine", "mountPath": "/var/run/secrets/keyturn"}]);
+        own["spec"]["containers"][0]["volumeMounts"] = by_hand.clone();
+        let (after, injection) = injected(&own, &[config("alice", None)]);
+        assert!(injection.warnings.is_empty(), "{case}: {:?}", injection.warnings);
+        let used = if is_used { "mine" } else { "keyturn" };
+        assert_eq!(all(&after["spec"]["containers"][1]["volumeMounts"], "name"), [used], "{case}");
+        assert_eq!(after["spec"]["containers"][0]["volumeMounts"], by_hand, "{case}: the author's mount stays");
+        assert_eq!(injected(&after, &[config("alice", None)]).0, after, "{case}: once");
+    }
+}
+
+#[test]
 fn a_pod_that_its_author_injected_by_hand_is_marked() {
     let configs = [config("alice", None)];
     let (mut by_hand, _) = injected(&annotated("alice"), &configs);

@@ -51,7 +51,7 @@ prop_compose! {
     fn a_pod()(volumes in prop::collection::btree_map(
         prop::sample::select(vec!["keyturn".to_owned(), "keyturn-2".to_owned(), "mine".to_owned()]),
         prop::sample::select(vec![
-            json!({"emptyDir": {}}), json!({"secret": {"secretName": "alice-aws"}}), json!({"secret": {"secretName": "bob-aws"}}),
+            json!({"emptyDir": {}}), json!({"secret": {"secretName": "alice-aws"}}), json!({"secret": {"secretName": "alice-aws", "defaultMode": 256}}), json!({"secret": {"secretName": "bob-aws"}}),
             json!({"secret": {"secretName": "alice-aws", "items": [{"key": "config", "path": "config"}]}}),
         ]), 0..4))(
         containers in prop::collection::vec(a_container(volumes.keys().cloned().collect()), 1..4),
