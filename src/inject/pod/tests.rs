@@ -1,4 +1,5 @@
 mod any_pod;
+mod examples;
 
 use super::*;
 use crate::api::AwsConfigSpec;
