@@ -66,6 +66,7 @@ async fn a_pod_gets_the_secret_of_the_config_it_names_or_is_selected_by() {
 
     a_container_for_debugging_gets_it_too(&install).await;
     the_pods_of_a_deployment_get_it(&install).await;
+    the_choices_of_an_author_are_kept(&install).await;
     assert!(operator.stop().await.success());
     assert!(webhook.stop().await.success());
     the_webhook_asked_for_what_it_needs_only(&install).await;
@@ -96,6 +97,39 @@ async fn the_pods_of_a_deployment_get_it(install: &Install<'_>) {
         if mounted == vec![Some("scorer-aws".to_owned()); 2] { Ok(()) } else { Err(format!("{mounted:?}")) }
     })
     .await;
+}
+
+async fn the_choices_of_an_author_are_kept(install: &Install<'_>) {
+    let annotations = json!({
+        "keyturn.dev/aws-config": "alice", "keyturn.dev/skip-containers": "first", "keyturn.dev/home": "/home/alice",
+    });
+    assert_eq!(create(install, &pod("chosen", &json!({"annotations": annotations}))), "pod/chosen created\n");
+    let stored = json!(get(install, "chosen").await);
+    let paths = |container: &str| {
+        let mounts = stored["spec"][container][0]["volumeMounts"].as_array().cloned().unwrap_or_default();
+        mounts.iter().filter_map(|mount| mount["mountPath"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    for path in ["/var/run/secrets/keyturn", "/home/alice/.aws"] {
+        assert!(paths("containers").contains(&path.to_owned()), "{path}: {stored}");
+        assert!(!paths("initContainers").contains(&path.to_owned()), "{path}: {stored}");
+    }
+    assert_eq!(stored["metadata"]["annotations"]["keyturn.dev/injected-secret"], "alice-aws");
+
+    let mut closed = pod("closed", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}}));
+    closed["spec"]["volumes"] = json!([{"name": "mine", "secret": {"secretName": "mine"}}]);
+    closed["spec"]["automountServiceAccountToken"] = json!(false);
+    closed["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "mine", "mountPath": "/run/secrets"}]);
+    let warned = create(install, &closed);
+    assert!(
+        warned.contains("Warning: keyturn: container \"app\" mounts a read-only volume at /run/secrets"),
+        "{warned}"
+    );
+    let stored = json!(get(install, "closed").await);
+    assert_eq!(stored["metadata"]["annotations"]["keyturn.dev/not-injected"], "app");
+    assert_eq!(variable(&stored["spec"]["containers"][0], "AWS_CONFIG_FILE")["value"], "/dev/null");
+    // A pod that cannot have the Secret counts as missed, and the test goes on with those of
+    // others.
+    pods(install).delete("closed", &DeleteParams::default().grace_period(0)).await.unwrap();
 }
 
 /// It has no right but to these requests, and was refused none.
