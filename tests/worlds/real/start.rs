@@ -168,7 +168,7 @@ async fn the_chart_renders_valid_objects_and_refuses_unknown_values() {
             "default",
             "--set",
             // There is no such namespace here.
-            "watchNamespaces=null,restart.namespaces=null",
+            "watchNamespaces=null,restart.namespaces=null,webhook.endpoint.testNamespace=null",
             "-f",
             values,
         ]);
