@@ -23,10 +23,11 @@
 //! | [`api`] | the contract: resources, conditions, reasons, names | nothing |
 //! | [`clock`] | the one source of time | nothing |
 //! | [`digest`] | digests of several parts | nothing |
-//! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | nothing |
+//! | [`network`] | the ways out of the process: proxies, the connection to the API server | nothing |
+//! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `network` |
 //! | [`dss_cache`] | what every DSS says of users and API keys: read once for all configs | `dss` |
 //! | [`metrics`] | what is counted | `api`, `credentials` |
-//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit` |
+//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
 //! | [`limit`] | how many calls to an outside system are under way, for how long, and how often | nothing |
@@ -103,6 +104,7 @@ pub mod leader;
 pub mod limit;
 mod memory;
 mod metrics;
+pub mod network;
 pub mod operator;
 pub mod plugin;
 mod reconcile;

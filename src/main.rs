@@ -10,6 +10,7 @@ use keyturn::{
     dss,
     leader::LeaseName,
     limit::{Rate, RateLimits},
+    network::{Proxies, api_server},
     operator::{Operator, WebhookCare},
     plugin, reference,
     serve::Endpoint,
@@ -132,17 +133,6 @@ fn prepare(process: &Process) -> Result<Signals, Box<dyn Error>> {
     Ok(Signals([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]))
 }
 
-async fn kube_config() -> Result<kube::Config, Box<dyn Error>> {
-    let mut config = kube::Config::infer().await.map_err(|error| format!("no Kubernetes configuration: {error}"))?;
-    // Every call has a time-out of keyturn's own, within which the client may retry a 429 or a 503.
-    // A list has none, therefore the read time-out is for a connection that died unnoticed. It is
-    // longer than the 290 s after which a quiet watch ends.
-    config.connect_timeout = Some(Duration::from_secs(10));
-    config.read_timeout = Some(Duration::from_secs(330));
-    config.reset_reader_on_write = true;
-    Ok(config)
-}
-
 /// Binds the admin port. A port in use is reported at the start.
 async fn admin_listener(process: &Process) -> Result<TcpListener, Box<dyn Error>> {
     let address = process.admin_addr;
@@ -182,13 +172,14 @@ async fn until_signal<E: Error + 'static>(
 #[tokio::main]
 async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     let signals = prepare(&run.process)?;
-    let config = kube_config().await?;
+    let proxies = Proxies::from_env()?;
+    let config = api_server(&proxies).await?;
     let webhook = webhook_care(&run);
     let namespace = run.lease_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let operator = Operator {
         client: kube::Client::try_from(config)?,
-        sts: base::sts_client(run.aws_ca_bundle.as_deref()).await?,
-        connect: Arc::new(dss::connect),
+        sts: base::sts_client(run.aws_ca_bundle.as_deref(), &proxies).await?,
+        connect: Arc::new(move |tls| dss::connect(tls, &proxies)),
         clock: Clock::system(),
         cluster_name: run.cluster_name,
         namespaces: run.process.watch_namespaces.clone(),
@@ -215,7 +206,7 @@ async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
     let listener = std::net::TcpListener::bind(address)
         .map_err(|error| format!("--webhook-addr: cannot listen on {address}: {error}"))?;
     let replica = webhook::Replica {
-        client: kube::Client::try_from(kube_config().await?)?,
+        client: kube::Client::try_from(api_server(&Proxies::from_env()?).await?)?,
         namespaces: options.process.watch_namespaces.clone(),
         listener,
         certificate: options.webhook_secret,

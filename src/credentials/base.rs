@@ -3,6 +3,11 @@
 //! The AWS SDK's default chain finds the identity (environment, profile, web identity, container
 //! endpoint, instance profile), loads it once and refreshes it.
 //!
+//! The SDK's own client and the one with a CA bundle would treat proxies differently. Therefore
+//! keyturn builds one for both, with the proxy of the environment. Only https goes through the
+//! proxy. The http of the container endpoint (EKS Pod Identity, ECS) and of the instance metadata
+//! service does not, because a proxy would answer for its own machine.
+//!
 //! Two features of the SDK are off:
 //!
 //! * Retries: the SDK would hold a throttled call for seconds, invisible to keyturn. The schedule
@@ -10,9 +15,16 @@
 //! * Stalled-stream protection: it cuts slow answers at a time of its own, and every call has
 //!   keyturn's own time-out.
 
+use crate::network::Proxies;
 use aws_config::{BehaviorVersion, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig};
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{
+    Builder, Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
 use aws_types::{SdkConfig, service_config::ServiceConfigKey};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
@@ -34,6 +46,11 @@ pub enum BaseError {
          SSL_CERT_DIR says. Use a base image that has them, mount them, or set AWS_CA_BUNDLE to a PEM file"
     )]
     NoAuthorities,
+    /// The SDK refuses the proxy.
+    #[error(
+        "HTTPS_PROXY is not the URL of a proxy that the AWS SDK can use; it has to be http://HOST:PORT or https://HOST:PORT"
+    )]
+    Proxy,
     /// The CA bundle cannot be read.
     #[error("AWS_CA_BUNDLE: {path} cannot be read: {source}")]
     CaBundle {
@@ -56,31 +73,18 @@ pub enum BaseError {
 /// Rust SDK does not read that variable itself, although the AWS SDKs' reference guide lists it.
 ///
 /// # Errors
-/// [`BaseError::NoRegion`] if no region is configured; [`BaseError::InsecureEndpoint`] if STS would
+/// [`BaseError::NoRegion`] if no region is configured; [`BaseError::Proxy`] if the SDK cannot use
+/// the proxy; [`BaseError::InsecureEndpoint`] if STS would
 /// be called over HTTP on another machine; [`BaseError::CaBundle`] or
 /// [`BaseError::CaBundleInvalid`] if the CA bundle cannot be used; [`BaseError::NoAuthorities`] if
 /// there is neither a bundle nor a certificate authority of the system. Without any authority every
 /// call of the SDK would fail with an error that does not name the cause (in a debug build the SDK
 /// panics). Missing credentials are not an error here, because they may come later.
-pub async fn sts_client(ca_bundle: Option<&Path>) -> Result<aws_sdk_sts::Client, BaseError> {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+pub async fn sts_client(ca_bundle: Option<&Path>, proxies: &Proxies) -> Result<aws_sdk_sts::Client, BaseError> {
+    let loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    let has_authorities = !rustls_native_certs::load_native_certs().certs.is_empty();
-    if let Some(path) = ca_bundle {
-        let pem = std::fs::read(path).map_err(|source| BaseError::CaBundle { path: path.to_owned(), source })?;
-        let invalid = |reason: String| BaseError::CaBundleInvalid { path: path.to_owned(), reason };
-        if !pem.windows(10).any(|window| window == b"-----BEGIN") {
-            return Err(invalid("no -----BEGIN line".to_owned()));
-        }
-        let trust = TrustStore::empty().with_native_roots(has_authorities).with_pem_certificate(pem);
-        let tls = TlsContext::builder().with_trust_store(trust).build().map_err(|error| invalid(error.to_string()))?;
-        let provider = Provider::Rustls(CryptoMode::AwsLc);
-        loader = loader
-            .http_client(aws_smithy_http_client::Builder::new().tls_provider(provider).tls_context(tls).build_https());
-    } else if !has_authorities {
-        return Err(BaseError::NoAuthorities);
-    }
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(http_client(trust(ca_bundle)?, proxy_config(proxies)?));
     let config = loader.load().await;
     if config.region().is_none() {
         return Err(BaseError::NoRegion);
@@ -89,6 +93,51 @@ pub async fn sts_client(ca_bundle: Option<&Path>) -> Result<aws_sdk_sts::Client,
         return Err(BaseError::InsecureEndpoint(endpoint));
     }
     Ok(aws_sdk_sts::Client::new(&config))
+}
+
+/// The certificate authorities to trust: the system's, and those of the bundle.
+fn trust(ca_bundle: Option<&Path>) -> Result<TlsContext, BaseError> {
+    let has_authorities = !rustls_native_certs::load_native_certs().certs.is_empty();
+    let trust = TrustStore::empty().with_native_roots(has_authorities);
+    let Some(path) = ca_bundle else {
+        let trust = has_authorities.then_some(trust).ok_or(BaseError::NoAuthorities)?;
+        return TlsContext::builder().with_trust_store(trust).build().map_err(|_| BaseError::NoAuthorities);
+    };
+    let pem = std::fs::read(path).map_err(|source| BaseError::CaBundle { path: path.to_owned(), source })?;
+    let invalid = |reason: String| BaseError::CaBundleInvalid { path: path.to_owned(), reason };
+    if !pem.windows(10).any(|window| window == b"-----BEGIN") {
+        return Err(invalid("no -----BEGIN line".to_owned()));
+    }
+    // The SDK reads the certificates at the first call, and panics if it cannot.
+    let mut store = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
+        store.add(certificate).map_err(|error| invalid(error.to_string()))?;
+    }
+    if store.is_empty() {
+        return Err(invalid("no certificate".to_owned()));
+    }
+    let trust = trust.with_pem_certificate(pem);
+    TlsContext::builder().with_trust_store(trust).build().map_err(|error| invalid(error.to_string()))
+}
+
+/// The proxy for https URLs.
+fn proxy_config(proxies: &Proxies) -> Result<ProxyConfig, BaseError> {
+    let Some(proxy) = proxies.https() else { return Ok(ProxyConfig::disabled()) };
+    // The error of the SDK may quote the URL, which may hold a password.
+    let config = ProxyConfig::https(proxy.url().clone()).map_err(|_| BaseError::Proxy)?;
+    Ok(config.no_proxy(proxies.direct()))
+}
+
+/// The HTTP client of the SDK, for STS and for the sources of keyturn's own credentials.
+fn http_client(tls: TlsContext, proxy: ProxyConfig) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder();
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        let connector = connector.proxy_config(proxy.clone()).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        connector.tls_context(tls.clone()).build()
+    })
 }
 
 /// The endpoint that the settings name, as `aws_sdk_sts::Client::new` finds it: first the one of
@@ -114,6 +163,22 @@ fn is_private(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bundle_without_a_usable_certificate_is_refused_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        for (case, pem) in [
+            ("no certificate", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+            ("no base64", "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n"),
+            ("no certificate in base64", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            ("an empty file", ""),
+        ] {
+            std::fs::write(&path, pem).unwrap();
+            let refused = trust(Some(&path)).unwrap_err();
+            assert!(matches!(refused, BaseError::CaBundleInvalid { .. }), "{case}: {refused}");
+        }
+    }
 
     #[test]
     fn an_endpoint_is_https_or_on_this_machine() {

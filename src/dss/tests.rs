@@ -2,6 +2,7 @@
 //! double of DSS, which other tests use, also knows rights.
 
 use super::*;
+use crate::network::Proxies;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -289,7 +290,7 @@ async fn a_listing_is_read_up_to_16_mib() {
 fn a_bundle_without_certificates_is_refused() {
     let tls = |pem: &str| Tls { ca_bundle: Some(pem.to_owned()), insecure_skip_verify: false };
     for pem in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"] {
-        assert!(connect(&tls(pem)).is_err(), "{pem}");
+        assert!(connect(&tls(pem), &Proxies::default()).is_err(), "{pem}");
     }
 }
 

@@ -3,10 +3,11 @@
 //! The connection is a trait, because tests replace it with a double without a socket. Its messages
 //! are the HTTP messages themselves.
 
+use crate::network::Proxies;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 /// The longest time for the set-up of a connection.
@@ -52,12 +53,13 @@ pub enum InvalidTls {
     Library(String),
 }
 
-/// A connection over the network, by reqwest. It keeps and reuses its TCP connections. The
-/// environment names the proxies (`HTTPS_PROXY`, `NO_PROXY`).
+/// A connection over the network, by reqwest. It keeps and reuses its TCP connections, and goes
+/// through the proxy for the URL, if there is one. The trust of `tls` is also the trust in a proxy
+/// that is called by https.
 ///
 /// # Errors
 /// The bundle holds no usable certificate, or the TLS library refuses.
-pub fn connect(tls: &Tls) -> Result<Arc<dyn Wire>, InvalidTls> {
+pub fn connect(tls: &Tls, proxies: &Proxies) -> Result<Arc<dyn Wire>, InvalidTls> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // reqwest uses the process's provider and panics without one. The result is ignored,
         // because another caller may have installed one meanwhile.
@@ -66,8 +68,17 @@ pub fn connect(tls: &Tls) -> Result<Arc<dyn Wire>, InvalidTls> {
     let mut client = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirect::Policy::custom(on_the_same_host))
+        // reqwest reads no variables of its own: `proxies` has them.
+        .no_proxy()
         .tls_danger_accept_invalid_certs(tls.insecure_skip_verify)
         .user_agent(concat!("keyturn/", env!("CARGO_PKG_VERSION")));
+    let library = |error: reqwest::Error| InvalidTls::Library(innermost(&error));
+    for (proxy, of_scheme) in [(proxies.http(), Proxy::http as fn(String) -> _), (proxies.https(), Proxy::https)] {
+        if let Some(proxy) = proxy {
+            let proxy = of_scheme(proxy.url().to_string()).map_err(library)?;
+            client = client.proxy(proxy.no_proxy(NoProxy::from_string(proxies.direct())));
+        }
+    }
     if let Some(pem) = &tls.ca_bundle {
         let certificates = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| InvalidTls::CaBundle)?;
         if certificates.is_empty() {
@@ -75,7 +86,7 @@ pub fn connect(tls: &Tls) -> Result<Arc<dyn Wire>, InvalidTls> {
         }
         client = client.tls_certs_only(certificates);
     }
-    let client = client.build().map_err(|error| InvalidTls::Library(innermost(&error)))?;
+    let client = client.build().map_err(library)?;
     Ok(Arc::new(Network(client)))
 }
 

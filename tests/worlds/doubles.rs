@@ -20,6 +20,7 @@
 
 pub mod apiserver;
 pub mod dss;
+pub mod proxy;
 pub mod rules;
 pub mod s3;
 pub mod sts;

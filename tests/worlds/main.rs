@@ -31,6 +31,7 @@ mod doubles;
 mod fixtures;
 mod generated;
 mod node;
+mod over_proxy;
 mod over_tls;
 mod real;
 mod simulated;

@@ -6,11 +6,14 @@ use crate::doubles::{
     tls::{Vouched, in_front_of, vouched},
     wire::tokio_clock,
 };
-use keyturn::dss::{Dss, DssError, Kind, Scheme, Tls, connect};
+use keyturn::{
+    dss::{Dss, DssError, Kind, Scheme, Tls, connect},
+    network::Proxies,
+};
 use tokio::net::TcpListener;
 
 fn client(url: &str, tls: &Tls) -> Dss {
-    Dss::new(url, ADMIN_KEY.into(), Scheme::default(), connect(tls).unwrap()).unwrap()
+    Dss::new(url, ADMIN_KEY.into(), Scheme::default(), connect(tls, &Proxies::default()).unwrap()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,11 +18,19 @@ pub struct Vouched {
 
 /// A server with a certificate for this name or address.
 pub fn vouched(name: &str) -> Vouched {
+    vouched_for(&[name])
+}
+
+/// A server with a certificate for these names and addresses.
+pub fn vouched_for(names: &[&str]) -> Vouched {
     let mut authority = CertificateParams::new(vec![]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let leaf = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+        .unwrap()
+        .signed_by(&key, &authority)
+        .unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let server = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
