@@ -18,7 +18,7 @@ pub use held_back::held_back;
 pub use identity::Identity;
 pub use key::{KeyRequest, read_api_key};
 pub use policy::{PolicyError, session_policy};
-pub use refusal::{IssueError, Retry};
+pub use refusal::{IssueError, Retry, remedy_of_dss};
 pub use sts::{Answered, Sts};
 
 use crate::{api::RoleArn, digest::Digest};

@@ -9,7 +9,7 @@ use crate::{
     },
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls, Failed, Watched, data_of},
-    credentials::read_api_key,
+    credentials::{read_api_key, remedy_of_dss},
     dss::{Dss, DssError, Kind, Scheme, SeenUser, Tls},
     dss_cache::DssCache,
     dss_keys::key_label_prefix,
@@ -285,17 +285,17 @@ async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Resu
 
 fn judge(reading: &mut Reading, error: &DssError) {
     reading.retry_after = error.retry_after.and_then(|wait| wait.try_into().ok()).unwrap_or_default();
-    let statement = |reason, what: &str| Err(Statement::new(reason, format!("{what}{error}")));
+    let statement =
+        |reason, what: &str| Err(Statement::new(reason, format!("{what}{error}; {}", remedy_of_dss(error))));
     if error.kind.passes() {
         reading.reachable = statement(Reason::DssUnreachable, "");
         reading.authorized = statement(Reason::DssUnreachable, "not known: ");
     } else if error.kind == Kind::Unauthenticated {
-        reading.authorized =
-            statement(Reason::DssDenied, "DSS does not know the admin key; put a valid one into its Secret: ");
+        reading.authorized = statement(Reason::DssDenied, "DSS does not know the admin key: ");
+    } else if error.kind == Kind::Denied {
+        reading.authorized = statement(Reason::DssDenied, "the admin key lacks a right: ");
     } else {
-        let what =
-            "the admin key lacks a right; it has to be a global API key with admin rights, or an administrator's: ";
-        reading.authorized = statement(Reason::DssDenied, what);
+        reading.authorized = statement(Reason::DssDenied, "DSS refuses what keyturn needs: ");
     }
 }
 

@@ -123,9 +123,9 @@ impl ConnectionRequest {
             Kind::Unauthenticated | Kind::Denied | Kind::NotFound => {}
         }
         match self.confirm(dss).await {
-            Ok(()) if error.kind == Kind::NotFound => {
-                denied(format!("DSS has no connection \"{connection}\" for \"{login}\": {error}"))
-            }
+            Ok(()) if error.kind == Kind::NotFound => denied(format!(
+                "DSS has no connection \"{connection}\" for \"{login}\": {error}; correct spec.connection, or a DSS admin creates it"
+            )),
             Ok(()) => denied(format!(
                 "DSS does not let \"{login}\" read the details of connection \"{connection}\": {error}; a DSS admin adds a group of \
                  theirs to \"Details readable by\" of the connection"

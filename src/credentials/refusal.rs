@@ -61,7 +61,7 @@ impl IssueError {
             Kind::Failed => "DSS failed",
             _ => "DSS refused",
         };
-        Self::new(reason, retry, format!("{what}: {error}"))
+        Self::new(reason, retry, format!("{what}: {error}; {}", remedy_of_dss(error)))
     }
 
     /// The failure of a call to a DSS whose admin key has not been read yet.
@@ -75,6 +75,30 @@ impl IssueError {
     #[must_use]
     pub fn new(reason: Reason, retry: Retry, message: impl Into<String>) -> Self {
         Self { why: Statement::new(reason, message), retry }
+    }
+}
+
+/// What to do about a failed call to DSS that keyturn made with the admin key.
+#[must_use]
+pub fn remedy_of_dss(error: &DssError) -> &'static str {
+    match error.kind {
+        Kind::Unreachable => {
+            "keyturn tries again; if it stays so, a cluster admin checks url and caBundle of the DssInstance, network policies and proxies"
+        }
+        Kind::Unreadable => {
+            "keyturn tries again; if it stays so, a cluster admin checks url of the DssInstance, and which proxy or login page answers there"
+        }
+        Kind::Failed => "keyturn tries again; if it stays so, a DSS admin looks into the log of DSS",
+        Kind::Unauthenticated => {
+            "a cluster admin puts an admin key that DSS knows into the Secret that apiKeySecretRef of the DssInstance names"
+        }
+        Kind::Denied => {
+            "a DSS admin gives the admin key of the DssInstance this right; it has to be a global API key with admin rights, or an \
+             administrator's"
+        }
+        Kind::NotFound | Kind::Refused => {
+            "keyturn tries again within 10 min; a DSS admin checks the object that the route names, and that this release of DSS has the route"
+        }
     }
 }
 
@@ -96,8 +120,12 @@ pub(super) enum Answer<'a> {
 /// The longest quote from an answer in a message, in characters.
 const QUOTED: usize = 400;
 
-/// Explains an answer to the user. The codes are those of the AWS STS API reference, `AssumeRole`
-/// and Common Errors.
+/// What helps if STS cannot be reached for long.
+const CHECK_THE_WAY: &str =
+    "if it stays so, a cluster admin checks network policies, proxies, DNS and aws.stsEndpoint of the chart";
+
+/// Explains an answer to the user. The codes are those of the AWS STS API reference (`AssumeRole`
+/// and Common Errors), and those that the AWS SDKs take for throttling and for passing failures.
 pub(super) fn explain(request: &SessionRequest, answer: &Answer<'_>) -> IssueError {
     let SessionRequest { role, external_id, session_name, .. } = request;
     let tried = format!("AssumeRole of {role} as \"{session_name}\" with external ID \"{external_id}\"");
@@ -106,7 +134,10 @@ pub(super) fn explain(request: &SessionRequest, answer: &Answer<'_>) -> IssueErr
         Answer::Unreadable { status } => (
             Reason::Unreachable,
             Retry::Transient,
-            format!("STS answered with HTTP {status} and something that is no STS response; is a proxy in the way?"),
+            format!(
+                "STS answered with HTTP {status} and something that is no STS response; is a proxy in the way, or is the STS endpoint \
+                 that of another service? keyturn tries again; {CHECK_THE_WAY}"
+            ),
         ),
         Answer::NoBaseCredentials { detail } => (
             Reason::BaseCredentialsMissing,
@@ -117,19 +148,22 @@ pub(super) fn explain(request: &SessionRequest, answer: &Answer<'_>) -> IssueErr
             ),
         ),
         Answer::TimedOut { seconds } => {
-            (Reason::Unreachable, Retry::Transient, format!("STS did not answer within {seconds} s"))
+            let why = format!("STS did not answer within {seconds} s; keyturn tries again; {CHECK_THE_WAY}");
+            (Reason::Unreachable, Retry::Transient, why)
         }
         Answer::Disconnected { detail } => {
-            (Reason::Unreachable, Retry::Transient, format!("STS could not be reached: {}", quoted(detail)))
+            let why = format!("STS could not be reached: {}; keyturn tries again; {CHECK_THE_WAY}", quoted(detail));
+            (Reason::Unreachable, Retry::Transient, why)
         }
     };
     IssueError::new(reason, retry, format!("{tried}: {why}"))
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> (Reason, Retry, String) {
     let said = quoted(message);
     match code {
-        "AccessDenied" | "AccessDeniedException" => (
+        "AccessDenied" | "AccessDeniedException" | "NotAuthorized" | "UnauthorizedOperation" => (
             Reason::AssumeRoleDenied,
             Retry::Durable,
             format!(
@@ -140,7 +174,10 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
                 further_actions(request)
             ),
         ),
-        "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => (
+        "PackedPolicyTooLarge"
+        | "PackedPolicyTooLargeException"
+        | "RequestEntityTooLarge"
+        | "RequestEntityTooLargeException" => (
             Reason::PolicyTooLarge,
             Retry::Durable,
             format!(
@@ -152,7 +189,7 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
         "MalformedPolicyDocument" | "MalformedPolicyDocumentException" => (
             Reason::InvalidSpec,
             Retry::Durable,
-            format!("STS does not understand session.policy: {said}"),
+            format!("STS does not understand session.policy: {said}. Correct it as a policy of IAM"),
         ),
         "ValidationError" if is_about_duration(message) => (
             Reason::DurationTooLong,
@@ -165,45 +202,95 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
         ),
         // The values of the request come from the AwsConfig and the grant.
         "ValidationError" | "ValidationException" | "InvalidParameterValue" | "InvalidParameterCombination"
-        | "MissingParameter" | "InvalidInput" | "InvalidTags" => (
+        | "MissingParameter" | "MissingRequiredParameter" | "InvalidParameter" | "InvalidInput" | "InvalidTags" => (
             Reason::InvalidSpec,
             Retry::Durable,
             format!("STS does not take a value of the request: {said}. Look for it in spec.role, spec.person and spec.session"),
         ),
-        "RegionDisabledException" => (
+        "RegionDisabledException" | "RegionDisabled" => (
             Reason::RegionDisabled,
             Retry::Durable,
             "STS is not activated in the operator's region for this account; activate it in IAM's account settings, or give the \
              operator another region"
                 .to_owned(),
         ),
-        "SignatureDoesNotMatch" | "RequestExpired" | "InvalidSignatureException" if is_about_time(code, message) => (
+        "SignatureDoesNotMatch" | "InvalidSignatureException" | "InvalidSignature" | "IncompleteSignature" | "RequestExpired"
+        | "RequestTimeTooSkewed" | "RequestInTheFuture"
+            if is_about_time(code, message) =>
+        (
             Reason::ClockSkewed,
             Retry::Transient,
             "STS refuses the time of the request: set the clock of the operator's node".to_owned(),
         ),
         // The message of a wrong signature can quote the signed request. It is not repeated for
         // that reason.
-        "InvalidClientTokenId" | "SignatureDoesNotMatch" | "UnrecognizedClientException" | "ExpiredToken"
-        | "ExpiredTokenException" | "MissingAuthenticationToken" | "OptInRequired" => (
+        "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "UnrecognizedClientException"
+        | "AuthFailure"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "InvalidSignature"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidToken"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "OptInRequired"
+        | "NotSignedUp" => (
             Reason::BaseCredentialsMissing,
             Retry::Transient,
             format!("STS does not accept the operator's own credentials ({code}); check the identity that its pod runs with"),
         ),
-        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
-            (Reason::Throttled, Retry::Transient, "STS is throttling this account; it will be tried again shortly".to_owned())
-        }
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "RequestLimitExceeded"
+        | "LimitExceededException"
+        | "BandwidthLimitExceeded"
+        | "TooManyRequestsException"
+        | "PriorRequestNotComplete"
+        | "SlowDown" => throttled(),
+        _ if status == 429 => throttled(),
+        "RequestTimeout" | "RequestTimeoutException" | "RequestAborted" | "RequestAbortedException" | "IDPCommunicationError" => (
+            Reason::Unreachable,
+            Retry::Transient,
+            format!("STS gave up the request ({code}); keyturn tries again; {CHECK_THE_WAY}"),
+        ),
+        "InvalidAction" | "MissingAction" | "InvalidQueryParameter" | "MalformedQueryString" | "MalformedHttpRequestException"
+        | "UnknownOperation" | "UnknownOperationException" | "NoSuchVersion" => not_sts(code),
+        _ if status == 404 => not_sts(code),
         // IAM refuses, and has a newer name for it.
-        _ if status == 403 => (
+        _ if matches!(status, 401 | 403) => (
             Reason::AssumeRoleDenied,
             Retry::Durable,
             format!("IAM refused with {}: {said}. Check the trust policy of the role, and the policies of its account", quoted(code)),
         ),
         _ if status >= 500 => {
-            (Reason::Unreachable, Retry::Transient, format!("STS has a problem of its own (HTTP {status}, {})", quoted(code)))
+            let why = format!("STS has a problem of its own (HTTP {status}, {}); keyturn tries again", quoted(code));
+            (Reason::Unreachable, Retry::Transient, why)
         }
         _ => (Reason::Internal, Retry::Durable, format!("STS refused with {}: {said}", quoted(code))),
     }
+}
+
+fn throttled() -> (Reason, Retry, String) {
+    let why = "STS is throttling this account; keyturn tries again shortly; if it stays so, look for other programs that call STS there";
+    (Reason::Throttled, Retry::Transient, why.to_owned())
+}
+
+/// What answers does not know the request that every STS knows.
+fn not_sts(code: &str) -> (Reason, Retry, String) {
+    let why = format!(
+        "what answers at the STS endpoint does not know AssumeRole ({}); a cluster admin checks aws.stsEndpoint of the chart \
+         (AWS_ENDPOINT_URL_STS) and proxies",
+        quoted(code)
+    );
+    (Reason::Unreachable, Retry::Transient, why)
 }
 
 /// Names the further actions that the role's trust policy has to allow for this request.
@@ -224,7 +311,7 @@ fn is_about_duration(message: &str) -> bool {
 }
 
 fn is_about_time(code: &str, message: &str) -> bool {
-    code == "RequestExpired"
+    matches!(code, "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture")
         || message.starts_with("Signature expired")
         || message.starts_with("Signature not yet current")
 }
@@ -236,105 +323,4 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::credentials::{Extras, Via};
-
-    fn request() -> SessionRequest {
-        SessionRequest { duration_seconds: 7200, ..SessionRequest::example() }
-    }
-
-    #[test]
-    fn each_answer_has_its_reason_and_its_retry_class() {
-        let refused = |status, code, message| Answer::Refused { status, code, message };
-        let table = [
-            (refused(403, "AccessDenied", "User is not authorized"), Reason::AssumeRoleDenied, Retry::Durable),
-            (
-                refused(
-                    400,
-                    "ValidationError",
-                    "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-                ),
-                Reason::DurationTooLong,
-                Retry::Durable,
-            ),
-            (
-                refused(400, "ValidationError", "exceeds the 1 hour session limit for roles assumed by role chaining"),
-                Reason::DurationTooLong,
-                Retry::Durable,
-            ),
-            (refused(400, "ValidationError", "1 validation error detected"), Reason::InvalidSpec, Retry::Durable),
-            (refused(400, "InvalidParameterValue", "Invalid tag"), Reason::InvalidSpec, Retry::Durable),
-            (refused(403, "SomethingNew", "no"), Reason::AssumeRoleDenied, Retry::Durable),
-            (refused(400, "SomethingNew", "no"), Reason::Internal, Retry::Durable),
-            (refused(400, "PackedPolicyTooLarge", "consumes 132%"), Reason::PolicyTooLarge, Retry::Durable),
-            (refused(400, "MalformedPolicyDocument", "Syntax errors"), Reason::InvalidSpec, Retry::Durable),
-            (refused(403, "RegionDisabledException", "STS is not activated"), Reason::RegionDisabled, Retry::Durable),
-            (
-                refused(403, "SignatureDoesNotMatch", "Signature expired: 1 is now earlier than 2"),
-                Reason::ClockSkewed,
-                Retry::Transient,
-            ),
-            (refused(403, "SignatureDoesNotMatch", "does not match"), Reason::BaseCredentialsMissing, Retry::Transient),
-            (refused(403, "InvalidClientTokenId", "invalid"), Reason::BaseCredentialsMissing, Retry::Transient),
-            (refused(403, "ExpiredToken", "expired"), Reason::BaseCredentialsMissing, Retry::Transient),
-            (refused(400, "Throttling", "Rate exceeded"), Reason::Throttled, Retry::Transient),
-            (refused(500, "InternalFailure", "oops"), Reason::Unreachable, Retry::Transient),
-            (refused(503, "ServiceUnavailable", "oops"), Reason::Unreachable, Retry::Transient),
-            (Answer::Unreadable { status: 200 }, Reason::Unreachable, Retry::Transient),
-            (Answer::NoBaseCredentials { detail: "none".into() }, Reason::BaseCredentialsMissing, Retry::Transient),
-            (Answer::TimedOut { seconds: 10 }, Reason::Unreachable, Retry::Transient),
-            (Answer::Disconnected { detail: "refused".into() }, Reason::Unreachable, Retry::Transient),
-        ];
-        for (answer, reason, retry) in table {
-            let error = explain(&request(), &answer);
-            assert_eq!((error.why.reason, error.retry), (reason, retry), "{answer:?}");
-            assert!(
-                error.why.message.contains("role/analyst"),
-                "the message names what was tried: {}",
-                error.why.message
-            );
-        }
-    }
-
-    #[test]
-    fn a_denial_names_the_actions_that_the_trust_policy_must_allow() {
-        let denied = Answer::Refused { status: 403, code: "AccessDenied", message: "not authorized" };
-        assert!(!explain(&request(), &denied).why.message.contains("sts:TagSession"));
-        let extras = Extras {
-            tags: [("project".to_owned(), "fraud".to_owned())].into(),
-            source_identity: Some("alice".into()),
-            ..Extras::default()
-        };
-        let message = explain(&SessionRequest { extras, ..request() }, &denied).why.message;
-        assert!(message.contains("sts:TagSession") && message.contains("sts:SetSourceIdentity"), "{message}");
-    }
-
-    #[test]
-    fn a_denied_role_at_the_end_of_a_way_has_to_trust_the_last_hop() {
-        let denied = Answer::Refused { status: 403, code: "AccessDenied", message: "not authorized" };
-        let hub = "arn:aws:iam::210987654321:role/hub";
-        let via = Via { hops: vec![hub.parse().unwrap()], external_id: String::new() };
-        let message = explain(&SessionRequest { via, ..request() }, &denied).why.message;
-        assert!(message.contains(&format!("trust policy names {hub}")), "{message}");
-        assert!(explain(&request(), &denied).why.message.contains("the operator's identity"));
-    }
-
-    #[test]
-    fn the_message_of_a_wrong_signature_is_not_repeated() {
-        let answer = Answer::Refused {
-            status: 403,
-            code: "SignatureDoesNotMatch",
-            message: "canonical string: x-amz-security-token:TOKEN",
-        };
-        assert!(!explain(&request(), &answer).why.message.contains("TOKEN"));
-    }
-
-    #[test]
-    fn a_message_from_outside_stays_on_one_line_and_short() {
-        let long = "a\nb".repeat(10_000);
-        let answer = Answer::Refused { status: 403, code: "AccessDenied", message: &long };
-        let message = explain(&request(), &answer).why.message;
-        assert!(!message.contains('\n') && message.len() < 1_000, "{}", message.len());
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 use super::action::{Read, Refusal, refuse};
 use crate::{
     api::{AskedRole, AwsConfig, DssInstance, Reason, RoleArn, RoleTemplate, Statement, Subject, Variable, role_named},
+    credentials::remedy_of_dss,
     dss::{DssError, SeenUser, User},
     grants,
 };
@@ -108,7 +109,10 @@ impl SeenDss {
         let missing = |what: &str| {
             refuse(
                 Reason::DssUserMissing,
-                format!("DssInstance \"{name}\" {what} \"{login}\", the login of this config"),
+                format!(
+                    "DssInstance \"{name}\" {what} \"{login}\", the login of this config; a DSS admin creates or enables the user, or \
+                     a cluster admin corrects login of the DssInstance"
+                ),
             )
         };
         match &self.user {
@@ -185,7 +189,7 @@ fn unread(dss: &SeenDss, instance: &DssInstance) -> Refusal {
     let (reason, message) = match &dss.trouble {
         Some(why) => {
             let reason = if why.kind.passes() { Reason::DssUnreachable } else { Reason::DssDenied };
-            (reason, format!("the users of DssInstance \"{name}\" cannot be read: {why}"))
+            (reason, format!("the users of DssInstance \"{name}\" cannot be read: {why}; {}", remedy_of_dss(why)))
         }
         None => (Reason::Pending, format!("the users of DssInstance \"{name}\" are being read")),
     };

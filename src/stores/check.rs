@@ -9,7 +9,7 @@
 use crate::{
     api::Reason,
     credentials::{IssueError, Retry},
-    dss::{AuthInfo, Dss, KeyKind},
+    dss::{AuthInfo, Dss, DssError, KeyKind},
     dss_keys::DssRequest,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -27,7 +27,7 @@ pub(super) async fn check(
     key: &SecretString,
     created: Option<&str>,
 ) -> Result<(), IssueError> {
-    let info = admin.with_key(key.clone()).auth_info().await.map_err(|error| IssueError::of_dss(&error))?;
+    let info = admin.with_key(key.clone()).auth_info().await.map_err(|error| of_own_key(request, &error))?;
     if info.login() != Some(request.login.as_str()) {
         return Err(of_another_user(request, &info, key));
     }
@@ -66,6 +66,20 @@ pub(super) async fn is_no_administrators(caller: &Dss, request: &DssRequest) -> 
 pub(super) async fn is_listed(admin: &Dss, request: &DssRequest, id: &str) -> Result<bool, IssueError> {
     let listed = admin.personal_keys().await.map_err(|error| IssueError::of_dss(&error))?;
     Ok(listed.iter().any(|key| key.id == id && key.user == request.login))
+}
+
+/// The failure of a call that keyturn made with the API key itself.
+fn of_own_key(request: &DssRequest, error: &DssError) -> IssueError {
+    if error.kind.passes() {
+        return IssueError::of_dss(error);
+    }
+    let message = format!(
+        "DSS does not accept the API key of \"{login}\": {error}; it is not delivered; put a valid personal API key of \"{login}\" \
+         into the Secret that spec.dss.apiKeySecretRef names, or set spec.dss.apiKey to Personal; if keyturn has just created the key, a \
+         DSS admin checks whether \"{login}\" may use personal API keys",
+        login = request.login,
+    );
+    IssueError::new(Reason::DssDenied, Retry::Durable, message)
 }
 
 fn of_another_user(request: &DssRequest, info: &AuthInfo, key: &SecretString) -> IssueError {

@@ -48,7 +48,7 @@ async fn each_failure_names_its_route_and_the_missing_part() {
         (Behaviour::RedirectToLogin, "Reachable", "DssUnreachable", "redirects"),
         (Behaviour::Hang, "Reachable", "DssUnreachable", "no answer within 30 s"),
         (Behaviour::HugeBody(17 << 20), "Reachable", "DssUnreachable", "longer than"),
-        (Behaviour::EchoedKey, "Authorized", "DssDenied", "put a valid one into its Secret"),
+        (Behaviour::EchoedKey, "Authorized", "DssDenied", "apiKeySecretRef"),
     ];
     for (behaviour, condition, reason, words) in table {
         let mut world = world();
