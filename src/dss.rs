@@ -135,24 +135,28 @@ impl Dss {
     ///
     /// A refusal by DSS itself counts as "no". That can be a 403, or a 401, because no
     /// documentation says which status a missing right has. Ask only with a key that DSS has just
-    /// accepted.
+    /// accepted. Only an answer that shows a user counts as "yes", because another server in front
+    /// of DSS may answer everything with 200.
     ///
     /// # Errors
     /// DSS cannot be reached, or answers something else. Nothing is known then.
     pub async fn may_administer(&self, login: &str) -> Result<bool, DssError> {
-        match self.call(Method::GET, &["admin", "users", login]).done().await {
-            Ok(()) => Ok(true),
+        match self.call(Method::GET, &["admin", "users", login]).json::<User>().await {
+            Ok(_) => Ok(true),
             Err(refused) if matches!(refused.kind, Kind::Denied | Kind::Unauthenticated) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// The owner of the key, or the impersonated user: `GET /auth/info` (`get_auth_info()`).
+    /// The owner of the key, or the impersonated user: `GET /auth/info` (`get_auth_info()`). An
+    /// answer that names nobody is unreadable, because DSS names somebody for every key: another
+    /// server in front of DSS may answer everything with 200.
     ///
     /// # Errors
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn auth_info(&self) -> Result<AuthInfo, DssError> {
-        self.call(Method::GET, &["auth", "info"]).query("withSecrets", "false").json().await
+        let call = self.call(Method::GET, &["auth", "info"]).query("withSecrets", "false");
+        call.json_if(AuthInfo::names_somebody).await
     }
 
     /// A connection with the credential that it resolves to for the calling user:

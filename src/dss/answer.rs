@@ -75,6 +75,11 @@ impl AuthInfo {
         self.associated_dss_user.as_deref().or_else(|| self.auth_identifier.as_deref().filter(|_| personal))
     }
 
+    /// Whether the answer names a key or a user.
+    pub(super) fn names_somebody(&self) -> bool {
+        self.auth_identifier.is_some() || self.associated_dss_user.is_some()
+    }
+
     /// The kind of the key. `authSource` decides. For a personal key, `authIdentifier` is the login
     /// of its user; for a global key, it is the ID of the key, also if the key acts as a user. An
     /// answer that contradicts this counts as another kind.

@@ -102,6 +102,13 @@ impl<'a> Call<'a> {
         self.read(&answer.received)
     }
 
+    /// Sends the call and parses the answer. An answer that is not `whole` is unreadable.
+    pub(super) async fn json_if<T: DeserializeOwned>(self, whole: impl Fn(&T) -> bool) -> Result<T, DssError> {
+        let answer = self.send().await?.received;
+        let read = self.read(&answer)?;
+        if whole(&read) { Ok(read) } else { Err(self.error(Kind::Unreadable, self.no_json(answer.status(), &answer))) }
+    }
+
     /// Sends the call and parses the answer. `None` if DSS answers "not found".
     pub(super) async fn json_if_there<T: DeserializeOwned>(self) -> Result<Option<T>, DssError> {
         match self.json().await {

@@ -240,7 +240,8 @@ async fn only_a_refusal_of_dss_itself_shows_that_a_key_is_no_admin_s() {
     let own = r#"{"errorType": "a.B", "message": "no"}"#;
     for (row, status, body, expected) in [
         ("the settings of the user", 200, r#"{"login": "alice"}"#, Ok(true)),
-        ("an empty answer", 200, "", Ok(true)),
+        ("an empty answer", 200, "", Err(Kind::Unreadable)),
+        ("JSON of another form", 200, r#"{"ok": true}"#, Err(Kind::Unreadable)),
         ("a missing right", 403, own, Ok(false)),
         ("a missing right, with the other status", 401, own, Ok(false)),
         ("no such user", 404, own, Err(Kind::NotFound)),
