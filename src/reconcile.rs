@@ -31,7 +31,10 @@ use crate::{
     limit::{Budget, Limiter, Turns},
     memory::Memory,
     metrics::Metrics,
-    report::{EventNote, Finding, Outcome, event_notes, is_only_a_short_wait, next_reconcile, role_finding, status},
+    report::{
+        EventNote, Finding, Outcome, event_notes, is_only_a_short_wait, key_finding, next_reconcile, role_finding,
+        status,
+    },
     schedule::until,
     stores::{A_RECONCILE, Access},
     views::{self, Views},
@@ -176,9 +179,13 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
         outcome.call_failed.as_ref().is_some_and(|error| error.is_persistent(outcome.failed_before))
     } else {
         context.memory.learn(&seen, &plan, &outcome, now);
-        if let Some(Finding(finding)) = role_finding(&seen, &plan, &outcome) {
-            context.memory.record_finding(&uid, ConditionType::AwsRoleFailing, finding.clone());
-            seen.remembered.findings.insert(ConditionType::AwsRoleFailing, finding);
+        for (type_, new) in [
+            (ConditionType::AwsRoleFailing, role_finding(&seen, &plan, &outcome)),
+            (ConditionType::DssKeysFailing, key_finding(&seen, &outcome)),
+        ] {
+            let Some(Finding(finding)) = new else { continue };
+            context.memory.record_finding(&uid, type_, finding.clone());
+            seen.remembered.findings.insert(type_, finding);
         }
         !is_only_a_short_wait(&seen, &plan, &outcome)
     };

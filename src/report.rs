@@ -17,7 +17,7 @@ pub use attempt::{failed, is_only_a_short_wait};
 pub use event_note::{EventNote, event_notes};
 pub use next_reconcile::next_reconcile;
 pub use status::status;
-pub use unread::{Finding, deleting, role_finding};
+pub use unread::{Finding, deleting, key_finding, role_finding};
 
 use crate::{
     cluster::CallError,

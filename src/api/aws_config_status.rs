@@ -14,8 +14,8 @@ pub struct AwsConfigStatus {
     pub observed_generation: Option<i64>,
 
     /// Accepted: the spec, its references and the grant are in order. Issued: a valid credential is
-    /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing,
-    /// AwsRoleFailing, ConfirmationDue and Stalled: present only while they are true.
+    /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing, AwsRoleFailing,
+    /// DssKeysFailing, ConfirmationDue and Stalled: present only while they are true.
     #[serde(default)]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -78,7 +78,7 @@ pub struct AwsConfigStatus {
 pub struct Trouble {
     /// The reason of Ready if the AwsConfig is not ready. Otherwise the type of the first of these
     /// conditions that is true: RenewalFailing, RestartFailing, PodsMissed, AwsRoleFailing,
-    /// ConfirmationDue.
+    /// DssKeysFailing, ConfirmationDue.
     pub word: String,
     /// The message of that condition.
     pub message: String,

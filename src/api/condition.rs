@@ -23,6 +23,9 @@ pub enum ConditionType {
     /// keyturn cannot write or delete an `AwsRole` that it generates. Present only while it is
     /// true.
     AwsRoleFailing,
+    /// keyturn cannot delete an API key of DSS that the config no longer wants. Present only while
+    /// it is true.
+    DssKeysFailing,
     /// The config has to be confirmed soon, or its confirmation does not count. Present only while
     /// it is true.
     ConfirmationDue,
@@ -38,7 +41,7 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,
@@ -46,6 +49,7 @@ impl ConditionType {
         Self::PodsMissed,
         Self::RestartFailing,
         Self::AwsRoleFailing,
+        Self::DssKeysFailing,
         Self::ConfirmationDue,
         Self::Usable,
         Self::Reachable,
@@ -64,6 +68,7 @@ impl ConditionType {
             Self::PodsMissed => "PodsMissed",
             Self::RestartFailing => "RestartFailing",
             Self::AwsRoleFailing => "AwsRoleFailing",
+            Self::DssKeysFailing => "DssKeysFailing",
             Self::ConfirmationDue => "ConfirmationDue",
             Self::Usable => "Usable",
             Self::Reachable => "Reachable",
@@ -105,6 +110,11 @@ impl ConditionType {
                 "keyturn cannot write or delete an AwsRole that it generates for `spec.role`. Present \
                  only while it is true. `Ready` does not depend on it."
             }
+            Self::DssKeysFailing => {
+                "keyturn cannot delete an API key in DSS that it created and that is no longer wanted, such \
+                 as the former one a day after a rotation. The key still works. Present only while it is \
+                 true. `Ready` does not depend on it."
+            }
             Self::ConfirmationDue => {
                 "With `ceilings.maxAge`: the confirmation of the AwsConfig ends within 14 days, or the \
                  annotation `keyturn.dev/confirmed` does not count. Present only while it is true. \
@@ -136,6 +146,7 @@ impl ConditionType {
             | Self::PodsMissed
             | Self::RestartFailing
             | Self::AwsRoleFailing
+            | Self::DssKeysFailing
             | Self::ConfirmationDue => "AwsConfig",
             Self::Ready | Self::Stalled => "AwsConfig, AwsRole, AwsRoleGrant, DssInstance",
             Self::Usable => "AwsRole",
@@ -241,6 +252,7 @@ mod tests {
                 | ConditionType::PodsMissed
                 | ConditionType::RestartFailing
                 | ConditionType::AwsRoleFailing
+                | ConditionType::DssKeysFailing
                 | ConditionType::ConfirmationDue
                 | ConditionType::Usable
                 | ConditionType::Reachable

@@ -17,7 +17,7 @@ pub struct ApiKeyOutcome {
     /// The keys that keyturn deleted in DSS.
     pub deleted: Vec<DeletedKey>,
     /// The error, if keyturn could not delete surplus keys in DSS.
-    pub surplus_failed: Option<String>,
+    pub surplus_failed: Option<IssueError>,
 }
 
 impl ApiKeyOutcome {

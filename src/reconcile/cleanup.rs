@@ -52,19 +52,19 @@ pub(super) async fn cleanup(context: &Context, budget: &Budget, config: &AwsConf
     };
     let wait = context.memory.call_failed(&uid);
     tracing::warn!(
-        error,
+        error = error.message,
         wait_ms = wait.as_millis(),
         "an AwsConfig that is being deleted waits for its API keys in DSS"
     );
-    let message = format!("its API keys in DSS are not deleted yet: {error}; keyturn tries again within a minute");
-    report(context, config, &Statement::new(Reason::DssUnreachable, message)).await?;
+    let message = format!("its API keys in DSS are not deleted yet: {}", error.message);
+    report(context, config, &Statement { message, ..error }).await?;
     let now = context.clock.now();
     Ok(until(now, now.saturating_add(wait).ok()))
 }
 
 /// Deletes the Secret, the API keys and the finalizers. Returns the error of a store that may still
 /// have a key, if keyturn waits for that store.
-async fn delete(context: &Context, budget: &Budget, config: &AwsConfig) -> Result<Option<String>, CallError> {
+async fn delete(context: &Context, budget: &Budget, config: &AwsConfig) -> Result<Option<Statement>, CallError> {
     delete_secret(context, config).await?;
     let now = context.clock.now();
     let is_given_up = |Time(deleted): &Time| schedule::is_given_up(*deleted, context.started_at, now);

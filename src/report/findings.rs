@@ -19,7 +19,7 @@ struct Kind {
     concerns: fn(&AwsConfig) -> bool,
 }
 
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 4] = [
     Kind { type_: ConditionType::PodsMissed, action: "Inject", repeats: false, concerns: |_| true },
     Kind {
         type_: ConditionType::RestartFailing,
@@ -28,6 +28,7 @@ const KINDS: [Kind; 3] = [
         concerns: |config| !config.spec.restart.is_empty(),
     },
     Kind { type_: ConditionType::AwsRoleFailing, action: "Write", repeats: false, concerns: |_| true },
+    Kind { type_: ConditionType::DssKeysFailing, action: "Delete", repeats: false, concerns: |_| true },
 ];
 
 /// The conditions of the findings. If no room has examined the config since this replica became

@@ -8,11 +8,12 @@ use crate::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// The conditions of trouble beside `Ready`, the most urgent first.
-const URGENT: [ConditionType; 5] = [
+const URGENT: [ConditionType; 6] = [
     ConditionType::RenewalFailing,
     ConditionType::RestartFailing,
     ConditionType::PodsMissed,
     ConditionType::AwsRoleFailing,
+    ConditionType::DssKeysFailing,
     ConditionType::ConfirmationDue,
 ];
 

@@ -83,10 +83,32 @@ pub fn role_finding(seen: &Observed, plan: &Plan, outcome: &Outcome) -> Option<F
         let message = format!("{error}; the credential does not depend on it; keyturn tries again within a minute");
         return Some(Finding(Some(Statement::new(Reason::ApiCallFailed, message))));
     }
-    let in_status = seen.config.status.as_ref().and_then(|status| find_condition(&status.conditions, type_)).is_some();
-    let is_said = in_status || matches!(seen.remembered.findings.get(&type_), Some(Some(_)));
     let has_ended = outcome.role_failed.is_none() && !matches!(plan.role, RoleStep::Hold { .. });
-    (is_said && has_ended).then_some(Finding(None))
+    (is_said(seen, type_) && has_ended).then_some(Finding(None))
+}
+
+/// The new finding about the deletions of surplus API keys in DSS; `None` if what is recorded stays
+/// true.
+#[must_use]
+pub fn key_finding(seen: &Observed, outcome: &Outcome) -> Option<Finding> {
+    let failed = outcome.api_key.surplus_failed.as_ref();
+    if let Some(error) = failed.filter(|error| error.retry.is_of_a_call()) {
+        let message = format!(
+            "API keys that are no longer wanted are left in DSS, and work there: {}; the credential does not depend on it",
+            error.why.message
+        );
+        return Some(Finding(Some(Statement { message, ..error.why.clone() })));
+    }
+    // keyturn deletes no key while it cannot write the Secret without it.
+    let has_ended =
+        failed.is_none() && outcome.call_failed.is_none() && outcome.role_failed.is_none() && !outcome.blocked;
+    (is_said(seen, ConditionType::DssKeysFailing) && has_ended).then_some(Finding(None))
+}
+
+/// Whether a finding of this type is recorded, or was by another process.
+fn is_said(seen: &Observed, type_: ConditionType) -> bool {
+    let in_status = seen.config.status.as_ref().and_then(|status| find_condition(&status.conditions, type_)).is_some();
+    in_status || matches!(seen.remembered.findings.get(&type_), Some(Some(_)))
 }
 
 /// These conditions, beside the findings of other rooms.

@@ -2,8 +2,9 @@
 
 use super::{A_RECONCILE, Access, DssKeys, Entry, NotAsked, Store};
 use crate::{
-    api::{AwsConfig, DssKey},
+    api::{AwsConfig, DssKey, Statement},
     cluster::CallError,
+    credentials::IssueError,
     dss::DssError,
     dss_keys::{ApiKeyOutcome, DeletedKey, SurplusKeys, key_label},
     finalizers,
@@ -30,12 +31,14 @@ pub async fn delete_surplus(
         match delete_in(access, config, place, &stay, &mut outcome.deleted).await {
             Ok(()) if place.leave => empty.push(place.instance.as_str()),
             Ok(()) => {}
-            Err(NotAsked::Late(error)) => {
-                let instance = &place.instance;
-                tracing::warn!(instance, %error, "API keys could not be deleted in DSS; it will be tried again");
-                outcome.surplus_failed = Some(error.to_string());
+            Err(not_asked) => {
+                let error = IssueError::from(not_asked);
+                if error.retry.is_of_a_call() {
+                    let instance = &place.instance;
+                    tracing::warn!(instance, %error, "API keys could not be deleted in DSS; it will be tried again");
+                }
+                outcome.surplus_failed = Some(error);
             }
-            Err(NotAsked::Saturated(tried)) => outcome.surplus_failed = Some(tried),
         }
     }
     // This reads the config again, because keyturn may have added a finalizer to it meanwhile.
@@ -50,7 +53,7 @@ pub async fn delete_surplus(
 #[derive(Debug, Default)]
 pub struct Remaining {
     /// The reason why keyturn could not delete keys yet. keyturn retries.
-    pub waits: Option<String>,
+    pub waits: Option<Statement>,
     /// The instances in which keys may remain for good, each with the reason.
     pub given_up: Vec<(String, String)>,
 }
@@ -71,9 +74,9 @@ pub async fn delete_all(access: Access<'_>, config: &AwsConfig, gives_up: bool) 
                 left.given_up.push((instance.to_owned(), error.to_string()));
                 empty.push(instance);
             }
-            Err(NotAsked::Late(error)) => left.waits = Some(error.to_string()),
-            // keyturn does not give up here, because a DSS that was not asked has not refused.
-            Err(NotAsked::Saturated(tried)) => left.waits = Some(tried),
+            // keyturn does not give up a DSS that it has not asked, because that DSS has not
+            // refused.
+            Err(not_asked) => left.waits = Some(IssueError::from(not_asked).why),
         }
     }
     remove_finalizers(access, config, &empty).await?;

@@ -2,8 +2,8 @@
 
 use super::Reason;
 use crate::api::ConditionType::{
-    self, Accepted, Authorized, AwsRoleFailing, ConfirmationDue, Issued, PodsMissed, Reachable, Ready, RenewalFailing,
-    RestartFailing, Usable,
+    self, Accepted, Authorized, AwsRoleFailing, ConfirmationDue, DssKeysFailing, Issued, PodsMissed, Reachable, Ready,
+    RenewalFailing, RestartFailing, Usable,
 };
 
 /// A reason, explained to the user. The texts are Markdown.
@@ -265,7 +265,7 @@ impl Reason {
             },
             Self::DssUnreachable => Explained {
                 name: "DssUnreachable",
-                conditions: &[Accepted, Issued, RenewalFailing, Reachable, Authorized],
+                conditions: &[Accepted, Issued, RenewalFailing, DssKeysFailing, Reachable, Authorized],
                 cause: "DSS cannot be reached or does not answer in time, or another server \
                      answers at its URL, such as a proxy or a login page. The message names the \
                      route. keyturn withdraws nothing for this reason.",
@@ -274,7 +274,7 @@ impl Reason {
             },
             Self::DssDenied => Explained {
                 name: "DssDenied",
-                conditions: &[Accepted, Issued, RenewalFailing, Authorized],
+                conditions: &[Accepted, Issued, RenewalFailing, DssKeysFailing, Authorized],
                 cause: "DSS does not accept keyturn's admin key, or denies it the right that the \
                      message names.",
                 remedy: "A cluster admin: put an API key of DSS with admin rights into the Secret \

@@ -3,6 +3,7 @@
 use super::moment::{Moment, at, denied, fresh, live, unreachable};
 use crate::{
     api::{CredentialProvider, DssKey, Reason},
+    credentials::{IssueError, Retry},
     decide::{input::SeenRole, target::Target},
 };
 use jiff::SignedDuration;
@@ -106,7 +107,7 @@ fn an_api_key_has_times_of_its_own() {
         })
     };
     let mut surplus = has_key();
-    surplus.outcome.api_key.surplus_failed = Some("DSS refused".into());
+    surplus.outcome.api_key.surplus_failed = Some(IssueError::new(Reason::DssDenied, Retry::Durable, "DSS refused"));
     check(vec![
         ("a key that is as asked for", has_key(), "00:40:00"),
         ("no key was obtained", key_fails(), "00:15:30"),

@@ -113,6 +113,7 @@ fn a_long_message_that_is_only_compared_becomes_a_digest_of_it() {
         ConditionType::PodsMissed,
         ConditionType::RestartFailing,
         ConditionType::AwsRoleFailing,
+        ConditionType::DssKeysFailing,
         ConditionType::ConfirmationDue,
     ];
     for type_ in ConditionType::ALL {

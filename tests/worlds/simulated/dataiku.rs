@@ -11,6 +11,7 @@ mod kinds;
 mod leftovers;
 mod listings;
 mod moves;
+mod refused_calls;
 mod roles;
 mod rotations;
 mod slow;
@@ -22,7 +23,7 @@ use crate::{
     doubles::dss::ADMIN_KEY,
     fixtures::{OPERATORS, analysts, config, design, grant},
 };
-use keyturn::api::{AwsConfigSpec, CredentialProvider};
+use keyturn::api::{ApiKey, AwsConfigSpec, CredentialProvider};
 use serde_json::json;
 use std::time::Duration;
 

@@ -59,6 +59,8 @@ pub enum Behaviour {
     ConnectionFailure,
     /// No answer, ever.
     Hang,
+    /// The call is carried out, and never answered.
+    HangAfter,
     /// The call is carried out and answered, with this many blanks before the JSON. The length is
     /// not announced. A client that reads to the end finds a right answer.
     HugeBody(usize),

@@ -105,6 +105,7 @@ async fn attend(State(dss): State<Dss>, request: Request, next: Next) -> Respons
         parts.extensions.insert(colours);
         let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
         match &ending {
+            Some(Behaviour::HangAfter) => return std::future::pending().await,
             Some(ending) => ending.spoil(answer).await,
             None => answer,
         }

@@ -9,7 +9,7 @@ use crate::{
     },
     fixtures::{instance, personal_key},
 };
-use keyturn::api::{ApiKey, Format};
+use keyturn::api::Format;
 use serde_json::Value;
 
 async fn alice_with_key() -> World {
