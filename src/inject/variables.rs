@@ -21,6 +21,12 @@ const NOBODY: &str = "http://127.0.0.1:1/keyturn-delivers-files";
 /// The same for a container that cannot have the Secret. SDKs that quote the address say why.
 const NO_SECRET: &str = "http://127.0.0.1:1/keyturn-could-not-mount-the-secret";
 
+/// An empty file. `object_store` of Rust asks these addresses only if it has a token file, too.
+/// Otherwise it asks the node, whatever `AWS_EC2_METADATA_DISABLED` says (`AmazonS3Builder::build`
+/// in src/aws/builder.rs). The file has to exist, because the SDK for JavaScript v2 otherwise ends
+/// its process.
+const EMPTY: &str = "/dev/null";
+
 /// The variables by which an author points SDKs to another credential than keyturn's ("Standardized
 /// credential providers" in the AWS SDKs and Tools Reference Guide).
 const LEAD_ELSEWHERE: [&str; 10] = [
@@ -54,9 +60,11 @@ const AMAZONS: [(&str, &str); 4] = [
 /// * No metadata: SDKs do not go on to the identity of the node after an error.
 /// * An empty credentials file: the keys in a home folder would win over `credential_process`.
 /// * `AWS_SDK_LOAD_CONFIG`: the SDK for JavaScript v2 and that for Go v1 otherwise do not read
-///   `AWS_CONFIG_FILE`.
+///   `AWS_CONFIG_FILE`. JavaScript v2 then reads the keys in a home folder, too, because it reads
+///   `AWS_SHARED_CREDENTIALS_FILE` only with this variable (`getProfilesFromSharedConfig` in
+///   lib/util.js of aws-sdk-js).
 pub(super) fn leading(endpoint: Option<&Endpoint>) -> Vec<(&'static str, String)> {
-    let mut all = vec![(WEB_IDENTITY, String::new()), (NO_METADATA, "true".to_owned())];
+    let mut all = vec![(WEB_IDENTITY, String::new()), (NO_METADATA, "true".to_owned()), (LOAD_CONFIG, "1".to_owned())];
     match endpoint {
         Some(endpoint) => all.extend([
             (CONFIG_FILE, format!("{ENDPOINT_PATH}/config")),
@@ -66,9 +74,9 @@ pub(super) fn leading(endpoint: Option<&Endpoint>) -> Vec<(&'static str, String)
         ]),
         None => all.extend([
             (CONFIG_FILE, format!("{MOUNT_PATH}/config")),
-            (CREDENTIALS_FILE, "/dev/null".to_owned()),
+            (CREDENTIALS_FILE, EMPTY.to_owned()),
             (FULL_URI, NOBODY.to_owned()),
-            (LOAD_CONFIG, "1".to_owned()),
+            (TOKEN_FILE, EMPTY.to_owned()),
         ]),
     }
     all
@@ -82,7 +90,7 @@ pub(super) fn nowhere() -> Vec<(&'static str, String)> {
     let mut all = leading(None);
     for (name, value) in &mut all {
         match *name {
-            CONFIG_FILE => "/dev/null".clone_into(value),
+            CONFIG_FILE => EMPTY.clone_into(value),
             FULL_URI => NO_SECRET.clone_into(value),
             _ => {}
         }

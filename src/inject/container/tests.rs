@@ -39,10 +39,11 @@ fn a_plain_container_gets_the_mount_and_every_variable_and_no_key() {
         [
             "AWS_WEB_IDENTITY_TOKEN_FILE",
             "AWS_EC2_METADATA_DISABLED",
+            "AWS_SDK_LOAD_CONFIG",
             "AWS_CONFIG_FILE",
             "AWS_SHARED_CREDENTIALS_FILE",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            "AWS_SDK_LOAD_CONFIG",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
             "AWS_REGION",
             "AWS_DEFAULT_REGION",
             "AWS_DEFAULT_BUCKET",
@@ -52,10 +53,10 @@ fn a_plain_container_gets_the_mount_and_every_variable_and_no_key() {
             "DKU_CURRENT_PROJECT_KEY"
         ]
     );
-    let values: Vec<&str> = addition.env[..6].iter().filter_map(|variable| variable.value.as_deref()).collect();
+    let values: Vec<&str> = addition.env[..7].iter().filter_map(|variable| variable.value.as_deref()).collect();
     let nobody = "http://127.0.0.1:1/keyturn-delivers-files";
-    assert_eq!(values, ["", "true", "/var/run/secrets/keyturn/config", "/dev/null", nobody, "1"]);
-    for variable in &addition.env[6..] {
+    assert_eq!(values, ["", "true", "1", "/var/run/secrets/keyturn/config", "/dev/null", nobody, "/dev/null"]);
+    for variable in &addition.env[7..] {
         let from = variable.value_from.as_ref().unwrap().secret_key_ref.as_ref().unwrap();
         assert_eq!((from.name.as_str(), &from.key, from.optional), ("alice-aws", &variable.name, Some(true)));
     }
@@ -93,6 +94,7 @@ fn a_variable_of_amazon_s_webhooks_is_replaced_and_no_other_is() {
     let of_roles = "/var/run/secrets/eks.amazonaws.com/serviceaccount/token";
     for (case, name, value, expected) in [
         ("Pod Identity", URI, "http://169.254.170.23/v1/credentials", Some(nobody)),
+        ("the token of Pod Identity", TOKEN, of_pods, Some("/dev/null")),
         ("Pod Identity with IPv6", URI, "http://[fd00:ec2::23]/v1/credentials", Some(nobody)),
         ("IAM roles for service accounts", "AWS_WEB_IDENTITY_TOKEN_FILE", of_roles, Some("")),
         ("the author", URI, "http://localhost/mine", None),
@@ -146,10 +148,11 @@ fn a_container_without_room_gets_variables_with_which_sdks_fail() {
         let expected = [
             "AWS_WEB_IDENTITY_TOKEN_FILE=",
             "AWS_EC2_METADATA_DISABLED=true",
+            "AWS_SDK_LOAD_CONFIG=1",
             "AWS_CONFIG_FILE=/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:1/keyturn-could-not-mount-the-secret",
-            "AWS_SDK_LOAD_CONFIG=1",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/dev/null",
         ];
         assert_eq!(set, expected, "{path}");
         let why = addition.lacking.unwrap();
@@ -203,5 +206,5 @@ fn a_read_only_volume_above_the_path_is_found_before_it_breaks_the_pod() {
 #[test]
 fn a_container_that_mounts_the_secret_already_gets_the_variables() {
     let addition = added(&[], &[mount("keyturn", "/var/run/secrets/keyturn/")]);
-    assert_eq!((addition.mounts.len(), addition.env.len(), addition.warnings.len()), (0, 13, 0));
+    assert_eq!((addition.mounts.len(), addition.env.len(), addition.warnings.len()), (0, 14, 0));
 }

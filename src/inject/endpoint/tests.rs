@@ -79,6 +79,7 @@ fn an_endpoint_is_the_first_container_and_every_other_one_asks_it() {
             ("AWS_SHARED_CREDENTIALS_FILE", "/var/run/secrets/keyturn-endpoint/credentials"),
             ("AWS_WEB_IDENTITY_TOKEN_FILE", ""),
             ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_SDK_LOAD_CONFIG", "1"),
         ] {
             assert_eq!(value(container, name), Some(expected), "{name}: {container}");
         }

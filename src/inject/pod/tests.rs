@@ -7,7 +7,7 @@ use json_patch::{Patch, patch};
 use serde_json::{Value, from_value, json};
 
 /// The number of variables that lead SDKs to the files.
-const LEADING: usize = 6;
+const LEADING: usize = 7;
 
 fn config(name: &str, selects: Option<(&str, &str)>) -> Arc<AwsConfig> {
     let mut spec = json!({"person": name});
