@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test unit lint $(LINT) generate demo cluster cluster-down bench image deps clean
-.PHONY: advisories sbom release-check fuzz
+.PHONY: advisories sbom release-check fuzz matrix matrix-docs
 
 GROUND := tests/cluster/ground
 DENY := .cache/tools/bin/cargo-deny
@@ -97,6 +97,12 @@ fuzz: $(FUZZ) ## each fuzz target for FUZZ_SECONDS (60); FUZZ_TARGETS names some
 	    echo "with an INPUT of fuzz/artifacts/$$target. Copied into fuzz/corpus/$$target, cargo test --lib fuzzing:: shows it"; \
 	    exit 1; }; \
 	done
+
+matrix: ## real AWS clients in injected pods: never another identity (20 minutes; root, Node, Go, Java)
+	tests/matrix/run
+
+matrix-docs: ## the same, and its tables are written into docs/pods.md
+	tests/matrix/run --write
 
 image: ## the container image, by docker or buildah
 	$$(command -v docker || echo buildah) build -t keyturn:dev .

@@ -58,6 +58,7 @@
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | `api` |
 //! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |
+//! | [`matrix`] | the injected pods and the Secrets for `tests/matrix`; not in the operator | `api`, `credentials`, `inject`, `secret` |
 //! | [`fuzzing`] | what holds for every input that a stranger writes; not in the operator | `api`, `credentials`, `dss`, `grants`, `inject`, `secret` |
 //!
 //! A test (`tests/worlds/architecture.rs`) reads this table and holds the code to it.
@@ -102,6 +103,8 @@ pub mod https;
 mod inject;
 pub mod leader;
 pub mod limit;
+#[cfg(any(test, doc))]
+mod matrix;
 mod memory;
 mod metrics;
 pub mod network;

@@ -1,0 +1,1 @@
+"""The matrix of real AWS clients in injected pods. README.md says what it is made of."""
