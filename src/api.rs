@@ -39,6 +39,7 @@ pub use aws_config::{
 };
 pub use aws_config_status::{
     ActiveRole, AwsConfigStatus, DssKey, DssStatus, Failure, Former, ResolvedRole, SourceStatus, TargetStatus, Trouble,
+    WithdrawalHeld,
 };
 pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
 pub use aws_role_grant::{

@@ -140,6 +140,18 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_MAX_AGE", value_parser = max_age)]
     pub max_age: Option<SignedDuration>,
 
+    /// The most credentials that go within 60 s for want of a grant or of a namespace's label.
+    /// keyturn holds the withdrawal of more of them back, for an hour at most, until somebody
+    /// confirms. Default, and 0: no brake.
+    #[arg(long, env = "KEYTURN_WITHDRAWAL_BRAKE", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub withdrawal_brake: u32,
+
+    /// The `ConfigMap` by which somebody confirms withdrawals, and that Events about many of them
+    /// are about, as namespace/name. Default: keyturn-withdrawals in the namespace of the pod's
+    /// ServiceAccount, or of the current context.
+    #[arg(long, env = "KEYTURN_WITHDRAWALS_CONFIG_MAP", value_parser = namespace_and_name)]
+    pub withdrawals_config_map: Option<(String, String)>,
+
     /// The most requests to outside systems in a second, for all namespaces together, besides
     /// renewals that are due.
     #[arg(long, env = "KEYTURN_REQUESTS_PER_SECOND", default_value_t = RateLimits::DEFAULT.all.per_second, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -283,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 21] = [
+        let table: [(&[&str], &[&str]); 23] = [
             (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
@@ -303,6 +315,11 @@ mod tests {
             (&["run", "--cluster-name", "a", "--max-age", "14d"], &["--max-age", "14d", "from 15d to 3650d"]),
             (&["run", "--cluster-name", "a", "--max-age", "2160h"], &["--max-age", "2160h", "days"]),
             (&["run", "--cluster-name", "a", "--max-age", "0d"], &["--max-age", "0d"]),
+            (&["run", "--cluster-name", "a", "--withdrawal-brake", "-1"], &["-1"]),
+            (
+                &["run", "--cluster-name", "a", "--withdrawals-config-map", "x"],
+                &["--withdrawals-config-map", "namespace/name"],
+            ),
             (&["run", "--cluster-name", "a", "--log-format", "xml"], &["--log-format", "xml"]),
             (&["run", "--cluster-name", "a", "--webhook-configuration", "keyturn"], &["--webhook-secret"]),
             (&["webhook"], &["--webhook-secret", "see keyturn webhook --help"]),

@@ -21,6 +21,7 @@ mod confirmed;
 mod deliver;
 pub mod dss_access;
 mod generated;
+mod held;
 pub mod input;
 mod key;
 mod role;
@@ -34,6 +35,7 @@ pub use api_key::{api_key_attempt, awaits_own_key};
 pub use confirmation::Confirmation;
 pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
+pub use held::{held_since, hold};
 pub use usable::role_status;
 
 pub use action::{Blocker, HoldCause, Next, Read, Refusal, SecretAction, Trigger};
@@ -77,6 +79,12 @@ impl Plan {
             Next::Do(action) => Some(action),
             Next::Read(_) => None,
         }
+    }
+
+    /// Whether the brake holds the withdrawal back.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.action().is_some_and(SecretAction::is_held)
     }
 }
 

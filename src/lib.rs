@@ -36,12 +36,13 @@
 //! | [`schedule`] | when: the lengths of time between reconciles, fixed for each object; pure | `clock` |
 //! | [`dss_keys`] | the second credential: the API key of DSS, its plan and its outcome; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `secret` |
 //! | [`grants`] | whether the grants allow or deny a request; pure | `api` |
-//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `schedule`, `secret` |
-//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `schedule`, `secret` |
+//! | [`brake`] | withdrawals in number: which are held back, and the report of the whole; pure | `api`, `clock` |
+//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `brake`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `schedule`, `secret` |
+//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `schedule`, `secret` |
 //! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `views` |
 //! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `secret`, `views` |
 //! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
-//! | [`reconcile`] | observe, decide, act, report | `api`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `sources`, `stores`, `views` |
+//! | [`reconcile`] | observe, decide, act, report | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `sources`, `stores`, `views` |
 //! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `reconcile`, `schedule`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `api`, `clock`, `cluster`, `reconcile`, `report`, `schedule` |
 //! | [`controller`] | which object is reconciled when | `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `memory`, `reconcile`, `restart`, `views` |
@@ -53,7 +54,7 @@
 //! | [`serve`] | `keyturn serve` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
-//! | [`operator`] | `keyturn run` put together | `api`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `reconcile`, `schedule`, `server`, `stores`, `views` |
+//! | [`operator`] | `keyturn run` put together | `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `reconcile`, `report`, `schedule`, `server`, `stores`, `views` |
 //! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `clock`, `decide`, `dss`, `grants`, `secret` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | `api` |
@@ -66,7 +67,7 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`.
-//! * Pure rooms: `api`, `decide`, `digest`, `dss_keys`, `endpoint`, `grants`, `inject`,
+//! * Pure rooms: `api`, `brake`, `decide`, `digest`, `dss_keys`, `endpoint`, `grants`, `inject`,
 //!   `reference`, `report`, `schedule`, `secret`. They hold no client, read neither clock nor
 //!   environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued is in the Secret's annotations,
@@ -82,6 +83,7 @@
 )]
 
 pub mod api;
+pub mod brake;
 pub mod certificate;
 pub mod cli;
 pub mod clock;

@@ -3,6 +3,7 @@
 
 use keyturn::{
     api,
+    brake::{self, ConfigMapName},
     certificate::Kept,
     cli::{self, Command, Process, Run, Serve, Webhook},
     clock::Clock,
@@ -175,6 +176,9 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     let proxies = Proxies::from_env()?;
     let config = api_server(&proxies).await?;
     let webhook = webhook_care(&run);
+    let withdrawals = run.withdrawals_config_map.clone();
+    let (of_map, name) =
+        withdrawals.unwrap_or_else(|| (config.default_namespace.clone(), "keyturn-withdrawals".to_owned()));
     let namespace = run.lease_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let operator = Operator {
         client: kube::Client::try_from(config)?,
@@ -189,6 +193,10 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
             all: Rate { per_second: run.requests_per_second, burst: run.requests_burst },
         },
         max_age: run.max_age,
+        brake: brake::Settings {
+            limit: (run.withdrawal_brake > 0).then_some(run.withdrawal_brake as usize),
+            config_map: ConfigMapName { namespace: of_map, name },
+        },
         instance: run.instance,
         webhook,
         lease: run.leader_election.then_some(LeaseName { namespace, name: run.lease_name }),

@@ -39,6 +39,8 @@ pub struct Metrics {
     drift_repairs: Counter,
     held_back: Family<ScopeLabels, Counter>,
     writes_failed: Family<WriteLabels, Counter>,
+    withdrawals: Family<ReasonLabels, Counter>,
+    withdrawals_held: Gauge,
     credentials: Family<StateLabels, Gauge>,
     remaining_min: Gauge,
     pods_missed: Gauge,
@@ -80,6 +82,11 @@ struct ScopeLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WriteLabels {
     resource: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: ReasonLabel,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -141,6 +148,8 @@ impl Metrics {
         let drift_repairs = Counter::default();
         let held_back = Family::<ScopeLabels, Counter>::default();
         let writes_failed = Family::<WriteLabels, Counter>::default();
+        let withdrawals = Family::<ReasonLabels, Counter>::default();
+        let withdrawals_held = Gauge::default();
         let credentials = Family::<StateLabels, Gauge>::default();
         let remaining_min = Gauge::default();
         let pods_missed = Gauge::default();
@@ -162,6 +171,16 @@ impl Metrics {
             "writes_failed",
             "Writes that the API server refused or did not answer",
             writes_failed.clone(),
+        );
+        registry.register(
+            "withdrawals",
+            "Credentials that keyturn took out of their Secrets, by reason",
+            withdrawals.clone(),
+        );
+        registry.register(
+            "withdrawals_held",
+            "AwsConfigs whose withdrawal is held back, because many credentials would go at once",
+            withdrawals_held.clone(),
         );
         registry.register("credentials", "AwsConfigs by state and reason", credentials.clone());
         registry.register(
@@ -185,6 +204,8 @@ impl Metrics {
             drift_repairs,
             held_back,
             writes_failed,
+            withdrawals,
+            withdrawals_held,
             credentials,
             remaining_min,
             pods_missed,
@@ -241,6 +262,11 @@ impl Metrics {
     /// Counts a Secret that keyturn repaired.
     pub fn repaired(&self) {
         self.drift_repairs.inc();
+    }
+
+    /// Counts a credential that keyturn took out of its Secret for this reason.
+    pub fn withdrawn(&self, reason: Reason) {
+        self.withdrawals.get_or_create(&ReasonLabels { reason: ReasonLabel(reason) }).inc();
     }
 
     /// Counts a request to an outside system that keyturn did not make yet. `scope` says whose rate

@@ -3,10 +3,12 @@
 
 mod missed_pods;
 mod states;
+mod withdrawals;
 mod work;
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
+    brake,
     certificate::Kept,
     clock::{Clock, http_date},
     cluster::{Failing, StartError, check_served},
@@ -51,6 +53,8 @@ pub struct Operator {
     pub rate_limits: RateLimits,
     /// The time after which an `AwsConfig` has to be confirmed again; `None` for no limit.
     pub max_age: Option<SignedDuration>,
+    /// The brake on withdrawals.
+    pub brake: brake::Settings,
     /// The name of the pod. It is the reporter of Events and a part of the Lease holder's identity.
     pub instance: String,
     /// The Lease by which one of several replicas becomes the leader; `None` if this replica is the
@@ -135,6 +139,7 @@ impl Operator {
             configs_per_namespace: self.configs_per_namespace,
             rate_limits: self.rate_limits,
             max_age: self.max_age,
+            brake: self.brake,
             all,
             sts,
             failing,

@@ -22,25 +22,26 @@ mod turn;
 pub use aws_role::reconcile_role;
 
 use crate::{
-    api::{AwsConfig, ConditionType},
-    clock::Clock,
+    api::{AwsConfig, ConditionType, Reason},
+    brake::{Brake, Fate},
+    clock::{Clock, whole_seconds},
     cluster::{CallError, Calls},
     credentials::Sts,
-    decide::{HoldCause, Next, Plan, Read, SecretAction, decide, input::Observed},
+    decide::{HoldCause, Next, Plan, Read, SecretAction, decide, held_since, input::Observed},
     dss_cache::DssCache,
     limit::{Budget, Limiter, Turns},
     memory::Memory,
     metrics::Metrics,
     report::{
         EventNote, Finding, Outcome, event_notes, is_only_a_short_wait, key_finding, next_reconcile, role_finding,
-        status,
+        status, withdrawn_for,
     },
     schedule::until,
     stores::{A_RECONCILE, Access},
     views::{self, Views},
 };
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt as _;
+use kube::{Resource as _, ResourceExt as _};
 use std::{sync::Arc, time::Duration};
 
 /// The handles that a reconcile works with. There is one for each watched scope; the scopes share
@@ -71,6 +72,8 @@ pub struct Context {
     pub configs_per_namespace: Option<usize>,
     /// The time after which a config has to be confirmed again; `None` for no limit.
     pub max_age: Option<SignedDuration>,
+    /// The brake on withdrawals, which all scopes share.
+    pub brake: Arc<Brake>,
     /// Limits how many reconciles wait for an outside system at once.
     pub limiter: Limiter,
     /// Bounds the rate at which this scope and the others ask outside systems, and shares the
@@ -95,7 +98,7 @@ impl Context {
     /// lost, and the log says so.
     pub async fn record_event(&self, config: &AwsConfig, note: &EventNote) {
         note.log();
-        let event = note.manifest(config, &self.reporter, self.clock.now());
+        let event = note.manifest(config.object_ref(&()), &self.reporter, self.clock.now());
         if let Err(error) = self.calls.create_event(&event).await {
             tracing::warn!(%error, "an Event was lost");
         }
@@ -147,6 +150,7 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     let uid = config.uid().unwrap_or_default();
     let Some(mut seen) = observe::observe(context, &config) else {
         context.memory.forget(&uid);
+        context.brake.release(&uid);
         return Ok(until(context.clock.now(), None));
     };
     let mut unread = None;
@@ -187,6 +191,7 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
             context.memory.record_finding(&uid, type_, finding.clone());
             seen.remembered.findings.insert(type_, finding);
         }
+        record_withdrawal(context, &seen, &plan, &outcome, now);
         !is_only_a_short_wait(&seen, &plan, &outcome)
     };
     if is_news {
@@ -198,6 +203,28 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     context.memory.call_succeeded(&uid);
     let remembered = context.memory.recall(&uid);
     Ok(until(now, Some(next_reconcile(&seen, &plan, &outcome, &remembered, now))))
+}
+
+/// Counts a credential that keyturn withdrew, and tells the brake of one that goes for want of a
+/// grant, or that is held back.
+fn record_withdrawal(context: &Context, seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) {
+    let (uid, namespace) = (seen.config.uid().unwrap_or_default(), seen.config.namespace().unwrap_or_default());
+    let withdrawn = withdrawn_for(seen, plan, outcome);
+    if let Some(reason) = withdrawn {
+        context.metrics.withdrawn(reason);
+    }
+    if withdrawn == Some(Reason::NotGranted) {
+        context.brake.record(&namespace, Fate::Withdrawn, now);
+    }
+    if plan.is_held() {
+        let since = held_since(seen);
+        if since.is_none() {
+            context.brake.record(&namespace, Fate::Held, now);
+        }
+        context.brake.hold(&uid, since.unwrap_or_else(|| whole_seconds(now)));
+    } else if outcome.call_failed.is_none() {
+        context.brake.release(&uid);
+    }
 }
 
 /// Writes the status if it differs from the recorded one, and an Event for each event note.

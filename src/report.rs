@@ -13,7 +13,7 @@ mod status;
 mod trouble;
 mod unread;
 
-pub use attempt::{failed, is_only_a_short_wait};
+pub use attempt::{failed, is_only_a_short_wait, withdrawn_for};
 pub use event_note::{EventNote, event_notes};
 pub use next_reconcile::next_reconcile;
 pub use status::status;

@@ -68,6 +68,10 @@ pub struct AwsConfigStatus {
     /// annotation asks for a new session.
     pub renewed: Option<String>,
 
+    /// The withdrawal that keyturn holds back. Present only while keyturn does (withdrawalBrake of
+    /// the chart).
+    pub withdrawal_held: Option<WithdrawalHeld>,
+
     /// The current failure to issue. Present only while issuing fails for a reason that somebody
     /// has to fix.
     pub failure: Option<Failure>,
@@ -92,6 +96,18 @@ pub struct Former {
     pub issued_at: Time,
     /// The time at which it expires. Absent for a key, because a key does not expire.
     pub expires_at: Option<Time>,
+}
+
+/// A withdrawal that keyturn holds back. The status keeps it, because the hold must survive a
+/// restart of keyturn and must not begin anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WithdrawalHeld {
+    /// The time at which keyturn first held the withdrawal back. A confirmation of this time or a
+    /// later one ends the hold.
+    pub since: Time,
+    /// The time at which keyturn withdraws the credential without a confirmation: an hour later, or
+    /// when the credential expires.
+    pub until: Time,
 }
 
 /// The `AwsRole` in use.

@@ -102,6 +102,14 @@ names! { CONFIG_NAMES: "The annotations of an AwsConfig that users write, in the
     RENEW = "keyturn.dev/renew";
 }
 
+names! { OPERATOR_NAMES: "The annotation of the operator's own `ConfigMap`."
+    /// Written by a cluster admin on the ConfigMap `<fullname>-withdrawals` of keyturn's release:
+    /// the present time, RFC 3339. With `withdrawalBrake`, keyturn then withdraws all credentials
+    /// that it has held back since before that time. A time in the future does not count before it
+    /// has come.
+    WITHDRAWALS_CONFIRMED = "keyturn.dev/withdrawals-confirmed";
+}
+
 /// The characters of [`RENEW`] that count.
 pub const RENEW_CHARACTERS: usize = 64;
 

@@ -38,6 +38,11 @@ pub enum Reason {
     Denied,
     /// No `AwsRoleGrant` denies the request any more. Used in Events only.
     DenialEnded,
+    /// No grant allows the request any more, and keyturn holds the withdrawal back, because many
+    /// credentials would go at once.
+    WithdrawalHeld,
+    /// Many credentials went within a minute for want of a grant. Used in Events only.
+    ManyWithdrawn,
     /// Nobody who is entitled has confirmed the `AwsConfig` for longer than the operator allows.
     NotConfirmed,
     /// The namespace has as many older `AwsConfig`s as the operator serves there.
@@ -111,7 +116,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -125,6 +130,8 @@ impl Reason {
         Self::NotGranted,
         Self::Denied,
         Self::DenialEnded,
+        Self::WithdrawalHeld,
+        Self::ManyWithdrawn,
         Self::NotConfirmed,
         Self::TooManyConfigs,
         Self::InvalidSpec,
@@ -229,6 +236,8 @@ mod tests {
                 | Reason::NotGranted
                 | Reason::Denied
                 | Reason::DenialEnded
+                | Reason::WithdrawalHeld
+                | Reason::ManyWithdrawn
                 | Reason::NotConfirmed
                 | Reason::TooManyConfigs
                 | Reason::InvalidSpec

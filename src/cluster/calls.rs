@@ -4,7 +4,7 @@
 use super::{CallError, Failed, Failing, Mandate, Write};
 use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names};
 use k8s_openapi::api::{
-    core::v1::{Pod, Secret},
+    core::v1::{ConfigMap, Pod, Secret},
     events::v1::Event,
 };
 use kube::{
@@ -266,6 +266,19 @@ impl Calls {
         let mut parameters = ListParams::default().fields(UNFINISHED).limit(PODS_PAGE);
         parameters.continue_token = after.map(str::to_owned);
         bounded(|| format!("list pods of {namespace}"), api.list_metadata(&parameters)).await
+    }
+
+    /// Reads the metadata of a `ConfigMap`; `None` if there is no such `ConfigMap`.
+    ///
+    /// # Errors
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
+    pub async fn config_map_metadata(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<PartialObjectMeta<ConfigMap>>, CallError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        bounded(|| format!("get ConfigMap {namespace}/{name}"), api.get_metadata_opt(name)).await
     }
 
     /// Creates an Event.

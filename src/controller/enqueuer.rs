@@ -156,6 +156,11 @@ impl Enqueuer {
         self.configs.one(namespace, config);
     }
 
+    /// Enqueues a config whose withdrawal is held back, because the confirmation changed.
+    pub fn confirmation_changed(&self, namespace: &str, config: &str) {
+        self.configs.one(namespace, config);
+    }
+
     pub(super) fn namespace_changed(&self, namespace: &str) {
         for config in self.views.configs_in(namespace) {
             self.config_changed(&config);

@@ -42,6 +42,9 @@ pub enum Read {
     ApiKeySource,
     /// The API key of DSS, in a Secret that its owner offers.
     ApiKey,
+    /// Whether the brake lets another credential go now. keyturn asks nobody but itself, and the
+    /// answer counts.
+    Turn,
     /// The metadata of the target, if the watch of keyturn's own Secrets does not show it.
     Target,
     /// The data of the target.
@@ -112,6 +115,16 @@ pub enum HoldCause {
     FoughtOver,
     /// keyturn has asked an outside system for this config too often in a short time.
     AskedTooOften,
+    /// Many credentials would go at once, and keyturn holds this withdrawal back.
+    Brake,
+}
+
+impl SecretAction {
+    /// Whether the brake holds a withdrawal back.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Hold { cause: HoldCause::Brake, .. })
+    }
 }
 
 impl From<SecretAction> for Next {

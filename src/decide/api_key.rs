@@ -109,8 +109,10 @@ impl Case<'_> {
     /// The keys to delete, once the Secret is as planned.
     pub(super) fn surplus_keys(&self, accepted: &Result<Accepted, Refusal>, next: &Next) -> Vec<SurplusKeys> {
         let unknown = accepted.as_ref().is_err_and(|refusal| !refusal.withdraws);
-        // Nothing is deleted while a part of the view is merely unknown.
-        if unknown || matches!(next, Next::Read(_)) {
+        let is_held = matches!(next, Next::Do(action) if action.is_held());
+        // Nothing is deleted while a part of the view is merely unknown, or while the Secret keeps
+        // its key.
+        if unknown || is_held || matches!(next, Next::Read(_)) {
             return vec![];
         }
         let wanted = |instance: &str| {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, CredentialProvider, RoleArn, Statement, Subject},
+    brake::Braking,
     credentials::{Identity, KeyRequest},
     dss_keys::{HeldKey, KeyPlace},
     secret::{Rendering, Source},
@@ -57,6 +58,8 @@ pub struct Observed {
     pub beyond_limit: Option<usize>,
     /// The time after which a config has to be confirmed again; `None` for no limit.
     pub max_age: Option<SignedDuration>,
+    /// The brake on withdrawals.
+    pub brake: Braking,
     /// What this process remembers of the config. If it is lost, that costs a read or a retry, and
     /// never a credential.
     pub remembered: Remembered,
@@ -87,6 +90,7 @@ impl Observed {
             older_claim: None,
             beyond_limit: None,
             max_age: None,
+            brake: Braking::off(),
             target: Target::NotWatched,
             remembered: Remembered::default(),
             started_at,

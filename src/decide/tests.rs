@@ -4,6 +4,7 @@ mod age;
 mod asked;
 mod confirmation;
 mod from_yaml;
+mod held;
 mod keys;
 mod roles;
 

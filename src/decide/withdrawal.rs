@@ -25,11 +25,15 @@ impl Case<'_> {
         if let Some(needs) = refusal.needs {
             return needs.into();
         }
+        if let Some(next) = self.braked(refusal) {
+            return next;
+        }
+        let withdraws = refusal.withdraws || self.is_held(refusal);
         let ours = match &self.seen.target {
             // keyturn would forget a Secret without its label, and the Secret would still exist
             // when more is known.
-            Target::NotWatched if !refusal.withdraws && self.claims_a_secret() => return Read::Target.into(),
-            _ if !refusal.withdraws => return self.due_anyway().unwrap_or(SecretAction::Keep).into(),
+            Target::NotWatched if !withdraws && self.claims_a_secret() => return Read::Target.into(),
+            _ if !withdraws => return self.due_anyway().unwrap_or(SecretAction::Keep).into(),
             Target::Ours(ours) => ours,
             // Somebody may have removed keyturn's label. keyturn does not read a Secret that never
             // held a credential.

@@ -41,6 +41,8 @@ pub(super) struct StateLabels {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct States {
     counts: BTreeMap<(State, Reason), i64>,
+    /// The configs whose withdrawal is held back.
+    held: i64,
     /// The shortest remaining lifetime of a credential, in seconds. `None` without a credential.
     pub(super) remaining_min_seconds: Option<i64>,
 }
@@ -49,6 +51,11 @@ impl States {
     /// Counts a config in this state, for this reason.
     pub fn count(&mut self, state: State, reason: Reason) {
         *self.counts.entry((state, reason)).or_default() += 1;
+    }
+
+    /// Counts a config whose withdrawal is held back.
+    pub fn held(&mut self) {
+        self.held += 1;
     }
 
     /// Takes notice of a credential that is valid for so many seconds. An expired credential has no
@@ -69,6 +76,7 @@ impl Metrics {
         {
             self.credentials.get_or_create(&StateLabels { state, reason: ReasonLabel(reason) }).set(count);
         }
+        self.withdrawals_held.set(states.held);
         self.remaining_min.set(states.remaining_min_seconds.unwrap_or(0));
     }
 }

@@ -36,6 +36,9 @@ fn count(states: &mut States, status: Option<&AwsConfigStatus>, now: Timestamp) 
         },
     };
     states.count(state, reason);
+    if status.withdrawal_held.is_some() {
+        states.held();
+    }
     if let Some(expires_at) = expires_at {
         states.remaining(expires_at.duration_since(now).as_secs());
     }

@@ -1,8 +1,13 @@
 //! The work that only the leader does: it reconciles objects, calls STS and DSS, and writes.
 
-use super::{AbortOnDrop, WebhookCare, learn_time, missed_pods::MissedPods};
+use super::{
+    AbortOnDrop, WebhookCare, learn_time,
+    missed_pods::MissedPods,
+    withdrawals::{Withdrawals, former},
+};
 use crate::{
     api::{AwsRoleGrant, DssInstance},
+    brake::{self, Brake},
     certificate::keep,
     clock::Clock,
     cluster::{Calls, Failing, Mandate, Watched, Write},
@@ -43,6 +48,7 @@ pub(super) struct Work {
     pub(super) rate_limits: RateLimits,
     /// The time after which a config has to be confirmed again; `None` for no limit.
     pub(super) max_age: Option<SignedDuration>,
+    pub(super) brake: brake::Settings,
     pub(super) all: bool,
     pub(super) sts: Sts,
     pub(super) failing: Failing,
@@ -120,9 +126,9 @@ impl Work {
         tracing::info!("everything is listed anew; decisions begin");
     }
 
-    /// Runs the controllers, the search for missed pods, the maintenance of the certificate and the
-    /// request for the operator's identity, until `shutdown` and at most [`FINISHING`] longer.
-    /// Writes are made only while `mandate` holds.
+    /// Runs the controllers, the search for missed pods, the care for withdrawals, the maintenance
+    /// of the certificate and the request for the operator's identity, until `shutdown` and at most
+    /// [`FINISHING`] longer. Writes are made only while `mandate` holds.
     async fn run(self, mandate: Mandate, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let calls = Calls::new(self.client.clone(), mandate, self.failing.clone());
         let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.enqueuers.clone())));
@@ -147,6 +153,16 @@ impl Work {
             };
             AbortOnDrop(tokio::spawn(missed_pods.run()))
         });
+        let brake = Arc::new(Brake::new(self.brake, former(self.views.clone())));
+        let withdrawals = Withdrawals {
+            calls: calls.clone(),
+            views: self.views.clone(),
+            enqueuers: self.enqueuers.clone(),
+            brake: brake.clone(),
+            clock: self.clock.clone(),
+            reporter: self.reporter.clone(),
+        };
+        let _watching = AbortOnDrop(tokio::spawn(withdrawals.run()));
         let grant_context = GrantContext {
             clock: self.clock.clone(),
             calls: calls.clone(),
@@ -194,6 +210,7 @@ impl Work {
                 reporter: self.reporter.clone(),
                 configs_per_namespace: self.configs_per_namespace,
                 max_age: self.max_age,
+                brake: brake.clone(),
                 limiter: limiter.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
             };

@@ -51,6 +51,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     Some(Observed {
         beyond_limit: beyond_limit(&config, &configs, limit),
         max_age: context.max_age,
+        brake: context.brake.seen(&config.uid().unwrap_or_default()),
         cluster: context.cluster_name.clone(),
         namespace_labels,
         dss,
@@ -98,6 +99,10 @@ pub(super) async fn read(
         Read::ApiKey => read_offered_api_key(context, seen).await?,
         Read::Target => find_target(context, seen).await?,
         Read::TargetData => read_target(context, seen).await?,
+        Read::Turn => {
+            let uid = seen.config.uid().unwrap_or_default();
+            seen.brake.turn = Some(context.brake.take(&uid, context.clock.now()));
+        }
     }
     Ok(true)
 }

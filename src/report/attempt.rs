@@ -43,6 +43,17 @@ pub(super) fn consistent_record(seen: &Observed) -> Option<&Record> {
     }
 }
 
+/// The reason for which keyturn took a credential out of the Secret; `None` if it took none out.
+#[must_use]
+pub fn withdrawn_for(seen: &Observed, plan: &Plan, outcome: &Outcome) -> Option<Reason> {
+    seen.target.record().filter(|record| record.withdrawn.is_none())?;
+    match (&outcome.written, plan.action()) {
+        (Some(written), _) => written.record.withdrawn.as_deref().and_then(Reason::named),
+        (None, Some(SecretAction::Withdraw(why))) if outcome.deleted => Some(why.reason),
+        _ => None,
+    }
+}
+
 /// The durable failures after the attempt; `None` if there are none.
 pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Failure> {
     let accepted = plan.accepted.as_ref().ok()?;

@@ -8,10 +8,10 @@ use super::{
     trouble::is_stalled,
 };
 use crate::{
-    api::{ConditionType, Reason, Statement, condition, set_conditions, stalled},
+    api::{ConditionType, Reason, Statement, WithdrawalHeld, condition, set_conditions, stalled},
     clock::whole_seconds,
     cluster::CallError,
-    decide::{Accepted, Blocker, HoldCause, Plan, SecretAction, api_key_attempt, input::Observed},
+    decide::{Accepted, Blocker, HoldCause, Plan, SecretAction, api_key_attempt, hold, input::Observed},
     dss_keys::ApiKeyPlan,
     secret::Record,
 };
@@ -31,7 +31,10 @@ pub(super) fn conditions(
     let make = |type_, truth: bool, statement: &Statement| condition(type_, truth, statement, generation, now);
     let accepted = match &plan.accepted {
         Ok(accepted) => Ok(allows(accepted)),
-        Err(refusal) => Err(still_usable(not_withdrawn(refusal.why.clone(), seen, plan, outcome), record, now)),
+        Err(refusal) => Err(match withdrawal_held(seen, plan, outcome, record, now) {
+            Some(hold) => seen.brake.statement(&refusal.why, &hold, now),
+            None => still_usable(not_withdrawn(refusal.why.clone(), seen, plan, outcome), record, now),
+        }),
     };
     let live = record.filter(|record| record.is_live(now));
     let obstacle = obstacle(seen, plan, outcome, record, now);
@@ -72,6 +75,22 @@ pub(super) fn conditions(
     wanted.extend(due.map(|why| make(ConditionType::ConfirmationDue, true, &why)));
     wanted.extend(findings(seen, &before, now));
     set_conditions(&before, wanted)
+}
+
+/// The hold of a withdrawal, while keyturn holds it back. A hold goes on while the Secret still has
+/// the credential and no grant allows it, because a withdrawal may fail, and a new process may not
+/// have seen the grants yet.
+pub(super) fn withdrawal_held(
+    seen: &Observed,
+    plan: &Plan,
+    outcome: &Outcome,
+    record: Option<&Record>,
+    now: Timestamp,
+) -> Option<WithdrawalHeld> {
+    let record = record.filter(|record| record.is_live(now) && !outcome.deleted)?;
+    let before = seen.config.status.as_ref().and_then(|status| status.withdrawal_held.clone());
+    let is_refused = plan.accepted.as_ref().is_err_and(|refusal| refusal.why.reason == Reason::NotGranted);
+    if plan.is_held() { Some(hold(seen, record, now)) } else { before.filter(|_| is_refused) }
 }
 
 /// The statement that a grant allows the request.

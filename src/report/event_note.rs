@@ -2,7 +2,7 @@
 
 use super::{Outcome, confirmation::confirmation_note, findings::finding_notes};
 use crate::{
-    api::{AwsConfig, AwsConfigStatus, ConditionType, Reason, find_condition, names},
+    api::{AwsConfigStatus, ConditionType, Reason, find_condition, names},
     decide::{
         Check, Checked, Plan, SecretAction, Trigger,
         input::Observed,
@@ -11,10 +11,9 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::events::v1::Event,
+    api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta, Time},
 };
-use kube::{Resource as _, ResourceExt as _};
 use sha2::{Digest as _, Sha256};
 
 /// An event note, from which keyturn writes an Event and a line of the log.
@@ -95,7 +94,11 @@ pub fn event_notes(
             notes.push(EventNote { warning: true, reason: failing.reason, action: "Renew", note: failing.message });
         }
     } else if was_ready || ready_before.is_none_or(|before| before.reason != ready.reason) {
-        let action = if matches!(plan.action(), Some(SecretAction::Withdraw(_))) { "Withdraw" } else { "Issue" };
+        let action = match plan.action() {
+            Some(SecretAction::Withdraw(_)) => "Withdraw",
+            Some(action) if action.is_held() => "Hold",
+            _ => "Issue",
+        };
         notes.push(EventNote { warning: true, reason: ready.reason, action, note: ready.message });
     }
     notes
@@ -135,10 +138,10 @@ impl EventNote {
         }
     }
 
-    /// The Event about `config`, which the replica `instance` reports at `now`. Its note is cut at
+    /// The Event about an object, which the replica `instance` reports at `now`. Its note is cut at
     /// 1,024 bytes (events.k8s.io/v1).
     #[must_use]
-    pub fn manifest(&self, config: &AwsConfig, instance: &str, now: Timestamp) -> Event {
+    pub fn manifest(&self, regarding: ObjectReference, instance: &str, now: Timestamp) -> Event {
         let mut note = self.note.clone();
         while note.len() > 1_024 {
             note.pop();
@@ -148,8 +151,8 @@ impl EventNote {
         let unique = format!("{:x}{:02x}{:02x}", now.as_nanosecond(), hash[0], hash[1]);
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("{}.{unique}", config.name_any())),
-                namespace: config.namespace(),
+                name: Some(format!("{}.{unique}", regarding.name.as_deref().unwrap_or_default())),
+                namespace: regarding.namespace.clone(),
                 ..ObjectMeta::default()
             },
             event_time: Some(MicroTime(now)),
@@ -157,7 +160,7 @@ impl EventNote {
             reason: Some(self.reason.clone()),
             note: Some(note),
             type_: Some(if self.warning { "Warning" } else { "Normal" }.to_owned()),
-            regarding: Some(config.object_ref(&())),
+            regarding: Some(regarding),
             reporting_controller: Some(format!("{}/{}", names::GROUP, names::MANAGER)),
             reporting_instance: Some(instance.to_owned()),
             ..Event::default()

@@ -3,7 +3,7 @@
 use super::{
     Outcome,
     attempt::{current_record, failure},
-    conditions::conditions,
+    conditions::{conditions, withdrawal_held},
     confirmation::early_confirmation,
     dss::dss,
     trouble::trouble,
@@ -66,6 +66,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         } else {
             seen.remembered.renewed.clone().or(before.renewed)
         },
+        withdrawal_held: withdrawal_held(seen, plan, outcome, record.as_ref(), now),
         failure: failure(seen, plan, outcome, now),
     }
 }

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod event_notes;
+mod held;
 pub(crate) mod moment;
 mod next_reconcile;
 mod status;

@@ -30,3 +30,4 @@ mod start;
 mod story;
 mod targets;
 mod upgrade;
+mod withdrawals;

@@ -69,6 +69,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "keyturn.fullname" . }}-webhook
 {{- end }}
 
+{{- /* The ConfigMap by which a cluster admin confirms withdrawals. */}}
+{{- define "keyturn.withdrawals" -}}
+{{ include "keyturn.fullname" . }}-withdrawals
+{{- end }}
+
 {{- /* The environment of the operator. */}}
 {{- define "keyturn.env" -}}
 {{- $env := list (dict "name" "KEYTURN_CLUSTER_NAME" "value" (required "clusterName is required: it is half of the external ID <clusterName>/<namespace>" .Values.clusterName)) }}
@@ -88,6 +93,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- $env = append $env (dict "name" "KEYTURN_MAX_AGE" "value" .) }}
 {{- end }}
+{{- with .Values.withdrawalBrake }}
+{{- $env = append $env (dict "name" "KEYTURN_WITHDRAWAL_BRAKE" "value" (toString (int .))) }}
+{{- end }}
+{{- $env = append $env (dict "name" "KEYTURN_WITHDRAWALS_CONFIG_MAP" "value" (printf "%s/%s" .Release.Namespace (include "keyturn.withdrawals" .))) }}
 {{- $field := dict "fieldRef" (dict "fieldPath" "metadata.name") }}
 {{- $env = append $env (dict "name" "HOSTNAME" "valueFrom" $field) }}
 {{- $env = append $env (dict "name" "KEYTURN_LEADER_ELECTION" "value" "true") }}

@@ -122,6 +122,23 @@ impl Reason {
                      asks for something else now.",
                 remedy: "None needed. The next Event says whether another grant allows the request.",
             },
+            Self::WithdrawalHeld => Explained {
+                name: "WithdrawalHeld",
+                conditions: &[Accepted],
+                cause: "No AwsRoleGrant allows the request any more. More than `withdrawalBrake` credentials \
+                     would go within 60 s, so keyturn leaves this one in the Secret until the time in the \
+                     message, and renews nothing.",
+                remedy: "If the grants or the labels of namespaces went by mistake, restore them. Otherwise a \
+                     cluster admin confirms with the command in the message.",
+            },
+            Self::ManyWithdrawn => Explained {
+                name: "ManyWithdrawn",
+                conditions: &[],
+                cause: "Many credentials were withdrawn within 60 s, because no AwsRoleGrant allows them any \
+                     more. The Event is about the ConfigMap of keyturn's release that confirms withdrawals.",
+                remedy: "If this was a mistake, restore the grants or the labels of the namespaces, and keyturn \
+                     issues again at once.",
+            },
             Self::NotConfirmed => Explained {
                 name: "NotConfirmed",
                 conditions: &[Accepted, ConfirmationDue],

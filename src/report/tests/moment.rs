@@ -5,6 +5,7 @@ use crate::{
         AwsConfig, AwsConfigSpec, AwsConfigStatus, AwsRoleGrant, AwsRoleGrantSpec, ConditionType, DssInstance, Reason,
         Statement,
     },
+    brake::{Brake, ConfigMapName, Confirmation, Settings, Turn},
     credentials::{Credentials, IssueError, Issued, Retry},
     decide::{
         Plan, RoleStep, SecretAction,
@@ -241,6 +242,21 @@ impl Moment {
     pub(crate) fn created(mut self, at: Timestamp, max_age_days: i64) -> Self {
         self.seen.max_age = Some(SignedDuration::from_hours(24 * max_age_days));
         self.config(|config| config.metadata.creation_timestamp = Some(Time(at)))
+    }
+
+    /// Many credentials go at once, and the brake holds back the withdrawal of this one.
+    pub(crate) fn braked(mut self) -> Self {
+        let config_map = ConfigMapName { namespace: "keyturn-system".into(), name: "keyturn-withdrawals".into() };
+        let settings = Settings { limit: Some(5), config_map };
+        self.seen.brake = Brake::new(settings, Box::new(|_| vec![])).seen("uid-of-alice");
+        self.seen.brake.turn = Some(Turn::Held);
+        self
+    }
+
+    /// A cluster admin confirms what is held back at this time.
+    pub(crate) fn confirmed(mut self, time: &str) -> Self {
+        self.seen.brake.confirmation = Confirmation::At(at(time));
+        self
     }
 
     /// keyturn is restarted.

@@ -98,7 +98,7 @@ async fn scrape(admin: SocketAddr) -> BTreeMap<String, i64> {
     });
     let answer = asked.await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let gauges = ["keyturn_credentials{", "keyturn_leader ", "keyturn_pods_missed "];
+    let gauges = ["keyturn_credentials{", "keyturn_leader ", "keyturn_pods_missed ", "keyturn_withdrawals_held "];
     let lines = answer.lines().filter(|line| gauges.iter().any(|gauge| line.starts_with(gauge)));
     let parsed = lines.map(|line| line.rsplit_once(' ').unwrap());
     parsed.map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect()
@@ -203,6 +203,7 @@ async fn the_alerts_fire_from_the_first_failing_renewal_until_recovery() {
         ("KeyturnIssuingFails", 0..NEWCOMER, NEWCOMER + 12 * MINUTE..ENDS, ENDS + 8 * MINUTE..LAST),
         ("KeyturnDown", 0..LAST, 0..0, 0..0),
         ("KeyturnPodsMissed", 0..LAST, 0..0, 0..0),
+        ("KeyturnWithdrawalsHeld", 0..LAST, 0..0, 0..0),
     ];
     let mut questions = Vec::new();
     for (alert, silent, firing, over) in rows {

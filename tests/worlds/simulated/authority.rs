@@ -3,6 +3,7 @@
 
 mod confirmation;
 mod denials;
+mod withdrawals;
 
 use super::{
     log::Log,

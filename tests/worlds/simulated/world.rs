@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use keyturn::{
     api::{AwsConfig, AwsConfigStatus, AwsRole, DssInstance},
+    brake::{self, ConfigMapName},
     certificate::Kept,
     clock,
     dss::Wire,
@@ -34,6 +35,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 /// The start of every simulated history.
 pub const START: &str = "2026-01-01T00:00:00Z";
+/// The `ConfigMap` by which a cluster admin confirms withdrawals.
+pub const WITHDRAWALS: &str = "keyturn-withdrawals";
 /// The simulated time after which a test gives up waiting.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -171,6 +174,10 @@ impl World {
             configs_per_namespace: None,
             rate_limits: RateLimits::default(),
             max_age: None,
+            brake: brake::Settings {
+                limit: None,
+                config_map: ConfigMapName { namespace: OPERATORS.to_owned(), name: WITHDRAWALS.to_owned() },
+            },
             instance: "keyturn-0".to_owned(),
             webhook: None,
             lease: None,

@@ -131,6 +131,7 @@ impl ResourceKind {
             Self::cluster("v1", "namespaces", "Namespace").with_status(),
             Self::namespaced("v1", "secrets", "Secret").selectable_by(&["type"]),
             Self::namespaced("v1", "pods", "Pod").with_status().selectable_by(&["spec.nodeName", "status.phase"]),
+            Self::namespaced("v1", "configmaps", "ConfigMap"),
             Self::namespaced("v1", "events", "Event"),
             Self::namespaced("events.k8s.io/v1", "events", "Event"),
             Self::namespaced("coordination.k8s.io/v1", "leases", "Lease"),
