@@ -40,7 +40,7 @@
 //! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `brake`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `schedule`, `secret` |
 //! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `schedule`, `secret` |
 //! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `views` |
-//! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `secret`, `views` |
+//! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `credentials`, `decide`, `secret`, `views` |
 //! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
 //! | [`reconcile`] | observe, decide, act, report | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `sources`, `stores`, `views` |
 //! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `reconcile`, `schedule`, `views` |

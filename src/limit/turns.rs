@@ -3,7 +3,7 @@
 
 use super::{
     places::{Place, Places},
-    rates::{RateLimits, Rates, TooSoon},
+    rates::{RateLimits, Rates, TooSoon, UsedUp},
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -24,6 +24,18 @@ pub enum NotYet {
     Places,
     /// A rate is used up.
     Rate(TooSoon),
+}
+
+impl NotYet {
+    /// The label of metrics: what is used up.
+    #[must_use]
+    pub fn scope(self) -> &'static str {
+        match self {
+            Self::Places => "places",
+            Self::Rate(TooSoon { used_up: UsedUp::Namespace, .. }) => "namespace",
+            Self::Rate(TooSoon { used_up: UsedUp::All, .. }) => "all",
+        }
+    }
 }
 
 impl Turns {

@@ -5,11 +5,10 @@ use super::{Context, turn};
 use crate::{
     api::{AwsConfig, AwsRole, RoleArn},
     cluster::CallError,
-    credentials::read_api_key,
     decide::{
         Read, Refusal,
         dss_access::{SeenDss, allowed, is_fresh, role_of},
-        input::{Observed, SeenRole, beyond_limit, key_request, older_claim, role_name},
+        input::{Observed, SeenRole, beyond_limit, older_claim, role_name},
         renew_at,
         target::Target,
     },
@@ -17,14 +16,12 @@ use crate::{
     dss_keys::{KeyPlace, key_label},
     finalizers,
     limit::Budget,
-    secret::Source,
     sources,
     stores::{A_RECONCILE, NotAsked},
     views::is_abridged,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Collects what the views, the cache of DSS and the memory hold about a config. `None` if the
@@ -62,9 +59,14 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         grants_seen: views.grants.has_shown_any(),
         role,
         other_roles,
-        source: shown_key_source(context, &config, remembered.known_source.as_deref()),
+        source: sources::shown_key(views, &config, remembered.known_source.as_deref()),
         older_claim: older_claim(&config, &views.configs_wanting(&namespace, &config.target_name())),
-        api_key_source: shown_api_key_source(context, &config, &target, remembered.known_api_key_source.as_deref()),
+        api_key_source: sources::shown_api_key(
+            views,
+            &config,
+            target.record(),
+            remembered.known_api_key_source.as_deref(),
+        ),
         target,
         remembered,
         started_at: context.started_at,
@@ -92,11 +94,11 @@ pub(super) async fn read(
 ) -> Result<bool, CallError> {
     match what {
         Read::Role => find_role(context, seen).await?,
-        Read::KeySource => find_key_source(context, seen).await?,
-        Read::Key => read_key(context, seen).await?,
+        Read::KeySource => seen.source = sources::find_key(&context.calls, &seen.config).await?,
+        Read::Key => seen.source = sources::read_key(&context.calls, &seen.config).await?,
         Read::DssUser => return Ok(find_user(context, budget, seen).await),
-        Read::ApiKeySource => find_api_key_source(context, seen).await?,
-        Read::ApiKey => read_offered_api_key(context, seen).await?,
+        Read::ApiKeySource => seen.api_key_source = sources::find_api_key(&context.calls, &seen.config).await?,
+        Read::ApiKey => seen.api_key_source = sources::read_api_key(&context.calls, &seen.config).await?,
         Read::Target => find_target(context, seen).await?,
         Read::TargetData => read_target(context, seen).await?,
         Read::Turn => {
@@ -160,46 +162,6 @@ fn key_places(context: &Context, config: &AwsConfig) -> Vec<KeyPlace> {
     finalizers::key_places(config).map(place).collect()
 }
 
-fn shown_key_source(context: &Context, config: &AwsConfig, known: Option<&str>) -> Source {
-    let Some(named) = &config.spec.key_secret_ref else { return Source::NotShown };
-    let delivered = config.status.as_ref().and_then(|status| status.source.as_ref());
-    let delivered = delivered.filter(|source| source.name == named.name);
-    let delivered = delivered.and_then(|source| source.resource_version.as_deref());
-    sources::shown(&context.views, config, &named.name, [delivered, known])
-}
-
-/// The version that was delivered last is in the record of the Secret, together with the name of
-/// the source.
-fn shown_api_key_source(
-    context: &Context,
-    config: &AwsConfig,
-    target: &Target,
-    known: Option<&str>,
-) -> Source<SecretString> {
-    let Some(named) = api_key_secret(config) else { return Source::NotShown };
-    let delivered = target.record().and_then(|record| record.api_key.key.strip_prefix(&format!("{named}@")));
-    sources::shown(&context.views, config, named, [delivered, known])
-}
-
-fn api_key_secret(config: &AwsConfig) -> Option<&str> {
-    config.spec.dss.as_ref()?.api_key_secret_ref.as_ref().map(|named| named.name.as_str())
-}
-
-/// Answers `Read::KeySource`. keyturn reads only the metadata, because the owner may not have
-/// offered the Secret.
-async fn find_key_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
-    let Some(named) = &seen.config.spec.key_secret_ref else { return Ok(()) };
-    seen.source = sources::find(&context.calls, &seen.config, &named.name).await?;
-    Ok(())
-}
-
-/// Answers `Read::ApiKeySource`. keyturn reads only the metadata here too.
-async fn find_api_key_source(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
-    let Some(named) = api_key_secret(&seen.config) else { return Ok(()) };
-    seen.api_key_source = sources::find(&context.calls, &seen.config, named).await?;
-    Ok(())
-}
-
 /// Answers `Read::DssUser`: reads the user with the person's login from DSS. If DSS does not
 /// answer, the user stays unread. Returns `false` if others come first and keyturn did not ask. A
 /// renewal that is due does not wait for others.
@@ -236,24 +198,6 @@ async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) -> b
     seen.asked_role = role_of(&seen.config, seen.dss.as_ref());
     (seen.role, seen.other_roles) = roles(context, &seen.config, &seen.asked_role);
     true
-}
-
-/// Answers `Read::Key`. If the owner has withdrawn the offer in the meantime, keyturn drops the
-/// data.
-async fn read_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
-    let Some(request) = key_request(&seen.config) else { return Ok(()) };
-    seen.source = sources::read(&context.calls, &seen.config, &request.secret, |data| request.read(data)).await?;
-    Ok(())
-}
-
-/// Answers `Read::ApiKey`. If the owner has withdrawn the offer in the meantime, keyturn drops the
-/// data.
-async fn read_offered_api_key(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
-    let named = seen.config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref());
-    let Some(named) = named else { return Ok(()) };
-    seen.api_key_source =
-        sources::read(&context.calls, &seen.config, &named.name, |data| read_api_key(data, &named.key)).await?;
-    Ok(())
 }
 
 /// Answers `Read::Target`. The read is necessary because the watch shows only Secrets with

@@ -5,7 +5,7 @@ use super::Context;
 use crate::{
     api::AwsConfig,
     credentials::{IssueError, held_back},
-    limit::{NotYet, Place, TooSoon, UsedUp},
+    limit::Place,
 };
 use kube::ResourceExt as _;
 
@@ -16,16 +16,7 @@ use kube::ResourceExt as _;
 pub(super) fn take(context: &Context, config: &AwsConfig, requests: u32) -> Result<Place, IssueError> {
     let namespace = config.namespace().unwrap_or_default();
     context.turns.take(&namespace, requests).map_err(|not_yet| {
-        context.metrics.held_back(scope(not_yet));
+        context.metrics.held_back(not_yet.scope());
         held_back(not_yet, &namespace, context.turns.limits())
     })
-}
-
-/// The label of the metric.
-fn scope(not_yet: NotYet) -> &'static str {
-    match not_yet {
-        NotYet::Places => "places",
-        NotYet::Rate(TooSoon { used_up: UsedUp::Namespace, .. }) => "namespace",
-        NotYet::Rate(TooSoon { used_up: UsedUp::All, .. }) => "all",
-    }
 }
