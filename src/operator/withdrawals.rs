@@ -4,7 +4,7 @@
 use crate::{
     api::names::WITHDRAWALS_CONFIRMED,
     brake::{AT_ONCE, Brake, ConfigMapName, Confirmation, Fate, Whole, went_at},
-    clock::Clock,
+    clock::{Clock, whole_seconds},
     cluster::Calls,
     controller::Enqueuer,
     report::EventNote,
@@ -50,7 +50,8 @@ struct Held {
 impl Withdrawals {
     /// Looks for ever.
     pub(super) async fn run(self) {
-        let began = self.clock.now();
+        // Status counts whole seconds. A hold within this second is this process's own.
+        let began = whole_seconds(self.clock.now());
         let mut is_new_leader = true;
         let mut known = None;
         loop {

@@ -234,6 +234,25 @@ async fn a_restart_neither_releases_nor_loses_what_is_held_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hold_in_the_first_second_of_a_leader_is_reported_once() {
+    let mut world = twenty(Some(LIMIT), &analysts()).await;
+    world.stop().await;
+    // The leader begins within a second, and status counts whole ones.
+    let now = world.now();
+    let into_the_second = Duration::from_nanos(u64::try_from(now.subsec_nanosecond()).unwrap());
+    world.pass(Duration::from_millis(1_500).saturating_sub(into_the_second)).await;
+    let operator = operator(&world, Some(LIMIT));
+    world.start_as(operator);
+    world.pass(Duration::from_millis(200)).await;
+    world.api.delete("AwsRoleGrant", "", "analysts");
+    until_braked(&world).await;
+    world.pass(Duration::from_secs(15)).await;
+    let [report] = &reports(&world)[..] else { panic!("one report: {:?}", reports(&world)) };
+    let note = report["note"].as_str().unwrap();
+    assert!(note.contains("the withdrawal of 15 is held back"), "{note}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_between_withdrawals_lets_no_more_go() {
     let mut world = twenty(Some(LIMIT), &analysts()).await;
     world.apply(&grant("other", |spec| spec.persons = vec!["nobody".into()]));
