@@ -1,5 +1,5 @@
-//! What the process remembers of each object. All of it may be lost: a restart of the process then
-//! costs a read or an early retry.
+//! The memory of the process about each object. All of it may be lost: a restart of the process
+//! then costs a read or an early retry.
 
 use crate::{
     api::{ConditionType, Statement},
@@ -20,7 +20,7 @@ use kube::ResourceExt as _;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
 
-/// What the process remembers, by UID of the object.
+/// The memory of the process, by UID of the object.
 #[derive(Debug, Default)]
 pub struct Memory {
     objects: Mutex<HashMap<String, Remembered>>,

@@ -29,7 +29,7 @@ use workload::Workload;
 /// The time after which a restart that has just begun is read again.
 const BEGUN: SignedDuration = SignedDuration::from_secs(5);
 
-/// What the process remembers of restarts. A new process starts without this and reads each
+/// The memory of the process about restarts. A new process starts without this and reads each
 /// workload once more.
 #[derive(Debug, Default)]
 pub struct Remembered {

@@ -5,7 +5,7 @@ use super::{
     endpoint::Endpoint,
     home::Folder,
     pod_view::{Container, Volume},
-    variables::{elsewhere, leading, missing, nowhere, replaced},
+    variables::{KEYS, elsewhere, leading, missing, no_keys, nowhere, replaced},
 };
 use crate::api::names::{ENDPOINT_PATH, MOUNT_PATH};
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
@@ -91,7 +91,8 @@ pub(super) fn addition(container: &Container, way: &Way<'_>) -> Addition {
             )),
         }
     }
-    let leading = if wanted.files { leading(way.endpoint) } else { vec![] };
+    let mut leading = if wanted.files { leading(way.endpoint) } else { vec![] };
+    leading.extend(against_env_from(container, wanted));
     warnings.extend(own_way(container, wanted, &leading).into_iter().chain(unseen(container, wanted)));
     let replaced = replaced(container.env(), &leading);
     Addition { lacking: None, mounts, env: variables(container.env(), wanted, &leading), replaced, warnings }
@@ -100,7 +101,8 @@ pub(super) fn addition(container: &Container, way: &Way<'_>) -> Addition {
 /// The additions to a container that cannot have the Secret. If the `AwsConfig` leads no SDK, there
 /// are none.
 fn without(container: &Container, wanted: &Wanted, why: String) -> Addition {
-    let leading = if wanted.files { nowhere() } else { vec![] };
+    let mut leading = if wanted.files { nowhere() } else { vec![] };
+    leading.extend(against_env_from(container, wanted));
     let env = missing(container.env(), &leading).into_iter().map(|(name, value)| literal(name, value)).collect();
     let replaced = replaced(container.env(), &leading);
     let warnings = own_way(container, wanted, &leading).into_iter().collect();
@@ -135,15 +137,29 @@ fn own_way(container: &Container, wanted: &Wanted, leading: &[(&'static str, Str
     })
 }
 
+/// The variables against keys in objects that `envFrom` names. keyturn does not read these objects.
+/// The keys in the Secret of the `AwsConfig` itself are the person's, and stay.
+fn against_env_from(container: &Container, wanted: &Wanted) -> Vec<(&'static str, String)> {
+    let may_hold_keys = |from: &EnvFromSource| {
+        let prefix = from.prefix.as_deref().unwrap_or_default();
+        !is_the_secret(from, wanted) && KEYS.iter().any(|key| key.starts_with(prefix))
+    };
+    let is_needed = wanted.files && container.env_from().iter().any(may_hold_keys);
+    if is_needed { no_keys(container.env()) } else { vec![] }
+}
+
+/// Whether `envFrom` names the Secret of the `AwsConfig`, whose keys are those of the person.
+fn is_the_secret(from: &EnvFromSource, wanted: &Wanted) -> bool {
+    let is_it = from.secret_ref.as_ref().is_some_and(|of| of.name == wanted.secret);
+    is_it && from.prefix.as_deref().unwrap_or_default().is_empty()
+}
+
 /// The warning about `envFrom`. keyturn does not read the objects that it names. Kubernetes prefers
 /// `env` to `envFrom`, therefore the injected variables win.
 fn unseen(container: &Container, wanted: &Wanted) -> Option<String> {
     let (name, env_from, config) = (&container.name, container.env_from(), &wanted.config);
-    let is_the_secret = |from: &EnvFromSource| {
-        from.secret_ref.as_ref().is_some_and(|of| of.name == wanted.secret)
-            && from.prefix.as_deref().unwrap_or_default().is_empty()
-    };
-    if wanted.files && env_from.iter().any(is_the_secret) {
+    let without_keys = !against_env_from(container, wanted).is_empty();
+    if wanted.files && !without_keys && env_from.iter().any(|from| is_the_secret(from, wanted)) {
         return Some(format!(
             "container \"{name}\" has the whole Secret \"{}\" by envFrom: SDKs prefer the keys in it, which are never read again, to the \
              file of AwsConfig \"{config}\"",
@@ -153,7 +169,8 @@ fn unseen(container: &Container, wanted: &Wanted) -> Option<String> {
     (!env_from.is_empty()).then(|| {
         format!(
             "container \"{name}\" has envFrom, which is not looked into: variables of AwsConfig \"{config}\" replace those of the same \
-             name, and keys of AWS in it would win over its credential"
+             name{}",
+            if without_keys { ", and AWS keys in it do not count" } else { "" }
         )
     })
 }

@@ -42,6 +42,9 @@ const LEAD_ELSEWHERE: [&str; 10] = [
     TOKEN_FILE,
 ];
 
+/// The variables with a key. All clients prefer them to every other credential.
+pub(super) const KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
 /// The beginnings of the values that Amazon's webhooks give these variables: Pod Identity by its
 /// address on the node (pkg/config and `pkg/handler/handler.go` of
 /// aws/amazon-eks-pod-identity-webhook), and IAM roles for service accounts. They are not the
@@ -96,6 +99,17 @@ pub(super) fn nowhere() -> Vec<(&'static str, String)> {
         }
     }
     all
+}
+
+/// Empty variables in the place of keys that `envFrom` may bring, because Kubernetes prefers `env` to
+/// `envFrom`. SDKs read an empty key as none, and `object_store` of Rust fails with it. If the
+/// author names a key in `env`, there are none.
+pub(super) fn no_keys(set: &[EnvVar]) -> Vec<(&'static str, String)> {
+    let is_key = |variable: &EnvVar| {
+        let is_empty = variable.value_from.is_none() && variable.value.as_deref().unwrap_or_default().is_empty();
+        KEYS.contains(&variable.name.as_str()) && !is_empty
+    };
+    if set.iter().any(is_key) { vec![] } else { KEYS.map(|name| (name, String::new())).into() }
 }
 
 /// Whether Amazon's webhook wrote the variable, and not the pod's author.

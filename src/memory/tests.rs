@@ -1,4 +1,4 @@
-//! What the process remembers after a reconcile: each row is a reconcile and what it leaves behind.
+//! The memory after a reconcile: each row is a reconcile and what it leaves behind.
 
 use super::*;
 use crate::{

@@ -148,7 +148,7 @@ pub struct WhoCan {
     pub role: String,
 }
 
-/// Whose roles are listed.
+/// The person for whom roles are listed.
 #[derive(Debug, Args)]
 pub struct Roles {
     /// The roles of one person only.

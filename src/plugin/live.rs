@@ -1,7 +1,7 @@
-//! What the API server shows the caller of one config, for the operator's decision.
+//! The objects that the API server shows the caller, as the input of the operator's decision.
 //!
-//! What lives in the memory of the operator only is taken from status: the name of the cluster, and
-//! the role that DSS gave.
+//! Two values that live in the memory of the operator are taken from status: the name of the
+//! cluster, and the role that DSS gave.
 
 use super::{
     Failed,
@@ -26,11 +26,11 @@ use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 /// A config with what the decision about it depends on.
 pub(super) struct Live {
     pub seen: Observed,
-    /// What the caller may not read, by plural names of resources.
+    /// The resources that the caller may not read, by their plural names.
     pub unreadable: Vec<&'static str>,
 }
 
-/// What a read answered.
+/// The answer to a read.
 enum Read<T> {
     Found(T),
     Absent,

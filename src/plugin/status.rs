@@ -10,7 +10,7 @@ use serde::Serialize;
 /// The characters of the bar.
 const BAR: i64 = 10;
 
-/// What the list says of one config. The fields of JSON and YAML have these names.
+/// One config in the list. The fields of JSON and YAML have these names.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Row {

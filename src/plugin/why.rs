@@ -97,7 +97,7 @@ fn cause(trigger: Trigger) -> &'static str {
     }
 }
 
-/// What the operator has said in status. Returns whether the config is ready.
+/// Adds the operator's own words from status. Returns whether the config is ready.
 fn said(config: &AwsConfig, text: &mut String) -> bool {
     let Some(status) = &config.status else {
         let _ =

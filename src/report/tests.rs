@@ -1,4 +1,4 @@
-//! What keyturn reports of a reconcile, as tables. Each row is a reconcile of plain values.
+//! The report of a reconcile, as tables. Each row is a reconcile of plain values.
 
 mod conditions;
 mod event_notes;

@@ -1,4 +1,4 @@
-//! What a person who lists many configs should see first: the trouble of a config in one word, and
+//! The trouble of a config in one word, which a person should see first in a list of many, and
 //! whether nothing but another spec can help.
 
 use crate::{

@@ -134,6 +134,34 @@ fn an_env_from_is_warned_about_as_losing_or_as_the_secret_s_own_keys() {
 }
 
 #[test]
+fn keys_that_env_from_may_bring_are_replaced_by_empty_ones() {
+    let secret = |name: &str| json!({"secretRef": {"name": name}});
+    let own_key = json!([{"name": "AWS_ACCESS_KEY_ID", "value": "AKIAOWN"}]);
+    let rows = [
+        ("another Secret", json!([secret("keys")]), json!([]), 3),
+        ("a ConfigMap", json!([{"configMapRef": {"name": "settings"}}]), json!([]), 3),
+        ("a prefix that makes the names", json!([{"prefix": "AWS_", "secretRef": {"name": "keys"}}]), json!([]), 3),
+        ("another prefix", json!([{"prefix": "TEAM_", "secretRef": {"name": "keys"}}]), json!([]), 0),
+        ("the Secret of the AwsConfig", json!([secret("alice-aws")]), json!([]), 0),
+        ("both", json!([secret("alice-aws"), secret("keys")]), json!([]), 3),
+        ("a key of the author in env", json!([secret("keys")]), own_key, 0),
+        ("none", json!([]), json!([]), 0),
+    ];
+    for (row, env_from, env, expected) in rows {
+        let mut container = json!({"name": "app", "envFrom": env_from, "env": env});
+        let addition = among(&from_value(container.clone()).unwrap(), &json!([]), None);
+        let keys: Vec<_> = addition.env.iter().filter(|it| KEYS.contains(&it.name.as_str())).collect();
+        assert_eq!(keys.len(), expected, "{row}");
+        assert!(keys.iter().all(|it| it.value.as_deref() == Some("") && it.value_from.is_none()), "{row}");
+        // A second injection changes nothing, and says nothing about keyturn's own variables.
+        container["env"].as_array_mut().unwrap().extend(addition.env.iter().map(|it| json!(it)));
+        let again = among(&from_value(container).unwrap(), &json!([]), None);
+        assert!(again.env.is_empty(), "{row}: {:?}", again.env);
+        assert_eq!(again.warnings, addition.warnings, "{row}");
+    }
+}
+
+#[test]
 fn a_container_without_room_gets_variables_with_which_sdks_fail() {
     for path in [
         "/var/run/secrets/keyturn",

@@ -1,4 +1,4 @@
-//! What the grants allow, in tables.
+//! The answers of the grants, in tables.
 
 use super::*;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What `why` says about one config, by what the caller may read.
+//! The answers of `why` about one config, by the rights of the caller.
 
 use super::*;
 use crate::{api::AwsRoleGrant, decide::input::Observed};

@@ -1,5 +1,5 @@
-//! Who did what: the query of the documentation joins keyturn's audit line, the audit log of the
-//! API server and CloudTrail.
+//! The query of the documentation about the author of a call joins keyturn's audit line, the audit
+//! log of the API server and CloudTrail.
 
 use super::{
     ground::{eventually, run},

@@ -1,4 +1,4 @@
-//! What the API server of a cluster refuses to take, by its quotas and policies, and what the user
+//! The refusals of an API server with quotas and policies, and what the user
 //! reads about it.
 
 use super::{ground::eventually, install::Install};

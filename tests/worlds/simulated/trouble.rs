@@ -1,4 +1,4 @@
-//! What people look at: the trouble of a config in one word, and `Ready` and `Stalled` of every
+//! The columns of a list: the trouble of a config in one word, and `Ready` and `Stalled` of every
 //! kind, by which `kubectl wait` and `flux --wait` decide.
 
 use super::world::{Cost, World};
