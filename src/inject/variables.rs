@@ -101,8 +101,8 @@ pub(super) fn nowhere() -> Vec<(&'static str, String)> {
     all
 }
 
-/// Empty variables in the place of keys that `envFrom` may bring, because Kubernetes prefers `env` to
-/// `envFrom`. SDKs read an empty key as none, and `object_store` of Rust fails with it. If the
+/// Empty variables in the place of keys that `envFrom` may bring, because Kubernetes prefers `env`
+/// to `envFrom`. SDKs read an empty key as none, and `object_store` of Rust fails with it. If the
 /// author names a key in `env`, there are none.
 pub(super) fn no_keys(set: &[EnvVar]) -> Vec<(&'static str, String)> {
     let is_key = |variable: &EnvVar| {
