@@ -26,8 +26,8 @@ pub struct Inject {
 
     /// The absolute path of the home folder in the containers, such as `/home/dataiku`. keyturn
     /// mounts the folders `.aws`, with `config`, and, with an API key of DSS, `.dataiku`, with
-    /// `config.json`, there, where samples and IDEs look. The files follow the Secret. What the
-    /// image has in these folders is hidden. The annotation `keyturn.dev/home` of a pod wins.
+    /// `config.json`, there, where samples and IDEs look. The files follow the Secret. The mount
+    /// hides the image's own files there. The annotation `keyturn.dev/home` of a pod wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), regex(pattern = "^/[A-Za-z0-9/._@+-]*$"))]
     pub home: Option<String>,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// What keyturn knows of the confirmation.
+/// The confirmation, as far as keyturn knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Confirmation {
     /// keyturn has not read it yet.

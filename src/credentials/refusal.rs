@@ -78,7 +78,7 @@ impl IssueError {
     }
 }
 
-/// What to do about a failed call to DSS that keyturn made with the admin key.
+/// The remedy for a failed call to DSS that keyturn made with the admin key.
 #[must_use]
 pub fn remedy_of_dss(error: &DssError) -> &'static str {
     match error.kind {
@@ -120,7 +120,7 @@ pub(super) enum Answer<'a> {
 /// The longest quote from an answer in a message, in characters.
 const QUOTED: usize = 400;
 
-/// What helps if STS cannot be reached for long.
+/// The remedy if STS cannot be reached for long.
 const CHECK_THE_WAY: &str =
     "if it stays so, a cluster admin checks network policies, proxies, DNS and aws.stsEndpoint of the chart";
 
@@ -283,7 +283,7 @@ fn throttled() -> (Reason, Retry, String) {
     (Reason::Throttled, Retry::Transient, why.to_owned())
 }
 
-/// What answers does not know the request that every STS knows.
+/// The endpoint does not know a request that every STS knows.
 fn not_sts(code: &str) -> (Reason, Retry, String) {
     let why = format!(
         "what answers at the STS endpoint does not know AssumeRole ({}); a cluster admin checks aws.stsEndpoint of the chart \

@@ -49,7 +49,7 @@ pub struct Connection {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List AwsConfigs: person, role, time left and trouble. What needs a look comes first.
+    /// List AwsConfigs: person, role, time left and trouble. Those in trouble come first.
     #[command(after_help = "Examples:\n  kubectl keyturn status -A\n  kubectl keyturn status --person alice -o json")]
     Status(Status),
     /// Say why an AwsConfig has a credential or none: keyturn's own chain of checks, on the

@@ -15,8 +15,8 @@ use std::{fmt::Write as _, time::Duration};
 /// has issued them.
 ///
 /// # Errors
-/// [`Failed`] if the API server refuses a request, or if a session is not there in time. What was
-/// requested before stays requested.
+/// [`Failed`] if the API server refuses a request, or if a session is not there in time. Earlier
+/// requests stay.
 pub(super) async fn renew(
     api: &Api<AwsConfig>,
     names: &[String],

@@ -227,7 +227,7 @@ fn a_pod_that_its_author_injected_by_hand_is_marked() {
     assert_eq!((after["spec"].clone(), injection.given), (by_hand["spec"].clone(), true));
 }
 
-/// What a pod is like in which no container has room for the Secret.
+/// Asserts that no container of the pod had room for the Secret.
 fn is_closed(after: &Value, containers: &str) {
     let marks = &after["metadata"]["annotations"];
     assert!(marks["keyturn.dev/injected"].is_null(), "{after}");

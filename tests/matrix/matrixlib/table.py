@@ -87,7 +87,7 @@ def tables(seen: list[Seen]) -> str:
             cells = [_cell(seen, client.name, delivery, situations, steps) for _, situations, steps in _COLUMNS]
             lines.append(f"| {client.title} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
-    lines = ["**What the clients say** of a withdrawn credential:", "", "| client | delivery | error |",
+    lines = ["**The words of the clients** about a withdrawn credential:", "", "| client | delivery | error |",
              "| --- | --- | --- |"]
     for client in CLIENTS:
         for title, delivery, step in _SAID:
