@@ -25,4 +25,4 @@ pub use dataiku::{DssRendering, api_key_in};
 pub use digest::is_intact;
 pub use manifest::{metadata_is_as_desired, patch, whole};
 pub use record::{ApiKeyRecord, Record};
-pub use source::{SeenKey, Source};
+pub use source::{SeenKey, Source, is_offered};

@@ -5,14 +5,13 @@
 //! the meantime has withdrawn the offer.
 
 use crate::{
-    api::{ApiKeySecretRef, AwsConfig, names},
+    api::{ApiKeySecretRef, AwsConfig},
     cluster::{CallError, Calls, data_of},
     credentials,
     decide::input::key_request,
-    secret::{Record, SeenKey, Source},
+    secret::{Record, SeenKey, Source, is_offered},
     views::Views,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
@@ -131,9 +130,4 @@ async fn read<K>(
             Source::Offered { version, key }
         }
     })
-}
-
-fn is_offered(metadata: &ObjectMeta) -> bool {
-    let label = metadata.labels.as_ref().and_then(|labels| labels.get(names::SOURCE));
-    label.is_some_and(|offered| offered == names::SOURCE_OFFERED)
 }

@@ -64,6 +64,17 @@ pub fn allowed(
     })
 }
 
+/// The use that an instance allows a config; `None` if it allows none, or if the instance or the
+/// labels of the namespace are not known.
+#[must_use]
+pub fn allowed_to(
+    config: &AwsConfig,
+    instance: Option<&DssInstance>,
+    labels: Option<&BTreeMap<String, String>>,
+) -> Option<Allowed> {
+    allowed(instance?, &config.namespace().unwrap_or_default(), labels?, &config.subject()?)
+}
+
 /// Whether keyturn may use the users that it read last. This process read them at `read_at`; status
 /// has the time of the last read of any process. keyturn may use users that it read within
 /// `maxStale`. While `fine` (nothing is known to be wrong with DSS), keyturn may also use users

@@ -46,13 +46,11 @@ fn whom(subject: &Subject) -> String {
 
 /// The grants that are about a role, those that deny it first.
 pub(super) fn who_can(grants: &[Arc<AwsRoleGrant>], role: &str) -> Answer {
-    let mut about: Vec<_> = grants.iter().filter(|grant| may_name(grant, role)).collect();
-    about.sort_by_key(|grant| (grant.spec.effect != Effect::Deny, grant.name_any()));
+    let about: Vec<_> = grants.iter().filter(|grant| may_name(grant, role)).collect();
     if about.is_empty() {
         return Answer { text: format!("No AwsRoleGrant is about {role}.\n"), is_fine: false };
     }
-    let rows: Vec<_> = about.iter().map(|grant| row(grant)).collect();
-    Answer::fine(table(&["GRANT", "EFFECT", "NAMESPACES", "PERSONS", "EXCEPT", "ROLES"], &rows))
+    listed(about)
 }
 
 /// The roles that the grants about a namespace allow, of one person or of all, and what they deny.
@@ -69,14 +67,19 @@ pub(super) fn roles(
             subject.is_some() && !grant.spec.except_persons.is_empty() && names_them(&grant.spec.except_persons);
         is_about_namespace(grant, namespace, namespace_labels) && names_them(&grant.spec.persons) && !excepts
     };
-    let mut about: Vec<_> = grants.iter().filter(is_about).collect();
-    about.sort_by_key(|grant| (grant.spec.effect != Effect::Deny, grant.name_any()));
+    let about: Vec<_> = grants.iter().filter(is_about).collect();
     if about.iter().all(|grant| grant.spec.effect == Effect::Deny) {
         let whom = person.map(|person| format!(" person \"{person}\"")).unwrap_or_default();
         let text = format!("No AwsRoleGrant allows{whom} a role in namespace \"{namespace}\".\n");
         return Answer { text, is_fine: false };
     }
-    let rows: Vec<_> = about.iter().map(|grant| row(grant)).collect();
+    listed(about)
+}
+
+/// The grants in a table, those that deny first.
+fn listed(mut grants: Vec<&Arc<AwsRoleGrant>>) -> Answer {
+    grants.sort_by_key(|grant| (grant.spec.effect != Effect::Deny, grant.name_any()));
+    let rows: Vec<_> = grants.iter().map(|grant| row(grant)).collect();
     Answer::fine(table(&["GRANT", "EFFECT", "NAMESPACES", "PERSONS", "EXCEPT", "ROLES"], &rows))
 }
 

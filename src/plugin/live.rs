@@ -8,14 +8,14 @@ use super::{
     connect::{Caller, listed},
 };
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance},
     decide::{
-        dss_access::{SeenDss, allowed, role_of},
+        dss_access::{SeenDss, allowed_to, role_of},
         input::{Observed, SeenRole, older_claim, role_name},
         target::Target,
     },
     dss::SeenUser,
-    secret::{SeenKey, Source},
+    secret::{SeenKey, Source, is_offered},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -38,7 +38,7 @@ enum Read<T> {
 }
 
 impl Live {
-    /// Reads the config and everything else. What the caller may not read is no error.
+    /// Reads the config and everything else. A missing right to another object is no error.
     ///
     /// # Errors
     /// [`Failed`] if the config cannot be read, or the API server does not answer.
@@ -124,13 +124,7 @@ fn cluster_of(config: &AwsConfig) -> String {
 /// The DSS that a config names. What DSS itself says of users is in the memory of the operator
 /// only. The role that status has recorded stands for it.
 fn dss_of(seen: &Observed, instance: Option<DssInstance>) -> SeenDss {
-    let config = &seen.config;
-    let allowed = match (&instance, &seen.namespace_labels, config.subject()) {
-        (Some(instance), Some(labels), Some(subject)) => {
-            allowed(instance, &config.namespace().unwrap_or_default(), labels, &subject)
-        }
-        _ => None,
-    };
+    let allowed = allowed_to(&seen.config, instance.as_ref(), seen.namespace_labels.as_ref());
     SeenDss {
         admin_keys: allowed.as_ref().is_some_and(|allowed| allowed.admin_keys),
         login: allowed.map(|allowed| allowed.login),
@@ -146,14 +140,8 @@ fn dss_of(seen: &Observed, instance: Option<DssInstance>) -> SeenDss {
 async fn source<K>(secrets: &Api<Secret>, name: &str, readable: &mut bool) -> Result<Source<K>, Failed> {
     let tried = format!("cannot read Secret \"{name}\"");
     Ok(match reading(&tried, secrets.get_metadata_opt(name).await)? {
-        Read::Found(Some(found)) => {
-            let label = found.labels().get(names::SOURCE);
-            if label.is_some_and(|offered| offered == names::SOURCE_OFFERED) {
-                Source::Offered { version: found.resource_version(), key: SeenKey::Delivered }
-            } else {
-                Source::NotOffered
-            }
-        }
+        Read::Found(Some(found)) if !is_offered(&found.metadata) => Source::NotOffered,
+        Read::Found(Some(found)) => Source::Offered { version: found.resource_version(), key: SeenKey::Delivered },
         Read::Found(None) | Read::Absent => Source::Absent,
         Read::Forbidden => {
             *readable = false;

@@ -7,7 +7,7 @@ use crate::{
     cluster::CallError,
     decide::{
         Read, Refusal,
-        dss_access::{SeenDss, allowed, is_fresh, role_of},
+        dss_access::{SeenDss, allowed_to, is_fresh, role_of},
         input::{Observed, SeenRole, beyond_limit, older_claim, role_name},
         renew_at,
         target::Target,
@@ -134,13 +134,7 @@ fn seen_dss(
     let named = &config.spec.dss.as_ref()?.instance;
     let views = &context.views;
     let instance = views.instances.get("", named);
-    let subject = config.subject();
-    let allowed = match (&instance, labels, &subject) {
-        (Some(instance), Some(labels), Some(subject)) => {
-            allowed(instance, &config.namespace().unwrap_or_default(), labels, subject)
-        }
-        _ => None,
-    };
+    let allowed = allowed_to(config, instance.as_deref(), labels);
     let admin_keys = allowed.as_ref().is_some_and(|allowed| allowed.admin_keys);
     let login = allowed.map(|allowed| allowed.login);
     let user = login.as_deref().map_or(SeenUser::Unread, |login| context.dss_cache.user(named, login));

@@ -1,6 +1,7 @@
 //! The Secret of a user's that a key is taken from, as far as keyturn knows it.
 
-use crate::credentials::Credentials;
+use crate::{api::names, credentials::Credentials};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::sync::Arc;
 
 /// The Secret of a user's that a key is taken from, as far as it is known.
@@ -32,6 +33,13 @@ pub enum SeenKey<K = Credentials> {
     Read(Arc<K>),
     /// The Secret holds none, for this reason.
     Unreadable(String),
+}
+
+/// Whether the owner of a Secret offers it to keyturn, by its label.
+#[must_use]
+pub fn is_offered(metadata: &ObjectMeta) -> bool {
+    let label = metadata.labels.as_ref().and_then(|labels| labels.get(names::SOURCE));
+    label.is_some_and(|offered| offered == names::SOURCE_OFFERED)
 }
 
 impl<K> Source<K> {

@@ -16,10 +16,8 @@ async fn the_query_finds_the_user_who_wrote_the_spec_of_a_call() {
     let people = People::of(&install).await;
     install.apply_grant(|_| {}).await;
     let operator = install.start().await;
-    let alice = people.person("alice").await;
+    people.alice_has_a_credential().await;
     let role = install.role("ds-analyst");
-    alice.creates_with("alice", "alice", |spec| spec.role = Some(role.clone())).await.unwrap();
-    install.until_ready_is("alice", "True/Issued").await;
 
     let folder = tempfile::tempdir().unwrap();
     // The AWS stand-in has no CloudTrail. The fields are those of "CloudTrail record contents" in

@@ -55,6 +55,13 @@ impl<'a> People<'a> {
         self.member(name, &[]).await
     }
 
+    /// Lets Alice ask for the role `ds-analyst`, and waits until she has its credential.
+    pub async fn alice_has_a_credential(&self) {
+        let role = Some(self.install.role("ds-analyst"));
+        self.person("alice").await.creates_with("alice", "alice", |spec| spec.role = role).await.unwrap();
+        self.install.until_ready_is("alice", "True/Issued").await;
+    }
+
     /// The same, in further groups.
     pub async fn member(&self, name: &str, groups: &[&str]) -> Person {
         let groups = [&[WRITERS], groups].concat();

@@ -54,8 +54,7 @@ async fn the_plugin_answers_by_the_rights_of_its_caller() {
     install.apply_grant(|_| {}).await;
     let operator = install.start().await;
     let role = install.role("ds-analyst");
-    people.person("alice").await.creates_with("alice", "alice", |spec| spec.role = Some(role.clone())).await.unwrap();
-    install.until_ready_is("alice", "True/Issued").await;
+    people.alice_has_a_credential().await;
     let plugin = Plugin::of(&install);
 
     let rows: [(&str, Option<&str>, &[&str], &[&str], i32, &str); 9] = [
@@ -116,9 +115,7 @@ async fn the_plugin_requests_a_new_session_and_waits_for_it() {
     let people = People::of(&install).await;
     install.apply_grant(|_| {}).await;
     let operator = install.start().await;
-    let role = install.role("ds-analyst");
-    people.person("alice").await.creates_with("alice", "alice", |spec| spec.role = Some(role)).await.unwrap();
-    install.until_ready_is("alice", "True/Issued").await;
+    people.alice_has_a_credential().await;
     let before = install.values("alice").await["AWS_ACCESS_KEY_ID"].clone();
     let plugin = Plugin::of(&install);
 

@@ -86,9 +86,9 @@ impl History {
     }
 }
 
-/// The metrics of the operator, over a real connection. No simulated time passes meanwhile, because
+/// The answer to `/metrics`, over a real connection. No simulated time passes meanwhile, because
 /// tokio's paused clock stands still while a blocking task runs.
-async fn scrape(admin: SocketAddr) -> BTreeMap<String, i64> {
+pub async fn metrics_at(admin: SocketAddr) -> String {
     let asked = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(admin).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: keyturn\r\nConnection: close\r\n\r\n").unwrap();
@@ -96,7 +96,12 @@ async fn scrape(admin: SocketAddr) -> BTreeMap<String, i64> {
         stream.read_to_string(&mut answer).unwrap();
         answer
     });
-    let answer = asked.await.unwrap();
+    asked.await.unwrap()
+}
+
+/// The gauges of the operator.
+async fn scrape(admin: SocketAddr) -> BTreeMap<String, i64> {
+    let answer = metrics_at(admin).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let gauges = ["keyturn_credentials{", "keyturn_leader ", "keyturn_pods_missed ", "keyturn_withdrawals_held "];
     let lines = answer.lines().filter(|line| gauges.iter().any(|gauge| line.starts_with(gauge)));

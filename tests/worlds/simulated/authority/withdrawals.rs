@@ -5,7 +5,10 @@ use super::is_refused;
 use crate::{
     doubles::{apiserver::Fault, rules::Times},
     fixtures::{OPERATORS, SCORING, analysts, config, delivers_key, grant},
-    simulated::world::{WITHDRAWALS, World},
+    simulated::{
+        alerts::metrics_at,
+        world::{WITHDRAWALS, World},
+    },
 };
 use keyturn::{
     api::{AwsRoleGrant, AwsRoleGrantSpec, CredentialProvider, Effect, LabelSelector, Namespaces},
@@ -13,12 +16,7 @@ use keyturn::{
     operator::Operator,
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 const CONFIRMED: &str = "keyturn.dev/withdrawals-confirmed";
 /// The people of most tests.
@@ -86,24 +84,13 @@ fn confirm(world: &World) {
     world.api.edit("ConfigMap", OPERATORS, WITHDRAWALS, |map| map["metadata"]["annotations"][CONFIRMED] = json!(now));
 }
 
-async fn metrics(world: &mut World, limit: Option<usize>) -> String {
+async fn metrics(world: &mut World, limit: Option<usize>) -> SocketAddr {
     world.stop().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = listener.local_addr().unwrap();
     let operator = operator(world, limit);
     world.start_on(operator, Some(listener));
-    admin.to_string()
-}
-
-async fn scrape(admin: String) -> String {
-    let asked = tokio::task::spawn_blocking(move || {
-        let mut stream = TcpStream::connect(admin).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: keyturn\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    });
-    asked.await.unwrap()
+    admin
 }
 
 fn by_label() -> AwsRoleGrant {
@@ -338,7 +325,7 @@ async fn withdrawals_and_holds_are_counted() {
     until_braked(&world).await;
     world.change(&held(&world)[0], |spec| spec.suspend = true);
     world.settle().await;
-    let text = scrape(admin).await;
+    let text = metrics_at(admin).await;
     for line in [
         "keyturn_withdrawals_total{reason=\"NotGranted\"} 5\n",
         "keyturn_withdrawals_total{reason=\"Suspended\"} 1\n",
