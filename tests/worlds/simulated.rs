@@ -30,6 +30,7 @@ mod seeds;
 mod sessions;
 mod tampered;
 mod trouble;
+mod typed;
 mod unsynced;
 mod wire;
 mod world;

@@ -1,6 +1,6 @@
 //! An operator, an API server and an STS under one paused clock.
 
-use super::wire::InProcess;
+use super::{typed::Typed, wire::InProcess};
 use crate::{
     doubles::{
         apiserver::ApiServer,
@@ -49,6 +49,7 @@ pub struct World {
     /// A DSS, which is used only by tests that need one.
     pub dss: Dss,
     clock: Clock,
+    typed: Typed,
     node_clock_ahead: SignedDuration,
     operator: Option<Running>,
 }
@@ -82,7 +83,7 @@ impl World {
         api.namespace(SCORING, &[("team", "ds")]);
         let sts = Sts::new(clock.clone());
         let dss = Dss::new(clock.clone());
-        Self { api, sts, dss, clock, node_clock_ahead: SignedDuration::ZERO, operator: None }
+        Self { api, sts, dss, clock, typed: Typed::default(), node_clock_ahead: SignedDuration::ZERO, operator: None }
     }
 
     /// Another DSS under the same clock. The operator reaches it only by a wire of the test's.
@@ -444,8 +445,12 @@ impl World {
         self.events().into_iter().map(|(reason, _)| reason).collect()
     }
 
-    fn read<K: DeserializeOwned>(&self, kind: &str, namespace: &str, name: &str) -> Option<K> {
-        self.api.get(kind, namespace, name).map(|object| serde_json::from_value(object).unwrap())
+    fn read<K>(&self, kind: &'static str, namespace: &str, name: &str) -> Option<K>
+    where
+        K: DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        let stored = self.api.stored(kind, namespace, name)?;
+        Some(self.typed.of((kind, namespace.to_owned(), name.to_owned()), stored))
     }
 }
 

@@ -56,10 +56,14 @@ impl ApiServer {
 
     /// The object, if it exists.
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.stored(resource, namespace, name).map(|object| Value::clone(&object))
+    }
+
+    /// The same without a copy. Each write stores another value.
+    pub fn stored(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let id = self.kind(resource).id();
         let state = self.lock();
-        let stored = state.store.get(&id, namespace, name);
-        stored.map(|stored| Value::clone(&stored.object))
+        state.store.get(&id, namespace, name).map(|stored| stored.object.clone())
     }
 
     /// All objects of a resource, by namespace and name.
