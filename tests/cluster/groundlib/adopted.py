@@ -26,6 +26,8 @@ LABEL = "keyturn.dev/ground"
 GROUP = "keyturn.dev"
 # How long pods and deletions may take on a cluster whose speed nobody knows, in seconds.
 PATIENCE = 120.0
+# Seconds after which the API server is made to look at a CRD again that it is to delete.
+AGAIN = 10.0
 # An address that is nobody's (RFC 5737): the way there is the way out of this machine.
 ELSEWHERE = ("198.51.100.1", 9)
 REACH = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)"
@@ -93,13 +95,17 @@ class Adopted:
             definitions = self._labelled("customresourcedefinitions")
             if namespaces + definitions:
                 self._kubectl("delete", "--wait=false", "--ignore-not-found", *namespaces, *definitions)
-            deadline = time.monotonic() + PATIENCE
+            begun = time.monotonic()
+            deadline, again = begun + PATIENCE, begun + AGAIN
             while left := self._labelled("namespaces") + self._labelled("customresourcedefinitions"):
                 # Nobody is left who would do what the finalizers wait for.
                 for definition in definitions:
                     self._release_all(definition.partition("/")[2])
+                if time.monotonic() > again:
+                    again += AGAIN
+                    self._look_again(self._labelled("customresourcedefinitions"))
                 if time.monotonic() > deadline:
-                    raise GroundError(f"{', '.join(left)} did not go within {PATIENCE:.0f} s")
+                    raise GroundError(f"{', '.join(left)} did not go within {PATIENCE:.0f} s: {self._conditions(left)}")
                 time.sleep(0.2)
             self._kubeconfig.unlink()
         except GroundError as error:
@@ -151,6 +157,18 @@ class Adopted:
         except OSError as error:
             raise GroundError(f"{self.host} is no address of this machine ({error.strerror}); name one by "
                               "--host") from error
+
+    def _look_again(self, definitions: list[str]) -> None:
+        """Change CRDs that are being deleted. The API server's controller that deletes them gives up after a conflict and
+        tries again when the CRD changes (`crd_finalizer.go` of apiextensions-apiserver)."""
+        for definition in definitions:
+            self._kubectl("annotate", "--overwrite", definition, f"{LABEL}={time.monotonic()}", check=False)
+
+    def _conditions(self, names: list[str]) -> str:
+        """What the API server says of objects that it is to delete."""
+        listed = json.loads(self._kubectl("get", "-o", "json", "--ignore-not-found", *names, check=False) or "{}")
+        return json.dumps([(each["metadata"].get("finalizers"), each.get("status", {}).get("conditions"))
+                           for each in listed.get("items", [listed] if "metadata" in listed else [])])
 
     def _uninstall(self, namespace: str) -> None:
         """Remove the releases in a namespace, which have objects outside of it."""

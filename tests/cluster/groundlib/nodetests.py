@@ -288,6 +288,7 @@ class Adopted(unittest.TestCase):
         self.assertEqual((up.returncode, up.stdout), (1, ""))
         lines = [line for line in up.stderr.splitlines() if line.startswith("ground: ")]
         self.assertEqual(len(lines), 1, up.stderr)
+        self.assertNotIn("To remove it by hand", up.stderr)
         return lines[0]
 
     def names(self) -> set[str]:
