@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// The lifetime of a session in this test, in seconds. The kubelet syncs every two seconds.
 const LIFETIME: i64 = 40;
-/// Three keys are two renewals.
-const KEYS: usize = 3;
+/// Six keys are five renewals.
+const KEYS: usize = 6;
 /// Prints the provider that boto3 takes its credential from.
 const ONCE: &str = "import boto3; print(boto3.Session().get_credentials().method)";
 
@@ -27,7 +27,7 @@ async fn pods_with_an_endpoint_follow_renewals_and_a_withdrawal_and_jobs_end() {
     release.create(&asking(release.pod("static", &images.sdk_go, &loops::go("static"))));
     release.create(&job(&release));
 
-    let long = Duration::from_secs(240);
+    let long = Duration::from_secs(400);
     for pod in ["no-cat", "static"] {
         release.until_keys_used(pod, KEYS, long).await;
         let refused = release.s3.calls(pod).into_iter().find(|call| call.refused.is_some());
