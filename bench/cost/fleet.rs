@@ -126,13 +126,14 @@ pub async fn large_configs(client: &Client, count: usize) -> Result {
     namespace(client, UNGRANTED, BTreeMap::new()).await?;
     let api: Api<AwsConfig> = Api::namespaced(client.clone(), UNGRANTED);
     let values: Vec<String> = (0..32).map(|at| format!("{at:063}")).collect();
-    let requirement = |at: usize| json!({"key": format!("{at:0290}"), "operator": "In", "values": values});
-    let requirements: Vec<_> = (0..7).map(requirement).collect();
+    let requirement = json!({"key": format!("{:0290}", 0), "operator": "In", "values": values});
+    let tags: BTreeMap<String, String> = (0..2).map(|at| (format!("{at:0100}"), format!("{at:0200}"))).collect();
     let buckets: Vec<String> = (0..50).map(|at| format!("{at:063}")).collect();
     let spec: AwsConfigSpec = serde_json::from_value(json!({
-        "person": "mallory", "role": format!("arn:aws:iam::123456789012:role/{}/analyst", "r".repeat(1_900)),
-        "defaultBucket": "b".repeat(63), "extraBuckets": buckets, "session": {"policy": "p".repeat(2_048)},
-        "inject": {"podSelector": {"matchExpressions": requirements}},
+        "person": "mallory", "role": format!("arn:aws:iam::123456789012:role/{}/analyst", "r".repeat(510)),
+        "defaultBucket": "b".repeat(63), "extraBuckets": buckets,
+        "session": {"policy": "p".repeat(2_048), "tags": tags},
+        "inject": {"podSelector": {"matchExpressions": [requirement]}},
     }))?;
     let labels: BTreeMap<String, String> = (0..64).map(|at| (format!("{at:063}"), "v".repeat(63))).collect();
     // The API server bounds all annotations of an object to 256 KiB.

@@ -2,7 +2,7 @@
 
 use super::{
     AwsConfigStatus, DssClient, Format, Inject, Restart, RoleArn, RoleTemplate, Session, SessionDuration, Subject,
-    Target, Texts, names, subject::PERSON_PATTERN,
+    Target, Texts, names, role_arn::ROLE_ARN_CHARACTERS, subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
@@ -84,7 +84,7 @@ pub struct AwsConfigSpec {
     /// for. `${dssUserLogin}` is the login. A grant has to allow the resulting role like any other
     /// role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(min = 1, max = ROLE_ARN_CHARACTERS))]
     #[x_kube(validation = Rule::new("self.contains('${') || self.matches('^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$')").message("must be the ARN of an IAM role, arn:aws:iam::<12-digit account>:role/<path and name>; or, with spec.dss, hold ${adminProperty:NAME} or ${dssUserLogin}"))]
     #[x_kube(validation = Rule::new("!self.contains('${') || self.matches('^([A-Za-z0-9_+=,.@:/-]|[$][{]adminProperty:[A-Za-z0-9_.-]{1,128}[}]|[$][{]dssUserLogin[}])+$')").message("holds something that is no variable here: there are ${adminProperty:NAME} and ${dssUserLogin}; user properties, which users edit themselves, name no roles"))]
     pub role: Option<String>,

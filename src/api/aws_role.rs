@@ -1,6 +1,9 @@
 //! `AwsRole`: an IAM role that one `AwsConfig` may use.
 
-use super::{role_arn::ROLE_ARN_PATTERN, subject::PERSON_PATTERN};
+use super::{
+    role_arn::{ROLE_ARN_CHARACTERS, ROLE_ARN_PATTERN},
+    subject::PERSON_PATTERN,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -82,7 +85,7 @@ pub struct AwsRoleSpec {
 
     /// The ARN of the IAM role. If this AwsRole is the active one, keyturn issues a new credential
     /// at once when the ARN changes.
-    #[schemars(length(max = 2048), regex(pattern = ROLE_ARN_PATTERN))]
+    #[schemars(length(max = ROLE_ARN_CHARACTERS), regex(pattern = ROLE_ARN_PATTERN))]
     pub role: String,
 }
 

@@ -1,7 +1,10 @@
 //! `AwsRoleGrant`: allows namespaces to use IAM roles as persons, or denies it. Only cluster admins
 //! write it.
 
-use super::{CredentialProvider, LabelSelector, SessionDuration, role_arn::ROLE_ARN_PATTERN};
+use super::{
+    CredentialProvider, LabelSelector, SessionDuration,
+    role_arn::{ROLE_ARN_CHARACTERS, ROLE_ARN_PATTERN},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -133,7 +136,7 @@ pub struct AwsRoleGrantSpec {
     /// each from the session of the one before, and then the requested role. A hop grants nothing
     /// by itself. A session behind a hop lives at most 1h. Refused with effect Deny.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2), inner(length(max = 2048), regex(pattern = ROLE_ARN_PATTERN)))]
+    #[schemars(length(max = 2), inner(length(max = ROLE_ARN_CHARACTERS), regex(pattern = ROLE_ARN_PATTERN)))]
     pub via: Vec<String>,
 
     /// Limits. keyturn refuses a request that exceeds a limit, and names the limit. keyturn never

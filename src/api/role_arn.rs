@@ -7,6 +7,10 @@ use std::{fmt, str::FromStr};
 pub const ROLE_ARN_PATTERN: &str =
     r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$";
 
+/// The most characters of a role ARN. IAM allows 512 for the path and 64 for the name (AWS: IAM and
+/// STS character limits), and no partition makes the rest longer than 64.
+pub const ROLE_ARN_CHARACTERS: usize = 640;
+
 /// The ARN of an IAM role, such as `arn:aws:iam::123456789012:role/team/analyst`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RoleArn {
@@ -55,7 +59,7 @@ impl FromStr for RoleArn {
             && account.len() == 12
             && account.bytes().all(|b| b.is_ascii_digit())
             && name.len() <= 64
-            && text.len() <= 2048
+            && text.len() <= ROLE_ARN_CHARACTERS
             && path.split('/').all(|element| !element.is_empty() && element.bytes().all(is_name_byte));
         if !valid {
             return Err(invalid());
@@ -93,6 +97,14 @@ mod tests {
             let parsed: RoleArn = arn.parse().unwrap();
             assert_eq!((parsed.as_str(), parsed.name()), (arn, name));
         }
+    }
+
+    #[test]
+    fn the_longest_arn_that_iam_allows_is_one_and_a_longer_text_is_none() {
+        let longest = format!("arn:aws-us-gov:iam::123456789012:role/{}/{}", "p".repeat(510), "n".repeat(64));
+        assert!(longest.parse::<RoleArn>().is_ok(), "{} characters", longest.len());
+        let longer = format!("arn:aws:iam::123456789012:role/{}/{}", "p".repeat(600), "n".repeat(64));
+        assert!(longer.parse::<RoleArn>().is_err(), "{} characters", longer.len());
     }
 
     #[test]

@@ -26,7 +26,7 @@ const OWNERS: usize = 8;
 /// longer one stays unequal to every name.
 const OWNER_NAME: usize = 254;
 /// The most characters of the value of an annotation of keyturn's own. The longest valid one is the
-/// ARN of a role, with 2,048.
+/// ARN of a role, with 640.
 const OWN_VALUE: usize = 4096;
 /// The most characters of a label's value, as the API server bounds it.
 const LABEL_VALUE: usize = 63;
@@ -176,8 +176,7 @@ fn digest_of(message: &str) -> String {
 }
 
 /// Replaces each long message that keyturn only compares by its digest. Three conditions of an
-/// `AwsConfig` may repeat a role of 2,048 characters. A brief message stays as it
-/// is.
+/// `AwsConfig` may repeat a role of 640 characters. A brief message stays as it is.
 fn brief(conditions: &mut [Condition]) {
     let is_compared = |condition: &Condition| COMPARED.iter().any(|type_| type_.as_str() == condition.type_);
     for condition in conditions {

@@ -16,7 +16,7 @@ use std::{
 /// The number of configs.
 const CONFIGS: usize = 500;
 /// The bytes of all configs together that a store may keep.
-const MOST: usize = 16_000_000;
+const MOST: usize = 8_000_000;
 
 /// Labels and annotations of 1.4 MB, as JSON. The API server bounds annotations to 256 KiB, and
 /// labels only by the size of an object in etcd.
@@ -26,16 +26,15 @@ fn large_metadata() -> String {
     format!("\"labels\":{{{}}},\"annotations\":{{{}}}", entries(3_600, 63), entries(200, 900))
 }
 
-/// A spec with a selector of 16,000 characters, and with all that may be large beside it. The
-/// chart's policy bounds selectors, tags, policies and the metadata of the target to 16,384
-/// characters together.
+/// A spec with all that may be large. The chart's policy bounds selectors, tags, policies, buckets
+/// and the metadata of the target to 8,192 characters together.
 fn large_spec() -> String {
     let values = |count: usize| (0..count).map(|at| format!("\"{at:063}\"")).collect::<Vec<_>>().join(",");
-    let requirement = |at: usize| format!(r#"{{"key":"k{at}","operator":"In","values":[{}]}}"#, values(32));
-    let requirements = (0..7).map(requirement).collect::<Vec<_>>().join(",");
-    let (role, buckets) = (format!("arn:aws:iam::123456789012:role/{}", "r".repeat(2_000)), values(50));
+    let selector = format!(r#"{{"key":"{}","operator":"In","values":[{}]}}"#, "k".repeat(290), values(32));
+    let (role, buckets) = (format!("arn:aws:iam::123456789012:role/{}", "r".repeat(576)), values(50));
+    let tags = (0..2).map(|at| format!(r#""{at:0100}":"{at:0200}""#)).collect::<Vec<_>>().join(",");
     format!(
-        r#"{{"person":"mallory","role":"{role}","defaultBucket":"b","extraBuckets":[{buckets}],"session":{{"policy":"{}"}},"inject":{{"podSelector":{{"matchExpressions":[{requirements}]}}}}}}"#,
+        r#"{{"person":"mallory","role":"{role}","defaultBucket":"b","extraBuckets":[{buckets}],"session":{{"policy":"{}","tags":{{{tags}}}}},"inject":{{"podSelector":{{"matchExpressions":[{selector}]}}}}}}"#,
         "p".repeat(2_048)
     )
 }

@@ -101,9 +101,9 @@ fn an_aws_role_keeps_keyturns_own_labels() {
     assert_eq!(kept(&it.metadata), (own.map(|(key, _)| key).to_vec(), NONE.to_vec(), OWNERS_KEPT.to_vec()));
 }
 
-/// A condition with a message that names a role of 2,048 characters.
+/// A condition with a message that names a role of 640 characters.
 fn long(type_: ConditionType, end: &str) -> Condition {
-    let message = format!("{}{end}", "r".repeat(2_048));
+    let message = format!("{}{end}", "r".repeat(640));
     condition(type_, false, &Statement::new(Reason::NotGranted, message), Some(1), Timestamp::UNIX_EPOCH)
 }
 

@@ -85,6 +85,7 @@ async fn a_spec_beyond_the_bounds_is_refused_in_each_of_its_large_parts() {
     let policy = |at: usize| format!("arn:aws:iam::123456789012:policy/{}{at}", "p".repeat(1_900));
     let policies: Vec<String> = (0..9).map(policy).collect();
     let tags: BTreeMap<String, String> = (0..50).map(|at| (format!("{at:0128}"), "v".repeat(256))).collect();
+    let buckets: Vec<String> = (0..50).map(|at| format!("{at:063}")).collect();
     let restart = json!({"kind": "Deployment", "selector": {"matchExpressions": listed(2)}});
     let creates = async |spec: Value| {
         let mut config = json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig",
@@ -94,26 +95,28 @@ async fn a_spec_beyond_the_bounds_is_refused_in_each_of_its_large_parts() {
         install.configs().create(&parameters, &serde_json::from_value(config).unwrap()).await
     };
     let pods = |count: usize| json!({"inject": {"podSelector": {"matchExpressions": listed(count)}}});
-    eventually("the policy is in force", async || creates(pods(8)).await.map_or_else(|_| Ok(()), |_| Err(()))).await;
+    eventually("the policy is in force", async || creates(pods(4)).await.map_or_else(|_| Ok(()), |_| Err(()))).await;
     for (row, spec) in [
-        ("a selector of pods", pods(8)),
-        ("selectors of workloads", json!({"restart": vec![restart; 5]})),
-        ("annotations of the target", json!({"target": {"annotations": entries(17, 1_000)}})),
+        ("a selector of pods", pods(4)),
+        ("selectors of workloads", json!({"restart": vec![restart; 2]})),
+        ("annotations of the target", json!({"target": {"annotations": entries(9, 1_000)}})),
         ("tags", json!({"session": {"tags": tags}})),
         ("policies", json!({"session": {"policyArns": policies}})),
+        ("a policy", json!({"session": {"policy": "p".repeat(2_000), "policyArns": policies[..4]}})),
+        ("buckets", json!({"extraBuckets": buckets, "inject": {"podSelector": {"matchExpressions": listed(3)}}})),
         (
             "parts that are small alone",
-            json!({"session": {"tags": entries(40, 250)}, "target": {"annotations": entries(8, 1_000)}}),
+            json!({"session": {"tags": entries(20, 250)}, "target": {"annotations": entries(4, 1_000)}}),
         ),
     ] {
         let status = refusal(creates(spec).await);
-        let words = format!("characters, and the policy {}-object-size of keyturn allows 16384", install.fullname());
+        let words = format!("characters, and the policy {}-object-size of keyturn allows 8192", install.fullname());
         assert!(status.code == 403 && status.message.contains(&words), "{row}: {status:?}");
     }
     let labels = json!({"inject": {"podSelector": {"matchLabels": {"k".repeat(318): "v"}}}});
     let status = refusal(creates(labels).await);
     assert!(status.code == 422 && status.message.contains("at most 317 characters"), "{status:?}");
-    creates(pods(7)).await.expect("a selector that is large, and within the bound");
+    creates(pods(3)).await.expect("a selector that is large, and within the bound");
 }
 
 #[tokio::test(flavor = "multi_thread")]

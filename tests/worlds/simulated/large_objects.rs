@@ -101,7 +101,7 @@ async fn a_config_with_large_metadata_is_issued_renewed_repaired_and_cleaned_up(
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_names_a_long_role_is_written_once_and_whole() {
     let mut world = World::empty();
-    let role = |letter: &str| format!("arn:aws:iam::123456789012:role/{}/analyst", letter.repeat(1_900));
+    let role = |letter: &str| format!("arn:aws:iam::123456789012:role/{}/analyst", letter.repeat(510));
     world.apply(&config("alice", |spec| spec.role = Some(role("a"))));
     world.start();
     let names = |world: &World, role: &str| {
