@@ -35,7 +35,7 @@ mod target;
 mod texts;
 
 pub use aws_config::{
-    ActiveRoleRef, AskedRole, AwsConfig, AwsConfigSpec, CredentialProvider, KeySecretRef, Mode, RoleRetention,
+    ActiveRoleRef, AskedRole, AwsConfig, AwsConfigSpec, CredentialProvider, KeySecretRef, Mode, RoleRetention, Verify,
 };
 pub use aws_config_status::{
     ActiveRole, AwsConfigStatus, DssKey, DssStatus, Failure, Former, ResolvedRole, SourceStatus, TargetStatus, Trouble,
@@ -45,7 +45,9 @@ pub use aws_role::{AwsConfigRef, AwsRole, AwsRoleSpec, AwsRoleStatus};
 pub use aws_role_grant::{
     AwsRoleGrant, AwsRoleGrantSpec, AwsRoleGrantStatus, Ceilings, Effect, Namespaces, PERSON_VARIABLE, TagPatterns,
 };
-pub use condition::{ConditionType, condition, find_condition, ready_as, same_ignoring_times, set_conditions, stalled};
+pub use condition::{
+    ConditionType, condition, find_condition, ready_as, same_ignoring_times, set_conditions, stalled, unknown,
+};
 pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
 pub use dss_instance::{AdminKeySecretRef, Allowance, AuthScheme, DssInstance, DssInstanceSpec, DssInstanceStatus};
 pub use duration::{InvalidDuration, SessionDuration};

@@ -11,7 +11,9 @@ mod identity;
 mod key;
 mod policy;
 mod refusal;
+mod s3;
 mod sts;
+mod trial;
 
 pub use connection::ConnectionRequest;
 pub use held_back::held_back;
@@ -19,7 +21,9 @@ pub use identity::Identity;
 pub use key::{KeyRequest, read_api_key};
 pub use policy::{PolicyError, session_policy};
 pub use refusal::{IssueError, Retry, remedy_of_dss};
+pub use s3::{BucketAnswer, S3};
 pub use sts::{Answered, Sts};
+pub use trial::{Answers, CallerAnswer, Question, try_out};
 
 use crate::{api::RoleArn, digest::Digest};
 use jiff::Timestamp;

@@ -28,6 +28,7 @@ mod role;
 mod session_request;
 pub mod target;
 mod usable;
+mod verification;
 mod withdrawal;
 
 pub use accept::default_external_id;
@@ -37,6 +38,7 @@ pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
 pub use held::{held_since, hold};
 pub use usable::role_status;
+pub use verification::{Due, Trial, Tried, trial, verification};
 
 pub use action::{Blocker, HoldCause, Next, Read, Refusal, SecretAction, Trigger};
 pub use check::{Check, Checked};

@@ -37,12 +37,13 @@
 //! | [`dss_keys`] | the second credential: the API key of DSS, its plan and its outcome; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `secret` |
 //! | [`grants`] | whether the grants allow or deny a request; pure | `api` |
 //! | [`brake`] | withdrawals in number: which are held back, and the report of the whole; pure | `api`, `clock` |
-//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `brake`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `schedule`, `secret` |
-//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `schedule`, `secret` |
+//! | [`verify`] | VERIFY: what is tried of a delivered credential, and what AWS's answers mean; pure | `api`, `credentials`, `digest` |
+//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `brake`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `schedule`, `secret`, `verify` |
+//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `schedule`, `secret`, `verify` |
 //! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `views` |
 //! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `credentials`, `decide`, `secret`, `views` |
 //! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
-//! | [`reconcile`] | observe, decide, act, report | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `sources`, `stores`, `views` |
+//! | [`reconcile`] | observe, decide, act, report | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `sources`, `stores`, `verify`, `views` |
 //! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `reconcile`, `schedule`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `api`, `clock`, `cluster`, `reconcile`, `report`, `schedule` |
 //! | [`controller`] | which object is reconciled when | `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `memory`, `reconcile`, `restart`, `views` |
@@ -68,8 +69,8 @@
 //!
 //! * Decisions are functions of values and `now`.
 //! * Pure rooms: `api`, `brake`, `decide`, `digest`, `dss_keys`, `endpoint`, `grants`, `inject`,
-//!   `reference`, `report`, `schedule`, `secret`. They hold no client, read neither clock nor
-//!   environment, and draw no random number.
+//!   `reference`, `report`, `schedule`, `secret`, `verify`. They hold no client, read neither clock
+//!   nor environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued is in the Secret's annotations,
 //!   durable failures are in status. The process may be killed at any line.
 //! * Every replica watches. Only the leader reconciles, calls STS or DSS, and writes.
@@ -123,5 +124,6 @@ mod server;
 mod sources;
 mod stores;
 pub mod telemetry;
+mod verify;
 mod views;
 pub mod webhook;

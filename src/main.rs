@@ -179,12 +179,15 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     let withdrawals = run.withdrawals_config_map.clone();
     let (of_map, name) =
         withdrawals.unwrap_or_else(|| (config.default_namespace.clone(), "keyturn-withdrawals".to_owned()));
+    let clock = Clock::system();
+    let aws = base::clients(run.aws_ca_bundle.as_deref(), &proxies, None, &clock).await?;
     let namespace = run.lease_namespace.unwrap_or_else(|| config.default_namespace.clone());
     let operator = Operator {
         client: kube::Client::try_from(config)?,
-        sts: base::sts_client(run.aws_ca_bundle.as_deref(), &proxies).await?,
+        sts: aws.sts,
+        s3: aws.s3,
         connect: Arc::new(move |tls| dss::connect(tls, &proxies)),
-        clock: Clock::system(),
+        clock,
         cluster_name: run.cluster_name,
         namespaces: run.process.watch_namespaces.clone(),
         configs_per_namespace: run.awsconfigs_per_namespace.map(|limit| limit as usize),

@@ -2,10 +2,10 @@
 //! then costs a read or an early retry.
 
 use crate::{
-    api::{ConditionType, Statement},
+    api::{ConditionType, Statement, Verify},
     credentials::{Issued, Request},
     decide::{
-        Next, Plan, RoleStep, SecretAction, Trigger,
+        Next, Plan, RoleStep, SecretAction, Tried, Trigger,
         backoff::{Failures, transient_after},
         input::{Observed, Remembered},
         target::{SecretData, Target},
@@ -143,6 +143,13 @@ impl Memory {
         }
         if outcome.has_issued(plan) {
             remembered.renewed = seen.config.renewal_request();
+        }
+        let is_withdrawn = outcome.written.as_ref().is_some_and(|written| written.record.withdrawn.is_some());
+        if is_withdrawn || outcome.deleted || seen.config.spec.verify == Verify::None {
+            remembered.tried = None;
+        }
+        if let Some(trial) = &outcome.trial {
+            remembered.tried = Some(Box::new(Tried::after(trial, remembered.tried.as_deref(), now)));
         }
         if is_repair(seen, plan) && outcome.issue_failed.is_none() {
             let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);

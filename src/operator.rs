@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, http_date},
     cluster::{Failing, StartError, check_served},
     controller::{Enqueuer, Scope, Shared},
-    credentials::Sts,
+    credentials::{S3, Sts},
     dss_cache::{Connect, DssCache},
     leader::{LeaseName, Lost},
     limit::RateLimits,
@@ -39,6 +39,8 @@ pub struct Operator {
     pub client: Client,
     /// The client of STS.
     pub sts: aws_sdk_sts::Client,
+    /// The client of S3.
+    pub s3: S3,
     /// The function that connects to a DSS.
     pub connect: Connect,
     /// The clock.
@@ -142,6 +144,7 @@ impl Operator {
             brake: self.brake,
             all,
             sts,
+            s3: self.s3,
             failing,
             dss_cache,
             memory,

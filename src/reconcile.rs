@@ -26,7 +26,7 @@ use crate::{
     brake::{Brake, Fate},
     clock::{Clock, whole_seconds},
     cluster::{CallError, Calls},
-    credentials::Sts,
+    credentials::{S3, Sts},
     decide::{HoldCause, Next, Plan, Read, SecretAction, decide, held_since, input::Observed},
     dss_cache::DssCache,
     limit::{Budget, Limiter, Turns},
@@ -58,6 +58,8 @@ pub struct Context {
     pub views: Views,
     /// The client of STS, from which sessions come.
     pub sts: Sts,
+    /// The client of S3, by which buckets are tried.
+    pub s3: S3,
     /// The users and API keys of every DSS, as they were last read.
     pub dss_cache: DssCache,
     /// What this process remembers of each object. Losing it costs a read or an early retry.

@@ -12,6 +12,7 @@ mod next_reconcile;
 mod status;
 mod trouble;
 mod unread;
+mod verification;
 
 pub use attempt::{failed, is_only_a_short_wait, withdrawn_for};
 pub use event_note::{EventNote, event_notes};
@@ -22,7 +23,7 @@ pub use unread::{Finding, deleting, key_finding, role_finding};
 use crate::{
     cluster::CallError,
     credentials::IssueError,
-    decide::{Plan, SecretAction},
+    decide::{Plan, SecretAction, Trial},
     dss_keys::ApiKeyOutcome,
     secret::Record,
 };
@@ -45,6 +46,8 @@ pub struct Outcome {
     pub checked: bool,
     /// The outcome for the second credential.
     pub api_key: ApiKeyOutcome,
+    /// The trial of the credential; `None` if none was due.
+    pub trial: Option<Box<Trial>>,
     /// Whether somebody else created a Secret of that name first.
     pub blocked: bool,
     /// The error, if a call to the API server failed that the credential needs.

@@ -54,6 +54,7 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
     validation = Rule::new("!has(self.role) || !self.role.contains('${') || has(self.dss)").message("role with variables needs dss: they are filled in from that DSS"),
     validation = Rule::new("!has(self.role) || !has(self.activeRoleRef)").message("role and activeRoleRef exclude each other: role creates and activates an AwsRole, activeRoleRef names an existing one"),
     validation = Rule::new("!has(self.session) || self.session.scope != 'Buckets' || has(self.defaultBucket)").message("session.scope Buckets needs defaultBucket"),
+    validation = Rule::new("self.verify != 'Buckets' || has(self.defaultBucket) || (has(self.extraBuckets) && size(self.extraBuckets) > 0)").message("verify Buckets needs defaultBucket or extraBuckets: name a bucket, or set verify to Identity"),
     validation = Rule::new("!has(self.renewBefore) || !self.renewBefore.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || duration(self.renewBefore) < (has(self.session) && has(self.session.duration) && self.session.duration.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') ? duration(self.session.duration) : duration('1h'))").message("renewBefore must be shorter than session.duration (default 1h)")
 )]
 pub struct AwsConfigSpec {
@@ -161,6 +162,13 @@ pub struct AwsConfigSpec {
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub restart: Vec<Restart>,
 
+    /// A trial of the credential, once for each new request and not at renewals. The condition
+    /// Verified has the answer of AWS. Ready does not depend on it, and keyturn withdraws nothing
+    /// because of it. Identity: GetCallerIdentity. Buckets: the same, and HeadBucket of
+    /// defaultBucket and extraBuckets, for which IAM asks s3:ListBucket.
+    #[serde(default)]
+    pub verify: Verify,
+
     /// true: keyturn withdraws the credential until suspend is false again.
     #[serde(default)]
     pub suspend: bool,
@@ -174,6 +182,30 @@ pub enum Mode {
     User,
     /// The namespace. Everybody in it shares the credential.
     System,
+}
+
+/// The trial of a credential that keyturn delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Verify {
+    /// keyturn tries nothing.
+    #[default]
+    None,
+    /// keyturn asks STS whose credential it is.
+    Identity,
+    /// keyturn also asks S3 for each bucket that the config names.
+    Buckets,
+}
+
+impl Verify {
+    /// The name, as specs spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Identity => "Identity",
+            Self::Buckets => "Buckets",
+        }
+    }
 }
 
 /// A reference to an `AwsRole` of the same namespace.

@@ -15,7 +15,8 @@ pub struct AwsConfigStatus {
 
     /// Accepted: the spec, its references and the grant are in order. Issued: a valid credential is
     /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing, AwsRoleFailing,
-    /// DssKeysFailing, ConfirmationDue and Stalled: present only while they are true.
+    /// DssKeysFailing, ConfirmationDue and Stalled: present only while they are true. Verified:
+    /// present with spec.verify, while the Secret holds a valid credential.
     #[serde(default)]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -68,6 +69,10 @@ pub struct AwsConfigStatus {
     /// annotation asks for a new session.
     pub renewed: Option<String>,
 
+    /// Digest of what keyturn last tried: the request of the credential, spec.verify, and the
+    /// buckets. keyturn tries another digest anew. Absent without an answer of AWS.
+    pub verified_request: Option<String>,
+
     /// The withdrawal that keyturn holds back. Present only while keyturn does (withdrawalBrake of
     /// the chart).
     pub withdrawal_held: Option<WithdrawalHeld>,
@@ -82,7 +87,7 @@ pub struct AwsConfigStatus {
 pub struct Trouble {
     /// The reason of Ready if the AwsConfig is not ready. Otherwise the type of the first of these
     /// conditions that is true: RenewalFailing, RestartFailing, PodsMissed, AwsRoleFailing,
-    /// DssKeysFailing, ConfirmationDue.
+    /// DssKeysFailing, ConfirmationDue. Otherwise the reason of Verified, if it is False.
     pub word: String,
     /// The message of that condition.
     pub message: String,

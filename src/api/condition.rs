@@ -29,6 +29,9 @@ pub enum ConditionType {
     /// The config has to be confirmed soon, or its confirmation does not count. Present only while
     /// it is true.
     ConfirmationDue,
+    /// AWS takes the credential in the Secret as the one that was issued, and S3 answers it for the
+    /// buckets. Present only with `spec.verify`.
+    Verified,
     /// Of an `AwsRole`: its config could use it for its current request.
     Usable,
     /// Of a `DssInstance`: DSS answers.
@@ -41,7 +44,7 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,
@@ -51,6 +54,7 @@ impl ConditionType {
         Self::AwsRoleFailing,
         Self::DssKeysFailing,
         Self::ConfirmationDue,
+        Self::Verified,
         Self::Usable,
         Self::Reachable,
         Self::Authorized,
@@ -70,6 +74,7 @@ impl ConditionType {
             Self::AwsRoleFailing => "AwsRoleFailing",
             Self::DssKeysFailing => "DssKeysFailing",
             Self::ConfirmationDue => "ConfirmationDue",
+            Self::Verified => "Verified",
             Self::Usable => "Usable",
             Self::Reachable => "Reachable",
             Self::Authorized => "Authorized",
@@ -120,6 +125,11 @@ impl ConditionType {
                  annotation `keyturn.dev/confirmed` does not count. Present only while it is true. \
                  `Ready` does not depend on it."
             }
+            Self::Verified => {
+                "With `spec.verify`: AWS takes the credential in the Secret as the one that was \
+                 issued, and S3 answers it for the buckets. keyturn tries once for each new request. \
+                 `Unknown`: AWS has not answered. `Ready` does not depend on it."
+            }
             Self::Usable => {
                 "The AwsConfig that this AwsRole names could use it for its current request. \
                  `status.active` says whether it does."
@@ -147,7 +157,8 @@ impl ConditionType {
             | Self::RestartFailing
             | Self::AwsRoleFailing
             | Self::DssKeysFailing
-            | Self::ConfirmationDue => "AwsConfig",
+            | Self::ConfirmationDue
+            | Self::Verified => "AwsConfig",
             Self::Ready | Self::Stalled => "AwsConfig, AwsRole, AwsRoleGrant, DssInstance",
             Self::Usable => "AwsRole",
             Self::Reachable | Self::Authorized => "DssInstance",
@@ -178,6 +189,12 @@ pub fn condition(
         observed_generation: generation,
         last_transition_time: Time(now),
     }
+}
+
+/// The same condition with status `Unknown`, because keyturn does not know whether it is true.
+#[must_use]
+pub fn unknown(condition: Condition) -> Condition {
+    Condition { status: "Unknown".to_owned(), ..condition }
 }
 
 /// The `wanted` conditions. A condition whose status is the same as in `current` keeps the
@@ -254,6 +271,7 @@ mod tests {
                 | ConditionType::AwsRoleFailing
                 | ConditionType::DssKeysFailing
                 | ConditionType::ConfirmationDue
+                | ConditionType::Verified
                 | ConditionType::Usable
                 | ConditionType::Reachable
                 | ConditionType::Authorized

@@ -108,6 +108,16 @@ pub enum Reason {
     /// A workload of `spec.restart` is paused, restarts only by hand, or does not finish its
     /// rollout.
     RestartBlocked,
+    /// AWS takes the credential as the one that was issued, and S3 answers it for the buckets.
+    Verified,
+    /// AWS takes the credential as that of somebody else.
+    IdentityMismatch,
+    /// AWS does not accept the credential.
+    CredentialRefused,
+    /// S3 refuses the credential a bucket, or there is no such bucket.
+    BucketRefused,
+    /// AWS has not said anything about the credential yet.
+    NotVerified,
     /// The API server refuses a call that keyturn needs, or does not answer.
     ApiCallFailed,
     /// An error without a reason of its own.
@@ -116,7 +126,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 53] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -163,6 +173,11 @@ impl Reason {
         Self::WorkloadMissing,
         Self::RestartDenied,
         Self::RestartBlocked,
+        Self::Verified,
+        Self::IdentityMismatch,
+        Self::CredentialRefused,
+        Self::BucketRefused,
+        Self::NotVerified,
         Self::ApiCallFailed,
         Self::Internal,
     ];
@@ -269,6 +284,11 @@ mod tests {
                 | Reason::WorkloadMissing
                 | Reason::RestartDenied
                 | Reason::RestartBlocked
+                | Reason::Verified
+                | Reason::IdentityMismatch
+                | Reason::CredentialRefused
+                | Reason::BucketRefused
+                | Reason::NotVerified
                 | Reason::ApiCallFailed
                 | Reason::Internal => Reason::Internal,
             };

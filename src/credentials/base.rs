@@ -15,15 +15,19 @@
 //! * Stalled-stream protection: it cuts slow answers at a time of its own, and every call has
 //!   keyturn's own time-out.
 
-use crate::network::Proxies;
+use super::S3;
+use crate::{clock::Clock, network::Proxies};
 use aws_config::{BehaviorVersion, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig};
 use aws_smithy_http_client::{
-    Builder, Connector,
+    Builder, Connector, ConnectorBuilder,
     proxy::ProxyConfig,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::{http::SharedHttpClient, runtime_components::RuntimeComponents};
-use aws_types::{SdkConfig, service_config::ServiceConfigKey};
+use aws_smithy_runtime_api::client::{
+    http::{SharedHttpClient, SharedHttpConnector},
+    runtime_components::RuntimeComponents,
+};
+use aws_types::{SdkConfig, region::Region, service_config::ServiceConfigKey};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use std::path::{Path, PathBuf};
 use url::{Host, Url};
@@ -34,12 +38,17 @@ pub enum BaseError {
     /// No region is configured.
     #[error("no AWS region: set AWS_REGION to the region whose STS endpoint should be called")]
     NoRegion,
-    /// The endpoint of STS would send sessions in the clear.
+    /// The endpoint of STS or of S3 would send sessions in the clear.
     #[error(
-        "the STS endpoint {0} (AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL or endpoint_url of the profile) has to be an https URL, because its \
-         answers hold credentials; http is for addresses of this machine only, such as http://127.0.0.1:4566"
+        "the {service} endpoint {url} (AWS_ENDPOINT_URL_{service}, AWS_ENDPOINT_URL or endpoint_url of the profile) has to be an https URL, \
+         because sessions are sent to it or come from it; http is for addresses of this machine only, such as http://127.0.0.1:4566"
     )]
-    InsecureEndpoint(String),
+    InsecureEndpoint {
+        /// The service: STS or S3.
+        service: &'static str,
+        /// Its endpoint.
+        url: String,
+    },
     /// There is no certificate authority with which the SDK could verify AWS.
     #[error(
         "no CA certificates, by which AWS is recognized: neither in the places of this system (as /etc/ssl/certs) nor where SSL_CERT_FILE or \
@@ -69,30 +78,47 @@ pub enum BaseError {
     },
 }
 
-/// Makes a client of STS from the environment. `ca_bundle` is the value of `AWS_CA_BUNDLE`. The
+/// The clients of AWS.
+pub struct Clients {
+    /// The client of STS, with the operator's own identity.
+    pub sts: aws_sdk_sts::Client,
+    /// The client of S3, which has no identity of its own.
+    pub s3: S3,
+}
+
+/// Makes the clients of AWS from the environment. `ca_bundle` is the value of `AWS_CA_BUNDLE`. The
 /// Rust SDK does not read that variable itself, although the AWS SDKs' reference guide lists it.
+/// `region` is the region if the environment names none.
 ///
 /// # Errors
 /// [`BaseError::NoRegion`] if no region is configured; [`BaseError::Proxy`] if the SDK cannot use
-/// the proxy; [`BaseError::InsecureEndpoint`] if STS would
+/// the proxy; [`BaseError::InsecureEndpoint`] if STS or S3 would
 /// be called over HTTP on another machine; [`BaseError::CaBundle`] or
 /// [`BaseError::CaBundleInvalid`] if the CA bundle cannot be used; [`BaseError::NoAuthorities`] if
 /// there is neither a bundle nor a certificate authority of the system. Without any authority every
 /// call of the SDK would fail with an error that does not name the cause (in a debug build the SDK
 /// panics). Missing credentials are not an error here, because they may come later.
-pub async fn sts_client(ca_bundle: Option<&Path>, proxies: &Proxies) -> Result<aws_sdk_sts::Client, BaseError> {
+pub async fn clients(
+    ca_bundle: Option<&Path>,
+    proxies: &Proxies,
+    region: Option<&str>,
+    clock: &Clock,
+) -> Result<Clients, BaseError> {
+    let (tls, proxy) = (trust(ca_bundle)?, proxy_config(proxies)?);
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(http_client(trust(ca_bundle)?, proxy_config(proxies)?));
-    let config = loader.load().await;
-    if config.region().is_none() {
-        return Err(BaseError::NoRegion);
+        .http_client(http_client(tls.clone(), proxy.clone()));
+    let mut config = loader.load().await;
+    if let (None, Some(region)) = (config.region(), region) {
+        config = config.into_builder().region(Region::new(region.to_owned())).build();
     }
-    if let Some(endpoint) = sts_endpoint(&config).filter(|endpoint| !is_private(endpoint)) {
-        return Err(BaseError::InsecureEndpoint(endpoint));
-    }
-    Ok(aws_sdk_sts::Client::new(&config))
+    let region = config.region().ok_or(BaseError::NoRegion)?.to_string();
+    let [sts_endpoint, s3_endpoint] = ["STS", "S3"].map(|service| secure_endpoint(&config, service));
+    sts_endpoint?;
+    let connector = SharedHttpConnector::new(connector(Connector::builder(), tls, proxy));
+    let s3 = S3::new(connector, region, s3_endpoint?, clock.clone());
+    Ok(Clients { sts: aws_sdk_sts::Client::new(&config), s3 })
 }
 
 /// The certificate authorities to trust: the system's, and those of the bundle.
@@ -135,17 +161,26 @@ fn http_client(tls: TlsContext, proxy: ProxyConfig) -> SharedHttpClient {
         let mut connector = Connector::builder();
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        let connector = connector.proxy_config(proxy.clone()).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        connector.tls_context(tls.clone()).build()
+        self::connector(connector, tls.clone(), proxy.clone())
     })
 }
 
-/// The endpoint that the settings name, as `aws_sdk_sts::Client::new` finds it: first the one of
-/// STS alone, then the one of all services. `None` for the endpoint of the region, which is https.
-fn sts_endpoint(config: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder().service_id("STS").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-    let of_sts = config.service_config().zip(key.ok()).and_then(|(settings, key)| settings.load_config(key));
-    of_sts.or_else(|| config.endpoint_url().map(str::to_owned))
+/// A connector with keyturn's trust and proxy.
+fn connector(connector: ConnectorBuilder, tls: TlsContext, proxy: ProxyConfig) -> Connector {
+    connector.proxy_config(proxy).tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls).build()
+}
+
+/// The endpoint that the settings name for a service (`STS`, `S3`), as the SDK's own clients find
+/// it: first the one of this service alone, then the one of all services. `None` for the endpoint
+/// of the region, which is https.
+fn secure_endpoint(config: &SdkConfig, service: &'static str) -> Result<Option<String>, BaseError> {
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let of_service = config.service_config().zip(key.ok()).and_then(|(settings, key)| settings.load_config(key));
+    let endpoint = of_service.or_else(|| config.endpoint_url().map(str::to_owned));
+    match endpoint {
+        Some(url) if !is_private(&url) => Err(BaseError::InsecureEndpoint { service, url }),
+        endpoint => Ok(endpoint),
+    }
 }
 
 /// Whether nobody else can read what is sent to this URL.

@@ -159,7 +159,6 @@ pub(super) fn explain(request: &SessionRequest, answer: &Answer<'_>) -> IssueErr
     IssueError::new(reason, retry, format!("{tried}: {why}"))
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> (Reason, Retry, String) {
     let said = quoted(message);
     match code {
@@ -224,38 +223,12 @@ fn refused(request: &SessionRequest, code: &str, message: &str, status: u16) -> 
         ),
         // The message of a wrong signature can quote the signed request. It is not repeated for
         // that reason.
-        "InvalidClientTokenId"
-        | "InvalidAccessKeyId"
-        | "UnrecognizedClientException"
-        | "AuthFailure"
-        | "SignatureDoesNotMatch"
-        | "InvalidSignatureException"
-        | "InvalidSignature"
-        | "IncompleteSignature"
-        | "IncompleteSignatureException"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "InvalidToken"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
-        | "OptInRequired"
-        | "NotSignedUp" => (
+        _ if is_about_credentials(code) => (
             Reason::BaseCredentialsMissing,
             Retry::Transient,
             format!("STS does not accept the operator's own credentials ({code}); check the identity that its pod runs with"),
         ),
-        "Throttling"
-        | "ThrottlingException"
-        | "ThrottledException"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "RequestLimitExceeded"
-        | "LimitExceededException"
-        | "BandwidthLimitExceeded"
-        | "TooManyRequestsException"
-        | "PriorRequestNotComplete"
-        | "SlowDown" => throttled(),
-        _ if status == 429 => throttled(),
+        _ if is_throttling(code) || status == 429 => throttled(),
         "RequestTimeout" | "RequestTimeoutException" | "RequestAborted" | "RequestAbortedException" | "IDPCommunicationError" => (
             Reason::Unreachable,
             Retry::Transient,
@@ -310,14 +283,56 @@ fn is_about_duration(message: &str) -> bool {
     ["MaxSessionDuration", "DurationSeconds", "role chaining"].iter().any(|hint| message.contains(hint))
 }
 
-fn is_about_time(code: &str, message: &str) -> bool {
+/// Whether a code says that AWS does not accept the credentials of a request.
+pub(super) fn is_about_credentials(code: &str) -> bool {
+    matches!(
+        code,
+        "InvalidClientTokenId"
+            | "InvalidAccessKeyId"
+            | "UnrecognizedClientException"
+            | "AuthFailure"
+            | "SignatureDoesNotMatch"
+            | "InvalidSignatureException"
+            | "InvalidSignature"
+            | "IncompleteSignature"
+            | "IncompleteSignatureException"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidToken"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "OptInRequired"
+            | "NotSignedUp"
+    )
+}
+
+/// Whether a code asks for fewer requests.
+pub(super) fn is_throttling(code: &str) -> bool {
+    matches!(
+        code,
+        "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "RequestLimitExceeded"
+            | "LimitExceededException"
+            | "BandwidthLimitExceeded"
+            | "TooManyRequestsException"
+            | "PriorRequestNotComplete"
+            | "SlowDown"
+    )
+}
+
+/// Whether a refusal is about the time of the request.
+pub(super) fn is_about_time(code: &str, message: &str) -> bool {
     matches!(code, "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture")
         || message.starts_with("Signature expired")
         || message.starts_with("Signature not yet current")
 }
 
 /// Returns a text from outside on one line, and cut to [`QUOTED`] characters.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
     line.trim().trim_end_matches('.').to_owned()
 }

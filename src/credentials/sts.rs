@@ -57,6 +57,11 @@ impl Sts {
         Self { client, clock, hops: Arc::default(), identity: Arc::default(), answered }
     }
 
+    /// The client of STS.
+    pub(super) fn client(&self) -> &aws_sdk_sts::Client {
+        &self.client
+    }
+
     /// The operator's identity in AWS; `None` until [`Sts::identify`] has succeeded.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
@@ -171,7 +176,8 @@ impl Sts {
     }
 }
 
-fn signer(session: &Credentials) -> aws_sdk_sts::config::Credentials {
+/// The credentials of a session or of a key, as the SDK signs with them.
+pub(super) fn signer(session: &Credentials) -> aws_sdk_sts::config::Credentials {
     aws_sdk_sts::config::Credentials::new(
         &session.access_key_id,
         session.secret_access_key.expose_secret(),
@@ -226,7 +232,7 @@ fn failed(request: &SessionRequest, error: &SdkError<AssumeRoleError, HttpRespon
 }
 
 /// Returns the text of the innermost error. The outer ones only say "dispatch failure".
-fn innermost(error: &(dyn Error + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

@@ -1,6 +1,7 @@
 //! The input of a decision. It is made of values only; `observe` gathers them, or a test.
 
 use super::{
+    Tried,
     action::Refusal,
     backoff::{Backoff, Failures},
     dss_access::{SeenDss, role_of},
@@ -152,6 +153,8 @@ pub struct Remembered {
     /// The time until which the config has used up its requests to STS and DSS
     /// ([`crate::schedule::used_until`]).
     pub used_until: Option<Timestamp>,
+    /// The last trial of the credential ([`super::Trial`]).
+    pub tried: Option<Box<Tried>>,
     /// The number of consecutive repairs.
     pub repairs: i32,
     /// The time of the last repair.

@@ -7,6 +7,7 @@ mod from_yaml;
 mod held;
 mod keys;
 mod roles;
+mod verification;
 
 use super::*;
 use super::{

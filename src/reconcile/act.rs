@@ -3,6 +3,7 @@
 
 mod role;
 mod secret;
+mod verify;
 
 use super::{Context, turn};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     clock::whole_seconds,
     credentials::{Credentials, IssueError, Issued, Request, Retry},
     decide::{
-        Accepted, Plan, SecretAction, Trigger, awaits_own_key,
+        Accepted, Plan, SecretAction, Trial, Trigger, awaits_own_key,
         input::{Observed, rendering},
         target::{SecretData, Target},
     },
@@ -26,18 +27,27 @@ use role::{prune, write_role};
 use secrecy::SecretString;
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+use verify::InHand;
 
 /// Carries out the action on the Secret and, at the same time, writes and deletes the generated
-/// `AwsRole`s. Afterwards it deletes the surplus API keys in DSS. A failure becomes a part of the
-/// outcome.
+/// `AwsRole`s. Afterwards it deletes the surplus API keys in DSS, and tries the credential if that
+/// is due. A failure becomes a part of the outcome.
 pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Plan) -> Outcome {
     let is_due = plan.action() == Some(&SecretAction::Issue(Trigger::Due));
-    let act = Act { context, budget, seen, api_key: &plan.api_key, is_due, asked: AtomicBool::new(false) };
+    let act = Act {
+        context,
+        budget,
+        seen,
+        api_key: &plan.api_key,
+        is_due,
+        asked: AtomicBool::new(false),
+        in_hand: OnceLock::new(),
+    };
     let secret = async {
         match (plan.action(), &plan.accepted) {
             (Some(SecretAction::Issue(trigger)), Ok(accepted)) => act.issue(accepted, *trigger).await,
@@ -61,6 +71,10 @@ pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, pla
             outcome.call_failed = Some(error);
         }
     }
+    // The trial comes last, because it must not delay anything.
+    let in_hand = act.in_hand.into_inner();
+    outcome.trial = Box::pin(verify::verify(context, budget, seen, plan, &outcome, in_hand)).await.map(Box::new);
+    outcome.asked |= matches!(outcome.trial.as_deref(), Some(Trial::Made { .. }));
     outcome
 }
 
@@ -74,6 +88,8 @@ struct Act<'a> {
     is_due: bool,
     /// Whether STS or DSS was asked for something that is not such a renewal.
     asked: AtomicBool,
+    /// The credential that the Secret holds now, if this reconcile has it in memory.
+    in_hand: OnceLock<InHand>,
 }
 
 impl Act<'_> {
@@ -109,6 +125,7 @@ impl Act<'_> {
         };
         let is_renewal = matches!(trigger, Trigger::Due | Trigger::Requested);
         if is_renewal && self.is_there_already(request, &issued) {
+            let _ = self.in_hand.set(InHand { credentials: issued.credentials, is_new: true });
             return Outcome { checked: true, ..Outcome::default() };
         }
         if is_new {
@@ -142,6 +159,7 @@ impl Act<'_> {
             if trigger == Trigger::Drifted {
                 context.metrics.repaired();
             }
+            let _ = self.in_hand.set(InHand { credentials: issued.credentials, is_new: true });
         } else {
             self.keep(accepted, issued);
         }
@@ -261,8 +279,11 @@ impl Act<'_> {
         };
         let record = record.rendered_again(rendering.digest(), key_record, &content);
         let outcome = Outcome { api_key, ..self.write(&rendering, record, content).await };
-        if trigger == Trigger::Drifted && outcome.written.is_some() {
-            context.metrics.repaired();
+        if outcome.written.is_some() {
+            if trigger == Trigger::Drifted {
+                context.metrics.repaired();
+            }
+            let _ = self.in_hand.set(InHand { credentials: Credentials::clone(&credentials), is_new: false });
         }
         outcome
     }

@@ -6,6 +6,7 @@ use super::{
     confirmation::confirmation_due,
     findings::findings,
     trouble::is_stalled,
+    verification::verification,
 };
 use crate::{
     api::{ConditionType, Reason, Statement, WithdrawalHeld, condition, set_conditions, stalled},
@@ -74,6 +75,7 @@ pub(super) fn conditions(
     let due = confirmation_due(seen, plan, now);
     wanted.extend(due.map(|why| make(ConditionType::ConfirmationDue, true, &why)));
     wanted.extend(findings(seen, &before, now));
+    wanted.extend(verification(seen, plan, outcome, now).condition);
     set_conditions(&before, wanted)
 }
 

@@ -1,6 +1,6 @@
 //! Event notes: the news about a config that a person should know.
 
-use super::{Outcome, confirmation::confirmation_note, findings::finding_notes};
+use super::{Outcome, confirmation::confirmation_note, findings::finding_notes, verification::verification_note};
 use crate::{
     api::{AwsConfigStatus, ConditionType, Reason, find_condition, names},
     decide::{
@@ -69,6 +69,7 @@ pub fn event_notes(
     }
     notes.extend(finding_notes(&before.conditions, &after.conditions));
     notes.extend(confirmation_note(&before.conditions, &after.conditions));
+    notes.extend(verification_note(before, after));
     notes.extend(denial_ended(seen, plan, find(before, ConditionType::Accepted).as_ref()));
     let Some(ready) = ready else { return notes };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");

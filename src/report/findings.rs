@@ -45,10 +45,10 @@ pub(super) fn findings(seen: &Observed, before: &[Condition], now: Timestamp) ->
     found.collect()
 }
 
-/// Whether a condition is the finding of another room, or the one about confirmations. The view
-/// keeps its whole message.
+/// Whether a condition is the finding of another room, or the one about confirmations, or what AWS
+/// said of the credential. The view keeps its whole message.
 pub(super) fn is_finding(condition: &Condition) -> bool {
-    let types = KINDS.iter().map(|kind| kind.type_).chain([ConditionType::ConfirmationDue]);
+    let types = KINDS.iter().map(|kind| kind.type_).chain([ConditionType::ConfirmationDue, ConditionType::Verified]);
     types.into_iter().any(|type_| type_.as_str() == condition.type_)
 }
 

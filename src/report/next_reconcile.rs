@@ -5,6 +5,7 @@ use super::{
     Outcome,
     attempt::{current_record, failed, failure},
     dss::dss,
+    verification::next_trial,
 };
 use crate::{
     api::Reason,
@@ -57,7 +58,8 @@ pub fn next_reconcile(
             None => after(schedule::PENDING),
         },
     };
-    at.min(until_next_key).min(confirmation)
+    let next_trial = next_trial(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
+    at.min(until_next_key).min(confirmation).min(next_trial)
 }
 
 /// The time at which keyturn next tries to obtain or delete an API key of DSS; `None` if nothing is

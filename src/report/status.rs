@@ -8,6 +8,7 @@ use super::{
     dss::dss,
     trouble::trouble,
     unread::unread,
+    verification::verification,
 };
 use crate::{
     api::{AwsConfigStatus, Former, SourceStatus, TargetStatus},
@@ -66,6 +67,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         } else {
             seen.remembered.renewed.clone().or(before.renewed)
         },
+        verified_request: verification(seen, plan, outcome, now).request,
         withdrawal_held: withdrawal_held(seen, plan, outcome, record.as_ref(), now),
         failure: failure(seen, plan, outcome, now),
     }

@@ -6,6 +6,7 @@ mod held;
 pub(crate) mod moment;
 mod next_reconcile;
 mod status;
+mod verification;
 
 /// Compares lines such as `Ready=False Suspended: the message`. An expected line names the part
 /// before the colon in full. After the colon it names a part of the message, or nothing.

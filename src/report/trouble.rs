@@ -1,6 +1,7 @@
 //! The trouble of a config in one word, which a person should see first in a list of many, and
 //! whether nothing but another spec can help.
 
+use super::verification::refusal;
 use crate::{
     api::{ConditionType, Reason, RoleArn, Trouble, find_condition},
     decide::{Plan, input::Observed},
@@ -28,8 +29,11 @@ pub(super) fn trouble(conditions: &[Condition]) -> Option<Trouble> {
     if let Some(ready) = unready.filter(|ready| is_trouble(&ready.reason)) {
         return Some(Trouble { word: ready.reason.clone(), message: ready.message.clone() });
     }
-    let urgent = URGENT.into_iter().find_map(|type_| find_condition(conditions, type_))?;
-    Some(Trouble { word: urgent.type_.clone(), message: urgent.message.clone() })
+    if let Some(urgent) = URGENT.into_iter().find_map(|type_| find_condition(conditions, type_)) {
+        return Some(Trouble { word: urgent.type_.clone(), message: urgent.message.clone() });
+    }
+    let refused = refusal(conditions)?;
+    Some(Trouble { word: refused.reason.clone(), message: refused.message.clone() })
 }
 
 /// Whether only another spec of the config itself can make it ready, if it is not ready for this
@@ -55,8 +59,8 @@ mod tests {
 
     #[test]
     fn the_most_urgent_trouble_is_one_word() {
-        use ConditionType::{ConfirmationDue, PodsMissed, Ready, RenewalFailing, RestartFailing};
-        let rows: [(&str, &[Held], Option<&str>); 8] = [
+        use ConditionType::{ConfirmationDue, PodsMissed, Ready, RenewalFailing, RestartFailing, Verified};
+        let rows: [(&str, &[Held], Option<&str>); 11] = [
             ("nothing is known", &[], None),
             ("all is well", &[(Ready, true, Reason::Issued)], None),
             ("a first issue", &[(Ready, false, Reason::Pending)], None),
@@ -70,6 +74,17 @@ mod tests {
             (
                 "pods are missed during a first issue",
                 &[(Ready, false, Reason::Pending), (PodsMissed, true, Reason::NotInjected)],
+                Some("PodsMissed"),
+            ),
+            ("all is verified", &[(Ready, true, Reason::Issued), (Verified, true, Reason::Verified)], None),
+            (
+                "AWS refuses a bucket",
+                &[(Ready, true, Reason::Issued), (Verified, false, Reason::BucketRefused)],
+                Some("BucketRefused"),
+            ),
+            (
+                "AWS refuses a bucket, and pods wait",
+                &[(Verified, false, Reason::BucketRefused), (PodsMissed, true, Reason::NotInjected)],
                 Some("PodsMissed"),
             ),
             (

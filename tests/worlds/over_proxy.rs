@@ -7,16 +7,18 @@ use crate::{
         apiserver::ApiServer,
         dss::{ADMIN_KEY, Dss as Double},
         proxy::Proxy,
+        s3::S3,
         sts::Sts,
         tls::{Vouched, in_front_of, vouched, vouched_for},
         wire::{Listening, tokio_clock},
     },
-    fixtures::{CLUSTER, SCORING, alice, analysts},
+    fixtures::{CLUSTER, SCORING, alice, analysts, config},
 };
 use axum::{Router, routing::get};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use keyturn::{
+    api::Verify,
     dss::{Dss, Kind, Scheme, Tls, connect},
     network::Proxies,
 };
@@ -27,20 +29,22 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The API server, STS and the source of the operator's own identity, each on this machine, and a
-/// proxy that leads to them under other names.
+/// The API server, STS, S3 and the source of the operator's own identity, each on this machine, and
+/// a proxy that leads to them under other names.
 struct Outside {
     api: ApiServer,
+    s3: S3,
     proxy: Proxy,
-    /// The ports of the API server and of STS, with TLS, and of the identity, without.
-    ports: [u16; 3],
+    /// The ports of the API server, of STS and of S3, with TLS, and of the identity, without.
+    ports: [u16; 4],
     files: TempDir,
     api_authority: String,
-    _listening: [Listening; 2],
+    _listening: [Listening; 3],
 }
 
 const API: &str = "api.cluster.test:443";
 const STS: &str = "sts.eu-west-1.amazonaws.com:443";
+const BUCKETS: &str = "s3.eu-west-1.amazonaws.com:443";
 
 impl Outside {
     async fn with(password: Option<&str>) -> Self {
@@ -49,22 +53,23 @@ impl Outside {
         api.namespace(SCORING, &[]);
         api.put(serde_json::to_value(analysts()).unwrap());
         api.put(serde_json::to_value(alice()).unwrap());
-        let sts = Sts::new(clock);
+        let sts = Sts::new(clock.clone());
+        let s3 = S3::new(sts.clone(), clock);
         let any = ([127, 0, 0, 1], 0).into();
-        let listening = [api.serve(any).await.unwrap(), sts.serve(any).await.unwrap()];
+        let listening = [api.serve(any).await.unwrap(), sts.serve(any).await.unwrap(), s3.serve(any).await.unwrap()];
         let files = TempDir::new().unwrap();
-        let mut ports = [0; 3];
+        let mut ports = [0; 4];
         let proxy = Proxy::start(password).await;
         let mut authorities = Vec::new();
-        for (index, host) in [API, STS].into_iter().enumerate() {
+        for (index, host) in [API, STS, BUCKETS].into_iter().enumerate() {
             let Vouched { ca, server } = vouched_for(&[host.split(':').next().unwrap(), "localhost", "127.0.0.1"]);
             ports[index] = in_front_of(listening[index].addr(), "127.0.0.1", server).await;
             proxy.route(host, ports[index]);
             authorities.push(ca);
         }
-        fs::write(files.path().join("aws.pem"), &authorities[1]).unwrap();
-        ports[2] = identity().await;
-        Self { api, proxy, ports, files, api_authority: authorities.remove(0), _listening: listening }
+        fs::write(files.path().join("aws.pem"), authorities[1..].concat()).unwrap();
+        ports[3] = identity().await;
+        Self { api, s3, proxy, ports, files, api_authority: authorities.remove(0), _listening: listening }
     }
 
     /// Writes a kubeconfig for this URL of the API server. Returns its path.
@@ -94,7 +99,7 @@ impl Outside {
             .env("AWS_REGION", "eu-west-1")
             .env("AWS_CA_BUNDLE", self.files.path().join("aws.pem"))
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{}/credentials", self.ports[2]))
+            .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{}/credentials", self.ports[3]))
             .envs(variables.iter().map(|(name, value)| (*name, value.as_str())))
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -234,11 +239,48 @@ async fn a_combination_of_settings_goes_through_the_proxy_as_users_expect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_asked_for_through_the_proxy_and_with_the_bundle() {
+    let direct = "https://127.0.0.1:BUCKETS";
+    let table: [(&str, &[(&str, &str)], bool); 3] = [
+        ("the endpoint of the region", &[("HTTPS_PROXY", "PROXY")], true),
+        ("another endpoint", &[("HTTPS_PROXY", "PROXY"), ("AWS_ENDPOINT_URL_S3", direct)], false),
+        (
+            "a host in NO_PROXY",
+            &[("HTTPS_PROXY", "PROXY"), ("NO_PROXY", ".s3.test"), ("AWS_ENDPOINT_URL_S3", direct)],
+            false,
+        ),
+    ];
+    for (case, variables, is_through) in table {
+        let outside = Outside::with(Some("keyturn:hunter2")).await;
+        let config = config("alice", |spec| spec.verify = Verify::Buckets);
+        outside.api.put(serde_json::to_value(config).unwrap());
+        let filled =
+            |text: &str| text.replace("PROXY", &outside.proxy.url()).replace("BUCKETS", &outside.ports[2].to_string());
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, filled(value))).collect();
+        let operator = outside.start(&outside.kubeconfig("https://api.cluster.test", None), &variables);
+        assert_eq!(outside.reason(case).await, "Issued", "{case}");
+        let found = outside.api.get("awsconfigs", SCORING, "alice").unwrap();
+        let conditions = found["status"]["conditions"].as_array().unwrap();
+        let verified = conditions.iter().find(|condition| condition["type"] == "Verified").unwrap();
+        // The double refuses a wrong signature.
+        assert_eq!(verified["status"], "True", "{case}: {verified}, {:?}", outside.s3.heads());
+        assert_eq!(outside.proxy.count(BUCKETS) > 0, is_through, "{case}: {:?}", outside.proxy.asked());
+        assert_eq!(outside.s3.heads().len(), 1, "{case}");
+        drop(operator);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_setting_that_cannot_be_used_ends_the_operator_with_one_line() {
     let outside = Outside::with(None).await;
     let kubeconfig = outside.kubeconfig("https://api.cluster.test", None);
     let proxy = outside.proxy.url();
-    let table: [(&str, &[(&str, &str)], &[&str]); 4] = [
+    let table: [(&str, &[(&str, &str)], &[&str]); 5] = [
+        (
+            "an endpoint that others can read",
+            &[("AWS_ENDPOINT_URL_S3", "http://s3.test")],
+            &["the S3 endpoint", "https"],
+        ),
         ("a SOCKS proxy", &[("HTTPS_PROXY", "socks5://u:hunter2@p:1080")], &["HTTPS_PROXY", "http://HOST:PORT"]),
         ("no URL", &[("http_proxy", "http://")], &["http_proxy"]),
         ("an entry that kube cannot read", &[("HTTPS_PROXY", &proxy), ("NO_PROXY", "a,,b")], &["NO_PROXY", ".svc"]),

@@ -32,5 +32,6 @@ mod tampered;
 mod trouble;
 mod typed;
 mod unsynced;
+mod verification;
 mod wire;
 mod world;

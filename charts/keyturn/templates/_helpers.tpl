@@ -124,6 +124,9 @@ extraEnv may set others.
 {{- with .Values.aws.stsEndpoint }}
 {{- $env = append $env (dict "name" "AWS_ENDPOINT_URL_STS" "value" .) }}
 {{- end }}
+{{- with .Values.aws.s3Endpoint }}
+{{- $env = append $env (dict "name" "AWS_ENDPOINT_URL_S3" "value" .) }}
+{{- end }}
 {{- if and .Values.webhook.enabled (ne .Values.webhook.certificate.source "CertManager") }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_CONFIGURATION" "value" (include "keyturn.fullname" .)) }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_NAMES" "value" (include "keyturn.webhookNames" . | fromYamlArray | join ",")) }}

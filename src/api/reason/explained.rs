@@ -3,7 +3,7 @@
 use super::Reason;
 use crate::api::ConditionType::{
     self, Accepted, Authorized, AwsRoleFailing, ConfirmationDue, DssKeysFailing, Issued, PodsMissed, Reachable, Ready,
-    RenewalFailing, RestartFailing, Usable,
+    RenewalFailing, RestartFailing, Usable, Verified,
 };
 
 /// A reason, explained to the user. The texts are Markdown.
@@ -399,6 +399,48 @@ impl Reason {
                 cause: "The workload is paused, has the update strategy `OnDelete`, or does not \
                      finish its rollout. The message says which. keyturn does not interfere.",
                 remedy: "Resume the workload, repair its rollout, or delete its pods yourself.",
+            },
+            Self::Verified => Explained {
+                name: "Verified",
+                conditions: &[Verified],
+                cause: "AWS takes the credential in the Secret as the one that was issued, and S3 \
+                     answers it for all buckets, if `spec.verify` is `Buckets`.",
+                remedy: "None needed.",
+            },
+            Self::IdentityMismatch => Explained {
+                name: "IdentityMismatch",
+                conditions: &[Verified],
+                cause: "STS says that the credential is that of another role or person than the one \
+                     that it was issued for. The message names both.",
+                remedy: "A cluster admin: check which service answers at keyturn's STS endpoint \
+                     (`aws.stsEndpoint` of the chart).",
+            },
+            Self::CredentialRefused => Explained {
+                name: "CredentialRefused",
+                conditions: &[Verified],
+                cause: "STS does not accept the credential: the key is deleted, inactive or wrong, or \
+                     a policy of the organization or of a VPC endpoint denies the call. The message \
+                     has the code of AWS.",
+                remedy: "For a key: compare it with IAM, and correct the Secret that holds it. Otherwise \
+                     an AWS admin: look up the code. Then ask for a new session: `kubectl keyturn renew NAME`.",
+            },
+            Self::BucketRefused => Explained {
+                name: "BucketRefused",
+                conditions: &[Verified],
+                cause: "S3 does not let the credential look at a bucket of `defaultBucket` or \
+                     `extraBuckets`, or no such bucket exists. The message names the buckets, each \
+                     with the status of S3.",
+                remedy: "Correct the names. Or an AWS admin: allow `s3:ListBucket` of the bucket in the \
+                     role's policy and the bucket's. Then ask for a new session: `kubectl keyturn renew NAME`.",
+            },
+            Self::NotVerified => Explained {
+                name: "NotVerified",
+                conditions: &[Verified],
+                cause: "keyturn has not tried the credential yet, or STS or S3 could not be reached or \
+                     had no time. The message says which. keyturn tries again five times, and then at \
+                     each renewal.",
+                remedy: "Wait. If the reason stays, a cluster admin: check network policies, proxies and \
+                     `aws.s3Endpoint` of the chart.",
             },
             Self::ApiCallFailed => Explained {
                 name: "ApiCallFailed",

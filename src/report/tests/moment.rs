@@ -8,16 +8,18 @@ use crate::{
     brake::{Brake, ConfigMapName, Confirmation, Settings, Turn},
     credentials::{Credentials, IssueError, Issued, Retry},
     decide::{
-        Plan, RoleStep, SecretAction,
+        Plan, RoleStep, SecretAction, Trial, Tried,
         backoff::{Failures, transient_after},
         decide,
         dss_access::{SeenDss, role_of},
         input::{Observed, Remembered, SeenRole, rendering},
         target::{Ours, ReadData, SecretData, Target},
+        verification,
     },
     dss_keys::{HeldKey, KeyPlace},
     report::{EventNote, Outcome, Written, event_notes, failed, next_reconcile, status},
     secret::{ApiKeyRecord, Content, Record, whole},
+    verify::Verdict,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -99,6 +101,10 @@ impl Moment {
         if let Some((error, attempt)) = failed(&plan, &self.outcome) {
             let failures = Failures::of(&self.seen.config, remembered.transient.as_ref());
             remembered.transient = transient_after(failures, error, &attempt, "uid-of-alice", self.now);
+        }
+        if let Some(trial) = &self.outcome.trial {
+            let before = remembered.tried.as_deref();
+            remembered.tried = Some(Box::new(Tried::after(trial, before, self.now)));
         }
         remembered
     }
@@ -313,6 +319,15 @@ impl Moment {
         let rendering = rendering(&self.seen).digest();
         let record = self.ours().record.clone().unwrap();
         self.writes(record.withdrawn_for(reason, rendering, &Content(BTreeMap::new())))
+    }
+
+    /// keyturn tries the credential that the Secret holds, with this result.
+    pub(crate) fn tries(mut self, verdict: Verdict) -> Self {
+        let written = self.outcome.written.as_ref().map(|written| &written.record);
+        let record = written.or(self.seen.target.record()).unwrap();
+        let digest = verification(&self.seen, None, record, self.now).unwrap().digest;
+        self.outcome.trial = Some(Box::new(Trial::Made { digest, verdict }));
+        self
     }
 
     /// No credential is obtained.

@@ -1,9 +1,17 @@
 //! A double of S3 that knows the sessions of the double of STS. A caller with a session that has
 //! not expired may list any bucket. Every other caller gets the error that S3 gives. The double
-//! does not verify signatures. A session's token has to belong to its key.
+//! does not verify signatures of lists. A session's token has to belong to its key.
+//!
+//! It verifies the signature of a HEAD of a bucket, because keyturn signs that request itself.
+//!
+//! * `s3/head.rs`: HEAD of a bucket
+
+mod head;
+
+pub use head::Head;
 
 use super::{
-    sts::Sts,
+    sts::{InProcess, Sts},
     wire::{self, Clock, Listening},
 };
 use axum::{
@@ -15,7 +23,7 @@ use axum::{
 };
 use jiff::SignedDuration;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -38,18 +46,38 @@ pub struct S3 {
     sts: Sts,
     clock: Clock,
     calls: Arc<Mutex<Vec<Call>>>,
+    heads: Arc<Mutex<Vec<Head>>>,
+    buckets: Arc<Mutex<BTreeMap<String, Bucket>>>,
+    /// The secrets of access keys that are no session's.
+    keys: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+/// What a test says of a bucket. Every bucket exists and is everybody's, if no test says otherwise.
+#[derive(Clone, Debug, Default)]
+struct Bucket {
+    home: Option<String>,
+    refusal: Option<u16>,
+    is_silent: bool,
 }
 
 impl S3 {
     /// An S3 for the sessions of this STS.
     pub fn new(sts: Sts, clock: Clock) -> Self {
-        Self { sts, clock, calls: Arc::default() }
+        Self { sts, clock, calls: Arc::default(), heads: Arc::default(), buckets: Arc::default(), keys: Arc::default() }
+    }
+
+    fn router(&self) -> Router {
+        Router::new().route("/{bucket}", get(list).head(head::head)).with_state(self.clone())
+    }
+
+    /// An HTTP client that reaches this S3 without a socket, whatever the URL.
+    pub fn http_client(&self) -> InProcess {
+        InProcess::new(self.router())
     }
 
     /// Listens on TCP until the returned value is dropped. Port 0 takes a free one.
     pub async fn serve(&self, addr: SocketAddr) -> io::Result<Listening> {
-        let router = Router::new().route("/{bucket}", get(list)).with_state(self.clone());
-        wire::serve(router, addr).await
+        wire::serve(self.router(), addr).await
     }
 
     /// The calls for a bucket, in the order of arrival.
@@ -62,6 +90,54 @@ impl S3 {
     pub fn keys(&self, bucket: &str) -> BTreeSet<String> {
         let listed = self.calls(bucket).into_iter().filter(|call| call.refused.is_none());
         listed.map(|call| call.access_key_id).collect()
+    }
+
+    /// The HEADs of all buckets, in the order of arrival.
+    pub fn heads(&self) -> Vec<Head> {
+        self.heads.lock().unwrap().clone()
+    }
+
+    /// Forgets all calls.
+    pub fn clear(&self) {
+        self.calls.lock().unwrap().clear();
+        self.heads.lock().unwrap().clear();
+    }
+
+    /// Lets S3 answer every HEAD of a bucket with this status.
+    pub fn refuse(&self, bucket: &str, status: u16) {
+        self.buckets.lock().unwrap().entry(bucket.to_owned()).or_default().refusal = Some(status);
+    }
+
+    /// Lets a bucket be in this region.
+    pub fn place(&self, bucket: &str, region: &str) {
+        self.buckets.lock().unwrap().entry(bucket.to_owned()).or_default().home = Some(region.to_owned());
+    }
+
+    /// Lets S3 answer no HEAD of a bucket, or answer again.
+    pub fn silence(&self, bucket: &str, is_silent: bool) {
+        self.buckets.lock().unwrap().entry(bucket.to_owned()).or_default().is_silent = is_silent;
+    }
+
+    /// Lets S3 know an access key that is no session's.
+    pub fn know_key(&self, access_key_id: &str, secret: &str) {
+        self.keys.lock().unwrap().insert(access_key_id.to_owned(), secret.to_owned());
+    }
+
+    fn bucket(&self, name: &str) -> (Option<String>, Option<u16>, bool) {
+        let bucket = self.buckets.lock().unwrap().get(name).cloned().unwrap_or_default();
+        (bucket.home, bucket.refusal, bucket.is_silent)
+    }
+
+    fn record(&self, head: Head) {
+        self.heads.lock().unwrap().push(head);
+    }
+
+    /// The secret access key and the session token of an access key; the token of a key is empty.
+    fn secret_of(&self, access_key_id: &str) -> Option<(String, String)> {
+        if let Some(session) = self.sts.session(access_key_id) {
+            return Some((session.secret_access_key, session.session_token));
+        }
+        self.keys.lock().unwrap().get(access_key_id).map(|secret| (secret.clone(), String::new()))
     }
 
     fn check(&self, access_key_id: &str, token: &str) -> Option<&'static str> {

@@ -7,7 +7,7 @@ use super::{
     install::Install,
 };
 use crate::fixtures::{delivers_key, grant, role_of};
-use keyturn::api::{AwsConfigSpec, CredentialProvider, Mode, TagPatterns};
+use keyturn::api::{AwsConfigSpec, CredentialProvider, Mode, TagPatterns, Verify};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ async fn iam_and_s3_decide_as_the_config_asks() {
 
     s3_outside_the_scope_is_refused_whatever_the_role_allows(&install).await;
     session_tags_arrive(&install).await;
+    what_aws_says_of_a_credential_is_in_its_condition(&install).await;
     another_namespace_s_external_id_is_refused_by_iam(&install).await;
     a_role_of_another_account_is_reached_through_its_hub(&install).await;
     a_namespace_s_shared_session_bears_its_name(&install).await;
@@ -89,6 +90,37 @@ async fn session_tags_arrive(install: &Install<'_>) {
     let refused = install.until_ready_is("tagged", "False/AssumeRoleDenied").await;
     let message = refused.status.unwrap().conditions.into_iter().find(|c| c.type_ == "Ready").unwrap().message;
     assert!(message.contains("sts:TagSession (session.tags)"), "{message}");
+}
+
+async fn what_aws_says_of_a_credential_is_in_its_condition(install: &Install<'_>) {
+    let [own, other] = &install.aws.buckets[..] else { panic!("two buckets") };
+    let until_verified = async |wanted: &str| {
+        eventually(&format!("verified is {wanted}"), async || {
+            let config = install.configs().get("verified").await.map_err(|error| error.to_string())?;
+            let is_current = config.status.as_ref().and_then(|status| status.observed_generation);
+            let conditions = config.status.clone().unwrap_or_default().conditions;
+            let found = conditions.into_iter().find(|condition| condition.type_ == "Verified");
+            let found = found.filter(|_| is_current == config.metadata.generation).ok_or("no condition")?;
+            let said = format!("{}/{}: {}", found.status, found.reason, found.message);
+            if said.starts_with(wanted) { Ok(said) } else { Err(said) }
+        })
+        .await
+    };
+    install.apply_config("verified", |spec| spec.verify = Verify::Buckets).await;
+    let said = until_verified("True/Verified").await;
+    assert!(said.contains("assumed-role/ds-analyst/verified") && said.contains(own.as_str()), "{said}");
+
+    let (theirs, missing) = (other.clone(), format!("{}-missing", install.namespace));
+    install
+        .apply_config("verified", |spec| {
+            spec.verify = Verify::Buckets;
+            spec.extra_buckets = [theirs, missing.clone()].iter().collect();
+        })
+        .await;
+    let said = until_verified("False/BucketRefused").await;
+    assert!(said.contains(&format!("\"{other}\" (S3 refuses it, HTTP 403)")), "{said}");
+    assert!(said.contains(&format!("\"{missing}\" (")) && !said.contains(&format!("\"{own}\"")), "{said}");
+    install.until_ready_is("verified", "True/Issued").await;
 }
 
 async fn another_namespace_s_external_id_is_refused_by_iam(install: &Install<'_>) {

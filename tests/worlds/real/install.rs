@@ -141,6 +141,7 @@ impl<'a> Install<'a> {
         let endpoint = &self.ground.at.aws.as_ref().unwrap().endpoint;
         self.start_with(&[
             ("AWS_ENDPOINT_URL_STS", endpoint),
+            ("AWS_ENDPOINT_URL_S3", endpoint),
             ("AWS_ACCESS_KEY_ID", &self.aws.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", &self.aws.secret_access_key),
         ])

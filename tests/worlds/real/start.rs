@@ -73,11 +73,13 @@ async fn a_missing_or_unusable_setting_ends_the_operator_with_one_line() {
     let (ok, said) = keyturn(&arguments, &bare);
     assert!(!ok && one_line(&said).contains("CA certificates") && said.contains("AWS_CA_BUNDLE"), "{said}");
 
-    for name in ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"] {
+    let services = [("AWS_ENDPOINT_URL_STS", "STS"), ("AWS_ENDPOINT_URL", "STS"), ("AWS_ENDPOINT_URL_S3", "S3")];
+    for (name, service) in services {
         let plain = [("KUBECONFIG", kubeconfig), ("AWS_REGION", "eu-west-1"), (name, "http://10.0.0.7:4566")];
         let (ok, said) = keyturn(&arguments, &plain);
         assert!(
-            !ok && one_line(&said).contains("STS endpoint http://10.0.0.7:4566") && said.contains("https"),
+            !ok && one_line(&said).contains(&format!("{service} endpoint http://10.0.0.7:4566"))
+                && said.contains("https"),
             "{said}"
         );
     }

@@ -5,6 +5,7 @@ use crate::{
     doubles::{
         apiserver::ApiServer,
         dss::Dss,
+        s3::S3,
         sts::Sts,
         wire::{Clock, tokio_clock},
     },
@@ -12,13 +13,14 @@ use crate::{
 };
 use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig};
 use aws_smithy_async::{rt::sleep::TokioSleep, time::TimeSource};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use keyturn::{
     api::{AwsConfig, AwsConfigStatus, AwsRole, DssInstance},
     brake::{self, ConfigMapName},
     certificate::Kept,
-    clock,
+    clock, credentials,
     dss::Wire,
     limit::RateLimits,
     operator::{Operator, WebhookCare},
@@ -46,6 +48,8 @@ pub struct World {
     pub api: ApiServer,
     /// STS.
     pub sts: Sts,
+    /// S3, which is used only by configs that ask for it.
+    pub s3: S3,
     /// A DSS, which is used only by tests that need one.
     pub dss: Dss,
     clock: Clock,
@@ -83,7 +87,9 @@ impl World {
         api.namespace(SCORING, &[("team", "ds")]);
         let sts = Sts::new(clock.clone());
         let dss = Dss::new(clock.clone());
-        Self { api, sts, dss, clock, typed: Typed::default(), node_clock_ahead: SignedDuration::ZERO, operator: None }
+        let s3 = S3::new(sts.clone(), clock.clone());
+        let typed = Typed::default();
+        Self { api, sts, s3, dss, clock, typed, node_clock_ahead: SignedDuration::ZERO, operator: None }
     }
 
     /// Another DSS under the same clock. The operator reaches it only by a wire of the test's.
@@ -165,11 +171,14 @@ impl World {
             .time_source(SimulatedTime(self.clock.clone()))
             .http_client(self.sts.http_client());
         let wire: Arc<dyn Wire> = Arc::new(InProcess(self.dss.router()));
+        let clock = clock::Clock::simulated(self.now() + self.node_clock_ahead);
+        let s3 = SharedHttpConnector::new(self.s3.http_client());
         Operator {
+            s3: credentials::S3::new(s3, "eu-west-1".to_owned(), None, clock.clone()),
             connect: Arc::new(move |_| Ok(wire.clone())),
             client: self.api.client(),
             sts: aws_sdk_sts::Client::from_conf(config.build()),
-            clock: clock::Clock::simulated(self.now() + self.node_clock_ahead),
+            clock,
             cluster_name: CLUSTER.to_owned(),
             namespaces: vec![],
             configs_per_namespace: None,
@@ -248,6 +257,7 @@ impl World {
     pub fn count_from_here(&self) {
         self.api.clear_requests();
         self.sts.clear();
+        self.s3.clear();
         self.dss.clear();
     }
 
@@ -279,6 +289,9 @@ impl World {
         for call in self.dss.calls() {
             picture +=
                 &format!("DSS: {} {} {} {:?} {:?}\n", call.at, call.method, call.path, call.proxy_user, call.status);
+        }
+        for head in self.s3.heads() {
+            picture += &format!("S3: {head:?}\n");
         }
         for call in self.sts.calls() {
             picture += &format!("STS: {} {:?} {:?}\n", call.at, call.role_arn, call.outcome);

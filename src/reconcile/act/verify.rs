@@ -1,0 +1,100 @@
+//! The trial of a credential that the Secret holds. It changes nothing in the cluster or in AWS,
+//! and no failure of it fails the reconcile.
+
+use crate::{
+    cluster::CallError,
+    credentials::{Credentials, Retry, try_out},
+    decide::{
+        Due, Plan, Trial,
+        input::Observed,
+        target::{SecretData, Target},
+        trial,
+    },
+    limit::{Budget, Refused},
+    reconcile::{Context, turn},
+    report::Outcome,
+    schedule,
+    secret::Record,
+    verify::Verdict,
+};
+use kube::ResourceExt as _;
+use std::time::Duration;
+
+/// AWS among the systems whose calls are limited. No `DssInstance` can have this name.
+const AWS: &str = "AWS";
+/// The longest time of a trial. The status of the config is written after it.
+const A_TRIAL: Duration = Duration::from_secs(10);
+
+/// A credential that the Secret holds, in memory.
+pub(super) struct InHand {
+    pub(super) credentials: Credentials,
+    /// Whether it was obtained a moment ago.
+    pub(super) is_new: bool,
+}
+
+/// Tries the credential if that is due. Without the credential in memory, keyturn reads the Secret.
+pub(super) async fn verify(
+    context: &Context,
+    budget: &Budget,
+    seen: &Observed,
+    plan: &Plan,
+    outcome: &Outcome,
+    in_hand: Option<InHand>,
+) -> Option<Trial> {
+    let written = outcome.written.as_ref().map(|written| &written.record);
+    let record = match &seen.target {
+        Target::Ours(ours) if !ours.is_edited() => written.or(ours.record.as_ref()),
+        _ => written,
+    }?;
+    let is_new = in_hand.as_ref().is_some_and(|it| it.is_new);
+    let Due::Now(asked) = trial(seen, plan, record, is_new, context.clock.now())? else { return None };
+    let waits = |wait| Some(Trial::Waits { digest: asked.digest.clone(), wait });
+    let credentials = match in_hand {
+        Some(in_hand) => in_hand.credentials,
+        None => match in_secret(context, seen, record).await {
+            Ok(credentials) => credentials?,
+            Err(error) => {
+                tracing::warn!(%error, "the Secret could not be read, and its credential is not tried yet");
+                return waits(schedule::PENDING);
+            }
+        },
+    };
+    let _place = match turn::take(context, &seen.config, asked.calls()) {
+        Ok(place) => place,
+        Err(error) => {
+            return waits(if let Retry::HeldBack(wait) = error.retry { wait } else { schedule::PENDING });
+        }
+    };
+    let trying = try_out(&context.sts, &context.s3, &credentials, &asked.question);
+    let verdict = match context.limiter.run(AWS, A_TRIAL, budget, trying).await {
+        Ok(answers) => asked.verdict(&answers),
+        Err(Refused::TimedOut(time)) => Verdict::unknown(format!(
+            "AWS did not answer all requests within {} s; keyturn tries again",
+            time.as_secs()
+        )),
+        Err(Refused::Saturated) => return waits(schedule::PENDING),
+    };
+    tracing::debug!(reason = %verdict.statement().reason, "tried the credential");
+    Some(Trial::Made { digest: asked.digest, verdict })
+}
+
+/// The credential of this record in the Secret. `None` if the Secret holds something else by now;
+/// a watch event then enqueues the config.
+///
+/// # Errors
+/// [`CallError`] if the API server refused the read or did not answer.
+async fn in_secret(context: &Context, seen: &Observed, record: &Record) -> Result<Option<Credentials>, CallError> {
+    let of = |target: &Target| {
+        let Target::Ours(ours) = target else { return None };
+        let SecretData::Read(read) = &ours.content else { return None };
+        let is_this = read.is_as_written() && ours.record.as_ref() == Some(record);
+        read.credentials.as_deref().cloned().filter(|_| is_this)
+    };
+    if let Some(credentials) = of(&seen.target) {
+        return Ok(Some(credentials));
+    }
+    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let found = context.calls.secret(&namespace, &name).await?;
+    let read = |secret| Target::read(&seen.config, secret, seen.remembered.attempted.as_deref(), context.clock.now());
+    Ok(found.map(read).as_ref().and_then(of))
+}
