@@ -37,6 +37,7 @@ pub use confirmation::Confirmation;
 pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
 pub use held::{held_since, hold};
+pub use session_request::session_name;
 pub use usable::role_status;
 pub use verification::{Due, Trial, Tried, trial, verification};
 

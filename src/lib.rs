@@ -56,7 +56,7 @@
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
 //! | [`operator`] | `keyturn run` put together | `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `reconcile`, `report`, `schedule`, `server`, `stores`, `views` |
-//! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `clock`, `decide`, `dss`, `grants`, `secret` |
+//! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `clock`, `credentials`, `decide`, `dss`, `grants`, `network`, `secret`, `verify` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | `api` |
 //! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   connect [client] ─▶ live [reads] ─▶ status, why, grants_table, policies [pure] ─▶ text
-//!                                 └───▶ env [reads a Secret], renew [writes an annotation]
+//!                                 └───▶ env, verify [read a Secret], renew [writes an annotation]
 //! ```
 
 mod cli;
@@ -15,6 +15,7 @@ mod policies;
 mod renew;
 mod status;
 mod table;
+mod verify;
 mod why;
 
 pub use cli::{Plugin, parse};
@@ -108,6 +109,11 @@ pub async fn run(plugin: &Plugin, clock: &Clock) -> Result<Answer, Failed> {
         Command::Env(asked) => {
             let secrets = Api::namespaced(caller.client.clone(), &caller.namespace);
             env::env(&secrets, &caller.config(&asked.name).await?, asked.shell).await
+        }
+        Command::Verify(asked) => {
+            let secrets = Api::namespaced(caller.client.clone(), &caller.namespace);
+            let config = caller.config(&asked.name).await?;
+            Box::pin(verify::verify(&secrets, &config, asked.aws_ca_bundle.as_deref(), clock)).await
         }
         Command::Renew(asked) => {
             let names = match &asked.selector {

@@ -56,7 +56,8 @@ fn extras(config: &AwsConfig, session: &Session, role: &RoleArn, session_name: &
 /// The `RoleSessionName`. For a person it is the person's name, unchanged. For a namespace it is
 /// `<namespace>,<config>`, which cannot be mistaken for a person's name. If that is longer than the
 /// 64 characters that AWS allows, it is cut and ends in a digest.
-fn session_name(config: &AwsConfig, subject: &Subject) -> String {
+#[must_use]
+pub fn session_name(config: &AwsConfig, subject: &Subject) -> String {
     if let Some(person) = subject.as_person() {
         return person.to_owned();
     }

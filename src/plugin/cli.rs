@@ -85,6 +85,13 @@ pub enum Command {
                             source"
     )]
     Env(Env),
+    /// Try the credential of an AwsConfig by hand: ask STS whose it is, and S3 for its buckets. You
+    /// need the right to read the Secret.
+    #[command(
+        after_help = "Examples:\n  kubectl keyturn verify alice\n  AWS_CA_BUNDLE=proxy.pem kubectl keyturn verify alice -n \
+                      scoring"
+    )]
+    Verify(Verify),
     /// Ask for new sessions. The Secrets keep the present ones until the new ones are there.
     #[command(after_help = "Examples:\n  kubectl keyturn renew alice --wait 60\n  kubectl keyturn renew -l team=fraud")]
     Renew(Renew),
@@ -185,6 +192,16 @@ pub enum Shell {
     Fish,
     /// PowerShell.
     Powershell,
+}
+
+/// The AwsConfig whose credential is tried.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Its name.
+    pub name: String,
+    /// A PEM file of certificate authorities to trust for calls to AWS, besides the system's.
+    #[arg(long, env = "AWS_CA_BUNDLE", value_name = "FILE")]
+    pub aws_ca_bundle: Option<PathBuf>,
 }
 
 /// The AwsConfigs that get new sessions.

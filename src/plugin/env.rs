@@ -16,6 +16,15 @@ use std::{collections::BTreeMap, fmt::Write as _};
 /// [`Failed`] if the caller may not read the Secret, or if it holds no credential that a shell can
 /// use.
 pub(super) async fn env(secrets: &Api<Secret>, config: &AwsConfig, shell: Shell) -> Result<Answer, Failed> {
+    let found = secret_of(secrets, config).await?;
+    variables(&config.name_any(), &found.data.unwrap_or_default(), shell).map(Answer::fine)
+}
+
+/// Reads the Secret of a config.
+///
+/// # Errors
+/// [`Failed`] if the caller may not read the Secret, or if it is another config's.
+pub(super) async fn secret_of(secrets: &Api<Secret>, config: &AwsConfig) -> Result<Secret, Failed> {
     let (name, target) = (config.name_any(), config.target_name());
     let tried = format!("cannot read Secret \"{target}\" of AwsConfig \"{name}\"");
     let found = secrets.get(&target).await.map_err(|error| Failed::of_call(&tried, &error))?;
@@ -23,7 +32,12 @@ pub(super) async fn env(secrets: &Api<Secret>, config: &AwsConfig, shell: Shell)
     if label != Some(&name) {
         return Err(Failed::new(format!("Secret \"{target}\" is not the one of AwsConfig \"{name}\"")));
     }
-    variables(&name, &found.data.unwrap_or_default(), shell).map(Answer::fine)
+    Ok(found)
+}
+
+/// The failure of a command that needs a credential, and finds a withdrawn one.
+pub(super) fn withdrawn(name: &str) -> Failed {
+    Failed::new(format!("the credential of AwsConfig \"{name}\" is withdrawn; kubectl keyturn why {name} says why"))
 }
 
 fn variables(name: &str, data: &BTreeMap<String, ByteString>, shell: Shell) -> Result<String, Failed> {
@@ -34,9 +48,7 @@ fn variables(name: &str, data: &BTreeMap<String, ByteString>, shell: Shell) -> R
         return Err(Failed::new(message));
     };
     if key_id.starts_with(WITHDRAWN) {
-        let message =
-            format!("the credential of AwsConfig \"{name}\" is withdrawn; kubectl keyturn why {name} says why");
-        return Err(Failed::new(message));
+        return Err(withdrawn(name));
     }
     // The keys that are files have a dot or a lower-case letter in their names.
     let is_variable = |key: &&String| key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');

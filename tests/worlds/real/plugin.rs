@@ -34,6 +34,8 @@ impl<'a> Plugin<'a> {
         let mut command = Command::new(&self.program);
         command.args(arguments).args(["-n", &self.install.namespace]);
         command.arg("--kubeconfig").arg(&self.install.ground.at.kubeconfig);
+        let endpoint = &self.install.ground.at.aws.as_ref().unwrap().endpoint;
+        command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_EC2_METADATA_DISABLED", "true");
         if let Some(user) = user {
             command.args(["--as", user]);
         }
@@ -128,6 +130,10 @@ async fn the_plugin_requests_a_new_session_and_waits_for_it() {
     assert!(ended == Some(0) && out.contains(&format!("export AWS_ACCESS_KEY_ID='{after}'")), "{ended:?} {err}");
     let (ended, out, err) = plugin.says(Some("alice"), &[WRITERS], &["env", "alice"]);
     assert!(ended == Some(1) && out.is_empty() && err.contains("cannot read Secret \"alice-aws\""), "{ended:?} {err}");
+    let (ended, out, err) = tokio::task::block_in_place(|| plugin.says(None, &[], &["verify", "alice"]));
+    assert!(out.contains("assumed-role/ds-analyst/alice\n"), "{ended:?}\n{out}{err}");
+    // There is no such bucket in this account.
+    assert!(ended == Some(1) && out.contains("HeadBucket team-a: ") && out.ends_with("=> no\n"), "{out}{err}");
     operator.stop().await;
 
     // Nobody answers now.
