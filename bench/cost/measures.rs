@@ -41,8 +41,9 @@ const LARGE_CONFIGS: usize = 500;
 /// The most bytes by which the peak of the memory may then exceed that of an operator with nothing
 /// to do.
 const LARGE_PEAK: u64 = 48_000_000;
-/// The mark for the memory that they add. keyturn promises the peak. It does not reach the 16 MB of
-/// resident memory yet.
+/// The most bytes of resident memory that they may add at rest.
+const LARGE_RESIDENT: u64 = 16_000_000;
+/// Both, as the table shows them.
 const LARGE_MARK: &str = "+16 MB, peak +48 MB";
 
 /// Starts the operator, and waits until it has no work left.
@@ -71,7 +72,9 @@ pub async fn idle_memory(bench: &mut Bench) -> Result {
     for (when, memory) in [("beside", beside), ("restarted beside", restarted)] {
         let what = format!("memory: {when} {LARGE_CONFIGS} of the largest AwsConfigs");
         bench.report.row(&what, &memory.summary(), "–", None, LARGE_MARK);
-        bench.report.at_most(&format!("{what}, peak"), memory.peak.saturating_sub(idle.resident), LARGE_PEAK);
+        let beyond_idle = |bytes: u64| bytes.saturating_sub(idle.resident);
+        bench.report.at_most(&format!("{what}, resident"), beyond_idle(memory.resident), LARGE_RESIDENT);
+        bench.report.at_most(&format!("{what}, peak"), beyond_idle(memory.peak), LARGE_PEAK);
     }
     Ok(())
 }
