@@ -25,6 +25,9 @@ const AWS: &str = "AWS";
 /// The longest time of a trial. The status of the config is written after it.
 const A_TRIAL: Duration = Duration::from_secs(10);
 
+/// The count of failures whose wait is that of a trial without a place: 4 to 8 s.
+const SATURATED: i32 = 4;
+
 /// A credential that the Secret holds, in memory.
 pub(super) struct InHand {
     pub(super) credentials: Credentials,
@@ -49,30 +52,33 @@ pub(super) async fn verify(
     let is_new = in_hand.as_ref().is_some_and(|it| it.is_new);
     let Due::Now(asked) = trial(seen, plan, record, is_new, context.clock.now())? else { return None };
     let waits = |wait| Some(Trial::Waits { digest: asked.digest.clone(), wait });
-    let credentials = match in_hand {
-        Some(in_hand) => in_hand.credentials,
-        None => match in_secret(context, seen, record).await {
-            Ok(credentials) => credentials?,
-            Err(error) => {
-                tracing::warn!(%error, "the Secret could not be read, and its credential is not tried yet");
-                return waits(schedule::PENDING);
-            }
-        },
-    };
     let _place = match turn::take(context, &seen.config, asked.calls()) {
         Ok(place) => place,
         Err(error) => {
             return waits(if let Retry::HeldBack(wait) = error.retry { wait } else { schedule::PENDING });
         }
     };
-    let trying = try_out(&context.sts, &context.s3, &credentials, &asked.question);
+    let trying = async {
+        let credentials = match in_hand {
+            Some(in_hand) => in_hand.credentials,
+            None => match in_secret(context, seen, record).await {
+                Ok(found) => found?,
+                Err(error) => {
+                    return Some(Verdict::unknown(format!("the credential cannot be tried: {error}; keyturn tries again")));
+                }
+            },
+        };
+        Some(asked.verdict(&try_out(&context.sts, &context.s3, &credentials, &asked.question).await))
+    };
     let verdict = match context.limiter.run(AWS, A_TRIAL, budget, trying).await {
-        Ok(answers) => asked.verdict(&answers),
-        Err(Refused::TimedOut(time)) => Verdict::unknown(format!(
-            "AWS did not answer all requests within {} s; keyturn tries again",
-            time.as_secs()
-        )),
-        Err(Refused::Saturated) => return waits(schedule::PENDING),
+        Ok(verdict) => verdict?,
+        Err(Refused::TimedOut(time)) => {
+            Verdict::unknown(format!("AWS did not answer all requests within {} s; keyturn tries again", time.as_secs()))
+        }
+        // Others hang. The wait is spread, because many may come back.
+        Err(Refused::Saturated) => {
+            return waits(schedule::transient_delay(&seen.config.uid().unwrap_or_default(), SATURATED));
+        }
     };
     tracing::debug!(reason = %verdict.statement().reason, "tried the credential");
     Some(Trial::Made { digest: asked.digest, verdict })

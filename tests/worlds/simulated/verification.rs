@@ -287,6 +287,20 @@ async fn a_status_that_cannot_be_written_costs_no_second_trial() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_secret_that_cannot_be_read_is_told_and_tried_again() {
+    let world = World::with(&[config("alice", |_| ())]).await;
+    let refusing = world.api.fault_on(Times::UntilCleared, "get", "secrets", Fault::status(500));
+    world.change("alice", with_buckets(&[]));
+    world.until("it is told", |world| verified(world) == "Unknown/NotVerified").await;
+    assert!(message(&world).contains("cannot be tried"), "{}", message(&world));
+    assert!(world.is_ready("alice") && world.holds_a_valid_session("alice"));
+    world.pass(Duration::from_secs(25)).await;
+    assert!(world.reads() <= 2, "{}", world.picture());
+    world.api.forgive(refusing);
+    world.until("it is tried", |world| verified(world) == "True/Verified").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_withdrawn_credential_has_no_verdict_and_the_next_one_is_tried() {
     let world = alice_verified(&[]).await;
     world.change("alice", |spec| spec.suspend = true);
