@@ -24,6 +24,7 @@ mod generated;
 mod held;
 pub mod input;
 mod key;
+mod profiles;
 mod role;
 mod session_request;
 pub mod target;
@@ -37,6 +38,7 @@ pub use confirmation::Confirmation;
 pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
 pub use held::{held_since, hold};
+pub use profiles::{ProfilePlan, ProfileStep, profile_renew_at};
 pub use session_request::session_name;
 pub use usable::role_status;
 pub use verification::{Due, Trial, Tried, trial, verification};
@@ -51,7 +53,10 @@ use crate::{
 };
 use input::Observed;
 use jiff::Timestamp;
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    sync::Arc,
+};
 
 /// The decision about one `AwsConfig`.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +73,9 @@ pub struct Plan {
     pub prune: Vec<Arc<AwsRole>>,
     /// The API key of DSS that goes into the Secret, if keyturn writes the Secret.
     pub api_key: ApiKeyPlan,
+    /// The plans for the profiles, in the order of `spec.profiles`. They are carried out with the
+    /// action on the Secret.
+    pub profiles: Vec<ProfilePlan>,
     /// The API keys to delete in DSS, once the Secret is as planned.
     pub surplus_keys: Vec<SurplusKeys>,
     /// The checks that were made, in order. They explain the decision.
@@ -117,11 +125,17 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
             None => (case.possible(accepted, case.deliver(accepted)), ApiKeyPlan::None),
             Some(request) => case.step_with_api_key(accepted, request),
         },
-        Err(refusal) => (case.withdrawal(refusal), ApiKeyPlan::None),
+        Err(refusal) => {
+            let next = case.withdrawal(refusal);
+            let alone = (next == SecretAction::Keep.into()).then(|| case.profiles_alone(None)).flatten();
+            (alone.unwrap_or(next), ApiKeyPlan::None)
+        }
     };
+    let next = case.profiles_need().map_or(next, Next::from);
+    let profiles = case.profiles_beside(&next);
     let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
     let surplus_keys = case.surplus_keys(&accepted, &next);
-    Plan { accepted, next, active_role, role, prune, api_key, surplus_keys, trace: case.trace.into_inner() }
+    Plan { accepted, next, active_role, role, prune, api_key, profiles, surplus_keys, trace: case.trace.into_inner() }
 }
 
 /// One config at one moment.
@@ -129,11 +143,12 @@ struct Case<'a> {
     seen: &'a Observed,
     now: Timestamp,
     trace: RefCell<Vec<Checked>>,
+    profiles: OnceCell<Vec<ProfilePlan>>,
 }
 
 impl<'a> Case<'a> {
     fn new(seen: &'a Observed, now: Timestamp) -> Self {
-        Self { seen, now, trace: RefCell::default() }
+        Self { seen, now, trace: RefCell::default(), profiles: OnceCell::new() }
     }
 
     /// The step that is possible now instead of `next`: a wait for the time of the next attempt, or

@@ -124,12 +124,27 @@ pub fn is_the_token(sent: &[u8], token: &[u8]) -> bool {
     sent.len() == token.len() && !token.is_empty() && difference == 0
 }
 
-/// Returns the profile of the Secret's file `config` without `credential_process`. SDKs prefer a
-/// profile with a credential to the endpoint, and still need the region.
+/// Returns the Secret's file `config` with the profile `default` without `credential_process`. SDKs
+/// prefer a profile with a credential to the endpoint, and still need the region.
+///
+/// The other profiles keep a command, because the endpoint gives every program the session of
+/// `default`, and a program that asks for another profile must not get that. The command prints the
+/// profile's file in the folder `secret`, whatever the profile was when the endpoint started.
 #[must_use]
-pub fn without_credential(config: &str) -> String {
-    let leads = |line: &&str| line.split('=').next().unwrap_or_default().trim() == "credential_process";
-    config.lines().filter(|line| !leads(line)).flat_map(|line| [line, "\n"]).collect()
+pub fn without_credential(config: &str, secret: &str) -> String {
+    let mut profile = None;
+    let line_of_ours = |line: &str| {
+        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            profile = section.strip_prefix("profile ").map(str::to_owned);
+        }
+        let leads = line.split('=').next().unwrap_or_default().trim() == "credential_process";
+        match (&profile, leads) {
+            (_, false) => Some(format!("{line}\n")),
+            (Some(name), true) => Some(format!("credential_process = cat {secret}/credential-process-{name}.json\n")),
+            (None, true) => None,
+        }
+    };
+    config.lines().filter_map(line_of_ours).collect()
 }
 
 #[cfg(test)]
@@ -138,7 +153,7 @@ mod tests {
     use crate::{
         api::Reason,
         credentials::Credentials,
-        secret::{Rendering, render, render_withdrawn},
+        secret::{Main, ProfilePart, Rendering, render, render_all, render_withdrawn},
     };
     use serde_json::{Value, from_str, json};
     use std::collections::BTreeMap;
@@ -223,9 +238,22 @@ mod tests {
     fn the_profile_keeps_its_region_and_leads_to_no_credential() {
         let none = Credentials { access_key_id: "A".into(), secret_access_key: "s".into(), session_token: None };
         let content = render(&rendering(), &none, None, None).unwrap();
-        let profile = without_credential(std::str::from_utf8(&content.0["config"]).unwrap());
+        let profile = without_credential(std::str::from_utf8(&content.0["config"]).unwrap(), "/secret");
         assert!(profile.contains("[default]") && profile.contains("eu-west-1"), "{profile}");
         assert!(!profile.contains("credential_process"), "{profile}");
-        assert_eq!(without_credential(""), "");
+        assert_eq!(without_credential("", "/secret"), "");
+    }
+
+    #[test]
+    fn a_program_that_asks_for_a_profile_never_gets_the_default() {
+        let lake = ProfilePart::withdrawn_for("lake", None, Reason::NotGranted);
+        let content = render_all(&rendering(), Main::Withdrawn(Reason::Pending), &[lake]).unwrap();
+        let config = without_credential(std::str::from_utf8(&content.0["config"]).unwrap(), "/secret");
+        assert_eq!(
+            config,
+            "[default]\nregion = eu-west-1\n\n[profile lake]\nregion = eu-west-1\n\
+             credential_process = cat /secret/credential-process-lake.json\n",
+            "also if the profile was withdrawn when the endpoint started"
+        );
     }
 }

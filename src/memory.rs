@@ -11,7 +11,7 @@ use crate::{
         target::{SecretData, Target},
     },
     dss_keys::{ApiKeyPlan, HeldKey},
-    report::{Outcome, failed},
+    report::{Outcome, ProfileOutcome, failed},
     schedule,
     secret::{SeenKey, Source},
 };
@@ -65,7 +65,7 @@ impl Memory {
     /// Forgets an object that no longer exists.
     pub fn forget(&self, uid: &str) {
         self.objects().remove(uid);
-        self.unwritten().remove(uid);
+        self.unwritten().retain(|place, _| place.split('/').next() != Some(uid));
         self.call_succeeded(uid);
     }
 
@@ -88,15 +88,16 @@ impl Memory {
         self.failed_calls().remove(uid);
     }
 
-    /// Keeps a session that could not be written.
-    pub fn keep(&self, uid: &str, request: &Request, issued: Issued) {
-        self.unwritten().insert(uid.to_owned(), Unwritten { request: request.digest(), issued });
+    /// Keeps a session that could not be written. The place is the UID of the config, for a profile
+    /// followed by `/` and the name of the profile.
+    pub fn keep(&self, place: &str, request: &Request, issued: Issued) {
+        self.unwritten().insert(place.to_owned(), Unwritten { request: request.digest(), issued });
     }
 
     /// Takes the session for this very request that could not be written before, if more than half
     /// of its lifetime remains.
-    pub fn take_kept(&self, uid: &str, request: &Request, now: Timestamp) -> Option<Issued> {
-        let Unwritten { request: kept, issued } = self.unwritten().remove(uid)?;
+    pub fn take_kept(&self, place: &str, request: &Request, now: Timestamp) -> Option<Issued> {
+        let Unwritten { request: kept, issued } = self.unwritten().remove(place)?;
         let expires_at = issued.expires_at?;
         let lifetime = expires_at.duration_since(issued.issued_at);
         let remaining = expires_at.duration_since(now);
@@ -156,6 +157,7 @@ impl Memory {
             remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
             remembered.repaired_at = Some(now);
         }
+        learn_profiles(remembered, seen, plan, outcome, now);
         match (failed(plan, outcome), &plan.accepted) {
             (Some((error, attempt)), _) => {
                 let failures = Failures::of(&seen.config, remembered.transient.as_ref());
@@ -176,6 +178,22 @@ impl Memory {
 
     fn unwritten(&self) -> MutexGuard<'_, HashMap<String, Unwritten>> {
         self.unwritten.lock()
+    }
+}
+
+/// Counts the transient failures of the profiles. A profile that has its session, or that the
+/// config no longer has, has none.
+fn learn_profiles(remembered: &mut Remembered, seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) {
+    let may_fail = |name: &str| plan.profiles.iter().any(|profile| profile.name == name && profile.accepted.is_ok());
+    remembered.profiles.retain(|name, _| may_fail(name));
+    for ProfileOutcome { name, attempt, failed } in &outcome.profiles {
+        let former = remembered.profiles.remove(name);
+        let Some(error) = failed else { continue };
+        let failures = Failures::of_profile(&seen.config, name, former.as_ref());
+        let uid = seen.config.uid().unwrap_or_default();
+        if let Some(backoff) = transient_after(failures, error, attempt, &uid, now) {
+            remembered.profiles.insert(name.clone(), backoff);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use crate::{
     metrics::Metrics,
     report::{
         EventNote, Finding, Outcome, event_notes, is_only_a_short_wait, key_finding, next_reconcile, role_finding,
-        status, withdrawn_for,
+        status, withdrawn_for, withdrawn_profiles,
     },
     schedule::until,
     stores::{A_RECONCILE, Access},
@@ -108,7 +108,7 @@ impl Context {
 }
 
 /// The most reads of one reconcile. One decision can ask for fewer: user, role or key, API key, the
-/// Secret's metadata, its data.
+/// Secret's metadata, its data. Profiles ask for all their roles at once.
 const READS: usize = 8;
 
 /// Reconciles one `AwsConfig`, and returns the time until the next reconcile.
@@ -213,6 +213,9 @@ fn record_withdrawal(context: &Context, seen: &Observed, plan: &Plan, outcome: &
     let (uid, namespace) = (seen.config.uid().unwrap_or_default(), seen.config.namespace().unwrap_or_default());
     let withdrawn = withdrawn_for(seen, plan, outcome);
     if let Some(reason) = withdrawn {
+        context.metrics.withdrawn(reason);
+    }
+    for reason in withdrawn_profiles(seen, outcome) {
         context.metrics.withdrawn(reason);
     }
     if withdrawn == Some(Reason::NotGranted) {

@@ -7,7 +7,7 @@ mod fields;
 mod text;
 
 use crate::api::{
-    self, ConditionType, Format, Present, Reason, SECRET_KEYS,
+    self, ConditionType, Format, PROFILE_KEY, Present, Reason, SECRET_KEYS,
     names::{ANNOTATIONS, CONFIG_NAMES, LABELS, MOUNT_PATH, Name, OPERATOR_NAMES, POD_NAMES},
 };
 use fields::{Field, Rule, fields_of, fields_of_a_condition, rules_of};
@@ -200,7 +200,7 @@ fn reasons() -> String {
 // ---- Names --------------------------------------------------------------------------------------
 
 fn secret() -> String {
-    let rows = SECRET_KEYS.map(|key| {
+    let rows = SECRET_KEYS.into_iter().chain([PROFILE_KEY]).map(|key| {
         let format = match key.format {
             Format::Env => "Env",
             Format::Files => "Files",
@@ -211,10 +211,12 @@ fn secret() -> String {
             Present::Session => "for a session; always while the credential is withdrawn".to_owned(),
             Present::WithApiKey => "with `spec.dss.apiKey: Personal` or `spec.dss.apiKeySecretRef`".to_owned(),
             Present::WithCaBundle => "if the DssInstance has `caBundle`".to_owned(),
+            Present::ForEachProfile => "for each profile of `spec.profiles`".to_owned(),
             Present::IfSet(field) => format!("if {} is set", code(&format!("spec.{}", field.path()))),
         };
         [format.to_owned(), code(key.name), cell(key.holds), present]
     });
+    let rows: Vec<[String; 4]> = rows.collect();
     let mount = format!("Pods mount the whole Secret at {}, without `subPath`.\n\n", code(MOUNT_PATH));
     format!("{SECRET}{}{mount}", table(["format", "key", "holds", "present"], &rows))
 }

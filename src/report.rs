@@ -9,6 +9,7 @@ mod dss;
 mod event_note;
 mod findings;
 mod next_reconcile;
+mod profiles;
 mod status;
 mod trouble;
 mod unread;
@@ -17,6 +18,7 @@ mod verification;
 pub use attempt::{failed, is_only_a_short_wait, withdrawn_for};
 pub use event_note::{EventNote, event_notes};
 pub use next_reconcile::next_reconcile;
+pub use profiles::{ProfileOutcome, withdrawn_profiles};
 pub use status::status;
 pub use unread::{Finding, deleting, key_finding, role_finding};
 
@@ -46,6 +48,8 @@ pub struct Outcome {
     pub checked: bool,
     /// The outcome for the second credential.
     pub api_key: ApiKeyOutcome,
+    /// The attempts to obtain sessions of profiles. Empty if none was made.
+    pub profiles: Vec<ProfileOutcome>,
     /// The trial of the credential; `None` if none was due.
     pub trial: Option<Box<Trial>>,
     /// Whether somebody else created a Secret of that name first.

@@ -77,6 +77,14 @@ pub fn renew_at(
     crate::clock::whole_seconds(at)
 }
 
+/// Whether so much of the lifetime of a session has passed that keyturn may renew it along with
+/// another one of the same Secret.
+#[must_use]
+pub fn may_renew(issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> bool {
+    let lifetime = expires_at.duration_since(issued_at).as_secs().max(0);
+    now.duration_since(issued_at).as_secs() >= lifetime * EARLIEST_RENEWAL / 1000
+}
+
 /// The wait after the `count`th consecutive durable failure: 30 s, doubling up to 10 min.
 #[must_use]
 pub fn durable_delay(count: i32) -> SignedDuration {

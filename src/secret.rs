@@ -6,8 +6,9 @@
 //!
 //! ```text
 //!   Credentials ─┐
-//!   Rendering  ──┼─▶ render / render_withdrawn ─▶ Content ─▶ desired (the Secret to apply)
-//!   Record     ──┘                                   ▲
+//!   Rendering  ──┼─▶ render_all ───────────────▶ Content ─▶ desired (the Secret to apply)
+//!   Record     ──┤                                   ▲
+//!   ProfilePart ─┘                                   │
 //!   a Secret that was read ──▶ Record::read, is_intact, credentials_in
 //! ```
 
@@ -16,13 +17,17 @@ mod dataiku;
 mod digest;
 mod ini;
 mod manifest;
+mod profile;
 mod record;
 mod rendering;
 mod source;
 
-pub use content::{Content, Rendering, Unrenderable, WITHDRAWN, credentials_in, render, render_withdrawn};
+pub use content::{
+    Content, Main, Rendering, Unrenderable, WITHDRAWN, credentials_in, render, render_all, render_withdrawn,
+};
 pub use dataiku::{DssRendering, api_key_in};
 pub use digest::is_intact;
 pub use manifest::{metadata_is_as_desired, patch, whole};
+pub use profile::{ProfilePart, ProfileRecord, profile_credentials_in};
 pub use record::{ApiKeyRecord, Record};
 pub use source::{SeenKey, Source, is_offered};

@@ -103,7 +103,7 @@ impl Endpoint {
         };
         publish(&path, token.as_bytes())?;
         let config = read(&self.secret.join("config")).ok().flatten().unwrap_or_default();
-        let profile = without_credential(&String::from_utf8_lossy(&config));
+        let profile = without_credential(&String::from_utf8_lossy(&config), &self.secret.to_string_lossy());
         publish(&self.shared.join(CONFIG_FILE), profile.as_bytes())?;
         publish(&self.shared.join(CREDENTIALS_FILE), &[])?;
         let listener = TcpListener::bind(self.address()).map_err(|error| ServeError::Port(self.address(), error))?;

@@ -1,8 +1,8 @@
 //! `AwsConfig`: a request for one AWS credential, and for the form in which keyturn delivers it.
 
 use super::{
-    AwsConfigStatus, DssClient, Format, Inject, Restart, RoleArn, RoleTemplate, Session, SessionDuration, Subject,
-    Target, Texts, names, role_arn::ROLE_ARN_CHARACTERS, subject::PERSON_PATTERN,
+    AwsConfigStatus, DssClient, Format, Inject, MOST_PROFILES, Profile, Restart, RoleArn, RoleTemplate, Session,
+    SessionDuration, Subject, Target, Texts, names, role_arn::ROLE_ARN_CHARACTERS, subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
@@ -45,7 +45,8 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
 #[x_kube(
     validation = Rule::new("self.mode != 'User' || has(self.person)").message("person is required in User mode"),
     validation = Rule::new("self.mode != 'System' || !has(self.person)").message("person is not allowed in System mode: the credential is the namespace's"),
-    validation = Rule::new("self.credentialProvider == 'temporary' || (!has(self.role) && !has(self.activeRoleRef) && !has(self.session) && !has(self.renewBefore))").message("role, activeRoleRef, session and renewBefore belong to credentialProvider temporary"),
+    validation = Rule::new("self.credentialProvider == 'temporary' || (!has(self.role) && !has(self.activeRoleRef) && !has(self.profiles) && !has(self.session) && !has(self.renewBefore))").message("role, activeRoleRef, profiles, session and renewBefore belong to credentialProvider temporary"),
+    validation = Rule::new("!has(self.profiles) || !has(self.target) || !has(self.target.formats) || 'Files' in self.target.formats").message("profiles need the format Files: they stand in the files config and credentials"),
     validation = Rule::new("self.credentialProvider != 'default' || has(self.keySecretRef)").message("credentialProvider default needs keySecretRef"),
     validation = Rule::new("self.credentialProvider == 'default' || !has(self.keySecretRef)").message("keySecretRef belongs to credentialProvider default"),
     validation = Rule::new("self.credentialProvider != 'connection' || (has(self.connection) && has(self.dss))").message("credentialProvider connection needs connection and dss"),
@@ -93,6 +94,14 @@ pub struct AwsConfigSpec {
     /// An existing AwsRole of this AwsConfig. keyturn uses it instead of role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_role_ref: Option<ActiveRoleRef>,
+
+    /// Further roles, at most 8, for programs that choose one by the name of an AWS profile.
+    /// keyturn issues a session for each and writes it as `[profile NAME]` beside `[default]`. A
+    /// grant has to allow each role by itself. Everything else, such as the person and the
+    /// duration, is that of the AwsConfig.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_PROFILES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub profiles: Vec<Profile>,
 
     /// The handling of an AwsRole that keyturn created for role and that is no longer active.
     /// Retain: keyturn keeps it, inactive. Prune: keyturn deletes it. keyturn never deletes an

@@ -1,6 +1,6 @@
 //! The status of an `AwsConfig`.
 
-use super::{Reason, Statement};
+use super::{ProfileStatus, Reason, Statement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,10 @@ pub struct AwsConfigStatus {
     pub observed_generation: Option<i64>,
 
     /// Accepted: the spec, its references and the grant are in order. Issued: a valid credential is
-    /// in the Secret. Ready: both. RenewalFailing, PodsMissed, RestartFailing, AwsRoleFailing,
-    /// DssKeysFailing, ConfirmationDue and Stalled: present only while they are true. Verified:
-    /// present with spec.verify, while the Secret holds a valid credential.
+    /// in the Secret. Ready: both. ProfilesReady: the same of every profile; present only with
+    /// profiles. RenewalFailing, PodsMissed, RestartFailing, AwsRoleFailing, DssKeysFailing,
+    /// ConfirmationDue and Stalled: present only while they are true. Verified: present with
+    /// spec.verify, while the Secret holds a valid credential.
     #[serde(default)]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -44,7 +45,8 @@ pub struct AwsConfigStatus {
     /// session in CloudTrail.
     pub access_key_id: Option<String>,
 
-    /// The subject of the credential in the Secret: the person, or `system:<namespace>`.
+    /// The subject of the credential in the Secret, or of the sessions of its profiles: the person,
+    /// or `system:<namespace>`.
     pub person: Option<String>,
 
     /// The time at which the credential was issued.
@@ -80,14 +82,27 @@ pub struct AwsConfigStatus {
     /// The current failure to issue. Present only while issuing fails for a reason that somebody
     /// has to fix.
     pub failure: Option<Failure>,
+
+    /// The state of each profile, in the order of spec.profiles. Absent without profiles.
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub profiles: Option<Vec<ProfileStatus>>,
+}
+
+impl AwsConfigStatus {
+    /// The state of the profile of this name; `None` if status has none.
+    #[must_use]
+    pub fn profile(&self, name: &str) -> Option<&ProfileStatus> {
+        self.profiles.iter().flatten().find(|profile| profile.name == name)
+    }
 }
 
 /// An obstacle, for people who list many objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trouble {
-    /// The reason of Ready if the AwsConfig is not ready. Otherwise the type of the first of these
-    /// conditions that is true: RenewalFailing, RestartFailing, PodsMissed, AwsRoleFailing,
-    /// DssKeysFailing, ConfirmationDue. Otherwise the reason of Verified, if it is False.
+    /// The reason of Ready if the AwsConfig is not ready. Otherwise the reason of ProfilesReady if
+    /// a profile is not. Otherwise the type of the first of these conditions that is true:
+    /// RenewalFailing, RestartFailing, PodsMissed, AwsRoleFailing, DssKeysFailing, ConfirmationDue.
+    /// Otherwise the reason of Verified, if it is False.
     pub word: String,
     /// The message of that condition.
     pub message: String,

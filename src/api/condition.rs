@@ -13,6 +13,8 @@ pub enum ConditionType {
     Issued,
     /// Accepted and Issued: a pod that mounts the Secret works now.
     Ready,
+    /// Accepted and Issued, of every profile of `spec.profiles`. Present only with profiles.
+    ProfilesReady,
     /// Renewal fails while the credential is still valid. Present only while it is true.
     RenewalFailing,
     /// Pods that ask for the Secret do not have it mounted, or the selector of another config has
@@ -44,10 +46,11 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,
+        Self::ProfilesReady,
         Self::RenewalFailing,
         Self::PodsMissed,
         Self::RestartFailing,
@@ -68,6 +71,7 @@ impl ConditionType {
             Self::Accepted => "Accepted",
             Self::Issued => "Issued",
             Self::Ready => "Ready",
+            Self::ProfilesReady => "ProfilesReady",
             Self::RenewalFailing => "RenewalFailing",
             Self::PodsMissed => "PodsMissed",
             Self::RestartFailing => "RestartFailing",
@@ -98,9 +102,14 @@ impl ConditionType {
                  AwsRole, Usable. On a DssInstance, Reachable and Authorized. On an AwsRoleGrant: \
                  the grant is in order, and allows or denies what it names."
             }
+            Self::ProfilesReady => {
+                "A valid session of every profile of `spec.profiles` is in the Secret; otherwise the \
+                 message names the profiles that lack one. Present only with profiles. `Ready` does not \
+                 depend on it."
+            }
             Self::RenewalFailing => {
-                "Renewal fails while the credential is still valid. Pods still work. Present only \
-                 while it is true."
+                "Renewal fails while the credential, or the session of a profile, is still valid. Pods \
+                 still work. Present only while it is true."
             }
             Self::PodsMissed => {
                 "Pods that ask for the Secret do not have it mounted, or the selector of another \
@@ -152,6 +161,7 @@ impl ConditionType {
         match self {
             Self::Accepted
             | Self::Issued
+            | Self::ProfilesReady
             | Self::RenewalFailing
             | Self::PodsMissed
             | Self::RestartFailing
@@ -265,6 +275,7 @@ mod tests {
                 ConditionType::Accepted
                 | ConditionType::Issued
                 | ConditionType::Ready
+                | ConditionType::ProfilesReady
                 | ConditionType::RenewalFailing
                 | ConditionType::PodsMissed
                 | ConditionType::RestartFailing

@@ -90,6 +90,10 @@ names! { ANNOTATIONS: "The annotations of the Secret, in the order of the docume
     /// The labels and annotations of `spec.target` that keyturn wrote, separated by commas. keyturn
     /// removes them when the AwsConfig no longer asks for them. Absent without any.
     METADATA = "keyturn.dev/metadata";
+    /// The sessions of `spec.profiles`, as JSON: of each profile the name, the role, the access key
+    /// ID, the times and the digest of the request, and the reason while it is withdrawn. Absent
+    /// without profiles.
+    PROFILES = "keyturn.dev/profiles";
 }
 
 names! { CONFIG_NAMES: "The annotations of an AwsConfig that users write, in the order of the documentation."

@@ -30,6 +30,8 @@ pub enum Present {
     WithApiKey,
     /// The key is present if the `DssInstance` has a `caBundle`.
     WithCaBundle,
+    /// The key is present for each profile of spec.
+    ForEachProfile,
 }
 
 /// A field of spec that has keys of its own in the Secret.
@@ -80,6 +82,7 @@ impl SecretKey {
             Present::IfSet(field) => field.is_set(spec),
             Present::WithApiKey => spec.dss.as_ref().is_some_and(DssClient::wants_key),
             Present::WithCaBundle => spec.dss.is_some(),
+            Present::ForEachProfile => !spec.profiles.is_empty(),
             Present::Always | Present::Session => true,
         };
         present && spec.has_format(self.format)
@@ -98,7 +101,24 @@ const fn dss_file(name: &'static str, holds: &'static str, present: Present) -> 
     SecretKey { format: Format::Files, name, holds, present }
 }
 
-/// Every key, in the order of the documentation.
+/// The keys of the profiles, with `NAME` in the place of the profile's name ([`profile_key`]).
+pub const PROFILE_KEY: SecretKey = dss_file(
+    "credential-process-NAME.json",
+    "the session of profile NAME, in the form of `credential-process.json`",
+    Present::ForEachProfile,
+);
+
+/// The regular expression (RE2) of all keys of profiles. The policy for the operator's token allows
+/// these keys beside [`SECRET_KEYS`].
+pub const PROFILE_KEY_PATTERN: &str = "^credential-process-[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?[.]json$";
+
+/// The key that holds the session of the profile of this name.
+#[must_use]
+pub fn profile_key(name: &str) -> String {
+    PROFILE_KEY.name.replace("NAME", name)
+}
+
+/// Every key but those of the profiles, in the order of the documentation.
 pub const SECRET_KEYS: [SecretKey; 17] = [
     env("AWS_ACCESS_KEY_ID", "the access key ID", Present::Always),
     env("AWS_SECRET_ACCESS_KEY", "the secret access key", Present::Always),
@@ -114,9 +134,9 @@ pub const SECRET_KEYS: [SecretKey; 17] = [
     file(
         "config",
         "the shared config file, profile `default`: the region if it is set, and a `credential_process` that \
-         prints `credential-process.json`",
+         prints `credential-process.json`; the same for each profile of `spec.profiles`",
     ),
-    file("credentials", "the shared credentials file, profile `default`"),
+    file("credentials", "the shared credentials file, profile `default` and each of `spec.profiles`"),
     file(
         "credential-process.json",
         "the credential as `credential_process` prints it, version 1; with `Expiration` for a session",

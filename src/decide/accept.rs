@@ -19,11 +19,7 @@ use std::collections::BTreeMap;
 
 impl Case<'_> {
     pub(super) fn accept(&self) -> Result<Accepted, Refusal> {
-        self.check(Check::NotSuspended, self.is_not_suspended())?;
-        self.check(Check::NamespaceIsKnown, self.namespace_is_known())?;
-        self.check(Check::SubjectIsNotDenied, self.subject_is_not_denied())?;
-        self.check(Check::ConfirmedInTime, self.is_confirmed_in_time())?;
-        let dss = self.asks_of_dss()?;
+        let dss = self.accept_config()?;
         let mut accepted = match self.seen.config.spec.credential_provider {
             CredentialProvider::Temporary => {
                 let role = self.check(Check::RoleIsNamed, self.names_a_role())?;
@@ -57,11 +53,22 @@ impl Case<'_> {
         Ok(accepted)
     }
 
+    /// The part of the question that concerns the config, its person and its namespace, whatever
+    /// role is asked for. Returns the request to DSS, if the config names one.
+    pub(super) fn accept_config(&self) -> Result<Option<DssRequest>, Refusal> {
+        self.check(Check::NotSuspended, self.is_not_suspended())?;
+        self.check(Check::NamespaceIsKnown, self.namespace_is_known())?;
+        self.check(Check::SubjectIsNotDenied, self.subject_is_not_denied())?;
+        self.check(Check::ConfirmedInTime, self.is_confirmed_in_time())?;
+        self.asks_of_dss()
+    }
+
     /// Refuses a config beyond the limit of its namespace. A config that has a credential keeps it,
     /// because a user may add configs at any time, and nobody should lose a credential by that.
     /// This is the last question, because every other refusal may have to withdraw something.
-    fn namespace_has_room(&self) -> Result<(), Refusal> {
-        let Some(limit) = self.seen.beyond_limit.filter(|_| !self.claims_a_credential()) else { return Ok(()) };
+    pub(super) fn namespace_has_room(&self) -> Result<(), Refusal> {
+        let has_any = self.claims_a_credential() || self.claims_a_profile();
+        let Some(limit) = self.seen.beyond_limit.filter(|_| !has_any) else { return Ok(()) };
         let message = format!(
             "namespace \"{}\" has room for {limit} AwsConfigs, and at least as many are older; delete one of them, or ask a \
              cluster admin to raise limits.awsConfigsPerNamespace of keyturn's chart",

@@ -30,6 +30,8 @@ pub enum Next {
 pub enum Read {
     /// The `AwsRole` that is named, if the watch does not show it.
     Role,
+    /// The `AwsRole`s that profiles name, if the watch does not show them.
+    ProfileRoles,
     /// The metadata of the Secret that the AWS key is in, if the watch of offered Secrets does not
     /// show it.
     KeySource,
@@ -71,6 +73,12 @@ pub enum SecretAction {
     Render(Trigger),
     /// Take the credential out of the Secret, for this reason.
     Withdraw(Statement),
+    /// Write the profiles, and leave the credential of the config in the Secret as it is.
+    Profiles {
+        /// The time before which keyturn makes no attempt to obtain the credential of the config;
+        /// `None` if it makes none now.
+        held_until: Option<Timestamp>,
+    },
 }
 
 /// The other owner of the name of the Secret.

@@ -101,7 +101,7 @@ impl Case<'_> {
                 Err(Needs::TargetData) => (Read::TargetData.into(), ApiKeyPlan::None),
                 Err(Needs::OfferedKey) => (Read::ApiKey.into(), ApiKeyPlan::None),
             },
-            Next::Do(SecretAction::Keep) => (next, input.without_write()),
+            Next::Do(SecretAction::Keep | SecretAction::Profiles { .. }) => (next, input.without_write()),
             _ => (next, ApiKeyPlan::None),
         }
     }

@@ -56,6 +56,14 @@ impl<'a> Failures<'a> {
         Self { durable: status.and_then(|status| status.failure.as_ref()), of_this_spec, transient }
     }
 
+    /// The failures of the profile of this name. keyturn counts them apart from those of the
+    /// config.
+    #[must_use]
+    pub fn of_profile(config: &'a AwsConfig, profile: &str, transient: Option<&'a Backoff>) -> Self {
+        let recorded = config.status.as_ref().and_then(|status| status.profile(profile));
+        Self { durable: recorded.and_then(|profile| profile.failure.as_ref()), ..Self::of(config, transient) }
+    }
+
     /// The time before which keyturn does not make this attempt again; `None` if the attempt may be
     /// made now.
     #[must_use]
@@ -204,7 +212,7 @@ impl Case<'_> {
             Next::Do(
                 action @ (SecretAction::Issue(Trigger::First | Trigger::Drifted)
                 | SecretAction::Render(Trigger::Drifted)),
-            ) => self.after_repairs(action).into(),
+            ) if !self.profile_is_to_go() => self.after_repairs(action).into(),
             other => other,
         };
         let backing_off = self.backing_off(&accepted.attempt);
@@ -215,7 +223,10 @@ impl Case<'_> {
             (Next::Do(SecretAction::Issue(_)) | Next::Read(Read::Target), Some(until)) => {
                 let withdrawal = self.expired().or_else(|| self.superseded(accepted)).or_else(|| self.denied(accepted));
                 let cause = if too_often > backing_off { HoldCause::AskedTooOften } else { HoldCause::Backoff };
-                withdrawal.unwrap_or(SecretAction::Hold { until, cause }).into()
+                // The profiles do not wait for the credential of the config.
+                let others = || self.profiles_alone(Some(until));
+                let next = withdrawal.map(Next::from).or_else(others);
+                next.unwrap_or(SecretAction::Hold { until, cause }.into())
             }
             _ => next,
         }

@@ -60,6 +60,8 @@ pub enum Check {
     NotDue,
     /// Formats, labels and annotations are as the config asks.
     RenderedAsAsked,
+    /// The Secret holds the sessions of the profiles that are asked for, and no others.
+    HoldsProfiles,
     /// The Secret holds the API key of DSS that is asked for.
     HoldsApiKey,
 }
@@ -96,6 +98,7 @@ impl Check {
             Self::AnswersRequest => "the credential answers the present request",
             Self::NotDue => "no renewal is due",
             Self::RenderedAsAsked => "formats, labels and annotations are as asked",
+            Self::HoldsProfiles => "the Secret holds the profiles",
             Self::HoldsApiKey => "the Secret holds the API key",
         }
     }

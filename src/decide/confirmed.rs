@@ -16,7 +16,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 /// Whether `record` is the one that keyturn wrote last, according to `status`.
 ///
 /// A status of a release that recorded no digest has the fields of a credential only. They are
-/// absent while the Secret holds no valid credential, therefore a record of none is confirmed.
+/// absent while the Secret holds no valid credential, therefore a record of none is confirmed. Such
+/// a release knew no profiles.
 #[must_use]
 pub fn is_confirmed(record: &Record, status: Option<&AwsConfigStatus>, now: Timestamp) -> bool {
     let target = status.and_then(|status| status.target.as_ref());
@@ -30,14 +31,14 @@ pub fn is_confirmed(record: &Record, status: Option<&AwsConfigStatus>, now: Time
             && at(&status.issued_at) == Some(record.issued_at)
             && at(&status.expires_at) == record.expires_at
     };
-    !record.is_live(now) || status.is_some_and(confirms)
+    record.profiles.is_empty() && (!record.is_live(now) || status.is_some_and(confirms))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::{Reason, TargetStatus};
-    use crate::secret::Content;
+    use crate::secret::{Content, ProfileRecord};
     use std::collections::BTreeMap;
 
     fn time(text: &str) -> Timestamp {
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn a_status_without_a_digest_confirms_by_its_fields() {
         type Change = fn(&mut Record);
-        let table: [(&str, Change, bool); 8] = [
+        let table: [(&str, Change, bool); 9] = [
             ("nothing", |_| {}, true),
             ("the access key", |record| record.access_key_id = "ASIAMINE".into(), false),
             ("the person", |record| record.person = "mallory".into(), false),
@@ -90,6 +91,7 @@ mod tests {
             ("a later expiry", |record| record.expires_at = Some(time("23:00:00")), false),
             ("no expiry", |record| record.expires_at = None, false),
             ("an expiry that has passed", |record| record.expires_at = Some(time("00:01:00")), true),
+            ("a profile", |record| record.profiles.push(ProfileRecord::default()), false),
             ("a withdrawal", |record| record.withdrawn = Some("Suspended".into()), true),
         ];
         for (changed, change, confirmed) in table {

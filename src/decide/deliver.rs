@@ -33,7 +33,11 @@ impl Case<'_> {
         self.check(Check::NotWithdrawn, is_not_withdrawn(record))?;
         self.check(Check::AnswersRequest, self.is_what_is_asked_for(record, accepted))?;
         self.check(Check::NotDue, self.is_not_due(record))?;
-        self.check(Check::RenderedAsAsked, self.is_rendered_as_asked(ours, record))
+        self.check(Check::RenderedAsAsked, self.is_rendered_as_asked(ours, record))?;
+        if self.seen.config.spec.profiles.is_empty() && record.profiles.is_empty() {
+            return Ok(());
+        }
+        self.check(Check::HoldsProfiles, self.holds_the_profiles(ours, record))
     }
 
     fn target_is_ours(&self) -> Result<&Ours, Next> {
@@ -71,15 +75,18 @@ impl Case<'_> {
     /// says whose credential it was, because keyturn does not trust the annotations of an edited
     /// Secret.
     pub(super) fn of_another_person(&self, ours: &Ours, record: &Record) -> Option<SecretAction> {
+        let why = self.former_person(ours, record).filter(|_| record.withdrawn.is_none())?;
+        Some(SecretAction::Withdraw(why))
+    }
+
+    /// The statement that the Secret is another person's; `None` if it is this person's.
+    pub(super) fn former_person(&self, ours: &Ours, record: &Record) -> Option<Statement> {
         let subject = self.seen.config.subject();
         let subject = subject.as_ref().map_or("", Subject::as_str);
         let recorded = self.seen.config.status.as_ref().and_then(|status| status.person.as_deref());
         let former = if ours.is_edited() { recorded.unwrap_or(subject) } else { &record.person };
-        if former == subject || record.withdrawn.is_some() {
-            return None;
-        }
-        let message = format!("the credential was \"{former}\"'s and the AwsConfig is now for \"{subject}\"");
-        Some(SecretAction::Withdraw(Statement::new(Reason::Pending, message)))
+        let message = || format!("the credential was \"{former}\"'s and the AwsConfig is now for \"{subject}\"");
+        (former != subject).then(|| Statement::new(Reason::Pending, message()))
     }
 
     fn is_what_is_asked_for(&self, record: &Record, accepted: &Accepted) -> Result<(), Next> {
@@ -99,8 +106,15 @@ impl Case<'_> {
         match renew_at(self.seen, record) {
             Some(at) if at <= self.now => Err(SecretAction::Issue(Trigger::Due).into()),
             _ if self.is_renewal_requested() => Err(SecretAction::Issue(Trigger::Requested).into()),
+            // Sessions that expire together are renewed in one write.
+            _ if self.profile_is_due() && self.may_renew(record) => Err(SecretAction::Issue(Trigger::Due).into()),
             _ => Ok(()),
         }
+    }
+
+    /// Whether enough of the lifetime has passed to renew the credential along with a profile.
+    fn may_renew(&self, record: &Record) -> bool {
+        record.expires_at.is_some_and(|expires_at| schedule::may_renew(record.issued_at, expires_at, self.now))
     }
 
     /// Whether a user asks for a new session since the last issue.
@@ -131,6 +145,12 @@ impl Case<'_> {
         }
         let as_desired = metadata_is_as_desired(&self.seen.config, &rendering, &ours.metadata);
         (!as_desired).then_some(Trigger::Drifted)
+    }
+
+    /// Whether status says that a profile has a session.
+    pub(super) fn claims_a_profile(&self) -> bool {
+        let profiles = self.seen.config.status.iter().flat_map(|status| status.profiles.iter().flatten());
+        profiles.into_iter().any(|profile| profile.access_key_id.is_some())
     }
 
     /// Whether status says that the config has a credential. Its Secret existed at that time.

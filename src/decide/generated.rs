@@ -67,10 +67,12 @@ impl Case<'_> {
         if config.spec.role_retention == RoleRetention::Retain || unknown {
             return vec![];
         }
+        let is_named = |role: &AwsRole| self.seen.profile_roles.contains_key(&role.name_any());
         let is_generated = |role: &&Arc<AwsRole>| {
             role.labels().get(names::CREATED_FROM).is_some_and(|from| from == names::CREATED_FROM_CONFIG)
                 && is_controlled_by(&role.metadata, config)
                 && role.metadata.deletion_timestamp.is_none()
+                && !is_named(role)
         };
         self.seen.other_roles.iter().filter(is_generated).cloned().collect()
     }

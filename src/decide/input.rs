@@ -44,6 +44,8 @@ pub struct Observed {
     pub asked_role: Result<Option<RoleArn>, Refusal>,
     /// The `AwsRole` with the name that the config asks for ([`role_name`]), whoever owns it.
     pub role: SeenRole,
+    /// The `AwsRole`s that profiles name, by name, whoever owns them.
+    pub profile_roles: BTreeMap<String, SeenRole>,
     /// The other `AwsRole`s that name this config in `spec.awsConfigRef`.
     pub other_roles: Vec<Arc<AwsRole>>,
     /// The Secret that holds the AWS key, if the config names one.
@@ -85,6 +87,7 @@ impl Observed {
             key_places: vec![],
             asked_role,
             role: SeenRole::NotShown,
+            profile_roles: BTreeMap::new(),
             other_roles: vec![],
             source: Source::NotShown,
             api_key_source: Source::NotShown,
@@ -147,6 +150,8 @@ pub struct Remembered {
     pub checked_at: Option<Timestamp>,
     /// The consecutive transient failures, if the last attempt ended in one.
     pub transient: Option<Backoff>,
+    /// The consecutive transient failures of each profile whose last attempt ended in one.
+    pub profiles: BTreeMap<String, Backoff>,
     /// The text of the last request for a new session that keyturn carried out. Status records it
     /// too, but status may not be writable.
     pub renewed: Option<String>,

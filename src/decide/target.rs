@@ -4,13 +4,13 @@ use super::confirmed::is_confirmed;
 use crate::{
     api::{AwsConfig, SECRET_KEYS, names},
     credentials::Credentials,
-    secret::{Record, api_key_in, credentials_in, is_intact},
+    secret::{Record, api_key_in, credentials_in, is_intact, profile_credentials_in},
 };
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::ResourceExt as _;
 use secrecy::SecretString;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The Secret with the name of the target, as far as keyturn knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +72,7 @@ impl Target {
                 immutable: immutable == Some(true),
                 keys: SECRET_KEYS.iter().map(|key| key.name).filter(|name| data.contains_key(*name)).collect(),
                 credentials: credentials_in(&data).map(Arc::new),
+                profiles: profiles_in(ours.record.as_ref(), &data),
                 api_key: api_key_in(&data),
             });
             ours.metadata.managed_fields = None;
@@ -121,7 +122,7 @@ pub enum SecretData {
 }
 
 /// The result of a read of a Secret's data.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ReadData {
     /// Whether keyturn's keys and annotations have the digest that the annotations name.
     pub intact: bool,
@@ -134,6 +135,8 @@ pub struct ReadData {
     pub keys: Vec<&'static str>,
     /// The credential in the Secret; `None` if the Secret holds none.
     pub credentials: Option<Arc<Credentials>>,
+    /// The sessions of the profiles in the Secret, by the name of the profile.
+    pub profiles: BTreeMap<String, Arc<Credentials>>,
     /// The API key of DSS in the Secret; `None` if the Secret holds none.
     pub api_key: Option<SecretString>,
 }
@@ -152,6 +155,13 @@ impl PartialEq for ReadData {
         let compared = |read: &Self| (read.intact, read.confirmed, read.immutable, names_session(read));
         compared(self) == compared(other)
     }
+}
+
+/// The sessions in the data of the profiles that a record names.
+fn profiles_in(record: Option<&Record>, data: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Arc<Credentials>> {
+    let recorded = record.iter().flat_map(|record| &record.profiles);
+    let held = recorded.filter_map(|held| Some((held.name.clone(), profile_credentials_in(data, &held.name)?)));
+    held.map(|(name, session)| (name, Arc::new(session))).collect()
 }
 
 /// Whether the controller of an object is this very `AwsConfig`, by its UID. Another one of the

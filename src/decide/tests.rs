@@ -6,6 +6,7 @@ mod confirmation;
 mod from_yaml;
 mod held;
 mod keys;
+mod profiles;
 mod roles;
 mod verification;
 
@@ -113,7 +114,7 @@ fn record(seen: &mut Observed) -> &mut Record {
 
 fn data_read(intact: bool, immutable: bool) -> SecretData {
     let credentials = Some(Arc::new(session().credentials));
-    SecretData::Read(ReadData { intact, confirmed: true, immutable, keys: vec![], credentials, api_key: None })
+    SecretData::Read(ReadData { intact, confirmed: true, immutable, keys: vec![], credentials, ..ReadData::default() })
 }
 
 /// A Secret whose digest fits, and of which status knows another digest.
@@ -329,14 +330,7 @@ fn each_check_names_its_step() {
     config(&mut seen, |c| c.spec.region = Some("eu-west-2".into()));
     ours(&mut seen).content = data_read(true, false);
     assert_eq!(next(&seen, now()), "Render(Changed)", "and a look is answered by a rendering");
-    ours(&mut seen).content = SecretData::Read(ReadData {
-        intact: true,
-        confirmed: true,
-        immutable: false,
-        keys: vec![],
-        credentials: None,
-        api_key: None,
-    });
+    ours(&mut seen).content = SecretData::Read(ReadData { intact: true, confirmed: true, ..ReadData::default() });
     assert_eq!(next(&seen, now()), "Issue(Drifted)", "or by an issue, if there is nothing to render");
 }
 

@@ -49,10 +49,12 @@ fn is_unknown(refusal: &Refusal, seen: &Observed) -> bool {
 
 impl Case<'_> {
     fn uses(&self, role: &AwsRole) -> bool {
-        let is_named = self.active_role().is_some_and(|active| active.name == role.name_any());
+        let name = role.name_any();
+        let is_named = self.active_role().is_some_and(|active| active.name == name);
         let is_ours =
             self.seen.config.spec.active_role_ref.is_some() || is_controlled_by(&role.metadata, &self.seen.config);
-        is_named && is_ours && self.role_is_of_this_config(role).is_ok()
+        let of_profile = self.seen.profile_roles.contains_key(&name);
+        ((is_named && is_ours) || of_profile) && self.role_is_of_this_config(role).is_ok()
     }
 
     fn could_use(&self, role: &AwsRole) -> Result<String, Refusal> {

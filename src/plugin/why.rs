@@ -69,6 +69,7 @@ fn verdict(live: &Live, plan: &Plan, now: Timestamp) -> String {
         Next::Do(SecretAction::Issue(trigger)) => format!("=> keyturn obtains a credential: {}", cause(*trigger)),
         Next::Do(SecretAction::Render(trigger)) => format!("=> keyturn writes the Secret again: {}", cause(*trigger)),
         Next::Do(SecretAction::Hold { until, .. }) => format!("=> keyturn tries again at {until}"),
+        Next::Do(SecretAction::Profiles { .. }) => "=> keyturn writes the profiles into the Secret".to_owned(),
         Next::Do(SecretAction::Withdraw(why)) => format!("=> keyturn withdraws the credential: {}", why.message),
         Next::Do(SecretAction::Blocked(Blocker::Secret { owner, .. })) => {
             format!("=> no: Secret \"{secret}\" belongs to {owner}; delete it, or choose another spec.target.name")

@@ -1,6 +1,7 @@
 //! Carries out a plan. The API server refuses a write if the object is not the one that the plan
 //! was made for. This module holds a client.
 
+mod profiles;
 mod role;
 mod secret;
 mod verify;
@@ -11,18 +12,19 @@ use crate::{
     clock::whole_seconds,
     credentials::{Credentials, IssueError, Issued, Request, Retry},
     decide::{
-        Accepted, Plan, SecretAction, Trial, Trigger, awaits_own_key,
+        Accepted, Plan, ProfilePlan, Refusal, SecretAction, Trial, Trigger, awaits_own_key,
         input::{Observed, rendering},
         target::{SecretData, Target},
     },
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, HeldKey},
     limit::{Budget, Place},
     report::{Outcome, audit},
-    secret::{ApiKeyRecord, Content, Record, Rendering, Unrenderable, WITHDRAWN, render, render_withdrawn},
+    secret::{ApiKeyRecord, Content, Main, Record, Rendering, Unrenderable, WITHDRAWN, render_all},
     stores::{self, A_CREDENTIAL, A_RECONCILE, delete_surplus},
 };
 use futures::future::join;
 use kube::ResourceExt as _;
+use profiles::Parts;
 use role::{prune, write_role};
 use secrecy::SecretString;
 use std::{
@@ -43,7 +45,9 @@ pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, pla
         context,
         budget,
         seen,
+        accepted: &plan.accepted,
         api_key: &plan.api_key,
+        profiles: &plan.profiles,
         is_due,
         asked: AtomicBool::new(false),
         in_hand: OnceLock::new(),
@@ -53,6 +57,7 @@ pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, pla
             (Some(SecretAction::Issue(trigger)), Ok(accepted)) => act.issue(accepted, *trigger).await,
             (Some(SecretAction::Render(trigger)), Ok(accepted)) => act.render_again(accepted, *trigger).await,
             (Some(SecretAction::Withdraw(why)), _) => act.withdraw(why.reason).await,
+            (Some(SecretAction::Profiles { .. }), _) => act.write_profiles().await,
             _ => Outcome::default(),
         }
     };
@@ -83,7 +88,9 @@ struct Act<'a> {
     context: &'a Context,
     budget: &'a Budget,
     seen: &'a Observed,
+    accepted: &'a Result<Accepted, Refusal>,
     api_key: &'a ApiKeyPlan,
+    profiles: &'a [ProfilePlan],
     /// Whether the action is a renewal that is due.
     is_due: bool,
     /// Whether STS or DSS was asked for something that is not such a renewal.
@@ -129,7 +136,7 @@ impl Act<'_> {
             return Outcome { checked: true, ..Outcome::default() };
         }
         if is_new {
-            audit::obtained(&seen.config, &self.subject(), accepted, &issued, trigger);
+            audit::obtained(&seen.config, &self.subject(), None, accepted, &issued, trigger);
         }
         let obtained = match first {
             Some(obtained) => Ok(obtained),
@@ -146,14 +153,23 @@ impl Act<'_> {
                 return outcome;
             }
         };
+        let parts = match self.parts().await {
+            Ok(parts) => parts,
+            Err(outcome) => {
+                self.keep(accepted, issued);
+                return Outcome { api_key, ..outcome };
+            }
+        };
         let rendering = rendering(seen);
-        let (key_record, value) = in_hand(&api_key);
-        let content = match render(&rendering, &issued.credentials, issued.expires_at, value) {
+        let (key_record, api_key_value) = in_hand(&api_key);
+        let Issued { credentials, expires_at, .. } = &issued;
+        let main = Main::Live { credentials, expires_at: *expires_at, api_key: api_key_value };
+        let content = match render_all(&rendering, main, &parts.all) {
             Ok(content) => content,
             Err(error) => return unrenderable(&error),
         };
         let record = Record::of(request, &issued, &self.subject(), rendering.digest(), key_record, &content);
-        let outcome = Outcome { api_key, ..self.write(&rendering, record, content).await };
+        let outcome = Outcome { api_key, ..self.write(&rendering, record, content, parts).await };
         if outcome.written.is_some() {
             context.metrics.issued(provider, if is_renewal { Reason::Renewed } else { Reason::Issued });
             if trigger == Trigger::Drifted {
@@ -215,8 +231,13 @@ impl Act<'_> {
     /// Takes a turn to ask STS or DSS for the credential or its API key. A renewal that is due does
     /// not wait for its turn.
     fn turn(&self, requests: u32) -> Result<Place, IssueError> {
+        self.turn_for(requests, self.is_due)
+    }
+
+    /// The same for another action than that on the credential.
+    fn turn_for(&self, requests: u32, is_due: bool) -> Result<Place, IssueError> {
         let Self { context, seen, .. } = self;
-        if self.is_due {
+        if is_due {
             return Ok(context.turns.take_due(&seen.config.namespace().unwrap_or_default()));
         }
         let place = turn::take(context, &seen.config, requests)?;
@@ -271,14 +292,19 @@ impl Act<'_> {
         if trigger == Trigger::ApiKey && in_hand(&api_key).0 == record.api_key {
             return Outcome { api_key, ..Outcome::default() };
         }
+        let parts = match self.parts().await {
+            Ok(parts) => parts,
+            Err(outcome) => return Outcome { api_key, ..outcome },
+        };
         let rendering = rendering(seen);
-        let (key_record, value) = in_hand(&api_key);
-        let content = match render(&rendering, &credentials, record.expires_at, value) {
+        let (key_record, api_key_value) = in_hand(&api_key);
+        let main = Main::Live { credentials: &credentials, expires_at: record.expires_at, api_key: api_key_value };
+        let content = match render_all(&rendering, main, &parts.all) {
             Ok(content) => content,
             Err(error) => return unrenderable(&error),
         };
         let record = record.rendered_again(rendering.digest(), key_record, &content);
-        let outcome = Outcome { api_key, ..self.write(&rendering, record, content).await };
+        let outcome = Outcome { api_key, ..self.write(&rendering, record, content, parts).await };
         if outcome.written.is_some() {
             if trigger == Trigger::Drifted {
                 context.metrics.repaired();
@@ -288,7 +314,19 @@ impl Act<'_> {
         outcome
     }
 
+    /// Takes the credential out of the Secret. The profiles stay as the plan says.
     async fn withdraw(&self, reason: Reason) -> Outcome {
+        match self.parts().await {
+            Ok(parts) => self.withdraw_beside(reason, parts).await,
+            // A credential that is not allowed must not stay because the others cannot be read.
+            Err(outcome) => {
+                let withdrawn = self.withdraw_beside(reason, self.withdrawn_parts(Reason::Pending)).await;
+                Outcome { profiles: outcome.profiles, ..withdrawn }
+            }
+        }
+    }
+
+    async fn withdraw_beside(&self, reason: Reason, parts: Parts) -> Outcome {
         let Self { context, seen, .. } = self;
         let Target::Ours(ours) = &seen.target else { return Outcome::default() };
         let record = ours.record.clone().unwrap_or_else(|| Record::lost(&self.subject(), context.clock.now()));
@@ -297,7 +335,7 @@ impl Act<'_> {
             Err(error) => return Outcome { call_failed: Some(error), ..Outcome::default() },
         };
         let rendering = rendering(seen);
-        match render_withdrawn(&rendering, reason) {
+        match render_all(&rendering, Main::Withdrawn(reason), &parts.all) {
             Ok(mut content) => {
                 // An object that the rendering depends on may be gone, such as the `DssInstance`.
                 // Therefore every data key that is there stays in the Secret, with a withdrawn
@@ -305,8 +343,8 @@ impl Act<'_> {
                 for key in keys {
                     content.0.entry(key.to_owned()).or_insert_with(|| WITHDRAWN.into());
                 }
-                let record = record.withdrawn_for(reason, rendering.digest(), &content);
-                self.write(&rendering, record, content).await
+                let record = self.withdrawn_record(reason, &rendering, &parts, &content);
+                self.write(&rendering, record, content, parts).await
             }
             Err(error) => unrenderable(&error),
         }
@@ -321,15 +359,18 @@ impl Act<'_> {
         }
         // The former key is not kept for later either.
         let api_key = ApiKeyOutcome { held: None, ..api_key };
-        Outcome { api_key, ..self.withdraw(Reason::DssUserMismatch).await }
+        let none = self.withdrawn_parts(Reason::DssUserMismatch);
+        Outcome { api_key, ..self.withdraw_beside(Reason::DssUserMismatch, none).await }
     }
 
     fn subject(&self) -> String {
         self.seen.config.subject().map(|subject| subject.to_string()).unwrap_or_default()
     }
 
-    async fn write(&self, rendering: &Rendering, record: Record, content: Content) -> Outcome {
-        secret::write(self.context, self.seen, rendering, record, content).await
+    async fn write(&self, rendering: &Rendering, record: Record, content: Content, parts: Parts) -> Outcome {
+        let record = record.with_profiles(parts.records(), &content);
+        let outcome = secret::write(self.context, self.seen, rendering, record, content).await;
+        self.with_parts(parts, outcome)
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     let dss = seen_dss(context, &config, namespace_labels.as_ref(), context.clock.now());
     let asked_role = role_of(&config, dss.as_ref());
     let (role, other_roles) = roles(context, &config, &asked_role);
+    let profile_roles = profile_roles(context, &config);
     let remembered = context.memory.recall(&config.uid().unwrap_or_default());
     let target = match views.secrets.get(&namespace, &config.target_name()) {
         Some(secret) => Target::of(&config, &secret.metadata, remembered.known_version.as_deref()),
@@ -59,6 +60,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         grants_seen: views.grants.has_shown_any(),
         role,
         other_roles,
+        profile_roles,
         source: sources::shown_key(views, &config, remembered.known_source.as_deref()),
         older_claim: older_claim(&config, &views.configs_wanting(&namespace, &config.target_name())),
         api_key_source: sources::shown_api_key(
@@ -94,6 +96,7 @@ pub(super) async fn read(
 ) -> Result<bool, CallError> {
     match what {
         Read::Role => find_role(context, seen).await?,
+        Read::ProfileRoles => find_profile_roles(context, seen).await?,
         Read::KeySource => seen.source = sources::find_key(&context.calls, &seen.config).await?,
         Read::Key => seen.source = sources::read_key(&context.calls, &seen.config).await?,
         Read::DssUser => return Ok(find_user(context, budget, seen).await),
@@ -122,6 +125,17 @@ fn roles(
     others.retain(|other| Some(other.name_any()) != role);
     let role = role.and_then(|role| context.views.roles.get(&namespace, &role));
     (role.map_or(SeenRole::NotShown, SeenRole::Shown), others)
+}
+
+/// Returns the `AwsRole`s that the profiles of the config name, by name.
+fn profile_roles(context: &Context, config: &AwsConfig) -> BTreeMap<String, SeenRole> {
+    let namespace = config.namespace().unwrap_or_default();
+    let named = config.spec.profiles.iter().filter_map(|profile| profile.active_role_ref.as_ref());
+    let seen = named.map(|named| {
+        let role = context.views.roles.get(&namespace, &named.name);
+        (named.name.clone(), role.map_or(SeenRole::NotShown, SeenRole::Shown))
+    });
+    seen.collect()
 }
 
 /// Collects what is known of the DSS that a config names. `None` if it names none.
@@ -209,16 +223,30 @@ async fn find_target(context: &Context, seen: &mut Observed) -> Result<(), CallE
 async fn find_role(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let asked = seen.asked_role.as_ref().ok().and_then(Option::as_ref);
     let Some(name) = role_name(&seen.config, asked) else { return Ok(()) };
-    let namespace = seen.config.namespace().unwrap_or_default();
-    seen.role = match context.calls.role(&namespace, &name).await? {
+    seen.role = read_role(context, &seen.config, &name).await?;
+    Ok(())
+}
+
+/// Answers `Read::ProfileRoles`, in the same way.
+async fn find_profile_roles(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
+    for (name, role) in &mut seen.profile_roles {
+        if *role == SeenRole::NotShown {
+            *role = read_role(context, &seen.config, name).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read_role(context: &Context, config: &AwsConfig, name: &str) -> Result<SeenRole, CallError> {
+    let namespace = config.namespace().unwrap_or_default();
+    Ok(match context.calls.role(&namespace, name).await? {
         // The role that was read may be newer than the watch cache. Therefore it is laid over the
         // cache in the same way as our own writes.
         Some(role) => SeenRole::Shown(
-            context.views.roles.own_writes().write(&namespace, &name, async { Ok::<_, CallError>(role) }).await?,
+            context.views.roles.own_writes().write(&namespace, name, async { Ok::<_, CallError>(role) }).await?,
         ),
         None => SeenRole::Absent,
-    };
-    Ok(())
+    })
 }
 
 /// Answers `Read::TargetData`: reads a whole Secret of ours.

@@ -61,7 +61,12 @@ pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Time
     let failed = failed(plan, outcome);
     let attempted = match (&failed, &plan.next) {
         (Some((error, attempt)), _) => Attempted::Failed(error, attempt),
-        (None, Next::Do(SecretAction::Hold { .. } | SecretAction::Withdraw(_))) => Attempted::NotMade,
+        (
+            None,
+            Next::Do(
+                SecretAction::Hold { .. } | SecretAction::Withdraw(_) | SecretAction::Profiles { held_until: Some(_) },
+            ),
+        ) => Attempted::NotMade,
         (None, _) if outcome.call_failed.is_some() || outcome.role_failed.is_some() || holds_nothing(seen, outcome) => {
             Attempted::NotMade
         }
@@ -93,7 +98,7 @@ pub fn is_only_a_short_wait(seen: &Observed, plan: &Plan, outcome: &Outcome) -> 
     };
     let did_nothing = written.is_none() && !deleted && call_failed.is_none() && role_failed.is_none();
     let without_key = api_key.held.is_none() && api_key.failed.is_none() && api_key.deleted.is_empty();
-    waits && did_nothing && without_key && api_key.surplus_failed.is_none()
+    waits && did_nothing && without_key && api_key.surplus_failed.is_none() && outcome.profiles.is_empty()
 }
 
 /// The error of the outcome, and the digest of the attempt that failed. A failure to obtain the

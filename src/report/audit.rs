@@ -9,9 +9,17 @@ use crate::{
 use kube::ResourceExt as _;
 
 /// Writes the audit line about a credential that was just obtained. `subject` is the person, or
-/// `system:<namespace>`. The line says who has it, why it was obtained, and which state of the
-/// `AwsConfig` asked for it. It holds no secret: an access key ID is none.
-pub fn obtained(config: &AwsConfig, subject: &str, accepted: &Accepted, issued: &Issued, trigger: Trigger) {
+/// `system:<namespace>`, and `profile` the name of a profile of the config. The line says who has
+/// it, why it was obtained, and which state of the `AwsConfig` asked for it. It holds no secret: an
+/// access key ID is none.
+pub fn obtained(
+    config: &AwsConfig,
+    subject: &str,
+    profile: Option<&str>,
+    accepted: &Accepted,
+    issued: &Issued,
+    trigger: Trigger,
+) {
     let session = match &accepted.request {
         Request::Session(session) => Some(session),
         Request::Key(_) | Request::Connection(_) => None,
@@ -21,6 +29,7 @@ pub fn obtained(config: &AwsConfig, subject: &str, accepted: &Accepted, issued: 
         target: names::AUDIT_TARGET,
         person = subject,
         why = why(trigger),
+        profile,
         provider = config.spec.credential_provider.as_str(),
         role = accepted.request.role().map(ToString::to_string),
         access_key_id = issued.credentials.access_key_id,

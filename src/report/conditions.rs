@@ -5,11 +5,12 @@ use super::{
     attempt::{current_record, failed, failure},
     confirmation::confirmation_due,
     findings::findings,
+    profiles::{profiles_ready, renewal_failing},
     trouble::is_stalled,
     verification::verification,
 };
 use crate::{
-    api::{ConditionType, Reason, Statement, WithdrawalHeld, condition, set_conditions, stalled},
+    api::{ConditionType, ProfileStatus, Reason, Statement, WithdrawalHeld, condition, set_conditions, stalled},
     clock::whole_seconds,
     cluster::CallError,
     decide::{Accepted, Blocker, HoldCause, Plan, SecretAction, api_key_attempt, hold, input::Observed},
@@ -25,6 +26,7 @@ pub(super) fn conditions(
     plan: &Plan,
     outcome: &Outcome,
     record: Option<&Record>,
+    profiles: Option<&[ProfileStatus]>,
     now: Timestamp,
 ) -> Vec<Condition> {
     let before = seen.config.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
@@ -69,8 +71,14 @@ pub(super) fn conditions(
         let unready = wanted.last().map(stalled);
         wanted.extend(unready);
     }
+    if let Some(profiles) = profiles {
+        let (truth, statement) = profiles_ready(seen, profiles);
+        wanted.push(make(ConditionType::ProfilesReady, truth, &statement));
+    }
     if let (Ok(_), Ok(_), Some(obstacle)) = (&accepted, &issued, &obstacle) {
         wanted.push(make(ConditionType::RenewalFailing, true, obstacle));
+    } else if let Some(failing) = renewal_failing(seen, plan, outcome, profiles.unwrap_or_default()) {
+        wanted.push(make(ConditionType::RenewalFailing, true, &failing));
     }
     let due = confirmation_due(seen, plan, now);
     wanted.extend(due.map(|why| make(ConditionType::ConfirmationDue, true, &why)));
@@ -217,7 +225,7 @@ fn obstacle(
                            (managedFields)";
             last_failure().or_else(|| Some(Statement::new(Reason::HeldBack, message)))
         }
-        Some(SecretAction::Hold { .. }) => last_failure(),
+        Some(SecretAction::Hold { .. } | SecretAction::Profiles { held_until: Some(_) }) => last_failure(),
         _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => last_failure(),
         _ => None,
     }

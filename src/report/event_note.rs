@@ -1,6 +1,9 @@
 //! Event notes: the news about a config that a person should know.
 
-use super::{Outcome, confirmation::confirmation_note, findings::finding_notes, verification::verification_note};
+use super::{
+    Outcome, confirmation::confirmation_note, findings::finding_notes, profiles::profile_notes,
+    verification::verification_note,
+};
 use crate::{
     api::{AwsConfigStatus, ConditionType, Reason, find_condition, names},
     decide::{
@@ -68,6 +71,7 @@ pub fn event_notes(
         notes.push(EventNote { warning: true, reason: Reason::Drifted.to_string(), action: "Delete", note });
     }
     notes.extend(finding_notes(&before.conditions, &after.conditions));
+    notes.extend(profile_notes(before, after));
     notes.extend(confirmation_note(&before.conditions, &after.conditions));
     notes.extend(verification_note(before, after));
     notes.extend(denial_ended(seen, plan, find(before, ConditionType::Accepted).as_ref()));

@@ -5,6 +5,7 @@ use super::{
     Outcome,
     attempt::{current_record, failed, failure},
     dss::dss,
+    profiles::next_of_profiles,
     verification::next_trial,
 };
 use crate::{
@@ -38,6 +39,7 @@ pub fn next_reconcile(
     if let RoleStep::Hold { until } = plan.role {
         return until.min(confirmation);
     }
+    let until_next_profile = next_of_profiles(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
     let until_next_key = of_api_keys(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
     let at = match (&plan.accepted, &plan.next) {
         (_, Next::Read(_)) => after(schedule::PENDING),
@@ -47,7 +49,9 @@ pub fn next_reconcile(
         _ if outcome.blocked => after(schedule::FOREIGN_TARGET),
         (Ok(_), _) if outcome.issue_failed.is_some() => or_expiry(next_attempt(seen, plan, outcome, remembered, now)),
         (Ok(_), Next::Do(SecretAction::Blocked(_))) => after(schedule::FOREIGN_TARGET),
-        (Ok(_), Next::Do(SecretAction::Hold { until, .. })) => or_expiry(*until),
+        (Ok(_), Next::Do(SecretAction::Hold { until, .. } | SecretAction::Profiles { held_until: Some(until) })) => {
+            or_expiry(*until)
+        }
         // After a withdrawal because of a change or an expiry, keyturn decides the next step at
         // once.
         (Ok(_), Next::Do(SecretAction::Withdraw(_))) => now,
@@ -59,7 +63,7 @@ pub fn next_reconcile(
         },
     };
     let next_trial = next_trial(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
-    at.min(until_next_key).min(confirmation).min(next_trial)
+    at.min(until_next_profile).min(until_next_key).min(confirmation).min(next_trial)
 }
 
 /// The time at which keyturn next tries to obtain or delete an API key of DSS; `None` if nothing is

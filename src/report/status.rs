@@ -6,6 +6,7 @@ use super::{
     conditions::{conditions, withdrawal_held},
     confirmation::early_confirmation,
     dss::dss,
+    profiles::profiles,
     trouble::trouble,
     unread::unread,
     verification::verification,
@@ -33,9 +34,10 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         return unread(seen, plan, record.as_ref(), error, now);
     }
     let live = record.as_ref().filter(|record| record.is_live(now));
-    let credential = Reported::of(seen, outcome, &before, live, now);
+    let credential = Reported::of(seen, outcome, &before, record.as_ref(), now);
     let generation = seen.config.metadata.generation;
-    let conditions = conditions(seen, plan, outcome, record.as_ref(), now);
+    let profiles = profiles(seen, plan, outcome, now);
+    let conditions = conditions(seen, plan, outcome, record.as_ref(), profiles.as_deref(), now);
     AwsConfigStatus {
         observed_generation: generation,
         trouble: trouble(&conditions),
@@ -70,6 +72,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         verified_request: verification(seen, plan, outcome, now).request,
         withdrawal_held: withdrawal_held(seen, plan, outcome, record.as_ref(), now),
         failure: failure(seen, plan, outcome, now),
+        profiles,
     }
 }
 
@@ -83,9 +86,15 @@ struct Reported {
 }
 
 impl Reported {
-    /// The fields for the credential `live`. While the data of the Secret is unknown, its
-    /// annotations may be anybody's, and the fields stay as they were.
-    fn of(seen: &Observed, outcome: &Outcome, before: &AwsConfigStatus, live: Option<&Record>, now: Timestamp) -> Self {
+    /// The fields for the credential of `record`, if it is live. While the data of the Secret is
+    /// unknown, its annotations may be anybody's, and the fields stay as they were.
+    fn of(
+        seen: &Observed,
+        outcome: &Outcome,
+        before: &AwsConfigStatus,
+        record: Option<&Record>,
+        now: Timestamp,
+    ) -> Self {
         let has_expired = before.expires_at.as_ref().is_some_and(|Time(at)| *at <= now);
         if is_unknown(seen, outcome) && !has_expired {
             return Self {
@@ -96,10 +105,13 @@ impl Reported {
                 former: before.former.clone(),
             };
         }
-        let live = live.filter(|_| !is_unknown(seen, outcome));
+        let record = record.filter(|_| !is_unknown(seen, outcome));
+        let live = record.filter(|record| record.is_live(now));
+        let holds_any = |record: &&Record| record.profiles.iter().any(|profile| profile.is_live(now));
+        let of_a_person = live.or_else(|| record.filter(holds_any));
         Self {
             access_key_id: live.map(|record| record.access_key_id.clone()),
-            person: live.map(|record| record.person.clone()),
+            person: of_a_person.map(|record| record.person.clone()),
             issued_at: live.map(|record| Time(record.issued_at)),
             expires_at: live.and_then(|record| record.expires_at).map(Time),
             former: former(before, live),
@@ -108,7 +120,7 @@ impl Reported {
 }
 
 /// Whether somebody has written the Secret since keyturn last read or wrote it.
-fn is_unknown(seen: &Observed, outcome: &Outcome) -> bool {
+pub(super) fn is_unknown(seen: &Observed, outcome: &Outcome) -> bool {
     let is_unknown = matches!(&seen.target, Target::Ours(ours) if ours.content == SecretData::Unknown);
     is_unknown && outcome.written.is_none() && !outcome.deleted
 }

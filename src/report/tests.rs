@@ -5,6 +5,7 @@ mod event_notes;
 mod held;
 pub(crate) mod moment;
 mod next_reconcile;
+mod profiles;
 mod status;
 mod verification;
 

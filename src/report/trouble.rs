@@ -29,6 +29,10 @@ pub(super) fn trouble(conditions: &[Condition]) -> Option<Trouble> {
     if let Some(ready) = unready.filter(|ready| is_trouble(&ready.reason)) {
         return Some(Trouble { word: ready.reason.clone(), message: ready.message.clone() });
     }
+    let profiles = find_condition(conditions, ConditionType::ProfilesReady).filter(|ready| ready.status == "False");
+    if let Some(ready) = profiles.filter(|ready| is_trouble(&ready.reason)) {
+        return Some(Trouble { word: ready.reason.clone(), message: ready.message.clone() });
+    }
     if let Some(urgent) = URGENT.into_iter().find_map(|type_| find_condition(conditions, type_)) {
         return Some(Trouble { word: urgent.type_.clone(), message: urgent.message.clone() });
     }

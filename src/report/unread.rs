@@ -5,6 +5,7 @@ use super::{
     Outcome,
     conditions::{allows, holds, with_present_state},
     findings::is_finding,
+    profiles::profiles_ready,
     trouble::trouble,
 };
 use crate::{
@@ -50,6 +51,10 @@ pub(super) fn unread(
         new.extend([ConditionType::Issued, ConditionType::Ready].map(|type_| make(type_, false, &why)));
         generation
     };
+    if let Some(profiles) = &before.profiles {
+        let (truth, statement) = profiles_ready(seen, profiles);
+        new.push(make(ConditionType::ProfilesReady, truth, &statement));
+    }
     let conditions = beside_findings(&before, new);
     AwsConfigStatus { trouble: trouble(&conditions), conditions, observed_generation, ..before }
 }

@@ -1,11 +1,12 @@
 //! The keys of the Secret in each format, for a live session and for a withdrawn one.
 
 use super::{
+    ProfilePart, ProfileRecord,
     dataiku::{self, DssRendering},
     ini::{self, Profile},
 };
 use crate::{
-    api::{Format, Reason, names::MOUNT_PATH},
+    api::{Format, Reason, names::MOUNT_PATH, profile_key},
     credentials::Credentials,
     digest::Digest,
 };
@@ -112,6 +113,33 @@ struct ProcessCredentials {
     expiration: Option<String>,
 }
 
+/// The credential of the config itself, for the Secret.
+#[derive(Clone, Copy, Debug)]
+pub enum Main<'a> {
+    /// A live credential.
+    Live {
+        /// The credential.
+        credentials: &'a Credentials,
+        /// Its expiry; `None` for a credential that does not expire.
+        expires_at: Option<Timestamp>,
+        /// The API key of DSS beside it, if there is one.
+        api_key: Option<&'a SecretString>,
+    },
+    /// None, for this reason. With a withdrawn Secret, SDKs must fail and not fall back to the role
+    /// of the node. The values begin with [`WITHDRAWN`], and AWS refuses them. botocore reads
+    /// `AWS_CREDENTIAL_EXPIRATION` before it sends anything and quotes a text that is no time,
+    /// therefore the reason stands there. Other SDKs do not need the expiry. The reason also stands
+    /// in the access key ID, which S3 repeats in its answer; an access key ID has at least 16
+    /// characters of `\w` (IAM, `AccessKey`).
+    ///
+    /// `credential_process` fails and prints the reason. A pod that read `config` earlier still
+    /// runs the old command, whose output must not be a credential either. Without an access key,
+    /// SDKs report a broken process provider, and run the command again at the next call. The
+    /// reason stands in the version, because botocore quotes this field alone ("Unsupported version
+    /// '…' for credential process").
+    Withdrawn(Reason),
+}
+
 /// The keys for a live credential, and for the API key of DSS if there is one. `expires_at` is
 /// `None` for a credential that does not expire.
 ///
@@ -123,69 +151,113 @@ pub fn render(
     expires_at: Option<Timestamp>,
     api_key: Option<&SecretString>,
 ) -> Result<Content, Unrenderable> {
-    let expiration = expires_at.map(|at| at.to_string());
-    let values = Values {
-        access_key_id: &credentials.access_key_id,
-        secret_access_key: credentials.secret_access_key.expose_secret(),
-        session_token: credentials.session_token.as_ref().map(SecretString::expose_secret),
-        expiration: expiration.as_deref(),
-        api_key: api_key.map(SecretString::expose_secret),
-    };
-    let process = ProcessCredentials {
-        version: 1,
-        access_key_id: values.access_key_id.to_owned(),
-        secret_access_key: values.secret_access_key.to_owned(),
-        session_token: values.session_token.map(str::to_owned),
-        expiration: expiration.clone(),
-    };
-    let process = serde_json::to_vec_pretty(&process).unwrap_or_default();
-    assemble(rendering, &values, &process, &format!("cat {MOUNT_PATH}/credential-process.json"))
+    render_all(rendering, Main::Live { credentials, expires_at, api_key }, &[])
 }
 
-/// The same keys without any value of a session.
-///
-/// With a withdrawn Secret, SDKs must fail and not fall back to the role of the node. The values
-/// begin with [`WITHDRAWN`], and AWS refuses them. botocore reads `AWS_CREDENTIAL_EXPIRATION`
-/// before it sends anything and quotes a text that is no time, therefore the reason stands there.
-/// Other SDKs do not need the expiry. The reason also stands in the access key ID, which S3 repeats
-/// in its answer; an access key ID has at least 16 characters of `\w` (IAM, `AccessKey`).
-///
-/// `credential_process` fails and prints `reason`. A pod that read `config` earlier still runs the
-/// old command, whose output must not be a credential either. Without an access key, SDKs report a
-/// broken process provider, and run the command again at the next call. The reason stands in the
-/// version, because botocore quotes this field alone ("Unsupported version '…' for credential
-/// process").
+/// The same keys without any value of a session ([`Main::Withdrawn`]).
 ///
 /// # Errors
 /// A value that an AWS configuration file cannot hold. Nothing is rendered then.
 pub fn render_withdrawn(rendering: &Rendering, reason: Reason) -> Result<Content, Unrenderable> {
-    let access_key_id = format!("{WITHDRAWN}_by_keyturn_{reason}");
-    let said = format!("{WITHDRAWN} by keyturn: {reason}");
-    let values = Values {
-        access_key_id: &access_key_id,
-        secret_access_key: WITHDRAWN,
-        session_token: Some(WITHDRAWN),
-        expiration: Some(&said),
-        api_key: rendering.dss.as_ref().is_some_and(|dss| dss.with_key).then_some(WITHDRAWN),
-    };
-    let process = serde_json::json!({"Version": said});
-    let process = serde_json::to_vec_pretty(&process).unwrap_or_default();
-    assemble(rendering, &values, &process, &format!("sh -c 'echo {said} >&2; exit 1'"))
+    render_all(rendering, Main::Withdrawn(reason), &[])
 }
 
-struct Values<'a> {
-    access_key_id: &'a str,
-    secret_access_key: &'a str,
-    session_token: Option<&'a str>,
-    expiration: Option<&'a str>,
-    api_key: Option<&'a str>,
+/// The keys for the credential of the config, and for its profiles. A profile without session is
+/// withdrawn for the reason in its record, in the same way.
+///
+/// # Errors
+/// A value that an AWS configuration file cannot hold. Nothing is rendered then.
+pub fn render_all(rendering: &Rendering, main: Main<'_>, profiles: &[ProfilePart]) -> Result<Content, Unrenderable> {
+    let api_key = match main {
+        Main::Live { api_key, .. } => api_key.map(SecretString::expose_secret),
+        Main::Withdrawn(_) => rendering.dss.as_ref().is_some_and(|dss| dss.with_key).then_some(WITHDRAWN),
+    };
+    let values = match main {
+        Main::Live { credentials, expires_at, .. } => Values::live(credentials, expires_at, PROCESS),
+        Main::Withdrawn(reason) => Values::withdrawn(reason),
+    };
+    let beside = profiles.iter().map(|part| (part.record.name.as_str(), Values::of_profile(part)));
+    assemble(rendering, &values, api_key, &beside.collect::<Vec<_>>())
+}
+
+/// The key with the output of `credential_process` for the profile `default`.
+const PROCESS: &str = "credential-process.json";
+
+/// The values of one session, or those in its place after its withdrawal.
+struct Values {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    expiration: Option<String>,
+    /// The output of `credential_process`.
+    process: Vec<u8>,
+    /// The command that prints it.
+    command: String,
+}
+
+impl Values {
+    fn live(credentials: &Credentials, expires_at: Option<Timestamp>, key: &str) -> Self {
+        let process = ProcessCredentials {
+            version: 1,
+            access_key_id: credentials.access_key_id.clone(),
+            secret_access_key: credentials.secret_access_key.expose_secret().to_owned(),
+            session_token: credentials.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
+            expiration: expires_at.map(|at| at.to_string()),
+        };
+        Self {
+            process: serde_json::to_vec_pretty(&process).unwrap_or_default(),
+            command: format!("cat {MOUNT_PATH}/{key}"),
+            access_key_id: process.access_key_id,
+            secret_access_key: process.secret_access_key,
+            session_token: process.session_token,
+            expiration: process.expiration,
+        }
+    }
+
+    fn withdrawn(reason: Reason) -> Self {
+        let said = format!("{WITHDRAWN} by keyturn: {reason}");
+        Self {
+            access_key_id: format!("{WITHDRAWN}_by_keyturn_{reason}"),
+            secret_access_key: WITHDRAWN.to_owned(),
+            session_token: Some(WITHDRAWN.to_owned()),
+            process: serde_json::to_vec_pretty(&serde_json::json!({"Version": said})).unwrap_or_default(),
+            command: format!("sh -c 'echo {said} >&2; exit 1'"),
+            expiration: Some(said),
+        }
+    }
+
+    fn of_profile(part: &ProfilePart) -> Self {
+        let ProfileRecord { name, expires_at, withdrawn, .. } = &part.record;
+        match (&part.credentials, withdrawn) {
+            (Some(credentials), None) => Self::live(credentials, *expires_at, &profile_key(name)),
+            (_, reason) => {
+                let reason = reason.as_deref().and_then(Reason::named);
+                Self::withdrawn(reason.unwrap_or(Reason::Pending))
+            }
+        }
+    }
+
+    /// The lines of the profile in the file `config`.
+    fn config<'a>(&'a self, region: Option<&'a str>) -> Profile<'a> {
+        let region = region.map(|region| ("region", region));
+        region.into_iter().chain([("credential_process", self.command.as_str())]).collect()
+    }
+
+    /// The lines of the profile in the file `credentials`.
+    fn keys(&self) -> Profile<'_> {
+        let keys = [
+            ("aws_access_key_id", self.access_key_id.as_str()),
+            ("aws_secret_access_key", self.secret_access_key.as_str()),
+        ];
+        keys.into_iter().chain(self.session_token.as_deref().map(|token| ("aws_session_token", token))).collect()
+    }
 }
 
 fn assemble(
     rendering: &Rendering,
-    values: &Values<'_>,
-    process: &[u8],
-    command: &str,
+    values: &Values,
+    api_key: Option<&str>,
+    profiles: &[(&str, Values)],
 ) -> Result<Content, Unrenderable> {
     let mut data = BTreeMap::new();
     for format in &rendering.formats {
@@ -193,16 +265,16 @@ fn assemble(
             Format::Env => {
                 let buckets = (!rendering.extra_buckets.is_empty()).then(|| rendering.extra_buckets.join(","));
                 let variables = [
-                    ("AWS_ACCESS_KEY_ID", Some(values.access_key_id)),
-                    ("AWS_SECRET_ACCESS_KEY", Some(values.secret_access_key)),
-                    ("AWS_SESSION_TOKEN", values.session_token),
-                    ("AWS_CREDENTIAL_EXPIRATION", values.expiration),
+                    ("AWS_ACCESS_KEY_ID", Some(values.access_key_id.as_str())),
+                    ("AWS_SECRET_ACCESS_KEY", Some(values.secret_access_key.as_str())),
+                    ("AWS_SESSION_TOKEN", values.session_token.as_deref()),
+                    ("AWS_CREDENTIAL_EXPIRATION", values.expiration.as_deref()),
                     ("AWS_REGION", rendering.region.as_deref()),
                     ("AWS_DEFAULT_REGION", rendering.region.as_deref()),
                     ("AWS_DEFAULT_BUCKET", rendering.default_bucket.as_deref()),
                     ("AWS_EXTRA_BUCKETS", buckets.as_deref()),
                 ];
-                let of_dss = rendering.dss.iter().flat_map(|dss| dss.variables(values.api_key));
+                let of_dss = rendering.dss.iter().flat_map(|dss| dss.variables(api_key));
                 for (name, value) in variables.into_iter().chain(of_dss) {
                     if let Some(value) = value {
                         data.insert(name.to_owned(), value.as_bytes().to_vec());
@@ -210,23 +282,20 @@ fn assemble(
                 }
             }
             Format::Files => {
-                let mut config: Profile<'_> = vec![("credential_process", command)];
-                if let Some(region) = rendering.region.as_deref() {
-                    config.insert(0, ("region", region));
-                }
-                let mut keys = vec![
-                    ("aws_access_key_id", values.access_key_id),
-                    ("aws_secret_access_key", values.secret_access_key),
-                ];
-                keys.extend(values.session_token.map(|token| ("aws_session_token", token)));
-                data.insert("config".to_owned(), ini::default_profile(&config)?);
-                data.insert("credentials".to_owned(), ini::default_profile(&keys)?);
-                data.insert("credential-process.json".to_owned(), process.to_vec());
-                data.extend(rendering.dss.iter().flat_map(|dss| dss.files(values.api_key)));
+                let region = rendering.region.as_deref();
+                let mut config = vec![("default".to_owned(), values.config(region))];
+                config.extend(profiles.iter().map(|(name, values)| (format!("profile {name}"), values.config(region))));
+                let mut keys = vec![("default".to_owned(), values.keys())];
+                keys.extend(profiles.iter().map(|(name, values)| ((*name).to_owned(), values.keys())));
+                data.insert("config".to_owned(), ini::file(&config)?);
+                data.insert("credentials".to_owned(), ini::file(&keys)?);
+                data.insert(PROCESS.to_owned(), values.process.clone());
+                data.extend(profiles.iter().map(|(name, values)| (profile_key(name), values.process.clone())));
+                data.extend(rendering.dss.iter().flat_map(|dss| dss.files(api_key)));
             }
             Format::Dataiku => {
-                let Values { access_key_id, secret_access_key, session_token, .. } = *values;
-                let dict = dataiku::aws_credential(access_key_id, secret_access_key, session_token);
+                let Values { access_key_id, secret_access_key, session_token, .. } = values;
+                let dict = dataiku::aws_credential(access_key_id, secret_access_key, session_token.as_deref());
                 data.insert(dataiku::AWS_CREDENTIAL.to_owned(), dict);
             }
         }
@@ -234,28 +303,37 @@ fn assemble(
     Ok(Content(data))
 }
 
-/// The live session that `data` holds, read from any format that is there.
-#[must_use]
-pub fn credentials_in(data: &BTreeMap<String, Vec<u8>>) -> Option<Credentials> {
-    let text = |key: &str| data.get(key).and_then(|value| std::str::from_utf8(value).ok());
-    let found = match text("credential-process.json") {
-        Some(json) => {
-            let process: ProcessCredentials = serde_json::from_str(json).ok()?;
-            (process.access_key_id, process.secret_access_key, process.session_token)
-        }
-        None if data.contains_key("AWS_ACCESS_KEY_ID") => (
-            text("AWS_ACCESS_KEY_ID")?.to_owned(),
-            text("AWS_SECRET_ACCESS_KEY")?.to_owned(),
-            text("AWS_SESSION_TOKEN").map(str::to_owned),
-        ),
-        None => dataiku::read_aws_credential(text(dataiku::AWS_CREDENTIAL)?)?,
-    };
-    let (access_key_id, secret_access_key, session_token) = found;
+/// The live session in the output of `credential_process`; `None` if it is withdrawn or unreadable.
+pub(super) fn process_credentials(json: &[u8]) -> Option<Credentials> {
+    let process: ProcessCredentials = serde_json::from_slice(json).ok()?;
+    live(process.access_key_id, process.secret_access_key, process.session_token)
+}
+
+fn live(access_key_id: String, secret_access_key: String, session_token: Option<String>) -> Option<Credentials> {
     (!access_key_id.starts_with(WITHDRAWN)).then(|| Credentials {
         access_key_id,
         secret_access_key: SecretString::from(secret_access_key),
         session_token: session_token.map(SecretString::from),
     })
+}
+
+/// The live session that `data` holds, read from any format that is there.
+#[must_use]
+pub fn credentials_in(data: &BTreeMap<String, Vec<u8>>) -> Option<Credentials> {
+    if let Some(json) = data.get(PROCESS) {
+        return process_credentials(json);
+    }
+    let text = |key: &str| data.get(key).and_then(|value| std::str::from_utf8(value).ok());
+    let (access_key_id, secret_access_key, session_token) = if data.contains_key("AWS_ACCESS_KEY_ID") {
+        (
+            text("AWS_ACCESS_KEY_ID")?.to_owned(),
+            text("AWS_SECRET_ACCESS_KEY")?.to_owned(),
+            text("AWS_SESSION_TOKEN").map(str::to_owned),
+        )
+    } else {
+        dataiku::read_aws_credential(text(dataiku::AWS_CREDENTIAL)?)?
+    };
+    live(access_key_id, secret_access_key, session_token)
 }
 
 #[cfg(test)]

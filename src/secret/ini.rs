@@ -11,15 +11,17 @@ use ini::{EscapePolicy, Ini, LineSeparator, WriteOption};
 /// Keys and values of a profile, in the order of the file.
 pub(super) type Profile<'a> = Vec<(&'static str, &'a str)>;
 
-/// A file whose only profile is `default`.
-pub(super) fn default_profile(profile: &Profile<'_>) -> Result<Vec<u8>, Unrenderable> {
+/// A file with these profiles, each under the name of its section. The schema bounds the names.
+pub(super) fn file(profiles: &[(String, Profile<'_>)]) -> Result<Vec<u8>, Unrenderable> {
     let mut file = Ini::new();
-    for (key, value) in profile {
-        let command = *key == "credential_process";
-        if value.chars().any(|c| c.is_control() || "[]#\"\\".contains(c) || (!command && "'; ".contains(c))) {
-            return Err(Unrenderable { key });
+    for (section, profile) in profiles {
+        for (key, value) in profile {
+            let command = *key == "credential_process";
+            if value.chars().any(|c| c.is_control() || "[]#\"\\".contains(c) || (!command && "'; ".contains(c))) {
+                return Err(Unrenderable { key });
+            }
+            file.with_section(Some(section.as_str())).set(*key, *value);
         }
-        file.with_section(Some("default")).set(*key, *value);
     }
     let options =
         WriteOption { escape_policy: EscapePolicy::Nothing, line_separator: LineSeparator::CR, kv_separator: " = " };
@@ -33,11 +35,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn default_profile(region: &str) -> Result<Vec<u8>, Unrenderable> {
+        file(&[("default".to_owned(), vec![("region", region)])])
+    }
+
     proptest! {
         #[test]
         fn written_values_are_read_back_unchanged(value in "\\PC{1,80}") {
-            let profile = vec![("region", value.as_str())];
-            if let Ok(bytes) = default_profile(&profile) {
+            if let Ok(bytes) = default_profile(&value) {
                 let text = String::from_utf8(bytes).unwrap();
                 prop_assert_eq!(text, format!("[default]\nregion = {value}\n"));
             }
@@ -46,7 +51,7 @@ mod tests {
         #[test]
         fn no_value_can_open_a_line_or_a_section(before in "[a-z]{0,5}", bad in "[\r\n\\[\\]#\"\\\\\0;' ]", after in "[a-z]{0,5}") {
             let value = format!("{before}{bad}{after}");
-            prop_assert!(default_profile(&vec![("region", value.as_str())]).is_err());
+            prop_assert!(default_profile(&value).is_err());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The Secret as keyturn writes it: the fields that keyturn owns, and no others.
 
 use super::{Content, Record, Rendering};
-use crate::api::{AwsConfig, SECRET_KEYS, names};
+use crate::api::{AwsConfig, SECRET_KEYS, names, profile_key};
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,8 +32,9 @@ pub fn whole(config: &AwsConfig, rendering: &Rendering, record: &Record, content
 /// wrote before, if the config no longer asks for them. It names nothing that belongs to others.
 ///
 /// `former` is the record that was read from `seen`. Without one, the patch removes every data key
-/// of keyturn's own that is no longer wanted. `is_whole` says whether `seen` has all owners of the
-/// Secret. Only then does the patch repair the owner reference, because it replaces the whole list.
+/// of keyturn's own that is no longer wanted, and the keys of all profiles that spec or status
+/// name. `is_whole` says whether `seen` has all owners of the Secret. Only then does the patch
+/// repair the owner reference, because it replaces the whole list.
 #[must_use]
 pub fn patch(
     config: &AwsConfig,
@@ -49,9 +50,12 @@ pub fn patch(
     let data = data.unwrap_or_default();
     let former_keys: Vec<String> = match former {
         Some(record) => record.keys.clone(),
-        None => SECRET_KEYS.iter().map(|key| key.name.to_owned()).collect(),
+        None => SECRET_KEYS.iter().map(|key| key.name.to_owned()).chain(keys_of_profiles(config)).collect(),
     };
-    let written = Chosen::recorded_on(seen);
+    let mut written = Chosen::recorded_on(seen);
+    written
+        .annotations
+        .extend(seen.annotations.iter().flat_map(BTreeMap::keys).find(|name| *name == names::PROFILES).cloned());
     let gone = |former: Vec<String>, is_wanted: &dyn Fn(&String) -> bool| -> Vec<String> {
         former.into_iter().filter(|name| !is_wanted(name)).collect()
     };
@@ -69,6 +73,13 @@ pub fn patch(
     }
     let data = merged(&data, gone(former_keys, &|name| data.contains_key(name)));
     json!({ "metadata": metadata, "data": data })
+}
+
+/// The data keys of the profiles that the spec or the status of a config names.
+fn keys_of_profiles(config: &AwsConfig) -> impl Iterator<Item = String> {
+    let asked = config.spec.profiles.iter().map(|profile| profile_key(&profile.name));
+    let known = config.status.iter().flat_map(|status| status.profiles.iter().flatten());
+    asked.chain(known.map(|profile| profile_key(&profile.name)))
 }
 
 /// The entries of a map in a merge patch: what is wanted, and null for what is gone.

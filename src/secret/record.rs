@@ -1,6 +1,10 @@
 //! The annotations of the Secret: the authoritative record of the issued credential.
 
-use super::{Content, digest::content_digest};
+use super::{
+    Content, ProfileRecord,
+    digest::content_digest,
+    profile::{read, written},
+};
 use crate::{
     api::{Reason, names},
     clock::whole_seconds,
@@ -28,6 +32,8 @@ pub struct Record {
     pub render_digest: String,
     /// The API key of DSS in the Secret. Empty without one.
     pub api_key: ApiKeyRecord,
+    /// The profiles, in the order of `spec.profiles`.
+    pub profiles: Vec<ProfileRecord>,
     /// The data keys that belong to keyturn, sorted.
     pub keys: Vec<String>,
     /// The reason, while the credential is withdrawn.
@@ -65,6 +71,7 @@ impl Record {
             issue_digest: request.issue_digest(&issued.credentials),
             render_digest,
             api_key,
+            profiles: vec![],
             keys: vec![],
             withdrawn: None,
             content_digest: String::new(),
@@ -99,10 +106,23 @@ impl Record {
             issue_digest: String::new(),
             render_digest: String::new(),
             api_key: ApiKeyRecord::default(),
+            profiles: vec![],
             keys: vec![],
             withdrawn: None,
             content_digest: String::new(),
         }
+    }
+
+    /// The same record with these profiles. `content` is that of all together.
+    #[must_use]
+    pub fn with_profiles(self, profiles: Vec<ProfileRecord>, content: &Content) -> Self {
+        Self { profiles, ..self }.sealed(content)
+    }
+
+    /// The record of the profile of this name; `None` if the Secret has none.
+    #[must_use]
+    pub fn profile(&self, name: &str) -> Option<&ProfileRecord> {
+        self.profiles.iter().find(|profile| profile.name == name)
     }
 
     fn sealed(mut self, content: &Content) -> Self {
@@ -132,6 +152,7 @@ impl Record {
                 key: get(names::DSS_KEY).unwrap_or_default(),
                 digest: get(names::DSS_DIGEST).unwrap_or_default(),
             },
+            profiles: read(annotations.get(names::PROFILES))?,
             keys: get(names::KEYS)?.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect(),
             withdrawn: get(names::WITHDRAWN).filter(|reason| !reason.is_empty()),
             content_digest: get(names::CONTENT_DIGEST)?,
@@ -141,7 +162,8 @@ impl Record {
     /// The annotations that hold this record.
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        [
+        let profiles = written(&self.profiles).map(|records| (names::PROFILES, records));
+        let always = [
             (names::PERSON, self.person.clone()),
             (names::ROLE, self.role.clone()),
             (names::ACCESS_KEY_ID, self.access_key_id.clone()),
@@ -156,9 +178,8 @@ impl Record {
             // The annotation is present also when it is empty: if an apply left it out, somebody
             // else could add it, and keyturn could not remove it.
             (names::WITHDRAWN, self.withdrawn.clone().unwrap_or_default()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        ];
+        always.into_iter().chain(profiles).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Whether the Secret holds a credential that is valid at `now`.

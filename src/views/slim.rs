@@ -28,6 +28,8 @@ const OWNER_NAME: usize = 254;
 /// The most characters of the value of an annotation of keyturn's own. The longest valid one is the
 /// ARN of a role, with 640.
 const OWN_VALUE: usize = 4096;
+/// The same of the annotation about profiles: 8 records with a role of 2,048 characters each.
+const PROFILES: usize = 24 * 1024;
 /// The most characters of a label's value, as the API server bounds it.
 const LABEL_VALUE: usize = 63;
 /// The most characters of the value of an annotation that `spec.target` may ask for, as the schema
@@ -40,10 +42,11 @@ const TIME: usize = 64;
 /// digest is shorter.
 const MESSAGE: usize = 128;
 /// The conditions whose messages keyturn only compares. It reads the messages of the others again.
-const COMPARED: [ConditionType; 6] = [
+const COMPARED: [ConditionType; 7] = [
     ConditionType::Accepted,
     ConditionType::Issued,
     ConditionType::Ready,
+    ConditionType::ProfilesReady,
     ConditionType::RenewalFailing,
     ConditionType::Usable,
     ConditionType::Stalled,
@@ -132,7 +135,12 @@ pub(super) fn secret(secret: &mut PartialObjectMeta<Secret>) {
     retain(&mut metadata.labels, |key, value| !is_reserved(key, OWN_LABELS) && is_short(value, LABEL_VALUE));
     retain(&mut metadata.annotations, |key, value| {
         let is_own = is_own_annotation(key);
-        (is_own || !is_reserved(key, &[])) && is_short(value, if is_own { OWN_VALUE } else { ASKED_VALUE })
+        let most = match key {
+            names::PROFILES => PROFILES,
+            _ if is_own => OWN_VALUE,
+            _ => ASKED_VALUE,
+        };
+        (is_own || !is_reserved(key, &[])) && is_short(value, most)
     });
     let is_own = |key: &str| OWN_LABELS.contains(&key);
     if size(metadata.labels.as_ref(), is_own) + size(metadata.annotations.as_ref(), is_own_annotation) > FOREIGN {

@@ -1,7 +1,7 @@
 //! Generated files agree with the code. `make generate` writes them.
 
 use keyturn::api::{
-    SECRET_KEYS,
+    PROFILE_KEY_PATTERN, SECRET_KEYS,
     names::{ANNOTATIONS, CREATED_FROM, EXCLUDE_FROM_BACKUP, LABELS, SOURCE},
 };
 use std::{fs, path::Path, process::Command};
@@ -75,6 +75,8 @@ fn the_charts_lists_of_names_are_those_of_the_code() {
         .map(|label| label.name)
         .filter(|label| ![SOURCE, CREATED_FROM, EXCLUDE_FROM_BACKUP].contains(label));
     assert_eq!(list("keyturn.secretKeys"), SECRET_KEYS.map(|key| key.name));
+    let pattern = text.split_once("define \"keyturn.profileKeys\" -}}\n").unwrap().1.lines().next();
+    assert_eq!(pattern, Some(PROFILE_KEY_PATTERN));
     assert_eq!(list("keyturn.secretLabels"), labels.collect::<Vec<_>>());
     assert_eq!(list("keyturn.secretAnnotations"), ANNOTATIONS.iter().map(|name| name.name).collect::<Vec<_>>());
 }

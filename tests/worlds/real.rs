@@ -22,6 +22,7 @@ mod operator_policies;
 mod people;
 mod person_policy;
 mod plugin;
+mod profiles;
 mod refusals;
 mod replicas;
 mod restart;

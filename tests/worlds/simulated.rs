@@ -17,6 +17,7 @@ mod log;
 mod main_job;
 mod persons;
 mod pods;
+mod profiles;
 mod refused_calls;
 mod renewal;
 mod replicas;

@@ -24,6 +24,16 @@ The closed lists that the policies for the operator's token name. A test
 - aws-credential.json
 {{- end }}
 
+{{- /* The data keys of profiles (spec.profiles), as a regular expression. */}}
+{{- define "keyturn.profileKeys" -}}
+^credential-process-[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?[.]json$
+{{- end }}
+
+{{- /* CEL: whether `k` is a data key of a Secret that keyturn may write. */}}
+{{- define "keyturn.celIsSecretKey" -}}
+(k in {{ include "keyturn.celList" "keyturn.secretKeys" }} || k.matches('{{ include "keyturn.profileKeys" . }}'))
+{{- end }}
+
 {{- /* keyturn's own labels on a Secret. */}}
 {{- define "keyturn.secretLabels" -}}
 - app.kubernetes.io/managed-by
@@ -45,6 +55,7 @@ The closed lists that the policies for the operator's token name. A test
 - keyturn.dev/dss-digest
 - keyturn.dev/withdrawn
 - keyturn.dev/metadata
+- keyturn.dev/profiles
 {{- end }}
 
 {{- /* One of these lists as CEL. The argument is the name of its template. */}}

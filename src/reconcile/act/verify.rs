@@ -64,7 +64,9 @@ pub(super) async fn verify(
             None => match in_secret(context, seen, record).await {
                 Ok(found) => found?,
                 Err(error) => {
-                    return Some(Verdict::unknown(format!("the credential cannot be tried: {error}; keyturn tries again")));
+                    return Some(Verdict::unknown(format!(
+                        "the credential cannot be tried: {error}; keyturn tries again"
+                    )));
                 }
             },
         };
@@ -72,9 +74,10 @@ pub(super) async fn verify(
     };
     let verdict = match context.limiter.run(AWS, A_TRIAL, budget, trying).await {
         Ok(verdict) => verdict?,
-        Err(Refused::TimedOut(time)) => {
-            Verdict::unknown(format!("AWS did not answer all requests within {} s; keyturn tries again", time.as_secs()))
-        }
+        Err(Refused::TimedOut(time)) => Verdict::unknown(format!(
+            "AWS did not answer all requests within {} s; keyturn tries again",
+            time.as_secs()
+        )),
         // Others hang. The wait is spread, because many may come back.
         Err(Refused::Saturated) => {
             return waits(schedule::transient_delay(&seen.config.uid().unwrap_or_default(), SATURATED));

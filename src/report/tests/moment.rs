@@ -210,14 +210,8 @@ impl Moment {
     pub(crate) fn reads(mut self, intact: bool) -> Self {
         let credentials = Some(Arc::new(session()));
         let api_key = Some("the-api-key".into());
-        self.ours().content = SecretData::Read(ReadData {
-            intact,
-            confirmed: true,
-            immutable: false,
-            keys: vec![],
-            credentials,
-            api_key,
-        });
+        self.ours().content =
+            SecretData::Read(ReadData { intact, confirmed: true, credentials, api_key, ..ReadData::default() });
         self
     }
 

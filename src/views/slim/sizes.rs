@@ -26,15 +26,15 @@ fn large_metadata() -> String {
     format!("\"labels\":{{{}}},\"annotations\":{{{}}}", entries(3_600, 63), entries(200, 900))
 }
 
-/// A spec with all that may be large. The chart's policy bounds selectors, tags, policies, buckets
-/// and the metadata of the target to 8,192 characters together.
+/// A spec with much that may be large. The chart's policy bounds selectors, tags, policies, buckets,
+/// profiles and the metadata of the target to 8,192 characters together. Profiles count twice.
 fn large_spec() -> String {
     let values = |count: usize| (0..count).map(|at| format!("\"{at:063}\"")).collect::<Vec<_>>().join(",");
-    let selector = format!(r#"{{"key":"{}","operator":"In","values":[{}]}}"#, "k".repeat(290), values(32));
     let (role, buckets) = (format!("arn:aws:iam::123456789012:role/{}", "r".repeat(576)), values(50));
-    let tags = (0..2).map(|at| format!(r#""{at:0100}":"{at:0200}""#)).collect::<Vec<_>>().join(",");
+    let profile = |at: usize| format!(r#"{{"name":"{at:032}","role":"{}"}}"#, "r".repeat(640));
+    let profiles = (0..2).map(profile).collect::<Vec<_>>().join(",");
     format!(
-        r#"{{"person":"mallory","role":"{role}","defaultBucket":"b","extraBuckets":[{buckets}],"session":{{"policy":"{}","tags":{{{tags}}}}},"inject":{{"podSelector":{{"matchExpressions":[{selector}]}}}}}}"#,
+        r#"{{"person":"mallory","role":"{role}","profiles":[{profiles}],"defaultBucket":"b","extraBuckets":[{buckets}],"session":{{"policy":"{}"}}}}"#,
         "p".repeat(2_048)
     )
 }

@@ -102,6 +102,11 @@ async fn the_operator_s_token_creates_only_secrets_of_aws_configs() {
             "Opaque Secrets only",
         ),
         ("data of another program", json!({"stringData": {"url": "https://git.example"}}), key_words),
+        (
+            "the key of a profile that nobody can name",
+            json!({"stringData": {"credential-process-a.b.json": "x"}}),
+            key_words,
+        ),
         ("a finalizer", json!({"metadata": {"finalizers": ["example.com/hold"]}}), "no finalizer of a Secret"),
         (
             "the label that offers a key",
@@ -173,6 +178,9 @@ async fn the_operator_s_token_leaves_foreign_parts_of_a_secret() {
             ("the owner is replaced", json!({"metadata": {"ownerReferences": [owner(NOBODY)]}}), owned),
             ("the Secret is made immutable", json!({"immutable": true}), other),
             ("keyturn's own data", json!({"stringData": {"AWS_REGION": "eu-west-3"}}), None),
+            ("the key of a profile", json!({"stringData": {"credential-process-lake.json": "x"}}), None),
+            ("a profile is removed", json!({"data": {"credential-process-lake.json": null}}), None),
+            ("the annotation of profiles", json!({"metadata": {"annotations": {names::PROFILES: "x"}}}), None),
             ("a key of another release is removed", json!({"data": {"FORMER": null}}), None),
             ("a label of the user", json!({"metadata": {"labels": {"team": "risk"}}}), None),
             (
