@@ -28,6 +28,8 @@ pub(super) struct Wanted {
     /// The variables that the Secret may hold. keyturn derives them from the spec and does not read
     /// the Secret, because pods are also created before their Secret exists.
     pub variables: Vec<&'static str>,
+    /// The names of the profiles of the `AwsConfig`.
+    pub profiles: Vec<String>,
     /// The delivery that the `AwsConfig` chooses.
     pub delivery: Option<Delivery>,
     /// The home folder that the `AwsConfig` names.
@@ -40,7 +42,8 @@ impl Wanted {
     /// The choice of a config of which only the Secret's name is known. The Secret may hold every
     /// variable.
     pub(super) fn unseen(config: String, secret: String, files: bool) -> Self {
-        Self { config, secret, files, variables: variables(|_| true), delivery: None, home: None, dataiku: false }
+        let (variables, profiles) = (variables(|_| true), vec![]);
+        Self { config, secret, files, variables, profiles, delivery: None, home: None, dataiku: false }
     }
 }
 
@@ -208,6 +211,7 @@ fn wanted(config: &AwsConfig) -> Wanted {
         secret: config.target_name(),
         files,
         variables,
+        profiles: config.spec.profiles.iter().map(|profile| profile.name.clone()).collect(),
         delivery: inject.and_then(|inject| inject.delivery),
         home: inject.and_then(|inject| inject.home.clone()),
         dataiku,

@@ -126,7 +126,7 @@ fn own_way(container: &Container, wanted: &Wanted, leading: &[(&'static str, Str
     if !wanted.files {
         return None;
     }
-    let names = elsewhere(container.env(), leading);
+    let names = elsewhere(container.env(), leading, &wanted.profiles);
     (!names.is_empty()).then(|| {
         format!(
             "container \"{}\" sets {} itself: SDKs follow that and may not use AwsConfig \"{}\"",

@@ -42,6 +42,9 @@ const LEAD_ELSEWHERE: [&str; 10] = [
     TOKEN_FILE,
 ];
 
+/// The variables by which an author chooses a profile.
+const PROFILE: [&str; 2] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
+
 /// The variables with a key. All clients prefer them to every other credential.
 pub(super) const KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
@@ -144,11 +147,23 @@ fn is_equal(variable: &EnvVar, name: &str, value: &str) -> bool {
     variable.name == name && variable.value_from.is_none() && is_same
 }
 
-/// The names of the author's variables that lead SDKs to another credential.
-pub(super) fn elsewhere<'a>(set: &'a [EnvVar], leading: &[(&'static str, String)]) -> Vec<&'a str> {
+/// The names of the author's variables that lead SDKs to another credential. The profiles of the
+/// `AwsConfig` are none.
+pub(super) fn elsewhere<'a>(
+    set: &'a [EnvVar],
+    leading: &[(&'static str, String)],
+    profiles: &[String],
+) -> Vec<&'a str> {
+    let names_ours = |variable: &EnvVar| {
+        let is_ours = variable.value.as_ref().is_some_and(|value| profiles.contains(value));
+        PROFILE.contains(&variable.name.as_str()) && is_ours
+    };
     let ours = |variable: &EnvVar| leading.iter().any(|(name, value)| is_equal(variable, name, value));
     let leads = |variable: &&EnvVar| {
-        LEAD_ELSEWHERE.contains(&variable.name.as_str()) && !is_amazons(variable) && !ours(variable)
+        LEAD_ELSEWHERE.contains(&variable.name.as_str())
+            && !is_amazons(variable)
+            && !ours(variable)
+            && !names_ours(variable)
     };
     set.iter().filter(leads).map(|variable| variable.name.as_str()).collect()
 }

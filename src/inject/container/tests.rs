@@ -236,3 +236,19 @@ fn a_container_that_mounts_the_secret_already_gets_the_variables() {
     let addition = added(&[], &[mount("keyturn", "/var/run/secrets/keyturn/")]);
     assert_eq!((addition.mounts.len(), addition.env.len(), addition.warnings.len()), (0, 14, 0));
 }
+
+#[test]
+fn a_profile_of_the_config_leads_to_no_other_credential() {
+    for (name, value, is_said) in [
+        ("AWS_PROFILE", "lake", false),
+        ("AWS_DEFAULT_PROFILE", "lake", false),
+        ("AWS_PROFILE", "corporate", true),
+        ("AWS_CONFIG_FILE", "lake", true),
+    ] {
+        let container: Container = from_value(json!({"name": "app", "env": env(&[(name, value)])})).unwrap();
+        let wanted = &Wanted { profiles: vec!["lake".into()], ..wanted() };
+        let way = Way { wanted, volume: "keyturn", volumes: &[], endpoint: None, home: &[], blocked: None };
+        let warnings = addition(&container, &way).warnings;
+        assert_eq!(warnings.iter().any(|warning| warning.contains(name)), is_said, "{name}={value}: {warnings:?}");
+    }
+}
