@@ -73,16 +73,13 @@ impl Live {
             seen.asked_role = role_of(&config, seen.dss.as_ref());
         }
         let asked = seen.asked_role.as_ref().ok().and_then(Option::as_ref);
+        let roles: Api<AwsRole> = Api::namespaced(caller.client.clone(), &namespace);
         if let Some(role) = role_name(&config, asked) {
-            let roles: Api<AwsRole> = Api::namespaced(caller.client.clone(), &namespace);
-            seen.role = match get(&roles, &role).await? {
-                Read::Found(role) => SeenRole::Shown(Arc::new(role)),
-                Read::Absent => SeenRole::Absent,
-                Read::Forbidden => {
-                    unreadable.push("awsroles");
-                    SeenRole::NotShown
-                }
-            };
+            seen.role = role_named(&roles, &role, &mut unreadable).await?;
+        }
+        for named in config.spec.profiles.iter().filter_map(|profile| profile.active_role_ref.as_ref()) {
+            let role = role_named(&roles, &named.name, &mut unreadable).await?;
+            seen.profile_roles.insert(named.name.clone(), role);
         }
         let secrets: Api<Secret> = Api::namespaced(caller.client.clone(), &namespace);
         let mut readable = true;
@@ -112,6 +109,20 @@ impl Live {
         }
         Ok(Self { seen, unreadable })
     }
+}
+
+/// The `AwsRole` of this name.
+async fn role_named(roles: &Api<AwsRole>, name: &str, unreadable: &mut Vec<&'static str>) -> Result<SeenRole, Failed> {
+    Ok(match get(roles, name).await? {
+        Read::Found(role) => SeenRole::Shown(Arc::new(role)),
+        Read::Absent => SeenRole::Absent,
+        Read::Forbidden => {
+            if !unreadable.contains(&"awsroles") {
+                unreadable.push("awsroles");
+            }
+            SeenRole::NotShown
+        }
+    })
 }
 
 /// The name of the cluster, as the external ID in status has it.

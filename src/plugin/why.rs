@@ -33,6 +33,13 @@ pub(super) fn answer(live: &Live, now: Timestamp) -> Answer {
     }
     if is_known {
         let _ = writeln!(text, "{}", verdict(live, &plan, now));
+        for profile in &plan.profiles {
+            let verdict = match &profile.accepted {
+                Ok(accepted) => format!("AwsRoleGrant \"{}\" allows it", accepted.grant),
+                Err(refusal) => format!("{}: {}", refusal.why.reason, refusal.why.message),
+            };
+            let _ = writeln!(text, "=> profile \"{}\": {verdict}", profile.name);
+        }
     } else {
         let _ = writeln!(text, "What you may read does not decide it.");
     }

@@ -34,7 +34,7 @@ type Row = (&'static str, fn(&mut Value), Vec<Value>, &'static str, &'static str
 
 #[test]
 fn each_obstacle_is_named_with_the_check_that_failed() {
-    let rows: [Row; 4] = [
+    let rows: [Row; 5] = [
         ("no grant", |_| {}, vec![], "- a grant allows the whole request", "=> no: NotGranted: no AwsRoleGrant allows"),
         (
             "suspended",
@@ -50,6 +50,13 @@ fn each_obstacle_is_named_with_the_check_that_failed() {
             vec![grant()],
             "- the Secret exists",
             "=> keyturn obtains a credential: it is the first",
+        ),
+        (
+            "a profile without a grant",
+            |it| it["spec"]["profiles"] = json!([{"name": "lake", "role": "arn:aws:iam::123456789012:role/lake"}]),
+            vec![grant()],
+            "+ a grant allows the whole request",
+            "=> profile \"lake\": NotGranted: no AwsRoleGrant allows",
         ),
     ];
     for (row, change, grants, check, verdict) in rows {
