@@ -93,6 +93,7 @@ pub fn delivers_key(secret: &str) -> impl FnOnce(&mut AwsConfigSpec) {
         spec.credential_provider = CredentialProvider::Default;
         spec.key_secret_ref = Some(source);
         (spec.role, spec.active_role_ref, spec.session, spec.renew_before) = (None, None, None, None);
+        spec.profiles.clear();
     }
 }
 

@@ -4,12 +4,14 @@
 
 mod dice;
 mod history;
+mod profiles;
 mod rules;
 
 use super::world::World;
 use crate::fixtures::SCORING;
 use history::{History, NAMES, dss::keys_of, foreign_secret, key_of};
 use keyturn::api::{ApiKey, AwsConfig, RoleRetention};
+use profiles::{assert_profiles, may_have_any};
 use rules::{Expected, expected, is_generated, subject};
 
 /// Asserts what holds at rest after every history.
@@ -81,7 +83,7 @@ fn assert_matches_the_rules(history: &History, name: &str, config: &AwsConfig) {
         Expected::Nothing => {
             assert!(world.ready(name).starts_with("False/"), "{name} is {}", world.ready(name));
             let secret = world.secret(name);
-            assert!(secret.is_none() || world.is_withdrawn(name), "{name} has what it may not have");
+            assert!(secret.is_none() || has_nothing(history, name, config), "{name} has what it may not have");
         }
     }
     if expected != Expected::Nothing {
@@ -90,8 +92,19 @@ fn assert_matches_the_rules(history: &History, name: &str, config: &AwsConfig) {
         assert_eq!(world.status(name).access_key_id, Some(key), "{name}");
         assert_eq!(world.record(name).unwrap().person, subject(config), "the record names the person");
     }
+    assert_profiles(history, name, config);
     assert_api_key(world, history, name, config, &expected);
     assert_role_statuses(world, name, config, &expected);
+}
+
+/// Whether the Secret of a config holds nothing but the sessions that its profiles may have.
+fn has_nothing(history: &History, name: &str, config: &AwsConfig) -> bool {
+    let world = &history.world;
+    if !may_have_any(world, &history.dss, config) {
+        return world.is_withdrawn(name);
+    }
+    let is_withdrawn = world.record(name).is_some_and(|record| record.withdrawn.is_some());
+    is_withdrawn && world.value(name, "AWS_ACCESS_KEY_ID").starts_with("WITHDRAWN")
 }
 
 fn assert_role_statuses(world: &World, name: &str, config: &AwsConfig, expected: &Expected) {
@@ -132,7 +145,7 @@ fn assert_told(history: &History) {
                 is_theirs && world.holds_a_valid_session(name)
             }
             Expected::Key { id } => key == id,
-            Expected::Nothing => world.secret(name).is_none() || world.is_withdrawn(name),
+            Expected::Nothing => world.secret(name).is_none() || has_nothing(history, name, &config),
         };
         assert!(is_right || why.is_some(), "{name} is {ready:?}");
     }
