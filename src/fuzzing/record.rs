@@ -3,7 +3,7 @@
 use super::promise;
 use crate::{
     credentials::{KeyRequest, read_api_key},
-    secret::{ApiKeyRecord, Content, Record, api_key_in, credentials_in, is_intact},
+    secret::{ApiKeyRecord, Content, Record, api_key_in, credentials_in, is_intact, profile_credentials_in},
 };
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -47,6 +47,11 @@ pub(super) fn a_record_is_read_as_it_was_written(input: &[u8]) -> Result<(), Str
     }
     let other = Record { person: format!("{}x", read.person), ..read.clone() };
     promise(!is_intact(&other, &data), || "another person is not noticed".to_owned())?;
+    if !read.profiles.is_empty() {
+        let mut other = read.clone();
+        other.profiles[0].role.push('x');
+        promise(!is_intact(&other, &data), || "another role of a profile is not noticed".to_owned())?;
+    }
     let other =
         Record { api_key: ApiKeyRecord { key: format!("{}x", read.api_key.key), ..read.api_key.clone() }, ..read };
     promise(!is_intact(&other, &data), || "another API key is not noticed".to_owned())
@@ -66,6 +71,12 @@ fn shows_no_value(data: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
         let is_in_id = found.access_key_id.contains(secret);
         let is_shown = secret.len() > 24 && !is_in_id && shown.contains(secret);
         promise(!is_shown, || format!("a secret access key is shown: {shown}"))?;
+    }
+    let files = data.keys().filter_map(|key| key.strip_prefix("credential-process-")?.strip_suffix(".json"));
+    for found in files.filter_map(|name| profile_credentials_in(data, name)) {
+        let (shown, secret) = (format!("{found:?}"), found.secret_access_key.expose_secret());
+        let is_shown = secret.len() > 24 && !found.access_key_id.contains(secret) && shown.contains(secret);
+        promise(!is_shown, || format!("the key of a profile is shown: {shown}"))?;
     }
     if let Some(key) = api_key_in(data) {
         let (shown, key) = (format!("{key:?}"), key.expose_secret());
