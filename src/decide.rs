@@ -127,7 +127,11 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
         },
         Err(refusal) => {
             let next = case.withdrawal(refusal);
-            let alone = (next == SecretAction::Keep.into()).then(|| case.profiles_alone(None)).flatten();
+            let alone = match &next {
+                Next::Do(SecretAction::Keep) => case.profiles_alone(None),
+                Next::Do(SecretAction::Hold { until, cause: HoldCause::Brake }) => case.profiles_despite_brake(*until),
+                _ => None,
+            };
             (alone.unwrap_or(next), ApiKeyPlan::None)
         }
     };

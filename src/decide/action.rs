@@ -75,9 +75,9 @@ pub enum SecretAction {
     Withdraw(Statement),
     /// Write the profiles, and leave the credential of the config in the Secret as it is.
     Profiles {
-        /// The time before which keyturn makes no attempt to obtain the credential of the config;
-        /// `None` if it makes none now.
-        held_until: Option<Timestamp>,
+        /// The time before which keyturn does nothing about the credential of the config, and the
+        /// reason; `None` if nothing is to be done about it.
+        held: Option<(Timestamp, HoldCause)>,
     },
 }
 
@@ -131,7 +131,10 @@ impl SecretAction {
     /// Whether the brake holds a withdrawal back.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        matches!(self, Self::Hold { cause: HoldCause::Brake, .. })
+        matches!(
+            self,
+            Self::Hold { cause: HoldCause::Brake, .. } | Self::Profiles { held: Some((_, HoldCause::Brake)) }
+        )
     }
 }
 

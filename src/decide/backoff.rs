@@ -224,7 +224,7 @@ impl Case<'_> {
                 let withdrawal = self.expired().or_else(|| self.superseded(accepted)).or_else(|| self.denied(accepted));
                 let cause = if too_often > backing_off { HoldCause::AskedTooOften } else { HoldCause::Backoff };
                 // The profiles do not wait for the credential of the config.
-                let others = || self.profiles_alone(Some(until));
+                let others = || self.profiles_alone(Some((until, cause)));
                 let next = withdrawal.map(Next::from).or_else(others);
                 next.unwrap_or(SecretAction::Hold { until, cause }.into())
             }

@@ -108,6 +108,15 @@ impl Case<'_> {
             let is_wanted = may_be_renewed || (trigger == Trigger::Requested && session.is_some());
             plan.step == ProfileStep::Keep && plan.accepted.is_ok() && is_wanted
         };
+        if matches!(next, Next::Do(action) if action.is_held()) {
+            // keyturn asks nobody for anything, and withdraws what does not wait for the brake.
+            let waits = |step: &ProfileStep| !matches!(step, ProfileStep::Withdraw(_)) || is_braked(step);
+            let mut plans = self.profiles().to_vec();
+            for plan in plans.iter_mut().filter(|plan| waits(&plan.step)) {
+                plan.step = ProfileStep::Keep;
+            }
+            return plans;
+        }
         let beside = |plan: &ProfilePlan| match trigger.filter(|trigger| goes_along(plan, *trigger)) {
             Some(trigger) => ProfilePlan { step: ProfileStep::Issue(trigger), ..plan.clone() },
             None => plan.clone(),
@@ -117,12 +126,12 @@ impl Case<'_> {
 
     /// Whether a profile has a session in the Secret that it may not have any more.
     pub(super) fn profile_is_to_go(&self) -> bool {
-        let record = self.seen.target.record();
-        let is_held = |plan: &ProfilePlan| {
-            let held = record.and_then(|record| record.profile(&plan.name));
-            held.is_some_and(|held| held.withdrawn.is_none())
-        };
-        self.profiles().iter().any(|plan| matches!(plan.step, ProfileStep::Withdraw(_)) && is_held(plan))
+        self.profiles().iter().any(|plan| self.is_to_go(plan))
+    }
+
+    fn is_to_go(&self, plan: &ProfilePlan) -> bool {
+        let held = self.seen.target.record().and_then(|record| record.profile(&plan.name));
+        matches!(plan.step, ProfileStep::Withdraw(_)) && held.is_some_and(|held| held.withdrawn.is_none())
     }
 
     /// Whether the session of a profile is due for renewal.
@@ -137,17 +146,17 @@ impl Case<'_> {
         }
         Err(match &ours.content {
             SecretData::Read(read) if read.credentials.is_none() => SecretAction::Issue(Trigger::Drifted).into(),
-            SecretData::Read(_) => SecretAction::Profiles { held_until: None }.into(),
+            SecretData::Read(_) => SecretAction::Profiles { held: None }.into(),
             SecretData::Unknown | SecretData::Known => Read::TargetData.into(),
         })
     }
 
     /// The step for the profiles while nothing is to be done about the credential of the config, or
-    /// before `held_until`. `None` if the profiles are as planned, or cannot be written now. The
+    /// while it is `held`. `None` if the profiles are as planned, or cannot be written now. The
     /// credential stays in the Secret as it is. Without a Secret, keyturn creates one in which that
     /// credential is withdrawn.
-    pub(super) fn profiles_alone(&self, held_until: Option<Timestamp>) -> Option<Next> {
-        let write = || SecretAction::Profiles { held_until }.into();
+    pub(super) fn profiles_alone(&self, held: Option<(Timestamp, HoldCause)>) -> Option<Next> {
+        let write = || SecretAction::Profiles { held }.into();
         let issues = || self.profiles().iter().any(|plan| matches!(plan.step, ProfileStep::Issue(_)));
         match &self.seen.target {
             Target::NotWatched => issues().then(|| Read::Target.into()),
@@ -156,10 +165,7 @@ impl Case<'_> {
             Target::Ours(ours) => {
                 let record = ours.record.as_ref()?;
                 if ours.is_edited() {
-                    // What is in an edited Secret cannot be written again.
-                    let message = "somebody else changed the Secret, and a session in it is no longer allowed";
-                    let why = Statement::new(Reason::Pending, message);
-                    return self.profile_is_to_go().then(|| SecretAction::Withdraw(why).into());
+                    return self.profile_is_to_go().then(|| withdrawal_of_edited().into());
                 }
                 if !self.profiles_differ(Some(record)) {
                     return None;
@@ -167,6 +173,22 @@ impl Case<'_> {
                 Some(if matches!(ours.content, SecretData::Read(_)) { write() } else { Read::TargetData.into() })
             }
         }
+    }
+
+    /// The step for the profiles while the brake holds back the withdrawal of the credential until
+    /// this time. The brake holds back what goes for want of a grant, and nothing else. `None` if
+    /// no session of a profile has to go for another reason.
+    pub(super) fn profiles_despite_brake(&self, until: Timestamp) -> Option<Next> {
+        let is_to_go = |plan: &ProfilePlan| self.is_to_go(plan) && !is_braked(&plan.step);
+        let Target::Ours(ours) = &self.seen.target else { return None };
+        if !self.profiles().iter().any(is_to_go) {
+            return None;
+        }
+        Some(match &ours.content {
+            SecretData::Read(_) if ours.is_edited() => withdrawal_of_edited().into(),
+            SecretData::Read(_) => SecretAction::Profiles { held: Some((until, HoldCause::Brake)) }.into(),
+            SecretData::Unknown | SecretData::Known => Read::TargetData.into(),
+        })
     }
 
     /// The read without which a refusal of a profile is not certain.
@@ -275,6 +297,18 @@ impl Case<'_> {
         let message = format!("the session expired at {at} and could not be renewed");
         Some(ProfileStep::Withdraw(Statement::new(Reason::Expired, message)))
     }
+}
+
+/// Whether the brake may hold back this step of a profile, together with the credential.
+fn is_braked(step: &ProfileStep) -> bool {
+    matches!(step, ProfileStep::Withdraw(why) if why.reason == Reason::NotGranted)
+}
+
+/// The withdrawal of an edited Secret, in which a session is no longer allowed. What is in such a
+/// Secret cannot be written again.
+fn withdrawal_of_edited() -> SecretAction {
+    let message = "somebody else changed the Secret, and a session in it is no longer allowed";
+    SecretAction::Withdraw(Statement::new(Reason::Pending, message))
 }
 
 impl Observed {

@@ -50,6 +50,7 @@ impl Case<'_> {
             {
                 SecretAction::Keep.into()
             }
+            SecretData::Known | SecretData::Read(_) if self.profile_is_to_go() => withdraw.into(),
             SecretData::Known | SecretData::Read(_) => self.after_repairs(withdraw).into(),
         }
     }

@@ -63,9 +63,7 @@ pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Time
         (Some((error, attempt)), _) => Attempted::Failed(error, attempt),
         (
             None,
-            Next::Do(
-                SecretAction::Hold { .. } | SecretAction::Withdraw(_) | SecretAction::Profiles { held_until: Some(_) },
-            ),
+            Next::Do(SecretAction::Hold { .. } | SecretAction::Withdraw(_) | SecretAction::Profiles { held: Some(_) }),
         ) => Attempted::NotMade,
         (None, _) if outcome.call_failed.is_some() || outcome.role_failed.is_some() || holds_nothing(seen, outcome) => {
             Attempted::NotMade

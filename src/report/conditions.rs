@@ -219,13 +219,16 @@ fn obstacle(
             let fought_over = || format!("{again}; it is put right at {until} at the earliest");
             last_failure().or_else(|| Some(Statement::new(Reason::Drifted, fought_over())))
         }
-        Some(SecretAction::Hold { cause: HoldCause::AskedTooOften, .. }) => {
+        Some(
+            SecretAction::Hold { cause: HoldCause::AskedTooOften, .. }
+            | SecretAction::Profiles { held: Some((_, HoldCause::AskedTooOften)) },
+        ) => {
             let message = "this AwsConfig or its Secret changes again and again, and keyturn asks STS or DSS for one AwsConfig five times \
                            at once and then once in 10 s; if nobody is trying things out, look for the program that makes the changes \
                            (managedFields)";
             last_failure().or_else(|| Some(Statement::new(Reason::HeldBack, message)))
         }
-        Some(SecretAction::Hold { .. } | SecretAction::Profiles { held_until: Some(_) }) => last_failure(),
+        Some(SecretAction::Hold { .. } | SecretAction::Profiles { held: Some(_) }) => last_failure(),
         _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => last_failure(),
         _ => None,
     }

@@ -44,12 +44,14 @@ pub fn next_reconcile(
     let at = match (&plan.accepted, &plan.next) {
         (_, Next::Read(_)) => after(schedule::PENDING),
         (Err(refusal), _) if refusal.why.reason == Reason::Pending => after(schedule::PENDING),
-        (Err(_), Next::Do(SecretAction::Hold { until, .. })) => (*until).min(after(schedule::RESYNC)),
+        (Err(_), Next::Do(SecretAction::Hold { until, .. } | SecretAction::Profiles { held: Some((until, _)) })) => {
+            (*until).min(after(schedule::RESYNC))
+        }
         (Err(_), _) => or_expiry(after(schedule::RESYNC)),
         _ if outcome.blocked => after(schedule::FOREIGN_TARGET),
         (Ok(_), _) if outcome.issue_failed.is_some() => or_expiry(next_attempt(seen, plan, outcome, remembered, now)),
         (Ok(_), Next::Do(SecretAction::Blocked(_))) => after(schedule::FOREIGN_TARGET),
-        (Ok(_), Next::Do(SecretAction::Hold { until, .. } | SecretAction::Profiles { held_until: Some(until) })) => {
+        (Ok(_), Next::Do(SecretAction::Hold { until, .. } | SecretAction::Profiles { held: Some((until, _)) })) => {
             or_expiry(*until)
         }
         // After a withdrawal because of a change or an expiry, keyturn decides the next step at

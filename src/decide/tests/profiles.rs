@@ -175,8 +175,8 @@ fn one_disturbance_concerns_one_profile_or_all() {
 #[test]
 fn a_profile_is_written_once_the_secret_was_read() {
     let rows: [(&str, Disturbance, &str); 4] = [
-        ("lost", loses_lake, "Profiles { held_until: None }"),
-        ("removed", |seen| asks(seen, json!([{"name": "mart", "role": MART}])), "Profiles { held_until: None }"),
+        ("lost", loses_lake, "Profiles { held: None }"),
+        ("removed", |seen| asks(seen, json!([{"name": "mart", "role": MART}])), "Profiles { held: None }"),
         ("nothing", |_| {}, "Keep"),
         (
             "the config's own session is withdrawn already",
@@ -186,7 +186,7 @@ fn a_profile_is_written_once_the_secret_was_read() {
                 record(seen).withdrawn = Some("NotGranted".into());
                 is_read(seen);
             },
-            "Profiles { held_until: None }",
+            "Profiles { held: None }",
         ),
     ];
     for (row, disturb, step) in rows {
@@ -281,7 +281,7 @@ fn profiles_do_not_wait_for_a_credential_that_sts_refuses() {
         seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at, why: None });
     };
     let until = now() + SignedDuration::from_hours(1);
-    let profiles = format!("{:?}", SecretAction::Profiles { held_until: Some(until) });
+    let profiles = format!("{:?}", SecretAction::Profiles { held: Some((until, HoldCause::Backoff)) });
 
     let mut seen = with_profiles();
     seen.target = Target::NotWatched;
@@ -365,6 +365,52 @@ fn a_config_beyond_its_limit_gets_no_profile_and_keeps_those_it_has() {
 }
 
 #[test]
+fn the_brake_holds_back_a_profile_with_its_config_and_no_denied_one() {
+    let braked = |seen: &mut Observed| {
+        is_read(seen);
+        let config_map = crate::brake::ConfigMapName { namespace: "keyturn".into(), name: "withdrawals".into() };
+        let settings = crate::brake::Settings { limit: Some(5), config_map };
+        seen.brake = crate::brake::Brake::new(settings, Box::new(|_| vec![])).seen("uid-of-alice");
+        seen.brake.turn = Some(crate::brake::Turn::Held);
+        config(seen, |config| {
+            let generation = config.metadata.generation;
+            config.status.get_or_insert_default().observed_generation = generation;
+        });
+    };
+    let rows: [(&str, Disturbance, &str, &str); 4] = [
+        ("the profile alone", loses_lake, "Profiles { held: None }", "lake: Withdraw(NotGranted), mart: Keep"),
+        ("all of them", |seen| grant(seen, |grant| grant.spec.roles.clear()), "Hold", "lake: Keep, mart: Keep"),
+        (
+            "a denial beside the hold",
+            |seen| {
+                grant(seen, |grant| grant.spec.roles.clear());
+                denied(seen, Some(LAKE));
+            },
+            "held with Profiles",
+            "lake: Withdraw(Denied), mart: Keep",
+        ),
+        (
+            "a denial of everything",
+            |seen| denied(seen, None),
+            "Withdraw(Denied)",
+            "lake: Withdraw(Denied), mart: Withdraw(Denied)",
+        ),
+    ];
+    for (row, disturb, step, profiles) in rows {
+        let mut seen = with_profiles();
+        braked(&mut seen);
+        disturb(&mut seen);
+        let plan = decide(&seen, now());
+        let said = match plan.action() {
+            Some(SecretAction::Profiles { held: Some((_, HoldCause::Brake)) }) => "held with Profiles".to_owned(),
+            _ => next(&seen, now()),
+        };
+        assert_eq!((said.as_str(), steps(&seen, now()).as_str()), (step, profiles), "{row}");
+        assert_eq!(plan.is_held(), ["Hold", "held with Profiles"].contains(&step), "{row}");
+    }
+}
+
+#[test]
 fn another_s_profiles_go_even_if_the_credential_is_withdrawn_already() {
     let mut seen = with_profiles();
     record(&mut seen).withdrawn = Some("NotGranted".into());
@@ -372,7 +418,7 @@ fn another_s_profiles_go_even_if_the_credential_is_withdrawn_already() {
     config(&mut seen, |c| c.spec.person = Some("bob".into()));
     grant(&mut seen, |grant| grant.spec.persons = vec!["*".into()]);
     loses_default(&mut seen);
-    assert_eq!(next(&seen, now()), "Profiles { held_until: None }");
+    assert_eq!(next(&seen, now()), "Profiles { held: None }");
     assert_eq!(steps(&seen, now()), "lake: Withdraw(Pending), mart: Withdraw(Pending)");
     for profile in &mut record(&mut seen).profiles {
         profile.withdrawn = Some("Pending".into());

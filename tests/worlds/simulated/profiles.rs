@@ -3,7 +3,7 @@
 
 use super::{
     restart::kill_at_write,
-    world::{Cost, World},
+    world::{Cost, WITHDRAWALS, World},
 };
 use crate::{
     doubles::{
@@ -11,9 +11,13 @@ use crate::{
         rules::Times,
         sts::{Behaviour, Issued},
     },
-    fixtures::{SCORING, alice, analysts, aws_role, config, grant, role},
+    fixtures::{OPERATORS, SCORING, alice, analysts, aws_role, config, grant, role},
 };
-use keyturn::api::{AwsConfig, AwsConfigSpec, Profile, ProfileStatus};
+use keyturn::{
+    api::{AwsConfig, AwsConfigSpec, Effect, Profile, ProfileStatus},
+    brake,
+    operator::Operator,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -201,7 +205,7 @@ async fn each_session_is_withdrawn_and_restored_by_its_own_grant() {
 #[tokio::test(start_paused = true)]
 async fn everything_goes_if_the_config_or_its_person_may_have_nothing() {
     let denies = grant("leavers", |spec| {
-        spec.effect = keyturn::api::Effect::Deny;
+        spec.effect = Effect::Deny;
         spec.roles.clear();
     });
     let rows: [(&str, fn(&World), fn(&World), &str); 2] = [
@@ -268,6 +272,36 @@ async fn another_person_gets_no_session_beside_the_former_ones() {
     for session in kept {
         assert!(data.iter().all(|text| !text.contains(&session.secret_access_key)), "{first}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_profile_goes_while_the_brake_holds_its_config() {
+    let mut world = World::empty();
+    let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": WITHDRAWALS, "namespace": OPERATORS}});
+    world.api.namespace(OPERATORS, &[]);
+    world.api.put(config_map);
+    world.apply(&analysts());
+    world.apply(&grant("leavers", |spec| {
+        spec.effect = Effect::Deny;
+        (spec.roles, spec.persons) = (vec![role("ds-lake")], vec!["nobody".into()]);
+    }));
+    world.apply(&alice_with_both());
+    let operator = world.operator();
+    let settings = brake::Settings { limit: Some(0), ..operator.brake.clone() };
+    world.start_as(Operator { brake: settings, ..operator });
+    world.until("all are there", |world| held(world) == "ds-analyst ds-lake ds-mart").await;
+    world.pass(MINUTE).await;
+    allows(&world, &["nothing"]);
+    world.at_once("all are held", |world| world.ready("alice") == "False/WithdrawalHeld").await;
+    world.pass(MINUTE).await;
+    assert_eq!(held(&world), "ds-analyst ds-lake ds-mart", "{}", world.picture());
+    world.change_grant("leavers", |spec| spec.persons = vec!["alice".into()]);
+    world.at_once("the denied one is gone", |world| held(world) == "ds-analyst - ds-mart").await;
+    world.pass(MINUTE).await;
+    assert_eq!((held(&world), world.ready("alice")), ("ds-analyst - ds-mart".into(), "False/WithdrawalHeld".into()));
+    world.pass(60 * MINUTE).await;
+    assert!(world.is_withdrawn("alice"), "{}", world.picture());
 }
 
 #[tokio::test(start_paused = true)]
