@@ -227,6 +227,9 @@ impl Enqueuer {
             // Without a role, only a grant concerns the config that denies every role.
             (CredentialProvider::Temporary, role) => is_about(Requested::Role(role.unwrap_or_default())),
         };
+        // Roles of profiles that an AwsRole names are among the AwsRoles.
+        let mut of_profiles = config.spec.profiles.iter().filter_map(|profile| profile.role.as_deref());
+        concerned |= of_profiles.any(|role| is_about(Requested::Role(role)));
         for role in self.views.roles_of(namespace, &config.name_any()) {
             if is_about(Requested::Role(&role.spec.role)) {
                 concerned = true;

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, from_value, json};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/analyst";
+const LAKE: &str = "arn:aws:iam::123456789012:role/lake";
 const OTHER: &str = "arn:aws:iam::123456789012:role/other";
 
 fn config(namespace: &str, name: &str, spec: Value) -> AwsConfig {
@@ -16,7 +17,8 @@ fn config(namespace: &str, name: &str, spec: Value) -> AwsConfig {
 }
 
 fn alice() -> AwsConfig {
-    config("scoring", "alice", json!({"person": "alice", "role": ROLE}))
+    let lake = json!({"name": "lake", "role": LAKE});
+    config("scoring", "alice", json!({"person": "alice", "role": ROLE, "profiles": [lake]}))
 }
 
 fn bob() -> AwsConfig {
@@ -47,11 +49,11 @@ fn grant(spec: Value) -> Arc<AwsRoleGrant> {
     Arc::new(AwsRoleGrant::new("grant", from_value(spec).unwrap()))
 }
 
-/// In "scoring", alice asks for a role and has an `AwsRole` for another one. bob takes a key from a
-/// Secret and names a workload to restart. In "lab", carol and dora use the DSS "design". carol's
-/// role has variables, and keyturn has generated an `AwsRole` for it. dora uses a connection and an
-/// API key of her own. gus names a DSS that does not exist. "team" is a config for the
-/// namespace. In "attic", hal asks for no role yet.
+/// In "scoring", alice asks for a role, has a profile, and has an `AwsRole` for another role. bob
+/// takes a key from a Secret and names a workload to restart. In "lab", carol and dora use the DSS
+/// "design". carol's role has variables, and keyturn has generated an `AwsRole` for it. dora uses a
+/// connection and an API key of her own. gus names a DSS that does not exist. "team" is a config
+/// for the namespace. In "attic", hal asks for no role yet.
 fn views() -> Views {
     let dss = |name: &str| json!({"instance": name});
     let own_key = json!({"instance": "design", "apiKeySecretRef": {"name": "doras-key"}});
@@ -232,6 +234,11 @@ fn a_grant_enqueues_the_configs_that_it_is_about() {
             &["config scoring/alice", "role scoring/own"],
         ),
         (
+            "the role of a profile",
+            |to| granting(to, &[json!({"roles": [LAKE], "namespaces": {"names": ["scoring"]}, "persons": ["*"]})]),
+            &["config scoring/alice"],
+        ),
+        (
             "a role, by selector",
             |to| {
                 let namespaces = json!({"selector": {"matchLabels": {"team": "ml"}}});
@@ -324,6 +331,11 @@ fn a_denial_enqueues_the_configs_that_it_is_about() {
             "a denial of a role",
             |to| granting(to, &[json!({"effect": "Deny", "persons": ["*"], "roles": [ROLE]})]),
             &["config lab/carol", "config lab/gus", "config scoring/alice", "role lab/carols"],
+        ),
+        (
+            "a denial of the role of a profile",
+            |to| granting(to, &[json!({"effect": "Deny", "persons": ["*"], "roles": [LAKE]})]),
+            &["config scoring/alice"],
         ),
         (
             "a denial for a config without a role",

@@ -203,6 +203,22 @@ async fn each_session_is_withdrawn_and_restored_by_its_own_grant() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grant_for_the_role_of_a_profile_alone_counts_at_once() {
+    let world = World::started();
+    allows(&world, &["ds-analyst"]);
+    world.apply(&alice_with_both());
+    world.until("the others wait", |world| world.secret("alice").is_some() && held(world) == "ds-analyst - -").await;
+    world.settle().await;
+    let only = |name: &str| grant(name, |spec| spec.roles = vec![role(name)]);
+    world.apply(&only("ds-lake"));
+    world.at_once("one is granted", |world| held(world) == "ds-analyst ds-lake -").await;
+    world.apply(&only("ds-mart"));
+    world.at_once("both are granted", |world| held(world) == "ds-analyst ds-lake ds-mart").await;
+    world.api.delete("AwsRoleGrant", "", "ds-lake");
+    world.at_once("one is gone", |world| held(world) == "ds-analyst - ds-mart").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_goes_if_the_config_or_its_person_may_have_nothing() {
     let denies = grant("leavers", |spec| {
         spec.effect = Effect::Deny;
