@@ -7,12 +7,12 @@ use k8s_openapi::{
     ByteString,
     api::core::v1::{Namespace, Secret},
 };
-use keyturn::api::{AwsConfig, AwsConfigSpec, AwsRoleGrant, AwsRoleGrantSpec, Namespaces};
+use keyturn::api::{AwsConfig, AwsConfigSpec, AwsRoleGrant, AwsRoleGrantSpec, MOST_PROFILES, Namespaces};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -125,15 +125,19 @@ const UNGRANTED: &str = "ungranted";
 pub async fn large_configs(client: &Client, count: usize) -> Result {
     namespace(client, UNGRANTED, BTreeMap::new()).await?;
     let api: Api<AwsConfig> = Api::namespaced(client.clone(), UNGRANTED);
-    let values: Vec<String> = (0..32).map(|at| format!("{at:063}")).collect();
-    let requirement = json!({"key": format!("{:0290}", 0), "operator": "In", "values": values});
-    let tags: BTreeMap<String, String> = (0..2).map(|at| (format!("{at:0100}"), format!("{at:0200}"))).collect();
+    let role = format!("arn:aws:iam::123456789012:role/{}/analyst", "r".repeat(510));
+    // Status says of each profile why it has no session, so many short ones take most.
+    let profile =
+        |at: u32| json!({"name": format!("p{at}"), "role": format!("arn:aws:iam::123456789012:role/lake-{at}")});
+    let profiles: Vec<Value> = (0..MOST_PROFILES).map(profile).collect();
+    let values: Vec<String> = (0..31).map(|at| format!("{at:063}")).collect();
+    let selector = json!([{"key": "k", "operator": "In", "values": values}]);
     let buckets: Vec<String> = (0..50).map(|at| format!("{at:063}")).collect();
     let spec: AwsConfigSpec = serde_json::from_value(json!({
-        "person": "mallory", "role": format!("arn:aws:iam::123456789012:role/{}/analyst", "r".repeat(510)),
+        "person": "mallory", "role": role,
         "defaultBucket": "b".repeat(63), "extraBuckets": buckets,
-        "session": {"policy": "p".repeat(2_048), "tags": tags},
-        "inject": {"podSelector": {"matchExpressions": [requirement]}},
+        "session": {"policy": "p".repeat(2_048)}, "profiles": profiles,
+        "inject": {"podSelector": {"matchExpressions": selector}},
     }))?;
     let labels: BTreeMap<String, String> = (0..64).map(|at| (format!("{at:063}"), "v".repeat(63))).collect();
     // The API server bounds all annotations of an object to 256 KiB.

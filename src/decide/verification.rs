@@ -119,9 +119,9 @@ pub fn trial(seen: &Observed, plan: &Plan, record: &Record, is_new: bool, now: T
     let accepted = plan.accepted.as_ref().ok()?;
     let is_requested = match plan.action()? {
         SecretAction::Issue(trigger) => *trigger == Trigger::Requested && is_new,
-        SecretAction::Keep | SecretAction::Render(_) | SecretAction::Profiles { held_until: None } => false,
+        SecretAction::Keep | SecretAction::Render(_) | SecretAction::Profiles { held: None } => false,
         SecretAction::Hold { .. }
-        | SecretAction::Profiles { held_until: Some(_) }
+        | SecretAction::Profiles { held: Some(_) }
         | SecretAction::Blocked(_)
         | SecretAction::Withdraw(_) => return None,
     };

@@ -86,6 +86,8 @@ async fn a_spec_beyond_the_bounds_is_refused_in_each_of_its_large_parts() {
     let policies: Vec<String> = (0..9).map(policy).collect();
     let tags: BTreeMap<String, String> = (0..50).map(|at| (format!("{at:0128}"), "v".repeat(256))).collect();
     let buckets: Vec<String> = (0..50).map(|at| format!("{at:063}")).collect();
+    let profile = |at: usize| json!({"name": format!("p{at}"), "role": format!("arn:aws:iam::123456789012:role/{}/r", "p".repeat(510))});
+    let profiles: Vec<Value> = (0..8).map(profile).collect();
     let restart = json!({"kind": "Deployment", "selector": {"matchExpressions": listed(2)}});
     let creates = async |spec: Value| {
         let mut config = json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig",
@@ -103,6 +105,7 @@ async fn a_spec_beyond_the_bounds_is_refused_in_each_of_its_large_parts() {
         ("tags", json!({"session": {"tags": tags}})),
         ("policies", json!({"session": {"policyArns": policies}})),
         ("a policy", json!({"session": {"policy": "p".repeat(2_000), "policyArns": policies[..4]}})),
+        ("profiles", json!({"profiles": profiles})),
         ("buckets", json!({"extraBuckets": buckets, "inject": {"podSelector": {"matchExpressions": listed(3)}}})),
         (
             "parts that are small alone",
