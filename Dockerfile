@@ -2,9 +2,10 @@
 #
 #   docker build -t keyturn .
 #
-# A program that was built outside goes in by naming its directory in place of the stage "build", which is then
-# not run; the base can be named too (one without CA certificates, as `scratch`, wants them mounted at /etc/ssl/certs:
-# the program ends at once if it finds none):
+# A program that was built outside goes in by naming its directory in place of the stage "build", which is then not
+# run. The directory needs the program's other names, too: mkdir names; ln -s keyturn names/kubectl-keyturn. The base
+# can be named as well (one without CA certificates, as `scratch`, wants them mounted at /etc/ssl/certs: the program
+# ends at once if it finds none):
 #
 #   docker build -t keyturn --build-context build=target/x86_64-unknown-linux-gnu/release --build-arg BASE=scratch .
 
@@ -21,7 +22,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     set -eu; \
     cargo build --release --locked --bin keyturn; \
-    cp "target/$(rustc --print host-tuple)/release/keyturn" /keyturn
+    cp "target/$(rustc --print host-tuple)/release/keyturn" /keyturn; \
+    mkdir /names; \
+    ln -s keyturn /names/kubectl-keyturn; \
+    ln -s keyturn /names/kubectl_complete-keyturn
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="keyturn" \
@@ -29,6 +33,8 @@ LABEL org.opencontainers.image.title="keyturn" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Whatever the umask was under which the program was built: it does not run as root.
 COPY --from=build --chmod=0755 /keyturn /keyturn
+# The names under which the program is a plugin of kubectl, and completes its command lines: links to it.
+COPY --from=build /names/ /
 # nonroot of the base, by number so that runAsNonRoot can be checked.
 USER 65532:65532
 EXPOSE 8080

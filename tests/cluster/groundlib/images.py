@@ -106,6 +106,10 @@ def operator(binary_dir: Path, tag: str, out: Path) -> None:
         context = Path(place, "build")
         context.mkdir()
         shutil.copy2(binary_dir / "keyturn", context)
+        names = context / "names"
+        names.mkdir()
+        for name_of_link in ("kubectl-keyturn", "kubectl_complete-keyturn"):
+            (names / name_of_link).symlink_to("keyturn")
         base = Layer(Path(place, "base.tar"))
         base.file("/etc/ssl/certs/ca-certificates.crt", AUTHORITIES)
         base.directory("/tmp", 0o1777)
