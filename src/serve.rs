@@ -17,8 +17,10 @@ use axum::{
     routing::get,
 };
 use axum_server::Handle;
+use futures::future::BoxFuture;
 use std::{
     fs,
+    future::ready,
     io::{self, Read as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
@@ -76,12 +78,14 @@ pub enum ServeError {
     Port(SocketAddr, io::Error),
 }
 
+/// The source of the answers to requests with the right token.
+pub(crate) type Answers = Arc<dyn Fn() -> BoxFuture<'static, Answer> + Send + Sync>;
+
 /// The values for the answer to a request.
 #[derive(Clone)]
 struct Answering {
-    source: Arc<Path>,
     token: Arc<str>,
-    clock: Clock,
+    answers: Answers,
 }
 
 impl Endpoint {
@@ -132,28 +136,36 @@ impl Open {
     /// [`io::Error`] if the listener fails.
     pub async fn run(self, clock: Clock) -> io::Result<()> {
         let Self { listener, token, source } = self;
-        let routes = Router::new().route(PATH, get(credential)).with_state(Answering { source, token, clock });
-        let refused = Arc::new(|| tracing::warn!("too many connections at once: one was closed"));
-        listener.set_nonblocking(true)?;
-        let port = Port { listener, tls: None, handle: Handle::new(), bounds: Bounds::ENDPOINT, refused };
-        serve(routes, port).await
+        let answers: Answers = Arc::new(move || {
+            // The file is small and in memory (tmpfs), therefore the read does not wait.
+            Box::pin(ready(match read(&source) {
+                Ok(contents) => answer(contents.as_deref(), clock.now()),
+                Err(error) => {
+                    tracing::warn!(path = %source.display(), %error, "the mounted Secret cannot be read");
+                    answer(Some(&[]), clock.now())
+                }
+            }))
+        });
+        answer_on(listener, token, answers).await
     }
+}
+
+/// Answers the requests at [`PATH`] that have the token, until the listener fails.
+///
+/// # Errors
+/// [`io::Error`] if the listener fails.
+pub(crate) async fn answer_on(listener: TcpListener, token: Arc<str>, answers: Answers) -> io::Result<()> {
+    let routes = Router::new().route(PATH, get(credential)).with_state(Answering { token, answers });
+    let refused = Arc::new(|| tracing::warn!("too many connections at once: one was closed"));
+    listener.set_nonblocking(true)?;
+    let port = Port { listener, tls: None, handle: Handle::new(), bounds: Bounds::ENDPOINT, refused };
+    serve(routes, port).await
 }
 
 async fn credential(State(answering): State<Answering>, headers: HeaderMap) -> Response {
     let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
-    let answer = if is_the_token(sent, answering.token.as_bytes()) {
-        // The file is small and in memory (tmpfs), therefore the read does not wait.
-        match read(&answering.source) {
-            Ok(contents) => answer(contents.as_deref(), answering.clock.now()),
-            Err(error) => {
-                tracing::warn!(path = %answering.source.display(), %error, "the mounted Secret cannot be read");
-                answer(Some(&[]), answering.clock.now())
-            }
-        }
-    } else {
-        unauthorized()
-    };
+    let answer =
+        if is_the_token(sent, answering.token.as_bytes()) { (answering.answers)().await } else { unauthorized() };
     let Answer { status, body } = answer;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
@@ -174,7 +186,7 @@ fn is_well_formed(token: &str) -> bool {
 }
 
 /// A new token, as hexadecimal digits. botocore refuses a token that holds a line end.
-fn random_token() -> Result<String, ServeError> {
+pub(crate) fn random_token() -> Result<String, ServeError> {
     let path = Path::new("/dev/urandom");
     let mut random = [0; RANDOM];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut random));
