@@ -11,7 +11,7 @@ use keyturn::{
     dss,
     leader::LeaseName,
     limit::{Rate, RateLimits},
-    network::{Proxies, api_server},
+    network::{NamedCluster, Proxies, api_server},
     operator::{Operator, WebhookCare},
     plugin, reference,
     serve::Endpoint,
@@ -174,7 +174,7 @@ async fn until_signal<E: Error + 'static>(
 async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     let signals = prepare(&run.process)?;
     let proxies = Proxies::from_env()?;
-    let config = api_server(&proxies).await?;
+    let config = api_server(&proxies, &NamedCluster::default()).await?;
     let webhook = webhook_care(&run);
     let withdrawals = run.withdrawals_config_map.clone();
     let (of_map, name) =
@@ -217,7 +217,7 @@ async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
     let listener = std::net::TcpListener::bind(address)
         .map_err(|error| format!("--webhook-addr: cannot listen on {address}: {error}"))?;
     let replica = webhook::Replica {
-        client: kube::Client::try_from(api_server(&Proxies::from_env()?).await?)?,
+        client: kube::Client::try_from(api_server(&Proxies::from_env()?, &NamedCluster::default()).await?)?,
         namespaces: options.process.watch_namespaces.clone(),
         listener,
         certificate: options.webhook_secret,

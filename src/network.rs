@@ -8,7 +8,7 @@
 
 mod api_server;
 
-pub use api_server::{NoCluster, api_server};
+pub use api_server::{NamedCluster, NoCluster, api_server};
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;

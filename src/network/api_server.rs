@@ -6,7 +6,21 @@ use kube::{
     Config,
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The cluster that a caller names. The default is kubectl's: `KUBECONFIG` or `~/.kube/config`, its
+/// current context, and otherwise the pod's ServiceAccount.
+#[derive(Clone, Debug, Default)]
+pub struct NamedCluster {
+    /// The path of the kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
+    /// The name of the context.
+    pub context: Option<String>,
+}
 
 /// The reason why there is no connection to a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +34,14 @@ pub enum NoCluster {
         kubeconfig: String,
         /// The reason why there is no ServiceAccount.
         in_cluster: String,
+    },
+    /// The caller named a kubeconfig or a context, and it cannot be used.
+    #[error("cannot use {which}: {why}")]
+    Named {
+        /// The kubeconfig and the context, in words.
+        which: String,
+        /// The reason.
+        why: String,
     },
     /// `NO_PROXY` has an entry that the client of Kubernetes cannot read.
     #[error(
@@ -41,18 +63,13 @@ pub enum NoCluster {
 ///
 /// # Errors
 /// [`NoCluster`] says why there are none.
-pub async fn api_server(proxies: &Proxies) -> Result<Config, NoCluster> {
-    let mut config = match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
-        Ok(mut config) => {
-            // kube compares NO_PROXY with the proxy's own host, and not with the API server's.
-            config.proxy_url = match proxy_of_kubeconfig()? {
-                Some(proxy) => Some(proxy),
-                None => proxies.for_api_server(&config.cluster_url).cloned(),
-            }
-            .map(|proxy| proxy.url().clone());
-            config
-        }
+pub async fn api_server(proxies: &Proxies, cluster: &NamedCluster) -> Result<Config, NoCluster> {
+    let mut config = match of_kubeconfig(proxies, cluster).await? {
+        Ok(config) => config,
         Err(KubeconfigError::ParseNoProxy(error)) => return Err(NoCluster::NoProxy(error.to_string())),
+        Err(kubeconfig) if cluster.is_named() => {
+            return Err(NoCluster::Named { which: cluster.in_words(), why: with_cause(&kubeconfig) });
+        }
         Err(kubeconfig) => Config::incluster().map_err(|error| none(&kubeconfig, &error))?,
     };
     config.apply_debug_overrides();
@@ -63,6 +80,38 @@ pub async fn api_server(proxies: &Proxies) -> Result<Config, NoCluster> {
     config.read_timeout = Some(Duration::from_secs(330));
     config.reset_reader_on_write = true;
     Ok(config)
+}
+
+/// The settings of the kubeconfig, or the reason why it cannot be used.
+async fn of_kubeconfig(
+    proxies: &Proxies,
+    cluster: &NamedCluster,
+) -> Result<Result<Config, KubeconfigError>, NoCluster> {
+    let read = cluster.kubeconfig.as_deref().map_or_else(Kubeconfig::read, Kubeconfig::read_from::<&Path>);
+    let kubeconfig = match read {
+        Ok(kubeconfig) => kubeconfig,
+        Err(error) => return Ok(Err(error)),
+    };
+    let proxy = proxy_of(&kubeconfig, cluster.context.as_deref())?;
+    let options = KubeConfigOptions { context: cluster.context.clone(), ..KubeConfigOptions::default() };
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &options).await.map(|mut config| {
+        // kube compares NO_PROXY with the proxy's own host, and not with the API server's.
+        let proxy = proxy.or_else(|| proxies.for_api_server(&config.cluster_url).cloned());
+        config.proxy_url = proxy.map(|proxy| proxy.url().clone());
+        config
+    }))
+}
+
+impl NamedCluster {
+    fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    fn in_words(&self) -> String {
+        let kubeconfig = self.kubeconfig.as_ref().map(|path| format!("kubeconfig {}", path.display()));
+        let context = self.context.as_ref().map(|context| format!("context \"{context}\""));
+        [context, kubeconfig].into_iter().flatten().collect::<Vec<_>>().join(" of ")
+    }
 }
 
 fn none(kubeconfig: &KubeconfigError, in_cluster: &InClusterError) -> NoCluster {
@@ -79,13 +128,15 @@ fn with_cause(error: &dyn Error) -> String {
     if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
 }
 
-/// The `proxy-url` of the current context's cluster.
-fn proxy_of_kubeconfig() -> Result<Option<Proxy>, InvalidProxy> {
-    let Ok(kubeconfig) = Kubeconfig::read() else { return Ok(None) };
-    let current = kubeconfig.current_context.as_deref();
+/// The `proxy-url` of the cluster of a context, by default the current one.
+fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<Option<Proxy>, InvalidProxy> {
+    let current = context.or(kubeconfig.current_context.as_deref());
     let context = kubeconfig.contexts.iter().find(|context| Some(context.name.as_str()) == current);
     let named = context.and_then(|context| context.context.as_ref()).map(|context| context.cluster.as_str());
     let cluster = kubeconfig.clusters.iter().find(|cluster| Some(cluster.name.as_str()) == named);
     let url = cluster.and_then(|cluster| cluster.cluster.as_ref()).and_then(|cluster| cluster.proxy_url.as_deref());
     url.filter(|url| !url.is_empty()).map(|url| Proxy::new("proxy-url of the kubeconfig", url)).transpose()
 }
+
+#[cfg(test)]
+mod tests;
