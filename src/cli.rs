@@ -9,7 +9,7 @@ use crate::{
     limit::RateLimits,
     telemetry::LogFormat,
 };
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use jiff::SignedDuration;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
@@ -271,13 +271,21 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// Whether the error is the help, because the command line names no command.
+    #[must_use]
+    pub fn is_help(&self) -> bool {
+        self.error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    }
+
     /// The error in one line. It ends with the help to read.
     #[must_use]
     pub fn one_line(&self) -> String {
         let rendered = self.error.render().to_string();
         let is_over = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
         let lines: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !is_over(line)).collect();
-        let said = lines.join(" ");
+        // A paragraph of its own, such as a tip, is a part of its own.
+        let parts = lines.split(|line| line.is_empty()).filter(|part| !part.is_empty());
+        let said = parts.map(|part| part.join(" ")).collect::<Vec<_>>().join("; ");
         let said = said.trim().trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
         let command = self.command.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
         format!("{said}; see keyturn{command} --help")
@@ -296,7 +304,7 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
         let table: [(&[&str], &[&str]); 23] = [
-            (&["run", "--cluster-nam", "x"], &["--cluster-nam"]),
+            (&["run", "--cluster-nam", "x"], &["'--cluster-nam' found; tip: a similar argument", "--help"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
             (&["run", "--cluster-name", "a", "--admin-addr", "nowhere"], &["--admin-addr", "nowhere"]),
@@ -337,6 +345,14 @@ mod tests {
             assert!(!line.contains('\n'), "{line}");
             assert!(named.iter().all(|name| line.contains(name)), "{arguments:?}: {line}");
         }
+    }
+
+    #[test]
+    fn a_command_line_without_a_command_is_answered_with_the_help() {
+        let refused = super::parse([OsString::from("keyturn")]).unwrap_err();
+        assert!(refused.is_help() && refused.error.render().to_string().contains("Usage: keyturn"));
+        let refused = super::parse(["keyturn", "run"].map(OsString::from)).unwrap_err();
+        assert!(!refused.is_help());
     }
 
     #[test]

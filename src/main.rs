@@ -51,6 +51,11 @@ fn main() -> ExitCode {
     }
     let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
+        // Without a command, clap's error is the help itself.
+        Err(refused) if refused.is_help() => {
+            let _ = refused.error.print();
+            return ExitCode::from(2);
+        }
         Err(refused) if refused.error.use_stderr() => return failed(&refused.one_line(), 2),
         // Help and version are not errors.
         Err(refused) => return refused.error.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
