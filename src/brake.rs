@@ -138,6 +138,15 @@ impl Braking {
         Self { settings, turn: None, held_since: None, confirmation: Confirmation::default() }
     }
 
+    /// The brake of an operator that holds this withdrawal back, for a decision outside the
+    /// operator. Status has the time at which the hold began.
+    #[must_use]
+    pub fn known_to_hold() -> Self {
+        let config_map = ConfigMapName { namespace: String::new(), name: String::new() };
+        let settings = Settings { limit: Some(0), config_map }.into();
+        Self { settings, ..Self::off() }
+    }
+
     /// The hold of a withdrawal that began at `since`, of a credential that expires at
     /// `expires_at`.
     #[must_use]

@@ -37,6 +37,8 @@ pub enum Command {
     Serve(Serve),
     /// Print the custom resource definitions, one YAML document each.
     Crds(Crds),
+    /// Write the manual pages of keyturn and of kubectl keyturn.
+    Man(Man),
     /// Print the reference of the custom resources, conditions, reasons and names, in Markdown.
     Reference,
 }
@@ -47,6 +49,20 @@ pub struct Crds {
     /// Write each definition into a file `<plural>.yaml` of this folder, not to standard output.
     #[arg(long)]
     pub dir: Option<PathBuf>,
+}
+
+/// The destination of the manual pages.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The folder. It is made if it does not exist.
+    #[arg(long)]
+    pub dir: PathBuf,
+}
+
+/// The command line, as clap knows it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// The settings that the operator and the webhook have in common.

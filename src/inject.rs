@@ -41,6 +41,7 @@ mod variables;
 pub use endpoint::Settings;
 pub use missed::{Count, Missed, is_sent_to_the_webhook};
 pub use review::{Demand, NoAnswer, Outcome, answer};
+pub use variables::{OfProcess, of_process};
 
 use crate::api::AwsConfig;
 use std::{collections::BTreeMap, sync::Arc};

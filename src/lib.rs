@@ -56,7 +56,8 @@
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
 //! | [`operator`] | `keyturn run` put together | `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `reconcile`, `report`, `schedule`, `server`, `stores`, `views` |
-//! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `clock`, `credentials`, `decide`, `dss`, `grants`, `network`, `secret`, `verify` |
+//! | [`import`](mod@import) | IMPORT: manifests from what other systems say of people, roles and keys; pure | `api`, `secret` |
+//! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `brake`, `clock`, `credentials`, `decide`, `digest`, `dss`, `dss_keys`, `endpoint`, `finalizers`, `grants`, `import`, `inject`, `network`, `secret`, `serve`, `verify` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | `api` |
 //! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |
@@ -68,9 +69,9 @@
 //! # What holds everywhere
 //!
 //! * Decisions are functions of values and `now`.
-//! * Pure rooms: `api`, `brake`, `decide`, `digest`, `dss_keys`, `endpoint`, `grants`, `inject`,
-//!   `reference`, `report`, `schedule`, `secret`, `verify`. They hold no client, read neither clock
-//!   nor environment, and draw no random number.
+//! * Pure rooms: `api`, `brake`, `decide`, `digest`, `dss_keys`, `endpoint`, `grants`, `import`,
+//!   `inject`, `reference`, `report`, `schedule`, `secret`, `verify`. They hold no client, read
+//!   neither clock nor environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued is in the Secret's annotations,
 //!   durable failures are in status. The process may be killed at any line.
 //! * Every replica watches. Only the leader reconciles, calls STS or DSS, and writes.
@@ -103,6 +104,7 @@ mod finalizers;
 pub mod fuzzing;
 mod grants;
 pub mod https;
+mod import;
 mod inject;
 pub mod leader;
 pub mod limit;

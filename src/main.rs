@@ -17,12 +17,12 @@ use keyturn::{
     serve::Endpoint,
     telemetry, webhook,
 };
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::{
     env,
     error::Error,
     ffi::OsString,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::Path,
     pin::{Pin, pin},
     process::ExitCode,
@@ -49,6 +49,10 @@ fn main() -> ExitCode {
     if name.is_some_and(|name| name == plugin::FILE_NAME) {
         return run_plugin(arguments);
     }
+    if name.is_some_and(|name| name == plugin::COMPLETION_FILE_NAME) {
+        let asked = [plugin::FILE_NAME, "__complete", "--"].map(OsString::from);
+        return run_plugin(asked.into_iter().chain(arguments.into_iter().skip(1)).collect());
+    }
     let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         // Without a command, clap's error is the help itself.
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Crds(options) => crds(options.dir.as_deref()),
+        Command::Man(options) => man(&options.dir),
         Command::Reference => write!(io::stdout(), "{}", reference::markdown()).map_err(Into::into),
         Command::Run(run) => run_operator(*run),
         Command::Webhook(webhook) => run_webhook(webhook),
@@ -93,6 +98,17 @@ fn crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Writes the manual pages of both names of the program.
+fn man(dir: &Path) -> Result<(), Box<dyn Error>> {
+    let written = |command: clap::Command| {
+        clap_mangen::generate_to(command, dir)
+            .map_err(|error| format!("cannot write manual pages into {}: {error}", dir.display()))
+    };
+    std::fs::create_dir_all(dir).map_err(|error| format!("cannot make the folder {}: {error}", dir.display()))?;
+    written(cli::command())?;
+    Ok(written(plugin::command())?)
+}
+
 /// Returns what the operator does for the webhook; `None` if there is none.
 fn webhook_care(run: &Run) -> Option<WebhookCare> {
     let (namespace, secret) = run.webhook_secret.clone()?;
@@ -111,8 +127,20 @@ fn webhook_care(run: &Run) -> Option<WebhookCare> {
 /// then cannot read its memory either.
 fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
-        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
+        .and_then(|()| forbid_reads_of_memory())
         .map_err(|error| format!("cannot turn off core dumps: {error}").into())
+}
+
+#[cfg(target_os = "linux")]
+fn forbid_reads_of_memory() -> rustix::io::Result<()> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+/// Another system has no such call. The operator runs on Linux.
+#[cfg(not(target_os = "linux"))]
+fn forbid_reads_of_memory() -> rustix::io::Result<()> {
+    Ok(())
 }
 
 /// The signals that end a process.
@@ -248,11 +276,14 @@ fn run_plugin(arguments: Vec<OsString>) -> ExitCode {
             return error.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
         }
     };
-    match answer(&plugin) {
-        Ok(answer) => {
-            let printed = write!(io::stdout(), "{}", answer.text);
-            if printed.is_ok() && answer.is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+    // Some commands hold a credential. A program that `exec` runs may dump its own memory.
+    let _ = forbid_reads_of_memory();
+    let mut out = io::stdout();
+    let is_terminal = out.is_terminal();
+    let mut screen = plugin::Screen::of(&mut out, is_terminal);
+    match answer(&plugin, &mut screen) {
+        Ok(answer) if screen.show(&answer.text).is_ok() => ExitCode::from(answer.code),
+        Ok(_) => ExitCode::FAILURE,
         Err(failed) => {
             let _ = writeln!(io::stderr(), "error: {failed}");
             ExitCode::from(failed.code)
@@ -261,9 +292,9 @@ fn run_plugin(arguments: Vec<OsString>) -> ExitCode {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn answer(plugin: &plugin::Plugin) -> Result<plugin::Answer, plugin::Failed> {
+async fn answer(plugin: &plugin::Plugin, screen: &mut plugin::Screen<'_>) -> Result<plugin::Answer, plugin::Failed> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    plugin::run(plugin, &Clock::system()).await
+    plugin::run(plugin, &Clock::system(), screen).await
 }
 
 /// Runs the endpoint of a pod on one thread, because it has to be small.
@@ -288,7 +319,7 @@ async fn run_endpoint(options: Serve) -> Result<(), Box<dyn Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::process::{dumpable_behavior, getrlimit};
+    use rustix::process::{DumpableBehavior, dumpable_behavior, getrlimit};
 
     #[test]
     fn a_core_dump_is_neither_written_to_a_file_nor_piped() {

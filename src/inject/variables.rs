@@ -88,6 +88,33 @@ pub(super) fn leading(endpoint: Option<&Endpoint>) -> Vec<(&'static str, String)
     all
 }
 
+/// The environment of a process outside a pod whose credential comes from an endpoint on loopback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfProcess {
+    /// The variables that the process must not inherit.
+    pub removed: Vec<&'static str>,
+    /// The variables with their values.
+    pub set: Vec<(&'static str, String)>,
+}
+
+/// The environment of a process whose credential comes from the endpoint at `url`, with this token.
+/// As in a pod, no SDK finds another identity: neither a key or a profile of the user's, nor the
+/// token of a pod, nor the node. The token is in a variable, because nothing is written to a file.
+#[must_use]
+pub fn of_process(url: &str, token: &str) -> OfProcess {
+    let others = ["AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME"];
+    let removed = LEAD_ELSEWHERE.into_iter().chain(KEYS).chain(others).collect();
+    let set = vec![
+        (NO_METADATA, "true".to_owned()),
+        (LOAD_CONFIG, "1".to_owned()),
+        (CONFIG_FILE, EMPTY.to_owned()),
+        (CREDENTIALS_FILE, EMPTY.to_owned()),
+        (FULL_URI, url.to_owned()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token.to_owned()),
+    ];
+    OfProcess { removed, set }
+}
+
 /// The variables with their values for a container that cannot have the Secret: SDKs fail there,
 /// and do not take the identity of the pod, of the node or of the image for the person's. The file
 /// of the config is empty, because the container may have files of another person at the usual

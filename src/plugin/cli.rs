@@ -2,7 +2,18 @@
 
 #![expect(clippy::doc_markdown, reason = "clap prints the comments as they are")]
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+mod asking;
+mod importing;
+mod making;
+
+pub use asking::{
+    Can, Complete, CompletedShell, Completion, Env, Output, Renew, Roles, Shell, Status, TrustPolicy, Verify, Version,
+    WhoCan, Why,
+};
+pub use importing::{Import, ImportAws, ImportKeys, ImportObjects, ImportTrifacta, Migrate, To};
+pub use making::{Exec, Grant};
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use std::{ffi::OsString, path::PathBuf};
 
 const EXIT_CODES: &str = "Exit codes: 0 in order, 1 not in order or failed, 2 wrong usage, 3 time-out.";
@@ -26,7 +37,7 @@ pub struct Plugin {
 }
 
 /// The cluster that is asked, and as whom.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct Connection {
     /// The namespace. Default: that of the context.
@@ -36,7 +47,7 @@ pub struct Connection {
     #[arg(long, global = true)]
     pub context: Option<String>,
     /// The kubeconfig. Default: KUBECONFIG, or ~/.kube/config.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_hint = ValueHint::FilePath)]
     pub kubeconfig: Option<PathBuf>,
     /// The user to impersonate.
     #[arg(long = "as", global = true, value_name = "USER")]
@@ -50,7 +61,9 @@ pub struct Connection {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List AwsConfigs: person, role, time left and trouble. Those in trouble come first.
-    #[command(after_help = "Examples:\n  kubectl keyturn status -A\n  kubectl keyturn status --person alice -o json")]
+    #[command(
+        after_help = "Examples:\n  kubectl keyturn status -A -w\n  kubectl keyturn status --person alice -o json"
+    )]
     Status(Status),
     /// Say why an AwsConfig has a credential or none: keyturn's own chain of checks, on the
     /// objects as they are now.
@@ -71,6 +84,12 @@ pub enum Command {
     /// List the roles that the grants allow in a namespace.
     #[command(after_help = "Examples:\n  kubectl keyturn roles -n scoring\n  kubectl keyturn roles --person alice")]
     Roles(Roles),
+    /// Write the manifest of an AwsRoleGrant, and say which AwsConfigs it newly allows. Nothing is
+    /// applied.
+    #[command(after_help = "Examples:\n  kubectl keyturn grant analysts --role 'arn:aws:iam::123456789012:role/ds-*' \
+                            --person '*' --in scoring | kubectl apply -f -\n  kubectl keyturn grant gone --deny \
+                            --everywhere --person mallory --diff")]
+    Grant(Box<Grant>),
     /// Print the trust policy that the role of an AwsConfig needs in IAM.
     #[command(after_help = "Examples:\n  kubectl keyturn trust-policy alice --principal \
                             arn:aws:iam::123456789012:role/keyturn\n  kubectl keyturn trust-policy nightly -n jobs \
@@ -92,130 +111,57 @@ pub enum Command {
                       scoring"
     )]
     Verify(Verify),
+    /// Run a program with the credential, which follows renewals and withdrawals. You need the
+    /// right to read the Secret. Nothing is written to the disk.
+    #[command(
+        after_help = "Examples:\n  kubectl keyturn exec alice -- aws s3 ls\n  kubectl keyturn exec alice -n scoring \
+                            -- python train.py\nExit code: that of the program; 128 and the number of the signal that \
+                            ended it; 127 if there is no such program."
+    )]
+    Exec(Exec),
     /// Ask for new sessions. The Secrets keep the present ones until the new ones are there.
     #[command(after_help = "Examples:\n  kubectl keyturn renew alice --wait 60\n  kubectl keyturn renew -l team=fraud")]
     Renew(Renew),
+    /// Look at keyturn as a whole: resources, operator, lease, webhook, AWS, DSS, AwsConfigs in
+    /// trouble, what belongs to nobody. The webhook is tried with a pod that is not created.
+    #[command(after_help = "Examples:\n  kubectl keyturn doctor\n  kubectl keyturn doctor -n scoring --context prod")]
+    Doctor,
+    /// Write manifests from what another system says of people and roles. Nothing is applied, and
+    /// no key is shown unless you ask for it.
+    Import(ImportCommand),
+    /// Give AwsConfigs that deliver a key a role instead, one patch each. First all patches are dry
+    /// runs.
+    #[command(after_help = "Examples:\n  kubectl keyturn migrate alice bob --role \
+                            arn:aws:iam::123456789012:role/ds-analyst\n  kubectl keyturn migrate -n scoring --role \
+                            'arn:aws:iam::123456789012:role/p-${person}' --apply")]
+    Migrate(Migrate),
+    /// Print a script that completes command lines, with names from the cluster.
+    #[command(
+        after_help = "Examples:\n  source <(kubectl keyturn completion bash)\n  kubectl keyturn completion fish | \
+                            source"
+    )]
+    Completion(Completion),
+    /// Print the candidates for the last of some words.
+    #[command(name = "__complete", hide = true)]
+    Complete(Complete),
+    /// Print the version of this program, and of keyturn in the cluster if you may read its
+    /// Deployments.
+    #[command(after_help = "Examples:\n  kubectl keyturn version\n  kubectl keyturn version --client")]
+    Version(Version),
 }
 
-/// Which AwsConfigs are listed.
+/// The source of an import.
 #[derive(Debug, Args)]
-pub struct Status {
-    /// The name of one AwsConfig. Default: all of the namespace.
-    pub name: Option<String>,
-    /// The AwsConfigs of all namespaces.
-    #[arg(short = 'A', long, conflicts_with_all = ["name", "namespace"])]
-    pub all_namespaces: bool,
-    /// A label selector.
-    #[arg(short = 'l', long, conflicts_with = "name")]
-    pub selector: Option<String>,
-    /// The AwsConfigs of one person only.
-    #[arg(long)]
-    pub person: Option<String>,
-    /// The form of the list.
-    #[arg(short, long, default_value = "table")]
-    pub output: Output,
+pub struct ImportCommand {
+    /// The source.
+    #[command(subcommand)]
+    pub from: Import,
 }
 
-/// The form of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// A table for people.
-    Table,
-    /// JSON.
-    Json,
-    /// YAML.
-    Yaml,
-}
-
-/// The AwsConfig that is explained.
-#[derive(Debug, Args)]
-pub struct Why {
-    /// Its name.
-    pub name: String,
-}
-
-/// The request that the grants are asked about.
-#[derive(Debug, Args)]
-pub struct Can {
-    /// The ARN of the IAM role.
-    #[arg(long)]
-    pub role: String,
-    /// The person.
-    #[arg(long, required_unless_present = "system")]
-    pub person: Option<String>,
-    /// The namespace itself (mode System), not a person.
-    #[arg(long, conflicts_with = "person")]
-    pub system: bool,
-}
-
-/// The role that is looked for in the grants.
-#[derive(Debug, Args)]
-pub struct WhoCan {
-    /// The ARN of the IAM role.
-    pub role: String,
-}
-
-/// The person for whom roles are listed.
-#[derive(Debug, Args)]
-pub struct Roles {
-    /// The roles of one person only.
-    #[arg(long)]
-    pub person: Option<String>,
-}
-
-/// The AwsConfig with the role, and who assumes it.
-#[derive(Debug, Args)]
-pub struct TrustPolicy {
-    /// Its name.
-    pub name: String,
-    /// The ARN of keyturn's own identity. keyturn logs it at its start.
-    #[arg(long, value_name = "ARN")]
-    pub principal: String,
-}
-
-/// The AwsConfig with the credential, and the shell.
-#[derive(Debug, Args)]
-pub struct Env {
-    /// Its name.
-    pub name: String,
-    /// The shell that reads the variables.
-    #[arg(long, default_value = "sh")]
-    pub shell: Shell,
-}
-
-/// A shell, by the syntax of its variables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// POSIX shells: sh, bash, zsh.
-    Sh,
-    /// fish.
-    Fish,
-    /// PowerShell.
-    Powershell,
-}
-
-/// The AwsConfig whose credential is tried.
-#[derive(Debug, Args)]
-pub struct Verify {
-    /// Its name.
-    pub name: String,
-    /// A PEM file of certificate authorities to trust for calls to AWS, besides the system's.
-    #[arg(long, env = "AWS_CA_BUNDLE", value_name = "FILE")]
-    pub aws_ca_bundle: Option<PathBuf>,
-}
-
-/// The AwsConfigs that get new sessions.
-#[derive(Debug, Args)]
-pub struct Renew {
-    /// Their names.
-    #[arg(required_unless_present = "selector")]
-    pub names: Vec<String>,
-    /// A label selector instead of names.
-    #[arg(short = 'l', long, conflicts_with = "names")]
-    pub selector: Option<String>,
-    /// Wait for the new sessions, for at most so many seconds.
-    #[arg(long, value_name = "SECONDS")]
-    pub wait: Option<u64>,
+/// The command line, as clap knows it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Plugin::command()
 }
 
 /// Parses a command line.
@@ -224,4 +170,45 @@ pub struct Renew {
 /// [`clap::Error`] if it is wrong, or asks for help or the version.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Plugin, clap::Error> {
     Plugin::try_parse_from(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands that a user types, with those below them.
+    fn commands(command: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
+        let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
+        shown
+            .flat_map(|it| {
+                let path = format!("{path} {}", it.get_name());
+                let below = commands(it, &path);
+                if below.is_empty() { vec![(path, it.clone())] } else { below }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_two_examples_that_can_be_parsed() {
+        let all = commands(&command(), "kubectl keyturn");
+        assert!(all.len() > 15, "{all:?}");
+        for (path, help) in all {
+            let examples = help.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = examples.lines().filter(|line| line.contains(&path)).collect();
+            assert!(lines.len() >= 2, "{path}: {examples}");
+            for line in lines {
+                let (_, line) = line.split_once("kubectl keyturn ").unwrap();
+                let line = line.split([')', '|', '<', '>']).next().unwrap();
+                let words = line.split_whitespace().map(|word| OsString::from(word.trim_matches(['\'', '"'])));
+                let parsed = parse([OsString::from("kubectl-keyturn")].into_iter().chain(words));
+                assert!(parsed.is_ok(), "{path}: {line}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_says_what_the_exit_codes_mean() {
+        assert!(command().get_after_help().unwrap().to_string().contains("3 time-out"));
+        command().debug_assert();
+    }
 }

@@ -1,13 +1,12 @@
 //! The API server as the caller sees it.
 
 use super::{Failed, cli::Connection};
-use crate::api::{AwsConfig, AwsRoleGrant};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, Client, Config, Resource, ResourceExt as _,
-    api::ListParams,
-    config::{KubeConfigOptions, Kubeconfig},
+use crate::{
+    api::{AwsConfig, AwsRoleGrant},
+    network::{NamedCluster, Proxies, api_server},
 };
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
@@ -15,24 +14,23 @@ use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 const PAGE: u32 = 500;
 
 /// The caller, with the namespace that is asked about.
-pub(super) struct Caller {
-    pub client: Client,
-    pub namespace: String,
+pub struct Caller {
+    pub(super) client: Client,
+    pub(super) namespace: String,
 }
 
 impl Caller {
+    /// The caller of a client, for one namespace.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str) -> Self {
+        Self { client, namespace: namespace.to_owned() }
+    }
+
     /// Reads the kubeconfig. Nothing is asked yet.
-    pub async fn connect(asked: &Connection) -> Result<Self, Failed> {
-        let kubeconfig = match &asked.kubeconfig {
-            Some(path) => Kubeconfig::read_from(path),
-            None => Kubeconfig::read(),
-        };
-        let options = KubeConfigOptions { context: asked.context.clone(), ..KubeConfigOptions::default() };
-        let config = match kubeconfig {
-            Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
-            Err(error) => Err(error),
-        };
-        let mut config = config.map_err(|error| {
+    pub(super) async fn connect(asked: &Connection) -> Result<Self, Failed> {
+        let proxies = Proxies::from_env().map_err(|error| Failed::new(error.to_string()))?;
+        let cluster = NamedCluster { kubeconfig: asked.kubeconfig.clone(), context: asked.context.clone() };
+        let mut config = api_server(&proxies, &cluster).await.map_err(|error| {
             Failed::new(format!("no cluster: {error}; set KUBECONFIG, or name a kubeconfig by --kubeconfig"))
         })?;
         if asked.as_user.is_some() {
@@ -46,34 +44,47 @@ impl Caller {
     }
 
     /// The namespaces that a list is about, in words.
-    pub fn scope(&self, all: bool) -> String {
+    pub(super) fn scope(&self, all: bool) -> String {
         if all { "the cluster".to_owned() } else { format!("namespace \"{}\"", self.namespace) }
     }
 
     /// One config of the namespace.
-    pub async fn config(&self, name: &str) -> Result<AwsConfig, Failed> {
+    pub(super) async fn config(&self, name: &str) -> Result<AwsConfig, Failed> {
         let api: Api<AwsConfig> = Api::namespaced(self.client.clone(), &self.namespace);
         let tried = format!("cannot read AwsConfig \"{name}\" in namespace \"{}\"", self.namespace);
         api.get(name).await.map_err(|error| Failed::of_call(&tried, &error))
     }
 
+    /// The API of the configs of the namespace, or of all.
+    pub(super) fn api_of_configs(&self, all: bool) -> Api<AwsConfig> {
+        if all { Api::all(self.client.clone()) } else { Api::namespaced(self.client.clone(), &self.namespace) }
+    }
+
     /// The configs of the namespace, or of all.
-    pub async fn configs(&self, all: bool, selector: Option<&str>) -> Result<Vec<AwsConfig>, Failed> {
-        let api: Api<AwsConfig> =
-            if all { Api::all(self.client.clone()) } else { Api::namespaced(self.client.clone(), &self.namespace) };
+    pub(super) async fn configs(&self, all: bool, selector: Option<&str>) -> Result<Vec<AwsConfig>, Failed> {
+        let api = self.api_of_configs(all);
         let tried = format!("cannot list the AwsConfigs of {}", self.scope(all));
         listed(&api, selector).await.map_err(|error| Failed::of_call(&tried, &error))
     }
 
     /// All grants.
-    pub async fn grants(&self) -> Result<Vec<Arc<AwsRoleGrant>>, Failed> {
+    pub(super) async fn grants(&self) -> Result<Vec<Arc<AwsRoleGrant>>, Failed> {
         let found: Result<Vec<AwsRoleGrant>, _> = listed(&Api::all(self.client.clone()), None).await;
         let found = found.map_err(|error| Failed::of_call("cannot list AwsRoleGrants", &error))?;
         Ok(found.into_iter().map(Arc::new).collect())
     }
 
+    /// All grants; `None` if the caller may not list them.
+    pub(super) async fn grants_if_allowed(&self) -> Result<Option<Vec<Arc<AwsRoleGrant>>>, Failed> {
+        match listed::<AwsRoleGrant>(&Api::all(self.client.clone()), None).await {
+            Ok(found) => Ok(Some(found.into_iter().map(Arc::new).collect())),
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+            Err(error) => Err(Failed::of_call("cannot list AwsRoleGrants", &error)),
+        }
+    }
+
     /// The labels of the namespace.
-    pub async fn namespace_labels(&self) -> Result<BTreeMap<String, String>, Failed> {
+    pub(super) async fn namespace_labels(&self) -> Result<BTreeMap<String, String>, Failed> {
         let found: Result<Namespace, _> = Api::all(self.client.clone()).get(&self.namespace).await;
         let tried = format!("cannot read namespace \"{}\"", self.namespace);
         Ok(found.map_err(|error| Failed::of_call(&tried, &error))?.labels().clone())

@@ -2,10 +2,7 @@
 //! caller needs the right to read the Secret. Nothing is written to the disk.
 
 use super::{Answer, Failed, cli::Shell};
-use crate::{
-    api::{AwsConfig, names},
-    secret::WITHDRAWN,
-};
+use crate::{api::AwsConfig, decide::target::is_controlled_by, secret::WITHDRAWN};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, ResourceExt as _};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -28,8 +25,7 @@ pub(super) async fn secret_of(secrets: &Api<Secret>, config: &AwsConfig) -> Resu
     let (name, target) = (config.name_any(), config.target_name());
     let tried = format!("cannot read Secret \"{target}\" of AwsConfig \"{name}\"");
     let found = secrets.get(&target).await.map_err(|error| Failed::of_call(&tried, &error))?;
-    let label = found.labels().get(names::AWS_CONFIG_LABEL);
-    if label != Some(&name) {
+    if !is_controlled_by(&found.metadata, config) {
         return Err(Failed::new(format!("Secret \"{target}\" is not the one of AwsConfig \"{name}\"")));
     }
     Ok(found)

@@ -36,7 +36,7 @@ pub(super) fn can(
             grant.name_any(),
             whom(&subject)
         )),
-        Err(why) => Answer { text: format!("no: {}\n", why.message), is_fine: false },
+        Err(why) => Answer::of(format!("no: {}\n", why.message), false),
     })
 }
 
@@ -48,7 +48,7 @@ fn whom(subject: &Subject) -> String {
 pub(super) fn who_can(grants: &[Arc<AwsRoleGrant>], role: &str) -> Answer {
     let about: Vec<_> = grants.iter().filter(|grant| may_name(grant, role)).collect();
     if about.is_empty() {
-        return Answer { text: format!("No AwsRoleGrant is about {role}.\n"), is_fine: false };
+        return Answer::of(format!("No AwsRoleGrant is about {role}.\n"), false);
     }
     listed(about)
 }
@@ -71,7 +71,7 @@ pub(super) fn roles(
     if about.iter().all(|grant| grant.spec.effect == Effect::Deny) {
         let whom = person.map(|person| format!(" person \"{person}\"")).unwrap_or_default();
         let text = format!("No AwsRoleGrant allows{whom} a role in namespace \"{namespace}\".\n");
-        return Answer { text, is_fine: false };
+        return Answer::of(text, false);
     }
     listed(about)
 }

@@ -1,7 +1,7 @@
 //! The objects that the API server shows the caller, as the input of the operator's decision.
 //!
-//! Two values that live in the memory of the operator are taken from status: the name of the
-//! cluster, and the role that DSS gave.
+//! Values that live in the memory of the operator are taken from status: the name of the cluster,
+//! the role that DSS gave, and whether the brake holds a withdrawal back.
 
 use super::{
     Failed,
@@ -9,12 +9,15 @@ use super::{
 };
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance},
+    brake::Braking,
     decide::{
         dss_access::{SeenDss, allowed_to, role_of},
         input::{Observed, SeenRole, older_claim, role_name},
         target::Target,
     },
     dss::SeenUser,
+    dss_keys::KeyPlace,
+    finalizers,
     secret::{SeenKey, Source, is_offered},
 };
 use jiff::Timestamp;
@@ -71,6 +74,12 @@ impl Live {
             }
             seen.dss = Some(dss_of(&seen, if let Read::Found(instance) = instance { Some(instance) } else { None }));
             seen.asked_role = role_of(&config, seen.dss.as_ref());
+        }
+        // The API keys are in the memory of the operator. A finalizer says where there may be some.
+        let place = |instance: &str| KeyPlace { instance: instance.to_owned(), exists: true, keys: None };
+        seen.key_places = finalizers::key_places(&config).map(place).collect();
+        if config.status.as_ref().is_some_and(|status| status.withdrawal_held.is_some()) {
+            seen.brake = Braking::known_to_hold();
         }
         let asked = seen.asked_role.as_ref().ok().and_then(Option::as_ref);
         let roles: Api<AwsRole> = Api::namespaced(caller.client.clone(), &namespace);

@@ -1,6 +1,6 @@
 //! `kubectl keyturn renew`: the request for a new session, which is an annotation on the config.
 
-use super::{Answer, Failed};
+use super::{Answer, Failed, failed::TIME_OUT};
 use crate::api::{AwsConfig, names};
 use jiff::Timestamp;
 use kube::{
@@ -47,7 +47,7 @@ pub(super) async fn renew(
                     .await
                     .map_err(|error| Failed::new(format!("cannot watch AwsConfig \"{name}\": {error}")))?;
             }
-            Ok(())
+            Ok::<(), Failed>(())
         };
         tokio::time::timeout(wait, all).await.map_err(|_| Failed {
             message: format!(
@@ -55,7 +55,7 @@ pub(super) async fn renew(
                 wait.as_secs(),
                 names.first().map(String::as_str).unwrap_or_default()
             ),
-            code: 3,
+            code: TIME_OUT,
         })??;
         let _ = writeln!(text, "issued");
     }

@@ -1,6 +1,10 @@
 //! `kubectl keyturn status`: the configs in a table. Pure.
 
-use super::{Answer, Failed, cli::Output, table::table};
+mod watch;
+
+pub(super) use watch::watch;
+
+use super::{Answer, Failed, Paint, cli::Output, table::table};
 use crate::api::{AwsConfig, ConditionType, Trouble, find_condition};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -72,18 +76,18 @@ fn row(config: &AwsConfig, now: Timestamp) -> Row {
 }
 
 /// The rows in the form that is asked for. Without a row, the table says where none was found.
-pub(super) fn answer(rows: &[Row], output: Output, scope: &str) -> Result<Answer, Failed> {
+pub(super) fn answer(rows: &[Row], output: Output, scope: &str, paint: Paint) -> Result<Answer, Failed> {
     let is_fine = rows.iter().all(|row| row.trouble.is_none());
     let text = match output {
         Output::Table if rows.is_empty() => format!("No AwsConfigs found in {scope}.\n"),
-        Output::Table => printed(rows),
+        Output::Table => printed(rows, paint),
         Output::Json => serde_json::to_string_pretty(rows).map_err(|error| Failed::new(error.to_string()))? + "\n",
         Output::Yaml => serde_saphyr::to_string(&rows).map_err(|error| Failed::new(error.to_string()))?,
     };
-    Ok(Answer { text, is_fine })
+    Ok(Answer::of(text, is_fine))
 }
 
-fn printed(rows: &[Row]) -> String {
+fn printed(rows: &[Row], paint: Paint) -> String {
     let header = ["NAMESPACE", "NAME", "PERSON", "PROVIDER", "ROLE", "READY", "LEFT", "TROUBLE"];
     let cells = |row: &Row| {
         let left = row.seconds_left.map(|seconds| {
@@ -102,7 +106,15 @@ fn printed(rows: &[Row]) -> String {
             row.trouble.as_ref().map(|trouble| trouble.word.clone()).unwrap_or_default(),
         ]
     };
-    table(&header, &rows.iter().map(cells).collect::<Vec<_>>())
+    let text = table(&header, &rows.iter().map(cells).collect::<Vec<_>>());
+    let mut lines = text.split_inclusive('\n');
+    let header = lines.next().unwrap_or_default().to_owned();
+    let painted = lines.zip(rows).map(|(line, row)| match (&row.trouble, row.ready) {
+        (Some(_), _) => paint.bad(line),
+        (None, false) => paint.unsure(line),
+        (None, true) => line.to_owned(),
+    });
+    header + &painted.collect::<String>()
 }
 
 /// A time as `kubectl` prints ages.
@@ -147,8 +159,8 @@ mod tests {
         ];
         let now = "2026-01-01T00:30:00Z".parse().unwrap();
         let listed = rows(&configs, None, now);
-        let said = answer(&listed, Output::Table, "namespace \"scoring\"").unwrap();
-        assert!(!said.is_fine);
+        let said = answer(&listed, Output::Table, "namespace \"scoring\"", Paint::NONE).unwrap();
+        assert!(!said.is_fine());
         assert_eq!(
             said.text,
             "NAMESPACE   NAME    PERSON   PROVIDER    ROLE                                READY   LEFT             TROUBLE\n\
@@ -157,10 +169,10 @@ mod tests {
              scoring     bob     bob      temporary   arn:aws:iam::123456789012:role/ds   True    ##........ 10m   -\n\
              scoring     alice   alice    temporary   arn:aws:iam::123456789012:role/ds   True    #####..... 30m   -\n"
         );
-        let json = answer(&rows(&configs, Some("bob"), now), Output::Json, "").unwrap();
+        let json = answer(&rows(&configs, Some("bob"), now), Output::Json, "", Paint::NONE).unwrap();
         let json: serde_json::Value = serde_json::from_str(&json.text).unwrap();
         assert_eq!((json[0]["name"].as_str(), json[0]["secondsLeft"].as_i64()), (Some("bob"), Some(600)));
-        let none = answer(&[], Output::Table, "namespace \"scoring\"").unwrap();
+        let none = answer(&[], Output::Table, "namespace \"scoring\"", Paint::NONE).unwrap();
         assert_eq!(none, Answer::fine("No AwsConfigs found in namespace \"scoring\".\n".to_owned()));
     }
 

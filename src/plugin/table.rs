@@ -1,8 +1,11 @@
 //! Tables as `kubectl` prints them.
 
+use super::screen::harmless;
+
 /// A table with aligned columns and three spaces between them. Only the last column may be long.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let cells = |row: &[String]| row.iter().map(|cell| if cell.is_empty() { "-" } else { cell }.to_owned()).collect();
+    let cells =
+        |row: &[String]| row.iter().map(|cell| if cell.is_empty() { "-" } else { cell }).map(harmless).collect();
     let mut lines: Vec<Vec<String>> = vec![header.iter().map(|&name| name.to_owned()).collect()];
     lines.extend(rows.iter().map(|row| cells(row)));
     let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();

@@ -16,6 +16,7 @@ mod limits;
 mod log;
 mod main_job;
 mod persons;
+mod plugin;
 mod pods;
 mod profiles;
 mod refused_calls;

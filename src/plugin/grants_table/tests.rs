@@ -42,7 +42,7 @@ fn a_request_is_answered_before_anything_is_applied() {
     for (row, person, role, begin) in rows {
         let said = can(&grants(), &labels, "scoring", &asks(person, role)).unwrap();
         assert!(said.text.starts_with(begin), "{row}: {}", said.text);
-        assert_eq!(said.is_fine, begin.starts_with("yes"), "{row}");
+        assert_eq!(said.is_fine(), begin.starts_with("yes"), "{row}");
     }
     let wrong = can(&grants(), &labels, "scoring", &asks(Some("alice"), "admin")).unwrap_err();
     assert!(wrong.message.starts_with("--role: "), "{wrong}");
@@ -59,7 +59,7 @@ fn the_grants_about_a_role_are_listed_and_denials_come_first() {
     );
     let none = who_can(&grants()[..2], "arn:aws:iam::123456789012:role/admin");
     assert_eq!(
-        (none.text.as_str(), none.is_fine),
+        (none.text.as_str(), none.is_fine()),
         ("No AwsRoleGrant is about arn:aws:iam::123456789012:role/admin.\n", false)
     );
 }

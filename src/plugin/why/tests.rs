@@ -1,15 +1,18 @@
 //! The answers of `why` about one config, by the rights of the caller.
 
 use super::*;
-use crate::{api::AwsRoleGrant, decide::input::Observed};
+use crate::{
+    api::{AwsConfig, AwsRoleGrant},
+    decide::{input::Observed, target::Target},
+};
 use serde_json::{Value, from_value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-01-01T00:30:00Z".parse().unwrap()
 }
 
-fn live(change: impl FnOnce(&mut Value), grants: &[Value]) -> Live {
+pub(super) fn live(change: impl FnOnce(&mut Value), grants: &[Value]) -> Live {
     let mut config = json!({
         "apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig",
         "metadata": {"name": "alice", "namespace": "scoring", "uid": "u", "generation": 1},
@@ -26,7 +29,7 @@ fn live(change: impl FnOnce(&mut Value), grants: &[Value]) -> Live {
     Live { seen, unreadable: vec![] }
 }
 
-fn grant() -> Value {
+pub(super) fn grant() -> Value {
     json!({"roles": ["arn:aws:iam::123456789012:role/ds-*"], "namespaces": {"names": ["scoring"]}, "persons": ["*"]})
 }
 
@@ -60,10 +63,10 @@ fn each_obstacle_is_named_with_the_check_that_failed() {
         ),
     ];
     for (row, change, grants, check, verdict) in rows {
-        let said = answer(&live(change, &grants), now());
+        let said = answer(&live(change, &grants), now(), Paint::NONE);
         assert!(said.text.contains(check) && said.text.contains(verdict), "{row}: {}", said.text);
         assert!(said.text.contains("The operator has not said anything yet"), "{row}: {}", said.text);
-        assert!(!said.is_fine, "{row}");
+        assert!(!said.is_fine(), "{row}");
     }
 }
 
@@ -79,7 +82,7 @@ fn a_part_that_the_caller_may_not_read_decides_nothing() {
     );
     live.seen.grants_seen = false;
     live.unreadable = vec!["awsrolegrants"];
-    let said = answer(&live, now());
+    let said = answer(&live, now(), Paint::NONE);
     for part in [
         "? a grant allows the whole request (you may not read awsrolegrants; a cluster admin may)",
         "What you may read does not decide it.",

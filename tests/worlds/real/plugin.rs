@@ -1,5 +1,11 @@
 //! `kubectl keyturn` as an admin, as Alice, and as a user without rights.
 
+mod completing;
+mod doctor;
+mod exec;
+mod importing;
+mod tenants;
+
 use super::{
     aws_admin::role_for,
     install::Install,

@@ -7,7 +7,7 @@ mod history;
 mod profiles;
 mod rules;
 
-use super::world::World;
+use super::{plugin::verdict, world::World};
 use crate::fixtures::SCORING;
 use history::{History, NAMES, dss::keys_of, foreign_secret, key_of};
 use keyturn::api::{ApiKey, AwsConfig, RoleRetention};
@@ -125,6 +125,22 @@ fn assert_role_statuses(world: &World, name: &str, config: &AwsConfig, expected:
     }
 }
 
+/// Asserts that `kubectl keyturn why`, which decides by what the API server shows, comes to the
+/// verdict of the operator.
+fn assert_why_agrees(world: &World, verdicts: &[(&str, String)]) {
+    for (name, verdict) in verdicts {
+        let ready = world.ready(name);
+        let agrees = match ready.split_once('/') {
+            Some(("True", _)) => verdict.starts_with("=> yes: "),
+            Some(("False", reason)) => {
+                ["no", "not yet"].iter().any(|word| verdict.starts_with(&format!("=> {word}: {reason}: ")))
+            }
+            _ => false,
+        };
+        assert!(agrees, "{name} is {ready}, and why says {verdict:?}");
+    }
+}
+
 /// Asserts that each config whose credential is not what it should be has a condition that says
 /// why, while the API server refuses calls of one kind.
 fn assert_told(history: &History) {
@@ -168,7 +184,14 @@ async fn play(seed: u64) {
     }
     if outcome.is_ok() {
         history.settle().await;
-        outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| assert_right(&history)));
+        let mut verdicts = Vec::new();
+        for name in NAMES.into_iter().filter(|name| history.world.config(name).is_some()) {
+            verdicts.push((name, verdict(&history.world, name).await));
+        }
+        outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            assert_right(&history);
+            assert_why_agrees(&history.world, &verdicts);
+        }));
     }
     if let Err(panic) = outcome {
         eprintln!("KEYTURN_SEED={seed}\n  {}\n{}", history.steps.join("\n  "), history.world.picture());

@@ -1,0 +1,130 @@
+//! The reads of `doctor`. What the caller may not read is absent.
+
+use crate::{
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
+    plugin::{
+        Caller, Failed,
+        connect::listed,
+        operators::{self, Running},
+    },
+};
+use k8s_openapi::api::{
+    admissionregistration::v1::MutatingWebhookConfiguration, coordination::v1::Lease, core::v1::Secret,
+};
+use kube::{Api, Resource, api::ListParams, core::PartialObjectMeta};
+use serde::de::DeserializeOwned;
+use std::{collections::BTreeSet, fmt::Debug};
+
+/// The label that the chart gives all its objects.
+const PART_OF_KEYTURN: &str = "app.kubernetes.io/part-of=keyturn";
+
+/// Everything that was read. `None` is what the caller may not read.
+#[derive(Default)]
+pub(super) struct Facts {
+    /// The plurals of the resources of `keyturn.dev/v1alpha1` that the API server serves.
+    pub served: BTreeSet<String>,
+    /// The namespaces that `configs`, `roles` and `secrets` are of, in words.
+    pub scope: String,
+    pub running: Option<Vec<Running>>,
+    /// The Lease of each operator.
+    pub leases: Vec<(Running, Option<Lease>)>,
+    pub webhooks: Option<Vec<MutatingWebhookConfiguration>>,
+    pub configs: Option<Vec<AwsConfig>>,
+    pub roles: Option<Vec<AwsRole>>,
+    /// The metadata of the Secrets with keyturn's label.
+    pub secrets: Option<Vec<PartialObjectMeta<Secret>>>,
+    pub grants: Option<Vec<AwsRoleGrant>>,
+    pub instances: Option<Vec<DssInstance>>,
+}
+
+impl Facts {
+    pub fn serves(&self, plural: &str) -> bool {
+        self.served.contains(plural)
+    }
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// [`Failed`] if the API server does not answer.
+pub(super) async fn gather(caller: &Caller) -> Result<Facts, Failed> {
+    let client = &caller.client;
+    let mut facts = Facts { served: served(caller).await?, ..Facts::default() };
+    facts.running = operators::running(client).await?;
+    for operator in facts.running.iter().flatten().filter(|it| it.is_operator()) {
+        let name = operator.variable("KEYTURN_LEASE_NAME").unwrap_or(&operator.name);
+        let leases: Api<Lease> = Api::namespaced(client.clone(), &operator.namespace);
+        let lease = match leases.get_opt(name).await {
+            Ok(Some(lease)) => Some(Some(lease)),
+            // A Lease that does not exist is one that nobody holds.
+            Ok(None) => Some(Some(Lease::default())),
+            other => allowed("cannot read the Lease of keyturn", other)?,
+        };
+        facts.leases.push((operator.clone(), lease.flatten()));
+    }
+    facts.webhooks = list(&Api::all(client.clone()), "MutatingWebhookConfigurations", Some(PART_OF_KEYTURN)).await?;
+    facts.scope = caller.scope(true);
+    let all =
+        if facts.serves("awsconfigs") { list(&Api::all(client.clone()), "AwsConfigs", None).await? } else { None };
+    let is_all = all.is_some();
+    facts.configs = all;
+    if !is_all && facts.serves("awsconfigs") {
+        facts.scope = caller.scope(false);
+        facts.configs = list(&Api::namespaced(client.clone(), &caller.namespace), "AwsConfigs", None).await?;
+    }
+    let secrets: Api<Secret> =
+        if is_all { Api::all(client.clone()) } else { Api::namespaced(client.clone(), &caller.namespace) };
+    facts.secrets = metadata(&secrets).await?;
+    if facts.serves("awsroles") {
+        let roles = if is_all { Api::all(client.clone()) } else { Api::namespaced(client.clone(), &caller.namespace) };
+        facts.roles = list(&roles, "AwsRoles", None).await?;
+    }
+    if facts.serves("awsrolegrants") {
+        facts.grants = list(&Api::all(client.clone()), "AwsRoleGrants", None).await?;
+    }
+    if facts.serves("dssinstances") {
+        facts.instances = list(&Api::all(client.clone()), "DssInstances", None).await?;
+    }
+    Ok(facts)
+}
+
+/// The resources of keyturn. Every user may read this (`system:discovery`).
+async fn served(caller: &Caller) -> Result<BTreeSet<String>, Failed> {
+    let version = format!("{}/{}", names::GROUP, names::VERSION);
+    match caller.client.list_api_group_resources(&version).await {
+        Ok(list) => Ok(list.resources.into_iter().map(|it| it.name).filter(|name| !name.contains('/')).collect()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(BTreeSet::new()),
+        Err(error) => Err(Failed::of_call("cannot list the resources of keyturn.dev", &error)),
+    }
+}
+
+async fn list<K>(api: &Api<K>, what: &str, selector: Option<&str>) -> Result<Option<Vec<K>>, Failed>
+where
+    K: Clone + Debug + DeserializeOwned + Resource,
+{
+    allowed(&format!("cannot list {what}"), listed(api, selector).await)
+}
+
+/// The metadata of the Secrets with keyturn's label, in pages.
+async fn metadata(api: &Api<Secret>) -> Result<Option<Vec<PartialObjectMeta<Secret>>>, Failed> {
+    let mut parameters = ListParams::default().labels(names::AWS_CONFIG_LABEL).limit(500);
+    let mut found = Vec::new();
+    loop {
+        let page = allowed("cannot list the metadata of Secrets", api.list_metadata(&parameters).await)?;
+        let Some(page) = page else { return Ok(None) };
+        found.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(Some(found)),
+        }
+    }
+}
+
+fn allowed<T>(tried: &str, answered: Result<T, kube::Error>) -> Result<Option<T>, Failed> {
+    match answered {
+        Ok(found) => Ok(Some(found)),
+        // The caller may not read it, or the cluster has no such resource.
+        Err(kube::Error::Api(status)) if [403, 404].contains(&status.code) => Ok(None),
+        Err(error) => Err(Failed::of_call(tried, &error)),
+    }
+}

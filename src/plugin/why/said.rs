@@ -1,0 +1,60 @@
+//! What the operator said in the conditions of a config, with the cause and the remedy of each
+//! reason. Pure.
+
+use crate::api::{AwsConfig, ConditionType, Reason, find_condition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use std::fmt::Write as _;
+
+/// The conditions of trouble beside `Ready`.
+const ASIDE: [ConditionType; 6] = [
+    ConditionType::RenewalFailing,
+    ConditionType::RestartFailing,
+    ConditionType::PodsMissed,
+    ConditionType::AwsRoleFailing,
+    ConditionType::DssKeysFailing,
+    ConditionType::ConfirmationDue,
+];
+
+/// Adds the operator's own words from status, as far as the verdict does not have them. Returns
+/// whether the config is as the user wants it.
+pub(super) fn said(config: &AwsConfig, verdict: &str, text: &mut String) -> bool {
+    let Some(status) = &config.status else {
+        *text += "The operator has not said anything yet. Does it run, and does it serve this namespace? kubectl keyturn \
+                  doctor looks.\n";
+        return false;
+    };
+    let Some(ready) = find_condition(&status.conditions, ConditionType::Ready) else { return false };
+    let is_current = status.observed_generation == config.metadata.generation;
+    let of = if is_current { "" } else { " of a former spec" };
+    let message = if verdict.contains(&ready.message) { "the same" } else { &ready.message };
+    let _ = writeln!(text, "The operator said{of}: Ready={} {}: {message}", ready.status, ready.reason);
+    let is_ready = ready.status == "True";
+    if !is_ready {
+        explain(ready, text);
+    }
+    if let Some(held) = &status.withdrawal_held {
+        let Time(since) = held.since;
+        let _ =
+            writeln!(text, "keyturn has held the withdrawal back since {since}, until {} at the latest.", held.until.0);
+    }
+    let verified = find_condition(&status.conditions, ConditionType::Verified);
+    if let Some(refused) = verified.filter(|verified| verified.status != "True") {
+        let Condition { status, reason, message, .. } = refused;
+        let _ = writeln!(text, "Trouble: Verified={status}: {reason}: {message}");
+        explain(refused, text);
+    }
+    let aside = ASIDE.into_iter().filter_map(|type_| find_condition(&status.conditions, type_));
+    for condition in aside.filter(|condition| condition.status == "True") {
+        let _ = writeln!(text, "Trouble: {}: {}: {}", condition.type_, condition.reason, condition.message);
+        explain(condition, text);
+    }
+    is_ready && is_current || ready.reason == Reason::Suspended.as_str() && config.spec.suspend
+}
+
+/// Adds the cause and the remedy of a reason in general. A message has those of the one case.
+fn explain(condition: &Condition, text: &mut String) {
+    if let Some(reason) = Reason::named(&condition.reason) {
+        let _ = writeln!(text, "  {reason} means: {}", reason.cause());
+        let _ = writeln!(text, "  What to do: {}", reason.remedy());
+    }
+}
