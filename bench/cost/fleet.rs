@@ -68,6 +68,14 @@ pub async fn apply(client: &Client, namespace: &str, name: &str, spec: AwsConfig
     Ok(())
 }
 
+/// Creates a suspended `AwsConfig` in each place, which costs no call to STS.
+pub async fn suspended(client: &Client, places: &[(String, String)]) -> Result {
+    let applies = places.iter().map(|(namespace, name)| async move {
+        apply(client, namespace, name, AwsConfigSpec { suspend: true, ..spec("suspended")? }).await
+    });
+    stream::iter(applies).buffer_unordered(32).try_collect().await
+}
+
 /// Creates an `AwsConfig` of the same person in each place.
 pub async fn apply_all(client: &Client, places: &[(String, String)], person: &str) -> Result {
     let applies =

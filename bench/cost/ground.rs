@@ -146,6 +146,16 @@ impl Ground {
         Ok(path)
     }
 
+    /// The administrator's kubeconfig.
+    pub fn admin(&self) -> &Path {
+        &self.at.kubeconfig
+    }
+
+    /// kubectl.
+    pub fn kubectl(&self) -> Result<&Path> {
+        self.tool("kubectl")
+    }
+
     /// The API server's version.
     pub fn version(&self) -> &str {
         &self.at.server_version

@@ -2,7 +2,7 @@
 //! the same work in the same run.
 //!
 //! ```text
-//! cargo bench --bench cost -- [--only cold|latency|rotation|memory|admission|flood] [--objects N]
+//! cargo bench --bench cost -- [--only PART] [--objects N]     --help lists the parts
 //! ```
 //!
 //! The operator is the release binary as a process, with the ServiceAccount, the rights and the
@@ -24,6 +24,7 @@ mod operator;
 mod options;
 mod pods;
 mod process;
+mod prompt;
 mod report;
 mod reviews;
 mod stage;
@@ -134,6 +135,9 @@ async fn run(bench: &mut Bench) -> Result {
     // Last, because it creates AwsConfigs, which the other measures would count.
     if bench.options.wants(Part::Admission) {
         admission::admission(bench).await?;
+    }
+    if bench.options.wants(Part::Prompt) {
+        prompt::prompt(bench).await?;
     }
     if bench.options.wants(Part::Flood) {
         flood::flood(bench).await?;

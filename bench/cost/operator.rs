@@ -7,7 +7,13 @@ use crate::{
     options::Options,
     process::{self, Memory},
 };
-use std::{fs::File, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -51,6 +57,11 @@ impl Launcher {
         environment.extend(options.environment.iter().cloned());
         let log = ground.dir.path().join("operator.log");
         Ok(Self { binary, environment, webhook_environment, log, webhook })
+    }
+
+    /// The binary.
+    pub fn binary(&self) -> &Path {
+        &self.binary
     }
 
     /// The size of the binary in bytes.

@@ -59,6 +59,8 @@ pub enum Part {
     Memory,
     /// The webhook while anybody floods its port.
     Flood,
+    /// The plugin at a prompt: its start, and the list of the cluster.
+    Prompt,
 }
 
 impl Options {
