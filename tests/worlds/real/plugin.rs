@@ -38,7 +38,9 @@ impl<'a> Plugin<'a> {
     /// Runs a command as a user of the group that may write configs, or as the admin.
     fn says(&self, user: Option<&str>, groups: &[&str], arguments: &[&str]) -> Said {
         let mut command = Command::new(&self.program);
-        command.args(arguments).args(["-n", &self.install.namespace]);
+        // What follows `--` is another program's.
+        let (own, others) = arguments.split_at(arguments.iter().position(|it| *it == "--").unwrap_or(arguments.len()));
+        command.args(own).args(["-n", &self.install.namespace]);
         command.arg("--kubeconfig").arg(&self.install.ground.at.kubeconfig);
         let endpoint = &self.install.ground.at.aws.as_ref().unwrap().endpoint;
         command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_EC2_METADATA_DISABLED", "true");
@@ -48,6 +50,7 @@ impl<'a> Plugin<'a> {
         for group in groups {
             command.args(["--as-group", group]);
         }
+        command.args(others);
         let Output { status, stdout, stderr } = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (status.code(), text(stdout), text(stderr))
