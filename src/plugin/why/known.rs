@@ -19,8 +19,13 @@ impl Known {
     /// The obstacle in the conditions of this config that the plan does not show.
     pub(super) fn of(config: &AwsConfig, plan: &Plan) -> Self {
         let waits = plan.accepted.as_ref().is_err_and(|refusal| refusal.why.reason == Reason::Pending);
+        let failing = plan.trace.iter().find(|it| !it.passed).map(|it| it.check);
+        // The first check of the chain that fails is the answer.
+        let comes_first = |reason| check_of(reason).zip(failing).is_some_and(|(known, failing)| known < failing);
         // The operator has read what the plan waits for, so that each of its reasons counts.
-        let counts = |why: &Statement| waits || (plan.accepted.is_ok() && is_only_the_operators(why.reason));
+        let counts = |why: &Statement| {
+            waits || comes_first(why.reason) || (plan.accepted.is_ok() && is_only_the_operators(why.reason))
+        };
         if let Some(why) = refusal(config, ConditionType::Accepted).filter(counts) {
             let check = check_of(why.reason).or_else(|| of_grants(why.reason));
             return Self { check, why: Some(why) };

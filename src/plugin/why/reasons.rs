@@ -220,6 +220,21 @@ fn every_reason_is_answered_with_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn an_earlier_obstacle_of_the_operator_counts_before_a_later_one() {
+    let rows = [
+        ("a missing user of DSS, and no grant", Reason::DssUserMissing, "=> no: DssUserMissing: as the operator says"),
+        ("no room, and no grant", Reason::TooManyConfigs, "=> no: NotGranted: no AwsRoleGrant allows"),
+    ];
+    for (row, reason, verdict) in rows {
+        let accepted = condition(ConditionType::Accepted, "False", reason);
+        let mut live = with_conditions(&json!([accepted, condition(ConditionType::Ready, "False", reason)]));
+        live.seen.grants.clear();
+        let said = answer(&live, now(), Paint::NONE).text;
+        assert!(said.contains(verdict), "{row}: {said}");
+    }
+}
+
+#[test]
 fn a_held_withdrawal_is_told_with_its_end() {
     let By::Object(config, seen) = by(Reason::WithdrawalHeld) else { panic!("an object") };
     let mut live = live(
