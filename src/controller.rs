@@ -21,10 +21,11 @@ pub use instances::InstanceController;
 pub use shared::Shared;
 
 use crate::{
+    act::Context,
     api::{AwsConfig, AwsRole, names},
     cluster::{CallError, Change, Failed, follow, scoped},
     memory::Memory,
-    reconcile::{Context, reconcile, reconcile_role},
+    reconcile::{reconcile, reconcile_role},
     views::{Views, Writers},
 };
 use enqueuer::{Queue, SeenNamespace};

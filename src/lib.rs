@@ -43,10 +43,11 @@
 //! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `views` |
 //! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `credentials`, `decide`, `secret`, `views` |
 //! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
-//! | [`reconcile`] | observe, decide, act, report | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `sources`, `stores`, `verify`, `views` |
-//! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `reconcile`, `schedule`, `views` |
-//! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `api`, `clock`, `cluster`, `reconcile`, `report`, `schedule` |
-//! | [`controller`] | which object is reconciled when | `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `memory`, `reconcile`, `restart`, `views` |
+//! | [`act`] | ACT: carries out a plan; the handles of a reconcile | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_cache`, `dss_keys`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `stores`, `verify`, `views` |
+//! | [`reconcile`] | one config: observe, decide, act, report | `act`, `api`, `brake`, `clock`, `cluster`, `decide`, `dss`, `dss_keys`, `finalizers`, `limit`, `report`, `schedule`, `sources`, `stores`, `views` |
+//! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `schedule`, `views` |
+//! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `act`, `api`, `clock`, `cluster`, `report`, `schedule` |
+//! | [`controller`] | which object is reconciled when | `act`, `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `memory`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: the holder of the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
@@ -55,7 +56,7 @@
 //! | [`serve`] | `keyturn serve` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
-//! | [`operator`] | `keyturn run` put together | `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `reconcile`, `report`, `schedule`, `server`, `stores`, `views` |
+//! | [`operator`] | `keyturn run` put together | `act`, `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `report`, `schedule`, `server`, `stores`, `views` |
 //! | [`import`](mod@import) | IMPORT: manifests from what other systems say of people, roles and keys; pure | `api`, `secret` |
 //! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `brake`, `clock`, `credentials`, `decide`, `digest`, `dss`, `dss_keys`, `endpoint`, `finalizers`, `grants`, `import`, `inject`, `network`, `secret`, `serve`, `verify` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
@@ -84,6 +85,7 @@
     reason = "the map names every room, also those that are private; make doc documents them"
 )]
 
+mod act;
 pub mod api;
 pub mod brake;
 pub mod certificate;

@@ -1,4 +1,4 @@
-//! DECIDE AND ACT: the reconcile of an `AwsConfig`.
+//! RECONCILE: one `AwsConfig` from observation to report. [`crate::act`] carries out the plan.
 //!
 //! ```text
 //!                   Observed         Plan            Outcome
@@ -13,99 +13,31 @@
 //! Every reconcile returns the time of the next one, therefore a lost watch event cannot lose a
 //! renewal.
 
-mod act;
 mod aws_role;
 mod cleanup;
 mod observe;
-mod turn;
 
 pub use aws_role::reconcile_role;
 
 use crate::{
+    act::{Context, act},
     api::{AwsConfig, ConditionType, Reason},
-    brake::{Brake, Fate},
-    clock::{Clock, whole_seconds},
-    cluster::{CallError, Calls},
-    credentials::{S3, Sts},
+    brake::Fate,
+    clock::whole_seconds,
+    cluster::CallError,
     decide::{HoldCause, Next, Plan, Read, SecretAction, decide, held_since, input::Observed},
-    dss_cache::DssCache,
-    limit::{Budget, Limiter, Turns},
-    memory::Memory,
-    metrics::Metrics,
+    limit::Budget,
     report::{
-        EventNote, Finding, Outcome, event_notes, is_only_a_short_wait, key_finding, next_reconcile, role_finding,
-        status, withdrawn_for, withdrawn_profiles,
+        Finding, Outcome, event_notes, is_only_a_short_wait, key_finding, next_reconcile, role_finding, status,
+        withdrawn_for, withdrawn_profiles,
     },
     schedule::until,
-    stores::{A_RECONCILE, Access},
-    views::{self, Views},
+    stores::A_RECONCILE,
+    views,
 };
-use jiff::{SignedDuration, Timestamp};
-use kube::{Resource as _, ResourceExt as _};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
-
-/// The handles that a reconcile works with. There is one for each watched scope; the scopes share
-/// the parts, except the views.
-#[derive(Clone)]
-pub struct Context {
-    /// The cluster's name, which is a part of every external ID and of every label of an API key.
-    pub cluster_name: Arc<str>,
-    /// The only source of time.
-    pub clock: Clock,
-    /// The calls to the API server.
-    pub calls: Calls,
-    /// The views of the scope: the objects that the API server has shown.
-    pub views: Views,
-    /// The client of STS, from which sessions come.
-    pub sts: Sts,
-    /// The client of S3, by which buckets are tried.
-    pub s3: S3,
-    /// The users and API keys of every DSS, as they were last read.
-    pub dss_cache: DssCache,
-    /// What this process remembers of each object. Losing it costs a read or an early retry.
-    pub memory: Arc<Memory>,
-    /// The time at which this replica began to lead.
-    pub started_at: Timestamp,
-    /// The metrics.
-    pub metrics: Metrics,
-    /// The reporter of Events: the name of the pod.
-    pub reporter: Arc<str>,
-    /// The most configs of a namespace that get a credential; `None` for no limit.
-    pub configs_per_namespace: Option<usize>,
-    /// The time after which a config has to be confirmed again; `None` for no limit.
-    pub max_age: Option<SignedDuration>,
-    /// The brake on withdrawals, which all scopes share.
-    pub brake: Arc<Brake>,
-    /// Limits how many reconciles wait for an outside system at once.
-    pub limiter: Limiter,
-    /// Bounds the rate at which this scope and the others ask outside systems, and shares the
-    /// places of this scope between its namespaces.
-    pub turns: Turns,
-}
-
-impl Context {
-    /// The handles that the stores work with, in a reconcile that has this budget.
-    fn stores<'a>(&'a self, budget: &'a Budget) -> Access<'a> {
-        Access {
-            cluster_name: &self.cluster_name,
-            calls: &self.calls,
-            views: &self.views,
-            dss_cache: &self.dss_cache,
-            limiter: &self.limiter,
-            budget,
-        }
-    }
-
-    /// Writes a log line and an Event about a config. An Event that the API server does not take is
-    /// lost, and the log says so.
-    pub async fn record_event(&self, config: &AwsConfig, note: &EventNote) {
-        note.log();
-        let event = note.manifest(config.object_ref(&()), &self.reporter, self.clock.now());
-        if let Err(error) = self.calls.create_event(&event).await {
-            tracing::warn!(%error, "an Event was lost");
-        }
-    }
-}
 
 /// The most reads of one reconcile. One decision can ask for fewer: user, role or key, API key, the
 /// Secret's metadata, its data. Profiles ask for all their roles at once.
@@ -177,7 +109,7 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
 
     let mut outcome = match unread {
         Some(error) => Outcome { call_failed: Some(error), unread: true, ..Outcome::default() },
-        None => Box::pin(act::act(context, budget, &seen, &plan)).await,
+        None => Box::pin(act(context, budget, &seen, &plan)).await,
     };
     outcome.failed_before = context.memory.failed_calls_of(&uid);
     let now = context.clock.now();

@@ -11,10 +11,10 @@ pub mod decide;
 pub mod workload;
 
 use crate::{
+    act::Context,
     api::{AwsConfig, ConditionType, RESTARTED_AT, Reason, Restart, Statement, WorkloadKind, find_condition},
     clock::whole_seconds,
     cluster::{CallError, Failed},
-    reconcile::Context,
     report::EventNote,
 };
 use decide::{Candidate, Decision, Due, Found, INTERVAL, Standing, decide, wish};

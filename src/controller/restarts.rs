@@ -7,8 +7,8 @@ use super::{
     requeue_after,
 };
 use crate::{
+    act::Context,
     cluster::CallError,
-    reconcile::Context,
     restart::{self, Remembered},
 };
 use kube::{ResourceExt as _, runtime::controller::Action};

@@ -6,6 +6,7 @@ use super::{
     withdrawals::{Withdrawals, former},
 };
 use crate::{
+    act::Context,
     api::{AwsRoleGrant, DssInstance},
     brake::{self, Brake},
     certificate::keep,
@@ -19,7 +20,6 @@ use crate::{
     limit::{RateLimits, Turns},
     memory::Memory,
     metrics::Metrics,
-    reconcile::Context,
     schedule, stores,
     views::Views,
 };

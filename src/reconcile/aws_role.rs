@@ -1,8 +1,9 @@
 //! The reconcile of an `AwsRole`: its status says whether its config uses it, and whether it
 //! is usable.
 
-use super::{Context, observe::observe};
+use super::observe::observe;
 use crate::{
+    act::Context,
     api::AwsRole,
     cluster::{CallError, Failed},
     decide::role_status,

@@ -4,8 +4,8 @@
 //! keyturn does not wait for a store for ever, because an API key that cannot be deleted must not
 //! keep a namespace from being deleted.
 
-use super::Context;
 use crate::{
+    act::Context,
     api::{AwsConfig, Reason, Statement},
     cluster::{CallError, Failed, Preconditions},
     decide::target::is_controlled_by,

@@ -1,8 +1,8 @@
 //! Collects the input of a decision. The views answer nearly everything. Only a read that the
 //! decision asks for makes a call.
 
-use super::{Context, turn};
 use crate::{
+    act::Context,
     api::{AwsConfig, AwsRole, RoleArn},
     cluster::CallError,
     decide::{
@@ -183,7 +183,7 @@ async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) -> b
     let _place = if is_due {
         context.turns.take_due(&seen.config.namespace().unwrap_or_default())
     } else {
-        match turn::take(context, &seen.config, 1) {
+        match context.take_turn(&seen.config, 1) {
             Ok(place) => place,
             Err(_) => return false,
         }

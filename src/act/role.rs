@@ -1,10 +1,10 @@
 //! The writes of generated `AwsRole`s.
 
 use crate::{
+    act::Context,
     api::AwsRole,
     cluster::{CallError, Failed, Preconditions},
     decide::RoleStep,
-    reconcile::Context,
 };
 use kube::ResourceExt as _;
 use std::sync::Arc;

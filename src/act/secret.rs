@@ -2,13 +2,13 @@
 //! the plan was made for.
 
 use crate::{
+    act::Context,
     api::SECRET_KEYS,
     cluster::{CallError, Failed, Preconditions},
     decide::{
         input::Observed,
         target::{Ours, SecretData, Target},
     },
-    reconcile::Context,
     report::{Outcome, Written},
     secret::{Content, Record, Rendering, patch, whole},
 };

@@ -1,12 +1,14 @@
-//! Carries out a plan. The API server refuses a write if the object is not the one that the plan
+//! ACT: carries out a plan. The API server refuses a write if the object is not the one that the plan
 //! was made for. This module holds a client.
 
+mod context;
 mod profiles;
 mod role;
 mod secret;
 mod verify;
 
-use super::{Context, turn};
+pub use context::Context;
+
 use crate::{
     api::Reason,
     clock::whole_seconds,
@@ -39,7 +41,7 @@ use verify::InHand;
 /// Carries out the action on the Secret and, at the same time, writes and deletes the generated
 /// `AwsRole`s. Afterwards it deletes the surplus API keys in DSS, and tries the credential if that
 /// is due. A failure becomes a part of the outcome.
-pub(super) async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Plan) -> Outcome {
+pub async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Plan) -> Outcome {
     let is_due = plan.action() == Some(&SecretAction::Issue(Trigger::Due));
     let act = Act {
         context,
@@ -240,7 +242,7 @@ impl Act<'_> {
         if is_due {
             return Ok(context.turns.take_due(&seen.config.namespace().unwrap_or_default()));
         }
-        let place = turn::take(context, &seen.config, requests)?;
+        let place = context.take_turn(&seen.config, requests)?;
         self.asked.store(true, Ordering::Relaxed);
         Ok(place)
     }

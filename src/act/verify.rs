@@ -2,6 +2,7 @@
 //! and no failure of it fails the reconcile.
 
 use crate::{
+    act::Context,
     cluster::CallError,
     credentials::{Credentials, Retry, try_out},
     decide::{
@@ -11,7 +12,6 @@ use crate::{
         trial,
     },
     limit::{Budget, Refused},
-    reconcile::{Context, turn},
     report::Outcome,
     schedule,
     secret::Record,
@@ -52,7 +52,7 @@ pub(super) async fn verify(
     let is_new = in_hand.as_ref().is_some_and(|it| it.is_new);
     let Due::Now(asked) = trial(seen, plan, record, is_new, context.clock.now())? else { return None };
     let waits = |wait| Some(Trial::Waits { digest: asked.digest.clone(), wait });
-    let _place = match turn::take(context, &seen.config, asked.calls()) {
+    let _place = match context.take_turn(&seen.config, asked.calls()) {
         Ok(place) => place,
         Err(error) => {
             return waits(if let Retry::HeldBack(wait) = error.retry { wait } else { schedule::PENDING });

@@ -1,0 +1,96 @@
+//! The handles that a reconcile works with.
+
+use crate::{
+    api::AwsConfig,
+    brake::Brake,
+    clock::Clock,
+    cluster::Calls,
+    credentials::{IssueError, S3, Sts, held_back},
+    dss_cache::DssCache,
+    limit::{Budget, Limiter, Place, Turns},
+    memory::Memory,
+    metrics::Metrics,
+    report::EventNote,
+    stores::Access,
+    views::Views,
+};
+use jiff::{SignedDuration, Timestamp};
+use kube::{Resource as _, ResourceExt as _};
+use std::sync::Arc;
+
+/// The handles that a reconcile works with. There is one for each watched scope; the scopes share
+/// the parts, except the views.
+#[derive(Clone)]
+pub struct Context {
+    /// The cluster's name, which is a part of every external ID and of every label of an API key.
+    pub cluster_name: Arc<str>,
+    /// The only source of time.
+    pub clock: Clock,
+    /// The calls to the API server.
+    pub calls: Calls,
+    /// The views of the scope: the objects that the API server has shown.
+    pub views: Views,
+    /// The client of STS, from which sessions come.
+    pub sts: Sts,
+    /// The client of S3, by which buckets are tried.
+    pub s3: S3,
+    /// The users and API keys of every DSS, as they were last read.
+    pub dss_cache: DssCache,
+    /// What this process remembers of each object. Losing it costs a read or an early retry.
+    pub memory: Arc<Memory>,
+    /// The time at which this replica began to lead.
+    pub started_at: Timestamp,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The reporter of Events: the name of the pod.
+    pub reporter: Arc<str>,
+    /// The most configs of a namespace that get a credential; `None` for no limit.
+    pub configs_per_namespace: Option<usize>,
+    /// The time after which a config has to be confirmed again; `None` for no limit.
+    pub max_age: Option<SignedDuration>,
+    /// The brake on withdrawals, which all scopes share.
+    pub brake: Arc<Brake>,
+    /// Limits how many reconciles wait for an outside system at once.
+    pub limiter: Limiter,
+    /// Bounds the rate at which this scope and the others ask outside systems, and shares the
+    /// places of this scope between its namespaces.
+    pub turns: Turns,
+}
+
+impl Context {
+    /// The handles that the stores work with, in a reconcile that has this budget.
+    #[must_use]
+    pub fn stores<'a>(&'a self, budget: &'a Budget) -> Access<'a> {
+        Access {
+            cluster_name: &self.cluster_name,
+            calls: &self.calls,
+            views: &self.views,
+            dss_cache: &self.dss_cache,
+            limiter: &self.limiter,
+            budget,
+        }
+    }
+
+    /// Writes a log line and an Event about a config. An Event that the API server does not take is
+    /// lost, and the log says so.
+    pub async fn record_event(&self, config: &AwsConfig, note: &EventNote) {
+        note.log();
+        let event = note.manifest(config.object_ref(&()), &self.reporter, self.clock.now());
+        if let Err(error) = self.calls.create_event(&event).await {
+            tracing::warn!(%error, "an Event was lost");
+        }
+    }
+
+    /// Takes a turn to ask an outside system for this many things that are not renewals that are
+    /// due. The reconcile keeps the place until it has its answers.
+    ///
+    /// # Errors
+    /// [`IssueError`] if others come first. keyturn has asked nobody.
+    pub fn take_turn(&self, config: &AwsConfig, requests: u32) -> Result<Place, IssueError> {
+        let namespace = config.namespace().unwrap_or_default();
+        self.turns.take(&namespace, requests).map_err(|not_yet| {
+            self.metrics.held_back(not_yet.scope());
+            held_back(not_yet, &namespace, self.turns.limits())
+        })
+    }
+}
