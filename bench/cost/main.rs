@@ -14,6 +14,7 @@
 mod admission;
 mod answers;
 mod audit;
+mod endpoint;
 mod fleet;
 mod flood;
 mod floor;
@@ -138,6 +139,9 @@ async fn run(bench: &mut Bench) -> Result {
     }
     if bench.options.wants(Part::Prompt) {
         prompt::prompt(bench).await?;
+    }
+    if bench.options.wants(Part::Endpoint) {
+        endpoint::endpoint(bench).await?;
     }
     if bench.options.wants(Part::Flood) {
         flood::flood(bench).await?;

@@ -61,6 +61,8 @@ pub enum Part {
     Flood,
     /// The plugin at a prompt: its start, and the list of the cluster.
     Prompt,
+    /// The endpoint in a pod: its start, and its memory.
+    Endpoint,
 }
 
 impl Options {
