@@ -28,7 +28,11 @@ use std::{
     process::Command,
     sync::{Arc, OnceLock},
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+/// The releases that start at the same time. A release is four pods, and a node on two cores takes
+/// three seconds to start one: if all tests started theirs at once, each would wait for all others.
+static STARTING: Semaphore = Semaphore::const_new(2);
 
 /// A release whose operator runs in pods.
 pub struct Release {
@@ -102,6 +106,7 @@ impl Release {
             "extraEnv[1].value=base".to_owned(),
         ];
         let values: Vec<&str> = own.iter().map(String::as_str).chain(values.iter().copied()).collect();
+        let _starting = STARTING.acquire().await.unwrap();
         let install = Install::of_chart(ground, chart, &values).await;
         // Until it exists, the operator's pods wait for it.
         let authority: ConfigMap = from_value(json!({"metadata": {"name": "aws-ca"}, "data": {"ca.pem": ca}})).unwrap();
