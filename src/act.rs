@@ -1,5 +1,5 @@
-//! ACT: carries out a plan. The API server refuses a write if the object is not the one that the plan
-//! was made for. This module holds a client.
+//! ACT: carries out a plan. The API server refuses a write if the object is not the one that the
+//! plan was made for. This module holds a client.
 
 mod context;
 mod profiles;
