@@ -5,10 +5,13 @@
 //! the libraries of these clients read the variables each in a way of its own.
 //!
 //! * `network/api_server.rs`: the connection to the API server
+//! * `network/cause.rs`: what an error of a client comes from
 
 mod api_server;
+mod cause;
 
 pub use api_server::{NamedCluster, NoCluster, api_server};
+pub use cause::{innermost, with_cause};
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;

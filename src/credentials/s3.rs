@@ -4,12 +4,8 @@
 //! The request is signed with the credential that is tried, and never with keyturn's own. It goes
 //! through the connector of the STS client: the same trust, the same proxy, and no redirects.
 
-use super::{
-    Credentials,
-    refusal::quoted,
-    sts::{innermost, signer},
-};
-use crate::clock::Clock;
+use super::{Credentials, refusal::quoted, sts::signer};
+use crate::{clock::Clock, network::innermost};
 use aws_sigv4::{
     http_request::{
         PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     api::{Reason, RoleArn},
     clock::{Clock, http_date, whole_seconds},
+    network::innermost,
 };
 use aws_sdk_sts::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef},
@@ -20,7 +21,6 @@ use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResp
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use std::{
-    error::Error,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -229,15 +229,6 @@ fn failed(request: &SessionRequest, error: &SdkError<AssumeRoleError, HttpRespon
         _ => Answer::Disconnected { detail: innermost(error) },
     };
     explain(request, &answer)
-}
-
-/// Returns the text of the innermost error. The outer ones only say "dispatch failure".
-pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 /// Corrects the clock by the `Date` header of every answer, also of an error.

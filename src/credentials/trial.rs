@@ -5,8 +5,9 @@ use super::{
     Credentials, S3, Sts,
     refusal::{is_about_credentials, is_about_time, is_throttling, quoted},
     s3::BucketAnswer,
-    sts::{innermost, signer},
+    sts::signer,
 };
+use crate::network::innermost;
 use aws_sdk_sts::{
     error::{ProvideErrorMetadata as _, SdkError},
     operation::get_caller_identity::GetCallerIdentityError,

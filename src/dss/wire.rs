@@ -3,12 +3,12 @@
 //! The connection is a trait, because tests replace it with a double without a socket. Its messages
 //! are the HTTP messages themselves.
 
-use crate::network::Proxies;
+use crate::network::{Proxies, innermost};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// The longest time for the set-up of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -125,12 +125,4 @@ impl Wire for Network {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn unreachable(error: reqwest::Error) -> Lost {
     Lost::Unreachable(innermost(&error))
-}
-
-fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

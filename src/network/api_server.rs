@@ -1,13 +1,12 @@
 //! The connection to the API server: the kubeconfig or the pod's ServiceAccount, the proxy, and
 //! the time-outs.
 
-use super::{InvalidProxy, Proxies, Proxy};
+use super::{InvalidProxy, Proxies, Proxy, with_cause};
 use kube::{
     Config,
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{
-    error::Error,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -116,16 +115,6 @@ impl NamedCluster {
 
 fn none(kubeconfig: &KubeconfigError, in_cluster: &InClusterError) -> NoCluster {
     NoCluster::NoConfiguration { kubeconfig: with_cause(kubeconfig), in_cluster: with_cause(in_cluster) }
-}
-
-/// An error with its innermost cause.
-fn with_cause(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let (outer, inner) = (error.to_string(), cause.to_string());
-    if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
 }
 
 /// The `proxy-url` of the cluster of a context, by default the current one.

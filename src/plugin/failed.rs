@@ -1,7 +1,8 @@
 //! The failure of a command, in one line.
 
 use super::screen::harmless;
-use std::{error::Error, fmt};
+use crate::network::with_cause;
+use std::fmt;
 
 /// The exit code of wrong usage.
 pub(super) const USAGE: u8 = 2;
@@ -49,16 +50,6 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
-}
-
-/// An error with its innermost cause.
-pub(super) fn with_cause(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let (outer, inner) = (error.to_string(), cause.to_string());
-    if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
 }
 
 #[cfg(test)]

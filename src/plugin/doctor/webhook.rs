@@ -3,7 +3,8 @@
 use super::{Finding, Mark, facts::Facts};
 use crate::{
     api::names::{INJECT, INJECT_OFF, INJECT_REQUIRED, POD_AWS_CONFIG, POD_INJECTED},
-    plugin::{Caller, Failed, failed::with_cause},
+    network::with_cause,
+    plugin::{Caller, Failed},
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::PostParams};

@@ -4,10 +4,10 @@ use super::{Row, answer, rows};
 use crate::{
     api::AwsConfig,
     clock::Clock,
+    network::with_cause,
     plugin::{
         Answer, Caller, Failed, Screen,
         cli::{Output, Status},
-        failed::with_cause,
     },
 };
 use futures::TryStreamExt as _;
