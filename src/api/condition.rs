@@ -64,6 +64,17 @@ impl ConditionType {
         Self::Stalled,
     ];
 
+    /// The conditions of trouble beside `Ready`, the most urgent first. They are present only while
+    /// they are true.
+    pub const TROUBLES: [Self; 6] = [
+        Self::RenewalFailing,
+        Self::RestartFailing,
+        Self::PodsMissed,
+        Self::AwsRoleFailing,
+        Self::DssKeysFailing,
+        Self::ConfirmationDue,
+    ];
+
     /// The name of the condition, as the object holds it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

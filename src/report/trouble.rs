@@ -8,16 +8,6 @@ use crate::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// The conditions of trouble beside `Ready`, the most urgent first.
-const URGENT: [ConditionType; 6] = [
-    ConditionType::RenewalFailing,
-    ConditionType::RestartFailing,
-    ConditionType::PodsMissed,
-    ConditionType::AwsRoleFailing,
-    ConditionType::DssKeysFailing,
-    ConditionType::ConfirmationDue,
-];
-
 /// The reasons of an unready config that are no trouble: keyturn waits for a moment, or the user
 /// wants it so.
 const NO_TROUBLE: [Reason; 2] = [Reason::Pending, Reason::Suspended];
@@ -33,7 +23,7 @@ pub(super) fn trouble(conditions: &[Condition]) -> Option<Trouble> {
     if let Some(ready) = profiles.filter(|ready| is_trouble(&ready.reason)) {
         return Some(Trouble { word: ready.reason.clone(), message: ready.message.clone() });
     }
-    if let Some(urgent) = URGENT.into_iter().find_map(|type_| find_condition(conditions, type_)) {
+    if let Some(urgent) = ConditionType::TROUBLES.into_iter().find_map(|type_| find_condition(conditions, type_)) {
         return Some(Trouble { word: urgent.type_.clone(), message: urgent.message.clone() });
     }
     let refused = refusal(conditions)?;

@@ -5,16 +5,6 @@ use crate::api::{AwsConfig, ConditionType, Reason, find_condition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::fmt::Write as _;
 
-/// The conditions of trouble beside `Ready`.
-const ASIDE: [ConditionType; 6] = [
-    ConditionType::RenewalFailing,
-    ConditionType::RestartFailing,
-    ConditionType::PodsMissed,
-    ConditionType::AwsRoleFailing,
-    ConditionType::DssKeysFailing,
-    ConditionType::ConfirmationDue,
-];
-
 /// Adds the operator's own words from status, as far as the verdict does not have them. Returns
 /// whether the config is as the user wants it.
 pub(super) fn said(config: &AwsConfig, verdict: &str, text: &mut String) -> bool {
@@ -43,7 +33,7 @@ pub(super) fn said(config: &AwsConfig, verdict: &str, text: &mut String) -> bool
         let _ = writeln!(text, "Trouble: Verified={status}: {reason}: {message}");
         explain(refused, text);
     }
-    let aside = ASIDE.into_iter().filter_map(|type_| find_condition(&status.conditions, type_));
+    let aside = ConditionType::TROUBLES.into_iter().filter_map(|type_| find_condition(&status.conditions, type_));
     for condition in aside.filter(|condition| condition.status == "True") {
         let _ = writeln!(text, "Trouble: {}: {}: {}", condition.type_, condition.reason, condition.message);
         explain(condition, text);
