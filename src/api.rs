@@ -62,7 +62,7 @@ pub use role_template::{NoRole, RoleTemplate, Variable, role_named};
 pub use secret_key::{Field, PROFILE_KEY, PROFILE_KEY_PATTERN, Present, SECRET_KEYS, SecretKey, profile_key};
 pub use session::{Scope, Session, TagValue};
 pub use statement::Statement;
-pub use subject::Subject;
+pub use subject::{Subject, is_person};
 pub use target::{Format, Target, TargetValue};
 pub use texts::Texts;
 

@@ -9,12 +9,12 @@ mod grants;
 mod keys;
 mod manifest;
 mod names;
+mod offered;
 mod others;
 pub mod trifacta;
 
 pub use keys::keys;
 pub use manifest::{Document, Manifests, yaml};
-pub use names::is_person;
 pub use others::{external_secrets, zalando};
 
 /// The reason why something cannot be imported: the place, and what is wrong there.

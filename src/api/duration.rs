@@ -35,7 +35,8 @@ impl SessionDuration {
 
 impl SessionDuration {
     /// A duration of so many minutes, at most 99 hours, spelled like a user would.
-    pub(super) fn minutes(minutes: u32) -> Self {
+    #[must_use]
+    pub fn minutes(minutes: u32) -> Self {
         Self(match (minutes / 60, minutes % 60) {
             (0, minutes) => format!("{minutes}m"),
             (hours, 0) => format!("{hours}h"),

@@ -11,6 +11,14 @@ const SYSTEM: &str = "system:";
 /// session name holds a comma, and no person's name can be mistaken for it.
 pub(super) const PERSON_PATTERN: &str = "^[A-Za-z0-9_+=.@-]{2,64}$";
 
+/// Whether a text can be the name of a person: it fits the pattern, and is not `system`, which the
+/// schema refuses as well.
+#[must_use]
+pub fn is_person(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_+=.@-".contains(c);
+    (2..=64).contains(&text.len()) && text.chars().all(is_allowed) && text != "system"
+}
+
 /// The subject of a credential: a person, or a namespace, which is written `system:<namespace>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(String);
@@ -51,5 +59,18 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_has_the_characters_that_aws_allows_in_a_session_name() {
+        let rows = [("alice@example.com", true), ("a", false), ("a b", false), ("system", false), ("AB_+=.@-9", true)];
+        for (text, expected) in rows {
+            assert_eq!(is_person(text), expected, "{text}");
+        }
     }
 }

@@ -8,17 +8,13 @@ pub use profiles::Profiles;
 use super::{
     grants::object,
     manifest::{Document, Manifests},
-    names::{Names, duration, is_person},
+    names::{Names, duration},
+    offered::{self, TO_FILL_IN},
 };
-use crate::api::{
-    RoleArn,
-    names::{SOURCE, SOURCE_OFFERED},
-};
+use crate::api::{RoleArn, is_person};
 use profiles::Profile;
 use serde_json::{Value, json};
 
-/// The value that the user replaces by a key.
-const TO_FILL_IN: &str = "FILL-IN";
 /// The beginning of the ID of a temporary key (IAM user guide, "IAM identifiers").
 const TEMPORARY: &str = "ASIA";
 
@@ -125,14 +121,9 @@ fn set(spec: &mut Value, field: &str, value: Option<&str>) {
     }
 }
 
-fn key_secret(name: &str, namespace: &str, from: &str, (id, secret): (&str, &str)) -> Document {
-    let object = json!({
-        "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace, "labels": {SOURCE: SOURCE_OFFERED}},
-        "stringData": {"aws_access_key_id": id, "aws_secret_access_key": secret},
-    });
-    let consent = format!("the label {SOURCE} is the consent that users of the namespace may have the key delivered");
-    Document { comments: vec![format!("{from}: its key"), consent], object }
+fn key_secret(name: &str, namespace: &str, from: &str, key: (&str, &str)) -> Document {
+    let comments = vec![format!("{from}: its key"), offered::consent()];
+    Document { comments, object: offered::key_secret(name, namespace, key) }
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use super::{
     grants::object,
     manifest::{Document, Manifests},
-    names::{Names, is_person},
+    names::Names,
+    offered::how_to_offer,
 };
 use crate::{
-    api::names::{AWS_CONFIG_LABEL, SOURCE, SOURCE_OFFERED},
+    api::{is_person, names::AWS_CONFIG_LABEL},
     secret::is_offered,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -58,9 +59,7 @@ pub fn keys(secrets: &[Secret], namespace: &str, person: Option<&str>, are_named
             comments.push("the person is the name of the Secret: correct it if somebody else has the key".to_owned());
         }
         if !is_offered(&secret.metadata) {
-            comments.push(format!(
-                "its owner offers it by: kubectl -n {namespace} label secret {name} {SOURCE}={SOURCE_OFFERED}"
-            ));
+            comments.push(how_to_offer(namespace, &name));
         }
         let spec = json!({
             "person": subject, "credentialProvider": "default",

@@ -1,11 +1,10 @@
-//! Names of objects and persons, made from names of another system. Pure.
+//! Names and durations, made from those of another system. Pure.
 
+use crate::api::SessionDuration;
 use std::collections::BTreeSet;
 
 /// The longest name of an `AwsConfig`, in characters (its schema).
 const LONGEST: usize = 59;
-/// The characters of a person's name beside letters and digits (`spec.person` of an `AwsConfig`).
-const IN_PERSONS: &str = "_+=.@-";
 
 /// The names that were given to objects of one kind.
 #[derive(Debug, Default)]
@@ -45,24 +44,14 @@ pub(super) fn label(text: &str) -> String {
     if name.is_empty() { "unnamed".to_owned() } else { name }
 }
 
-/// Whether a text can be the name of a person.
-#[must_use]
-pub fn is_person(text: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || IN_PERSONS.contains(c);
-    (2..=64).contains(&text.len()) && text.chars().all(is_allowed) && text != "system"
-}
-
 /// A number of seconds as keyturn writes durations, such as 1h30m. `None` if it is no whole number
 /// of minutes from 15m to 12h, which keyturn refuses.
 pub(super) fn duration(seconds: i64) -> Option<String> {
     if seconds % 60 != 0 || !(900..=43_200).contains(&seconds) {
         return None;
     }
-    Some(match (seconds / 3600, seconds % 3600 / 60) {
-        (0, minutes) => format!("{minutes}m"),
-        (hours, 0) => format!("{hours}h"),
-        (hours, minutes) => format!("{hours}h{minutes}m"),
-    })
+    let minutes = u32::try_from(seconds / 60).ok()?;
+    Some(SessionDuration::minutes(minutes).to_string())
 }
 
 #[cfg(test)]
@@ -83,14 +72,6 @@ mod tests {
         }
         let mut names = Names::default();
         assert_eq!([names.take("a b"), names.take("a-b"), names.take("a.b")], ["a-b", "a-b-2", "a-b-3"]);
-    }
-
-    #[test]
-    fn a_person_has_the_characters_that_aws_allows_in_a_session_name() {
-        let rows = [("alice@example.com", true), ("a", false), ("a b", false), ("system", false), ("AB_+=.@-9", true)];
-        for (text, expected) in rows {
-            assert_eq!(is_person(text), expected, "{text}");
-        }
     }
 
     #[test]

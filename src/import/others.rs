@@ -4,11 +4,9 @@ use super::{
     grants::object,
     manifest::{Document, Manifests},
     names::{Names, duration},
+    offered::how_to_offer,
 };
-use crate::api::{
-    RoleArn,
-    names::{SOURCE, SOURCE_OFFERED},
-};
+use crate::api::RoleArn;
 use kube::{ResourceExt as _, core::DynamicObject};
 use serde_json::{Value, json};
 
@@ -110,9 +108,7 @@ pub fn external_secrets(found: &[DynamicObject]) -> Manifests {
             Some(key) => {
                 let mut comments = vec![from, comment];
                 let secret = key["name"].as_str().unwrap_or_default();
-                comments.push(format!(
-                    "its owner offers it by: kubectl -n {namespace} label secret {secret} {SOURCE}={SOURCE_OFFERED}"
-                ));
+                comments.push(how_to_offer(&namespace, secret));
                 comments.push(
                     "keyturn delivers this key itself, and asks for no session with it; better, name a role".to_owned(),
                 );

@@ -15,10 +15,12 @@ pub use answers::Answers;
 use super::{
     grants::object,
     manifest::{Document, Manifests},
-    names::{Names, is_person},
+    names::Names,
 };
-use crate::api::RoleArn;
-use crate::import::Wrong;
+use crate::{
+    api::{RoleArn, is_person},
+    import::Wrong,
+};
 use answers::{Config, Person, Role};
 use serde_json::json;
 use spec::{Specified, key_secret, specified};

@@ -7,7 +7,10 @@ use super::{
     Answer, Caller, Failed,
     cli::{Import, ImportAws, ImportTrifacta, To},
 };
-use crate::import::{Document, Manifests, Wrong, aws, is_person, trifacta, yaml};
+use crate::{
+    api::is_person,
+    import::{Document, Manifests, Wrong, aws, trifacta, yaml},
+};
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,

@@ -2,14 +2,11 @@
 //! Pure.
 
 use super::{Answers, Config, Document, Person, Role};
-use crate::api::{
-    RoleArn,
-    names::{SOURCE, SOURCE_OFFERED},
+use crate::{
+    api::RoleArn,
+    import::offered::{self, TO_FILL_IN},
 };
 use serde_json::{Value, json};
-
-/// The value that the user replaces by a key.
-const TO_FILL_IN: &str = "FILL-IN";
 
 /// The spec, and the role that it asks for.
 pub(super) struct Specified {
@@ -110,18 +107,13 @@ fn active(config: &Config, roles: &[&Role], answers: &Answers, comments: &mut Ve
 /// from a recorded request is left out as well.
 pub(super) fn key_secret(config: &Config, name: &str, namespace: &str, from: &str, with_keys: bool) -> Document {
     let key = config.key.as_ref().filter(|_| with_keys);
-    let (id, secret) = key.map_or((TO_FILL_IN, TO_FILL_IN), |(id, secret)| (id.as_str(), secret.as_str()));
+    let shown = key.map_or((TO_FILL_IN, TO_FILL_IN), |(id, secret)| (id.as_str(), secret.as_str()));
     let mut comments = vec![format!("{from}: its key")];
     if key.is_none() {
         comments.push(
             "fill in the key: Trifacta does not answer it; better, create a new one and delete the old one".to_owned(),
         );
     }
-    comments.push(format!("the label {SOURCE} is the consent that users of the namespace may have the key delivered"));
-    let object = json!({
-        "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace, "labels": {SOURCE: SOURCE_OFFERED}},
-        "stringData": {"aws_access_key_id": id, "aws_secret_access_key": secret},
-    });
-    Document { comments, object }
+    comments.push(offered::consent());
+    Document { comments, object: offered::key_secret(name, namespace, shown) }
 }
