@@ -6,7 +6,11 @@ use crate::{
     network::{NamedCluster, Proxies, api_server},
 };
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Client, Resource, ResourceExt as _, api::ListParams};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{ListParams, ObjectList},
+    core::PartialObjectMeta,
+};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
@@ -76,11 +80,9 @@ impl Caller {
 
     /// All grants; `None` if the caller may not list them.
     pub(super) async fn grants_if_allowed(&self) -> Result<Option<Vec<Arc<AwsRoleGrant>>>, Failed> {
-        match listed::<AwsRoleGrant>(&Api::all(self.client.clone()), None).await {
-            Ok(found) => Ok(Some(found.into_iter().map(Arc::new).collect())),
-            Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
-            Err(error) => Err(Failed::of_call("cannot list AwsRoleGrants", &error)),
-        }
+        let found: Result<Vec<AwsRoleGrant>, _> = listed(&Api::all(self.client.clone()), None).await;
+        let found = allowed("cannot list AwsRoleGrants", found)?;
+        Ok(found.map(|found| found.into_iter().map(Arc::new).collect()))
     }
 
     /// The labels of the namespace.
@@ -91,18 +93,59 @@ impl Caller {
     }
 }
 
+/// The answer to a call; `None` if the caller has no right to it.
+///
+/// # Errors
+/// [`Failed`] if the call failed otherwise.
+pub(super) fn allowed<T>(tried: &str, answered: Result<T, kube::Error>) -> Result<Option<T>, Failed> {
+    match answered {
+        Ok(found) => Ok(Some(found)),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+        Err(error) => Err(Failed::of_call(tried, &error)),
+    }
+}
+
+/// The same; `None` also if the cluster has no such resource.
+///
+/// # Errors
+/// As for [`allowed`].
+pub(super) fn readable<T>(tried: &str, answered: Result<T, kube::Error>) -> Result<Option<T>, Failed> {
+    match answered {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        answered => allowed(tried, answered),
+    }
+}
+
 /// Lists objects in pages.
 pub(super) async fn listed<K>(api: &Api<K>, selector: Option<&str>) -> Result<Vec<K>, kube::Error>
 where
     K: Clone + Debug + DeserializeOwned + Resource,
 {
+    paged(selector, async |parameters| api.list(&parameters).await).await
+}
+
+/// Lists the metadata of objects in pages.
+pub(super) async fn listed_metadata<K>(
+    api: &Api<K>,
+    selector: Option<&str>,
+) -> Result<Vec<PartialObjectMeta<K>>, kube::Error>
+where
+    K: Clone + Debug + DeserializeOwned + Resource,
+{
+    paged(selector, async |parameters| api.list_metadata(&parameters).await).await
+}
+
+async fn paged<T: Clone>(
+    selector: Option<&str>,
+    page: impl AsyncFn(ListParams) -> Result<ObjectList<T>, kube::Error>,
+) -> Result<Vec<T>, kube::Error> {
     let mut parameters = ListParams::default().limit(PAGE);
     if let Some(selector) = selector {
         parameters = parameters.labels(selector);
     }
     let mut found = Vec::new();
     loop {
-        let page = api.list(&parameters).await?;
+        let page = page(parameters.clone()).await?;
         found.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),

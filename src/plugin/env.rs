@@ -17,14 +17,23 @@ pub(super) async fn env(secrets: &Api<Secret>, config: &AwsConfig, shell: Shell)
     variables(&config.name_any(), &found.data.unwrap_or_default(), shell).map(Answer::fine)
 }
 
+/// Reads the Secret that a config asks for, whosever it is.
+///
+/// # Errors
+/// [`Failed`] if the caller may not read it.
+pub(super) async fn target_of(secrets: &Api<Secret>, config: &AwsConfig) -> Result<Secret, Failed> {
+    let (name, target) = (config.name_any(), config.target_name());
+    let tried = format!("cannot read Secret \"{target}\" of AwsConfig \"{name}\"");
+    secrets.get(&target).await.map_err(|error| Failed::of_call(&tried, &error))
+}
+
 /// Reads the Secret of a config.
 ///
 /// # Errors
 /// [`Failed`] if the caller may not read the Secret, or if it is another config's.
 pub(super) async fn secret_of(secrets: &Api<Secret>, config: &AwsConfig) -> Result<Secret, Failed> {
     let (name, target) = (config.name_any(), config.target_name());
-    let tried = format!("cannot read Secret \"{target}\" of AwsConfig \"{name}\"");
-    let found = secrets.get(&target).await.map_err(|error| Failed::of_call(&tried, &error))?;
+    let found = target_of(secrets, config).await?;
     if !is_controlled_by(&found.metadata, config) {
         return Err(Failed::new(format!("Secret \"{target}\" is not the one of AwsConfig \"{name}\"")));
     }
@@ -34,6 +43,12 @@ pub(super) async fn secret_of(secrets: &Api<Secret>, config: &AwsConfig) -> Resu
 /// The failure of a command that needs a credential, and finds a withdrawn one.
 pub(super) fn withdrawn(name: &str) -> Failed {
     Failed::new(format!("the credential of AwsConfig \"{name}\" is withdrawn; kubectl keyturn why {name} says why"))
+}
+
+/// Whether a data key of a Secret is the name of a variable. The keys that are files have a dot or a
+/// lower-case letter in their names.
+pub(super) fn is_variable(key: &str) -> bool {
+    key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn variables(name: &str, data: &BTreeMap<String, ByteString>, shell: Shell) -> Result<String, Failed> {
@@ -46,10 +61,8 @@ fn variables(name: &str, data: &BTreeMap<String, ByteString>, shell: Shell) -> R
     if key_id.starts_with(WITHDRAWN) {
         return Err(withdrawn(name));
     }
-    // The keys that are files have a dot or a lower-case letter in their names.
-    let is_variable = |key: &&String| key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     let mut lines = String::new();
-    for key in data.keys().filter(is_variable) {
+    for key in data.keys().filter(|key| is_variable(key)) {
         let Some(value) = text(key) else { continue };
         let _ = match shell {
             Shell::Sh => writeln!(lines, "export {key}='{}'", value.replace('\'', r"'\''")),

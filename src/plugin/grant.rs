@@ -2,7 +2,11 @@
 
 mod effect;
 
-use super::{Answer, Caller, Failed, cli::Grant, connect::listed};
+use super::{
+    Answer, Caller, Failed,
+    cli::Grant,
+    connect::{allowed, listed},
+};
 use crate::{
     api::{AwsConfig, AwsRoleGrant, ConditionType, find_condition},
     grants::grant_status,
@@ -159,14 +163,6 @@ async fn labels(caller: &Caller) -> Result<Option<Labels>, Failed> {
     let found: Result<Vec<Namespace>, _> = listed(&Api::all(caller.client.clone()), None).await;
     let found = allowed("cannot list namespaces", found)?;
     Ok(found.map(|found| found.iter().map(|it| (it.name_any(), it.labels().clone())).collect()))
-}
-
-fn allowed<T>(tried: &str, answered: Result<T, kube::Error>) -> Result<Option<T>, Failed> {
-    match answered {
-        Ok(found) => Ok(Some(found)),
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
-        Err(error) => Err(Failed::of_call(tried, &error)),
-    }
 }
 
 /// Says what the grant changes if it is applied.

@@ -1,11 +1,14 @@
 //! The Deployments of keyturn in the cluster, as the caller may see them.
 
-use super::{Failed, connect::listed};
+use super::{
+    Failed,
+    connect::{listed, readable},
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, Client, ResourceExt as _};
 
-/// The label that the chart gives all Deployments of a release.
-const PART_OF_KEYTURN: &str = "app.kubernetes.io/part-of=keyturn";
+/// The label that the chart gives all objects of a release.
+pub(super) const PART_OF_KEYTURN: &str = "app.kubernetes.io/part-of=keyturn";
 /// The label with the version of the program.
 const VERSION_LABEL: &str = "app.kubernetes.io/version";
 /// The label that says whether a Deployment is the operator or the webhook.
@@ -42,11 +45,9 @@ impl Running {
 /// # Errors
 /// [`Failed`] if the API server does not answer.
 pub(super) async fn running(client: &Client) -> Result<Option<Vec<Running>>, Failed> {
-    match listed::<Deployment>(&Api::all(client.clone()), Some(PART_OF_KEYTURN)).await {
-        Ok(found) => Ok(Some(found.iter().map(of).collect())),
-        Err(kube::Error::Api(status)) if [403, 404].contains(&status.code) => Ok(None),
-        Err(error) => Err(Failed::of_call("cannot list the Deployments of keyturn", &error)),
-    }
+    let found: Result<Vec<Deployment>, _> = listed(&Api::all(client.clone()), Some(PART_OF_KEYTURN)).await;
+    let found = readable("cannot list the Deployments of keyturn", found)?;
+    Ok(found.map(|found| found.iter().map(of).collect()))
 }
 
 fn of(deployment: &Deployment) -> Running {

@@ -1,24 +1,21 @@
-//! The reads of `doctor`. What the caller may not read is absent.
+//! The reads of `doctor`. Objects that the caller may not read are absent.
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
     plugin::{
         Caller, Failed,
-        connect::listed,
-        operators::{self, Running},
+        connect::{listed, listed_metadata, readable},
+        operators::{self, PART_OF_KEYTURN, Running},
     },
 };
 use k8s_openapi::api::{
     admissionregistration::v1::MutatingWebhookConfiguration, coordination::v1::Lease, core::v1::Secret,
 };
-use kube::{Api, Resource, api::ListParams, core::PartialObjectMeta};
+use kube::{Api, Resource, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeSet, fmt::Debug};
 
-/// The label that the chart gives all its objects.
-const PART_OF_KEYTURN: &str = "app.kubernetes.io/part-of=keyturn";
-
-/// Everything that was read. `None` is what the caller may not read.
+/// Everything that was read; `None` for objects that the caller may not read.
 #[derive(Default)]
 pub(super) struct Facts {
     /// The plurals of the resources of `keyturn.dev/v1alpha1` that the API server serves.
@@ -58,7 +55,7 @@ pub(super) async fn gather(caller: &Caller) -> Result<Facts, Failed> {
             Ok(Some(lease)) => Some(Some(lease)),
             // A Lease that does not exist is one that nobody holds.
             Ok(None) => Some(Some(Lease::default())),
-            other => allowed("cannot read the Lease of keyturn", other)?,
+            other => readable("cannot read the Lease of keyturn", other)?,
         };
         facts.leases.push((operator.clone(), lease.flatten()));
     }
@@ -74,7 +71,8 @@ pub(super) async fn gather(caller: &Caller) -> Result<Facts, Failed> {
     }
     let secrets: Api<Secret> =
         if is_all { Api::all(client.clone()) } else { Api::namespaced(client.clone(), &caller.namespace) };
-    facts.secrets = metadata(&secrets).await?;
+    let labelled = listed_metadata(&secrets, Some(names::AWS_CONFIG_LABEL)).await;
+    facts.secrets = readable("cannot list the metadata of Secrets", labelled)?;
     if facts.serves("awsroles") {
         let roles = if is_all { Api::all(client.clone()) } else { Api::namespaced(client.clone(), &caller.namespace) };
         facts.roles = list(&roles, "AwsRoles", None).await?;
@@ -102,29 +100,5 @@ async fn list<K>(api: &Api<K>, what: &str, selector: Option<&str>) -> Result<Opt
 where
     K: Clone + Debug + DeserializeOwned + Resource,
 {
-    allowed(&format!("cannot list {what}"), listed(api, selector).await)
-}
-
-/// The metadata of the Secrets with keyturn's label, in pages.
-async fn metadata(api: &Api<Secret>) -> Result<Option<Vec<PartialObjectMeta<Secret>>>, Failed> {
-    let mut parameters = ListParams::default().labels(names::AWS_CONFIG_LABEL).limit(500);
-    let mut found = Vec::new();
-    loop {
-        let page = allowed("cannot list the metadata of Secrets", api.list_metadata(&parameters).await)?;
-        let Some(page) = page else { return Ok(None) };
-        found.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(Some(found)),
-        }
-    }
-}
-
-fn allowed<T>(tried: &str, answered: Result<T, kube::Error>) -> Result<Option<T>, Failed> {
-    match answered {
-        Ok(found) => Ok(Some(found)),
-        // The caller may not read it, or the cluster has no such resource.
-        Err(kube::Error::Api(status)) if [403, 404].contains(&status.code) => Ok(None),
-        Err(error) => Err(Failed::of_call(tried, &error)),
-    }
+    readable(&format!("cannot list {what}"), listed(api, selector).await)
 }

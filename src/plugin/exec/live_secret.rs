@@ -4,7 +4,10 @@ use crate::{
     api::AwsConfig,
     decide::target::is_controlled_by,
     endpoint::{self, SOURCE},
-    plugin::Failed,
+    plugin::{
+        Failed,
+        env::{is_variable, target_of},
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -40,8 +43,7 @@ impl LiveSecret {
     /// [`Failed`] if the caller may not read it, or it holds no live credential.
     pub(super) async fn first(&self, now: Timestamp) -> Result<Vec<(String, String)>, Failed> {
         let (name, target) = (self.config.name_any(), self.config.target_name());
-        let tried = format!("cannot read Secret \"{target}\" of AwsConfig \"{name}\"");
-        let secret = self.api.get(&target).await.map_err(|error| Failed::of_call(&tried, &error))?;
+        let secret = target_of(&self.api, &self.config).await?;
         let contents = self.contents(&secret).ok_or_else(|| {
             Failed::new(format!(
                 "Secret \"{target}\" holds no credential of AwsConfig \"{name}\"; kubectl keyturn why {name} says why"
@@ -111,7 +113,6 @@ fn of_variables(data: &Data) -> Option<Vec<u8>> {
 fn others(data: &Data) -> Vec<(String, String)> {
     const CREDENTIAL: [&str; 4] =
         ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CREDENTIAL_EXPIRATION"];
-    let is_variable = |key: &str| key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     let kept = data.iter().filter(|(key, _)| is_variable(key) && !CREDENTIAL.contains(&key.as_str()));
     kept.filter_map(|(key, value)| Some((key.clone(), String::from_utf8(value.0.clone()).ok()?))).collect()
 }
