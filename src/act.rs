@@ -16,12 +16,12 @@ use crate::{
     decide::{
         Accepted, Plan, ProfilePlan, Refusal, SecretAction, Trial, Trigger, awaits_own_key,
         input::{Observed, rendering},
-        target::{SecretData, Target},
+        target::{ReadData, SecretData, Target},
     },
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, HeldKey},
     limit::{Budget, Place},
     report::{Outcome, audit},
-    secret::{ApiKeyRecord, Content, Main, Record, Rendering, Unrenderable, WITHDRAWN, render_all},
+    secret::{ApiKeyRecord, Content, Main, Record, Rendering, Unrenderable, render_all},
     stores::{self, A_CREDENTIAL, A_RECONCILE, delete_surplus},
 };
 use futures::future::join;
@@ -31,7 +31,7 @@ use role::{prune, write_role};
 use secrecy::SecretString;
 use std::{
     sync::{
-        Arc, OnceLock,
+        OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -132,7 +132,7 @@ impl Act<'_> {
                 return Outcome { issue_failed: Some(error), api_key, ..Outcome::default() };
             }
         };
-        let is_renewal = matches!(trigger, Trigger::Due | Trigger::Requested);
+        let is_renewal = trigger.is_renewal();
         if is_renewal && self.is_there_already(request, &issued) {
             let _ = self.in_hand.set(InHand { credentials: issued.credentials, is_new: true });
             return Outcome { checked: true, ..Outcome::default() };
@@ -285,7 +285,8 @@ impl Act<'_> {
     /// costs no call to STS.
     async fn render_again(&self, accepted: &Accepted, trigger: Trigger) -> Outcome {
         let Self { context, seen, .. } = self;
-        let Some((record, credentials)) = readable(&seen.target) else { return Outcome::default() };
+        let Some((record, read)) = read_data(&seen.target) else { return Outcome::default() };
+        let Some(credentials) = &read.credentials else { return Outcome::default() };
         let api_key = match self.obtain_api_key(accepted, A_RECONCILE).await {
             Ok(api_key) if api_key.is_of_wrong_owner() => return self.take_back(api_key).await,
             Ok(api_key) => api_key,
@@ -300,7 +301,7 @@ impl Act<'_> {
         };
         let rendering = rendering(seen);
         let (key_record, api_key_value) = in_hand(&api_key);
-        let main = Main::Live { credentials: &credentials, expires_at: record.expires_at, api_key: api_key_value };
+        let main = Main::Live { credentials, expires_at: record.expires_at, api_key: api_key_value };
         let content = match render_all(&rendering, main, &parts.all) {
             Ok(content) => content,
             Err(error) => return unrenderable(&error),
@@ -311,7 +312,7 @@ impl Act<'_> {
             if trigger == Trigger::Drifted {
                 context.metrics.repaired();
             }
-            let _ = self.in_hand.set(InHand { credentials: Credentials::clone(&credentials), is_new: false });
+            let _ = self.in_hand.set(InHand { credentials: Credentials::clone(credentials), is_new: false });
         }
         outcome
     }
@@ -337,17 +338,8 @@ impl Act<'_> {
             Err(error) => return Outcome { call_failed: Some(error), ..Outcome::default() },
         };
         let rendering = rendering(seen);
-        match render_all(&rendering, Main::Withdrawn(reason), &parts.all) {
-            Ok(mut content) => {
-                // An object that the rendering depends on may be gone, such as the `DssInstance`.
-                // Therefore every data key that is there stays in the Secret, with a withdrawn
-                // value.
-                for key in keys {
-                    content.0.entry(key.to_owned()).or_insert_with(|| WITHDRAWN.into());
-                }
-                let record = self.withdrawn_record(reason, &rendering, &parts, &content);
-                self.write(&rendering, record, content, parts).await
-            }
+        match self.withdrawn_for(reason, &rendering, &parts, keys) {
+            Ok((record, content)) => self.write(&rendering, record, content, parts).await,
             Err(error) => unrenderable(&error),
         }
     }
@@ -383,10 +375,11 @@ fn in_hand(api_key: &ApiKeyOutcome) -> (ApiKeyRecord, Option<&SecretString>) {
     }
 }
 
-fn readable(target: &Target) -> Option<(Record, Arc<Credentials>)> {
+/// The record and the data of a Secret that the decision has read.
+fn read_data(target: &Target) -> Option<(&Record, &ReadData)> {
     let Target::Ours(ours) = target else { return None };
     let SecretData::Read(read) = &ours.content else { return None };
-    Some((ours.record.clone()?, read.credentials.clone()?))
+    Some((ours.record.as_ref()?, read))
 }
 
 fn unrenderable(error: &Unrenderable) -> Outcome {

@@ -4,8 +4,9 @@ use crate::{
     api::AwsConfig,
     brake::Brake,
     clock::Clock,
-    cluster::Calls,
+    cluster::{CallError, Calls},
     credentials::{IssueError, S3, Sts, held_back},
+    decide::{input::Observed, target::Target},
     dss_cache::DssCache,
     limit::{Budget, Limiter, Place, Turns},
     memory::Memory,
@@ -69,6 +70,18 @@ impl Context {
             limiter: &self.limiter,
             budget,
         }
+    }
+
+    /// Reads the whole Secret that a config asks for.
+    ///
+    /// # Errors
+    /// [`CallError`] if the API server refused the read or did not answer.
+    pub async fn read_target(&self, seen: &Observed) -> Result<Target, CallError> {
+        let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+        let attempted = seen.remembered.attempted.as_deref();
+        let found = self.calls.secret(&namespace, &name).await?;
+        let read = |secret| Target::read(&seen.config, secret, attempted, self.clock.now());
+        Ok(found.map_or(Target::Absent, read))
     }
 
     /// Writes a log line and an Event about a config. An Event that the API server does not take is

@@ -11,14 +11,11 @@ use crate::{
         target::{SecretData, Target},
     },
     report::{Outcome, ProfileOutcome, audit},
-    secret::{
-        ApiKeyRecord, Content, Main, ProfilePart, ProfileRecord, Record, Rendering, Unrenderable, WITHDRAWN, render_all,
-    },
+    secret::{Content, Main, ProfilePart, ProfileRecord, Record, Rendering, Unrenderable, WITHDRAWN, render_all},
 };
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The profiles for a write of the Secret.
@@ -116,7 +113,7 @@ impl Act<'_> {
             for (name, ..) in &parts.issued {
                 let plan = self.profiles.iter().find(|plan| plan.name == *name);
                 let is_renewal =
-                    plan.is_some_and(|plan| matches!(plan.step, ProfileStep::Issue(Trigger::Due | Trigger::Requested)));
+                    plan.is_some_and(|plan| matches!(plan.step, ProfileStep::Issue(trigger) if trigger.is_renewal()));
                 self.context.metrics.issued(provider, if is_renewal { Reason::Renewed } else { Reason::Issued });
             }
         } else {
@@ -140,12 +137,8 @@ impl Act<'_> {
             return Outcome { profiles: parts.outcomes, ..Outcome::default() };
         }
         let rendering = rendering(self.seen);
-        let rendered = if let Some(main) = self.main_in_secret() {
-            main.beside(&rendering, &parts)
-        } else {
-            self.withdrawn_beside(&rendering, &parts)
-        };
-        match rendered {
+        let live = self.live_beside(&rendering, &parts);
+        match live.unwrap_or_else(|| self.withdrawn_beside(&rendering, &parts)) {
             Ok((record, content)) => self.write(&rendering, record, content, parts).await,
             Err(error) => super::unrenderable(&error),
         }
@@ -154,31 +147,32 @@ impl Act<'_> {
     /// The Secret in which the credential of the config is withdrawn, as it is or as it begins.
     fn withdrawn_beside(&self, rendering: &Rendering, parts: &Parts) -> Result<(Record, Content), Unrenderable> {
         let reason = self.withdrawn_reason();
-        let mut content = render_all(rendering, Main::Withdrawn(reason), &parts.all)?;
-        // Every data key that is there stays in the Secret, with a withdrawn value.
         let held = self.seen.target.record().map(|record| record.keys.as_slice()).unwrap_or_default();
-        let is_own = |name: &&String| SECRET_KEYS.iter().any(|key| key.name == **name);
-        for name in held.iter().filter(is_own) {
-            content.0.entry(name.clone()).or_insert_with(|| WITHDRAWN.into());
-        }
-        Ok((self.withdrawn_record(reason, rendering, parts, &content), content))
+        let own = SECRET_KEYS.iter().map(|key| key.name).filter(|name| held.iter().any(|key| key == name));
+        self.withdrawn_for(reason, rendering, parts, own)
     }
 
-    /// The record of a Secret in which the credential of the config is withdrawn. The sessions of
-    /// profiles in it are of the present subject.
-    pub(super) fn withdrawn_record(
+    /// The Secret in which the credential of the config is withdrawn for this reason. An object that
+    /// the rendering depends on may be gone, such as the `DssInstance`. Therefore every data key
+    /// that is there stays in the Secret, with a withdrawn value. The sessions of profiles are of
+    /// the present subject.
+    pub(super) fn withdrawn_for(
         &self,
         reason: Reason,
         rendering: &Rendering,
         parts: &Parts,
-        content: &Content,
-    ) -> Record {
+        keys: impl IntoIterator<Item = &'static str>,
+    ) -> Result<(Record, Content), Unrenderable> {
+        let mut content = render_all(rendering, Main::Withdrawn(reason), &parts.all)?;
+        for key in keys {
+            content.0.entry(key.to_owned()).or_insert_with(|| WITHDRAWN.into());
+        }
         let former = self.seen.target.record().cloned();
         let mut record = former.unwrap_or_else(|| Record::lost(&self.subject(), self.context.clock.now()));
         if parts.holds_any() {
             record.person = self.subject();
         }
-        record.withdrawn_for(reason, rendering.digest(), content)
+        Ok((record.withdrawn_for(reason, rendering.digest(), &content), content))
     }
 
     /// The reason for which the credential of the config is not in the Secret.
@@ -191,20 +185,18 @@ impl Act<'_> {
         recorded.and_then(Reason::named).or_else(failed).unwrap_or(Reason::Pending)
     }
 
-    /// The credential of the config in the Secret, which was read before; `None` if the Secret
-    /// holds none.
-    fn main_in_secret(&self) -> Option<InSecret> {
-        let (record, credentials) = super::readable(&self.seen.target)?;
-        if record.withdrawn.is_some() {
+    /// The Secret with the credential of the config that it holds, which was read before; `None` if
+    /// it holds none.
+    fn live_beside(&self, rendering: &Rendering, parts: &Parts) -> Option<Result<(Record, Content), Unrenderable>> {
+        let (record, read) = super::read_data(&self.seen.target)?;
+        if record.withdrawn.is_some() || !read.is_as_written() {
             return None;
         }
-        let Target::Ours(ours) = &self.seen.target else { return None };
-        let SecretData::Read(read) = &ours.content else { return None };
-        if !read.is_as_written() {
-            return None;
-        }
-        let api_key = read.api_key.clone().map(|value| (record.api_key.clone(), value));
-        Some(InSecret { record, credentials, api_key })
+        let (credentials, api_key) = (read.credentials.as_deref()?, read.api_key.as_ref());
+        let main = Main::Live { credentials, expires_at: record.expires_at, api_key };
+        let key_record = api_key.map(|_| record.api_key.clone()).unwrap_or_default();
+        let content = render_all(rendering, main, &parts.all);
+        Some(content.map(|content| (record.rendered_again(rendering.digest(), key_record, &content), content)))
     }
 
     /// The record of a profile in the Secret, which nobody has edited.
@@ -287,12 +279,7 @@ impl Act<'_> {
         if let SecretData::Read(read) = &ours.content {
             return Ok(if read.is_as_written() { read.profiles.clone() } else { BTreeMap::new() });
         }
-        let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
-        let Some(found) = context.calls.secret(&namespace, &name).await? else { return Ok(BTreeMap::new()) };
-        let attempted = seen.remembered.attempted.as_deref();
-        let Target::Ours(found) = Target::read(&seen.config, found, attempted, context.clock.now()) else {
-            return Ok(BTreeMap::new());
-        };
+        let Target::Ours(found) = context.read_target(seen).await? else { return Ok(BTreeMap::new()) };
         // The records that the plan was made for describe this very content.
         let is_same = found.record == ours.record;
         Ok(match &found.content {
@@ -306,24 +293,6 @@ impl Act<'_> {
         for (name, request, issued) in parts.issued.drain(..) {
             self.context.memory.keep(&place(self.seen, &name), &request, issued);
         }
-    }
-}
-
-/// The credential of the config in the Secret, with the API key of DSS beside it.
-struct InSecret {
-    record: Record,
-    credentials: Arc<Credentials>,
-    api_key: Option<(ApiKeyRecord, SecretString)>,
-}
-
-impl InSecret {
-    /// The same Secret with these profiles.
-    fn beside(self, rendering: &Rendering, parts: &Parts) -> Result<(Record, Content), Unrenderable> {
-        let Self { record, credentials, api_key } = self;
-        let (key_record, value) = api_key.unzip();
-        let main = Main::Live { credentials: &credentials, expires_at: record.expires_at, api_key: value.as_ref() };
-        let content = render_all(rendering, main, &parts.all)?;
-        Ok((record.rendered_again(rendering.digest(), key_record.unwrap_or_default(), &content), content))
     }
 }
 

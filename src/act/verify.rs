@@ -102,8 +102,5 @@ async fn in_secret(context: &Context, seen: &Observed, record: &Record) -> Resul
     if let Some(credentials) = of(&seen.target) {
         return Ok(Some(credentials));
     }
-    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
-    let found = context.calls.secret(&namespace, &name).await?;
-    let read = |secret| Target::read(&seen.config, secret, seen.remembered.attempted.as_deref(), context.clock.now());
-    Ok(found.map(read).as_ref().and_then(of))
+    Ok(of(&context.read_target(seen).await?))
 }

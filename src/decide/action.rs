@@ -114,6 +114,14 @@ pub enum Trigger {
     ApiKey,
 }
 
+impl Trigger {
+    /// Whether a session of the same request replaces one that is in order.
+    #[must_use]
+    pub fn is_renewal(self) -> bool {
+        matches!(self, Self::Due | Self::Requested)
+    }
+}
+
 /// Why nothing is done about a Secret for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HoldCause {

@@ -95,7 +95,7 @@ impl Case<'_> {
     /// passed.
     pub(super) fn profiles_beside(&self, next: &Next) -> Vec<ProfilePlan> {
         let trigger = match next {
-            Next::Do(SecretAction::Issue(trigger @ (Trigger::Due | Trigger::Requested))) => Some(*trigger),
+            Next::Do(SecretAction::Issue(trigger)) if trigger.is_renewal() => Some(*trigger),
             _ => self.profile_is_due().then_some(Trigger::Due),
         };
         let goes_along = |plan: &ProfilePlan, trigger: Trigger| {

@@ -103,7 +103,7 @@ pub(super) async fn read(
         Read::ApiKeySource => seen.api_key_source = sources::find_api_key(&context.calls, &seen.config).await?,
         Read::ApiKey => seen.api_key_source = sources::read_api_key(&context.calls, &seen.config).await?,
         Read::Target => find_target(context, seen).await?,
-        Read::TargetData => read_target(context, seen).await?,
+        Read::TargetData => seen.target = context.read_target(seen).await?,
         Read::Turn => {
             let uid = seen.config.uid().unwrap_or_default();
             seen.brake.turn = Some(context.brake.take(&uid, context.clock.now()));
@@ -247,15 +247,4 @@ async fn read_role(context: &Context, config: &AwsConfig, name: &str) -> Result<
         ),
         None => SeenRole::Absent,
     })
-}
-
-/// Answers `Read::TargetData`: reads a whole Secret of ours.
-async fn read_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
-    let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
-    let (attempted, now) = (seen.remembered.attempted.as_deref(), context.clock.now());
-    seen.target = match context.calls.secret(&namespace, &name).await? {
-        Some(secret) => Target::read(&seen.config, secret, attempted, now),
-        None => Target::Absent,
-    };
-    Ok(())
 }
