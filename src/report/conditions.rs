@@ -7,7 +7,6 @@ use super::{
     findings::findings,
     profiles::{profiles_ready, renewal_failing},
     trouble::is_stalled,
-    verification::verification,
 };
 use crate::{
     api::{ConditionType, ProfileStatus, Reason, Statement, WithdrawalHeld, condition, set_conditions, stalled},
@@ -27,6 +26,7 @@ pub(super) fn conditions(
     outcome: &Outcome,
     record: Option<&Record>,
     profiles: Option<&[ProfileStatus]>,
+    verified: Option<Condition>,
     now: Timestamp,
 ) -> Vec<Condition> {
     let before = seen.config.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
@@ -83,7 +83,7 @@ pub(super) fn conditions(
     let due = confirmation_due(seen, plan, now);
     wanted.extend(due.map(|why| make(ConditionType::ConfirmationDue, true, &why)));
     wanted.extend(findings(seen, &before, now));
-    wanted.extend(verification(seen, plan, outcome, now).condition);
+    wanted.extend(verified);
     set_conditions(&before, wanted)
 }
 

@@ -18,7 +18,7 @@ pub(super) fn dss(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestam
     let known = Known {
         request: plan.accepted.as_ref().ok().and_then(|accepted| accepted.dss.as_ref()),
         unknown: plan.is_held() || plan.accepted.as_ref().is_err_and(|refusal| !refusal.withdraws),
-        record: record.as_ref(),
+        record,
         replaced: consistent_record(seen).filter(|_| outcome.written.is_some()),
         may_have_keys: !seen.key_places.is_empty(),
         outcome: &outcome.api_key,

@@ -32,7 +32,7 @@ pub fn next_reconcile(
 ) -> Timestamp {
     let after = |wait: SignedDuration| now.saturating_add(wait).unwrap_or(Timestamp::MAX);
     let record = current_record(seen, outcome);
-    let expiry = record.as_ref().filter(|record| record.withdrawn.is_none()).and_then(|record| record.expires_at);
+    let expiry = record.filter(|record| record.withdrawn.is_none()).and_then(|record| record.expires_at);
     let or_expiry = |at: Timestamp| expiry.map_or(at, |expiry| at.min(expiry));
     let confirmation = Confirmation::of(seen, now).and_then(|confirmation| confirmation.next_moment(now));
     let confirmation = confirmation.unwrap_or(Timestamp::MAX);
@@ -58,8 +58,8 @@ pub fn next_reconcile(
         // once.
         (Ok(_), Next::Do(SecretAction::Withdraw(_))) => now,
         (Ok(_), _) => match record {
-            Some(record) => renew_at(seen, &record)
-                .or_else(|| check_at(seen, &record).map(|at| if at > now { at } else { after(schedule::PENDING) }))
+            Some(record) => renew_at(seen, record)
+                .or_else(|| check_at(seen, record).map(|at| if at > now { at } else { after(schedule::PENDING) }))
                 .unwrap_or_else(|| after(schedule::RESYNC)),
             None => after(schedule::PENDING),
         },

@@ -31,7 +31,7 @@ pub struct ProfileOutcome {
 /// The part of status about the profiles; `None` if the config has none.
 pub(super) fn profiles(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Vec<ProfileStatus>> {
     let record = current_record(seen, outcome);
-    let all = plan.profiles.iter().map(|profile| status_of(seen, profile, outcome, record.as_ref(), now));
+    let all = plan.profiles.iter().map(|profile| status_of(seen, profile, outcome, record, now));
     Some(all.collect()).filter(|all: &Vec<ProfileStatus>| !all.is_empty())
 }
 
@@ -235,7 +235,7 @@ pub(super) fn next_of_profiles(
 ) -> Option<Timestamp> {
     let record = current_record(seen, outcome);
     let of = |plan: &ProfilePlan| {
-        let record = record.as_ref().and_then(|record| record.profile(&plan.name));
+        let record = record.and_then(|record| record.profile(&plan.name));
         let live = record.filter(|record| record.withdrawn.is_none());
         let expiry = live.and_then(|live| live.expires_at);
         let soon = || now.saturating_add(schedule::PENDING).ok();

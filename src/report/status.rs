@@ -31,13 +31,14 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
     let before = seen.config.status.clone().unwrap_or_default();
     let record = current_record(seen, outcome);
     if let (true, Some(error)) = (outcome.unread, &outcome.call_failed) {
-        return unread(seen, plan, record.as_ref(), error, now);
+        return unread(seen, plan, record, error, now);
     }
-    let live = record.as_ref().filter(|record| record.is_live(now));
-    let credential = Reported::of(seen, outcome, &before, record.as_ref(), now);
+    let live = record.filter(|record| record.is_live(now));
+    let credential = Reported::of(seen, outcome, &before, record, now);
     let generation = seen.config.metadata.generation;
     let profiles = profiles(seen, plan, outcome, now);
-    let conditions = conditions(seen, plan, outcome, record.as_ref(), profiles.as_deref(), now);
+    let verified = verification(seen, plan, outcome, now);
+    let conditions = conditions(seen, plan, outcome, record, profiles.as_deref(), verified.condition, now);
     AwsConfigStatus {
         observed_generation: generation,
         trouble: trouble(&conditions),
@@ -52,7 +53,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         },
         target: Some(TargetStatus {
             name: seen.config.target_name(),
-            resource_version: known_version(seen, outcome, &before, record.as_ref()),
+            resource_version: known_version(seen, outcome, &before, record),
             content_digest: content_digest(seen, outcome, &before),
         }),
         source: source(seen, outcome, &before),
@@ -69,8 +70,8 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         } else {
             seen.remembered.renewed.clone().or(before.renewed)
         },
-        verified_request: verification(seen, plan, outcome, now).request,
-        withdrawal_held: withdrawal_held(seen, plan, outcome, record.as_ref(), now),
+        verified_request: verified.request,
+        withdrawal_held: withdrawal_held(seen, plan, outcome, record, now),
         failure: failure(seen, plan, outcome, now),
         profiles,
     }

@@ -25,7 +25,7 @@ pub(super) struct Verified {
 pub(super) fn verification(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Verified {
     let nothing = Verified { request: None, condition: None };
     let Some(record) = current_record(seen, outcome) else { return nothing };
-    let Some(asked) = decide::verification(seen, plan.accepted.as_ref().ok(), &record, now) else { return nothing };
+    let Some(asked) = decide::verification(seen, plan.accepted.as_ref().ok(), record, now) else { return nothing };
     let generation = seen.config.metadata.generation;
     let make = |verdict: &Verdict| {
         let truth = matches!(verdict, Verdict::Verified(_));
@@ -66,7 +66,7 @@ pub(super) fn next_trial(
         return remembered.tried.as_deref().and_then(Tried::next);
     }
     let record = current_record(seen, outcome)?;
-    match trial(seen, plan, &record, false, now)? {
+    match trial(seen, plan, record, false, now)? {
         Due::At(at) => Some(at),
         Due::Now(_) => None,
     }
