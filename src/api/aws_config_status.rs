@@ -236,7 +236,7 @@ pub struct Failure {
     /// release wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What was tried, why it failed and what to do.
+    /// The attempt, the cause of its failure, and the next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -7,7 +7,7 @@ use super::Reason;
 pub struct Statement {
     /// For conditions, Events and metrics.
     pub reason: Reason,
-    /// What was tried, why it failed and what to do, in one sentence or a few.
+    /// The attempt, the cause of its failure and the next step, in one sentence or a few.
     pub message: String,
 }
 

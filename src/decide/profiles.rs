@@ -3,7 +3,7 @@
 //!
 //! Each profile goes the way of the config's own role: the same grants, the same request, the same
 //! retries. A refusal or a failure of one profile concerns no other and not the credential of the
-//! config. What concerns the config, its person or its namespace as a whole withdraws all.
+//! config. A refusal of the config, its person or its namespace as a whole withdraws all.
 
 use super::{
     Accepted, Case, HoldCause, Next, Read, Refusal, SecretAction, Trigger,

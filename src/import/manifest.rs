@@ -28,7 +28,7 @@ pub struct Manifests {
     pub documents: Vec<Document>,
     /// The grants that they need.
     pub(super) grants: Grants,
-    /// What was not imported, with the reason.
+    /// The things that were not imported, with the reasons.
     pub left_out: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ pub fn yaml(document: &Document) -> Result<String, Wrong> {
     Ok(text + object.trim_end() + "\n")
 }
 
-/// Adds a comment. What another system says may hold line ends, and no line of it may become YAML.
+/// Adds a comment. A text of another system may hold line ends, and no line of it may become YAML.
 fn comment(text: &mut String, line: &str) {
     let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let _ = writeln!(text, "# {}", line.trim_end());

@@ -14,7 +14,7 @@ struct Finding {
     mark: Mark,
     /// The part that was looked at.
     part: &'static str,
-    /// What was found, and what to do.
+    /// The state of the part, and the next step.
     text: String,
 }
 

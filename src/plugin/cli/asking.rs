@@ -129,7 +129,7 @@ pub struct Verify {
     pub aws_ca_bundle: Option<PathBuf>,
 }
 
-/// What the version is asked of.
+/// The programs whose version is asked for.
 #[derive(Debug, Args)]
 pub struct Version {
     /// This program only. No cluster is asked.

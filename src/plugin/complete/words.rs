@@ -1,4 +1,4 @@
-//! What a command line wants next. Pure.
+//! The words that may come next in a command line. Pure.
 
 use crate::plugin::cli::Connection;
 use clap::{Arg, Command, ValueHint, builder::PossibleValue};

@@ -4,7 +4,7 @@
 use super::{
     ground::{eventually, run},
     install::Install,
-    people::People,
+    people::operator_with_alice,
 };
 use serde_json::json;
 use std::{fs, path::Path, process::Command};
@@ -13,10 +13,7 @@ use std::{fs, path::Path, process::Command};
 #[ignore = "needs the ground: make test"]
 async fn the_query_finds_the_user_who_wrote_the_spec_of_a_call() {
     let install = Install::scoped().await;
-    let people = People::of(&install).await;
-    install.apply_grant(|_| {}).await;
-    let operator = install.start().await;
-    people.alice_has_a_credential().await;
+    let operator = operator_with_alice(&install).await;
     let role = install.role("ds-analyst");
 
     let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 
 use super::{
     ground::{eventually, number, run},
-    install::Install,
+    install::{Install, Process},
 };
 use crate::fixtures;
 use k8s_openapi::api::{
@@ -36,6 +36,18 @@ pub struct Person {
     role: String,
 }
 
+/// Starts the operator of an install with a grant. Alice asks for the role `ds-analyst` by her own
+/// rights, and has its credential afterwards.
+pub async fn operator_with_alice(install: &Install<'_>) -> Process {
+    let people = People::of(install).await;
+    install.apply_grant(|_| {}).await;
+    let operator = install.start().await;
+    let role = Some(install.role("ds-analyst"));
+    people.person("alice").await.creates_with("alice", "alice", |spec| spec.role = role).await.unwrap();
+    install.until_ready_is("alice", "True/Issued").await;
+    operator
+}
+
 impl<'a> People<'a> {
     /// Lets the group [`WRITERS`] write, and waits until the person policy is in force.
     pub async fn of(install: &'a Install<'a>) -> Self {
@@ -53,13 +65,6 @@ impl<'a> People<'a> {
     /// A person who may write and has no other right.
     pub async fn person(&self, name: &str) -> Person {
         self.member(name, &[]).await
-    }
-
-    /// Lets Alice ask for the role `ds-analyst`, and waits until she has its credential.
-    pub async fn alice_has_a_credential(&self) {
-        let role = Some(self.install.role("ds-analyst"));
-        self.person("alice").await.creates_with("alice", "alice", |spec| spec.role = role).await.unwrap();
-        self.install.until_ready_is("alice", "True/Issued").await;
     }
 
     /// The same, in further groups.

@@ -9,7 +9,7 @@ mod tenants;
 use super::{
     aws_admin::role_for,
     install::Install,
-    people::{People, WRITERS},
+    people::{WRITERS, operator_with_alice},
 };
 use serde_json::{Value, json};
 use std::{
@@ -61,11 +61,8 @@ impl<'a> Plugin<'a> {
 #[ignore = "needs the ground: make test"]
 async fn the_plugin_answers_by_the_rights_of_its_caller() {
     let install = Install::scoped().await;
-    let people = People::of(&install).await;
-    install.apply_grant(|_| {}).await;
-    let operator = install.start().await;
+    let operator = operator_with_alice(&install).await;
     let role = install.role("ds-analyst");
-    people.alice_has_a_credential().await;
     let plugin = Plugin::of(&install);
 
     let rows: [(&str, Option<&str>, &[&str], &[&str], i32, &str); 9] = [
@@ -123,10 +120,7 @@ async fn the_plugin_answers_by_the_rights_of_its_caller() {
 #[ignore = "needs the ground: make test"]
 async fn the_plugin_requests_a_new_session_and_waits_for_it() {
     let install = Install::scoped().await;
-    let people = People::of(&install).await;
-    install.apply_grant(|_| {}).await;
-    let operator = install.start().await;
-    people.alice_has_a_credential().await;
+    let operator = operator_with_alice(&install).await;
     let before = install.values("alice").await["AWS_ACCESS_KEY_ID"].clone();
     let plugin = Plugin::of(&install);
 

@@ -1,16 +1,13 @@
 //! The doctor, and grants that are written, on the real control plane.
 
-use super::{Install, People, Plugin, WRITERS};
+use super::{Install, Plugin, WRITERS, operator_with_alice};
 use crate::real::ground::{eventually, run_with_input};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
 async fn the_doctor_says_what_it_may_see_and_what_is_wrong() {
     let install = Install::scoped().await;
-    let people = People::of(&install).await;
-    install.apply_grant(|_| {}).await;
-    let operator = install.start().await;
-    people.alice_has_a_credential().await;
+    let operator = operator_with_alice(&install).await;
     let plugin = Plugin::of(&install);
 
     // The chart's Deployment has no pods here, and other tests have objects of their own.

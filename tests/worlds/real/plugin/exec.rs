@@ -1,7 +1,7 @@
 //! Programs at a workstation with the credential of a person: the real AWS CLI below
 //! `kubectl keyturn exec`.
 
-use super::{Install, People, Plugin, WRITERS};
+use super::{Install, Plugin, WRITERS, operator_with_alice};
 use std::process::Command;
 
 /// The plugin that runs a program as the admin. The workstation has another identity, too.
@@ -24,10 +24,7 @@ fn exec(plugin: &Plugin<'_>, program: &[&str]) -> Command {
 #[ignore = "needs the ground: make test"]
 async fn a_program_at_a_workstation_works_as_the_person() {
     let install = Install::scoped().await;
-    let people = People::of(&install).await;
-    install.apply_grant(|_| {}).await;
-    let operator = install.start().await;
-    people.alice_has_a_credential().await;
+    let operator = operator_with_alice(&install).await;
     let plugin = Plugin::of(&install);
     let aws = install.ground.at.bin.aws.as_ref().unwrap().to_str().unwrap();
 
@@ -54,10 +51,7 @@ async fn a_program_at_a_workstation_works_as_the_person() {
 #[ignore = "needs the ground: make test"]
 async fn a_running_program_learns_of_a_withdrawal_with_its_reason() {
     let install = Install::scoped().await;
-    let people = People::of(&install).await;
-    install.apply_grant(|_| {}).await;
-    let operator = install.start().await;
-    people.alice_has_a_credential().await;
+    let operator = operator_with_alice(&install).await;
     let plugin = Plugin::of(&install);
 
     // The program asks the endpoint as an SDK does, suspends the config, and asks again.

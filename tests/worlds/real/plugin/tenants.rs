@@ -1,15 +1,12 @@
 //! A user who may not read grants: the answers come from keyturn itself.
 
-use super::{Install, People, Plugin, WRITERS};
+use super::{Install, Plugin, WRITERS, operator_with_alice};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
 async fn a_tenant_asks_keyturn_about_a_role_and_leaves_nothing_behind() {
     let install = Install::scoped().await;
-    let people = People::of(&install).await;
-    install.apply_grant(|_| {}).await;
-    let operator = install.start().await;
-    people.alice_has_a_credential().await;
+    let operator = operator_with_alice(&install).await;
     let plugin = Plugin::of(&install);
     let alice = |arguments: &[&str]| tokio::task::block_in_place(|| plugin.says(Some("alice"), &[WRITERS], arguments));
 
