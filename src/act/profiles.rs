@@ -152,10 +152,10 @@ impl Act<'_> {
         self.withdrawn_for(reason, rendering, parts, own)
     }
 
-    /// The Secret in which the credential of the config is withdrawn for this reason. An object that
-    /// the rendering depends on may be gone, such as the `DssInstance`. Therefore every data key
-    /// that is there stays in the Secret, with a withdrawn value. The sessions of profiles are of
-    /// the present subject.
+    /// The Secret in which the credential of the config is withdrawn for this reason. An object
+    /// that the rendering depends on may be gone, such as the `DssInstance`. Therefore every data
+    /// key that is there stays in the Secret, with a withdrawn value. The sessions of profiles are
+    /// of the present subject.
     pub(super) fn withdrawn_for(
         &self,
         reason: Reason,

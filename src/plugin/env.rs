@@ -45,8 +45,8 @@ pub(super) fn withdrawn(name: &str) -> Failed {
     Failed::new(format!("the credential of AwsConfig \"{name}\" is withdrawn; kubectl keyturn why {name} says why"))
 }
 
-/// Whether a data key of a Secret is the name of a variable. The keys that are files have a dot or a
-/// lower-case letter in their names.
+/// Whether a data key of a Secret is the name of a variable. The keys that are files have a dot or
+/// a lower-case letter in their names.
 pub(super) fn is_variable(key: &str) -> bool {
     key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
