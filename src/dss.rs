@@ -9,17 +9,20 @@
 //! documents them by using them), under the base `/public/api`, which DSS's REST API documentation
 //! names.
 //!
+//! * `dss/account.rs`: the secrets and credentials in the account of a user
 //! * `dss/answer.rs`: the answers of DSS
 //! * `dss/call.rs`: one call: how it is sent, and when it is retried
 //! * `dss/error.rs`: the errors of a call
 //! * `dss/wire.rs`: the connection: TLS, redirects, limits on the answer
 
+mod account;
 mod answer;
 mod call;
 mod error;
 mod seen_user;
 mod wire;
 
+pub use account::{OwnSettings, UserSecrets};
 pub use answer::{AuthInfo, AwsCredential, Connection, CreatedKey, KeyKind, PersonalKey, User};
 pub use error::{DssError, Kind};
 pub use seen_user::SeenUser;

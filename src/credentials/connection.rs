@@ -113,7 +113,7 @@ impl ConnectionRequest {
     async fn explain(&self, dss: &Dss, error: &DssError) -> IssueError {
         let (login, connection) = (&self.login, &self.connection);
         match error.kind {
-            Kind::Unreachable | Kind::Unreadable | Kind::Failed => return IssueError::of_dss(error),
+            Kind::Unreachable | Kind::Unreadable | Kind::NoRoute | Kind::Failed => return IssueError::of_dss(error),
             Kind::Refused => {
                 return kept(format!(
                     "DSS cannot resolve connection \"{connection}\" for \"{login}\": {error}; a DSS admin looks at its settings, and \

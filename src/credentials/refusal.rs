@@ -48,7 +48,7 @@ impl IssueError {
     #[must_use]
     pub fn of_dss(error: &DssError) -> Self {
         let (reason, retry) = match error.kind {
-            Kind::Unreachable | Kind::Unreadable | Kind::Failed => {
+            Kind::Unreachable | Kind::Unreadable | Kind::NoRoute | Kind::Failed => {
                 let wait = error.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
                 (Reason::DssUnreachable, wait.map_or(Retry::Transient, Retry::TransientAfter))
             }
@@ -57,7 +57,7 @@ impl IssueError {
             }
         };
         let what = match error.kind {
-            Kind::Unreachable | Kind::Unreadable => "DSS cannot be reached",
+            Kind::Unreachable | Kind::Unreadable | Kind::NoRoute => "DSS cannot be reached",
             Kind::Failed => "DSS failed",
             _ => "DSS refused",
         };
@@ -69,6 +69,13 @@ impl IssueError {
     pub fn not_connected(instance: &str) -> Self {
         let message = format!("DssInstance \"{instance}\" has not been connected to yet; see its conditions");
         Self::new(Reason::DssUnreachable, Retry::Transient, message)
+    }
+
+    /// The failure of a write into the account of a login that DSS does not have.
+    #[must_use]
+    pub fn without_user(login: &str) -> Self {
+        let message = format!("DSS has no user \"{login}\" any more; a DSS admin creates the user");
+        Self::new(Reason::DssUserMissing, Retry::Durable, message)
     }
 
     /// A failure of this reason, tried again so.
@@ -85,7 +92,7 @@ pub fn remedy_of_dss(error: &DssError) -> &'static str {
         Kind::Unreachable => {
             "keyturn tries again; if it stays so, a cluster admin checks url and caBundle of the DssInstance, network policies and proxies"
         }
-        Kind::Unreadable => {
+        Kind::Unreadable | Kind::NoRoute => {
             "keyturn tries again; if it stays so, a cluster admin checks url of the DssInstance, and which proxy or login page answers there"
         }
         Kind::Failed => "keyturn tries again; if it stays so, a DSS admin looks into the log of DSS",

@@ -31,6 +31,9 @@ pub(super) const LISTING: usize = 16 << 20;
 /// The longest quotation of DSS's own error message, in characters.
 const QUOTED: usize = 300;
 
+/// The length of a part of a secret that no message may quote, in bytes.
+const QUOTED_PART: usize = 8;
+
 /// The base of the public API ("Public REST API" in DSS's reference documentation).
 const BASE: [&str; 2] = ["public", "api"];
 /// The header for calls as another user ("Impersonating another user" in the developer guide).
@@ -45,6 +48,8 @@ pub(super) struct Call<'a> {
     is_a_step: bool,
     body: Option<String>,
     most: usize,
+    retries: usize,
+    hidden: Vec<String>,
 }
 
 /// An answer. A listing keeps its turn until the answer has been parsed, because both are in memory
@@ -77,7 +82,8 @@ impl<'a> Call<'a> {
             segments.pop_if_empty().extend(BASE).extend(path);
         }
         let is_a_step = path.iter().any(|name| matches!(*name, "." | ".."));
-        Self { dss, method, url, route: path.join("/"), is_a_step, body: None, most: ANSWER }
+        let retries = if method.is_idempotent() { RETRIES } else { 0 };
+        Self { dss, method, url, route: path.join("/"), is_a_step, body: None, most: ANSWER, retries, hidden: vec![] }
     }
 
     pub(super) fn query(mut self, name: &str, value: &str) -> Self {
@@ -94,6 +100,29 @@ impl<'a> Call<'a> {
     pub(super) fn at_most(mut self, bytes: usize) -> Self {
         self.most = bytes;
         self
+    }
+
+    /// Sends the call once, also if it is idempotent.
+    pub(super) fn once(mut self) -> Self {
+        self.retries = 0;
+        self
+    }
+
+    /// Lets no error quote a part of these texts, which are in the body.
+    pub(super) fn hiding(mut self, texts: Vec<String>) -> Self {
+        self.hidden = texts;
+        self
+    }
+
+    /// Sends the call and parses the answer. Also returns how to make an error of what the answer
+    /// says.
+    pub(super) async fn json_or_refusal<T: DeserializeOwned>(
+        self,
+    ) -> Result<(T, impl Fn(Kind, &str) -> DssError + use<'a, T>), DssError> {
+        let answer = self.send().await?.received;
+        let read = self.read(&answer)?;
+        drop(answer);
+        Ok((read, move |kind, said: &str| self.error(kind, self.one_line(said))))
     }
 
     /// Sends the call and parses the answer.
@@ -130,8 +159,8 @@ impl<'a> Call<'a> {
     }
 
     async fn send(&self) -> Result<Answered<'_>, DssError> {
-        let retries = if self.method.is_idempotent() { RETRIES } else { 0 };
-        let backoff = ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(retries);
+        let backoff =
+            ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(self.retries);
         let may_pass = |error: &DssError| {
             matches!(error.kind, Kind::Unreachable | Kind::Failed)
                 && error.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT)
@@ -211,6 +240,7 @@ impl<'a> Call<'a> {
             (StatusCode::TOO_MANY_REQUESTS, _) => Kind::Unreachable,
             (status, None) if status.is_server_error() => Kind::Unreachable,
             (status, Some(_)) if status.is_server_error() => Kind::Failed,
+            (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, None) => Kind::NoRoute,
             (_, None) => Kind::Unreadable,
             (StatusCode::UNAUTHORIZED, _) => Kind::Unauthenticated,
             (StatusCode::FORBIDDEN, _) => Kind::Denied,
@@ -227,11 +257,20 @@ impl<'a> Call<'a> {
         let message = said.detailed_message.or(said.message).unwrap_or_default();
         let message = [said.error_type, message].into_iter().filter(|part| !part.is_empty());
         let message: Vec<String> = message.collect();
-        // The message of DSS may quote the request, and with it the key.
+        format!("HTTP {}, {}", status.as_u16(), self.one_line(&message.join(": ")))
+    }
+
+    /// The words of DSS on one line, without the key. They may quote the request, and with it the
+    /// key and the texts that are hidden. If they quote a part of a hidden text, nothing of them is
+    /// left.
+    fn one_line(&self, said: &str) -> String {
         let key = self.dss.key.expose_secret();
-        let message = message.join(": ").replace(key, "…").replace(&encoded(key), "…");
-        let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
-        format!("HTTP {}, {}", status.as_u16(), line.trim().trim_end_matches('.'))
+        let said = said.replace(key, "…").replace(&encoded(key), "…");
+        if self.hidden.iter().any(|hidden| quotes_a_part(&said, hidden)) {
+            return "with a message that quotes what keyturn sent, and is not repeated here".to_owned();
+        }
+        let line: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
+        line.trim().trim_end_matches('.').to_owned()
     }
 
     fn no_json(&self, status: StatusCode, answer: &Received) -> String {
@@ -249,6 +288,13 @@ impl<'a> Call<'a> {
         let tried = format!("{} /{} at {}{who}", self.method, self.route, origin(&self.dss.base));
         DssError { tried, kind, said, retry_after: None }
     }
+}
+
+/// Whether a text holds a part of a secret: eight bytes in a row, or all of a shorter one.
+fn quotes_a_part(text: &str, secret: &str) -> bool {
+    let secret = secret.as_bytes();
+    let parts = secret.windows(QUOTED_PART.min(secret.len()).max(1));
+    parts.into_iter().any(|part| text.as_bytes().windows(part.len()).any(|other| other == part))
 }
 
 /// Scheme, host and port of a URL, without the rest of it.

@@ -51,6 +51,9 @@ pub enum Kind {
     /// The answer is not one of the DSS API: a proxy's refusal, a login page, a redirect to another
     /// host, JSON of another form, or an answer beyond the size limit. Counted as transient.
     Unreadable,
+    /// A 404 or a 405 that is not one of the DSS API: this release of DSS may have no such route,
+    /// or another server answers. Counted as transient.
+    NoRoute,
     /// A 5xx of DSS itself: DSS tried and failed. Counted as transient.
     Failed,
     /// A 401 of DSS itself: DSS does not know the key.
@@ -67,7 +70,7 @@ impl Kind {
     /// Whether the failure is transient.
     #[must_use]
     pub fn passes(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Unreadable | Self::Failed)
+        matches!(self, Self::Unreachable | Self::Unreadable | Self::NoRoute | Self::Failed)
     }
 }
 
@@ -76,6 +79,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Unreachable => "unreachable",
             Self::Unreadable => "unreadable",
+            Self::NoRoute => "no route",
             Self::Failed => "failed",
             Self::Unauthenticated => "unauthenticated",
             Self::Denied => "denied",

@@ -197,9 +197,10 @@ async fn an_error_is_dss_s_own_only_with_an_error_type() {
         for status in [400, 401, 403, 404, 405, 409] {
             let each = || answer(status, &[], body);
             let (dss, _) = dss(vec![each(), each(), each(), each()]);
-            assert_eq!(dss.users().await.unwrap_err().kind, Kind::Unreadable, "{status} {body}");
-            assert_eq!(dss.user("alice").await.unwrap_err().kind, Kind::Unreadable, "{status} {body}");
-            assert_eq!(dss.delete_personal_key("7", "alice").await.unwrap_err().kind, Kind::Unreadable);
+            let kind = if matches!(status, 404 | 405) { Kind::NoRoute } else { Kind::Unreadable };
+            assert_eq!(dss.users().await.unwrap_err().kind, kind, "{status} {body}");
+            assert_eq!(dss.user("alice").await.unwrap_err().kind, kind, "{status} {body}");
+            assert_eq!(dss.delete_personal_key("7", "alice").await.unwrap_err().kind, kind);
         }
         let (dss, _) = dss(vec![answer(500, &[], body), answer(500, &[], body), answer(500, &[], body)]);
         assert_eq!(dss.users().await.unwrap_err().kind, Kind::Unreachable, "{body}");
@@ -333,4 +334,90 @@ async fn retry_after_is_read_in_seconds_or_as_a_date() {
         let error = dss.users().await.unwrap_err();
         assert_eq!(error.retry_after, seconds.map(Duration::from_secs), "{headers:?}");
     }
+}
+
+const OF_ALICE: &str = r#"{"login": "alice", "enabled": false, "secrets": [{"name": "MINE", "value": "e:AES:AbCdEfGhIjKl", "secret": true}]}"#;
+
+#[tokio::test]
+async fn secrets_are_written_alone_and_others_are_sent_back_as_read() {
+    let (dss, script) =
+        dss(vec![answer(200, &[], OF_ALICE), answer(200, &[], r#"[{"login": "alice", "status": "SUCCESS"}]"#)]);
+    let secrets = dss.secrets_of("alice").await.unwrap().unwrap();
+    assert_eq!(secrets.names().collect::<Vec<_>>(), ["MINE"]);
+    dss.set_secrets_of("alice", &secrets.with("A", "new")).await.unwrap();
+    assert_eq!(script.sent()[1], "PUT https://dss.example.com:11200/base/public/api/admin/users/actions/bulk");
+    let body: serde_json::Value = serde_json::from_str(script.sent.lock()[1].1.body()).unwrap();
+    let mine = json!({"name": "MINE", "value": "e:AES:AbCdEfGhIjKl", "secret": true});
+    let new = json!({"name": "A", "value": "new", "secret": true});
+    assert_eq!(body, json!([{"login": "alice", "secrets": [mine, new]}]), "no other field of the user");
+}
+
+#[tokio::test]
+async fn a_write_of_secrets_fails_unless_dss_says_that_it_succeeded() {
+    let wrote = r#"[{"login": "alice", "status": "SUCCESS"}]"#;
+    for (row, said, kind) in [
+        ("success", answer(200, &[], wrote), None),
+        (
+            "failure",
+            answer(200, &[], r#"[{"login": "alice", "status": "FAILURE", "error": "no"}]"#),
+            Some(Kind::Refused),
+        ),
+        ("another user", answer(200, &[], r#"[{"login": "bob", "status": "SUCCESS"}]"#), Some(Kind::Unreadable)),
+        ("nothing", answer(200, &[], "[]"), Some(Kind::Unreadable)),
+        ("no such route", answer(404, &[], "<html>"), Some(Kind::NoRoute)),
+        ("another method", answer(405, &[], ""), Some(Kind::NoRoute)),
+        ("once only", answer(503, &[], ""), Some(Kind::Unreachable)),
+    ] {
+        // A second answer would be that to a retry.
+        let (dss, script) = dss(vec![said, answer(200, &[], wrote)]);
+        let secrets: UserSecrets = serde_json::from_str(OF_ALICE).unwrap();
+        let failed = dss.set_secrets_of("alice", &secrets).await.err();
+        assert_eq!((failed.map(|error| error.kind), script.sent().len()), (kind, 1), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn no_error_quotes_a_part_of_what_was_sent() {
+    let secrets: UserSecrets = serde_json::from_str(OF_ALICE).unwrap();
+    let secrets = secrets.with("A", "wJalrXUtnFEMIK7MDENG");
+    for (row, status, body) in [
+        ("a new value", 400, r#"{"errorType": "Bad", "message": "cannot read wJalrXUtnFEMIK7MDENG"}"#),
+        ("a part of it", 400, r#"{"errorType": "Bad", "message": "unexpected token at XUtnFEMI"}"#),
+        ("what others wrote", 500, r#"{"errorType": "Bad", "message": "e:AES:AbCdEfGhIjKl"}"#),
+        (
+            "in the status of a user",
+            200,
+            r#"[{"login": "alice", "status": "FAILURE", "error": "wJalrXUtnFEMIK7MDENG"}]"#,
+        ),
+    ] {
+        let (dss, _) = dss(vec![answer(status, &[], body)]);
+        let said = dss.set_secrets_of("alice", &secrets).await.unwrap_err().to_string();
+        assert!(said.contains("is not repeated here"), "{row}: {said}");
+    }
+    let (dss, _) = dss(vec![answer(403, &[], r#"{"errorType": "Denied", "message": "user is disabled"}"#)]);
+    let settings: OwnSettings = serde_json::from_value(json!({"login": "alice"})).unwrap();
+    let settings = settings.with_credential("lake", "AKIA", "wJalrXUtnFEMIK7MDENG");
+    let said = dss.set_own_settings(&settings).await.unwrap_err().to_string();
+    assert!(said.contains("user is disabled"), "its own words, otherwise: {said}");
+    assert!(!format!("{settings:?} {secrets:?}").contains("wJalr"));
+}
+
+#[tokio::test]
+async fn own_settings_are_sent_back_with_one_credential_changed() {
+    let own = r#"{"login": "alice", "userProperties": {"a": "b"}, "credentials": {"x": {"type": "BASIC", "user": "u", "password": "e:AES:1"}}}"#;
+    let (dss, script) = dss(vec![answer(200, &[], own), answer(204, &[], ""), answer(200, &[], "{}")]);
+    let alice = dss.as_user("alice");
+    let settings = alice.own_settings().await.unwrap().with_credential("lake", "AKIA", "s");
+    assert!(settings.has_credential("lake") && settings.has_credential("x"));
+    alice.set_own_settings(&settings).await.unwrap();
+    {
+        let sent = script.sent.lock();
+        let body: serde_json::Value = serde_json::from_str(sent[1].1.body()).unwrap();
+        assert_eq!(body["userProperties"], json!({"a": "b"}));
+        assert_eq!(body["credentials"]["x"]["password"], json!("e:AES:1"));
+        assert_eq!(body["credentials"]["lake"], json!({"type": "BASIC", "user": "AKIA", "password": "s"}));
+        assert!(sent.iter().all(|(_, request)| request.headers()["x-dku-proxyuser"] == "alice"));
+    }
+    assert!(!settings.without_credential("lake").has_credential("lake"));
+    assert_eq!(alice.own_settings().await.unwrap_err().kind, Kind::Unreadable, "an answer that names nobody");
 }
