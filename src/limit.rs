@@ -6,10 +6,12 @@
 //! all systems together have fewer permits than there are workers. A reconcile that gets no permit
 //! is requeued at once.
 
+mod backoffs;
 mod places;
 mod rates;
 mod turns;
 
+pub use backoffs::Backoffs;
 pub use places::Place;
 pub use rates::{Rate, RateLimits, TooSoon, UsedUp};
 pub use turns::{NotYet, Turns};
