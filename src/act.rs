@@ -3,6 +3,7 @@
 
 mod context;
 mod profiles;
+mod push;
 mod role;
 mod secret;
 mod verify;
@@ -39,8 +40,9 @@ use std::{
 use verify::InHand;
 
 /// Carries out the action on the Secret and, at the same time, writes and deletes the generated
-/// `AwsRole`s. Afterwards it deletes the surplus API keys in DSS, and tries the credential if that
-/// is due. A failure becomes a part of the outcome.
+/// `AwsRole`s. Afterwards it deletes the surplus API keys in DSS, pushes the credential to the
+/// places of `spec.push`, and tries the credential if that is due. A failure becomes a part of the
+/// outcome.
 pub async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Plan) -> Outcome {
     let is_due = plan.action() == Some(&SecretAction::Issue(Trigger::Due));
     let act = Act {
@@ -78,8 +80,14 @@ pub async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Pla
             outcome.call_failed = Some(error);
         }
     }
-    // The trial comes last, because it must not delay anything.
     let in_hand = act.in_hand.into_inner();
+    let pushed = Box::pin(push::push(context, budget, seen, plan, &outcome, in_hand.as_ref(), is_due)).await;
+    outcome.asked |= pushed.asked;
+    outcome.pushes = pushed.tried;
+    if outcome.call_failed.is_none() {
+        outcome.call_failed = pushed.call_failed;
+    }
+    // The trial comes last, because it must not delay anything.
     outcome.trial = Box::pin(verify::verify(context, budget, seen, plan, &outcome, in_hand)).await.map(Box::new);
     outcome.asked |= matches!(outcome.trial.as_deref(), Some(Trial::Made { .. }));
     outcome

@@ -26,25 +26,26 @@
 //! | [`network`] | the ways out of the process: proxies, the connection to the API server | nothing |
 //! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `network` |
 //! | [`dss_cache`] | what every DSS says of users and API keys: read once for all configs | `dss` |
-//! | [`metrics`] | what is counted | `api`, `credentials` |
+//! | [`metrics`] | what is counted | `api`, `credentials`, `push` |
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
 //! | [`limit`] | how many calls to an outside system are under way, for how long, and how often | nothing |
 //! | [`finalizers`] | the finalizers of keyturn: listed, added, removed | `api`, `cluster` |
-//! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `digest`, `finalizers` |
+//! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `digest`, `finalizers`, `push` |
 //! | [`schedule`] | when: the lengths of time between reconciles, fixed for each object; pure | `clock` |
 //! | [`dss_keys`] | the second credential: the API key of DSS, its plan and its outcome; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `secret` |
 //! | [`grants`] | whether the grants allow or deny a request; pure | `api` |
 //! | [`brake`] | withdrawals in number: which are held back, and the report of the whole; pure | `api`, `clock` |
 //! | [`verify`] | VERIFY: what is tried of a delivered credential, and what AWS's answers mean; pure | `api`, `credentials`, `digest` |
-//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `brake`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `schedule`, `secret`, `verify` |
-//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `schedule`, `secret`, `verify` |
-//! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `views` |
+//! | [`push`] | PUSH: the credential in places outside the cluster: what is to be done about each; pure | `api`, `credentials`, `digest`, `schedule`, `secret` |
+//! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `brake`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `push`, `schedule`, `secret`, `verify` |
+//! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `push`, `schedule`, `secret`, `verify` |
+//! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `push`, `views` |
 //! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `credentials`, `decide`, `secret`, `views` |
 //! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
-//! | [`act`] | ACT: carries out a plan; the handles of a reconcile | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_cache`, `dss_keys`, `limit`, `memory`, `metrics`, `report`, `schedule`, `secret`, `stores`, `verify`, `views` |
-//! | [`reconcile`] | one config: observe, decide, act, report | `act`, `api`, `brake`, `clock`, `cluster`, `decide`, `dss`, `dss_keys`, `finalizers`, `limit`, `report`, `schedule`, `sources`, `stores`, `views` |
+//! | [`act`] | ACT: carries out a plan; the handles of a reconcile | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_cache`, `dss_keys`, `limit`, `memory`, `metrics`, `push`, `report`, `schedule`, `secret`, `stores`, `verify`, `views` |
+//! | [`reconcile`] | one config: observe, decide, act, report | `act`, `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_keys`, `finalizers`, `limit`, `push`, `report`, `schedule`, `sources`, `stores`, `views` |
 //! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `schedule`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `act`, `api`, `clock`, `cluster`, `report`, `schedule` |
 //! | [`controller`] | which object is reconciled when | `act`, `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `memory`, `reconcile`, `restart`, `views` |
@@ -71,8 +72,8 @@
 //!
 //! * Decisions are functions of values and `now`.
 //! * Pure rooms: `api`, `brake`, `decide`, `digest`, `dss_keys`, `endpoint`, `grants`, `import`,
-//!   `inject`, `reference`, `report`, `schedule`, `secret`, `verify`. They hold no client, read
-//!   neither clock nor environment, and draw no random number.
+//!   `inject`, `push`, `reference`, `report`, `schedule`, `secret`, `verify`. They hold no client,
+//!   read neither clock nor environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued is in the Secret's annotations,
 //!   durable failures are in status. The process may be killed at any line.
 //! * Every replica watches. Only the leader reconciles, calls STS or DSS, and writes.
@@ -117,6 +118,7 @@ mod metrics;
 pub mod network;
 pub mod operator;
 pub mod plugin;
+mod push;
 mod reconcile;
 pub mod reference;
 mod report;

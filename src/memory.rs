@@ -158,6 +158,12 @@ impl Memory {
             remembered.repaired_at = Some(now);
         }
         learn_profiles(remembered, seen, plan, outcome, now);
+        for (slot, tried) in &outcome.pushes {
+            match tried.failed(remembered.pushes.get(slot), &uid, now) {
+                Some(failed) => remembered.pushes.insert(*slot, failed),
+                None => remembered.pushes.remove(slot),
+            };
+        }
         match (failed(plan, outcome), &plan.accepted) {
             (Some((error, attempt)), _) => {
                 let failures = Failures::of(&seen.config, remembered.transient.as_ref());

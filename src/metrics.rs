@@ -11,6 +11,7 @@ pub use webhook::WebhookMetrics;
 use crate::{
     api::{CredentialProvider, Reason},
     credentials::Answered,
+    push::Slot,
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
@@ -34,6 +35,7 @@ pub struct Metrics {
     scrape: Arc<Mutex<()>>,
     ports: Ports,
     issues: Family<IssueLabels, Counter>,
+    pushes: Family<PushLabels, Counter>,
     issue_seconds: Histogram,
     sts_requests: Family<StsLabels, Counter>,
     drift_repairs: Counter,
@@ -58,6 +60,12 @@ struct IssueLabels {
     provider: &'static str,
     outcome: &'static str,
     reason: ReasonLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PushLabels {
+    store: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -142,6 +150,7 @@ impl Metrics {
     pub fn new() -> Self {
         let (mut registry, ports) = registry();
         let issues = Family::<IssueLabels, Counter>::default();
+        let pushes = Family::<PushLabels, Counter>::default();
         let seconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         let issue_seconds = Histogram::new(seconds);
         let sts_requests = Family::<StsLabels, Counter>::default();
@@ -155,6 +164,11 @@ impl Metrics {
         let pods_missed = Gauge::default();
         let leader = Gauge::default();
         registry.register("issues", "Attempts to issue a credential", issues.clone());
+        registry.register(
+            "pushes",
+            "Calls to the places outside the cluster that spec.push names, by store and outcome",
+            pushes.clone(),
+        );
         registry.register("issue_duration_seconds", "How long STS took, in seconds", issue_seconds.clone());
         registry.register("sts_requests", "Calls to STS", sts_requests.clone());
         registry.register(
@@ -199,6 +213,7 @@ impl Metrics {
             scrape: Arc::default(),
             ports,
             issues,
+            pushes,
             issue_seconds,
             sts_requests,
             drift_repairs,
@@ -231,6 +246,12 @@ impl Metrics {
     /// Counts a credential that was issued and written.
     pub fn issued(&self, provider: CredentialProvider, reason: Reason) {
         self.issue(provider, "success", reason);
+    }
+
+    /// Counts a step for a place outside the cluster.
+    pub fn pushed(&self, slot: Slot, is_done: bool) {
+        let outcome = if is_done { "success" } else { "failure" };
+        self.pushes.get_or_create(&PushLabels { store: slot.as_str(), outcome }).inc();
     }
 
     /// Counts a credential that could not be issued.

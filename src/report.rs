@@ -10,6 +10,7 @@ mod event_note;
 mod findings;
 mod next_reconcile;
 mod profiles;
+mod push;
 mod status;
 mod trouble;
 mod unread;
@@ -27,6 +28,7 @@ use crate::{
     credentials::IssueError,
     decide::{Plan, SecretAction, Trial},
     dss_keys::ApiKeyOutcome,
+    push::{Slot, Tried},
     secret::Record,
 };
 
@@ -50,6 +52,8 @@ pub struct Outcome {
     pub api_key: ApiKeyOutcome,
     /// The attempts to obtain sessions of profiles. Empty if none was made.
     pub profiles: Vec<ProfileOutcome>,
+    /// The steps that were made for the places of `spec.push`.
+    pub pushes: Vec<(Slot, Tried)>,
     /// The trial of the credential; `None` if none was due.
     pub trial: Option<Box<Trial>>,
     /// Whether somebody else created a Secret of that name first.

@@ -1,18 +1,26 @@
-//! The stores outside the cluster in which keyturn keeps entries for a person: a closed list with
-//! three verbs.
+//! The stores outside the cluster in which keyturn keeps something for a person, each with three
+//! verbs: put, delete, find.
 //!
-//! A store puts an entry, deletes an entry, and finds the entries that are ours after a crash.
-//! Finalizers say which stores may have entries of an object ([`crate::finalizers`]). Another store
-//! is another file here and another arm of [`Store`].
+//! A [`Store`] keeps the credential itself; they are a closed list, and another store is another
+//! file here and another arm. The API keys of DSS ([`DssKeys`]) have the same verbs and other
+//! arguments, because DSS makes the secret of a key, and because the label of a key tells whose it
+//! is. Finalizers say which stores may have entries of an object ([`crate::finalizers`]).
 
 mod api_key;
 mod check;
+mod dss_credential;
 mod dss_keys;
+mod dss_secrets;
+mod push;
 mod surplus;
 
 pub use api_key::obtain;
 pub use dss_keys::DssKeys;
+pub use push::{Pushable, remove_all, step};
 pub use surplus::{delete_all, delete_surplus};
+
+use dss_credential::DssCredential;
+use dss_secrets::DssSecrets;
 
 use crate::{
     api::Reason,
@@ -20,7 +28,7 @@ use crate::{
     credentials::{IssueError, Retry},
     dss::DssError,
     dss_cache::DssCache,
-    limit::{Budget, Limiter, Refused},
+    limit::{Backoffs, Budget, Limiter, Refused},
     views::Views,
 };
 use secrecy::SecretString;
@@ -56,62 +64,71 @@ pub struct Access<'a> {
     pub dss_cache: &'a DssCache,
     /// The limiter of concurrent calls to outside systems.
     pub limiter: &'a Limiter,
+    /// The backoffs of the systems that a push did not reach.
+    pub backoffs: &'a Backoffs,
     /// The time for which this reconcile may still wait.
     pub budget: &'a Budget,
 }
 
-/// A store, and the entries of one config in it.
+/// A store that keeps a credential, and the place of one config in it. Nothing in such a store
+/// tells whose an entry is; status does ([`crate::push`]).
+#[allow(clippy::enum_variant_names, reason = "there will be stores of other systems")]
 pub enum Store<'a> {
-    /// The personal API keys of a login in a DSS.
-    DssKeys(DssKeys<'a>),
+    /// The user secrets of a login in a DSS.
+    DssSecrets(DssSecrets<'a>),
+    /// A login's own credential of a connection or a plugin preset in a DSS.
+    DssCredential(DssCredential<'a>),
 }
 
-/// An entry in a store.
+/// An API key in DSS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The ID of the entry in the store.
+    /// The ID of the key.
     pub id: String,
-    /// The owner of the entry in the store: a login.
+    /// The owner of the key: a login.
     pub owner: String,
 }
 
-/// A new entry, and the secret that the store returned for it.
-pub struct Put {
-    /// The new entry.
+/// A new API key.
+pub struct Made {
+    /// The key without its secret.
     pub entry: Entry,
     /// The secret. The store shows it only once.
     pub secret: SecretString,
 }
 
 impl Store<'_> {
-    /// Puts a new entry of this owner.
+    /// Puts the credential, in place of the one that is there.
     ///
     /// # Errors
-    /// [`IssueError`] if the store refuses or does not answer. The entry may exist all the same;
-    /// [`Store::find_ours`] finds it.
-    pub async fn put(&self, owner: &str) -> Result<Put, IssueError> {
+    /// [`IssueError`] if the store refuses or does not answer. The credential may be there all the
+    /// same.
+    pub async fn put(&self, login: &str, credential: Pushable<'_>) -> Result<(), IssueError> {
         match self {
-            Self::DssKeys(keys) => keys.put(owner).await,
+            Self::DssSecrets(secrets) => secrets.put(login, credential).await,
+            Self::DssCredential(of_login) => of_login.put(login, credential).await,
         }
     }
 
-    /// Deletes an entry. If the entry does not exist, the deletion succeeds.
+    /// Deletes what is in the place. If nothing is there, the deletion succeeds.
     ///
     /// # Errors
     /// [`DssError`] if the store refuses or does not answer.
-    pub async fn delete(&self, entry: &Entry) -> Result<(), DssError> {
+    pub async fn delete(&self, login: &str) -> Result<(), DssError> {
         match self {
-            Self::DssKeys(keys) => keys.delete(entry).await,
+            Self::DssSecrets(secrets) => secrets.delete(login).await,
+            Self::DssCredential(of_login) => of_login.delete(login).await,
         }
     }
 
-    /// Finds the entries of this config by their label.
+    /// Whether anything is in the place, whoever wrote it.
     ///
     /// # Errors
-    /// [`DssError`] if the store does not list them.
-    pub async fn find_ours(&self) -> Result<Vec<Entry>, DssError> {
+    /// [`DssError`] if the store refuses or does not answer.
+    pub async fn find(&self, login: &str) -> Result<bool, DssError> {
         match self {
-            Self::DssKeys(keys) => keys.find_ours().await,
+            Self::DssSecrets(secrets) => secrets.find(login).await,
+            Self::DssCredential(of_login) => of_login.find(login).await,
         }
     }
 }

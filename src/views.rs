@@ -11,6 +11,7 @@ use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DssInstance, Reason, find_condition},
     cluster::{SyncState, Watched},
     finalizers::key_places,
+    push::{Slot, recorded, wanted_names},
 };
 use futures::{
     FutureExt as _,
@@ -100,6 +101,10 @@ fn feeds(namespace: &str, secret: &str) -> String {
     format!("source {namespace}/{secret}")
 }
 
+fn pushes(instance: &str, name: &str) -> String {
+    format!("push {instance} {name}")
+}
+
 fn restarts(namespace: &str) -> String {
     format!("restarts {namespace}")
 }
@@ -113,6 +118,17 @@ fn lacks_room(config: &AwsConfig) -> bool {
     let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let accepted = find_condition(conditions, ConditionType::Accepted);
     accepted.is_some_and(|accepted| accepted.reason == Reason::TooManyConfigs.as_str())
+}
+
+/// The index keys of the places that a config asks for, and of those that it has.
+fn pushed_names(config: &AwsConfig) -> Vec<String> {
+    let status = config.status.as_ref().and_then(|status| status.push.as_deref());
+    let had = Slot::ALL.into_iter().filter_map(|slot| recorded(status, slot));
+    let had = had.map(|place| pushes(&place.instance, &place.name));
+    let instance = config.spec.dss.as_ref().map(|dss| dss.instance.as_str()).unwrap_or_default();
+    let asked = wanted_names(config.spec.push.as_deref()).map(|(_, name)| pushes(instance, &name));
+    let both: BTreeSet<String> = had.chain(asked).collect();
+    both.into_iter().collect()
 }
 
 fn of_config(namespace: &str, config: &str) -> String {
@@ -138,6 +154,7 @@ impl Views {
             let restarts = (!config.spec.restart.is_empty()).then(|| restarts(&namespace));
             let room = lacks_room(config).then(|| without_room(&namespace));
             let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts).chain(room);
+            let of_others = of_others.chain(pushed_names(config));
             both.into_iter().chain(of_others).collect()
         };
         let keys_of_role =
@@ -200,6 +217,12 @@ impl Views {
     #[must_use]
     pub fn configs_using(&self, instance: &str) -> Vec<Arc<AwsConfig>> {
         self.configs.find(&uses(instance))
+    }
+
+    /// The configs that push to places of this name in this DSS instance, whichever login has them.
+    #[must_use]
+    pub fn configs_pushing(&self, instance: &str, name: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&pushes(instance, name))
     }
 
     /// Whether a config uses this DSS instance, or may have keys in it.

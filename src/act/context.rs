@@ -8,7 +8,7 @@ use crate::{
     credentials::{IssueError, S3, Sts, held_back},
     decide::{input::Observed, target::Target},
     dss_cache::DssCache,
-    limit::{Budget, Limiter, Place, Turns},
+    limit::{Backoffs, Budget, Limiter, Place, Turns},
     memory::Memory,
     metrics::Metrics,
     report::EventNote,
@@ -53,6 +53,8 @@ pub struct Context {
     pub brake: Arc<Brake>,
     /// Limits how many reconciles wait for an outside system at once.
     pub limiter: Limiter,
+    /// The backoffs of the systems that a push did not reach, which all scopes share.
+    pub backoffs: Backoffs,
     /// Bounds the rate at which this scope and the others ask outside systems, and shares the
     /// places of this scope between its namespaces.
     pub turns: Turns,
@@ -68,6 +70,7 @@ impl Context {
             views: &self.views,
             dss_cache: &self.dss_cache,
             limiter: &self.limiter,
+            backoffs: &self.backoffs,
             budget,
         }
     }

@@ -92,7 +92,11 @@ pub(super) async fn verify(
 ///
 /// # Errors
 /// [`CallError`] if the API server refused the read or did not answer.
-async fn in_secret(context: &Context, seen: &Observed, record: &Record) -> Result<Option<Credentials>, CallError> {
+pub(super) async fn in_secret(
+    context: &Context,
+    seen: &Observed,
+    record: &Record,
+) -> Result<Option<Credentials>, CallError> {
     let of = |target: &Target| {
         let Target::Ours(ours) = target else { return None };
         let SecretData::Read(read) = &ours.content else { return None };

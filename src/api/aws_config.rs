@@ -1,7 +1,7 @@
 //! `AwsConfig`: a request for one AWS credential, and for the form in which keyturn delivers it.
 
 use super::{
-    AwsConfigStatus, DssClient, Format, Inject, MOST_PROFILES, Profile, Restart, RoleArn, RoleTemplate, Session,
+    AwsConfigStatus, DssClient, Format, Inject, MOST_PROFILES, Profile, Push, Restart, RoleArn, RoleTemplate, Session,
     SessionDuration, Subject, Target, Texts, names, role_arn::ROLE_ARN_CHARACTERS, subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -56,6 +56,8 @@ const BUCKET_PATTERN: &str = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$";
     validation = Rule::new("!has(self.role) || !has(self.activeRoleRef)").message("role and activeRoleRef exclude each other: role creates and activates an AwsRole, activeRoleRef names an existing one"),
     validation = Rule::new("!has(self.session) || self.session.scope != 'Buckets' || has(self.defaultBucket)").message("session.scope Buckets needs defaultBucket"),
     validation = Rule::new("self.verify != 'Buckets' || has(self.defaultBucket) || (has(self.extraBuckets) && size(self.extraBuckets) > 0)").message("verify Buckets needs defaultBucket or extraBuckets: name a bucket, or set verify to Identity"),
+    validation = Rule::new("!has(self.push) || has(self.dss)").message("push needs dss: it names the DssInstance whose login gets the credential"),
+    validation = Rule::new("!has(self.push) || (!has(self.push.dssConnection) && !has(self.push.dssPlugin)) || self.credentialProvider == 'default'").message("push.dssConnection and push.dssPlugin need credentialProvider default: a user and a password in DSS have no place for the session token of a temporary credential; push.dssSecrets has"),
     validation = Rule::new("!has(self.renewBefore) || !self.renewBefore.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') || duration(self.renewBefore) < (has(self.session) && has(self.session.duration) && self.session.duration.matches('^([1-9][0-9]?h)?([1-9][0-9]{0,2}m)?$') ? duration(self.session.duration) : duration('1h'))").message("renewBefore must be shorter than session.duration (default 1h)")
 )]
 pub struct AwsConfigSpec {
@@ -177,6 +179,10 @@ pub struct AwsConfigSpec {
     /// defaultBucket and extraBuckets, for which IAM asks s3:ListBucket.
     #[serde(default)]
     pub verify: Verify,
+
+    /// Places outside the cluster in which keyturn keeps the credential as well, beside the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<Box<Push>>,
 
     /// true: keyturn withdraws the credential until suspend is false again.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! The status of an `AwsConfig`.
 
-use super::{ProfileStatus, Reason, Statement};
+use super::{ProfileStatus, PushStatus, Reason, Statement};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,8 @@ pub struct AwsConfigStatus {
     /// in the Secret. Ready: both. ProfilesReady: the same of every profile; present only with
     /// profiles. RenewalFailing, PodsMissed, RestartFailing, AwsRoleFailing, DssKeysFailing,
     /// ConfirmationDue and Stalled: present only while they are true. Verified: present with
-    /// spec.verify, while the Secret holds a valid credential.
+    /// spec.verify, while the Secret holds a valid credential. Pushed: present with spec.push, and
+    /// while a place of it still holds something.
     #[serde(default)]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -86,6 +87,10 @@ pub struct AwsConfigStatus {
     /// The state of each profile, in the order of spec.profiles. Absent without profiles.
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub profiles: Option<Vec<ProfileStatus>>,
+
+    /// What keyturn keeps in the places of spec.push. Absent while they hold nothing of this
+    /// AwsConfig.
+    pub push: Option<Box<PushStatus>>,
 }
 
 impl AwsConfigStatus {
@@ -102,7 +107,7 @@ pub struct Trouble {
     /// The reason of Ready if the AwsConfig is not ready. Otherwise the reason of ProfilesReady if
     /// a profile is not. Otherwise the type of the first of these conditions that is true:
     /// RenewalFailing, RestartFailing, PodsMissed, AwsRoleFailing, DssKeysFailing, ConfirmationDue.
-    /// Otherwise the reason of Verified, if it is False.
+    /// Otherwise the reason of Verified or of Pushed, if it is False.
     pub word: String,
     /// The message of that condition.
     pub message: String,

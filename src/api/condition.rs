@@ -34,6 +34,8 @@ pub enum ConditionType {
     /// AWS takes the credential in the Secret as the one that was issued, and S3 answers it for the
     /// buckets. Present only with `spec.verify`.
     Verified,
+    /// The places of `spec.push` hold the credential that the Secret holds.
+    Pushed,
     /// Of an `AwsRole`: its config could use it for its current request.
     Usable,
     /// Of a `DssInstance`: DSS answers.
@@ -46,7 +48,7 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the enum.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Accepted,
         Self::Issued,
         Self::Ready,
@@ -58,6 +60,7 @@ impl ConditionType {
         Self::DssKeysFailing,
         Self::ConfirmationDue,
         Self::Verified,
+        Self::Pushed,
         Self::Usable,
         Self::Reachable,
         Self::Authorized,
@@ -90,6 +93,7 @@ impl ConditionType {
             Self::DssKeysFailing => "DssKeysFailing",
             Self::ConfirmationDue => "ConfirmationDue",
             Self::Verified => "Verified",
+            Self::Pushed => "Pushed",
             Self::Usable => "Usable",
             Self::Reachable => "Reachable",
             Self::Authorized => "Authorized",
@@ -150,6 +154,12 @@ impl ConditionType {
                  issued, and S3 answers it for the buckets. keyturn tries once for each new request. \
                  `Unknown`: AWS has not answered. `Ready` does not depend on it."
             }
+            Self::Pushed => {
+                "With `spec.push`: its places hold the credential that the Secret holds. `Unknown`: \
+                 keyturn is about to write them. Without `spec.push`, or after a withdrawal, `False`: \
+                 keyturn could not remove what it wrote; the message says until when that works. \
+                 `Ready` does not depend on it."
+            }
             Self::Usable => {
                 "The AwsConfig that this AwsRole names could use it for its current request. \
                  `status.active` says whether it does."
@@ -179,7 +189,8 @@ impl ConditionType {
             | Self::AwsRoleFailing
             | Self::DssKeysFailing
             | Self::ConfirmationDue
-            | Self::Verified => "AwsConfig",
+            | Self::Verified
+            | Self::Pushed => "AwsConfig",
             Self::Ready | Self::Stalled => "AwsConfig, AwsRole, AwsRoleGrant, DssInstance",
             Self::Usable => "AwsRole",
             Self::Reachable | Self::Authorized => "DssInstance",
@@ -294,6 +305,7 @@ mod tests {
                 | ConditionType::DssKeysFailing
                 | ConditionType::ConfirmationDue
                 | ConditionType::Verified
+                | ConditionType::Pushed
                 | ConditionType::Usable
                 | ConditionType::Reachable
                 | ConditionType::Authorized

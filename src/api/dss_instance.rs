@@ -176,6 +176,11 @@ pub struct Allowance {
     /// administrator.
     #[serde(default)]
     pub admin_keys: bool,
+
+    /// Whether keyturn may write the credential into the account of the login in DSS (spec.push of
+    /// an AwsConfig). false: keyturn writes nothing there.
+    #[serde(default)]
+    pub push: bool,
 }
 
 /// The state of a DssInstance, as keyturn reports it.

@@ -118,6 +118,14 @@ pub enum Reason {
     BucketRefused,
     /// AWS has not said anything about the credential yet.
     NotVerified,
+    /// The places of `spec.push` hold the credential.
+    Pushed,
+    /// keyturn has not written the credential into a place of `spec.push` yet.
+    NotPushed,
+    /// A place of `spec.push` exists already, and is not this config's.
+    PushNameTaken,
+    /// The store refuses what keyturn wants to write or to remove.
+    PushRefused,
     /// The API server refuses a call that keyturn needs, or does not answer.
     ApiCallFailed,
     /// An error without a reason of its own.
@@ -126,7 +134,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 57] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -178,6 +186,10 @@ impl Reason {
         Self::CredentialRefused,
         Self::BucketRefused,
         Self::NotVerified,
+        Self::Pushed,
+        Self::NotPushed,
+        Self::PushNameTaken,
+        Self::PushRefused,
         Self::ApiCallFailed,
         Self::Internal,
     ];
@@ -289,6 +301,10 @@ mod tests {
                 | Reason::CredentialRefused
                 | Reason::BucketRefused
                 | Reason::NotVerified
+                | Reason::Pushed
+                | Reason::NotPushed
+                | Reason::PushNameTaken
+                | Reason::PushRefused
                 | Reason::ApiCallFailed
                 | Reason::Internal => Reason::Internal,
             };

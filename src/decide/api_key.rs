@@ -11,6 +11,7 @@ use crate::{
     api::{ApiKey, ApiKeySecretRef, DssKey, Reason, Statement},
     digest::Digest,
     dss_keys::{ApiKeyPlan, ApiKeyRequest, DssRequest, Input, Needs, SurplusKeys},
+    push::{Slot, recorded},
     secret::Source,
 };
 use jiff::Timestamp;
@@ -122,8 +123,20 @@ impl Case<'_> {
             let is_personal = matches!(request.api_key, ApiKeyRequest::Personal { .. });
             (is_personal && !is_withdrawn).then(|| self.api_key_input(accepted, request).staying())
         };
+        // The finalizer stays for as long as something that keyturn pushed is in the instance, or
+        // is about to be.
+        let pushed = |instance: &str| {
+            let status = self.seen.config.status.as_ref().and_then(|status| status.push.as_deref());
+            let has = Slot::ALL.into_iter().filter_map(|slot| recorded(status, slot));
+            let may_push = self.seen.dss.as_ref().is_some_and(|dss| dss.push);
+            let asks = may_push
+                && self.seen.config.spec.push.is_some()
+                && accepted.as_ref().is_ok_and(|it| it.dss.as_ref().is_some_and(|dss| dss.instance == instance));
+            asks || has.into_iter().any(|place| place.instance == instance)
+        };
+        let stay = |instance: &str| wanted(instance).or_else(|| pushed(instance).then(Vec::new));
         let places = self.seen.key_places.iter();
-        places.filter_map(|place| SurplusKeys::of(place, self.recorded_keys(), wanted(&place.instance))).collect()
+        places.filter_map(|place| SurplusKeys::of(place, self.recorded_keys(), stay(&place.instance))).collect()
     }
 
     fn api_key_input<'b>(&'b self, accepted: &Accepted, request: &'b DssRequest) -> Input<'b> {

@@ -15,6 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// The DSS that a config names, as far as keyturn knows it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct SeenDss {
     /// The instance; `None` if no instance has that name.
     pub instance: Option<Arc<DssInstance>>,
@@ -25,6 +26,9 @@ pub struct SeenDss {
     pub login: Option<String>,
     /// Whether the instance allows the config the API key of an administrator of DSS.
     pub admin_keys: bool,
+    /// Whether the instance allows the config to have its credential written into the account of
+    /// the login.
+    pub push: bool,
     /// The user of DSS with that login.
     pub user: SeenUser,
     /// Whether the users that keyturn read last may still be used ([`is_fresh`]).
@@ -40,6 +44,8 @@ pub struct Allowed {
     pub login: String,
     /// Whether the API key of this login may be an administrator's.
     pub admin_keys: bool,
+    /// Whether keyturn may write credentials into the account of this login.
+    pub push: bool,
 }
 
 /// The use that an instance allows a subject of a namespace; `None` if it allows none. The first
@@ -60,7 +66,7 @@ pub fn allowed(
             }
             None => entry.system_login.clone(),
         };
-        login.map(|login| Allowed { login, admin_keys: entry.admin_keys })
+        login.map(|login| Allowed { login, admin_keys: entry.admin_keys, push: entry.push })
     })
 }
 
@@ -239,6 +245,7 @@ impl SeenDss {
             instances_seen: true,
             login: Some(login.to_owned()),
             admin_keys: false,
+            push: false,
             user: SeenUser::Unread,
             fresh: true,
             trouble: None,

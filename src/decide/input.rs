@@ -12,6 +12,7 @@ use crate::{
     brake::Braking,
     credentials::{Identity, KeyRequest},
     dss_keys::{HeldKey, KeyPlace},
+    push::{Failed, Slot},
     secret::{Rendering, Source},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -59,6 +60,10 @@ pub struct Observed {
     /// The limit of the number of configs in the namespace, if the config is beyond it
     /// ([`beyond_limit`]).
     pub beyond_limit: Option<usize>,
+    /// The places of `spec.push` that another config has or comes first for, each with the
+    /// namespace and the name of that config. Only places are listed in which keyturn has written
+    /// nothing for this config.
+    pub push_taken: BTreeMap<Slot, String>,
     /// The time after which a config has to be confirmed again; `None` for no limit.
     pub max_age: Option<SignedDuration>,
     /// The brake on withdrawals.
@@ -93,6 +98,7 @@ impl Observed {
             api_key_source: Source::NotShown,
             older_claim: None,
             beyond_limit: None,
+            push_taken: BTreeMap::new(),
             max_age: None,
             brake: Braking::off(),
             target: Target::NotWatched,
@@ -160,6 +166,8 @@ pub struct Remembered {
     pub used_until: Option<Timestamp>,
     /// The last trial of the credential ([`super::Trial`]).
     pub tried: Option<Box<Tried>>,
+    /// The steps of pushes that failed, by the kind of the place.
+    pub pushes: BTreeMap<Slot, Failed>,
     /// The number of consecutive repairs.
     pub repairs: i32,
     /// The time of the last repair.

@@ -17,7 +17,7 @@ use crate::{
     dss_cache::DssCache,
     dss_instance::InstanceContext,
     leader::{Candidate, LeaseName, Lost},
-    limit::{RateLimits, Turns},
+    limit::{Backoffs, RateLimits, Turns},
     memory::Memory,
     metrics::Metrics,
     schedule, stores,
@@ -195,7 +195,7 @@ impl Work {
                 tracing::warn!("something in flight did not finish in time; the next leader reconciles it");
             }
         };
-        let limiter = stores::limiter();
+        let (limiter, backoffs) = (stores::limiter(), Backoffs::default());
         let turns = Turns::new(self.rate_limits, CONCURRENCY.into());
         let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
@@ -214,6 +214,7 @@ impl Work {
                 max_age: self.max_age,
                 brake: brake.clone(),
                 limiter: limiter.clone(),
+                backoffs: backoffs.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
             };
             controllers.run(context, shutdown.clone())

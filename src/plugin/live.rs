@@ -147,6 +147,7 @@ fn dss_of(seen: &Observed, instance: Option<DssInstance>) -> SeenDss {
     let allowed = allowed_to(&seen.config, instance.as_ref(), seen.namespace_labels.as_ref());
     SeenDss {
         admin_keys: allowed.as_ref().is_some_and(|allowed| allowed.admin_keys),
+        push: allowed.as_ref().is_some_and(|allowed| allowed.push),
         login: allowed.map(|allowed| allowed.login),
         instances_seen: instance.is_some(),
         instance: instance.map(Arc::new),

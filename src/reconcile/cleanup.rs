@@ -1,5 +1,5 @@
 //! The cleanup of a config that is being deleted and may have entries in stores: keyturn deletes
-//! its Secret, then its API keys, then its finalizers.
+//! its Secret, then what it has in stores, then its finalizers.
 //!
 //! keyturn does not wait for a store for ever, because an API key that cannot be deleted must not
 //! keep a namespace from being deleted.
@@ -8,13 +8,15 @@ use crate::{
     act::Context,
     api::{AwsConfig, Reason, Statement},
     cluster::{CallError, Failed, Preconditions},
+    credentials::IssueError,
     decide::target::is_controlled_by,
     dss_keys::key_label,
     finalizers::key_places,
     limit::Budget,
+    push::{Place, Slot},
     report::{EventNote, deleting},
     schedule::{self, until},
-    stores::delete_all,
+    stores::{delete_all, remove_all},
     views,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,9 +31,9 @@ pub(super) fn pending(context: &Context, config: &AwsConfig) -> Option<Arc<AwsCo
     (current.metadata.deletion_timestamp.is_some() && waits).then_some(current)
 }
 
-/// Deletes the Secret of a config, its API keys and its finalizers. Returns the time until the next
-/// reconcile. If a key could not be deleted, that is the time of the retry. `Ready` says what keeps
-/// the config from being deleted.
+/// Deletes the Secret of a config, its entries in stores and its finalizers. Returns the time until
+/// the next reconcile. If a key could not be deleted, that is the time of the retry. `Ready` says
+/// what keeps the config from being deleted.
 ///
 /// # Errors
 /// [`CallError`] if the API server refused a call or did not answer.
@@ -54,26 +56,36 @@ pub(super) async fn cleanup(context: &Context, budget: &Budget, config: &AwsConf
     tracing::warn!(
         error = error.message,
         wait_ms = wait.as_millis(),
-        "an AwsConfig that is being deleted waits for its API keys in DSS"
+        "an AwsConfig that is being deleted waits for what it has in DSS"
     );
-    let message = format!("its API keys in DSS are not deleted yet: {}", error.message);
+    let message = format!("what it has in DSS is not deleted yet: {}", error.message);
     report(context, config, &Statement { message, ..error }).await?;
     let now = context.clock.now();
     Ok(until(now, now.saturating_add(wait).ok()))
 }
 
-/// Deletes the Secret, the API keys and the finalizers. Returns the error of a store that may still
-/// have a key, if keyturn waits for that store.
+/// Deletes the Secret, the entries in stores and the finalizers. Returns the error of a store that
+/// may still have an entry, if keyturn waits for that store.
 async fn delete(context: &Context, budget: &Budget, config: &AwsConfig) -> Result<Option<Statement>, CallError> {
     delete_secret(context, config).await?;
     let now = context.clock.now();
     let is_given_up = |Time(deleted): &Time| schedule::is_given_up(*deleted, context.started_at, now);
     let gives_up = config.metadata.deletion_timestamp.as_ref().is_some_and(is_given_up);
-    let remaining = delete_all(context.stores(budget), config, gives_up).await?;
+    let access = context.stores(budget);
+    let (mut waits, mut holding) = (None, vec![]);
+    for (slot, place, error) in remove_all(access, config, now).await? {
+        if gives_up && error.retry.is_of_a_call() {
+            record_left_push(context, config, slot, &place, &error).await;
+        } else {
+            holding.push(place.instance);
+            waits = Some(error.why);
+        }
+    }
+    let remaining = delete_all(access, config, &holding, gives_up).await?;
     for (instance, why) in &remaining.given_up {
         record_left_keys(context, config, instance, why).await;
     }
-    Ok(remaining.waits)
+    Ok(remaining.waits.or(waits))
 }
 
 /// Writes to status what keeps the config from being deleted, if status does not say so yet.
@@ -100,6 +112,17 @@ async fn delete_secret(context: &Context, config: &AwsConfig) -> Result<(), Call
         Err(error) if error.failed != Failed::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Records in an Event and in the log that something that keyturn pushed may be left in DSS.
+async fn record_left_push(context: &Context, config: &AwsConfig, slot: Slot, place: &Place, error: &IssueError) {
+    let note = format!(
+        "the {} {place} may be left there, where keyturn could not remove it in time: {}; the person or a DSS admin deletes it",
+        slot.described(&place.name),
+        error.why.message
+    );
+    let note = EventNote { warning: true, reason: error.why.reason.to_string(), action: "Delete", note };
+    context.record_event(config, &note).await;
 }
 
 /// Records in an Event and in the log that keys may be left in DSS. The log is necessary because no

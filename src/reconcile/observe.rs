@@ -3,7 +3,7 @@
 
 use crate::{
     act::Context,
-    api::{AwsConfig, AwsRole, RoleArn},
+    api::{AwsConfig, AwsRole, DssInstance, RoleArn},
     cluster::CallError,
     decide::{
         Read, Refusal,
@@ -16,6 +16,7 @@ use crate::{
     dss_keys::{KeyPlace, key_label},
     finalizers,
     limit::Budget,
+    push::{Place, Slot, recorded, wanted_names},
     sources,
     stores::{A_RECONCILE, NotAsked},
     views::is_abridged,
@@ -48,6 +49,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     let configs = limit.map(|_| views.configs_in(&namespace)).unwrap_or_default();
     Some(Observed {
         beyond_limit: beyond_limit(&config, &configs, limit),
+        push_taken: push_taken(context, &config, dss.as_ref()),
         max_age: context.max_age,
         brake: context.brake.seen(&config.uid().unwrap_or_default()),
         cluster: context.cluster_name.clone(),
@@ -150,12 +152,52 @@ fn seen_dss(
     let instance = views.instances.get("", named);
     let allowed = allowed_to(config, instance.as_deref(), labels);
     let admin_keys = allowed.as_ref().is_some_and(|allowed| allowed.admin_keys);
+    let push = allowed.as_ref().is_some_and(|allowed| allowed.push);
     let login = allowed.map(|allowed| allowed.login);
     let user = login.as_deref().map_or(SeenUser::Unread, |login| context.dss_cache.user(named, login));
     let (read_at, trouble) = (context.dss_cache.users_read_at(named), context.dss_cache.trouble(named));
     let fresh = instance.as_ref().is_some_and(|instance| is_fresh(instance, read_at, trouble.is_none(), now));
     let instances_seen = views.instances.has_shown_any();
-    Some(SeenDss { instance, instances_seen, login, admin_keys, user, fresh, trouble })
+    Some(SeenDss { instance, instances_seen, login, admin_keys, push, user, fresh, trouble })
+}
+
+/// The places of `spec.push` that another config has or comes first for. Configs of the same login
+/// could otherwise overwrite each other's entries, because DSS does not say whose an entry is. The
+/// older config comes first, as with targets; a config that keyturn has written a place for keeps
+/// it.
+fn push_taken(context: &Context, config: &AwsConfig, dss: Option<&SeenDss>) -> BTreeMap<Slot, String> {
+    let mut taken = BTreeMap::new();
+    let (Some(push), Some(SeenDss { instance: Some(instance), login: Some(login), .. })) = (&config.spec.push, dss)
+    else {
+        return taken;
+    };
+    let name_of_instance = instance.name_any();
+    let status = config.status.as_ref().and_then(|status| status.push.as_deref());
+    for (slot, name) in wanted_names(Some(push)) {
+        if recorded(status, slot).is_some_and(|recorded| recorded.digest.is_some()) {
+            continue;
+        }
+        let place = Place { instance: name_of_instance.clone(), login: login.clone(), name };
+        let others = context.views.configs_pushing(&place.instance, &place.name);
+        let first = others.iter().filter(|other| other.uid() != config.uid()).find(|other| {
+            let status = other.status.as_ref().and_then(|status| status.push.as_deref());
+            let has_it = recorded(status, slot).is_some_and(|it| Place::of(it) == place && it.digest.is_some());
+            has_it || (other.age() < config.age() && is_asked_for(context, other, instance, slot, &place))
+        });
+        if let Some(first) = first {
+            taken.insert(slot, format!("{}/{}", first.namespace().unwrap_or_default(), first.name_any()));
+        }
+    }
+    taken
+}
+
+/// Whether another config asks for a place, and its instance allows it.
+fn is_asked_for(context: &Context, other: &AwsConfig, instance: &DssInstance, slot: Slot, place: &Place) -> bool {
+    let namespace = context.views.namespaces.get("", &other.namespace().unwrap_or_default());
+    let allowed = allowed_to(other, Some(instance), namespace.as_ref().map(|namespace| namespace.labels()));
+    let asks = other.spec.push.as_deref().and_then(|push| slot.wanted_name(push)).as_ref() == Some(&place.name);
+    let is_of_login = allowed.is_some_and(|allowed| allowed.push && allowed.login == place.login);
+    asks && is_of_login && other.metadata.deletion_timestamp.is_none()
 }
 
 /// The DSS instances in which the config may have API keys, as its finalizers say, with the keys

@@ -26,7 +26,7 @@ pub(super) fn conditions(
     outcome: &Outcome,
     record: Option<&Record>,
     profiles: Option<&[ProfileStatus]>,
-    verified: Option<Condition>,
+    further: Vec<Condition>,
     now: Timestamp,
 ) -> Vec<Condition> {
     let before = seen.config.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
@@ -83,7 +83,7 @@ pub(super) fn conditions(
     let due = confirmation_due(seen, plan, now);
     wanted.extend(due.map(|why| make(ConditionType::ConfirmationDue, true, &why)));
     wanted.extend(findings(seen, &before, now));
-    wanted.extend(verified);
+    wanted.extend(further);
     set_conditions(&before, wanted)
 }
 

@@ -1,7 +1,7 @@
 //! Event notes: the news about a config that a person should know.
 
 use super::{
-    Outcome, confirmation::confirmation_note, findings::finding_notes, profiles::profile_notes,
+    Outcome, confirmation::confirmation_note, findings::finding_notes, profiles::profile_notes, push::push_note,
     verification::verification_note,
 };
 use crate::{
@@ -74,6 +74,7 @@ pub fn event_notes(
     notes.extend(profile_notes(before, after));
     notes.extend(confirmation_note(&before.conditions, &after.conditions));
     notes.extend(verification_note(before, after));
+    notes.extend(push_note(before, after));
     notes.extend(denial_ended(seen, plan, find(before, ConditionType::Accepted).as_ref()));
     let Some(ready) = ready else { return notes };
     let was_ready = ready_before.as_ref().is_some_and(|condition| condition.status == "True");

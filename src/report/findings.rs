@@ -46,9 +46,13 @@ pub(super) fn findings(seen: &Observed, before: &[Condition], now: Timestamp) ->
 }
 
 /// Whether a condition is the finding of another room, or the one about confirmations, or what AWS
-/// said of the credential. The view keeps its whole message.
+/// or a store said of the credential. The view keeps its whole message.
 pub(super) fn is_finding(condition: &Condition) -> bool {
-    let types = KINDS.iter().map(|kind| kind.type_).chain([ConditionType::ConfirmationDue, ConditionType::Verified]);
+    let types = KINDS.iter().map(|kind| kind.type_).chain([
+        ConditionType::ConfirmationDue,
+        ConditionType::Verified,
+        ConditionType::Pushed,
+    ]);
     types.into_iter().any(|type_| type_.as_str() == condition.type_)
 }
 

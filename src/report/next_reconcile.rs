@@ -6,6 +6,7 @@ use super::{
     attempt::{current_record, failed, failure},
     dss::dss,
     profiles::next_of_profiles,
+    push::next_push,
     verification::next_trial,
 };
 use crate::{
@@ -65,7 +66,8 @@ pub fn next_reconcile(
         },
     };
     let next_trial = next_trial(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
-    at.min(until_next_profile).min(until_next_key).min(confirmation).min(next_trial)
+    let next_push = next_push(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
+    at.min(until_next_profile).min(until_next_key).min(confirmation).min(next_trial).min(next_push)
 }
 
 /// The time at which keyturn next tries to obtain or delete an API key of DSS; `None` if nothing is

@@ -88,8 +88,7 @@ fn status_of(
     }
 }
 
-/// The message, cut at its longest. The view keeps the messages of profiles, because the condition
-/// is made of them again.
+/// The message, cut at its longest.
 fn shortened(mut message: String) -> String {
     if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
         message.truncate(end);

@@ -7,6 +7,7 @@ use super::{
     confirmation::early_confirmation,
     dss::dss,
     profiles::profiles,
+    push::{push_condition, pushed},
     trouble::trouble,
     unread::unread,
     verification::verification,
@@ -38,7 +39,10 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
     let generation = seen.config.metadata.generation;
     let profiles = profiles(seen, plan, outcome, now);
     let verified = verification(seen, plan, outcome, now);
-    let conditions = conditions(seen, plan, outcome, record, profiles.as_deref(), verified.condition, now);
+    let push = pushed(seen, plan, outcome, now);
+    let push_said = push_condition(seen, plan, outcome, push.as_deref(), now);
+    let further = verified.condition.into_iter().chain(push_said).collect();
+    let conditions = conditions(seen, plan, outcome, record, profiles.as_deref(), further, now);
     AwsConfigStatus {
         observed_generation: generation,
         trouble: trouble(&conditions),
@@ -74,6 +78,7 @@ pub fn status(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -
         withdrawal_held: withdrawal_held(seen, plan, outcome, record, now),
         failure: failure(seen, plan, outcome, now),
         profiles,
+        push,
     }
 }
 

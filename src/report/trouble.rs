@@ -1,7 +1,7 @@
 //! The trouble of a config in one word, which a person should see first in a list of many, and
 //! whether nothing but another spec can help.
 
-use super::verification::refusal;
+use super::{push::push_trouble, verification::refusal};
 use crate::{
     api::{ConditionType, Reason, RoleArn, Trouble, find_condition},
     decide::{Plan, input::Observed},
@@ -26,7 +26,7 @@ pub(super) fn trouble(conditions: &[Condition]) -> Option<Trouble> {
     if let Some(urgent) = ConditionType::TROUBLES.into_iter().find_map(|type_| find_condition(conditions, type_)) {
         return Some(Trouble { word: urgent.type_.clone(), message: urgent.message.clone() });
     }
-    let refused = refusal(conditions)?;
+    let refused = refusal(conditions).or_else(|| push_trouble(conditions))?;
     Some(Trouble { word: refused.reason.clone(), message: refused.message.clone() })
 }
 

@@ -5,7 +5,7 @@
 //! other finalizer keeps the instance until its keys are deleted. Whatever happens after that,
 //! keyturn finds the key again by its label.
 
-use super::{Access, DssKeys, Entry, NotAsked, Store, check};
+use super::{Access, DssKeys, Entry, NotAsked, check};
 use crate::{
     api::{AwsConfig, DssInstance, Reason, names},
     cluster::CallError,
@@ -13,6 +13,7 @@ use crate::{
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, DssRequest, HeldKey},
     finalizers,
 };
+use kube::ResourceExt as _;
 use secrecy::SecretString;
 use std::{sync::Arc, time::Duration};
 
@@ -126,21 +127,24 @@ async fn created(request: &DssRequest, keys: DssKeys<'_>) -> Result<HeldKey, Iss
             _ => {}
         }
     }
-    let store = Store::DssKeys(keys);
-    let put = store.put(&request.login).await?;
-    if let Err(error) = check::check(&dss, request, &put.secret, Some(&put.entry.id)).await {
+    let made = keys.put(&request.login).await?;
+    if let Err(error) = check::check(&dss, request, &made.secret, Some(&made.entry.id)).await {
         // DSS did not confirm that the key is this person's own. It is of no use to anybody.
-        let _ = store.delete(&put.entry).await;
+        let _ = keys.delete(&made.entry).await;
         return Err(error);
     }
-    Ok(HeldKey { record: request.record(put.entry.id, &put.secret), key: put.secret })
+    Ok(HeldKey { record: request.record(made.entry.id, &made.secret), key: made.secret })
 }
 
 /// Adds the finalizers before the first key. The finalizer of the config comes first, because
 /// keyturn removes that of the instance once no config has one for it.
-async fn add_finalizers(access: Access<'_>, config: &AwsConfig, instance: &str) -> Result<(), CallError> {
+pub(super) async fn add_finalizers(access: Access<'_>, config: &AwsConfig, instance: &str) -> Result<(), CallError> {
     let views = access.views;
-    finalizers::add(access.calls, &views.configs, config, &finalizers::of_keys_in(instance)).await?;
+    // The finalizers may have changed since the decision.
+    let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
+    let current = views.configs.get(&namespace, &name).filter(|current| current.metadata.uid == config.metadata.uid);
+    let current = current.as_deref().unwrap_or(config);
+    finalizers::add(access.calls, &views.configs, current, &finalizers::of_keys_in(instance)).await?;
     let without_finalizer = || -> Option<Arc<DssInstance>> {
         views.instances.get("", instance).filter(|found| !finalizers::is_kept(found))
     };

@@ -1,6 +1,6 @@
 //! The store of personal API keys in one DSS.
 
-use super::{Access, Entry, Put};
+use super::{Access, Entry, Made};
 use crate::{
     api::{AwsConfig, Failure, Reason},
     credentials::IssueError,
@@ -41,7 +41,7 @@ impl<'a> DssKeys<'a> {
         key_label(self.access.cluster_name, self.config)
     }
 
-    pub(super) async fn put(&self, owner: &str) -> Result<Put, IssueError> {
+    pub(super) async fn put(&self, owner: &str) -> Result<Made, IssueError> {
         let (config, cluster) = (self.config, self.access.cluster_name);
         let description = format!(
             "Created by keyturn for AwsConfig {} in namespace {} of cluster {cluster}, which deletes it. Do not edit.",
@@ -58,7 +58,7 @@ impl<'a> DssKeys<'a> {
         self.access.dss_cache.created(self.instance, self.personal_key(&entry));
         let (instance, login, id) = (self.instance, owner, &entry.id);
         tracing::info!(instance, login, id, "a personal API key was created in DSS");
-        Ok(Put { entry, secret: created.key })
+        Ok(Made { entry, secret: created.key })
     }
 
     /// Deletes a key with the rights of an admin.

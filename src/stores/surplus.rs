@@ -1,6 +1,6 @@
 //! Deletes surplus API keys in DSS, and then removes the finalizers of stores that are empty.
 
-use super::{A_RECONCILE, Access, DssKeys, Entry, NotAsked, Store};
+use super::{A_RECONCILE, Access, DssKeys, Entry, NotAsked};
 use crate::{
     api::{AwsConfig, DssKey, Statement},
     cluster::CallError,
@@ -59,16 +59,24 @@ pub struct Remaining {
 }
 
 /// Deletes all keys of a config that is being deleted, and removes its finalizers for the instances
-/// that hold none any more. `gives_up` says whether keyturn no longer waits for a DSS that refuses.
+/// that hold none any more. The finalizers for the instances in `holding` stay, because something
+/// else of the config is left there. `gives_up` says whether keyturn no longer waits for a DSS that
+/// refuses.
 ///
 /// # Errors
 /// [`CallError`] if keyturn could not remove a finalizer.
-pub async fn delete_all(access: Access<'_>, config: &AwsConfig, gives_up: bool) -> Result<Remaining, CallError> {
+pub async fn delete_all(
+    access: Access<'_>,
+    config: &AwsConfig,
+    holding: &[String],
+    gives_up: bool,
+) -> Result<Remaining, CallError> {
     let (mut empty, mut left) = (vec![], Remaining::default());
     for instance in finalizers::key_places(config) {
         let exists = access.views.instances.get("", instance).is_some();
         let place = SurplusKeys { instance: instance.to_owned(), exists, stay: vec![], leave: true };
         match delete_in(access, config, &place, &[], &mut vec![]).await {
+            Ok(()) if holding.iter().any(|other| other == instance) => {}
             Ok(()) => empty.push(instance),
             Err(NotAsked::Late(error)) if gives_up => {
                 left.given_up.push((instance.to_owned(), error.to_string()));
@@ -124,31 +132,29 @@ async fn delete_keys(
         return Ok(());
     }
     let keys = DssKeys::of(access, config, &place.instance).ok_or_else(|| DssError::not_connected(&place.instance))?;
-    let store = Store::DssKeys(keys);
     let mut record_deletion =
         |entry: Entry| deleted.push(DeletedKey { instance: place.instance.clone(), id: entry.id });
     let is_surplus = |entry: &Entry| !stay.contains(&entry.id);
-    let ours = store.find_ours().await?;
+    let ours = keys.find_ours().await?;
     // A listing may lack a key that exists, and somebody may have changed a label. Status still
     // names the key.
     let recorded = config.status.iter().filter_map(|status| status.dss.as_ref()).flat_map(|dss| &dss.keys);
     let unlisted = recorded.filter(|key| key.instance == place.instance && !ours.iter().any(|ours| ours.id == key.id));
     let unlisted: Vec<Entry> = unlisted.map(entry_of).filter(is_surplus).collect();
     for entry in ours.into_iter().filter(is_surplus) {
-        store.delete(&entry).await?;
+        keys.delete(&entry).await?;
         record_deletion(entry);
     }
     if unlisted.is_empty() {
         return Ok(());
     }
-    let Store::DssKeys(keys) = &store;
     // keyturn deletes such a key with the rights of an admin only if DSS says that it belongs to
     // this login. If DSS does not list the key, keyturn deletes it with the rights of that login.
     // The reason is that the ID in status may come from the Secret, which others can write.
     let there = keys.dss().personal_keys().await?;
     for entry in unlisted {
         match there.iter().find(|there| there.id == entry.id) {
-            Some(there) if there.user == entry.owner => store.delete(&entry).await?,
+            Some(there) if there.user == entry.owner => keys.delete(&entry).await?,
             Some(_) => {
                 let (instance, login, id) = (&place.instance, &entry.owner, &entry.id);
                 tracing::warn!(

@@ -131,6 +131,13 @@ pub fn personal_key(spec: &mut AwsConfigSpec) {
     spec.dss = serde_json::from_value(json!({"instance": "design", "project": "FRAUD", "apiKey": "Personal"})).unwrap();
 }
 
+/// Lets a config push its credential to user secrets of this prefix in the DSS of `design`.
+pub fn pushes_secrets(prefix: &str) -> impl FnOnce(&mut AwsConfigSpec) {
+    let push = serde_json::from_value(json!({"dssSecrets": {"prefix": prefix}})).unwrap();
+    let dss = serde_json::from_value(json!({"instance": "design"})).unwrap();
+    move |spec| (spec.push, spec.dss) = (Some(push), Some(dss))
+}
+
 /// Lets a config take its credential from a DSS connection.
 pub fn from_connection(connection: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     let (connection, dss) = (connection.to_owned(), serde_json::from_value(json!({"instance": "design"})).unwrap());

@@ -13,6 +13,7 @@ mod confirmation;
 mod conformance;
 mod dataiku;
 pub mod dss;
+mod dss_push;
 pub mod ground;
 mod iam;
 mod injection;

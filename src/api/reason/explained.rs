@@ -2,8 +2,8 @@
 
 use super::Reason;
 use crate::api::ConditionType::{
-    self, Accepted, Authorized, AwsRoleFailing, ConfirmationDue, DssKeysFailing, Issued, PodsMissed, Reachable, Ready,
-    RenewalFailing, RestartFailing, Usable, Verified,
+    self, Accepted, Authorized, AwsRoleFailing, ConfirmationDue, DssKeysFailing, Issued, PodsMissed, Pushed, Reachable,
+    Ready, RenewalFailing, RestartFailing, Usable, Verified,
 };
 
 /// A reason, explained to the user. The texts are Markdown.
@@ -282,7 +282,7 @@ impl Reason {
             },
             Self::DssUnreachable => Explained {
                 name: "DssUnreachable",
-                conditions: &[Accepted, Issued, RenewalFailing, DssKeysFailing, Reachable, Authorized],
+                conditions: &[Accepted, Issued, RenewalFailing, DssKeysFailing, Pushed, Reachable, Authorized],
                 cause: "DSS cannot be reached or does not answer in time, or another server \
                      answers at its URL, such as a proxy or a login page. The message names the \
                      route. keyturn withdraws nothing for this reason.",
@@ -291,7 +291,7 @@ impl Reason {
             },
             Self::DssDenied => Explained {
                 name: "DssDenied",
-                conditions: &[Accepted, Issued, RenewalFailing, DssKeysFailing, Authorized],
+                conditions: &[Accepted, Issued, RenewalFailing, DssKeysFailing, Pushed, Authorized],
                 cause: "DSS does not accept keyturn's admin key, or denies it the right that the \
                      message names.",
                 remedy: "A cluster admin: put an API key of DSS with admin rights into the Secret \
@@ -441,6 +441,35 @@ impl Reason {
                      each renewal.",
                 remedy: "Wait. If the reason stays, a cluster admin: check network policies, proxies and \
                      `aws.s3Endpoint` of the chart.",
+            },
+            Self::Pushed => Explained {
+                name: "Pushed",
+                conditions: &[Pushed],
+                cause: "The places of `spec.push` hold the credential that the Secret holds.",
+                remedy: "None needed.",
+            },
+            Self::NotPushed => Explained {
+                name: "NotPushed",
+                conditions: &[Pushed],
+                cause: "keyturn has not written the credential into the places of `spec.push` yet. It \
+                     does so after the Secret.",
+                remedy: "Wait some seconds.",
+            },
+            Self::PushNameTaken => Explained {
+                name: "PushNameTaken",
+                conditions: &[Pushed],
+                cause: "The user secrets or the credential that `spec.push` names are there already, and \
+                     another AwsConfig or the person wrote them. keyturn leaves them alone.",
+                remedy: "Choose another name in `spec.push`, delete them in DSS (profile of the person), or \
+                     take the name out of the other AwsConfig.",
+            },
+            Self::PushRefused => Explained {
+                name: "PushRefused",
+                conditions: &[Pushed],
+                cause: "The DssInstance does not allow `spec.push`, or DSS refuses what keyturn wants to \
+                     write or to remove. The message has the words of DSS.",
+                remedy: "A cluster admin: set `push: true` in the entry of `allow` of the DssInstance. Or a \
+                     DSS admin: check that this release of DSS has the route that the message names.",
             },
             Self::ApiCallFailed => Explained {
                 name: "ApiCallFailed",

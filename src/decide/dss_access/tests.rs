@@ -32,6 +32,7 @@ fn seen() -> SeenDss {
         instances_seen: true,
         login: Some("alice".to_owned()),
         admin_keys: false,
+        push: false,
         user: SeenUser::There(Arc::new(user)),
         fresh: true,
         trouble: None,
@@ -77,7 +78,7 @@ fn one_entry_has_to_allow_both_namespace_and_person() {
     }
     let mapped = instance(|spec| spec["login"] = json!("corp\\${person}@x"));
     let allowed = allowed(&mapped, "scoring", &BTreeMap::new(), &alice).unwrap();
-    assert_eq!(allowed, Allowed { login: "corp\\alice@x".to_owned(), admin_keys: false });
+    assert_eq!(allowed, Allowed { login: "corp\\alice@x".to_owned(), admin_keys: false, push: false });
 }
 
 #[test]

@@ -23,8 +23,8 @@ enum By {
     Operator(ConditionType),
     /// A condition beside `Ready`.
     Aside(ConditionType),
-    /// The condition `Verified` with this status.
-    Verified(&'static str),
+    /// A condition that may be false or unknown while the object is ready, with this status.
+    Beside(ConditionType, &'static str),
     /// Nothing is wrong.
     Nothing,
     /// The reason is one of Events and metrics only.
@@ -37,9 +37,13 @@ fn unchanged(_: &mut Live) {}
 
 fn by(reason: Reason) -> By {
     match reason {
-        Reason::Issued | Reason::Granted | Reason::Verified => By::Nothing,
-        Reason::IdentityMismatch | Reason::CredentialRefused | Reason::BucketRefused => By::Verified("False"),
-        Reason::NotVerified => By::Verified("Unknown"),
+        Reason::Issued | Reason::Granted | Reason::Verified | Reason::Pushed => By::Nothing,
+        Reason::IdentityMismatch | Reason::CredentialRefused | Reason::BucketRefused => {
+            By::Beside(ConditionType::Verified, "False")
+        }
+        Reason::NotVerified => By::Beside(ConditionType::Verified, "Unknown"),
+        Reason::PushNameTaken | Reason::PushRefused => By::Beside(ConditionType::Pushed, "False"),
+        Reason::NotPushed => By::Beside(ConditionType::Pushed, "Unknown"),
         Reason::Renewed | Reason::DenialEnded | Reason::ManyWithdrawn | Reason::Restarted => By::Events,
         Reason::Pending => By::Object(same, |live| live.seen.namespace_labels = None),
         Reason::RolePending => By::Object(|it| it["spec"]["role"] = Value::Null, unchanged),
@@ -77,6 +81,7 @@ fn by(reason: Reason) -> By {
                     instances_seen: true,
                     login: None,
                     admin_keys: false,
+                    push: false,
                     user: SeenUser::Unread,
                     fresh: true,
                     trouble: None,
@@ -196,10 +201,11 @@ fn every_reason_is_answered_with_what_is_wrong_and_what_to_do() {
                 let parts = vec![format!("=> no: {reason}: as the operator says"), reason.remedy().to_owned()];
                 (with_conditions(&conditions), parts)
             }
-            By::Verified(status) => {
+            By::Beside(type_, status) => {
                 let ready = condition(ConditionType::Ready, "True", Reason::Issued);
-                let parts = vec![format!("Trouble: Verified={status}: {reason}: "), reason.remedy().to_owned()];
-                (with_conditions(&json!([ready, condition(ConditionType::Verified, status, reason)])), parts)
+                let parts =
+                    vec![format!("Trouble: {}={status}: {reason}: ", type_.as_str()), reason.remedy().to_owned()];
+                (with_conditions(&json!([ready, condition(type_, status, reason)])), parts)
             }
             By::Aside(type_) => {
                 let ready = condition(ConditionType::Ready, "True", Reason::Issued);

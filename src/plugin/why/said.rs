@@ -27,11 +27,12 @@ pub(super) fn said(config: &AwsConfig, verdict: &str, text: &mut String) -> bool
         let _ =
             writeln!(text, "keyturn has held the withdrawal back since {since}, until {} at the latest.", held.until.0);
     }
-    let verified = find_condition(&status.conditions, ConditionType::Verified);
-    if let Some(refused) = verified.filter(|verified| verified.status != "True") {
-        let Condition { status, reason, message, .. } = refused;
-        let _ = writeln!(text, "Trouble: Verified={status}: {reason}: {message}");
-        explain(refused, text);
+    let beside = [ConditionType::Verified, ConditionType::Pushed];
+    let beside = beside.into_iter().filter_map(|type_| find_condition(&status.conditions, type_));
+    for untrue in beside.filter(|condition| condition.status != "True") {
+        let Condition { type_, status, reason, message, .. } = untrue;
+        let _ = writeln!(text, "Trouble: {type_}={status}: {reason}: {message}");
+        explain(untrue, text);
     }
     let aside = ConditionType::TROUBLES.into_iter().filter_map(|type_| find_condition(&status.conditions, type_));
     for condition in aside.filter(|condition| condition.status == "True") {

@@ -375,6 +375,8 @@ fn a_finding_is_a_condition_until_another_room_says_otherwise() {
         ("nobody has searched since the restart", missed().then("00:16:00").restarted(), pods_missed),
         ("no pod is missed any more", missed().then("00:16:00").finds(PODS, None), fine),
         ("no pod was ever missed, and nobody has searched", live(), fine),
+    ]);
+    check(&[
         ("a workload is paused", paused(restarting(live())), restart_failing),
         ("the same after a restart", paused(restarting(live())).then("00:16:00").restarted(), restart_failing),
         ("a workload is paused that the spec does not name", paused(live()), fine),

@@ -116,6 +116,7 @@ fn a_long_message_that_is_only_compared_becomes_a_digest_of_it() {
         ConditionType::DssKeysFailing,
         ConditionType::ConfirmationDue,
         ConditionType::Verified,
+        ConditionType::Pushed,
     ];
     for type_ in ConditionType::ALL {
         let shown = |end: &str| {

@@ -55,6 +55,11 @@ impl DssServer {
         server
     }
 
+    /// The URL of DSS.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Applies the `DssInstance`, changed as the test needs it.
     pub async fn apply(&self, install: &Install<'_>, change: impl FnOnce(&mut DssInstanceSpec)) {
         let wanted = instance(&self.instance, &self.url, |spec| {

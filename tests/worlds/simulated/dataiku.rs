@@ -11,6 +11,7 @@ mod kinds;
 mod leftovers;
 mod listings;
 mod moves;
+mod pushes;
 mod refused_calls;
 mod roles;
 mod rotations;

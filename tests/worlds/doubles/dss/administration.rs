@@ -1,5 +1,9 @@
 //! The test as the instance's administrator. Its changes take effect at once.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::key::{GlobalKey, Wanted};
 use super::user::User;
 use super::{ADMIN_KEY_ID, Connection, Dss, Kinds, Logins, PersonalKey, Sessions};
@@ -51,6 +55,39 @@ impl Dss {
             Some(value) => drop(user.own_properties.insert(name.to_owned(), value.to_owned())),
             None => drop(user.own_properties.remove(name)),
         });
+    }
+
+    /// Adds a secret, or replaces the one of this name, as its user would on DSS' own pages.
+    pub fn set_secret(&self, login: &str, name: &str, value: &str) {
+        self.change(login, |user| user.set_secret(name, value));
+    }
+
+    /// Removes a secret, as its user would.
+    pub fn remove_secret(&self, login: &str, name: &str) {
+        self.change(login, |user| user.remove_secret(name));
+    }
+
+    /// The secrets of a user, as code in DSS gets them.
+    pub fn secrets(&self, login: &str) -> BTreeMap<String, String> {
+        let answered = self.lock().users.get(login).map(User::secrets_as_answered).unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let secrets = answered.as_array().cloned().unwrap_or_default();
+        secrets.iter().map(|secret| (text(&secret["key"]), text(&secret["value"]))).collect()
+    }
+
+    /// Sets a credential of a connection, or of a plugin preset, as its user would.
+    pub fn set_credential(&self, login: &str, key: &str, user: &str, password: &str) {
+        self.change(login, |account| account.set_credential(key, user, password));
+    }
+
+    /// The user and the password of a credential, as a connection gets them.
+    pub fn credential(&self, login: &str, key: &str) -> Option<(String, String)> {
+        self.lock().users.get(login)?.credential(key)
+    }
+
+    /// Whether a user may log in, and the user's groups.
+    pub fn standing(&self, login: &str) -> Option<(bool, Vec<String>)> {
+        self.lock().users.get(login).map(|user| (user.enabled, user.groups.clone()))
     }
 
     fn change(&self, login: &str, change: impl FnOnce(&mut User)) {

@@ -1,0 +1,133 @@
+//! `spec.push`: the places outside the cluster in which keyturn keeps the credential as well, and
+//! their part of status.
+
+#![allow(clippy::struct_field_names, reason = "there will be places in other systems than DSS")]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The letters of the names that DSS gives to connections, plugins and their parameters.
+const NAME_IN_DSS: &str = "^[A-Za-z0-9_. @-]+$";
+
+/// Places outside the cluster in which keyturn keeps the credential as well, in the account of the
+/// person's login in DSS. keyturn writes them after the Secret, at each issue. It removes what it
+/// wrote when the credential is withdrawn, the place is taken out of the spec, or this AwsConfig
+/// is deleted. The DssInstance has to allow it (push of an entry of its allow). The condition
+/// Pushed says what is in the way; the Secret never waits for these places.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Push {
+    /// User secrets of the login. Its code in DSS reads them, for example by
+    /// `get_auth_info(with_secrets=True)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dss_secrets: Option<DssSecrets>,
+
+    /// The login's own credential of a DSS connection, with the access key ID as the user and the
+    /// secret access key as the password. Only for credentialProvider default, because such a
+    /// credential has no place for a session token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dss_connection: Option<DssConnection>,
+
+    /// The login's own credential of a preset of a DSS plugin, in the same form and with the same
+    /// limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dss_plugin: Option<DssPlugin>,
+}
+
+/// User secrets in DSS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DssSecrets {
+    /// The beginning of the names of the secrets. ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN
+    /// and EXPIRATION follow it. A key has neither of the last two. keyturn does not touch secrets
+    /// of these names that are not its own.
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_.-]+$"))]
+    pub prefix: String,
+}
+
+/// A connection in DSS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DssConnection {
+    /// The name of the connection.
+    #[schemars(length(min = 1, max = 256), regex(pattern = NAME_IN_DSS))]
+    pub connection: String,
+}
+
+/// A parameter of a preset of a DSS plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DssPlugin {
+    /// The ID of the plugin.
+    #[schemars(length(min = 1, max = 128), regex(pattern = NAME_IN_DSS))]
+    pub plugin: String,
+    /// The ID of the parameter set that the preset belongs to.
+    #[schemars(length(min = 1, max = 128), regex(pattern = NAME_IN_DSS))]
+    pub param_set: String,
+    /// The ID of the preset.
+    #[schemars(length(min = 1, max = 128), regex(pattern = NAME_IN_DSS))]
+    pub preset: String,
+    /// The name of the parameter that holds the credential.
+    #[schemars(length(min = 1, max = 128), regex(pattern = NAME_IN_DSS))]
+    pub param: String,
+}
+
+impl DssPlugin {
+    /// The key of the credential among the credentials of a user. Dataiku's client makes the same
+    /// (`set_basic_plugin_credential` of `dataiku-api-client` 15.2.0): a JSON list without its
+    /// brackets.
+    #[must_use]
+    pub fn credential_key(&self) -> String {
+        let Self { plugin, param_set, preset, param } = self;
+        // The schema allows no character that JSON escapes.
+        ["PLUGIN", plugin, param_set, preset, param].map(|part| format!("\"{part}\"")).join(", ")
+    }
+}
+
+/// The part of status about `spec.push`: what keyturn keeps in each place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PushStatus {
+    /// The user secrets. Absent while DSS holds none of this AwsConfig.
+    pub dss_secrets: Option<Pushed>,
+    /// The credential of the connection. Absent while DSS holds none of this AwsConfig.
+    pub dss_connection: Option<Pushed>,
+    /// The credential of the plugin's preset. Absent while DSS holds none of this AwsConfig.
+    pub dss_plugin: Option<Pushed>,
+}
+
+/// A place that is keyturn's, and what keyturn wrote there last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pushed {
+    /// The DssInstance.
+    pub instance: String,
+    /// The login whose account has the place.
+    pub login: String,
+    /// The prefix of the secrets, or the key of the credential among those of the user.
+    pub name: String,
+    /// The access key ID of the credential that is there. Absent while keyturn has only made sure
+    /// that the place is free.
+    pub access_key_id: Option<String>,
+    /// Digest of the credential that is there, for comparison with the one in the Secret.
+    pub digest: Option<String>,
+    /// The time at which the credential that is there expires. Absent for a key.
+    pub expires_at: Option<Time>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_plugin_credential_is_that_of_dataikus_client() {
+        let plugin = DssPlugin {
+            plugin: "s3-tools".to_owned(),
+            param_set: "keys".to_owned(),
+            preset: "main preset".to_owned(),
+            param: "key".to_owned(),
+        };
+        // json.dumps(["PLUGIN", "s3-tools", "keys", "main preset", "key"])[1:-1]
+        assert_eq!(plugin.credential_key(), r#""PLUGIN", "s3-tools", "keys", "main preset", "key""#);
+    }
+}

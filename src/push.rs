@@ -1,0 +1,19 @@
+//! PUSH: the credential in places outside the cluster, beside the Secret. Pure; `stores` makes the
+//! calls.
+//!
+//! ```text
+//!   spec.push, status.push, record ─▶ Step ─▶ stores [client] ─▶ Tried ─▶ status.push
+//! ```
+//!
+//! A place becomes keyturn's in two steps, so that keyturn never overwrites what somebody else
+//! wrote and never forgets what it wrote. First keyturn looks whether the place is free, and status
+//! records it. Only then keyturn writes the credential there. Later it replaces or removes only
+//! what status records.
+
+mod place;
+mod step;
+mod tries;
+
+pub use place::{Place, Slot, recorded, set_recorded, wanted_names};
+pub use step::{InSecret, Input, Step, Wanted};
+pub use tries::{Failed, Tried};

@@ -1,0 +1,166 @@
+//! The next step for one place.
+
+use super::Place;
+use crate::{api::Pushed, digest::Digest, secret::Record};
+use jiff::Timestamp;
+
+/// What the spec asks for, of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// This place.
+    Place(Place),
+    /// A place that is not known at the moment, for example because DSS does not answer. What is
+    /// there stays.
+    Unknown,
+    /// A place that the config may not have.
+    Forbidden,
+    /// A place that another config has or comes first for.
+    Taken,
+}
+
+/// The credential in the Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InSecret {
+    /// It is not known, or it does not answer the request. What is pushed stays.
+    Unknown,
+    /// keyturn withdrew it, or does so now.
+    Withdrawn,
+    /// A valid credential.
+    Holds {
+        /// Its digest ([`digest_of`]).
+        digest: String,
+        /// Its access key ID.
+        access_key_id: String,
+        /// The time at which it expires; `None` for a key.
+        expires_at: Option<Timestamp>,
+    },
+}
+
+/// Everything that the next step for one place depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// What the spec asks for.
+    pub wanted: &'a Wanted,
+    /// What status records.
+    pub recorded: Option<&'a Pushed>,
+    /// The credential in the Secret.
+    pub in_secret: &'a InSecret,
+}
+
+/// A step for one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Make sure that the place is free, so that it can become keyturn's.
+    Claim(Place),
+    /// Write the credential there.
+    Put(Place),
+    /// Remove what is there.
+    Remove(Place),
+    /// Give the place up without a look at it. keyturn has written nothing there, and another
+    /// config comes first.
+    Release,
+}
+
+/// A digest of the credential of a record. Two sessions never have the same, and two keys of the
+/// same ID neither.
+#[must_use]
+pub fn digest_of(record: &Record) -> String {
+    let Record { issue_digest, access_key_id, issued_at, .. } = record;
+    Digest::default().with("push").with(issue_digest).with(access_key_id).with(issued_at.to_string()).short()
+}
+
+impl InSecret {
+    /// The valid credential of a record.
+    #[must_use]
+    pub fn holds(record: &Record) -> Self {
+        Self::Holds {
+            digest: digest_of(record),
+            access_key_id: record.access_key_id.clone(),
+            expires_at: record.expires_at,
+        }
+    }
+}
+
+impl Input<'_> {
+    /// The next step; `None` if there is nothing to do.
+    #[must_use]
+    pub fn step(&self) -> Option<Step> {
+        let Some(recorded) = self.recorded else {
+            return match (self.wanted, self.in_secret) {
+                (Wanted::Place(place), InSecret::Holds { .. }) => Some(Step::Claim(place.clone())),
+                _ => None,
+            };
+        };
+        let there = Place::of(recorded);
+        match (self.wanted, self.in_secret) {
+            (Wanted::Taken, _) if recorded.digest.is_none() => Some(Step::Release),
+            (Wanted::Nothing | Wanted::Forbidden | Wanted::Taken, _) | (_, InSecret::Withdrawn) => {
+                Some(Step::Remove(there))
+            }
+            (Wanted::Place(place), _) if *place != there => Some(Step::Remove(there)),
+            (Wanted::Place(_), InSecret::Holds { digest, .. }) if recorded.digest.as_ref() != Some(digest) => {
+                Some(Step::Put(there))
+            }
+            (Wanted::Place(_) | Wanted::Unknown, _) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(name: &str) -> Place {
+        Place { instance: "design".to_owned(), login: "alice".to_owned(), name: name.to_owned() }
+    }
+
+    fn pushed(name: &str, digest: Option<&str>) -> Pushed {
+        Pushed {
+            instance: "design".to_owned(),
+            login: "alice".to_owned(),
+            name: name.to_owned(),
+            access_key_id: digest.map(|_| "ASIA".to_owned()),
+            digest: digest.map(str::to_owned),
+            expires_at: None,
+        }
+    }
+
+    fn holds(digest: &str) -> InSecret {
+        InSecret::Holds { digest: digest.to_owned(), access_key_id: "ASIA".to_owned(), expires_at: None }
+    }
+
+    #[test]
+    fn the_step_follows_from_the_wish_the_record_and_the_secret() {
+        use {InSecret::Withdrawn, Step::*, Wanted::*};
+        let (a, b) = (|| Place(place("a")), || Place(place("b")));
+        for (row, wanted, recorded, in_secret, step) in [
+            ("nothing is asked for", Nothing, None, holds("1"), None),
+            ("a first credential", a(), None, holds("1"), Some(Claim(place("a")))),
+            ("no credential yet", a(), None, InSecret::Unknown, None),
+            ("a withdrawn one", a(), None, Withdrawn, None),
+            ("not allowed", Forbidden, None, holds("1"), None),
+            ("claimed", a(), Some(pushed("a", None)), holds("1"), Some(Put(place("a")))),
+            ("up to date", a(), Some(pushed("a", Some("1"))), holds("1"), None),
+            ("renewed", a(), Some(pushed("a", Some("1"))), holds("2"), Some(Put(place("a")))),
+            ("withdrawn", a(), Some(pushed("a", Some("1"))), Withdrawn, Some(Remove(place("a")))),
+            ("expired", a(), Some(pushed("a", Some("1"))), InSecret::Unknown, None),
+            ("DSS is away", Unknown, Some(pushed("a", Some("1"))), holds("2"), None),
+            (
+                "DSS is away, and the grant gone",
+                Unknown,
+                Some(pushed("a", Some("1"))),
+                Withdrawn,
+                Some(Remove(place("a"))),
+            ),
+            ("taken out of the spec", Nothing, Some(pushed("a", Some("1"))), holds("1"), Some(Remove(place("a")))),
+            ("another name", b(), Some(pushed("a", Some("1"))), holds("1"), Some(Remove(place("a")))),
+            ("no longer allowed", Forbidden, Some(pushed("a", Some("1"))), holds("1"), Some(Remove(place("a")))),
+            ("taken before the first write", Taken, Some(pushed("a", None)), holds("1"), Some(Release)),
+        ] {
+            let input = Input { wanted: &wanted, recorded: recorded.as_ref(), in_secret: &in_secret };
+            assert_eq!(input.step(), step, "{row}");
+        }
+    }
+}

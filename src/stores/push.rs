@@ -1,0 +1,179 @@
+//! The steps of a push: a place is claimed, filled or emptied.
+
+use super::{A_RECONCILE, Access, DssCredential, DssSecrets, NotAsked, Store, api_key::add_finalizers};
+use crate::{
+    api::{AwsConfig, Reason, Statement},
+    cluster::CallError,
+    credentials::{Credentials, IssueError, Retry},
+    dss::{Dss, DssError, Kind},
+    push::{Place, Slot, Step, recorded},
+};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// The longest time of one step. The status of the config is written after it.
+const A_STEP: Duration = Duration::from_secs(10);
+
+/// A credential to push.
+#[derive(Clone, Copy)]
+pub struct Pushable<'a> {
+    /// Its values.
+    pub credentials: &'a Credentials,
+    /// The time at which it expires; `None` for a key.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes a step for a place. `credential` is what a [`Step::Put`] writes. The outer result is about
+/// the API server, the inner one about DSS.
+///
+/// # Errors
+/// [`CallError`] if keyturn could not write a finalizer. keyturn then changed nothing in DSS.
+pub async fn step(
+    access: Access<'_>,
+    config: &AwsConfig,
+    slot: Slot,
+    step: &Step,
+    credential: Option<Pushable<'_>>,
+    now: Timestamp,
+) -> Result<Result<(), IssueError>, CallError> {
+    let (place, what) = match step {
+        Step::Claim(place) => (place, "looking for"),
+        Step::Put(place) => (place, "writing"),
+        Step::Remove(place) => (place, "removing"),
+        Step::Release => return Ok(Ok(())),
+    };
+    if matches!(step, Step::Remove(_)) && access.views.instances.get("", &place.instance).is_none() {
+        let (instance, login, name) = (&place.instance, &place.login, &place.name);
+        let slot = slot.as_str();
+        tracing::error!(
+            instance,
+            login,
+            name,
+            slot,
+            "there is no such DssInstance any more: what keyturn wrote for this login may be left in DSS"
+        );
+        return Ok(Ok(()));
+    }
+    let Some(dss) = access.dss_cache.dss(&place.instance) else {
+        return Ok(Err(IssueError::not_connected(&place.instance)));
+    };
+    if let Err(wait) = access.backoffs.begin(&place.instance, now) {
+        return Ok(Err(away(&place.instance, wait)));
+    }
+    let store = store(slot, place, dss);
+    let talk = talk(&store, step, slot, place, credential);
+    let what = format!("{what} the {} {place}", slot.described(&place.name));
+    let done = match access.within(&place.instance, &what, A_STEP.min(A_RECONCILE), talk).await {
+        Ok(done) => done,
+        Err(NotAsked::Late(error)) => Err(IssueError::of_dss(&error)),
+        Err(saturated @ NotAsked::Saturated(_)) => return Ok(Err(saturated.into())),
+    };
+    let done = done.map_err(|error| match error.retry {
+        Retry::Transient | Retry::TransientAfter(_) => {
+            let wished = if let Retry::TransientAfter(wished) = error.retry { Some(wished) } else { None };
+            let wait = access.backoffs.failed(&place.instance, wished, now);
+            IssueError { retry: Retry::TransientAfter(wait), ..error }
+        }
+        _ => error,
+    });
+    if !matches!(&done, Err(error) if matches!(error.retry, Retry::TransientAfter(_))) {
+        access.backoffs.answered(&place.instance);
+    }
+    if done.is_ok() && matches!(step, Step::Claim(_)) {
+        add_finalizers(access, config, &place.instance).await?;
+    }
+    Ok(done)
+}
+
+fn store(slot: Slot, place: &Place, dss: Dss) -> Store<'_> {
+    match slot {
+        Slot::DssSecrets => Store::DssSecrets(DssSecrets { dss, prefix: &place.name }),
+        Slot::DssConnection | Slot::DssPlugin => Store::DssCredential(DssCredential { dss, key: &place.name }),
+    }
+}
+
+async fn talk(
+    store: &Store<'_>,
+    step: &Step,
+    slot: Slot,
+    place: &Place,
+    credential: Option<Pushable<'_>>,
+) -> Result<(), IssueError> {
+    match step {
+        Step::Claim(_) => {
+            let is_there = store.find(&place.login).await.map_err(|error| failed(&error))?;
+            if is_there {
+                return Err(IssueError::new(Reason::PushNameTaken, Retry::Durable, taken(slot, place)));
+            }
+            Ok(())
+        }
+        Step::Put(_) => match credential {
+            Some(credential) => store.put(&place.login, credential).await,
+            None => Ok(()),
+        },
+        Step::Remove(_) => store.delete(&place.login).await.map_err(|error| failed(&error)),
+        Step::Release => Ok(()),
+    }
+}
+
+fn taken(slot: Slot, place: &Place) -> String {
+    format!(
+        "the {} {place} exist already, and keyturn did not write them for this AwsConfig; keyturn leaves them alone: delete them in \
+         DSS, or choose another name in spec.{}",
+        slot.described(&place.name),
+        slot.field()
+    )
+}
+
+/// The error of a call about a place. A refusal has a reason of its own, because the admin key may
+/// be in order.
+pub(super) fn failed(error: &DssError) -> IssueError {
+    if error.kind == Kind::NoRoute {
+        let message = format!(
+            "this release of DSS seems to lack a route that keyturn needs: {error}; keyturn does not write the whole user instead, because \
+             that could undo what an administrator changes at the same time; a DSS admin upgrades DSS, or take the place out of spec.push"
+        );
+        return IssueError::new(Reason::PushRefused, Retry::Durable, message);
+    }
+    let failed = IssueError::of_dss(error);
+    if failed.why.reason == Reason::DssDenied && error.kind != Kind::Unauthenticated {
+        return IssueError { why: Statement { reason: Reason::PushRefused, ..failed.why }, ..failed };
+    }
+    failed
+}
+
+fn away(instance: &str, wait: SignedDuration) -> IssueError {
+    let message = format!(
+        "DssInstance \"{instance}\" did not answer other pushes; keyturn asks it again in {} s",
+        wait.as_secs()
+    );
+    IssueError::new(Reason::DssUnreachable, Retry::TransientAfter(wait), message)
+}
+
+/// The instances that may still hold something that keyturn pushed for a config, as status records
+/// it.
+fn left_in_place(config: &AwsConfig) -> impl Iterator<Item = (Slot, Place)> + '_ {
+    let status = config.status.as_ref().and_then(|status| status.push.as_deref());
+    Slot::ALL.into_iter().filter_map(move |slot| Some((slot, Place::of(recorded(status, slot)?))))
+}
+
+/// Removes everything that keyturn pushed for a config that is being deleted. Returns what is left,
+/// with the reason.
+///
+/// # Errors
+/// Never of the API server, because a removal writes no finalizer; the type is that of [`step`].
+pub async fn remove_all(
+    access: Access<'_>,
+    config: &AwsConfig,
+    now: Timestamp,
+) -> Result<Vec<(Slot, Place, IssueError)>, CallError> {
+    let mut left = vec![];
+    for (slot, place) in left_in_place(config) {
+        let remove = Step::Remove(place);
+        let result = step(access, config, slot, &remove, None, now).await?;
+        if let (Err(error), Step::Remove(place)) = (result, remove) {
+            left.push((slot, place, error));
+        }
+    }
+    Ok(left)
+}
