@@ -29,7 +29,7 @@ pub(super) fn unread(
     error: &CallError,
     now: Timestamp,
 ) -> AwsConfigStatus {
-    let before = seen.config.status.clone().unwrap_or_default();
+    let before = without_messages_of_profiles(seen.config.status.clone().unwrap_or_default());
     let generation = seen.config.metadata.generation;
     let why = with_present_state(error.statement(), record, now);
     let make = |type_, truth, why: &Statement| condition(type_, truth, why, generation, now);
@@ -59,6 +59,15 @@ pub(super) fn unread(
     AwsConfigStatus { trouble: trouble(&conditions), conditions, observed_generation, ..before }
 }
 
+/// The status with a sentence in place of each message of a profile, because the view keeps only a
+/// digest of a long one. The reasons stay.
+fn without_messages_of_profiles(mut status: AwsConfigStatus) -> AwsConfigStatus {
+    for message in status.profiles.iter_mut().flatten().filter_map(|profile| profile.message.as_mut()) {
+        "the reason is that of keyturn's last decision; keyturn cannot decide anew".clone_into(message);
+    }
+    status
+}
+
 /// The statement of `Accepted`, while keyturn cannot read what a new decision needs.
 fn allowed_before() -> Statement {
     Statement::new(Reason::Granted, "an AwsRoleGrant allowed it when keyturn could last decide")
@@ -67,7 +76,7 @@ fn allowed_before() -> Statement {
 /// The status of a config that is being deleted, if something keeps keyturn from finishing.
 #[must_use]
 pub fn deleting(config: &AwsConfig, why: &Statement, now: Timestamp) -> AwsConfigStatus {
-    let before = config.status.clone().unwrap_or_default();
+    let before = without_messages_of_profiles(config.status.clone().unwrap_or_default());
     let message = format!("the AwsConfig is being deleted, and its finalizer waits: {}", why.message);
     let why = Statement { message, ..why.clone() };
     let ready = condition(ConditionType::Ready, false, &why, config.metadata.generation, now);

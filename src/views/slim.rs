@@ -150,12 +150,14 @@ pub(super) fn secret(secret: &mut PartialObjectMeta<Secret>) {
     }
 }
 
-/// Makes the conditions of a status brief, and the message of its trouble, which repeats the
-/// message of a condition.
+/// Makes the conditions of a status brief, the message of its trouble, which repeats the message of
+/// a condition, and the messages of its profiles, which keyturn only compares.
 fn brief_status(status: &mut AwsConfigStatus) {
     brief(&mut status.conditions);
-    if let Some(trouble) = status.trouble.as_mut().filter(|trouble| trouble.message.len() > MESSAGE) {
-        trouble.message = digest_of(&trouble.message);
+    let of_trouble = status.trouble.iter_mut().map(|trouble| &mut trouble.message);
+    let of_profiles = status.profiles.iter_mut().flatten().filter_map(|profile| profile.message.as_mut());
+    for message in of_trouble.chain(of_profiles).filter(|message| message.len() > MESSAGE) {
+        *message = digest_of(message);
     }
 }
 

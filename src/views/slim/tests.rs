@@ -147,9 +147,14 @@ fn a_view_keeps_the_long_messages_of_a_config_and_a_role_as_digests() {
     let mut it = AwsConfig::new("alice", from_value(json!({"person": "alice"})).unwrap());
     let conditions =
         [ConditionType::Accepted, ConditionType::Issued, ConditionType::Ready].map(|type_| long(type_, ""));
-    it.status = Some(AwsConfigStatus { conditions: conditions.to_vec(), ..AwsConfigStatus::default() });
+    let profile = |name: &str, message: &str| json!({"name": name, "reason": "NotGranted", "message": message});
+    let profiles = from_value(json!([profile("a", &"r".repeat(900)), profile("b", "short")])).unwrap();
+    it.status = Some(AwsConfigStatus { conditions: conditions.to_vec(), profiles, ..AwsConfigStatus::default() });
     config(&mut it);
-    let kept = it.status.unwrap().conditions;
+    let status = it.status.unwrap();
+    let messages: Vec<&str> = status.profiles.iter().flatten().filter_map(|it| it.message.as_deref()).collect();
+    assert!(messages.len() == 2 && messages[0].len() <= MESSAGE && messages[1] == "short", "{messages:?}");
+    let kept = status.conditions;
     assert!(kept.len() == 3 && kept.iter().all(|condition| condition.message.len() <= MESSAGE), "{kept:?}");
 
     let spec = json!({"awsConfigRef": {"name": "alice"}, "person": "alice", "role": "r"});
