@@ -391,4 +391,27 @@ mod tests {
             assert_eq!((run.leader_election, run.lease_name.as_str()), (expected, "keyturn"), "{arguments:?}");
         }
     }
+
+    #[test]
+    fn every_flag_is_in_the_documentation() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let command = command();
+        let mut seen = 0;
+        for name in ["run", "webhook", "serve"] {
+            let command = command.find_subcommand(name).unwrap();
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let flag = argument.get_long().unwrap();
+                assert!(
+                    docs.contains(&format!("`--{flag}`")),
+                    "docs/operations.md does not name --{flag} of keyturn {name}"
+                );
+                let variable = argument.get_env().and_then(|variable| variable.to_str());
+                let is_named = variable.is_none_or(|variable| docs.contains(&format!("`{variable}`")));
+                assert!(is_named, "docs/operations.md does not name {variable:?} of keyturn {name}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 25, "{seen}");
+    }
 }

@@ -5,7 +5,7 @@
 mod states;
 mod webhook;
 
-pub use states::{State, States};
+pub use states::{DssState, State, States};
 pub use webhook::WebhookMetrics;
 
 use crate::{
@@ -18,7 +18,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
-use states::StateLabels;
+use states::{DssLabels, StateLabels, TimeLeftLabels};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -45,6 +45,9 @@ pub struct Metrics {
     withdrawals_held: Gauge,
     credentials: Family<StateLabels, Gauge>,
     remaining_min: Gauge,
+    remaining: Family<TimeLeftLabels, Gauge>,
+    persons: Gauge,
+    dss_instances: Family<DssLabels, Gauge>,
     pods_missed: Gauge,
     leader: Gauge,
 }
@@ -161,6 +164,9 @@ impl Metrics {
         let withdrawals_held = Gauge::default();
         let credentials = Family::<StateLabels, Gauge>::default();
         let remaining_min = Gauge::default();
+        let remaining = Family::<TimeLeftLabels, Gauge>::default();
+        let persons = Gauge::default();
+        let dss_instances = Family::<DssLabels, Gauge>::default();
         let pods_missed = Gauge::default();
         let leader = Gauge::default();
         registry.register("issues", "Attempts to issue a credential", issues.clone());
@@ -202,6 +208,9 @@ impl Metrics {
             "The least time that is left of any credential, in seconds",
             remaining_min.clone(),
         );
+        registry.register("credentials_remaining", "Sessions that end within so many seconds", remaining.clone());
+        registry.register("persons", "Persons who have a credential", persons.clone());
+        registry.register("dss_instances", "DssInstances by state", dss_instances.clone());
         registry.register(
             "pods_missed",
             "Pods that ask for a Secret and have not got it, as the leader last saw",
@@ -223,6 +232,9 @@ impl Metrics {
             withdrawals_held,
             credentials,
             remaining_min,
+            remaining,
+            persons,
+            dss_instances,
             pods_missed,
             leader,
         }
@@ -318,19 +330,4 @@ impl Metrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_that_were_held_back_are_counted_by_scope() {
-        let metrics = Metrics::new();
-        for scope in ["object", "namespace", "all", "places", "namespace"] {
-            metrics.held_back(scope);
-        }
-        let text = metrics.encode(&States::default()).unwrap();
-        for (scope, count) in [("object", 1), ("namespace", 2), ("all", 1), ("places", 1)] {
-            let line = format!("keyturn_requests_held_back_total{{scope=\"{scope}\"}} {count}\n");
-            assert!(text.contains(&line), "{text}");
-        }
-    }
-}
+mod tests;

@@ -2,25 +2,62 @@
 //! renewal should have nothing to update.
 
 use crate::{
-    api::{AwsConfigStatus, ConditionType, Reason, find_condition},
-    metrics::{State, States},
+    api::{AwsConfigStatus, ConditionType, DssInstanceStatus, Reason, find_condition},
+    metrics::{DssState, State, States},
     views::Views,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use std::collections::HashSet;
 
-/// Counts the configs of these views by state.
+/// The beginning of the subject that stands for a namespace's shared credential.
+const OF_A_NAMESPACE: &str = "system:";
+
+/// Counts the configs of these views by state, the persons who have a credential, and the
+/// `DssInstance`s.
 pub(super) fn states(views: &[Views], now: Timestamp) -> States {
     let mut states = States::default();
-    for config in views.iter().flat_map(|views| views.configs.store().state()) {
-        count(&mut states, config.status.as_ref(), now);
+    let configs: Vec<_> = views.iter().flat_map(|views| views.configs.store().state()).collect();
+    let mut persons = HashSet::new();
+    for config in &configs {
+        let status = config.status.as_ref();
+        let state = count(&mut states, status, now);
+        if matches!(state, State::Ready | State::RenewalFailing) {
+            let subject = status.and_then(|status| status.person.as_deref());
+            persons.extend(subject.filter(|subject| !subject.starts_with(OF_A_NAMESPACE)));
+        }
+    }
+    states.persons(persons.len());
+    // Every scope has the same view of them.
+    for instance in views.first().iter().flat_map(|views| views.instances.store().state()) {
+        states.instance(dss_state(instance.status.as_ref()));
     }
     states
 }
 
-/// Counts one config with this status.
-fn count(states: &mut States, status: Option<&AwsConfigStatus>, now: Timestamp) {
-    let Some(status) = status else { return states.count(State::NotReady, Reason::Pending) };
+/// The state of a `DssInstance` with this status. While DSS does not answer, `Authorized` keeps the
+/// value that it had.
+fn dss_state(status: Option<&DssInstanceStatus>) -> DssState {
+    let find = |type_| status.and_then(|status| find_condition(&status.conditions, type_));
+    let is = |type_, wanted: &str| find(type_).is_some_and(|condition| condition.status == wanted);
+    let is_asked = find(ConditionType::Reachable).is_some_and(|it| reason_of(it) != Reason::Pending);
+    if is_asked && is(ConditionType::Reachable, "False") {
+        DssState::Unreachable
+    } else if is(ConditionType::Authorized, "False") {
+        DssState::Unauthorized
+    } else if is(ConditionType::Reachable, "True") && is(ConditionType::Authorized, "True") {
+        DssState::Ready
+    } else {
+        DssState::Pending
+    }
+}
+
+/// Counts one config with this status, and returns its state.
+fn count(states: &mut States, status: Option<&AwsConfigStatus>, now: Timestamp) -> State {
+    let Some(status) = status else {
+        states.count(State::NotReady, Reason::Pending);
+        return State::NotReady;
+    };
     let find = |type_: ConditionType| find_condition(&status.conditions, type_);
     let is = |type_: ConditionType| find(type_).filter(|condition| condition.status == "True").map(reason_of);
     let not_ready = || find(ConditionType::Ready).map_or(Reason::Pending, reason_of);
@@ -42,6 +79,7 @@ fn count(states: &mut States, status: Option<&AwsConfigStatus>, now: Timestamp) 
     if let Some(expires_at) = expires_at {
         states.remaining(expires_at.duration_since(now).as_secs());
     }
+    state
 }
 
 /// The reason of a condition. A reason that a newer release wrote is not in the list; keyturn
@@ -94,8 +132,47 @@ mod tests {
                 let at = |left| now.checked_add(jiff::SignedDuration::from_secs(left)).unwrap().to_string();
                 from_value(json!({"conditions": conditions, "expiresAt": left.map(at)})).unwrap()
             });
-            count(&mut seen, status.as_ref(), now);
+            assert_eq!(count(&mut seen, status.as_ref(), now), state, "{row}");
             assert_eq!(seen, expected, "{row}");
         }
+    }
+
+    #[test]
+    fn an_instance_has_the_state_that_its_conditions_say() {
+        let rows = [
+            ("never asked", vec![], DssState::Pending),
+            (
+                "not asked, for want of a key",
+                vec![("Reachable", "False", "Pending"), ("Authorized", "False", "DssDenied")],
+                DssState::Unauthorized,
+            ),
+            (
+                "away",
+                vec![("Reachable", "False", "DssUnreachable"), ("Authorized", "True", "Authorized")],
+                DssState::Unreachable,
+            ),
+            (
+                "away, and denied before",
+                vec![("Reachable", "False", "DssUnreachable"), ("Authorized", "False", "DssDenied")],
+                DssState::Unreachable,
+            ),
+            (
+                "denied",
+                vec![("Reachable", "True", "Reachable"), ("Authorized", "False", "DssDenied")],
+                DssState::Unauthorized,
+            ),
+            (
+                "in order",
+                vec![("Reachable", "True", "Reachable"), ("Authorized", "True", "Authorized")],
+                DssState::Ready,
+            ),
+        ];
+        for (row, conditions, expected) in rows {
+            let condition = |(type_, status, reason): &(&str, &str, &str)| json!({"type": type_, "status": status, "reason": reason, "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+            let conditions: Vec<_> = conditions.iter().map(condition).collect();
+            let status: DssInstanceStatus = from_value(json!({"conditions": conditions})).unwrap();
+            assert_eq!(dss_state(Some(&status)), expected, "{row}");
+        }
+        assert_eq!(dss_state(None), DssState::Pending);
     }
 }

@@ -209,6 +209,8 @@ async fn the_alerts_fire_from_the_first_failing_renewal_until_recovery() {
         ("KeyturnDown", 0..LAST, 0..0, 0..0),
         ("KeyturnPodsMissed", 0..LAST, 0..0, 0..0),
         ("KeyturnWithdrawalsHeld", 0..LAST, 0..0, 0..0),
+        ("KeyturnDssUnreachable", 0..LAST, 0..0, 0..0),
+        ("KeyturnDssUnauthorized", 0..LAST, 0..0, 0..0),
     ];
     let mut questions = Vec::new();
     for (alert, silent, firing, over) in rows {
@@ -251,13 +253,70 @@ async fn the_alerts_fire_from_the_first_failing_renewal_until_recovery() {
             }],
         }],
     });
+    promtool_agrees(&test, &format!("first failure at {} s", history.first_failure));
+}
+
+#[test]
+#[ignore = "needs promtool: make deps"]
+fn the_alerts_about_dss_wait_for_an_outage_and_not_for_a_key() {
+    // Two replicas see the same instances, which are away from minute 10 to minute 40.
+    let series = |state: &str, replica: &str, values: &str| json!({"series": format!("keyturn_dss_instances{{state=\"{state}\",pod=\"{replica}\"}}"), "values": values});
+    let rows = [
+        ("KeyturnDssUnreachable", "20m", 0),
+        ("KeyturnDssUnreachable", "26m", 1),
+        ("KeyturnDssUnreachable", "50m", 0),
+        ("KeyturnDssUnauthorized", "9m", 0),
+        ("KeyturnDssUnauthorized", "12m", 1),
+        ("KeyturnDssUnauthorized", "50m", 0),
+    ];
+    let question = |(alert, at, firing): (&str, &str, i32)| {
+        json!({
+            "expr": format!("count(ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}) or vector(0)"),
+            "eval_time": at,
+            "exp_samples": [{"labels": "{}", "value": firing}],
+        })
+    };
+    let values = "_x9 1x30 stale _x30";
+    let input = ["unreachable", "unauthorized"]
+        .into_iter()
+        .flat_map(|state| ["keyturn-0", "keyturn-1"].into_iter().map(move |replica| series(state, replica, values)));
+    let test = json!({
+        "rule_files": [rules()],
+        "evaluation_interval": "1m",
+        "tests": [{
+            "interval": "1m",
+            "input_series": input.collect::<Vec<_>>(),
+            "promql_expr_test": rows.map(question),
+        }],
+    });
+    promtool_agrees(&test, "instances that are away for 30 min");
+}
+
+/// Gives a test of rules to promtool, which has to agree with it.
+fn promtool_agrees(test: &Value, about: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("outage.yaml");
+    let file = dir.path().join("test.yaml");
     fs::write(&file, test.to_string()).unwrap();
     let ran = Command::new(promtool()).args(["test", "rules"]).arg(&file).output();
     let ran = ran.expect("promtool runs; make deps fetches it");
     let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "first failure at {} s: {said}", history.first_failure);
+    assert!(ran.status.success(), "{about}: {said}");
+}
+
+#[test]
+fn every_alert_has_a_section_in_the_runbooks() {
+    let runbooks = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbooks.md")).unwrap();
+    let rules = fs::read_to_string(rules()).unwrap();
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 5);
+    for alert in &alerts {
+        assert!(runbooks.contains(&format!("\n## {alert}\n")), "docs/runbooks.md has no section {alert}");
+    }
+    let sections = runbooks.lines().filter_map(|line| line.strip_prefix("## Keyturn"));
+    for section in sections {
+        let alert = format!("Keyturn{section}");
+        assert!(alerts.contains(&alert.as_str()), "docs/runbooks.md has a section about {alert}, which is no alert");
+    }
 }
 
 #[test]
