@@ -5,13 +5,17 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
-.PHONY: help build test unit lint $(LINT) generate demo cluster cluster-down bench image deps clean
+.PHONY: help build test unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
 .PHONY: advisories sbom release-check fuzz matrix matrix-docs
 
 GROUND := tests/cluster/ground
 DENY := .cache/tools/bin/cargo-deny
 SYFT := .cache/release-tools/bin/syft
 SBOM := target/keyturn.cdx.json
+CHECKOV := .cache/scan-tools/bin/checkov
+HELM_DOCS := --chart-search-root charts/keyturn --sort-values-order file --log-level warning
+IMAGE ?= keyturn:dev
+IMAGE_FLAGS ?=
 FUZZ := .cache/fuzz-tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS := 60
@@ -52,11 +56,24 @@ deny: $(DENY)
 generated:
 	cargo test --locked --quiet --test worlds -- generated::
 
-chart:
-	$(GROUND) build helm
+chart: ## the chart: helm lint, the tests of its templates (helm-unittest), and whether its README fits values.yaml
+	$(GROUND) build helm helm-unittest helm-docs
 	for values in charts/keyturn/ci/*.yaml; do "$$($(GROUND) which helm)" lint --strict --quiet -f $$values charts/keyturn; done
+	"$$($(GROUND) which helm-unittest)" --strict charts/keyturn
+	"$$($(GROUND) which helm-docs)" $(HELM_DOCS) --dry-run | diff - charts/keyturn/README.md \
+	  || { echo "charts/keyturn/README.md is out of date: run make chart-readme"; exit 1; }
+	! grep -n '^| .* |  |$$' charts/keyturn/README.md || { echo "these values have no description in values.yaml"; exit 1; }
 
-generate: ## charts/keyturn/files/crds/ (crds is a link to it) and docs/reference.md, from src/api
+# Of these 96 packages nothing else needs one.
+scan: $(CHECKOV) ## what checkov finds in the chart: docs/security.md explains each finding (needs the internet at first)
+	$(GROUND) build helm
+	tests/scan
+
+chart-readme: ## charts/keyturn/README.md, from README.md.gotmpl and values.yaml beside it
+	$(GROUND) build helm-docs
+	"$$($(GROUND) which helm-docs)" $(HELM_DOCS)
+
+generate: chart-readme ## charts/keyturn/files/crds/ (crds is a link to it), docs/reference.md and the chart's README
 	cargo run --locked --quiet -- crds --dir charts/keyturn/files/crds
 	cargo run --locked --quiet -- reference > docs/reference.md
 
@@ -104,8 +121,9 @@ matrix: ## real AWS clients in injected pods: never another identity (20 minutes
 matrix-docs: ## the same, and its tables are written into docs/pods.md
 	tests/matrix/run --write
 
-image: ## the container image, by docker or buildah
-	$$(command -v docker || echo buildah) build -t keyturn:dev .
+# IMAGE_FLAGS are further arguments of the builder, such as --platform linux/arm64.
+image: ## the container image IMAGE (keyturn:dev), by docker or buildah
+	$$(command -v docker || echo buildah) build -t $(IMAGE) $(IMAGE_FLAGS) .
 
 deps: ## what pods need on this machine (Debian, as root; nothing is done elsewhere, or where all is there)
 	tests/deps
@@ -120,6 +138,11 @@ $(DENY): tests/tools.txt
 
 $(FUZZ):
 	cargo install --quiet --locked --version $(FUZZ_VERSION) --root .cache/fuzz-tools cargo-fuzz
+
+$(CHECKOV): tests/scan-tools.txt
+	python3 -m venv .cache/scan-tools
+	.cache/scan-tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
+	touch $@
 
 $(SYFT): tests/release-tools.txt
 	python3 -m venv .cache/release-tools

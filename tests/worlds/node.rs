@@ -8,6 +8,7 @@ mod cert_manager;
 mod dataiku;
 mod endpoint;
 mod former;
+mod helm_test;
 mod loops;
 mod release;
 mod restart;

@@ -33,6 +33,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: operator
 app.kubernetes.io/part-of: keyturn
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "keyturn.image" -}}
@@ -67,6 +70,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "keyturn.webhookName" -}}
 {{ include "keyturn.fullname" . }}-webhook
+{{- end }}
+
+{{- /* The name of the objects about metrics. */}}
+{{- define "keyturn.metricsName" -}}
+{{ include "keyturn.fullname" . | trunc 55 | trimSuffix "-" }}-metrics
+{{- end }}
+
+{{- /* The labels by which the pods of the operator and of the webhook are selected together. */}}
+{{- define "keyturn.allPodsLabels" -}}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: keyturn
 {{- end }}
 
 {{- /* The ConfigMap by which a cluster admin confirms withdrawals. */}}
@@ -145,6 +159,9 @@ differ, because Helm does not take over a Secret that exists already.
 {{- /* The names by which the API server calls the webhook, as a YAML list. */}}
 {{- define "keyturn.webhookNames" -}}
 - {{ include "keyturn.webhookName" . }}.{{ .Release.Namespace }}.svc
+{{- with .Values.webhook.url }}
+- {{ (urlParse .).hostname | quote }}
+{{- end }}
 {{- end }}
 
 {{- /*
@@ -235,4 +252,9 @@ authorizer.group('keyturn.dev').resource('persons').namespace(request.namespace)
 + ' in namespace "' + request.namespace + '": the verb "use" on persons.keyturn.dev "' + {{ .person }} + '" is missing there.'
 + ' An admin grants it by a RoleBinding in namespace "' + request.namespace + '" to a Role with'
 + ' apiGroups [keyturn.dev], resources [persons], resourceNames [' + {{ .person }} + '], verbs [use]'
+{{- end }}
+
+{{- /* A number or a text as a text; empty for null. */}}
+{{- define "keyturn.text" -}}
+{{- if not (kindIs "invalid" .) }}{{ toString . }}{{ end }}
 {{- end }}

@@ -16,45 +16,82 @@ labels:
   {{- merge .labels .root.Values.podLabels | toYaml | nindent 2 }}
 {{- end }}
 
-{{- /* The new pod is ready before the old pod ends. */}}
-{{- define "keyturn.podStrategy" -}}
-type: RollingUpdate
-rollingUpdate:
-  maxUnavailable: 0
-  maxSurge: 1
+{{- /*
+How a Deployment replaces its pods. The arguments are the root, the strategy of the user, and whether
+two of its pods cannot be on the same node.
+*/}}
+{{- define "keyturn.deploymentSettings" -}}
+{{- $limit := .root.Values.revisionHistoryLimit }}
+{{- if not (kindIs "invalid" $limit) -}}
+revisionHistoryLimit: {{ int $limit }}
+{{ end -}}
+strategy:
+{{- if .strategy }}
+  {{- toYaml .strategy | nindent 2 }}
+{{- else }}
+  type: RollingUpdate
+  rollingUpdate:
+    # The new pod is ready before the old pod ends, unless both would need the same port of a node.
+    maxUnavailable: {{ ternary 1 0 .alone }}
+    maxSurge: {{ ternary 0 1 .alone }}
+{{- end }}
 {{- end }}
 
+{{- /* The arguments are the root and the DNS policy. */}}
 {{- define "keyturn.podSettings" -}}
+{{- $values := .root.Values -}}
 automountServiceAccountToken: true
 enableServiceLinks: false
-terminationGracePeriodSeconds: 30
-{{- with .Values.imagePullSecrets }}
+terminationGracePeriodSeconds: {{ int $values.terminationGracePeriodSeconds }}
+{{- with $values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.priorityClassName }}
+{{- with $values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- with $values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with $values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.podSecurityContext }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "keyturn.containerSettings" -}}
 image: {{ include "keyturn.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- with .Values.securityContext }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 livenessProbe:
   httpGet:
     path: /livez
     port: admin
+  {{- with .Values.livenessProbe }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- /* The arguments are the root and the seconds between two probes. */}}
+{{- define "keyturn.readinessProbe" -}}
+httpGet:
+  path: /readyz
+  port: admin
+{{ merge (deepCopy (default dict .root.Values.readinessProbe)) (dict "periodSeconds" .period) | toYaml }}
 {{- end }}
 
 {{- /*
@@ -123,4 +160,19 @@ this chart. The arguments are the chart's variables, the user's, and the name of
 {{- $env = append $env . }}
 {{- end }}
 {{- toYaml $env }}
+{{- end }}
+
+{{- /* What a PodDisruptionBudget allows. */}}
+{{- define "keyturn.disruptionBudget" -}}
+{{- with .Values.podDisruptionBudget }}
+{{- $least := include "keyturn.text" .minAvailable }}
+{{- if $least -}}
+minAvailable: {{ $least }}
+{{- else -}}
+maxUnavailable: {{ include "keyturn.text" .maxUnavailable | default "1" }}
+{{- end }}
+{{- with .unhealthyPodEvictionPolicy }}
+unhealthyPodEvictionPolicy: {{ . }}
+{{- end }}
+{{- end }}
 {{- end }}

@@ -6,11 +6,15 @@ policy, and which values of the label keyturn.dev/inject namespaces and pods hav
 {{- $values := .root.Values }}
 name: {{ .name }}.keyturn.dev
 clientConfig:
+  {{- if $values.webhook.url }}
+  url: {{ $values.webhook.url }}{{ .path }}
+  {{- else }}
   service:
     namespace: {{ .root.Release.Namespace }}
     name: {{ include "keyturn.fullname" .root }}-webhook
     path: {{ .path }}
     port: 443
+  {{- end }}
 rules:
   - apiGroups: [""]
     apiVersions: [v1]
@@ -56,4 +60,23 @@ objectSelector:
   matchExpressions:
     - key: keyturn.dev/inject
       {{- toYaml .pods | nindent 6 }}
+{{- end }}
+
+{{- /*
+The variables with the addresses of the webhook's servers, if the ports are not keyturn's defaults.
+With an address in webhook.extraEnv, that one counts; _checks.tpl compares the ports.
+*/}}
+{{- define "keyturn.webhookAddresses" -}}
+{{- $given := dict }}
+{{- range .Values.webhook.extraEnv }}
+{{- $_ := set $given .name true }}
+{{- end }}
+{{- $env := list }}
+{{- range list (list "KEYTURN_ADMIN_ADDR" .Values.webhook.adminPort 8080) (list "KEYTURN_WEBHOOK_ADDR" .Values.webhook.port 9443) }}
+{{- $port := int (index . 1) }}
+{{- if and (ne $port (int (index . 2))) (not (hasKey $given (index . 0))) }}
+{{- $env = append $env (dict "name" (index . 0) "value" (printf "0.0.0.0:%d" $port)) }}
+{{- end }}
+{{- end }}
+{{- toYaml $env }}
 {{- end }}

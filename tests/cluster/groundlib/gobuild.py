@@ -1,4 +1,5 @@
-"""The Kubernetes programs and Helm, built from the Go modules that go.mod and helm/go.mod pin.
+"""The Kubernetes programs, Helm and what checks its chart, built from the Go modules that go.mod, helm/go.mod and
+chart/go.mod pin.
 
 There is no image registry and no download of binaries by URL: a Go toolchain and a Go module source are enough. What
 `prebuilt` has is taken from there, because that takes seconds instead of minutes.
@@ -43,6 +44,9 @@ PROGRAMS = {
     "kube-controller-manager": Program("k8s.io/kubernetes/cmd/kube-controller-manager"),
     "kubectl": Program("k8s.io/kubernetes/cmd/kubectl"),
     "helm": Program("helm.sh/helm/v4/cmd/helm", HERE / "helm"),
+    # Wanted only by `make chart`:
+    "helm-unittest": Program("github.com/helm-unittest/helm-unittest/cmd/helm-unittest", HERE / "chart"),
+    "helm-docs": Program("github.com/norwoodj/helm-docs/cmd/helm-docs", HERE / "chart"),
     # Wanted only where pods really run:
     "kube-scheduler": Program("k8s.io/kubernetes/cmd/kube-scheduler"),
     "kubelet": Program("k8s.io/kubernetes/cmd/kubelet"),

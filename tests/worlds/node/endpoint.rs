@@ -2,7 +2,7 @@
 //! renewals, learn of a withdrawal, and a Job with the endpoint ends.
 
 use super::{loops, release::Release};
-use crate::real::ground::{run, within};
+use crate::real::ground::within;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -43,13 +43,6 @@ async fn pods_with_an_endpoint_follow_renewals_and_a_withdrawal_and_jobs_end() {
     .await;
     let (_, said) = release.kubectl(&release.install.namespace, &["logs", "job/once", "-c", "app"]);
     assert_eq!(said.trim(), "container-role", "the provider by its name in botocore");
-
-    // The image of the endpoint runs in the users' namespace, as a pod of a user would.
-    let namespace = format!("webhook.endpoint.testNamespace={}", release.install.namespace);
-    run(release.install.upgrade().args(["--set", &namespace]));
-    let test = ["test", "keyturn", "--namespace", &release.install.system, "--timeout=120s"];
-    let said = run(release.install.ground.helm().args(test));
-    assert!(said.contains("Succeeded"), "{said}");
 
     release.install.apply_config("alice", |spec| spec.suspend = true).await;
     for pod in ["no-cat", "static"] {
