@@ -63,6 +63,32 @@ fn the_chart_has_the_version_of_the_package() {
 }
 
 #[test]
+fn every_snippet_names_the_tag_under_which_the_image_was_pushed() {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.chain([root().join("README.md"), root().join("charts/keyturn/README.md")]);
+    let tag = env!("CARGO_PKG_VERSION");
+    let mut seen = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in text.split("```").skip(1).step_by(2) {
+            let is_about_it = |word: &str| block.contains(word);
+            if is_about_it("image.repository=") || is_about_it("image: {repository") {
+                seen += 1;
+                let wanted = [format!("image.tag={tag}"), format!(", tag: {tag}}}")];
+                let is_named = wanted.iter().any(|wanted| block.contains(wanted));
+                assert!(is_named, "{}: a snippet names an image without the tag {tag}: {block}", page.display());
+            }
+            if is_about_it("make image IMAGE=") {
+                seen += 1;
+                let image = format!("registry.example.com/keyturn:{tag}\n");
+                assert_eq!(block.matches(&image).count(), 2, "{}: {block}", page.display());
+            }
+        }
+    }
+    assert_eq!(seen, 5, "snippets about the image");
+}
+
+#[test]
 fn the_charts_lists_of_names_are_those_of_the_code() {
     let text = fs::read_to_string(root().join("charts/keyturn/templates/_names.tpl")).unwrap();
     let list = |template: &str| -> Vec<String> {

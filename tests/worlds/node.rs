@@ -10,6 +10,7 @@ mod endpoint;
 mod former;
 mod helm_test;
 mod loops;
+mod quick_start;
 mod release;
 mod restart;
 mod rotation;

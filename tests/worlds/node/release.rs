@@ -32,7 +32,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// The releases that start at the same time. A release is four pods, and a node on two cores takes
 /// three seconds to start one: if all tests started theirs at once, each would wait for all others.
-static STARTING: Semaphore = Semaphore::const_new(2);
+pub static STARTING: Semaphore = Semaphore::const_new(2);
 
 /// A release whose operator runs in pods.
 pub struct Release {
@@ -45,7 +45,7 @@ pub struct Release {
 }
 
 /// The cluster that the tests of this run share, with the operator's image in it.
-fn ground() -> &'static Ground {
+pub fn ground() -> &'static Ground {
     static SHARED: OnceLock<Ground> = OnceLock::new();
     SHARED.get_or_init(|| {
         let image = operator_image();
@@ -245,6 +245,6 @@ fn is_available(deployment: &Deployment) -> bool {
     status.observed_generation == deployment.metadata.generation && all.map(|count| count.unwrap_or(0)) == [wanted; 3]
 }
 
-fn node(ground: &Ground) -> &Node {
+pub fn node(ground: &Ground) -> &Node {
     ground.at.node.as_ref().expect("a ground with a node")
 }
