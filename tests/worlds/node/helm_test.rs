@@ -1,6 +1,7 @@
-//! `helm test`, by which an admin sees after an installation whether pods get the Secret.
+//! `helm test`, by which an admin sees after an installation whether pods get the Secret, and the
+//! ways in which an API server reaches the webhook.
 
-use super::release::Release;
+use super::release::{Release, ground};
 use crate::real::ground::{eventually, run, run_with_input};
 use std::process::Command;
 
@@ -25,6 +26,40 @@ async fn helm_test_proves_injection_or_says_why_there_is_none() {
     .await;
     let (ok, said) = run_with_input(&mut helm_test(&release), "");
     assert!(!ok && said.contains("failed calling webhook"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a node: make test"]
+async fn the_webhook_answers_on_the_network_of_its_node_and_at_a_url() {
+    if tokio::task::spawn_blocking(ground).await.unwrap().at.adopted.is_some() {
+        eprintln!("left out: an adopted cluster may have several nodes, and not these ports");
+        return;
+    }
+    // One replica, because a port of the node is there once.
+    let network =
+        ["webhook.replicaCount=1", "webhook.hostNetwork=true", "webhook.port=19443", "webhook.adminPort=19080"];
+    let release = Release::with_sessions_of(3_600, &network).await;
+
+    // The new pod takes the port of the old one.
+    release.upgrade().await.unwrap();
+    release.until_available().await;
+    release.until_pods_are_injected().await;
+
+    let path = "jsonpath={.items[0].status.addresses[?(@.type==\"InternalIP\")].address}";
+    let (ok, address) = release.kubectl("default", &["get", "nodes", "-o", path]);
+    assert!(ok && !address.is_empty(), "{address}");
+    release.install.set(&format!("webhook.url=https://{address}:19443"));
+    release.until_available().await;
+    let called = [
+        "get",
+        "mutatingwebhookconfiguration",
+        &release.install.fullname(),
+        "-o",
+        "jsonpath={.webhooks[*].clientConfig.url}",
+    ];
+    let (_, urls) = release.kubectl("default", &called);
+    assert_eq!(urls.matches(address.as_str()).count(), 3, "{urls}");
+    release.until_pods_are_injected().await;
 }
 
 fn helm_test(release: &Release) -> Command {
