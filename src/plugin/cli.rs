@@ -207,6 +207,22 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_is_in_the_documentation() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubectl.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let words: Vec<&str> = docs.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
+        for (path, help) in commands(&command(), "kubectl keyturn") {
+            for argument in help.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let long = argument.get_long().map(|long| format!("--{long}"));
+                let short = argument.get_short().map(|short| format!("-{short}"));
+                let names: Vec<&str> = long.iter().chain(&short).map(String::as_str).collect();
+                let is_named = names.is_empty() || names.iter().any(|name| words.contains(name));
+                assert!(is_named, "docs/kubectl.md does not name {names:?} of {path}");
+            }
+        }
+    }
+
+    #[test]
     fn the_help_says_what_the_exit_codes_mean() {
         assert!(command().get_after_help().unwrap().to_string().contains("3 time-out"));
         command().debug_assert();

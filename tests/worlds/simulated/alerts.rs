@@ -103,7 +103,14 @@ pub async fn metrics_at(admin: SocketAddr) -> String {
 async fn scrape(admin: SocketAddr) -> BTreeMap<String, i64> {
     let answer = metrics_at(admin).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let gauges = ["keyturn_credentials{", "keyturn_leader ", "keyturn_pods_missed ", "keyturn_withdrawals_held "];
+    let gauges = [
+        "keyturn_credentials{",
+        "keyturn_credentials_remaining{",
+        "keyturn_persons ",
+        "keyturn_leader ",
+        "keyturn_pods_missed ",
+        "keyturn_withdrawals_held ",
+    ];
     let lines = answer.lines().filter(|line| gauges.iter().any(|gauge| line.starts_with(gauge)));
     let parsed = lines.map(|line| line.rsplit_once(' ').unwrap());
     parsed.map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect()
@@ -174,6 +181,17 @@ async fn the_metrics_count_every_config_once_through_an_outage() {
         assert!(!all_expired || expired == CONFIGS, "second {second}: {expired}");
     }
     assert!(history.first_failure < history.first_expiry && history.first_expiry < KILLED);
+    let seen_at = |second: i64, series: &str| {
+        let scrape = history.scrapes[usize::try_from(second / SECONDS).unwrap()].as_ref().unwrap();
+        scrape[series]
+    };
+    let all = CONFIGS + 1;
+    for (second, persons, sessions) in [(BEGINS, CONFIGS, CONFIGS), (ENDS - MINUTE, 0, 0), (LAST, all, all)] {
+        assert_eq!(seen_at(second, "keyturn_persons"), persons, "second {second}");
+        let left = |le: &str| seen_at(second, &format!("keyturn_credentials_remaining{{le=\"{le}\"}}"));
+        // The world's sessions live for an hour.
+        assert_eq!((left("3600") - left("0"), left("+Inf") - left("3600")), (sessions, 0), "second {second}");
+    }
 }
 
 /// promtool of `make deps`, or the one in `PATH`.
