@@ -7,13 +7,21 @@
 //! is requeued at once.
 
 mod backoffs;
+mod lanes;
+mod pace;
 mod places;
+mod queue;
 mod rates;
+mod sts;
 mod turns;
 
 pub use backoffs::Backoffs;
+pub use lanes::{Ask, Lane};
+pub use pace::{Heard, Weather};
 pub use places::Place;
+pub use queue::{Called, Snapshot, StsLimits};
 pub use rates::{Rate, RateLimits, TooSoon, UsedUp};
+pub use sts::{NotYourTurn, StsBudget, StsTurn, Waited};
 pub use turns::{NotYet, Turns};
 
 use parking_lot::{Mutex, MutexGuard};
