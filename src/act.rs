@@ -6,6 +6,7 @@ mod profiles;
 mod push;
 mod role;
 mod secret;
+mod sts;
 mod verify;
 
 pub use context::Context;
@@ -20,7 +21,7 @@ use crate::{
         target::{ReadData, SecretData, Target},
     },
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, HeldKey},
-    limit::{Budget, Place},
+    limit::{Budget, Place, StsTurn},
     report::{Outcome, audit},
     secret::{ApiKeyRecord, Content, Main, Record, Rendering, Unrenderable, render_all},
     stores::{self, A_CREDENTIAL, A_RECONCILE, delete_surplus},
@@ -44,7 +45,11 @@ use verify::InHand;
 /// places of `spec.push`, and tries the credential if that is due. A failure becomes a part of the
 /// outcome.
 pub async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Plan) -> Outcome {
-    let is_due = plan.action() == Some(&SecretAction::Issue(Trigger::Due));
+    let trigger = match plan.action() {
+        Some(SecretAction::Issue(trigger)) => Some(*trigger),
+        _ => None,
+    };
+    let is_due = trigger == Some(Trigger::Due);
     let act = Act {
         context,
         budget,
@@ -52,7 +57,9 @@ pub async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Pla
         accepted: &plan.accepted,
         api_key: &plan.api_key,
         profiles: &plan.profiles,
-        is_due,
+        trigger,
+        withdraws: matches!(plan.action(), Some(SecretAction::Withdraw(_))),
+        sts_turn: OnceLock::new(),
         asked: AtomicBool::new(false),
         in_hand: OnceLock::new(),
     };
@@ -101,8 +108,12 @@ struct Act<'a> {
     accepted: &'a Result<Accepted, Refusal>,
     api_key: &'a ApiKeyPlan,
     profiles: &'a [ProfilePlan],
-    /// Whether the action is a renewal that is due.
-    is_due: bool,
+    /// The trigger of the issue, if the action is one.
+    trigger: Option<Trigger>,
+    /// Whether the action is a withdrawal. It waits for nobody.
+    withdraws: bool,
+    /// The turn for all calls to STS of this reconcile, or the reason why it has none.
+    sts_turn: OnceLock<Result<StsTurn, IssueError>>,
     /// Whether STS or DSS was asked for something that is not such a renewal.
     asked: AtomicBool,
     /// The credential that the Secret holds now, if this reconcile has it in memory.
@@ -129,6 +140,9 @@ impl Act<'_> {
             Some(kept) => Ok(Some(kept)),
             None => self.obtain(request).await,
         };
+        if self.profiles.is_empty() || obtained.is_err() {
+            self.end_sts_turn();
+        }
         let issued = match obtained {
             Ok(Some(issued)) => issued,
             Ok(None) => return Outcome { api_key: first.unwrap_or_default(), ..Outcome::default() },
@@ -197,10 +211,7 @@ impl Act<'_> {
     async fn obtain(&self, request: &Request) -> Result<Option<Issued>, IssueError> {
         let Self { context, budget, seen, .. } = self;
         match request {
-            Request::Session(session) => {
-                let _place = self.turn(context.sts.calls(session))?;
-                context.sts.assume_role(session).await.map(Some)
-            }
+            Request::Session(session) => self.assume(session, self.is_due()).await.map(Some),
             Request::Connection(connection) => {
                 let instance = seen.dss.as_ref().and_then(|dss| dss.instance.as_ref());
                 let lifetime =
@@ -229,25 +240,11 @@ impl Act<'_> {
         }
     }
 
-    /// The session for this very request that keyturn obtained before and could not write. keyturn
-    /// then does not ask STS.
-    fn take_kept(&self, request: &Request) -> Option<Issued> {
-        let Self { context, seen, .. } = self;
-        let is_session = matches!(request, Request::Session(_));
-        let uid = seen.config.uid().unwrap_or_default();
-        is_session.then(|| context.memory.take_kept(&uid, request, context.clock.now())).flatten()
-    }
-
-    /// Takes a turn to ask STS or DSS for the credential or its API key. A renewal that is due does
-    /// not wait for its turn.
+    /// Takes a turn to ask DSS for the credential or its API key. A renewal that is due does not
+    /// wait for its turn.
     fn turn(&self, requests: u32) -> Result<Place, IssueError> {
-        self.turn_for(requests, self.is_due)
-    }
-
-    /// The same for another action than that on the credential.
-    fn turn_for(&self, requests: u32, is_due: bool) -> Result<Place, IssueError> {
         let Self { context, seen, .. } = self;
-        if is_due {
+        if self.is_due() {
             return Ok(context.turns.take_due(&seen.config.namespace().unwrap_or_default()));
         }
         let place = context.take_turn(&seen.config, requests)?;
@@ -279,14 +276,6 @@ impl Act<'_> {
     fn is_there_already(&self, request: &Request, issued: &Issued) -> bool {
         let digest = self.seen.target.record().map(|record| record.issue_digest.as_str());
         issued.expires_at.is_none() && digest == Some(request.issue_digest(&issued.credentials).as_str())
-    }
-
-    /// Keeps a session in memory, because it could not be written. A static key is not kept,
-    /// because it is still where it was read.
-    fn keep(&self, accepted: &Accepted, issued: Issued) {
-        if issued.expires_at.is_some() {
-            self.context.memory.keep(&self.seen.config.uid().unwrap_or_default(), &accepted.request, issued);
-        }
     }
 
     /// Writes the credential of the Secret again, in the form that the config asks for now. This

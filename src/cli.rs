@@ -6,7 +6,7 @@ use crate::{
         Delivery,
         names::{ENDPOINT_PATH, ENDPOINT_PORT, MOUNT_PATH},
     },
-    limit::RateLimits,
+    limit::{RateLimits, StsLimits},
     telemetry::LogFormat,
 };
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
@@ -185,6 +185,11 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_NAMESPACE_REQUESTS_BURST", default_value_t = RateLimits::DEFAULT.namespace.burst, value_parser = clap::value_parser!(u32).range(10..=100_000))]
     pub namespace_requests_burst: u32,
 
+    /// The most calls to STS in a second, renewals included. keyturn lowers the rate while STS
+    /// throttles.
+    #[arg(long, env = "KEYTURN_STS_PER_SECOND", default_value_t = StsLimits::DEFAULT.per_second, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub sts_per_second: u32,
+
     /// The name that reports Events. Default in a pod: the name of the pod.
     #[arg(long, env = "HOSTNAME", default_value = "keyturn", hide = true)]
     pub instance: String,
@@ -329,12 +334,12 @@ mod tests {
                 &["--awsconfigs-per-namespace", "0 is not in 1.."],
             ),
             (
-                &["run", "--cluster-name", "a", "--requests-per-second", "0"],
-                &["--requests-per-second", "0 is not in 1..=10000"],
-            ),
-            (
                 &["run", "--cluster-name", "a", "--namespace-requests-burst", "9"],
                 &["--namespace-requests-burst", "9 is not in 10..=100000"],
+            ),
+            (
+                &["run", "--cluster-name", "a", "--sts-per-second", "10001"],
+                &["--sts-per-second", "10001 is not in 1..=10000"],
             ),
             (&["run", "--cluster-name", "a", "--max-age", "14d"], &["--max-age", "14d", "from 15d to 3650d"]),
             (&["run", "--cluster-name", "a", "--max-age", "2160h"], &["--max-age", "2160h", "days"]),

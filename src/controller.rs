@@ -43,8 +43,9 @@ use serde::de::DeserializeOwned;
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 /// The number of reconciles of one kind that run at the same time. A higher number is no faster,
-/// because the API server is the limit.
-pub const CONCURRENCY: u16 = 64;
+/// because the API server is the limit. At most 32 of them call STS, and 48 wait for DSS. The rest
+/// is for what waits for neither, such as withdrawals.
+pub const CONCURRENCY: u16 = 96;
 
 /// One scope (a namespace, or all namespaces): its views with their writers, its enqueuer and its
 /// queues.

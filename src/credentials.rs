@@ -16,7 +16,7 @@ mod sts;
 mod trial;
 
 pub use connection::ConnectionRequest;
-pub use held_back::held_back;
+pub use held_back::{held_back, not_your_turn};
 pub use identity::Identity;
 pub use key::{KeyRequest, read_api_key};
 pub use policy::{PolicyError, session_policy};

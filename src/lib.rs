@@ -26,11 +26,11 @@
 //! | [`network`] | the ways out of the process: proxies, the connection to the API server | nothing |
 //! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `network` |
 //! | [`dss_cache`] | what every DSS says of users and API keys: read once for all configs | `dss` |
-//! | [`metrics`] | what is counted | `api`, `credentials`, `push` |
+//! | [`metrics`] | what is counted | `api`, `credentials`, `limit`, `push` |
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
-//! | [`limit`] | how many calls to an outside system are under way, for how long, and how often | nothing |
+//! | [`limit`] | how many calls to an outside system are under way, for how long, how often, and who comes first | nothing |
 //! | [`finalizers`] | the finalizers of keyturn: listed, added, removed | `api`, `cluster` |
 //! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `digest`, `finalizers`, `push` |
 //! | [`schedule`] | when: the lengths of time between reconciles, fixed for each object; pure | `clock` |
@@ -59,7 +59,7 @@
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
 //! | [`operator`] | `keyturn run` put together | `act`, `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `report`, `schedule`, `server`, `stores`, `views` |
 //! | [`import`](mod@import) | IMPORT: manifests from what other systems say of people, roles and keys; pure | `api`, `secret` |
-//! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `brake`, `clock`, `credentials`, `decide`, `digest`, `dss`, `dss_keys`, `endpoint`, `finalizers`, `grants`, `import`, `inject`, `network`, `secret`, `serve`, `verify` |
+//! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `brake`, `clock`, `credentials`, `decide`, `digest`, `dss`, `dss_keys`, `endpoint`, `finalizers`, `grants`, `import`, `inject`, `limit`, `network`, `secret`, `serve`, `verify` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs | `api` |
 //! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |

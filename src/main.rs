@@ -10,7 +10,7 @@ use keyturn::{
     credentials::base,
     dss,
     leader::LeaseName,
-    limit::{Rate, RateLimits},
+    limit::{Rate, RateLimits, StsLimits},
     network::{NamedCluster, Proxies, api_server},
     operator::{Operator, WebhookCare},
     plugin, reference,
@@ -228,6 +228,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
             namespace: Rate { per_second: run.namespace_requests_per_second, burst: run.namespace_requests_burst },
             all: Rate { per_second: run.requests_per_second, burst: run.requests_burst },
         },
+        sts_limits: StsLimits { per_second: run.sts_per_second, ..StsLimits::DEFAULT },
         max_age: run.max_age,
         brake: brake::Settings {
             limit: (run.withdrawal_brake > 0).then_some(run.withdrawal_brake as usize),

@@ -69,6 +69,15 @@ impl Memory {
         self.call_succeeded(uid);
     }
 
+    /// Whether the object waits for its turn in the budget of STS, for its credential or for that
+    /// of a profile.
+    #[must_use]
+    pub fn waits_for_turn(&self, uid: &str) -> bool {
+        let objects = self.objects();
+        let Some(remembered) = objects.get(uid) else { return false };
+        remembered.transient.iter().chain(remembered.profiles.values()).any(|backoff| backoff.in_turn)
+    }
+
     /// Counts a failed call to the API server, and returns the time until the retry.
     pub fn call_failed(&self, uid: &str) -> SignedDuration {
         let mut failed = self.failed_calls();

@@ -3,6 +3,7 @@
 //! the objects (their number, their remaining lifetime) are computed at each scrape.
 
 mod states;
+mod sts;
 mod webhook;
 
 pub use states::{DssState, State, States};
@@ -23,6 +24,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
+use sts::StsMetrics;
 
 /// All metrics of a process as text, or the failure of the encoder.
 pub type Encoded = Result<String, fmt::Error>;
@@ -38,6 +40,7 @@ pub struct Metrics {
     pushes: Family<PushLabels, Counter>,
     issue_seconds: Histogram,
     sts_requests: Family<StsLabels, Counter>,
+    sts: StsMetrics,
     drift_repairs: Counter,
     held_back: Family<ScopeLabels, Counter>,
     writes_failed: Family<WriteLabels, Counter>,
@@ -157,6 +160,7 @@ impl Metrics {
         let seconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         let issue_seconds = Histogram::new(seconds);
         let sts_requests = Family::<StsLabels, Counter>::default();
+        let sts = StsMetrics::registered(&mut registry);
         let drift_repairs = Counter::default();
         let held_back = Family::<ScopeLabels, Counter>::default();
         let writes_failed = Family::<WriteLabels, Counter>::default();
@@ -225,6 +229,7 @@ impl Metrics {
             pushes,
             issue_seconds,
             sts_requests,
+            sts,
             drift_repairs,
             held_back,
             writes_failed,

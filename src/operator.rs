@@ -16,7 +16,7 @@ use crate::{
     credentials::{S3, Sts},
     dss_cache::{Connect, DssCache},
     leader::{LeaseName, Lost},
-    limit::RateLimits,
+    limit::{RateLimits, StsBudget, StsLimits},
     memory::Memory,
     metrics::Metrics,
     server::{self, Admin},
@@ -53,6 +53,8 @@ pub struct Operator {
     pub configs_per_namespace: Option<usize>,
     /// The rates at which keyturn asks STS and DSS for what is not a renewal that is due.
     pub rate_limits: RateLimits,
+    /// The bounds of all calls to STS.
+    pub sts_limits: StsLimits,
     /// The time after which an `AwsConfig` has to be confirmed again; `None` for no limit.
     pub max_age: Option<SignedDuration>,
     /// The brake on withdrawals.
@@ -111,6 +113,7 @@ impl Operator {
         let views: Arc<[Views]> = scopes.iter().map(Scope::views).collect();
         let enqueuers: Vec<Enqueuer> = scopes.iter().map(Scope::enqueuer).collect();
         let shutdown = shutdown.shared();
+        let sts_budget = StsBudget::new(self.sts_limits, metrics.sts_waited());
         let failing = metrics.write_failed();
         let failing = Failing::new(move |write| failing(write.as_str()));
 
@@ -125,7 +128,7 @@ impl Operator {
             controllers.push(scope_controllers);
         }
         if let Some(listener) = listener {
-            let admin = admin(&views, &metrics, &self.clock, &failing);
+            let admin = admin(&views, &metrics, &self.clock, &failing, &sts_budget);
             let ports = metrics.ports().clone();
             ours.push(tokio::spawn(async move { server::serve(admin, listener, &ports).await }));
         }
@@ -140,6 +143,7 @@ impl Operator {
             reporter: self.instance.into(),
             configs_per_namespace: self.configs_per_namespace,
             rate_limits: self.rate_limits,
+            sts_budget,
             max_age: self.max_age,
             brake: self.brake,
             all,
@@ -164,12 +168,16 @@ impl Operator {
 
 /// Ready after everything has been listed, because keyturn neither issues nor withdraws before, and
 /// while no writes fail that only the process can report.
-fn admin(views: &Arc<[Views]>, metrics: &Metrics, clock: &Clock, failing: &Failing) -> Admin {
+fn admin(views: &Arc<[Views]>, metrics: &Metrics, clock: &Clock, failing: &Failing, sts_budget: &StsBudget) -> Admin {
+    let sts_budget = sts_budget.clone();
     let (shown, metrics, clock, views) = (views.clone(), metrics.clone(), clock.clone(), views.clone());
     let failing = failing.clone();
     Admin {
         waits_for: Arc::new(move || views.iter().flat_map(Views::unsynced).chain(failing.said()).collect()),
-        metrics: Arc::new(move || metrics.encode(&states(&shown, clock.now()))),
+        metrics: Arc::new(move || {
+            metrics.sts_budget(&sts_budget.snapshot());
+            metrics.encode(&states(&shown, clock.now()))
+        }),
     }
 }
 

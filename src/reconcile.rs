@@ -85,6 +85,7 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
     let Some(mut seen) = observe::observe(context, &config) else {
         context.memory.forget(&uid);
         context.brake.release(&uid);
+        context.sts_budget.leave(&uid);
         return Ok(until(context.clock.now(), None));
     };
     let mut unread = None;
@@ -117,6 +118,11 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
         outcome.call_failed.as_ref().is_some_and(|error| error.is_persistent(outcome.failed_before))
     } else {
         context.memory.learn(&seen, &plan, &outcome, now);
+        // A turn that this reconcile did not take up is for others.
+        let has_passed = seen.has_turn && context.sts_budget.has_turn(&uid);
+        if has_passed || !context.memory.waits_for_turn(&uid) {
+            context.sts_budget.leave(&uid);
+        }
         for (type_, new) in [
             (ConditionType::AwsRoleFailing, role_finding(&seen, &plan, &outcome)),
             (ConditionType::DssKeysFailing, key_finding(&seen, &outcome)),

@@ -49,6 +49,9 @@ pub const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 /// The time after which a config is requeued if it waits for something that keyturn will see in a
 /// moment.
 pub const PENDING: SignedDuration = SignedDuration::from_secs(2);
+/// The time after which a config that waits for its turn in the budget of STS is reconciled all the
+/// same. The budget has it reconciled sooner; this time covers a turn that was lost.
+pub const TURN: SignedDuration = SignedDuration::from_mins(1);
 /// The time before the end of a confirmation at which a condition begins to warn.
 pub const CONFIRMATION_WARNING: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// A confirmation may be this long in the future, because the clock of its author may be ahead.

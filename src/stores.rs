@@ -41,7 +41,7 @@ pub const A_RECONCILE: Duration = Duration::from_secs(20);
 pub const A_CREDENTIAL: Duration = Duration::from_secs(5);
 /// The most reconciles that wait for one DSS at the same time.
 const EACH: usize = 12;
-/// The most reconciles that wait for all DSS together. They are fewer than the 64 that run at once,
+/// The most reconciles that wait for all DSS together. They are fewer than the 96 that run at once,
 /// because renewals that need no DSS have to go on, however many DSS hang.
 const ALL: usize = 48;
 

@@ -8,7 +8,7 @@ use crate::{
     credentials::{IssueError, S3, Sts, held_back},
     decide::{input::Observed, target::Target},
     dss_cache::DssCache,
-    limit::{Backoffs, Budget, Limiter, Place, Turns},
+    limit::{Backoffs, Budget, Limiter, NotYet, Place, StsBudget, Turns},
     memory::Memory,
     metrics::Metrics,
     report::EventNote,
@@ -58,6 +58,8 @@ pub struct Context {
     /// Bounds the rate at which this scope and the others ask outside systems, and shares the
     /// places of this scope between its namespaces.
     pub turns: Turns,
+    /// The budget of all calls to STS, which all scopes share.
+    pub sts_budget: StsBudget,
 }
 
 impl Context {
@@ -104,9 +106,20 @@ impl Context {
     /// [`IssueError`] if others come first. keyturn has asked nobody.
     pub fn take_turn(&self, config: &AwsConfig, requests: u32) -> Result<Place, IssueError> {
         let namespace = config.namespace().unwrap_or_default();
-        self.turns.take(&namespace, requests).map_err(|not_yet| {
-            self.metrics.held_back(not_yet.scope());
-            held_back(not_yet, &namespace, self.turns.limits())
-        })
+        self.turns.take(&namespace, requests).map_err(|not_yet| self.held_back(not_yet, &namespace))
+    }
+
+    /// Takes this many requests from the rates, for an `AwsConfig` that then waits for its turn in
+    /// the budget of STS.
+    ///
+    /// # Errors
+    /// [`IssueError`] if others come first. keyturn has asked nobody.
+    pub fn pay(&self, namespace: &str, requests: u32) -> Result<(), IssueError> {
+        self.turns.pay(namespace, requests).map_err(|not_yet| self.held_back(not_yet, namespace))
+    }
+
+    fn held_back(&self, not_yet: NotYet, namespace: &str) -> IssueError {
+        self.metrics.held_back(not_yet.scope());
+        held_back(not_yet, namespace, self.turns.limits())
     }
 }

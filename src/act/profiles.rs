@@ -60,10 +60,14 @@ impl Act<'_> {
             return Ok(Parts::default());
         }
         let attempts = self.profiles.iter().filter_map(|plan| match (&plan.accepted, &plan.step) {
-            (Ok(accepted), ProfileStep::Issue(trigger)) => Some(self.attempt(plan, accepted, *trigger)),
+            // A withdrawal does not wait for STS. The next reconcile follows at once.
+            (Ok(accepted), ProfileStep::Issue(trigger)) if !self.withdraws => {
+                Some(self.attempt(plan, accepted, *trigger))
+            }
             _ => None,
         });
         let mut obtained: Vec<Obtained<'_>> = join_all(attempts).await;
+        self.end_sts_turn();
         let now = self.context.clock.now();
         let is_obtained = |plan: &ProfilePlan| obtained.iter().any(|it| it.plan.name == plan.name && it.result.is_ok());
         let stays = |plan: &ProfilePlan| {
@@ -219,11 +223,7 @@ impl Act<'_> {
         if let Some(issued) = kept {
             return Obtained { plan, result: Ok(issued) };
         }
-        let obtain = async {
-            let _place = self.turn_for(context.sts.calls(session), trigger == Trigger::Due)?;
-            context.sts.assume_role(session).await
-        };
-        let result = obtain.await;
+        let result = self.assume(session, trigger == Trigger::Due).await;
         match &result {
             Ok(issued) => {
                 audit::obtained(&seen.config, &self.subject(), Some(&plan.name), accepted, issued, trigger);

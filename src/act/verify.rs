@@ -11,7 +11,7 @@ use crate::{
         target::{SecretData, Target},
         trial,
     },
-    limit::{Budget, Refused},
+    limit::{Ask, Budget, Lane, Refused},
     report::Outcome,
     schedule,
     secret::Record,
@@ -27,6 +27,9 @@ const A_TRIAL: Duration = Duration::from_secs(10);
 
 /// The count of failures whose wait is that of a trial without a place: 4 to 8 s.
 const SATURATED: i32 = 4;
+
+/// The count of failures whose wait is that of a trial while others wait for STS: 16 to 32 s.
+const BUSY: i32 = 6;
 
 /// A credential that the Secret holds, in memory.
 pub(super) struct InHand {
@@ -52,6 +55,20 @@ pub(super) async fn verify(
     let is_new = in_hand.as_ref().is_some_and(|it| it.is_new);
     let Due::Now(asked) = trial(seen, plan, record, is_new, context.clock.now())? else { return None };
     let waits = |wait| Some(Trial::Waits { digest: asked.digest.clone(), wait });
+    let uid = seen.config.uid().unwrap_or_default();
+    let ask = Ask {
+        key: format!("{uid}/trial").into(),
+        namespace: seen.config.namespace().unwrap_or_default().into(),
+        name: seen.config.name_any().into(),
+        attempt: String::new(),
+        lane: Lane::Other,
+        expires_at: None,
+        calls: 1,
+    };
+    // Credentials come first, because somebody waits for them.
+    let Some(sts_turn) = context.sts_budget.ask_idle(ask) else {
+        return waits(schedule::transient_delay(&uid, BUSY));
+    };
     let _place = match context.take_turn(&seen.config, asked.calls()) {
         Ok(place) => place,
         Err(error) => {
@@ -70,7 +87,8 @@ pub(super) async fn verify(
                 }
             },
         };
-        Some(asked.verdict(&try_out(&context.sts, &context.s3, &credentials, &asked.question).await))
+        let answers = try_out(&context.sts, &context.s3, &credentials, &asked.question, &sts_turn).await;
+        Some(asked.verdict(&answers))
     };
     let verdict = match context.limiter.run(AWS, A_TRIAL, budget, trying).await {
         Ok(verdict) => verdict?,
@@ -80,7 +98,7 @@ pub(super) async fn verify(
         )),
         // Others hang. The wait is spread, because many may come back.
         Err(Refused::Saturated) => {
-            return waits(schedule::transient_delay(&seen.config.uid().unwrap_or_default(), SATURATED));
+            return waits(schedule::transient_delay(&uid, SATURATED));
         }
     };
     tracing::debug!(reason = %verdict.statement().reason, "tried the credential");

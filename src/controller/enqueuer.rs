@@ -161,6 +161,11 @@ impl Enqueuer {
         self.configs.one(namespace, config);
     }
 
+    /// Enqueues a config, because its turn in the budget of STS has come.
+    pub fn turn_came(&self, namespace: &str, config: &str) {
+        self.configs.one(namespace, config);
+    }
+
     pub(super) fn namespace_changed(&self, namespace: &str) {
         for config in self.views.configs_in(namespace) {
             self.config_changed(&config);

@@ -1,9 +1,9 @@
 //! The refusal of keyturn itself to ask an outside system yet, in words.
 
-use super::{IssueError, Retry};
+use super::{IssueError, Retry, refusal::CHECK_THE_WAY};
 use crate::{
     api::Reason,
-    limit::{NotYet, RateLimits, TooSoon, UsedUp},
+    limit::{NotYet, NotYourTurn, RateLimits, StsLimits, TooSoon, UsedUp, Weather},
 };
 use jiff::SignedDuration;
 
@@ -38,10 +38,54 @@ pub fn held_back(not_yet: NotYet, namespace: &str, limits: RateLimits) -> IssueE
     IssueError::new(Reason::HeldBack, Retry::HeldBack(wait), message)
 }
 
+/// The error of a reconcile that did not get a turn in the budget of STS. The message says why the
+/// budget is short, and what to do if the wait is long.
+#[must_use]
+pub fn not_your_turn(not_yet: NotYourTurn, limits: StsLimits) -> IssueError {
+    let (reason, message) = match not_yet.weather {
+        Weather::Fair => (
+            Reason::HeldBack,
+            format!(
+                "keyturn calls STS {} times a second at most, and others come first; this AwsConfig will have its turn; if it waits for \
+                 long, a cluster admin can raise limits.stsPerSecond of the chart, within the quota of the AWS account",
+                limits.per_second
+            ),
+        ),
+        Weather::Throttling => (
+            Reason::Throttled,
+            "STS is throttling this account, and others come first; this AwsConfig will have its turn; if it stays so, look for other \
+             programs that call STS there"
+                .to_owned(),
+        ),
+        Weather::OutOfReach => (
+            Reason::Unreachable,
+            format!(
+                "STS cannot be reached; keyturn tries it with one call at a time, and all AwsConfigs have their turn once it answers; \
+                 {CHECK_THE_WAY}"
+            ),
+        ),
+    };
+    IssueError::new(reason, Retry::Queued(SignedDuration::try_from(not_yet.about).unwrap_or_default()), message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn each_wait_for_sts_says_why_it_is_and_what_to_do() {
+        for (weather, reason, parts) in [
+            (Weather::Fair, Reason::HeldBack, ["100 times a second", "limits.stsPerSecond"]),
+            (Weather::Throttling, Reason::Throttled, ["is throttling this account", "other programs"]),
+            (Weather::OutOfReach, Reason::Unreachable, ["one call at a time", "network policies"]),
+        ] {
+            let error = not_your_turn(NotYourTurn { about: Duration::from_secs(3), weather }, StsLimits::default());
+            let retry = Retry::Queued(SignedDuration::from_secs(3));
+            assert_eq!((error.retry, error.why.reason), (retry, reason), "{weather:?}");
+            assert!(parts.iter().all(|part| error.why.message.contains(part)), "{weather:?}: {}", error.why.message);
+        }
+    }
 
     #[test]
     fn each_refusal_says_which_rate_is_used_up_and_what_to_do() {

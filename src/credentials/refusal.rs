@@ -23,13 +23,25 @@ pub enum Retry {
     /// keyturn did not call STS or DSS, because the rate of calls is used up. keyturn retries after
     /// this wait, when it is the turn of this call. Only a long wait is reported.
     HeldBack(SignedDuration),
+    /// STS throttled the call, or could not be reached. keyturn retries when the budget of STS has
+    /// a turn for the object.
+    InTurn,
+    /// keyturn did not call STS, because others come first in the budget of STS. The object is
+    /// reconciled when its turn has come, about after this wait. Only a long wait is reported.
+    Queued(SignedDuration),
 }
 
 impl Retry {
     /// Whether keyturn made the call that failed.
     #[must_use]
     pub fn is_of_a_call(self) -> bool {
-        !matches!(self, Self::Saturated | Self::HeldBack(_))
+        !matches!(self, Self::Saturated | Self::HeldBack(_) | Self::Queued(_))
+    }
+
+    /// Whether keyturn retries when the budget of STS has a turn for the object.
+    #[must_use]
+    pub fn is_in_turn(self) -> bool {
+        matches!(self, Self::InTurn | Self::Queued(_))
     }
 }
 
@@ -128,7 +140,7 @@ pub(super) enum Answer<'a> {
 const QUOTED: usize = 400;
 
 /// The remedy if STS cannot be reached for long.
-const CHECK_THE_WAY: &str =
+pub(super) const CHECK_THE_WAY: &str =
     "if it stays so, a cluster admin checks network policies, proxies, DNS and aws.stsEndpoint of the chart";
 
 /// Explains an answer to the user. The codes are those of the AWS STS API reference (`AssumeRole`

@@ -4,11 +4,12 @@
 use super::{
     Credentials, Extras, Identity, IssueError, Issued, SessionRequest,
     hops::{Hops, hops, last},
-    refusal::{Answer, explain},
+    refusal::{Answer, Retry, explain, is_throttling},
 };
 use crate::{
     api::{Reason, RoleArn},
     clock::{Clock, http_date, whole_seconds},
+    limit::{Heard, StsTurn},
     network::innermost,
 };
 use aws_sdk_sts::{
@@ -72,9 +73,11 @@ impl Sts {
     ///
     /// # Errors
     /// A sentence that says why STS gave no answer.
-    pub async fn identify(&self) -> Result<Identity, String> {
+    pub async fn identify(&self, turn: &StsTurn) -> Result<Identity, String> {
+        let began = turn.begin();
         let call = self.client.get_caller_identity().send();
         let answer = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await;
+        turn.heard(heard_of_caller(answer.as_ref().ok()), began);
         let answer = answer.map_err(|_| format!("STS did not answer within {TIMEOUT_SECONDS} s"))?;
         let answer = answer.map_err(|error| error.code().map_or_else(|| innermost(&error), str::to_owned))?;
         let arn = answer.arn().filter(|arn| arn.starts_with("arn:"));
@@ -91,13 +94,13 @@ impl Sts {
     }
 
     /// Assumes the role. The cost is exactly one call to STS, and one more for each hop whose
-    /// session is not in memory.
+    /// session is not in memory. Each call is one of `turn`.
     ///
     /// # Errors
     /// [`IssueError`] with a reason, a retry class and a sentence for the user.
-    pub async fn assume_role(&self, request: &SessionRequest) -> Result<Issued, IssueError> {
+    pub async fn assume_role(&self, request: &SessionRequest, turn: &StsTurn) -> Result<Issued, IssueError> {
         let mut way = vec![];
-        let result = self.assume_along(request, &mut way).await;
+        let result = self.assume_along(request, &mut way, turn).await;
         result.map_err(|error| match way.len().checked_sub(1).and_then(|last| request.via.hops.get(last)) {
             // STS did not accept the session of a hop, not the operator's own. The session may have
             // been revoked.
@@ -110,25 +113,36 @@ impl Sts {
     }
 
     /// Assumes hop by hop. `way` receives the keys of the hops whose sessions were obtained.
-    async fn assume_along(&self, request: &SessionRequest, way: &mut Vec<String>) -> Result<Issued, IssueError> {
+    async fn assume_along(
+        &self,
+        request: &SessionRequest,
+        way: &mut Vec<String>,
+        turn: &StsTurn,
+    ) -> Result<Issued, IssueError> {
         let mut from: Option<Credentials> = None;
         for (key, hop) in hops(request) {
             let issued = if let Some(issued) = self.hops.get(&key, self.clock.now()) {
                 issued
             } else {
-                let issued = self.call(&hop, from.as_ref()).await.map_err(|error| on_the_way(error, request))?;
+                let issued = self.call(&hop, from.as_ref(), turn).await.map_err(|error| on_the_way(error, request))?;
                 self.hops.put(key.clone(), issued.clone());
                 issued
             };
             from = Some(issued.credentials);
             way.push(key);
         }
-        self.call(&last(request), from.as_ref()).await
+        self.call(&last(request), from.as_ref(), turn).await
     }
 
     /// Makes one call, signed with the operator's own credentials or with those of a hop.
-    async fn call(&self, request: &SessionRequest, from: Option<&Credentials>) -> Result<Issued, IssueError> {
+    async fn call(
+        &self,
+        request: &SessionRequest,
+        from: Option<&Credentials>,
+        turn: &StsTurn,
+    ) -> Result<Issued, IssueError> {
         let started = Instant::now();
+        let began = turn.begin();
         let mut call = self
             .client
             .assume_role()
@@ -153,7 +167,9 @@ impl Sts {
             Ok(Ok(output)) => self.issued(output).ok_or_else(|| explain(request, &Answer::Unreadable { status: 200 })),
         };
         (self.answered)(started.elapsed(), result.as_ref().err().map(|error| error.why.reason));
-        result
+        let heard = result.as_ref().err().map_or(Heard::Answered, |error| heard(error, from.is_some()));
+        turn.heard(heard, began);
+        result.map_err(|error| if heard == Heard::Answered { error } else { in_turn(error) })
     }
 
     fn issued(&self, output: AssumeRoleOutput) -> Option<Issued> {
@@ -185,6 +201,41 @@ pub(super) fn signer(session: &Credentials) -> aws_sdk_sts::config::Credentials 
         None,
         "keyturn",
     )
+}
+
+/// What a failed call says about the calls of all others. Without credentials of its own, and with
+/// a clock that is wrong, keyturn gets no session for anybody. The session of a hop may have been
+/// revoked, which concerns the routes through this hop only.
+fn heard(error: &IssueError, is_from_hop: bool) -> Heard {
+    match error.why.reason {
+        Reason::Throttled => Heard::Throttled,
+        Reason::Unreachable | Reason::ClockSkewed => Heard::Unreachable,
+        Reason::BaseCredentialsMissing if !is_from_hop => Heard::Unreachable,
+        _ => Heard::Answered,
+    }
+}
+
+/// What an answer to `GetCallerIdentity` says about the calls of all others; `None` if there was
+/// no answer in time.
+pub(super) fn heard_of_caller<T, E>(answer: Option<&Result<T, SdkError<E, HttpResponse>>>) -> Heard
+where
+    SdkError<E, HttpResponse>: aws_sdk_sts::error::ProvideErrorMetadata,
+{
+    let Some(Err(error)) = answer else {
+        return if answer.is_some() { Heard::Answered } else { Heard::Unreachable };
+    };
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    match error.code() {
+        Some(code) if is_throttling(code) => Heard::Throttled,
+        _ if status == 429 => Heard::Throttled,
+        Some(_) if status < 500 => Heard::Answered,
+        _ => Heard::Unreachable,
+    }
+}
+
+/// The same error, retried when the budget of STS has a turn.
+fn in_turn(error: IssueError) -> IssueError {
+    IssueError { retry: Retry::InTurn, ..error }
 }
 
 fn of_the_hop(mut error: IssueError, hop: &RoleArn) -> IssueError {

@@ -5,9 +5,9 @@ use super::{
     Credentials, S3, Sts,
     refusal::{is_about_credentials, is_about_time, is_throttling, quoted},
     s3::BucketAnswer,
-    sts::signer,
+    sts::{heard_of_caller, signer},
 };
-use crate::network::innermost;
+use crate::{limit::StsTurn, network::innermost};
 use aws_sdk_sts::{
     error::{ProvideErrorMetadata as _, SdkError},
     operation::get_caller_identity::GetCallerIdentityError,
@@ -62,9 +62,11 @@ impl Question {
 }
 
 /// Tries a credential: one call to STS. If STS names the expected identity, one request to S3 for
-/// each bucket follows, and a second one if the bucket is in another region.
-pub async fn try_out(sts: &Sts, s3: &S3, credentials: &Credentials, question: &Question) -> Answers {
-    let caller = sts.caller(credentials).await;
+/// each bucket follows, and a second one if the bucket is in another region. The call to STS is one
+/// of `turn`.
+pub async fn try_out(sts: &Sts, s3: &S3, credentials: &Credentials, question: &Question, turn: &StsTurn) -> Answers {
+    let caller = sts.caller(credentials, turn).await;
+    turn.end();
     if !matches!(&caller, CallerAnswer::Is(arn) if question.expects(arn)) {
         return Answers { caller, buckets: vec![] };
     }
@@ -83,10 +85,13 @@ pub async fn try_out(sts: &Sts, s3: &S3, credentials: &Credentials, question: &Q
 impl Sts {
     /// Asks STS whose credentials these are. The call needs no rights
     /// (STS API reference, `GetCallerIdentity`).
-    async fn caller(&self, credentials: &Credentials) -> CallerAnswer {
+    async fn caller(&self, credentials: &Credentials, turn: &StsTurn) -> CallerAnswer {
+        let began = turn.begin();
         let signed = aws_sdk_sts::Config::builder().credentials_provider(signer(credentials));
         let call = self.client().get_caller_identity().customize().config_override(signed).send();
-        match tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await {
+        let answer = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await;
+        turn.heard(heard_of_caller(answer.as_ref().ok()), began);
+        match answer {
             Err(_) => CallerAnswer::NoAnswer(format!("STS did not answer within {TIMEOUT_SECONDS} s")),
             Ok(Err(error)) => refused(&error),
             Ok(Ok(answer)) => match answer.arn().filter(|arn| arn.starts_with("arn:")) {

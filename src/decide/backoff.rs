@@ -28,6 +28,9 @@ pub struct Backoff {
     pub count: i32,
     /// keyturn does not make the attempt again before this time.
     pub next_attempt_at: Timestamp,
+    /// Whether keyturn makes the attempt again as soon as the budget of STS has a turn for the
+    /// config, also before that time.
+    pub in_turn: bool,
     /// The reason of the last failure; `None` if keyturn did not make the attempt, because others
     /// came first.
     pub why: Option<Statement>,
@@ -45,6 +48,8 @@ pub struct Failures<'a> {
     durable: Option<&'a Failure>,
     of_this_spec: bool,
     transient: Option<&'a Backoff>,
+    /// Whether it is the turn of the config in the budget of STS.
+    has_turn: bool,
 }
 
 impl<'a> Failures<'a> {
@@ -53,7 +58,14 @@ impl<'a> Failures<'a> {
     pub fn of(config: &'a AwsConfig, transient: Option<&'a Backoff>) -> Self {
         let status = config.status.as_ref();
         let of_this_spec = status.is_some_and(|status| status.observed_generation == config.metadata.generation);
-        Self { durable: status.and_then(|status| status.failure.as_ref()), of_this_spec, transient }
+        Self { durable: status.and_then(|status| status.failure.as_ref()), of_this_spec, transient, has_turn: false }
+    }
+
+    /// The same failures. `has_turn` says whether it is the turn of the config in the budget of
+    /// STS.
+    #[must_use]
+    pub fn with_turn(self, has_turn: bool) -> Self {
+        Self { has_turn, ..self }
     }
 
     /// The failures of the profile of this name. keyturn counts them apart from those of the
@@ -69,7 +81,8 @@ impl<'a> Failures<'a> {
     #[must_use]
     pub fn held_until(&self, attempt: &str, now: Timestamp) -> Option<Timestamp> {
         let durable = self.durable(attempt).map(|failure| failure.next_attempt_at.0);
-        let transient = self.transient(attempt).map(|backoff| backoff.next_attempt_at);
+        let waits = |backoff: &&Backoff| !(backoff.in_turn && self.has_turn);
+        let transient = self.transient(attempt).filter(waits).map(|backoff| backoff.next_attempt_at);
         transient.max(durable).filter(|next| *next > now)
     }
 
@@ -100,7 +113,15 @@ impl<'a> Failures<'a> {
                 let often = self.transient(attempt).is_some_and(|backoff| backoff.count >= OFTEN);
                 wait > LONG_WAIT || often
             }
-            Retry::Durable | Retry::Transient | Retry::TransientAfter(_) => true,
+            // A failure of its own says more than the wait. It gives way only to a reason of the
+            // wait that concerns all.
+            Retry::Queued(wait) => {
+                let known = self.why(attempt).map(|why| why.reason);
+                let says_more = known.is_none_or(|it| it == Reason::HeldBack && error.why.reason != Reason::HeldBack);
+                let often = self.transient(attempt).is_some_and(|backoff| backoff.count >= OFTEN);
+                says_more && (wait > LONG_WAIT || often)
+            }
+            Retry::Durable | Retry::Transient | Retry::TransientAfter(_) | Retry::InTurn => true,
         }
     }
 
@@ -197,10 +218,11 @@ pub fn transient_after(
         Retry::Transient | Retry::Saturated => schedule::transient_delay(uid, count),
         Retry::TransientAfter(wish) => schedule::transient_delay(uid, count).max(wish.min(schedule::LONGEST_WISH)),
         Retry::HeldBack(wait) => wait,
+        Retry::InTurn | Retry::Queued(_) => schedule::TURN,
     };
     let why = if failures.is_news(error, attempt) { Some(error.why.clone()) } else { failures.why(attempt) };
     let next_attempt_at = now.saturating_add(wait).unwrap_or(now);
-    Some(Backoff { attempt: attempt.to_owned(), count, next_attempt_at, why })
+    Some(Backoff { attempt: attempt.to_owned(), count, next_attempt_at, in_turn: error.retry.is_in_turn(), why })
 }
 
 impl Case<'_> {

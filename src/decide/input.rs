@@ -71,6 +71,8 @@ pub struct Observed {
     /// What this process remembers of the config. If it is lost, that costs a read or a retry, and
     /// never a credential.
     pub remembered: Remembered,
+    /// Whether it is the turn of the config in the budget of STS.
+    pub has_turn: bool,
     /// The time at which the process started.
     pub started_at: Timestamp,
 }
@@ -103,6 +105,7 @@ impl Observed {
             brake: Braking::off(),
             target: Target::NotWatched,
             remembered: Remembered::default(),
+            has_turn: false,
             started_at,
         }
     }
@@ -110,7 +113,7 @@ impl Observed {
     /// The failures of the config so far.
     #[must_use]
     pub fn failures(&self) -> Failures<'_> {
-        Failures::of(&self.config, self.remembered.transient.as_ref())
+        Failures::of(&self.config, self.remembered.transient.as_ref()).with_turn(self.has_turn)
     }
 }
 

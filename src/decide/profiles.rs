@@ -315,7 +315,7 @@ impl Observed {
     /// The failures so far of the profile of this name.
     #[must_use]
     pub fn failures_of(&self, profile: &str) -> Failures<'_> {
-        Failures::of_profile(&self.config, profile, self.remembered.profiles.get(profile))
+        Failures::of_profile(&self.config, profile, self.remembered.profiles.get(profile)).with_turn(self.has_turn)
     }
 }
 

@@ -429,11 +429,34 @@ fn a_transient_failure_holds_back_too_and_the_later_time_counts() {
     seen.target = Target::Absent;
     let attempt = decide(&seen, now()).accepted.unwrap().attempt;
     let soon = now() + SignedDuration::from_secs(10);
-    seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at: soon, why: None });
+    seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at: soon, in_turn: false, why: None });
     assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until: soon, cause: HoldCause::Backoff }));
     let later = now() + SignedDuration::from_mins(5);
     failed(&mut seen, later, 1, None);
     assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until: later, cause: HoldCause::Backoff }));
+}
+
+#[test]
+fn an_attempt_that_waits_for_sts_is_made_in_its_turn_whatever_the_time() {
+    let soon = now() + SignedDuration::from_secs(60);
+    for (row, in_turn, has_turn, expected) in [
+        ("it waits", true, false, "Hold"),
+        ("it is its turn", true, true, "Issue(First)"),
+        ("another failure", false, true, "Hold"),
+    ] {
+        let mut seen = healthy();
+        seen.target = Target::Absent;
+        let attempt = decide(&seen, now()).accepted.unwrap().attempt;
+        seen.config = Arc::new(AwsConfig { status: None, ..AwsConfig::clone(&seen.config) });
+        seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at: soon, in_turn, why: None });
+        seen.has_turn = has_turn;
+        assert_eq!(next(&seen, now()), expected, "{row}");
+    }
+    let mut seen = healthy();
+    let attempt = decide(&seen, now()).accepted.unwrap().attempt;
+    let next_attempt_at = after_expiry() + SignedDuration::from_mins(1);
+    seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at, in_turn: true, why: None });
+    assert_eq!(next(&seen, after_expiry()), "Withdraw(Expired)", "what expires while it waits is withdrawn");
 }
 
 #[test]

@@ -69,6 +69,14 @@ impl Turns {
         Ok(place)
     }
 
+    /// Takes this many requests of a namespace from the rates. They need no place.
+    ///
+    /// # Errors
+    /// [`NotYet`] if others come first. Nothing was taken.
+    pub fn pay(&self, namespace: &str, requests: u32) -> Result<(), NotYet> {
+        self.rates().take(namespace, requests, Instant::now()).map_err(NotYet::Rate)
+    }
+
     /// A turn for a renewal that is due. It never waits, and takes nothing from the rates.
     #[must_use]
     pub fn take_due(&self, namespace: &str) -> Place {

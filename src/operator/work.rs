@@ -17,7 +17,7 @@ use crate::{
     dss_cache::DssCache,
     dss_instance::InstanceContext,
     leader::{Candidate, LeaseName, Lost},
-    limit::{Backoffs, RateLimits, Turns},
+    limit::{Backoffs, Called, RateLimits, StsBudget, Turns},
     memory::Memory,
     metrics::Metrics,
     schedule, stores,
@@ -46,6 +46,7 @@ pub(super) struct Work {
     /// The most configs of a namespace that get a credential; `None` for no limit.
     pub(super) configs_per_namespace: Option<usize>,
     pub(super) rate_limits: RateLimits,
+    pub(super) sts_budget: StsBudget,
     /// The time after which a config has to be confirmed again; `None` for no limit.
     pub(super) max_age: Option<SignedDuration>,
     pub(super) brake: brake::Settings,
@@ -132,7 +133,10 @@ impl Work {
     /// [`FINISHING`] longer. Writes are made only while `mandate` holds.
     async fn run(self, mandate: Mandate, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let calls = Calls::new(self.client.clone(), mandate, self.failing.clone());
-        let _identifying = AbortOnDrop(tokio::spawn(identify(self.sts.clone(), self.enqueuers.clone())));
+        let identifying = identify(self.sts.clone(), self.sts_budget.clone(), self.enqueuers.clone());
+        let _identifying = AbortOnDrop(tokio::spawn(identifying));
+        let calling = self.sts_budget.clone().run(call_in_turn(self.views.clone(), self.enqueuers.clone()));
+        let _calling = AbortOnDrop(tokio::spawn(calling));
         // This is not a task of its own, because the future that minds the deadline of the Lease
         // must also poll every future that writes.
         let (client, calls_of_keeping, clock) = (self.client.clone(), calls.clone(), self.clock.clone());
@@ -216,6 +220,7 @@ impl Work {
                 limiter: limiter.clone(),
                 backoffs: backoffs.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
+                sts_budget: self.sts_budget.clone(),
             };
             controllers.run(context, shutdown.clone())
         });
@@ -232,9 +237,10 @@ impl Work {
 
 /// Asks STS for the operator's identity in AWS, until STS answers. Until then keyturn cannot tell
 /// in advance what STS will refuse, and STS refuses it itself.
-async fn identify(sts: Sts, enqueuers: Vec<Enqueuer>) {
+async fn identify(sts: Sts, budget: StsBudget, enqueuers: Vec<Enqueuer>) {
     for attempt in 1.. {
-        match sts.identify().await {
+        let answer = sts.identify(&budget.task("identity").await).await;
+        match answer {
             Ok(identity) => {
                 tracing::info!(arn = identity.arn(), "the operator's identity in AWS");
                 enqueuers.iter().for_each(Enqueuer::all);
@@ -244,5 +250,20 @@ async fn identify(sts: Sts, enqueuers: Vec<Enqueuer>) {
         }
         let wait = schedule::transient_delay("identity", attempt);
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+    }
+}
+
+/// Has the object reconciled whose turn to call STS has come. Returns `false` if there is no such
+/// object any more.
+fn call_in_turn(views: Arc<[Views]>, enqueuers: Vec<Enqueuer>) -> impl Fn(&Called) -> bool {
+    move |Called { key, namespace, name }| {
+        let found = views.iter().find_map(|views| views.configs.get(namespace, name));
+        let is_there = found.is_some_and(|config| config.metadata.uid.as_deref() == Some(key));
+        if is_there {
+            for enqueuer in &enqueuers {
+                enqueuer.turn_came(namespace, name);
+            }
+        }
+        is_there
     }
 }

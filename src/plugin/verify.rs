@@ -11,6 +11,7 @@ use crate::{
     clock::Clock,
     credentials::{Answers, CallerAnswer, Sts, base, try_out},
     decide::session_name,
+    limit::StsTurn,
     network::Proxies,
     secret::{Record, credentials_in},
     verify::{Verification, meaning, session_arn},
@@ -42,7 +43,7 @@ pub(super) async fn verify(
     let clients = base::clients(ca_bundle, &proxies, config.spec.region.as_deref(), clock).await;
     let clients = clients.map_err(|error| no_client(&error))?;
     let sts = Sts::new(clients.sts, clock.clone(), Arc::new(|_, _| ()));
-    let answers = try_out(&sts, &clients.s3, &credentials, &asked.question).await;
+    let answers = try_out(&sts, &clients.s3, &credentials, &asked.question, &StsTurn::unbounded()).await;
     Ok(answer(&asked, &answers))
 }
 

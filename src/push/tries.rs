@@ -44,7 +44,8 @@ impl Tried {
         let again = counted.saturating_add(1);
         let spread = || schedule::transient_delay(uid, SPREAD);
         let (count, wait) = match error.retry {
-            Retry::Saturated => (counted, spread()),
+            // Nothing of a push waits for STS.
+            Retry::Saturated | Retry::InTurn | Retry::Queued(_) => (counted, spread()),
             Retry::HeldBack(wait) => (counted, wait),
             Retry::Durable => (again, schedule::durable_delay(again)),
             Retry::Transient => (again, spread()),

@@ -72,6 +72,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
             remembered.known_api_key_source.as_deref(),
         ),
         target,
+        has_turn: context.sts_budget.has_turn(&config.uid().unwrap_or_default()),
         remembered,
         started_at: context.started_at,
         config,

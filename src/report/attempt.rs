@@ -4,7 +4,7 @@
 use super::Outcome;
 use crate::{
     api::{Failure, Reason},
-    credentials::IssueError,
+    credentials::{IssueError, Retry},
     decide::{
         Accepted, HoldCause, Next, Plan, SecretAction, api_key_attempt,
         backoff::{Attempted, durable_after},
@@ -86,7 +86,8 @@ pub fn is_only_a_short_wait(seen: &Observed, plan: &Plan, outcome: &Outcome) -> 
     let failures = seen.failures();
     let waits = match (issue_failed, &plan.accepted) {
         (Some(error), Ok(accepted)) => {
-            error.why.reason == Reason::HeldBack && !failures.is_news(error, &accepted.attempt)
+            let waits = error.why.reason == Reason::HeldBack || matches!(error.retry, Retry::Queued(_));
+            waits && !failures.is_news(error, &accepted.attempt)
         }
         (None, Ok(accepted)) => {
             let is_held = matches!(plan.action(), Some(SecretAction::Hold { cause: HoldCause::Backoff, .. }));

@@ -6,7 +6,7 @@ use crate::{
     api::{AwsConfigStatus, ConditionType, Failure, ProfileStatus, Reason, Statement, find_condition},
     credentials::IssueError,
     decide::{
-        HoldCause, Plan, ProfilePlan, ProfileStep,
+        HoldCause, Plan, ProfilePlan, ProfileStep, SecretAction,
         backoff::{Attempted, durable_after},
         input::{Observed, Remembered},
         profile_renew_at,
@@ -232,6 +232,11 @@ pub(super) fn next_of_profiles(
     remembered: &Remembered,
     now: Timestamp,
 ) -> Option<Timestamp> {
+    // A withdrawal does not wait for the sessions of profiles. They are next.
+    let is_withdrawal = matches!(plan.action(), Some(SecretAction::Withdraw(_))) && outcome.written.is_some();
+    if is_withdrawal && plan.profiles.iter().any(|plan| matches!(plan.step, ProfileStep::Issue(_))) {
+        return Some(now);
+    }
     let record = current_record(seen, outcome);
     let of = |plan: &ProfilePlan| {
         let record = record.and_then(|record| record.profile(&plan.name));

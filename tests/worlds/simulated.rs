@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod authority;
+mod budget;
 mod certificate;
 mod clocks;
 mod dataiku;

@@ -187,10 +187,11 @@ impl Reason {
             },
             Self::HeldBack => Explained {
                 name: "HeldBack",
-                conditions: &[Issued],
+                conditions: &[Issued, RenewalFailing],
                 cause: "keyturn has not asked STS or DSS yet, because it asks at a bounded rate: for \
-                     one AwsConfig, for a namespace and in all (`limits.requests` of the chart). A \
-                     renewal that is due never waits for this.",
+                     one AwsConfig, for a namespace and in all (`limits.requests` of the chart), and \
+                     STS for everything together (`limits.stsPerSecond`). A renewal that is due waits \
+                     only for the last of these.",
                 remedy: "Wait; keyturn asks in turn. If it stays, look for a program that changes \
                      AwsConfigs of the namespace or their Secrets again and again (`managedFields`), \
                      or ask a cluster admin to raise the rate.",
@@ -261,8 +262,8 @@ impl Reason {
                 name: "Throttled",
                 conditions: &[Issued, RenewalFailing],
                 cause: "STS reports too many requests for this account and region.",
-                remedy: "Wait: keyturn retries within a minute. If the reason stays, look for \
-                     other programs that call STS there.",
+                remedy: "Wait: keyturn calls STS less often, and serves everybody in turn. If the \
+                     reason stays, look for other programs that call STS there.",
             },
             Self::Unreachable => Explained {
                 name: "Unreachable",

@@ -37,7 +37,7 @@ fn config(row: Option<(&str, i32, Reason)>, observed: i64) -> AwsConfig {
 
 fn transient(attempt: &str, count: i32, seconds: i64) -> Backoff {
     let why = Some(Statement::new(Reason::Unreachable, "it passed"));
-    Backoff { attempt: attempt.into(), count, next_attempt_at: in_seconds(seconds), why }
+    Backoff { attempt: attempt.into(), count, next_attempt_at: in_seconds(seconds), in_turn: false, why }
 }
 
 #[test]
@@ -119,6 +119,8 @@ fn the_process_counts_transient_failures_and_saturation() {
         ("too many others", Reason::DssUnreachable, Retry::Saturated, Some((3, 4, Some("it passed")))),
         ("a short wait for its turn", Reason::HeldBack, Retry::HeldBack(wish / 20), Some((3, 6, Some("it passed")))),
         ("a long wait for its turn", Reason::HeldBack, Retry::HeldBack(wish), Some((3, 120, Some("it failed")))),
+        ("a call that STS throttled", Reason::Throttled, Retry::InTurn, Some((3, 60, Some("it failed")))),
+        ("a wait for STS", Reason::HeldBack, Retry::Queued(wish), Some((3, 60, Some("it passed")))),
     ];
     for (row, reason, retry, expected) in rows {
         let (config, before) = (config(None, 2), transient(THIS, 2, 0));
@@ -131,7 +133,39 @@ fn the_process_counts_transient_failures_and_saturation() {
         let after = after.unwrap();
         let wait = after.next_attempt_at.duration_since(now()).as_secs_f64();
         assert_eq!(after.count, count, "{row}");
+        assert_eq!(after.in_turn, retry.is_in_turn(), "{row}");
         assert!(wait > 0.0 && wait <= f64::from(at_most), "{row}: {wait} s");
         assert_eq!(after.why.map(|why| why.message).as_deref(), why, "{row}");
+    }
+}
+
+#[test]
+fn a_wait_for_sts_is_news_if_it_is_long_and_says_more_than_before() {
+    let (short, long) = (SignedDuration::from_secs(5), SignedDuration::from_secs(30));
+    let waits = |count, why: Option<Reason>| Backoff {
+        attempt: THIS.into(),
+        count,
+        next_attempt_at: in_seconds(60),
+        in_turn: true,
+        why: why.map(|reason| Statement::new(reason, "it passed")),
+    };
+    let rows = [
+        ("a short wait", None, Reason::HeldBack, short, false),
+        ("a long wait", None, Reason::HeldBack, long, true),
+        ("the fourth short wait", Some(waits(3, None)), Reason::HeldBack, short, true),
+        (
+            "a wait after a failure of its own",
+            Some(waits(1, Some(Reason::Unreachable))),
+            Reason::Throttled,
+            long,
+            false,
+        ),
+        ("a wait that goes on", Some(waits(1, Some(Reason::HeldBack))), Reason::HeldBack, long, false),
+        ("a wait that concerns all by now", Some(waits(1, Some(Reason::HeldBack))), Reason::Throttled, long, true),
+    ];
+    for (row, before, reason, wait, is_news) in rows {
+        let config = config(None, 2);
+        let failures = Failures::of(&config, before.as_ref());
+        assert_eq!(failures.is_news(&error(reason, Retry::Queued(wait)), THIS), is_news, "{row}");
     }
 }

@@ -34,7 +34,8 @@ fn the_later_of_a_failure_and_of_too_many_requests_is_waited_for() {
         let mut seen = healthy();
         seen.target = Target::Absent;
         let attempt = decide(&seen, now()).accepted.unwrap().attempt;
-        seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at: failed_until, why: None });
+        seen.remembered.transient =
+            Some(Backoff { attempt, count: 1, next_attempt_at: failed_until, in_turn: false, why: None });
         asked_five_times(&mut seen, now());
         assert_eq!(decide(&seen, now()).next, Next::Do(SecretAction::Hold { until, cause }), "{row}");
     }

@@ -278,7 +278,7 @@ fn profiles_do_not_wait_for_a_credential_that_sts_refuses() {
     let fails = |seen: &mut Observed| {
         let attempt = decide(seen, now()).accepted.unwrap().attempt;
         let next_attempt_at = now() + SignedDuration::from_hours(1);
-        seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at, why: None });
+        seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at, in_turn: false, why: None });
     };
     let until = now() + SignedDuration::from_hours(1);
     let profiles = format!("{:?}", SecretAction::Profiles { held: Some((until, HoldCause::Backoff)) });
@@ -314,7 +314,7 @@ fn a_fight_over_the_secret_keeps_no_profile_that_is_denied() {
     assert_eq!(steps(&seen, now()), "lake: Withdraw(NotGranted), mart: Issue(Drifted)");
     let attempt = decide(&seen, now()).accepted.unwrap().attempt;
     let next_attempt_at = now() + SignedDuration::from_hours(1);
-    seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at, why: None });
+    seen.remembered.transient = Some(Backoff { attempt, count: 1, next_attempt_at, in_turn: false, why: None });
     assert_eq!(next(&seen, now()), "Withdraw(Pending)", "also while STS refuses the config's own role");
 }
 

@@ -22,7 +22,7 @@ use keyturn::{
     certificate::Kept,
     clock, credentials,
     dss::Wire,
-    limit::RateLimits,
+    limit::{RateLimits, StsLimits},
     operator::{Operator, WebhookCare},
     secret::Record,
 };
@@ -183,6 +183,7 @@ impl World {
             namespaces: vec![],
             configs_per_namespace: None,
             rate_limits: RateLimits::default(),
+            sts_limits: StsLimits::default(),
             max_age: None,
             brake: brake::Settings {
                 limit: None,
