@@ -101,6 +101,9 @@ app.kubernetes.io/part-of: keyturn
 {{- $env = append $env (dict "name" "KEYTURN_NAMESPACE_REQUESTS_PER_SECOND" "value" (toString (int .namespacePerSecond))) }}
 {{- $env = append $env (dict "name" "KEYTURN_NAMESPACE_REQUESTS_BURST" "value" (toString (int .namespaceBurst))) }}
 {{- end }}
+{{- with .Values.limits.stsPerSecond }}
+{{- $env = append $env (dict "name" "KEYTURN_STS_PER_SECOND" "value" (toString (int .))) }}
+{{- end }}
 {{- with .Values.ceilings.maxAge }}
 {{- if not $.Values.personPolicy.enabled }}
 {{- fail "ceilings.maxAge needs personPolicy.enabled=true: without that policy, everybody who may edit an AwsConfig could confirm it" }}
