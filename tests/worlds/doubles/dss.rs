@@ -16,6 +16,7 @@
 //! * `dss/http.rs`: from a request to an answer; `dss/answer.rs`: the form of answers
 //! * `dss/caller.rs`: the owner of a key, the user that it acts as, and the rights of that user
 //! * `dss/user.rs`, `dss/key.rs`, `dss/connection.rs`: the routes and their objects
+//! * `dss/visitor.rs`: users who are logged in by a browser, and the backends that ask about them
 //! * `dss/session.rs`: the source of the sessions of an AssumeRole connection
 
 mod administration;
@@ -29,6 +30,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod user;
+mod visitor;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -46,6 +48,7 @@ pub use self::session::{AssumedBy, HandedOut, Sessions, made_up_sessions};
 
 use self::key::GlobalKey;
 use self::user::User;
+use self::visitor::Visitor;
 use super::rules::{Fits, RuleId, Rules, Times};
 use super::wire::{self, Clock, Listening};
 
@@ -135,6 +138,7 @@ struct State {
     keys_are_their_owners_only: bool,
     caches_sessions: bool,
     cached: HashMap<AssumedBy, HandedOut>,
+    visitors: Vec<Visitor>,
 }
 
 impl fmt::Debug for Dss {
@@ -166,6 +170,7 @@ impl Dss {
             keys_are_their_owners_only: false,
             caches_sessions: false,
             cached: HashMap::new(),
+            visitors: Vec::new(),
         };
         Self { clock, state: Arc::new(Mutex::new(state)) }
     }

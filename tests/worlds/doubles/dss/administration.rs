@@ -90,6 +90,11 @@ impl Dss {
         self.lock().users.get(login).map(|user| (user.enabled, user.groups.clone()))
     }
 
+    /// The value of an admin property, if the user has it.
+    pub fn admin_property(&self, login: &str, name: &str) -> Option<String> {
+        self.lock().users.get(login).expect("a user of this login").admin_properties.get(name).cloned()
+    }
+
     fn change(&self, login: &str, change: impl FnOnce(&mut User)) {
         change(self.lock().users.get_mut(login).expect("a user of this login"));
     }

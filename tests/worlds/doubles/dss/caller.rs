@@ -31,8 +31,8 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// A user, by a personal key or because an administrator acts as that user.
-    fn user(source: &'static str, key_id: &str, user: &User) -> Self {
+    /// A user: by a personal key, because an administrator acts as that user, or by a browser.
+    pub(super) fn user(source: &'static str, key_id: &str, user: &User) -> Self {
         Self {
             source,
             key_id: key_id.to_owned(),

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::answer;
 use super::behaviour::Behaviour;
 use super::caller::{Caller, PROXY_USER, presented_key};
-use super::{Call, Dss, NOBODY, connection, key, user};
+use super::{Call, Dss, NOBODY, connection, key, user, visitor};
 use crate::doubles::wire::ConnectionLost;
 
 /// The base paths of the API: the Python client's, and the documented one.
@@ -33,6 +33,7 @@ pub(super) fn router(dss: Dss) -> Router {
         .merge(user::routes())
         .merge(key::routes())
         .merge(connection::routes())
+        .merge(visitor::routes())
         .method_not_allowed_fallback(async || answer::page(StatusCode::METHOD_NOT_ALLOWED, "405 Not Allowed"));
     let [python, documented] = BASES;
     Router::new()

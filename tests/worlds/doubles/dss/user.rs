@@ -133,7 +133,7 @@ pub(super) fn routes() -> Router<Dss> {
 type Answer = Result<Json<Value>, Refusal>;
 
 /// Whether a parameter is true: Python writes `True`, the documentation `true`.
-fn says_yes(query: &BTreeMap<String, String>, name: &str) -> bool {
+pub(super) fn says_yes(query: &BTreeMap<String, String>, name: &str) -> bool {
     query.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 

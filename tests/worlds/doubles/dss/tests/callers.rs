@@ -67,6 +67,34 @@ async fn a_global_key_names_its_user_and_keeps_its_own_rights() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_visitor_is_known_by_the_headers_of_the_browser() {
+    let dss = dss();
+    dss.add_secret("bob", "pin", "1234");
+    let (bob, carol) = (dss.visits("bob"), "dss_access_token=visit-9999".to_owned());
+    let backend = own_key(&dss, "alice");
+    let path = "/auth/info-from-browser-headers?withSecrets=";
+    for (case, header, cookie, login) in [
+        ("alone", "Cookie", bob.clone(), Some("bob")),
+        ("beside another", "cookie", format!("a=b; {bob}"), Some("bob")),
+        ("unknown", "Cookie", carol, None),
+        ("in another header", "X-Cookie", bob.clone(), None),
+        ("a part", "Cookie", bob[..bob.len() - 1].to_owned(), None),
+    ] {
+        let answer = backend.post(&format!("{path}False"), json!({"Host": "dss", header: cookie})).await;
+        match login {
+            Some(login) => assert_eq!(answer.json()["authIdentifier"], login, "{case}"),
+            None => assert_eq!(answer.error().0, 401, "{case}"),
+        }
+    }
+    let headers = json!({"Cookie": bob});
+    let info = backend.post(&format!("{path}True"), headers.clone()).await.json();
+    assert_eq!(info["secrets"], json!([{"key": "pin", "value": "1234"}]));
+    assert_eq!(with_key(&dss, "wrong").post(path, headers.clone()).await.error().0, 401, "the backend needs a key");
+    dss.set_enabled("bob", false);
+    assert_eq!(backend.post(path, headers).await.error().0, 401);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_an_admin_may_act_as_another_user_and_only_an_enabled_one() {
     let dss = dss();
     dss.add_global_key("reader", "reader-key", &["analysts"]);
