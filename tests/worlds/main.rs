@@ -6,6 +6,9 @@
 //!   real control plane and a real AWS API (`tests/cluster`).
 //! * [`node`]: the operator's image, installed by the chart, and pods under a kubelet.
 //!
+//! [`own_identity`], [`over_proxy`] and [`over_tls`] run the binary with doubles and without a
+//! cluster.
+//!
 //! All share the vocabulary of [`fixtures`]. Beside the worlds are the checks of files that have to
 //! agree with the code ([`architecture`], [`generated`]), of the wording ([`wording`]), and of the
 //! API server's double against the real one ([`conformance`]).
@@ -31,6 +34,7 @@ mod doubles;
 mod fixtures;
 mod generated;
 mod node;
+mod own_identity;
 mod over_proxy;
 mod over_tls;
 mod real;

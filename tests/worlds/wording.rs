@@ -143,7 +143,7 @@ fn documents_name_only_tests_that_exist() {
         let text = fs::read_to_string(&file).unwrap();
         for path in paths(&text) {
             let world = path.split("::").next().unwrap_or_default();
-            if ["doubles", "node", "real", "simulated"].contains(&world) {
+            if ["doubles", "node", "over_proxy", "over_tls", "own_identity", "real", "simulated"].contains(&world) {
                 seen += 1;
                 assert!(exists(&worlds, path), "{} names {path}, which is no test", file.display());
             }

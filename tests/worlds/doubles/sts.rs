@@ -1,4 +1,5 @@
-//! A double of AWS STS: `AssumeRole` and `GetCallerIdentity` over the Query protocol.
+//! A double of AWS STS: `AssumeRole`, `AssumeRoleWithWebIdentity` and `GetCallerIdentity` over the
+//! Query protocol.
 //!
 //! The double issues sessions that a test can tell apart, because each has a number. A test can
 //! recognise their secrets wherever they should not be ([`LEAK_MARKERS`]). The double refuses what
@@ -44,7 +45,7 @@ pub struct Call {
     pub number: usize,
     /// The time of arrival, by the test's clock (no skew).
     pub at: Timestamp,
-    /// `AssumeRole`, `GetCallerIdentity`.
+    /// `AssumeRole`, `AssumeRoleWithWebIdentity`, `GetCallerIdentity`.
     pub action: String,
     /// The requested role.
     pub role_arn: Option<String>,
@@ -110,6 +111,7 @@ struct State {
     skew: SignedDuration,
     caller: String,
     checks_signing_time: bool,
+    web_identity: Option<String>,
 }
 
 impl fmt::Debug for Sts {
@@ -131,6 +133,7 @@ impl Sts {
             skew: SignedDuration::ZERO,
             caller: "arn:aws:iam::123456789012:user/keyturn".to_owned(),
             checks_signing_time: false,
+            web_identity: None,
         };
         Self { clock, state: Arc::new(Mutex::new(state)) }
     }
@@ -268,6 +271,21 @@ impl Sts {
     /// chaining, which STS limits to one hour.
     pub fn set_caller(&self, arn: &str) {
         arn.clone_into(&mut self.lock().caller);
+    }
+
+    /// Makes this the only web identity token that STS accepts. Without one, it accepts none.
+    pub fn trust_web_identity(&self, token: &str) {
+        self.lock().web_identity = Some(token.to_owned());
+    }
+
+    /// Issues a session without a call, as EC2 and EKS obtain one for a machine or a pod.
+    pub fn issue(&self, role_arn: &str, session_name: &str, seconds: i64) -> Issued {
+        let at = (self.clock)();
+        let mut state = self.lock();
+        let end = at + state.skew + SignedDuration::from_secs(seconds);
+        let session = Issued::of(state.issued.len() + 1, at, end, role_arn, session_name);
+        state.issued.push(session.clone());
+        session
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

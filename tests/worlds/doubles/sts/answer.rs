@@ -22,12 +22,13 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    pub(super) fn assume_role(&self, session: &Issued, source_identity: Option<&str>) -> Response {
+    /// The answer to an action that issues a session.
+    pub(super) fn issued(&self, action: &str, session: &Issued, source_identity: Option<&str>) -> Response {
         let source_identity = source_identity.map_or(String::new(), |source_identity| {
             format!("<SourceIdentity>{}</SourceIdentity>", escaped(source_identity))
         });
         self.result(
-            "AssumeRole",
+            action,
             &format!(
                 "<AssumedRoleUser><AssumedRoleId>AROA{number:0>17}:{name}</AssumedRoleId>\
                  <Arn>{arn}</Arn></AssumedRoleUser>\

@@ -43,15 +43,18 @@ pub struct Issued {
 impl Issued {
     /// The session number `number`, issued at `at`, when STS's own clock showed `sts_now`.
     pub(super) fn new(number: usize, at: Timestamp, sts_now: Timestamp, lifetime: SignedDuration, call: &Call) -> Self {
-        let role_arn = call.role_arn.clone().unwrap_or(UNKNOWN_ROLE.to_owned());
-        let session_name = call.session_name.clone().unwrap_or_default();
-        let end = sts_now + lifetime;
+        let role_arn = call.role_arn.as_deref().unwrap_or(UNKNOWN_ROLE);
+        Self::of(number, at, sts_now + lifetime, role_arn, call.session_name.as_deref().unwrap_or_default())
+    }
+
+    /// The session number `number` of this role and name, issued at `at` until `end`.
+    pub(super) fn of(number: usize, at: Timestamp, end: Timestamp, role_arn: &str, session_name: &str) -> Self {
         Self {
             number,
             at,
-            arn: assumed_role_arn(&role_arn, &session_name),
-            role_arn,
-            session_name,
+            arn: assumed_role_arn(role_arn, session_name),
+            role_arn: role_arn.to_owned(),
+            session_name: session_name.to_owned(),
             access_key_id: format!("ASIA{number:0>16}"),
             secret_access_key: padded(&format!("{SECRET_MARKER}/{number}+"), "wJalrXUtnFEMIbPxRfiCY", SECRET_LENGTH),
             session_token: padded(
