@@ -106,3 +106,24 @@ fn the_charts_lists_of_names_are_those_of_the_code() {
     assert_eq!(list("keyturn.secretLabels"), labels.collect::<Vec<_>>());
     assert_eq!(list("keyturn.secretAnnotations"), ANNOTATIONS.iter().map(|name| name.name).collect::<Vec<_>>());
 }
+
+#[test]
+fn an_example_that_sets_the_config_file_keeps_other_keys_out() {
+    let mut seen = 0;
+    for folder in
+        fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
+        for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let text = fs::read_to_string(&file).unwrap();
+            let sets = |name: &str| text.matches(&format!("name: {name}")).count();
+            seen += sets("AWS_CONFIG_FILE");
+            assert_eq!(
+                sets("AWS_CONFIG_FILE"),
+                sets("AWS_SHARED_CREDENTIALS_FILE"),
+                "{}: a key that somebody types into aws configure would win",
+                file.display()
+            );
+        }
+    }
+    assert!(seen > 2, "{seen} were found");
+}
