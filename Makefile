@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
-.PHONY: advisories sbom release-check fuzz matrix matrix-docs
+.PHONY: advisories sbom release-check fuzz matrix matrix-docs samples-docs
 
 GROUND := tests/cluster/ground
 DENY := .cache/tools/bin/cargo-deny
@@ -76,6 +76,9 @@ chart-readme: ## charts/keyturn/README.md, from README.md.gotmpl and values.yaml
 generate: chart-readme ## charts/keyturn/files/crds/ (crds is a link to it), docs/reference.md and the chart's README
 	cargo run --locked --quiet -- crds --dir charts/keyturn/files/crds
 	cargo run --locked --quiet -- reference > docs/reference.md
+
+samples-docs: ## docs/samples.md, from the table of the tests
+	KEYTURN_WRITE_PAGES=1 cargo test --locked --quiet --test worlds -- generated::the_page_of_samples
 
 demo: ## the main job, shown on a Kubernetes and an AWS of its own (or on yours: make demo KUBECONFIG=...)
 	examples/demo

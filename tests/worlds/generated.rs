@@ -54,6 +54,21 @@ fn the_committed_reference_matches_the_code() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests and not of the operator")]
+fn the_page_of_samples_is_that_of_the_table() {
+    let (path, expected) = (root().join("docs/samples.md"), crate::samples::page());
+    if std::env::var_os("KEYTURN_WRITE_PAGES").is_some() {
+        fs::write(&path, &expected).unwrap();
+    }
+    let present = fs::read_to_string(path).unwrap_or_default();
+    let differing = expected.lines().zip(present.lines()).find(|(expected, present)| expected != present);
+    assert!(present == expected, "docs/samples.md is out of date: run make samples-docs; first at {differing:?}");
+    for sample in crate::samples::SECTIONS.iter().flat_map(|section| section.samples) {
+        assert!(root().join("tests/samples").join(sample.file).exists(), "there is no {}", sample.file);
+    }
+}
+
+#[test]
 fn the_chart_has_the_version_of_the_package() {
     let chart = fs::read_to_string(root().join("charts/keyturn/Chart.yaml")).unwrap();
     let version = env!("CARGO_PKG_VERSION");

@@ -6,8 +6,8 @@
 //!   real control plane and a real AWS API (`tests/cluster`).
 //! * [`node`]: the operator's image, installed by the chart, and pods under a kubelet.
 //!
-//! [`own_identity`], [`over_proxy`] and [`over_tls`] run the binary with doubles and without a
-//! cluster.
+//! [`samples`] is the table of what tutorials do, which [`real`] runs. [`own_identity`],
+//! [`over_proxy`] and [`over_tls`] run the binary with doubles and without a cluster.
 //!
 //! All share the vocabulary of [`fixtures`]. Beside the worlds are the checks of files that have to
 //! agree with the code ([`architecture`], [`generated`]), of the wording ([`wording`]), and of the
@@ -34,10 +34,11 @@ mod doubles;
 mod fixtures;
 mod generated;
 mod node;
-mod own_identity;
 mod over_proxy;
 mod over_tls;
+mod own_identity;
 mod real;
+mod samples;
 mod simulated;
 mod wording;
 

@@ -28,6 +28,7 @@ mod refusals;
 mod replicas;
 mod restart;
 mod rotation;
+mod samples;
 mod start;
 mod story;
 mod targets;

@@ -90,11 +90,19 @@ impl DssServer {
     /// Gives DSS an AWS identity that may assume `role`. The role may list the release's first
     /// bucket.
     pub fn assumes(&self, install: &Install<'_>, role: &str) {
+        let bucket = format!("arn:aws:s3:::{}", install.aws.buckets[0]);
+        self.assumes_with(
+            install,
+            role,
+            &json!([{"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": bucket}]),
+        );
+    }
+
+    /// The same with a role that has these statements as its policy.
+    pub fn assumes_with(&self, install: &Install<'_>, role: &str, statements: &Value) {
         let dss = format!("arn:aws:iam::{}:user/keyturn", install.account);
         let trust = json!({"Effect": "Allow", "Principal": {"AWS": dss}, "Action": "sts:AssumeRole"});
-        let bucket = format!("arn:aws:s3:::{}", install.aws.buckets[0]);
-        let lists = json!([{"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": bucket}]);
-        role_for(&install.account, role, &trust).allows(install, &lists);
+        role_for(&install.account, role, &trust).allows(install, statements);
         let aws = Arc::new(Aws {
             program: install.ground.at.bin.aws.clone().unwrap(),
             endpoint: install.ground.at.aws.as_ref().unwrap().endpoint.clone(),

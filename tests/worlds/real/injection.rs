@@ -397,16 +397,16 @@ fn selecting(app: &str) -> impl FnOnce(&mut AwsConfigSpec) + use<> {
 }
 
 /// An operator, and a webhook that the API server reaches.
-struct Serving {
-    operator: Process,
-    webhook: Process,
+pub(super) struct Serving {
+    pub(super) operator: Process,
+    pub(super) webhook: Process,
     /// The address of the webhook.
     at: String,
 }
 
 /// Starts both. There is no network for Services here, so the configuration gets the webhook's
 /// address.
-async fn serving(install: &Install<'_>) -> Serving {
+pub(super) async fn serving(install: &Install<'_>) -> Serving {
     let at = free_address();
     // The webhook waits for the certificate that the operator makes.
     let webhook = install.spawn_webhook(&at).await;
