@@ -6,9 +6,10 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
-.PHONY: advisories sbom release-check fuzz matrix matrix-docs samples-docs
+.PHONY: advisories sbom release-check windows fuzz matrix matrix-docs samples-docs
 
 GROUND := tests/cluster/ground
+WINDOWS := x86_64-pc-windows-gnu
 DENY := .cache/tools/bin/cargo-deny
 SYFT := .cache/release-tools/bin/syft
 SBOM := target/keyturn.cdx.json
@@ -93,6 +94,9 @@ bench: ## the figures of docs/performance.md
 	$(GROUND) build
 	cargo build --release --locked
 	cargo bench --locked --bench cost
+
+windows: ## the plugin for Windows, compiled (rustup target add $(WINDOWS); Debian: gcc-mingw-w64-x86-64, nasm)
+	cargo build --locked --bin keyturn --target $(WINDOWS)
 
 advisories: $(DENY) ## known vulnerabilities of dependencies, and yanked versions (needs the internet)
 	$(DENY) --log-level error check advisories

@@ -17,7 +17,6 @@ use keyturn::{
     serve::Endpoint,
     telemetry, webhook,
 };
-use rustix::process::{Resource, Rlimit, setrlimit};
 use std::{
     env,
     error::Error,
@@ -29,10 +28,13 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::net::TcpListener;
+
+#[cfg_attr(unix, path = "main/unix.rs")]
+#[cfg_attr(not(unix), path = "main/windows.rs")]
+mod system;
+
+use system::{Signals, forbid_core_dumps, forbid_reads_of_memory};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -121,42 +123,6 @@ fn webhook_care(run: &Run) -> Option<WebhookCare> {
     Some(WebhookCare { namespace, certificate })
 }
 
-/// Keeps the memory of the process, which holds sessions and API keys, out of core dumps. The
-/// resource limit does not bound a dump that the kernel pipes to a program (core(5)), therefore the
-/// process also is not dumpable (`PR_SET_DUMPABLE` in prctl(2)). Another process of the same user
-/// then cannot read its memory either.
-fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
-        .and_then(|()| forbid_reads_of_memory())
-        .map_err(|error| format!("cannot turn off core dumps: {error}").into())
-}
-
-#[cfg(target_os = "linux")]
-fn forbid_reads_of_memory() -> rustix::io::Result<()> {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-}
-
-/// Another system has no such call. The operator runs on Linux.
-#[cfg(not(target_os = "linux"))]
-fn forbid_reads_of_memory() -> rustix::io::Result<()> {
-    Ok(())
-}
-
-/// The signals that end a process.
-struct Signals([Signal; 2]);
-
-impl Signals {
-    /// Waits for one of them.
-    async fn any(&mut self) {
-        let [terminated, interrupted] = &mut self.0;
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
-    }
-}
-
 /// The first steps of every process.
 fn prepare(process: &Process) -> Result<Signals, Box<dyn Error>> {
     forbid_core_dumps()?;
@@ -164,7 +130,7 @@ fn prepare(process: &Process) -> Result<Signals, Box<dyn Error>> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err("the TLS provider could not be installed".into());
     }
-    Ok(Signals([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]))
+    Ok(Signals::handled()?)
 }
 
 /// Binds the admin port. A port in use is reported at the start.
@@ -307,25 +273,12 @@ async fn run_endpoint(options: Serve) -> Result<(), Box<dyn Error>> {
     }
     forbid_core_dumps()?;
     telemetry::start(telemetry::LogFormat::Json, "info");
-    let mut signals = Signals([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]);
+    let mut signals = Signals::handled()?;
     let open = endpoint.open()?;
     tracing::info!(version = VERSION, port = endpoint.port, "started");
     tokio::select! {
         ended = open.run(Clock::system()) => ended.map_err(Into::into),
         // The pod's own containers have ended before this one is asked to end.
         () = signals.any() => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rustix::process::{DumpableBehavior, dumpable_behavior, getrlimit};
-
-    #[test]
-    fn a_core_dump_is_neither_written_to_a_file_nor_piped() {
-        forbid_core_dumps().unwrap();
-        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
-        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
     }
 }

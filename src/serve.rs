@@ -23,7 +23,6 @@ use std::{
     future::ready,
     io::{self, Read as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -185,13 +184,42 @@ fn is_well_formed(token: &str) -> bool {
     token.len() == 2 * RANDOM && token.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A new token, as hexadecimal digits. botocore refuses a token that holds a line end.
-pub(crate) fn random_token() -> Result<String, ServeError> {
+#[cfg(unix)]
+fn let_everybody_read(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+}
+
+/// The endpoint in a pod runs on Linux only.
+#[cfg(not(unix))]
+fn let_everybody_read(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Random bytes of the kernel, without the code of a cryptographic library, because the endpoint in
+/// a pod has to be small.
+#[cfg(unix)]
+fn random_bytes() -> Result<[u8; RANDOM], ServeError> {
     let path = Path::new("/dev/urandom");
     let mut random = [0; RANDOM];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut random));
     read.map_err(|error| ServeError::File { doing: "read", path: path.into(), error })?;
-    Ok(random
+    Ok(random)
+}
+
+/// Random bytes of the cryptographic library.
+#[cfg(not(unix))]
+fn random_bytes() -> Result<[u8; RANDOM], ServeError> {
+    let mut random = [0; RANDOM];
+    let filled = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut random);
+    let failed =
+        |_| ServeError::File { doing: "make", path: "random bytes".into(), error: io::ErrorKind::Other.into() };
+    filled.map_err(failed)?;
+    Ok(random)
+}
+
+/// A new token, as hexadecimal digits. botocore refuses a token that holds a line end.
+pub(crate) fn random_token() -> Result<String, ServeError> {
+    Ok(random_bytes()?
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 0xf])
         .filter_map(|digit| char::from_digit(digit.into(), 16))
@@ -201,9 +229,8 @@ pub(crate) fn random_token() -> Result<String, ServeError> {
 /// Writes a file at once, readable for every container of the pod: they may run as other users.
 fn publish(path: &Path, contents: &[u8]) -> Result<(), ServeError> {
     let new = path.with_extension("new");
-    let written = fs::write(&new, contents)
-        .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(0o644)))
-        .and_then(|()| fs::rename(&new, path));
+    let written =
+        fs::write(&new, contents).and_then(|()| let_everybody_read(&new)).and_then(|()| fs::rename(&new, path));
     written.map_err(|error| ServeError::File { doing: "write", path: path.into(), error })
 }
 

@@ -26,6 +26,8 @@ const NO_SECRET: &str = "http://127.0.0.1:1/keyturn-could-not-mount-the-secret";
 /// in src/aws/builder.rs). The file has to exist, because the SDK for JavaScript v2 otherwise ends
 /// its process.
 const EMPTY: &str = "/dev/null";
+/// An empty file for a program at a workstation.
+const EMPTY_HERE: &str = if cfg!(windows) { "NUL" } else { EMPTY };
 
 /// The variables by which an author points SDKs to another credential than keyturn's ("Standardized
 /// credential providers" in the AWS SDKs and Tools Reference Guide).
@@ -107,8 +109,8 @@ pub fn of_process(url: &str, token: &str) -> OfProcess {
     let set = vec![
         (NO_METADATA, "true".to_owned()),
         (LOAD_CONFIG, "1".to_owned()),
-        (CONFIG_FILE, EMPTY.to_owned()),
-        (CREDENTIALS_FILE, EMPTY.to_owned()),
+        (CONFIG_FILE, EMPTY_HERE.to_owned()),
+        (CREDENTIALS_FILE, EMPTY_HERE.to_owned()),
         (FULL_URI, url.to_owned()),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token.to_owned()),
     ];

@@ -14,7 +14,6 @@ use crate::{
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -98,11 +97,15 @@ fn written(manifests: &Manifests, asked: &To) -> Result<Answer, Failed> {
     Ok(Answer::fine(manifests.written(!asked.no_grants)?))
 }
 
-/// Writes Secrets with keys into a new file that only its owner may read.
+/// Writes Secrets with keys into a new file that only its owner may read. On Windows the rights of
+/// the folder decide.
 fn write_keys(path: &Path, keys: &[Document]) -> Result<(), Failed> {
     let text = keys.iter().map(yaml).collect::<Result<String, _>>()?;
-    let opened = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path);
-    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ONLY);
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| {
         let path = path.display();
         Failed::new(format!("cannot write the keys into a new file {path}: {error}; name a file that does not exist"))

@@ -2,6 +2,7 @@ use super::*;
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_sdk_sts::config::ProvideCredentials as _;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::symlink;
 
 const LATER: &str = "2035-01-01T00:00:00Z";

@@ -71,26 +71,50 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    #[test]
-    fn the_script_of_bash_takes_the_candidates_of_the_program() {
+    /// Runs a script of a shell beside a program that knows alice and bob. Returns what the shell
+    /// shows, and the arguments of the program.
+    fn completed(shell: &str, options: &[&str], script: &str) -> (String, String) {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("kubectl-keyturn");
-        let answer = "#!/bin/sh\necho \"$@\" >\"$0.asked\"\nprintf 'alice\\tabout her\\nbob\\n:4\\n'\n";
+        let answer = "#!/bin/sh\necho \"$@\" >\"$0.asked\"\nprintf 'alice\\tabout: her\\nbob\\n:4\\n'\n";
         std::fs::write(&program, answer).unwrap();
         std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(shell);
+        command.args(options).arg("-c").arg(script).env("PATH", path).env("HOME", folder.path());
+        let output = command.output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        let asked = std::fs::read_to_string(folder.path().join("kubectl-keyturn.asked"));
+        (shown, asked.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr))))
+    }
+
+    #[test]
+    fn the_script_of_bash_takes_the_candidates_of_the_program() {
         let test = format!(
-            "PATH={}:$PATH\n{BASH}COMP_WORDS=(kubectl-keyturn why ''); COMP_CWORD=2; _kubectl_keyturn; echo \"${{COMPREPLY[*]}}\"",
-            folder.path().display()
+            "{BASH}COMP_WORDS=(kubectl-keyturn why ''); COMP_CWORD=2; _kubectl_keyturn; echo \"${{COMPREPLY[*]}}\""
         );
-        let output = Command::new("bash").args(["-euc", &test]).output().unwrap();
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "alice bob\n",
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
+        let (shown, asked) = completed("bash", &["-eu"], &test);
+        assert_eq!((shown.as_str(), asked.as_str()), ("alice bob\n", "__complete -- why \n"));
+    }
+
+    #[test]
+    #[ignore = "needs zsh: make deps"]
+    fn the_script_of_zsh_takes_the_candidates_of_the_program() {
+        // The functions of zsh's completion work only while somebody types.
+        let test = format!(
+            "compdef() {{ : }}; _describe() {{ print -rl -- \"${{(@P)2}}\" }}; _files() {{ print files }}\n{ZSH}words=(kubectl-keyturn why ''); \
+             CURRENT=3; _kubectl_keyturn"
         );
-        let asked = std::fs::read_to_string(folder.path().join("kubectl-keyturn.asked")).unwrap();
-        assert_eq!(asked, "__complete -- why \n");
+        let (shown, asked) = completed("zsh", &["-f"], &test);
+        assert_eq!((shown.as_str(), asked.as_str()), ("alice:about\\: her\nbob\n", "__complete -- why \n"));
+    }
+
+    #[test]
+    #[ignore = "needs fish: make deps"]
+    fn the_script_of_fish_takes_the_candidates_of_the_program() {
+        let test = format!("{FISH}complete -C 'kubectl-keyturn why '");
+        let (shown, asked) = completed("fish", &["--no-config"], &test);
+        assert_eq!((shown.as_str(), asked.as_str()), ("alice\tabout: her\nbob\n", "__complete -- why \n"));
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! The program that is run: its environment, the signals that it gets, and its exit code.
 
 use crate::{inject::OfProcess, plugin::Failed};
-use rustix::process::{Pid, Signal as Kill, kill_process};
 use std::{
     ffi::{OsStr, OsString},
     io::ErrorKind,
-    os::unix::process::ExitStatusExt as _,
     process::ExitStatus,
 };
-use tokio::{
-    process::Command,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::process::Command;
+
+#[cfg_attr(unix, path = "child/unix.rs")]
+#[cfg_attr(not(unix), path = "child/windows.rs")]
+mod system;
+
+use system::{Forwarded, number_of_signal};
 
 /// The exit code of a shell for a program that does not exist (POSIX, "Exit Status for Commands").
 const NOT_FOUND: u8 = 127;
@@ -38,45 +39,21 @@ pub(super) async fn run(
         command.env_remove(name);
     }
     command.envs(environment.set.iter().cloned());
-    // A terminal sends its signals to the program itself, too. They end the program, and not the
-    // endpoint before it.
-    let handler = |kind| signal(kind).map_err(|error| Failed::new(format!("cannot handle signals: {error}")));
-    let (mut interrupted, mut quit) = (handler(SignalKind::interrupt())?, handler(SignalKind::quit())?);
-    let (mut terminated, mut hung_up) = (handler(SignalKind::terminate())?, handler(SignalKind::hangup())?);
+    let mut signals = Forwarded::handled().map_err(|error| Failed::new(format!("cannot handle signals: {error}")))?;
     let mut child = command.spawn().map_err(|error| not_started(program, &error))?;
-    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    loop {
-        tokio::select! {
-            ended = child.wait() => {
-                return match ended {
-                    Ok(status) => Ok(code(status)),
-                    Err(error) => Err(Failed::new(format!("cannot wait for {}: {error}", program.display()))),
-                };
-            }
-            () = any(&mut interrupted, &mut quit) => {}
-            _ = terminated.recv() => forward(pid, Kill::TERM),
-            _ = hung_up.recv() => forward(pid, Kill::HUP),
-        }
-    }
-}
-
-async fn any(one: &mut Signal, other: &mut Signal) {
+    let id = child.id();
     tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
-    }
-}
-
-/// Sends a signal to the program. It may have ended meanwhile.
-fn forward(pid: Option<Pid>, kill: Kill) {
-    if let Some(pid) = pid {
-        let _ = kill_process(pid, kill);
+        ended = child.wait() => match ended {
+            Ok(status) => Ok(code(status)),
+            Err(error) => Err(Failed::new(format!("cannot wait for {}: {error}", program.display()))),
+        },
+        never = signals.forward_to(id) => match never {},
     }
 }
 
 /// The exit code, as a shell has it.
 fn code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| SIGNALLED + signal));
+    let code = status.code().or_else(|| number_of_signal(status).map(|signal| SIGNALLED + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 

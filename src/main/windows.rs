@@ -1,0 +1,29 @@
+//! The process on Windows, where only the plugin is used. The operator runs on Linux.
+
+use std::{error::Error, io};
+use tokio::signal::windows::{CtrlC, ctrl_c};
+
+/// Windows writes no core dumps of its own accord.
+pub fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
+    Ok(())
+}
+
+/// Windows has no such call.
+pub fn forbid_reads_of_memory() -> io::Result<()> {
+    Ok(())
+}
+
+/// The interruption that ends a process.
+pub struct Signals(CtrlC);
+
+impl Signals {
+    /// Handles the interruption from now on.
+    pub fn handled() -> io::Result<Self> {
+        Ok(Self(ctrl_c()?))
+    }
+
+    /// Waits for it.
+    pub async fn any(&mut self) {
+        let _ = self.0.recv().await;
+    }
+}
