@@ -79,9 +79,11 @@ mod tests {
         let answer = "#!/bin/sh\necho \"$@\" >\"$0.asked\"\nprintf 'alice\\tabout: her\\nbob\\n:4\\n'\n";
         std::fs::write(&program, answer).unwrap();
         std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let path = folder.path().display();
+        let finds = if shell == "fish" { format!("set -x PATH {path} $PATH") } else { format!("PATH={path}:$PATH") };
+        let script = format!("{finds}\n{script}");
         let mut command = Command::new(shell);
-        command.args(options).arg("-c").arg(script).env("PATH", path).env("HOME", folder.path());
+        command.args(options).arg("-c").arg(script).env("HOME", folder.path());
         let output = command.output().unwrap();
         let shown = String::from_utf8_lossy(&output.stdout).into_owned();
         let asked = std::fs::read_to_string(folder.path().join("kubectl-keyturn.asked"));
