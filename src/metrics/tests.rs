@@ -1,4 +1,5 @@
 use super::*;
+use crate::limit::{Lane, Snapshot, Weather};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -31,6 +32,14 @@ fn pages() -> [String; 2] {
     metrics.write_failed()("secrets");
     metrics.sts_answered()(Duration::from_millis(80), None);
     metrics.sts_answered()(Duration::from_millis(80), Some(Reason::Throttled));
+    metrics.sts_waited()(Lane::Renewal, Duration::from_secs(2));
+    metrics.sts_budget(&Snapshot {
+        waiting: [1, 2, 0],
+        too_late: 1,
+        rate: 50.0,
+        under_way: 1,
+        weather: Weather::Throttling,
+    });
     for provider in [CredentialProvider::Temporary, CredentialProvider::Connection] {
         metrics.issued(provider, Reason::Renewed);
         metrics.failed(provider, Reason::Throttled);

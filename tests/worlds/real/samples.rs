@@ -121,7 +121,7 @@ async fn dss(install: &Install<'_>) -> DssServer {
     server.dss.add_connection("s3", Connection::assume_role(FROM_PROPERTY).readable_by(&["analysts"]));
     server.dss.add_connection("payroll", Connection::assume_role(FROM_PROPERTY).readable_by(&["hr"]));
     server.dss.set_admin_property("alice", "associatedRole", Some("ds-from-dss"));
-    server.dss.add_secret("alice", "pin", "1234");
+    server.dss.set_secret("alice", "pin", "1234");
     server.dss.add_user("dana", &[ADMINISTRATORS]);
     let lists = json!([{"Effect": "Allow", "Action": ["s3:ListAllMyBuckets"], "Resource": "*"}]);
     tokio::task::block_in_place(|| server.assumes_with(install, "ds-from-dss", &lists));

@@ -69,7 +69,7 @@ async fn a_global_key_names_its_user_and_keeps_its_own_rights() {
 #[tokio::test(start_paused = true)]
 async fn a_visitor_is_known_by_the_headers_of_the_browser() {
     let dss = dss();
-    dss.add_secret("bob", "pin", "1234");
+    dss.set_secret("bob", "pin", "1234");
     let (bob, carol) = (dss.visits("bob"), "dss_access_token=visit-9999".to_owned());
     let backend = own_key(&dss, "alice");
     let path = "/auth/info-from-browser-headers?withSecrets=";
