@@ -4,6 +4,7 @@ mod completing;
 mod doctor;
 mod exec;
 mod importing;
+mod snapshots;
 mod tenants;
 
 use super::{

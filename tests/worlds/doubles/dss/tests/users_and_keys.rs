@@ -31,7 +31,8 @@ async fn a_user_is_replaced_by_an_admin_and_in_part_by_the_user() {
     alice["adminProperties"]["associatedRole"] = json!("other");
     alice["secrets"] = json!([{ "name": "pin", "value": "1234", "secret": true }]);
     assert!(admin(&dss).put("/admin/users/alice", alice.clone()).await.json().is_object());
-    assert_eq!(admin(&dss).get("/admin/users/alice").await.json(), alice);
+    alice["secrets"][0]["value"] = json!("e:AES:MTIzNA==");
+    assert_eq!(admin(&dss).get("/admin/users/alice").await.json(), alice, "its value is encrypted");
     let info = acting_as(&dss, "alice").get("/auth/info?withSecrets=true").await.json();
     assert_eq!(info["secrets"], json!([{ "key": "pin", "value": "1234" }]));
     assert_eq!(admin(&dss).put("/admin/users/alice", json!({ "login": "bob" })).await.error().0, 400);
@@ -47,6 +48,22 @@ async fn a_user_is_replaced_by_an_admin_and_in_part_by_the_user() {
     alice["userProperties"] = json!({ "colour": "red" });
     assert_eq!(admin(&dss).get("/admin/users/alice").await.json(), alice, "nothing else was hers to change");
     assert_eq!(admin(&dss).get("/current-user").await.error().0, 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_some_users_changes_what_it_names_and_nothing_else() {
+    let dss = dss();
+    let before = admin(&dss).get("/admin/users/alice").await.json();
+    let secret = json!({ "name": "pin", "value": "1234", "secret": true });
+    let change = json!([{ "login": "alice", "secrets": [secret], "credentials": { "x": {} } }, { "login": "carol" }]);
+    let said = admin(&dss).put("/admin/users/actions/bulk", change.clone()).await.json();
+    assert_eq!((&said[0], &said[1]["status"]), (&json!({ "login": "alice", "status": "SUCCESS" }), &json!("FAILURE")));
+    let mut after = admin(&dss).get("/admin/users/alice").await.json();
+    assert_eq!(after["secrets"][0]["value"], "e:AES:MTIzNA==");
+    after["secrets"] = before["secrets"].clone();
+    assert_eq!(after, before, "credentials are not among the fields that the client documents");
+    let refused = own_key(&dss, "alice").put("/admin/users/actions/bulk", change).await.error();
+    assert_eq!(refused.0, 403, "only an administrator may");
 }
 
 #[tokio::test(start_paused = true)]
