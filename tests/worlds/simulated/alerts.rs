@@ -227,6 +227,7 @@ async fn the_alerts_fire_from_the_first_failing_renewal_until_recovery() {
         ("KeyturnDown", 0..LAST, 0..0, 0..0),
         ("KeyturnPodsMissed", 0..LAST, 0..0, 0..0),
         ("KeyturnWithdrawalsHeld", 0..LAST, 0..0, 0..0),
+        ("KeyturnRenewalsTooLate", 0..LAST, 0..0, 0..0),
         ("KeyturnDssUnreachable", 0..LAST, 0..0, 0..0),
         ("KeyturnDssUnauthorized", 0..LAST, 0..0, 0..0),
     ];
@@ -276,9 +277,19 @@ async fn the_alerts_fire_from_the_first_failing_renewal_until_recovery() {
 
 #[test]
 #[ignore = "needs promtool: make deps"]
-fn the_alerts_about_dss_wait_for_an_outage_and_not_for_a_key() {
-    // Two replicas see the same instances, which are away from minute 10 to minute 40.
-    let series = |state: &str, replica: &str, values: &str| json!({"series": format!("keyturn_dss_instances{{state=\"{state}\",pod=\"{replica}\"}}"), "values": values});
+fn alerts_about_one_gauge_fire_after_their_time_and_end() {
+    // Two replicas show the same trouble from minute 10 to minute 40.
+    let metrics = [
+        ("keyturn_dss_instances", "state=\"unreachable\","),
+        ("keyturn_dss_instances", "state=\"unauthorized\","),
+        ("keyturn_sts_renewals_too_late", ""),
+    ];
+    let input = metrics.into_iter().flat_map(|(metric, labels)| {
+        ["keyturn-0", "keyturn-1"].map(|replica| {
+            let series = format!("{metric}{{{labels}pod=\"{replica}\"}}");
+            json!({"series": series, "values": "_x10 1x30 stale _x30"})
+        })
+    });
     let rows = [
         ("KeyturnDssUnreachable", "20m", 0),
         ("KeyturnDssUnreachable", "26m", 1),
@@ -286,6 +297,9 @@ fn the_alerts_about_dss_wait_for_an_outage_and_not_for_a_key() {
         ("KeyturnDssUnauthorized", "9m", 0),
         ("KeyturnDssUnauthorized", "12m", 1),
         ("KeyturnDssUnauthorized", "50m", 0),
+        ("KeyturnRenewalsTooLate", "14m", 0),
+        ("KeyturnRenewalsTooLate", "17m", 1),
+        ("KeyturnRenewalsTooLate", "50m", 0),
     ];
     let question = |(alert, at, firing): (&str, &str, i32)| {
         json!({
@@ -294,10 +308,6 @@ fn the_alerts_about_dss_wait_for_an_outage_and_not_for_a_key() {
             "exp_samples": [{"labels": "{}", "value": firing}],
         })
     };
-    let values = "_x9 1x30 stale _x30";
-    let input = ["unreachable", "unauthorized"]
-        .into_iter()
-        .flat_map(|state| ["keyturn-0", "keyturn-1"].into_iter().map(move |replica| series(state, replica, values)));
     let test = json!({
         "rule_files": [rules()],
         "evaluation_interval": "1m",
@@ -307,7 +317,7 @@ fn the_alerts_about_dss_wait_for_an_outage_and_not_for_a_key() {
             "promql_expr_test": rows.map(question),
         }],
     });
-    promtool_agrees(&test, "instances that are away for 30 min");
+    promtool_agrees(&test, "trouble of 30 min");
 }
 
 /// Gives a test of rules to promtool, which has to agree with it.
