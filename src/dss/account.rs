@@ -19,10 +19,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::fmt;
 
-/// The secrets of a user, each as DSS shows it. `Debug` output names them without their values.
+/// The secrets of a user, each as DSS shows it. `Debug` output names them without their values. An
+/// answer without the field is unreadable, because a write would then delete the secrets that the
+/// answer does not show.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct UserSecrets {
-    #[serde(default)]
     secrets: Vec<Value>,
 }
 
@@ -104,8 +105,7 @@ impl OwnSettings {
     /// `set_basic_connection_credential()` of the Python client.
     #[must_use]
     pub fn with_credential(mut self, key: &str, user: &str, password: &str) -> Self {
-        let credentials = self.0.entry(CREDENTIALS).or_insert_with(|| json!({}));
-        if let Some(credentials) = credentials.as_object_mut() {
+        if let Some(credentials) = self.0.get_mut(CREDENTIALS).and_then(Value::as_object_mut) {
             credentials.insert(key.to_owned(), json!({"type": "BASIC", "user": user, "password": password}));
         }
         self
@@ -148,13 +148,16 @@ impl Dss {
         }
     }
 
-    /// What the calling user may change of their own account: `GET /current-user`.
+    /// What the calling user may change of their own account: `GET /current-user`. An answer that
+    /// does not show the credentials is unreadable, because a write would then delete them.
     ///
     /// # Errors
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn own_settings(&self) -> Result<OwnSettings, DssError> {
         self.call(Method::GET, &["current-user"])
-            .json_if(|settings: &OwnSettings| settings.0.contains_key("login"))
+            .json_if(|OwnSettings(settings)| {
+                settings.contains_key("login") && settings.get(CREDENTIALS).is_some_and(Value::is_object)
+            })
             .await
     }
 

@@ -353,6 +353,29 @@ async fn secrets_are_written_alone_and_others_are_sent_back_as_read() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_show_what_others_wrote_is_unreadable() {
+    for (row, said) in [
+        ("no secrets", r#"{"login": "alice", "credentials": {}}"#),
+        ("no list of secrets", r#"{"login": "alice", "secrets": null, "credentials": {}}"#),
+    ] {
+        let (dss, _) = dss(vec![answer(200, &[], said)]);
+        assert_eq!(dss.secrets_of("alice").await.unwrap_err().kind, Kind::Unreadable, "{row}");
+    }
+    for (row, said) in [
+        ("no credentials", r#"{"login": "alice", "secrets": []}"#),
+        ("no map of credentials", r#"{"login": "alice", "secrets": [], "credentials": []}"#),
+        ("no login", r#"{"secrets": [], "credentials": {}}"#),
+    ] {
+        let (dss, _) = dss(vec![answer(200, &[], said)]);
+        assert_eq!(
+            dss.as_user("alice").own_settings().await.err().map(|error| error.kind),
+            Some(Kind::Unreadable),
+            "{row}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_write_of_secrets_fails_unless_dss_says_that_it_succeeded() {
     let wrote = r#"[{"login": "alice", "status": "SUCCESS"}]"#;
     for (row, said, kind) in [
@@ -395,7 +418,7 @@ async fn no_error_quotes_a_part_of_what_was_sent() {
         assert!(said.contains("is not repeated here"), "{row}: {said}");
     }
     let (dss, _) = dss(vec![answer(403, &[], r#"{"errorType": "Denied", "message": "user is disabled"}"#)]);
-    let settings: OwnSettings = serde_json::from_value(json!({"login": "alice"})).unwrap();
+    let settings: OwnSettings = serde_json::from_value(json!({"login": "alice", "credentials": {}})).unwrap();
     let settings = settings.with_credential("lake", "AKIA", "wJalrXUtnFEMIK7MDENG");
     let said = dss.set_own_settings(&settings).await.unwrap_err().to_string();
     assert!(said.contains("user is disabled"), "its own words, otherwise: {said}");
