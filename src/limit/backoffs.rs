@@ -8,6 +8,9 @@ use std::{collections::HashMap, sync::Arc};
 const FIRST: i64 = 5;
 /// The longest wait, in seconds.
 const LONGEST: i64 = 300;
+/// The longest wait that a system may ask for. The system may send a wrong value, and no call would
+/// find out for as long that the system is back.
+const LONGEST_WISH: SignedDuration = SignedDuration::from_mins(10);
 /// The time for which one call that finds out whether the system is back keeps the others waiting.
 const PROBE: SignedDuration = SignedDuration::from_secs(15);
 
@@ -25,6 +28,14 @@ struct Backoff {
 }
 
 impl Backoffs {
+    /// The time that is left until the next call to a system may be made; `None` if one may be made
+    /// now.
+    #[must_use]
+    pub fn left(&self, system: &str, now: Timestamp) -> Option<SignedDuration> {
+        let until = self.backoffs().get(system)?.until;
+        (now < until).then(|| until.duration_since(now))
+    }
+
     /// Begins a call to a system. After failures only one call goes through when the wait has
     /// ended; the others wait until it has its answer.
     ///
@@ -41,7 +52,7 @@ impl Backoffs {
     }
 
     /// Records that the system did not answer a call, and returns the wait until the next one.
-    /// `wished` is the wait that the system asked for.
+    /// `wished` is the wait that the system asked for, of which ten minutes count at most.
     #[must_use]
     pub fn failed(&self, system: &str, wished: Option<SignedDuration>, now: Timestamp) -> SignedDuration {
         let mut backoffs = self.backoffs();
@@ -54,7 +65,7 @@ impl Backoffs {
             backoff.until = later(SignedDuration::from_secs(doubled.min(LONGEST)));
             backoff.failures = backoff.failures.saturating_add(1);
         }
-        backoff.until = backoff.until.max(later(wished.unwrap_or_default()));
+        backoff.until = backoff.until.max(later(wished.unwrap_or_default().min(LONGEST_WISH)));
         backoff.until.duration_since(now)
     }
 
@@ -85,8 +96,10 @@ mod tests {
         assert_eq!(backoffs.failed("a", None, at(6)).as_secs(), 10);
         assert_eq!(backoffs.failed("a", None, at(7)).as_secs(), 9, "a call from before the wait");
         assert_eq!(backoffs.failed("a", Some(SignedDuration::from_secs(400)), at(7)).as_secs(), 400, "as it asks");
+        assert_eq!(backoffs.failed("a", Some(SignedDuration::from_hours(9999)), at(7)).as_secs(), 600, "no longer");
+        assert_eq!(backoffs.left("a", at(17)).map(|left| left.as_secs()), Some(590));
         backoffs.answered("a");
-        assert_eq!(backoffs.begin("a", at(21)), Ok(()));
+        assert_eq!((backoffs.left("a", at(21)), backoffs.begin("a", at(21))), (None, Ok(())));
     }
 
     #[test]
