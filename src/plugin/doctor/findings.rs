@@ -44,6 +44,7 @@ pub(super) fn findings(facts: &Facts, now: Timestamp) -> Vec<Finding> {
         found.push(expiring(configs, now));
         found.push(pods(configs));
         found.extend(held(configs));
+        found.extend(pushes(configs));
         found.push(orphans(facts, configs));
     } else if facts.serves("awsconfigs") {
         found.push(Finding::new(Mark::Unknown, "AwsConfigs", "you may list them in no namespace that was asked"));
@@ -211,6 +212,24 @@ fn held(configs: &[AwsConfig]) -> Option<Finding> {
     let first = about.first()?;
     let message = obstacle(first).map(|it| it.message.clone()).unwrap_or_default();
     Some(Finding::new(Mark::Bad, "withdrawals", format!("held back: {}: {message}", named(about.iter().copied()))))
+}
+
+/// What stands in the way of `spec.push`, also where something else is the more urgent trouble.
+fn pushes(configs: &[AwsConfig]) -> Option<Finding> {
+    let refused = |config: &AwsConfig| {
+        let pushed = find_condition(&config.status.as_ref()?.conditions, ConditionType::Pushed)?;
+        (pushed.status == "False").then(|| (pushed.reason.clone(), pushed.message.clone()))
+    };
+    let mut by_reason: BTreeMap<String, (String, Vec<&AwsConfig>)> = BTreeMap::new();
+    for config in configs {
+        let Some((reason, message)) = refused(config) else { continue };
+        by_reason.entry(reason).or_insert_with(|| (message, vec![])).1.push(config);
+    }
+    let texts = by_reason
+        .iter()
+        .map(|(reason, (message, about))| format!("{reason} at {}: {message}", named(about.iter().copied())));
+    let texts: Vec<String> = texts.collect();
+    (!texts.is_empty()).then(|| Finding::new(Mark::Bad, "pushes", texts.join("; ")))
 }
 
 /// What belongs to a config that does not exist.

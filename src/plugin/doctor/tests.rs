@@ -119,7 +119,7 @@ fn of_keyturn() -> [Row; 9] {
 }
 
 /// Cases about what keyturn serves.
-fn of_objects() -> [Row; 7] {
+fn of_objects() -> [Row; 8] {
     [
         (
             "a config in trouble",
@@ -166,6 +166,16 @@ fn of_objects() -> [Row; 7] {
             Mark::Bad,
             "withdrawals",
             "held back: scoring/bob: said",
+        ),
+        (
+            "an instance that does not allow pushes",
+            |it| {
+                let conditions = [condition("Ready", "True", "Issued"), condition("Pushed", "False", "PushRefused")];
+                it.configs.as_mut().unwrap().push(config("bob", &json!({"conditions": conditions})));
+            },
+            Mark::Bad,
+            "pushes",
+            "PushRefused at scoring/bob: said",
         ),
         (
             "an orphan",
