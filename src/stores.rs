@@ -6,6 +6,7 @@
 //! arguments, because DSS makes the secret of a key, and because the label of a key tells whose it
 //! is. Finalizers say which stores may have entries of an object ([`crate::finalizers`]).
 
+mod accounts;
 mod api_key;
 mod check;
 mod dss_credential;
@@ -14,9 +15,10 @@ mod dss_secrets;
 mod push;
 mod surplus;
 
+pub use accounts::Accounts;
 pub use api_key::obtain;
 pub use dss_keys::DssKeys;
-pub use push::{Pushable, remove_all, step};
+pub use push::{Pushable, postponed, remove_all, step};
 pub use surplus::{delete_all, delete_surplus};
 
 use dss_credential::DssCredential;
@@ -45,10 +47,23 @@ const EACH: usize = 12;
 /// because renewals that need no DSS have to go on, however many DSS hang.
 const ALL: usize = 48;
 
+/// The most pushes to one DSS at the same time. They have permits of their own, because no Secret
+/// may wait for a push.
+const PUSHES_EACH: usize = 4;
+/// The most pushes to all DSS together. With [`ALL`] they are fewer than the 64 reconciles that run
+/// at once.
+const PUSHES: usize = 12;
+
 /// The limiter that all reconciles share.
 #[must_use]
 pub fn limiter() -> Limiter {
     Limiter::new(EACH, ALL)
+}
+
+/// The limiter that the pushes of all reconciles share.
+#[must_use]
+pub fn push_limiter() -> Limiter {
+    Limiter::new(PUSHES_EACH, PUSHES)
 }
 
 /// The access of one reconcile to the stores.
@@ -64,8 +79,12 @@ pub struct Access<'a> {
     pub dss_cache: &'a DssCache,
     /// The limiter of concurrent calls to outside systems.
     pub limiter: &'a Limiter,
+    /// The limiter of concurrent pushes.
+    pub push_limiter: &'a Limiter,
     /// The backoffs of the systems that a push did not reach.
     pub backoffs: &'a Backoffs,
+    /// The accounts that pushes write to at the moment.
+    pub accounts: &'a Accounts,
     /// The time for which this reconcile may still wait.
     pub budget: &'a Budget,
 }

@@ -12,7 +12,7 @@ use crate::{
     memory::Memory,
     metrics::Metrics,
     report::EventNote,
-    stores::Access,
+    stores::{Access, Accounts},
     views::Views,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -53,8 +53,12 @@ pub struct Context {
     pub brake: Arc<Brake>,
     /// Limits how many reconciles wait for an outside system at once.
     pub limiter: Limiter,
+    /// The same for pushes, which must not take the permits of what a Secret waits for.
+    pub push_limiter: Limiter,
     /// The backoffs of the systems that a push did not reach, which all scopes share.
     pub backoffs: Backoffs,
+    /// The accounts that pushes write to at the moment, which all scopes share.
+    pub accounts: Accounts,
     /// Bounds the rate at which this scope and the others ask outside systems, and shares the
     /// places of this scope between its namespaces.
     pub turns: Turns,
@@ -72,7 +76,9 @@ impl Context {
             views: &self.views,
             dss_cache: &self.dss_cache,
             limiter: &self.limiter,
+            push_limiter: &self.push_limiter,
             backoffs: &self.backoffs,
+            accounts: &self.accounts,
             budget,
         }
     }

@@ -45,9 +45,16 @@ pub(super) async fn push(
     let status = seen.config.status.as_ref().and_then(|status| status.push.as_deref());
     let now = context.clock.now();
     let mut steps = push_steps(seen, plan, record, status, now);
-    steps.retain(|(slot, step)| push_waits(seen, *slot, step, now).is_none());
+    steps.retain(|(slot, step)| push_waits(&seen.remembered, *slot, step, now).is_none());
     let mut read = None;
     for (slot, step) in steps {
+        // Nothing is asked, therefore nothing counts. The words of the store stay in the condition.
+        if let Some(error) = stores::postponed(context.stores(budget), &step, now) {
+            let said = seen.remembered.pushes.get(&slot).filter(|failed| failed.step == step);
+            let why = said.and_then(|failed| failed.why.clone()).unwrap_or_else(|| error.why.clone());
+            pushes.tried.push((slot, Tried { step, result: Err(IssueError { why, ..error }) }));
+            continue;
+        }
         let _place = match turn(context, seen, &step, is_due && in_hand.is_some()) {
             Ok(place) => place,
             Err(error) => {
@@ -55,7 +62,7 @@ pub(super) async fn push(
                 continue;
             }
         };
-        pushes.asked |= !is_due && step != Step::Release;
+        pushes.asked |= !is_due && !matches!(step, Step::Release(_));
         let credential = match (&step, record) {
             (Step::Put(_), Some(record)) => match credential(context, seen, record, in_hand, &mut read).await {
                 Ok(Some(credentials)) => Some(Pushable { credentials, expires_at: record.expires_at }),
@@ -90,7 +97,7 @@ pub(super) async fn push(
 /// up without a question.
 fn turn(context: &Context, seen: &Observed, step: &Step, is_due: bool) -> Result<Option<Place>, IssueError> {
     match step {
-        Step::Release => Ok(None),
+        Step::Release(_) => Ok(None),
         _ if is_due => Ok(Some(context.turns.take_due(&seen.config.namespace().unwrap_or_default()))),
         _ => context.take_turn(&seen.config, 1).map(Some),
     }
@@ -118,7 +125,7 @@ fn tell(slot: Slot, step: &Step, result: &Result<(), IssueError>, record: Option
         Step::Claim(place) => (place, "found a place of spec.push free"),
         Step::Put(place) => (place, "pushed the credential"),
         Step::Remove(place) => (place, "removed what was pushed"),
-        Step::Release => return,
+        Step::Release(_) => return,
     };
     let (instance, login, name, store) = (&place.instance, &place.login, &place.name, slot.as_str());
     let access_key_id = record.map(|record| record.access_key_id.as_str()).unwrap_or_default();

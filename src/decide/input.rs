@@ -61,8 +61,8 @@ pub struct Observed {
     /// ([`beyond_limit`]).
     pub beyond_limit: Option<usize>,
     /// The places of `spec.push` that another config has or comes first for, each with the
-    /// namespace and the name of that config. Only places are listed in which keyturn has written
-    /// nothing for this config.
+    /// namespace and the name of that config. A place that keyturn has written for this config is
+    /// not listed.
     pub push_taken: BTreeMap<Slot, String>,
     /// The time after which a config has to be confirmed again; `None` for no limit.
     pub max_age: Option<SignedDuration>,

@@ -1,7 +1,10 @@
 //! The places of `spec.push`: which of them the config may have, and what is to be done about each
 //! once the Secret is as planned.
 
-use super::{Plan, input::Observed};
+use super::{
+    Plan,
+    input::{Observed, Remembered},
+};
 use crate::{
     api::{PushStatus, Reason},
     push::{InSecret, Input, Place, Slot, Step, Wanted, recorded},
@@ -20,10 +23,8 @@ pub fn wanted_place(seen: &Observed, plan: &Plan, slot: Slot) -> Wanted {
     if !seen.dss.as_ref().is_some_and(|dss| dss.push) {
         return Wanted::Forbidden;
     }
-    if seen.push_taken.contains_key(&slot) {
-        return Wanted::Taken;
-    }
-    Wanted::Place(Place { instance: request.instance.clone(), login: request.login.clone(), name })
+    let place = Place { instance: request.instance.clone(), login: request.login.clone(), name };
+    if seen.push_taken.contains_key(&slot) { Wanted::Taken(place) } else { Wanted::Place(place) }
 }
 
 /// The credential in the Secret. `record` is that of the Secret after the plan was carried out;
@@ -69,9 +70,9 @@ pub fn push_steps(
 /// The time before which a step is not made; `None` if it is due. A step that failed waits for its
 /// next try, and a config that has asked too often waits as it does for a credential.
 #[must_use]
-pub fn push_waits(seen: &Observed, slot: Slot, step: &Step, now: Timestamp) -> Option<Timestamp> {
-    let failed = seen.remembered.pushes.get(&slot).filter(|failed| failed.step == *step).map(|failed| failed.until);
-    let again = seen.remembered.used_until.map(schedule::asks_again_at);
+pub fn push_waits(remembered: &Remembered, slot: Slot, step: &Step, now: Timestamp) -> Option<Timestamp> {
+    let failed = remembered.pushes.get(&slot).filter(|failed| failed.step == *step).map(|failed| failed.until);
+    let again = remembered.used_until.map(schedule::asks_again_at);
     let again = again.filter(|_| matches!(step, Step::Claim(_) | Step::Remove(_)));
     failed.max(again).filter(|until| *until > now)
 }

@@ -199,7 +199,8 @@ impl Work {
                 tracing::warn!("something in flight did not finish in time; the next leader reconciles it");
             }
         };
-        let (limiter, backoffs) = (stores::limiter(), Backoffs::default());
+        let (limiter, backoffs, accounts) = (stores::limiter(), Backoffs::default(), stores::Accounts::default());
+        let push_limiter = stores::push_limiter();
         let turns = Turns::new(self.rate_limits, CONCURRENCY.into());
         let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
@@ -218,7 +219,9 @@ impl Work {
                 max_age: self.max_age,
                 brake: brake.clone(),
                 limiter: limiter.clone(),
+                push_limiter: push_limiter.clone(),
                 backoffs: backoffs.clone(),
+                accounts: accounts.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
                 sts_budget: self.sts_budget.clone(),
             };

@@ -17,7 +17,7 @@ pub enum Wanted {
     /// A place that the config may not have.
     Forbidden,
     /// A place that another config has or comes first for.
-    Taken,
+    Taken(Place),
 }
 
 /// The credential in the Secret.
@@ -58,9 +58,9 @@ pub enum Step {
     Put(Place),
     /// Remove what is there.
     Remove(Place),
-    /// Give the place up without a look at it. keyturn has written nothing there, and another
-    /// config comes first.
-    Release,
+    /// Give the place up without a call, because another config has the very same place. What is
+    /// there is that config's.
+    Release(Place),
 }
 
 /// A digest of the credential of a record. Two sessions never have the same, and two keys of the
@@ -83,6 +83,16 @@ impl InSecret {
     }
 }
 
+impl Step {
+    /// The place that the step is about.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Claim(place) | Self::Put(place) | Self::Remove(place) | Self::Release(place) => place,
+        }
+    }
+}
+
 impl Input<'_> {
     /// The next step; `None` if there is nothing to do.
     #[must_use]
@@ -95,8 +105,8 @@ impl Input<'_> {
         };
         let there = Place::of(recorded);
         match (self.wanted, self.in_secret) {
-            (Wanted::Taken, _) if recorded.digest.is_none() => Some(Step::Release),
-            (Wanted::Nothing | Wanted::Forbidden | Wanted::Taken, _) | (_, InSecret::Withdrawn) => {
+            (Wanted::Taken(place), _) if *place == there => Some(Step::Release(there)),
+            (Wanted::Nothing | Wanted::Forbidden | Wanted::Taken(_), _) | (_, InSecret::Withdrawn) => {
                 Some(Step::Remove(there))
             }
             (Wanted::Place(place), _) if *place != there => Some(Step::Remove(there)),
@@ -133,8 +143,12 @@ mod tests {
 
     #[test]
     fn the_step_follows_from_the_wish_the_record_and_the_secret() {
-        use {InSecret::Withdrawn, Step::*, Wanted::*};
-        let (a, b) = (|| Place(place("a")), || Place(place("b")));
+        use {
+            InSecret::Withdrawn,
+            Step::*,
+            Wanted::{Forbidden, Nothing, Taken, Unknown},
+        };
+        let (a, b) = (|| Wanted::Place(place("a")), || Wanted::Place(place("b")));
         for (row, wanted, recorded, in_secret, step) in [
             ("nothing is asked for", Nothing, None, holds("1"), None),
             ("a first credential", a(), None, holds("1"), Some(Claim(place("a")))),
@@ -157,7 +171,14 @@ mod tests {
             ("taken out of the spec", Nothing, Some(pushed("a", Some("1"))), holds("1"), Some(Remove(place("a")))),
             ("another name", b(), Some(pushed("a", Some("1"))), holds("1"), Some(Remove(place("a")))),
             ("no longer allowed", Forbidden, Some(pushed("a", Some("1"))), holds("1"), Some(Remove(place("a")))),
-            ("taken before the first write", Taken, Some(pushed("a", None)), holds("1"), Some(Release)),
+            ("another has it", Taken(place("a")), Some(pushed("a", None)), holds("1"), Some(Release(place("a")))),
+            (
+                "another has the next name, and the first write may have arrived",
+                Taken(place("b")),
+                Some(pushed("a", None)),
+                holds("1"),
+                Some(Remove(place("a"))),
+            ),
         ] {
             let input = Input { wanted: &wanted, recorded: recorded.as_ref(), in_secret: &in_secret };
             assert_eq!(input.step(), step, "{row}");

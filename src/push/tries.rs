@@ -72,9 +72,10 @@ mod tests {
     #[test]
     fn a_step_that_failed_is_tried_again_by_the_kind_of_the_failure() {
         let now = Timestamp::UNIX_EPOCH;
+        let release = || Step::Release(crate::push::Place::default());
         let failed = |retry, before: Option<&Failed>| {
             let error = IssueError::new(Reason::PushRefused, retry, "no");
-            Tried { step: Step::Release, result: Err(error) }.failed(before, "uid", now).unwrap()
+            Tried { step: release(), result: Err(error) }.failed(before, "uid", now).unwrap()
         };
         let waited = |failed: &Failed| failed.until.duration_since(now).as_secs();
         let first = failed(Retry::Durable, None);
@@ -86,6 +87,6 @@ mod tests {
         assert_eq!((waited(&held), held.count, held.why), (7, 2, second.why.clone()), "it was not tried");
         let other = Failed { step: Step::Put(crate::push::Place::default()), ..second };
         assert_eq!(failed(Retry::Durable, Some(&other)).count, 1, "another step begins anew");
-        assert_eq!(Tried { step: Step::Release, result: Ok(()) }.failed(Some(&first), "uid", now), None);
+        assert_eq!(Tried { step: release(), result: Ok(()) }.failed(Some(&first), "uid", now), None);
     }
 }

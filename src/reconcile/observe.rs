@@ -163,9 +163,11 @@ fn seen_dss(
 }
 
 /// The places of `spec.push` that another config has or comes first for. Configs of the same login
-/// could otherwise overwrite each other's entries, because DSS does not say whose an entry is. The
-/// older config comes first, as with targets; a config that keyturn has written a place for keeps
-/// it.
+/// could otherwise overwrite each other's entries, because DSS does not say whose an entry is.
+///
+/// A config whose status records a place keeps it, because keyturn may have written there even if
+/// DSS gave no answer. If two have recorded the same place before the first answer, the older one
+/// keeps it. Of configs that only ask for a place, the older one comes first, as with targets.
 fn push_taken(context: &Context, config: &AwsConfig, dss: Option<&SeenDss>) -> BTreeMap<Slot, String> {
     let mut taken = BTreeMap::new();
     let (Some(push), Some(SeenDss { instance: Some(instance), login: Some(login), .. })) = (&config.spec.push, dss)
@@ -175,15 +177,21 @@ fn push_taken(context: &Context, config: &AwsConfig, dss: Option<&SeenDss>) -> B
     let name_of_instance = instance.name_any();
     let status = config.status.as_ref().and_then(|status| status.push.as_deref());
     for (slot, name) in wanted_names(Some(push)) {
-        if recorded(status, slot).is_some_and(|recorded| recorded.digest.is_some()) {
+        let place = Place { instance: name_of_instance.clone(), login: login.clone(), name };
+        let own = recorded(status, slot).filter(|own| Place::of(own) == place);
+        if own.is_some_and(|own| own.digest.is_some()) {
             continue;
         }
-        let place = Place { instance: name_of_instance.clone(), login: login.clone(), name };
         let others = context.views.configs_pushing(&place.instance, &place.name);
         let first = others.iter().filter(|other| other.uid() != config.uid()).find(|other| {
             let status = other.status.as_ref().and_then(|status| status.push.as_deref());
-            let has_it = recorded(status, slot).is_some_and(|it| Place::of(it) == place && it.digest.is_some());
-            has_it || (other.age() < config.age() && is_asked_for(context, other, instance, slot, &place))
+            let is_older = other.age() < config.age();
+            match (own, recorded(status, slot).filter(|it| Place::of(it) == place)) {
+                (Some(_), Some(theirs)) => theirs.digest.is_some() || is_older,
+                (Some(_), None) => false,
+                (None, Some(_)) => true,
+                (None, None) => is_older && is_asked_for(context, other, instance, slot, &place),
+            }
         });
         if let Some(first) = first {
             taken.insert(slot, format!("{}/{}", first.namespace().unwrap_or_default(), first.name_any()));

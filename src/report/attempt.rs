@@ -97,7 +97,9 @@ pub fn is_only_a_short_wait(seen: &Observed, plan: &Plan, outcome: &Outcome) -> 
     };
     let did_nothing = written.is_none() && !deleted && call_failed.is_none() && role_failed.is_none();
     let without_key = api_key.held.is_none() && api_key.failed.is_none() && api_key.deleted.is_empty();
-    waits && did_nothing && without_key && api_key.surplus_failed.is_none() && outcome.profiles.is_empty()
+    let pushed_nothing = outcome.pushes.iter().all(|(_, tried)| tried.result.is_err());
+    let beside = api_key.surplus_failed.is_none() && outcome.profiles.is_empty() && pushed_nothing;
+    waits && did_nothing && without_key && beside
 }
 
 /// The error of the outcome, and the digest of the attempt that failed. A failure to obtain the

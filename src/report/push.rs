@@ -24,7 +24,7 @@ pub(super) fn pushed(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Times
         let there = match &tried.step {
             Step::Claim(place) => Some(entry(place, None)),
             Step::Put(place) => Some(entry(place, Some(&in_secret(plan, current_record(seen, outcome), now)))),
-            Step::Remove(_) | Step::Release => None,
+            Step::Remove(_) | Step::Release(_) => None,
         };
         set_recorded(&mut after, *slot, there);
     }
@@ -65,12 +65,13 @@ pub(super) fn push_condition(
     for slot in Slot::ALL {
         let (wanted, there) = (wanted_place(seen, plan, slot), recorded(status, slot));
         let step = steps.iter().find(|(of, _)| *of == slot).map(|(_, step)| step);
-        let why = step.and_then(|step| failure(seen, outcome, slot, step)).map(|why| with_what_is_left(why, there));
+        let why = step.and_then(|step| failure(seen, outcome, slot, step));
+        let why = why.map(|why| with_what_is_left(why, slot, there));
         let why = why.or_else(|| refusal(seen, slot, &wanted));
         if obstacle.is_none() {
             obstacle = why;
         }
-        let is_there = there.is_some_and(|there| there.digest.is_some());
+        let is_there = there.is_some_and(|there| there.digest.is_some() && !has_expired(there, now));
         waits |= step.is_some() || (!is_there && !matches!(wanted, Wanted::Nothing));
         held.extend(there.filter(|_| is_there).map(|there| {
             let (name, place) = (slot.described(&there.name), Place::of(there));
@@ -96,6 +97,11 @@ pub(super) fn push_condition(
     ))
 }
 
+/// Whether the credential in a place is of no use any more.
+fn has_expired(there: &Pushed, now: Timestamp) -> bool {
+    there.expires_at.as_ref().is_some_and(|Time(at)| *at <= now)
+}
+
 /// Why the step that is next failed, now or before.
 fn failure(seen: &Observed, outcome: &Outcome, slot: Slot, step: &Step) -> Option<Statement> {
     let tried = outcome.pushes.iter().find(|(of, tried)| *of == slot && tried.step == *step);
@@ -115,7 +121,7 @@ fn refusal(seen: &Observed, slot: Slot, wanted: &Wanted) -> Option<Statement> {
             );
             Some(Statement::new(Reason::PushRefused, message))
         }
-        Wanted::Taken => {
+        Wanted::Taken(_) => {
             let other = seen.push_taken.get(&slot)?;
             let message = format!(
                 "spec.{} names a place of AwsConfig {other}, which has the same login in DSS; choose another name, or take it out of \
@@ -129,14 +135,14 @@ fn refusal(seen: &Observed, slot: Slot, wanted: &Wanted) -> Option<Statement> {
 }
 
 /// The statement, with what is still in the place, and until when it works.
-fn with_what_is_left(why: Statement, there: Option<&Pushed>) -> Statement {
+fn with_what_is_left(why: Statement, slot: Slot, there: Option<&Pushed>) -> Statement {
     let Some((there, key)) = there.and_then(|there| Some((there, there.access_key_id.as_ref()?))) else { return why };
     let until = match &there.expires_at {
         Some(Time(at)) => format!("which works until {at}"),
         None => "which works until it is deactivated in IAM".to_owned(),
     };
-    let place = Place::of(there);
-    Statement { message: format!("{}. Until then {place} is {key}, {until}", why.message), ..why }
+    let (name, place) = (slot.described(&there.name), Place::of(there));
+    Statement { message: format!("{}. {key} is still in the {name} {place}, {until}", why.message), ..why }
 }
 
 /// The time of the next step; `None` if there is none before the next issue.
@@ -152,10 +158,7 @@ pub(super) fn next_push(
     let progress = outcome.pushes.iter().any(|(_, tried)| tried.result.is_ok());
     let soon = if progress { now } else { later(schedule::PENDING) };
     let steps = push_steps(seen, plan, current_record(seen, outcome), status.as_deref(), now);
-    let of_steps = steps.iter().map(|(slot, step)| {
-        let failed = remembered.pushes.get(slot).filter(|failed| failed.step == *step).map(|failed| failed.until);
-        failed.or_else(|| push_waits(seen, *slot, step, now)).unwrap_or(soon)
-    });
+    let of_steps = steps.iter().map(|(slot, step)| push_waits(remembered, *slot, step, now).unwrap_or(soon));
     let waits_for_another = seen.push_taken.keys().map(|_| later(schedule::RESYNC));
     // A config that left a place keeps its finalizer for one more reconcile.
     let left = outcome.pushes.iter().any(|(_, tried)| tried.result.is_ok() && matches!(tried.step, Step::Remove(_)));

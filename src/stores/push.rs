@@ -9,6 +9,7 @@ use crate::{
     push::{Place, Slot, Step, recorded},
 };
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
 use std::time::Duration;
 
 /// The longest time of one step. The status of the config is written after it.
@@ -36,13 +37,19 @@ pub async fn step(
     credential: Option<Pushable<'_>>,
     now: Timestamp,
 ) -> Result<Result<(), IssueError>, CallError> {
-    let (place, what) = match step {
-        Step::Claim(place) => (place, "looking for"),
-        Step::Put(place) => (place, "writing"),
-        Step::Remove(place) => (place, "removing"),
-        Step::Release => return Ok(Ok(())),
+    let (place, uid) = (step.place(), config.uid().unwrap_or_default());
+    let instance = access.views.instances.get("", &place.instance);
+    let url = instance.as_ref().map_or(place.instance.as_str(), |instance| instance.spec.url.as_str());
+    let what = match step {
+        Step::Claim(_) => "looking for",
+        Step::Put(_) => "writing",
+        Step::Remove(_) => "removing",
+        Step::Release(_) => {
+            access.accounts.give_up(url, &place.login, (slot, &place.name), &uid);
+            return Ok(Ok(()));
+        }
     };
-    if matches!(step, Step::Remove(_)) && access.views.instances.get("", &place.instance).is_none() {
+    if matches!(step, Step::Remove(_)) && instance.is_none() {
         let (instance, login, name) = (&place.instance, &place.login, &place.name);
         let slot = slot.as_str();
         tracing::error!(
@@ -57,13 +64,20 @@ pub async fn step(
     let Some(dss) = access.dss_cache.dss(&place.instance) else {
         return Ok(Err(IssueError::not_connected(&place.instance)));
     };
+    let Some(account) = access.accounts.enter(url, &place.login) else { return Ok(Err(busy(place))) };
+    if !account.claim(slot, &place.name, &uid, now) {
+        // What is in the place is the other config's.
+        let is_over = matches!(step, Step::Remove(_));
+        return Ok(if is_over { Ok(()) } else { Err(claimed(slot, place)) });
+    }
     if let Err(wait) = access.backoffs.begin(&place.instance, now) {
         return Ok(Err(away(&place.instance, wait)));
     }
     let store = store(slot, place, dss);
     let talk = talk(&store, step, slot, place, credential);
     let what = format!("{what} the {} {place}", slot.described(&place.name));
-    let done = match access.within(&place.instance, &what, A_STEP.min(A_RECONCILE), talk).await {
+    let of_pushes = Access { limiter: access.push_limiter, ..access };
+    let done = match of_pushes.within(&place.instance, &what, A_STEP.min(A_RECONCILE), talk).await {
         Ok(done) => done,
         Err(NotAsked::Late(error)) => Err(IssueError::of_dss(&error)),
         Err(saturated @ NotAsked::Saturated(_)) => return Ok(Err(saturated.into())),
@@ -78,6 +92,10 @@ pub async fn step(
     });
     if !matches!(&done, Err(error) if matches!(error.retry, Retry::TransientAfter(_))) {
         access.backoffs.answered(&place.instance);
+    }
+    // A place that was not free, or that is empty now, is nobody's.
+    if matches!((step, &done), (Step::Claim(_), Err(_)) | (Step::Remove(_), Ok(()))) {
+        account.give_up(slot, &place.name, &uid);
     }
     if done.is_ok() && matches!(step, Step::Claim(_)) {
         add_finalizers(access, config, &place.instance).await?;
@@ -112,7 +130,7 @@ async fn talk(
             None => Ok(()),
         },
         Step::Remove(_) => store.delete(&place.login).await.map_err(|error| failed(&error)),
-        Step::Release => Ok(()),
+        Step::Release(_) => Ok(()),
     }
 }
 
@@ -123,6 +141,31 @@ fn taken(slot: Slot, place: &Place) -> String {
         slot.described(&place.name),
         slot.field()
     )
+}
+
+fn claimed(slot: Slot, place: &Place) -> IssueError {
+    let message = format!(
+        "keyturn is about to write the {} {place} for another AwsConfig; choose another name in spec.{}, or take it out of that \
+         AwsConfig",
+        slot.described(&place.name),
+        slot.field()
+    );
+    IssueError::new(Reason::PushNameTaken, Retry::Durable, message)
+}
+
+fn busy(place: &Place) -> IssueError {
+    let message =
+        format!("keyturn writes to the account {place} for another AwsConfig at the moment; it comes back in seconds");
+    IssueError::new(Reason::DssUnreachable, Retry::Saturated, message)
+}
+
+/// The error of a step that is not made yet, because its DSS does not answer other pushes; `None`
+/// if DSS may be asked. Nothing is asked here.
+#[must_use]
+pub fn postponed(access: Access<'_>, step: &Step, now: Timestamp) -> Option<IssueError> {
+    let instance = &step.place().instance;
+    let wait = access.backoffs.left(instance, now).filter(|_| !matches!(step, Step::Release(_)))?;
+    Some(away(instance, wait))
 }
 
 /// The error of a call about a place. A refusal has a reason of its own, because the admin key may
@@ -142,11 +185,10 @@ pub(super) fn failed(error: &DssError) -> IssueError {
     failed
 }
 
+/// The message names no time, because a message that changes costs a write of status at each try.
 fn away(instance: &str, wait: SignedDuration) -> IssueError {
-    let message = format!(
-        "DssInstance \"{instance}\" did not answer other pushes; keyturn asks it again in {} s",
-        wait.as_secs()
-    );
+    let message =
+        format!("DssInstance \"{instance}\" did not answer other pushes; keyturn asks it again within 10 min");
     IssueError::new(Reason::DssUnreachable, Retry::TransientAfter(wait), message)
 }
 

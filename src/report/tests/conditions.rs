@@ -8,6 +8,7 @@ use crate::{
     api::{ConditionType, CredentialProvider, Reason},
     credentials::{IssueError, Retry},
     decide::target::Target,
+    push::{Place, Slot, Step, Tried},
     report::is_only_a_short_wait,
 };
 use jiff::SignedDuration;
@@ -127,6 +128,16 @@ fn a_wait_for_a_turn_is_reported_if_it_is_long_or_comes_often() {
         ("a long wait that goes on", fresh().fails(waits(11)).then("00:00:05"), held_back),
         ("a short wait for the fourth time", again_and_again.fails(waits(1)), held_back),
     ]);
+    let beside_a_push = |result| {
+        let mut moment = fresh().fails(waits(10));
+        moment.outcome.pushes = vec![(Slot::DssSecrets, Tried { step: Step::Remove(Place::default()), result })];
+        moment
+    };
+    let pushes = [("a step of a push was made", Ok(()), false), ("a push waits as well", Err(waits(10)), true)];
+    for (row, result, expected) in pushes {
+        let moment = beside_a_push(result);
+        assert_eq!(is_only_a_short_wait(&moment.seen, &moment.plan(), &moment.outcome), expected, "{row}");
+    }
     for (row, moment, expected) in [
         ("a short wait", fresh().fails(waits(10)), true),
         ("a short wait that goes on", fresh().fails(waits(10)).then("00:00:05"), true),

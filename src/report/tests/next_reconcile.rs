@@ -2,9 +2,10 @@
 
 use super::moment::{Moment, at, denied, fresh, live, unreachable};
 use crate::{
-    api::{CredentialProvider, DssKey, Reason},
+    api::{CredentialProvider, DssKey, PushStatus, Pushed, Reason},
     credentials::{IssueError, Retry},
     decide::{input::SeenRole, target::Target},
+    push::{Failed, Place, Slot, Step},
 };
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -21,6 +22,34 @@ fn a_credential_is_reconciled_when_it_is_due() {
         ("a live credential", live(), "00:40:00"),
         ("a credential that was just issued", live().at("00:45:00").issues(), "01:25:00"),
         ("a credential without an end", live().without_end(), "00:25:00"),
+    ]);
+}
+
+#[test]
+fn a_step_of_a_push_waits_for_the_later_of_two_times() {
+    let entry = |digest: Option<&str>| Pushed {
+        instance: "design".to_owned(),
+        login: "alice".to_owned(),
+        name: "AWS_".to_owned(),
+        access_key_id: None,
+        digest: digest.map(str::to_owned),
+        expires_at: None,
+    };
+    let failed =
+        |until: &str| Failed { step: Step::Remove(Place::of(&entry(None))), count: 1, until: at(until), why: None };
+    let moment = |until: &str, used_until: Option<&str>| {
+        let there = Some(entry(Some("digest")));
+        let mut moment = live().recorded(|status| {
+            status.push = Some(Box::new(PushStatus { dss_secrets: there, ..PushStatus::default() }));
+        });
+        moment.seen.remembered.pushes.insert(Slot::DssSecrets, failed(until));
+        moment.seen.remembered.used_until = used_until.map(at);
+        moment
+    };
+    check(vec![
+        ("its next try is later", moment("00:15:30", Some("00:16:00")), "00:15:30"),
+        ("the config has asked too often", moment("00:14:59", Some("00:16:00")), "00:15:20"),
+        ("it is due, and was not made", moment("00:14:59", None), "00:15:02"),
     ]);
 }
 

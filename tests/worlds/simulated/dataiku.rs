@@ -15,6 +15,7 @@ mod pushes;
 mod refused_calls;
 mod roles;
 mod rotations;
+mod shared_accounts;
 mod slow;
 mod unreachable;
 mod wrong_owner;

@@ -75,6 +75,7 @@ async fn a_life_with_dss() -> World {
     world.apply(&config("alice", personal_key));
     world.apply(&config("bob", from_connection("s3")));
     world.until("both are ready", |world| world.is_ready("alice") && world.is_ready("bob")).await;
+    push_into_dss(&world).await;
     for behaviour in [dss::Behaviour::EchoedKey, dss::Behaviour::Garbled, dss::Behaviour::ServerError] {
         world.dss.always(behaviour);
         world.change("alice", |spec| {
@@ -94,6 +95,26 @@ async fn a_life_with_dss() -> World {
     world.pass(Duration::from_mins(10)).await;
     assert!(world.is_ready("alice") && world.is_withdrawn("bob"), "{}", world.picture());
     world
+}
+
+/// The credential of alice is pushed. DSS quotes it in errors, and then takes it.
+async fn push_into_dss(world: &World) {
+    world.apply(&instance("design", dataiku::URL, |spec| spec.allow[0].push = true));
+    let message = format!("{} {}", LEAK_MARKERS[0], LEAK_MARKERS[1]);
+    let quotes = |status| dss::Behaviour::Error { status, error_type: "Bad".into(), message: message.clone() };
+    let writes = |call: &dss::Call| call.method == "PUT";
+    for status in [400, 403, 500] {
+        world.dss.behave_if(Times::N(2), writes, quotes(status));
+    }
+    world.change("alice", |spec| {
+        spec.push = serde_json::from_value(serde_json::json!({"dssSecrets": {"prefix": "AWS_"}})).unwrap();
+    });
+    let pushed = |world: &World| world.condition("alice", "Pushed").map(|(status, ..)| status).unwrap_or_default();
+    world.until("it is refused", |world| pushed(world) == "False").await;
+    assert!(world.condition("alice", "Pushed").unwrap().2.contains("is not repeated here"));
+    world.until("it is pushed", |world| pushed(world) == "True").await;
+    let token = world.dss.secrets("alice").remove("AWS_SESSION_TOKEN").unwrap_or_default();
+    assert!(LEAK_MARKERS.iter().any(|marker| token.contains(marker)), "the markers are what is looked for");
 }
 
 #[tokio::test(start_paused = true)]

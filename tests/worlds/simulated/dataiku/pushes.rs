@@ -109,7 +109,7 @@ async fn a_restart_over_a_pushed_credential_writes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_place_that_is_no_longer_wanted_is_emptied() {
     type Change = fn(&World);
-    let rows: [(&str, Change); 7] = [
+    let rows: [(&str, Change); 8] = [
         ("suspended", |world| world.change("alice", |spec| spec.suspend = true)),
         ("the grant is gone", |world| assert!(world.api.delete("AwsRoleGrant", "", "analysts"))),
         ("taken out of the spec", |world| world.change("alice", |spec| spec.push = None)),
@@ -120,6 +120,7 @@ async fn a_place_that_is_no_longer_wanted_is_emptied() {
             });
         }),
         ("no longer allowed", |world| world.apply(&instance("design", URL, |_| {}))),
+        ("the instance is deleted", |world| assert!(world.api.delete("DssInstance", "", "design"))),
         ("the config is deleted", |world| assert!(world.api.delete("AwsConfig", SCORING, "alice"))),
     ];
     for (row, change) in rows {
@@ -136,6 +137,7 @@ async fn a_place_that_is_no_longer_wanted_is_emptied() {
         assert_eq!(elsewhere, if row.starts_with("another") { 4 } else { 0 }, "{row}: {}", world.picture());
         let stays = row.starts_with("another");
         assert_eq!(!finalizers(&world).is_empty(), stays, "{row}: {:?}", finalizers(&world));
+        assert_eq!(world.instance("design").is_none(), row == "the instance is deleted", "{row}");
     }
 }
 
@@ -216,7 +218,8 @@ async fn a_withdrawal_that_a_store_does_not_take_is_said_with_its_end() {
     world.change("alice", |spec| spec.suspend = true);
     world.until("it is said", |world| pushed(world, "alice") == "False/DssUnreachable").await;
     assert!(world.is_withdrawn("alice"));
-    assert!(message(&world, "alice").contains(&format!("which works until {until}")), "{}", message(&world, "alice"));
+    let is_left = "is still in the user secrets \"AWS_…\" of \"alice\" in DssInstance \"design\", which works until";
+    assert!(message(&world, "alice").contains(&format!("{is_left} {until}")), "{}", message(&world, "alice"));
     world.dss.forgive(away);
     world.until("it is removed", |world| ours(world, "alice").is_empty()).await;
     world.until("nothing is left to say", |world| recorded(world) == PushStatus::default()).await;
