@@ -5,6 +5,7 @@
 mod dice;
 mod history;
 mod profiles;
+mod pushes;
 mod rules;
 
 use super::{plugin::verdict, world::World};
@@ -38,6 +39,7 @@ fn assert_right(history: &History) {
             assert!(keys_of(world, name).is_empty(), "{name} is gone and its API key is not");
         }
     }
+    pushes::assert_pushes(history);
     let own = world.dss.personal_keys().into_iter().filter(|key| key.label == "their own").count();
     assert_eq!(own, 5, "users' own API keys are never deleted");
 }

@@ -5,6 +5,7 @@ pub mod dss;
 use super::{
     dice::Dice,
     profiles::change_profiles,
+    pushes::change_push,
     rules::{allows, leads_through},
 };
 use crate::{
@@ -119,7 +120,7 @@ impl History {
     /// Takes one random step.
     pub async fn step(&mut self) {
         self.former_grants.lock().unwrap().push((self.world.now(), self.world.api.list("awsrolegrants")));
-        let step = match self.dice.below(14) {
+        let step = match self.dice.below(15) {
             0..=2 => self.change_config(),
             3 => self.change_role(),
             4 => self.change_key(),
@@ -131,6 +132,7 @@ impl History {
             9 => self.change_dss(),
             10..=11 => self.change_dss_request(),
             12 => change_profiles(self),
+            13 => change_push(self),
             _ => {
                 let seconds = self.dice.one_of(&[1, 1, 5, 60, 900, 5000]);
                 self.world.pass(Duration::from_secs(seconds)).await;

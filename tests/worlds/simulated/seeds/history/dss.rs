@@ -1,6 +1,6 @@
 //! DSS in a history: its admins, its users, its failures, and the permissions of cluster admins.
 
-use super::{History, NAMES, ROLES};
+use super::{super::pushes::THEIRS, History, NAMES, ROLES};
 use crate::{
     doubles::{
         dss::{ADMIN_KEY, Behaviour},
@@ -18,7 +18,8 @@ use std::{
 
 /// The `spec.role` that takes the role from DSS.
 pub const FROM_PROPERTY: &str = "${adminProperty:associatedRole}";
-const LOGINS: [&str; 5] = ["alice", "bob", "carol", "dave", "svc"];
+/// The users of DSS.
+pub const LOGINS: [&str; 5] = ["alice", "bob", "carol", "dave", "svc"];
 const URL: &str = "https://dss.test";
 
 /// DSS as its admins believe it to be.
@@ -30,6 +31,8 @@ pub struct Model {
     /// The instance allows every person whose name begins so, and the namespace or not.
     persons: String,
     system: bool,
+    /// The instance allows pushes into the accounts of these persons.
+    push: bool,
 }
 
 impl Model {
@@ -40,6 +43,12 @@ impl Model {
             (Mode::User, person) => person.filter(|person| person.starts_with(&self.persons)).map(str::to_owned),
         };
         allowed.filter(|login| self.roles.contains_key(login) && !self.disabled.contains(login))
+    }
+
+    /// The login into whose account a config may push now.
+    pub fn push_login(&self, config: &AwsConfig) -> Option<String> {
+        let may_push = self.push && config.spec.mode == Mode::User && config.spec.dss.is_some();
+        self.login(config).filter(|_| may_push)
     }
 
     /// The role that DSS knows for a login.
@@ -53,14 +62,25 @@ pub(super) fn found(world: &World) -> Model {
     world.api.namespace(OPERATORS, &[]);
     put_admin_key(world, ADMIN_KEY);
     world.apply(&design(URL));
-    let mut model = Model::default();
+    let mut model = Model { push: true, ..Model::default() };
+    allow(world, &model);
     for login in LOGINS {
         world.dss.add_user(login, &[]);
         world.dss.set_admin_property(login, "associatedRole", Some("ds-analyst"));
         world.dss.add_personal_key(login, "their own");
+        world.dss.set_secret(login, THEIRS.0, THEIRS.1);
         model.roles.insert(login.to_owned(), Some("ds-analyst".to_owned()));
     }
     model
+}
+
+/// Lets the instance allow what the model says.
+fn allow(world: &World, model: &Model) {
+    world.apply(&instance("design", URL, |spec| {
+        (spec.allow[0].persons, spec.allow[0].push) = (vec![format!("{}*", model.persons)], model.push);
+        let shared = json!({"namespaces": {"names": [SCORING]}, "systemLogin": "svc"});
+        spec.allow.extend(model.system.then(|| serde_json::from_value(shared).unwrap()));
+    }));
 }
 
 /// The keys that were created for a config and still exist.
@@ -140,13 +160,10 @@ impl History {
             3 => {
                 (self.dss.persons, self.dss.system) =
                     (self.dice.one_of(&["", "", "a", "b"]).to_owned(), self.dice.below(2) == 0);
-                let (persons, system) = (format!("{}*", self.dss.persons), self.dss.system);
-                self.world.apply(&instance("design", URL, |spec| {
-                    spec.allow[0].persons = vec![persons.clone()];
-                    let shared = json!({"namespaces": {"names": [SCORING]}, "systemLogin": "svc"});
-                    spec.allow.extend(system.then(|| serde_json::from_value(shared).unwrap()));
-                }));
-                format!("the instance allows {persons}, system: {system}")
+                self.dss.push = self.dice.below(3) > 0;
+                allow(&self.world, &self.dss);
+                let Model { persons, system, push, .. } = &self.dss;
+                format!("the instance allows {persons}*, system: {system}, push: {push}")
             }
             _ => {
                 let name = self.dice.one_of(&NAMES);
