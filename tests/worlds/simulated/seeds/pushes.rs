@@ -77,12 +77,16 @@ fn assert_may_push(history: &History, owner: &str, login: &str, prefix: &str) {
     assert_ne!(due, Expected::Nothing, "{owner} may have no credential");
 }
 
-/// A config that may push has done so, unless another config has its place.
+/// A config that may push has done so, unless another config of the same person asks for the same
+/// place: the older one comes first, even if it has no credential.
 fn assert_has_its_place(history: &History, name: &str) {
     let world = &history.world;
     let Some(config) = world.config(name) else { return };
     let (Some(prefix), Some(login)) = (prefix_of(&config), history.dss.push_login(&config)) else { return };
-    if expected(world, &history.dss, &config) == Expected::Nothing || is_foreign(world, name) {
+    let others = NAMES.into_iter().filter(|other| *other != name).filter_map(|other| world.config(other));
+    let asks = |it: AwsConfig| it.spec.person == config.spec.person && prefix_of(&it).as_ref() == Some(&prefix);
+    let has_none = expected(world, &history.dss, &config) == Expected::Nothing;
+    if has_none || is_foreign(world, name) || others.into_iter().any(asks) {
         return;
     }
     let is_there = world.dss.secrets(&login).contains_key(&format!("{prefix}ACCESS_KEY_ID"));
