@@ -13,10 +13,20 @@ fn transcript(plugin: &Plugin<'_>, user: Option<&str>, groups: &[&str], commands
     }
     let install = plugin.install;
     let mut text = text.replace(&install.account, "123456789012");
-    for (own, word) in [(&install.system, "keyturn-system"), (&install.namespace, "scoring")] {
+    let names = [(&install.system, "keyturn-system"), (&install.namespace, "scoring"), (&install.cluster, "prod")];
+    for (own, word) in names {
         text = text.replace(own.as_str(), word);
     }
-    text.split_inclusive([' ', '\n']).map(lasting).collect()
+    let text: String = text.split_inclusive([' ', '\n']).map(lasting).collect();
+    text.lines().map(|line| squeezed(line) + "\n").collect()
+}
+
+/// The line with the columns of a table two spaces apart, because their width depends on the names.
+fn squeezed(line: &str) -> String {
+    let begin = line.len() - line.trim_start().len();
+    let (indent, rest) = line.split_at(begin);
+    let columns: Vec<&str> = rest.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect();
+    format!("{indent}{}", columns.join("  "))
 }
 
 /// A word of the output, or what stands for it if it is another one in each run.
