@@ -7,7 +7,7 @@ use k8s_openapi::{
     ByteString,
     api::core::v1::{Namespace, Secret},
 };
-use keyturn::api::{AwsConfig, AwsConfigSpec, AwsRoleGrant, AwsRoleGrantSpec, MOST_PROFILES, Namespaces};
+use keyturn::api::{AwsConfig, AwsConfigSpec, AwsRoleGrant, AwsRoleGrantSpec, Namespaces};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
@@ -125,27 +125,34 @@ pub async fn large_secrets(client: &Client, count: usize) -> Result {
     stream::iter(creations).buffer_unordered(4).try_collect().await
 }
 
-/// The namespace of a user to whom no grant allows anything.
-const UNGRANTED: &str = "ungranted";
+/// The namespace of a user to whom no grant allows anything. Each of the configs there has this
+/// many profiles.
+fn ungranted(profiles: u32) -> String {
+    format!("ungranted-{profiles}")
+}
 
 /// Creates `AwsConfigs` of the largest size that the API server takes, as a user does with
-/// `kubectl apply`, and waits until keyturn has said something about each.
-pub async fn large_configs(client: &Client, count: usize) -> Result {
-    namespace(client, UNGRANTED, BTreeMap::new()).await?;
-    let api: Api<AwsConfig> = Api::namespaced(client.clone(), UNGRANTED);
+/// `kubectl apply`, and waits until keyturn has said something about each. Each has this many
+/// profiles.
+pub async fn large_configs(client: &Client, count: usize, profiles: u32) -> Result {
+    let place = ungranted(profiles);
+    namespace(client, &place, BTreeMap::new()).await?;
+    let api: Api<AwsConfig> = Api::namespaced(client.clone(), &place);
     let role = format!("arn:aws:iam::123456789012:role/{}/analyst", "r".repeat(510));
     // Status says of each profile why it has no session, so many short ones take most.
     let profile =
         |at: u32| json!({"name": format!("p{at}"), "role": format!("arn:aws:iam::123456789012:role/lake-{at}")});
-    let profiles: Vec<Value> = (0..MOST_PROFILES).map(profile).collect();
-    let values: Vec<String> = (0..31).map(|at| format!("{at:063}")).collect();
-    let selector = json!([{"key": "k", "operator": "In", "values": values}]);
-    let buckets: Vec<String> = (0..50).map(|at| format!("{at:063}")).collect();
+    let profiles: Vec<Value> = (0..profiles).map(profile).collect();
+    // The chart's policy counts a profile twice, and 384 characters more.
+    let (values, buckets) = if profiles.is_empty() { (14, 50) } else { (0, 4) };
+    let values: Vec<String> = (0..values).map(|at| format!("{at:063}")).collect();
+    let pods = (!values.is_empty()).then(|| json!({"podSelector": {"matchExpressions": selected(&values)}}));
+    let buckets: Vec<String> = (0..buckets).map(|at| format!("{at:063}")).collect();
     let spec: AwsConfigSpec = serde_json::from_value(json!({
         "person": "mallory", "role": role,
         "defaultBucket": "b".repeat(63), "extraBuckets": buckets,
         "session": {"policy": "p".repeat(2_048)}, "profiles": profiles,
-        "inject": {"podSelector": {"matchExpressions": selector}},
+        "inject": pods,
     }))?;
     let labels: BTreeMap<String, String> = (0..64).map(|at| (format!("{at:063}"), "v".repeat(63))).collect();
     // The API server bounds all annotations of an object to 256 KiB.
@@ -169,6 +176,12 @@ pub async fn large_configs(client: &Client, count: usize) -> Result {
     }
 }
 
+/// The expressions of a selector with these values, which the schema bounds to 32 each.
+fn selected(values: &[String]) -> Vec<Value> {
+    let expression = |values: &[String]| json!({"key": "k", "operator": "In", "values": values});
+    values.chunks(32).map(expression).collect()
+}
+
 /// How many of these have no status.
 async fn without_status(api: &Api<AwsConfig>) -> Result<usize> {
     let (mut unseen, mut next) = (0, None);
@@ -185,8 +198,8 @@ async fn without_status(api: &Api<AwsConfig>) -> Result<usize> {
 }
 
 /// Deletes what [`large_configs`] created.
-pub async fn no_large_configs(client: &Client) -> Result {
-    let api: Api<AwsConfig> = Api::namespaced(client.clone(), UNGRANTED);
+pub async fn no_large_configs(client: &Client, profiles: u32) -> Result {
+    let api: Api<AwsConfig> = Api::namespaced(client.clone(), &ungranted(profiles));
     api.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
     Ok(())
 }

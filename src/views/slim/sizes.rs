@@ -27,8 +27,8 @@ fn large_metadata() -> String {
 }
 
 /// A spec with much that may be large. The chart's policy bounds selectors, tags, policies,
-/// buckets, profiles and the metadata of the target to 8,192 characters together. Profiles count
-/// twice.
+/// buckets, profiles and the metadata of the target to 6,144 characters together. Profiles count
+/// twice, and 384 characters more for each.
 fn large_spec() -> String {
     let values = |count: usize| (0..count).map(|at| format!("\"{at:063}\"")).collect::<Vec<_>>().join(",");
     let (role, buckets) = (format!("arn:aws:iam::123456789012:role/{}", "r".repeat(576)), values(50));

@@ -88,6 +88,8 @@ async fn a_spec_beyond_the_bounds_is_refused_in_each_of_its_large_parts() {
     let buckets: Vec<String> = (0..50).map(|at| format!("{at:063}")).collect();
     let profile = |at: usize| json!({"name": format!("p{at}"), "role": format!("arn:aws:iam::123456789012:role/{}/r", "p".repeat(510))});
     let profiles: Vec<Value> = (0..8).map(profile).collect();
+    let small: Vec<Value> =
+        (0..8).map(|at| json!({"name": format!("p{at}"), "role": "arn:aws:iam::123456789012:role/r"})).collect();
     let restart = json!({"kind": "Deployment", "selector": {"matchExpressions": listed(2)}});
     let creates = async |spec: Value| {
         let mut config = json!({"apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig",
@@ -106,6 +108,10 @@ async fn a_spec_beyond_the_bounds_is_refused_in_each_of_its_large_parts() {
         ("policies", json!({"session": {"policyArns": policies}})),
         ("a policy", json!({"session": {"policy": "p".repeat(2_000), "policyArns": policies[..4]}})),
         ("profiles", json!({"profiles": profiles})),
+        (
+            "small profiles beside something large",
+            json!({"profiles": small, "session": {"policy": "p".repeat(2_000)}, "extraBuckets": buckets[..30]}),
+        ),
         ("buckets", json!({"extraBuckets": buckets, "inject": {"podSelector": {"matchExpressions": listed(3)}}})),
         (
             "parts that are small alone",
@@ -113,13 +119,14 @@ async fn a_spec_beyond_the_bounds_is_refused_in_each_of_its_large_parts() {
         ),
     ] {
         let status = refusal(creates(spec).await);
-        let words = format!("characters, and the policy {}-object-size of keyturn allows 8192", install.fullname());
+        let words = format!("characters, and the policy {}-object-size of keyturn allows 6144", install.fullname());
         assert!(status.code == 403 && status.message.contains(&words), "{row}: {status:?}");
     }
     let labels = json!({"inject": {"podSelector": {"matchLabels": {"k".repeat(318): "v"}}}});
     let status = refusal(creates(labels).await);
     assert!(status.code == 422 && status.message.contains("at most 317 characters"), "{status:?}");
-    creates(pods(3)).await.expect("a selector that is large, and within the bound");
+    creates(pods(2)).await.expect("a selector that is large, and within the bound");
+    creates(json!({"profiles": small})).await.expect("8 profiles");
 }
 
 #[tokio::test(flavor = "multi_thread")]
