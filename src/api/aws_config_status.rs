@@ -88,8 +88,8 @@ pub struct AwsConfigStatus {
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub profiles: Option<Vec<ProfileStatus>>,
 
-    /// What keyturn keeps in the places of spec.push. Absent while they hold nothing of this
-    /// AwsConfig.
+    /// The content of the places of spec.push, as keyturn wrote it. Absent while they hold nothing
+    /// of this AwsConfig.
     pub push: Option<Box<PushStatus>>,
 }
 
