@@ -14,6 +14,6 @@ mod place;
 mod step;
 mod tries;
 
-pub use place::{Place, Slot, recorded, set_recorded, wanted_names};
+pub use place::{Place, Slot, all_recorded, recorded, set_recorded, wanted_names};
 pub use step::{InSecret, Input, Step, Wanted};
 pub use tries::{Failed, Tried};

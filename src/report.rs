@@ -16,7 +16,7 @@ mod trouble;
 mod unread;
 mod verification;
 
-pub use attempt::{failed, is_only_a_short_wait, withdrawn_for};
+pub use attempt::{current_record, failed, is_only_a_short_wait, withdrawn_for};
 pub use event_note::{EventNote, event_notes};
 pub use next_reconcile::next_reconcile;
 pub use profiles::{ProfileOutcome, withdrawn_profiles};

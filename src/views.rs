@@ -11,7 +11,7 @@ use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DssInstance, Reason, find_condition},
     cluster::{SyncState, Watched},
     finalizers::key_places,
-    push::{Slot, recorded, wanted_names},
+    push::{all_recorded, wanted_names},
 };
 use futures::{
     FutureExt as _,
@@ -122,9 +122,7 @@ fn lacks_room(config: &AwsConfig) -> bool {
 
 /// The index keys of the places that a config asks for, and of those that it has.
 fn pushed_names(config: &AwsConfig) -> Vec<String> {
-    let status = config.status.as_ref().and_then(|status| status.push.as_deref());
-    let had = Slot::ALL.into_iter().filter_map(|slot| recorded(status, slot));
-    let had = had.map(|place| pushes(&place.instance, &place.name));
+    let had = all_recorded(config.pushed()).map(|(_, place)| pushes(&place.instance, &place.name));
     let instance = config.spec.dss.as_ref().map(|dss| dss.instance.as_str()).unwrap_or_default();
     let asked = wanted_names(config.spec.push.as_deref()).map(|(_, name)| pushes(instance, &name));
     let both: BTreeSet<String> = had.chain(asked).collect();

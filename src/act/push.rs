@@ -6,10 +6,10 @@ use crate::{
     act::Context,
     cluster::CallError,
     credentials::{Credentials, IssueError, Retry},
-    decide::{Plan, input::Observed, push_steps, push_waits, target::Target},
+    decide::{Plan, input::Observed, push_steps, push_waits},
     limit::{Budget, Place},
     push::{Slot, Step, Tried},
-    report::Outcome,
+    report::{Outcome, current_record},
     secret::Record,
     stores::{self, Pushable},
 };
@@ -36,15 +36,9 @@ pub(super) async fn push(
     is_due: bool,
 ) -> Pushes {
     let mut pushes = Pushes::default();
-    let written = outcome.written.as_ref().map(|written| &written.record);
-    let record = match &seen.target {
-        _ if outcome.deleted => None,
-        Target::Ours(ours) if !ours.is_edited() => written.or(ours.record.as_ref()),
-        _ => written,
-    };
-    let status = seen.config.status.as_ref().and_then(|status| status.push.as_deref());
+    let record = current_record(seen, outcome);
     let now = context.clock.now();
-    let mut steps = push_steps(seen, plan, record, status, now);
+    let mut steps = push_steps(seen, plan, record, seen.config.pushed(), now);
     steps.retain(|(slot, step)| push_waits(&seen.remembered, *slot, step, now).is_none());
     let mut read = None;
     for (slot, step) in steps {

@@ -12,7 +12,7 @@ use crate::{
         trial,
     },
     limit::{Ask, Budget, Lane, Refused},
-    report::Outcome,
+    report::{Outcome, current_record},
     schedule,
     secret::Record,
     verify::Verdict,
@@ -47,11 +47,7 @@ pub(super) async fn verify(
     outcome: &Outcome,
     in_hand: Option<InHand>,
 ) -> Option<Trial> {
-    let written = outcome.written.as_ref().map(|written| &written.record);
-    let record = match &seen.target {
-        Target::Ours(ours) if !ours.is_edited() => written.or(ours.record.as_ref()),
-        _ => written,
-    }?;
+    let record = current_record(seen, outcome)?;
     let is_new = in_hand.as_ref().is_some_and(|it| it.is_new);
     let Due::Now(asked) = trial(seen, plan, record, is_new, context.clock.now())? else { return None };
     let waits = |wait| Some(Trial::Waits { digest: asked.digest.clone(), wait });

@@ -1,8 +1,9 @@
 //! `AwsConfig`: a request for one AWS credential, and for the form in which keyturn delivers it.
 
 use super::{
-    AwsConfigStatus, DssClient, Format, Inject, MOST_PROFILES, Profile, Push, Restart, RoleArn, RoleTemplate, Session,
-    SessionDuration, Subject, Target, Texts, names, role_arn::ROLE_ARN_CHARACTERS, subject::PERSON_PATTERN,
+    AwsConfigStatus, DssClient, Format, Inject, MOST_PROFILES, Profile, Push, PushStatus, Restart, RoleArn,
+    RoleTemplate, Session, SessionDuration, Subject, Target, Texts, names, role_arn::ROLE_ARN_CHARACTERS,
+    subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{CustomResource, KubeSchema, Resource as _, ResourceExt as _};
@@ -338,6 +339,12 @@ impl AwsConfig {
     pub fn renewal_request(&self) -> Option<String> {
         let text = self.metadata.annotations.as_ref()?.get(names::RENEW)?;
         Some(text.chars().take(names::RENEW_CHARACTERS).collect()).filter(|text: &String| !text.is_empty())
+    }
+
+    /// The part of status about the places of `spec.push`; `None` if status has none.
+    #[must_use]
+    pub fn pushed(&self) -> Option<&PushStatus> {
+        self.status.as_ref()?.push.as_deref()
     }
 
     /// The subject that the credential is for. `None` if User mode names no person, which the

@@ -11,7 +11,7 @@ use crate::{
     api::{ApiKey, ApiKeySecretRef, DssKey, Reason, Statement},
     digest::Digest,
     dss_keys::{ApiKeyPlan, ApiKeyRequest, DssRequest, Input, Needs, SurplusKeys},
-    push::{Slot, recorded},
+    push::all_recorded,
     secret::Source,
 };
 use jiff::Timestamp;
@@ -126,13 +126,11 @@ impl Case<'_> {
         // The finalizer stays for as long as something that keyturn pushed is in the instance, or
         // is about to be.
         let pushed = |instance: &str| {
-            let status = self.seen.config.status.as_ref().and_then(|status| status.push.as_deref());
-            let has = Slot::ALL.into_iter().filter_map(|slot| recorded(status, slot));
             let may_push = self.seen.dss.as_ref().is_some_and(|dss| dss.push);
             let asks = may_push
                 && self.seen.config.spec.push.is_some()
                 && accepted.as_ref().is_ok_and(|it| it.dss.as_ref().is_some_and(|dss| dss.instance == instance));
-            asks || has.into_iter().any(|place| place.instance == instance)
+            asks || all_recorded(self.seen.config.pushed()).any(|(_, place)| place.instance == instance)
         };
         let stay = |instance: &str| wanted(instance).or_else(|| pushed(instance).then(Vec::new));
         let places = self.seen.key_places.iter();

@@ -102,6 +102,11 @@ pub fn recorded(status: Option<&PushStatus>, slot: Slot) -> Option<&Pushed> {
     }
 }
 
+/// Everything that status records, each with its kind.
+pub fn all_recorded(status: Option<&PushStatus>) -> impl Iterator<Item = (Slot, &Pushed)> {
+    Slot::ALL.into_iter().filter_map(move |slot| Some((slot, recorded(status, slot)?)))
+}
+
 /// Records this of a kind.
 pub fn set_recorded(status: &mut PushStatus, slot: Slot, pushed: Option<Pushed>) {
     *match slot {

@@ -175,18 +175,16 @@ fn push_taken(context: &Context, config: &AwsConfig, dss: Option<&SeenDss>) -> B
         return taken;
     };
     let name_of_instance = instance.name_any();
-    let status = config.status.as_ref().and_then(|status| status.push.as_deref());
     for (slot, name) in wanted_names(Some(push)) {
         let place = Place { instance: name_of_instance.clone(), login: login.clone(), name };
-        let own = recorded(status, slot).filter(|own| Place::of(own) == place);
+        let own = recorded(config.pushed(), slot).filter(|own| Place::of(own) == place);
         if own.is_some_and(|own| own.digest.is_some()) {
             continue;
         }
         let others = context.views.configs_pushing(&place.instance, &place.name);
         let first = others.iter().filter(|other| other.uid() != config.uid()).find(|other| {
-            let status = other.status.as_ref().and_then(|status| status.push.as_deref());
             let is_older = other.age() < config.age();
-            match (own, recorded(status, slot).filter(|it| Place::of(it) == place)) {
+            match (own, recorded(other.pushed(), slot).filter(|it| Place::of(it) == place)) {
                 (Some(_), Some(theirs)) => theirs.digest.is_some() || is_older,
                 (Some(_), None) => false,
                 (None, Some(_)) => true,

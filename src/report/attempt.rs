@@ -18,7 +18,8 @@ use jiff::Timestamp;
 
 /// The record of the Secret after the attempt. A deleted Secret has none. Nor has an edited one,
 /// because keyturn does not trust its annotations.
-pub(super) fn current_record<'a>(seen: &'a Observed, outcome: &'a Outcome) -> Option<&'a Record> {
+#[must_use]
+pub fn current_record<'a>(seen: &'a Observed, outcome: &'a Outcome) -> Option<&'a Record> {
     match &outcome.written {
         Some(written) => Some(&written.record),
         None if outcome.deleted => None,

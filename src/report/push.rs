@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// The part of status about the places, after the steps of the outcome.
 pub(super) fn pushed(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Timestamp) -> Option<Box<PushStatus>> {
-    let before = seen.config.status.as_ref().and_then(|status| status.push.as_deref());
+    let before = seen.config.pushed();
     let done = outcome.pushes.iter().filter(|(_, tried)| tried.result.is_ok());
     let mut after = before.cloned().unwrap_or_default();
     for (slot, tried) in done {

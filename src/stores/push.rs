@@ -6,7 +6,7 @@ use crate::{
     cluster::CallError,
     credentials::{Credentials, IssueError, Retry},
     dss::{Dss, DssError, Kind},
-    push::{Place, Slot, Step, recorded},
+    push::{Place, Slot, Step, all_recorded},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -195,8 +195,7 @@ fn away(instance: &str, wait: SignedDuration) -> IssueError {
 /// The instances that may still hold something that keyturn pushed for a config, as status records
 /// it.
 fn left_in_place(config: &AwsConfig) -> impl Iterator<Item = (Slot, Place)> + '_ {
-    let status = config.status.as_ref().and_then(|status| status.push.as_deref());
-    Slot::ALL.into_iter().filter_map(move |slot| Some((slot, Place::of(recorded(status, slot)?))))
+    all_recorded(config.pushed()).map(|(slot, pushed)| (slot, Place::of(pushed)))
 }
 
 /// Removes everything that keyturn pushed for a config that is being deleted. Returns what is left,

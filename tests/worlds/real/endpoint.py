@@ -8,22 +8,11 @@ import os
 import sys
 
 import boto3
-import botocore.exceptions
 import dataikuapi
 
+from buckets import listed
+
 mount, connection, *buckets = sys.argv[1:]
-
-
-def listed(session):
-    """For each bucket the keys in it, or the code of the error."""
-    seen = {}
-    for bucket in buckets:
-        try:
-            answer = session.client("s3", region_name="eu-west-1").list_objects_v2(Bucket=bucket)
-            seen[bucket] = [item["Key"] for item in answer.get("Contents", [])]
-        except botocore.exceptions.ClientError as error:
-            seen[bucket] = error.response["Error"]["Code"]
-    return seen
 
 
 def session_of(credential):
@@ -69,13 +58,13 @@ if os.path.exists(os.path.join(mount, "dataiku-config.json")):
     saw["as_another"] = refusals(client, "bob")
     if connection != "-":
         # The pattern that Dataiku documents.
-        saw["documented"] = listed(session_of(client.get_connection(connection).get_info().get_aws_credential()))
+        saw["documented"] = listed(session_of(client.get_connection(connection).get_info().get_aws_credential()), buckets)
 if "DKU_API_KEY" in os.environ:
     client = dataikuapi.DSSClient(os.environ["DKU_DSS_URL"], os.environ["DKU_API_KEY"])
     saw["who_by_variables"] = client.get_auth_info()["associatedDSSUser"]
 if os.path.exists(os.path.join(mount, "aws-credential.json")):
     # Its replacement for code that has the dict in hand.
-    saw["dict"] = listed(session_of(read("aws-credential.json")))
+    saw["dict"] = listed(session_of(read("aws-credential.json")), buckets)
 # Its replacement: AWS_CONFIG_FILE, and nothing in the code.
-saw["mounted"] = listed(boto3.Session())
+saw["mounted"] = listed(boto3.Session(), buckets)
 print(json.dumps(saw))

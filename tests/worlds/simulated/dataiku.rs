@@ -22,8 +22,8 @@ mod wrong_owner;
 
 use super::world::World;
 use crate::{
-    doubles::dss::ADMIN_KEY,
-    fixtures::{OPERATORS, analysts, config, design, grant},
+    doubles::dss::{ADMIN_KEY, Call},
+    fixtures::{OPERATORS, analysts, config, design, grant, instance},
 };
 use keyturn::api::{ApiKey, AwsConfigSpec, CredentialProvider};
 use serde_json::json;
@@ -51,6 +51,26 @@ pub(super) fn world() -> World {
     }
     world
 }
+
+/// The same, whose `design` allows pushes.
+fn allowing_pushes() -> World {
+    let world = world();
+    world.apply(&instance("design", URL, |spec| spec.allow[0].push = true));
+    world
+}
+
+/// The status and the reason of the condition `Pushed`.
+fn pushed(world: &World, name: &str) -> String {
+    world.condition(name, "Pushed").map(|(status, reason, _)| format!("{status}/{reason}")).unwrap_or_default()
+}
+
+/// Whether a call to DSS changes an account.
+fn is_write(call: &Call) -> bool {
+    call.method == "PUT"
+}
+
+/// The access key ID of a key of alice's own.
+const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 
 /// The same with an operator, and with these configs ready.
 async fn world_with(configs: &[(&str, Box<dyn Fn(&mut AwsConfigSpec)>)]) -> World {

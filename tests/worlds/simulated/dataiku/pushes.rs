@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     doubles::{
         apiserver::{Fault, Request},
-        dss::{Behaviour, Call},
+        dss::Behaviour,
         rules::Times,
     },
     fixtures::{SCORING, delivers_key, instance, pushes_secrets},
@@ -14,16 +14,10 @@ use keyturn::api::PushStatus;
 use std::collections::BTreeMap;
 
 const BULK: &str = "/admin/users/actions/bulk";
-const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
-
-fn is_write(call: &Call) -> bool {
-    call.method == "PUT"
-}
 
 /// A world whose `design` allows pushes. alice and bob have a secret of their own in DSS.
 fn allowing() -> World {
-    let world = world();
-    world.apply(&instance("design", URL, |spec| spec.allow[0].push = true));
+    let world = allowing_pushes();
     for login in ["alice", "bob"] {
         world.dss.set_secret(login, "MINE", "my own");
     }
@@ -41,10 +35,6 @@ async fn alice_pushed() -> World {
     world.pass(REFRESH).await;
     world.count_from_here();
     world
-}
-
-fn pushed(world: &World, name: &str) -> String {
-    world.condition(name, "Pushed").map(|(status, reason, _)| format!("{status}/{reason}")).unwrap_or_default()
 }
 
 fn message(world: &World, name: &str) -> String {

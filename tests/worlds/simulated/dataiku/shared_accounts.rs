@@ -3,28 +3,12 @@
 use super::*;
 use crate::{
     doubles::{
-        dss::{Behaviour, Call, Connection},
+        dss::{Behaviour, Connection},
         rules::Times,
     },
-    fixtures::{delivers_key, from_connection, instance, pushes_secrets},
+    fixtures::{delivers_key, from_connection, pushes_secrets},
 };
 use std::collections::BTreeSet;
-
-const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
-
-fn is_write(call: &Call) -> bool {
-    call.method == "PUT"
-}
-
-fn allowing() -> World {
-    let world = world();
-    world.apply(&instance("design", URL, |spec| spec.allow[0].push = true));
-    world
-}
-
-fn pushed(world: &World, name: &str) -> String {
-    world.condition(name, "Pushed").map(|(status, reason, _)| format!("{status}/{reason}")).unwrap_or_default()
-}
 
 fn of_alice(change: impl FnOnce(&mut AwsConfigSpec)) -> impl FnOnce(&mut AwsConfigSpec) {
     move |spec| {
@@ -40,7 +24,7 @@ fn push(spec: &mut AwsConfigSpec, push: serde_json::Value) {
 
 #[tokio::test(start_paused = true)]
 async fn writes_to_one_account_do_not_undo_each_other() {
-    let mut world = allowing();
+    let mut world = allowing_pushes();
     world.dss.set_secret("alice", "MINE", "my own");
     world.dss.behave_if(Times::UntilCleared, is_write, Behaviour::Latency(Duration::from_secs(2)));
     world.put_key("mine", true, KEY, "the/secret+key");
@@ -66,7 +50,7 @@ async fn writes_to_one_account_do_not_undo_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_place_whose_first_write_may_have_arrived_is_not_given_up() {
-    let mut world = allowing();
+    let mut world = allowing_pushes();
     world.start();
     world.apply(&config("alice", |_| {}));
     world.until("the older one is ready", |world| world.is_ready("alice")).await;
@@ -87,7 +71,7 @@ async fn a_place_whose_first_write_may_have_arrived_is_not_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_from_dss_does_not_wait_for_pushes_that_hang() {
-    let mut world = allowing();
+    let mut world = allowing_pushes();
     world.dss.add_connection("s3", Connection::assume_role("ds-analyst").readable_by(&["analysts"]));
     let names: Vec<String> = (0..30).map(|n| format!("user-{n}")).collect();
     for name in &names {
@@ -111,7 +95,7 @@ async fn a_credential_from_dss_does_not_wait_for_pushes_that_hang() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_dss_asks_for_is_kept_to_up_to_ten_minutes() {
     for (row, asked, least, most) in [("two minutes", 120, 120, 140), ("four months", 10_000_000, 600, 640)] {
-        let mut world = allowing();
+        let mut world = allowing_pushes();
         let busy = Behaviour::TooManyRequests { retry_after_seconds: asked };
         world.dss.behave_if(Times::Once, is_write, busy);
         world.start();
@@ -129,7 +113,7 @@ async fn a_wait_that_dss_asks_for_is_kept_to_up_to_ten_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_stays_away_costs_no_write_of_status() {
-    let mut world = allowing();
+    let mut world = allowing_pushes();
     let names: Vec<String> = (0..20).map(|n| format!("user-{n}")).collect();
     for name in &names {
         world.dss.add_user(name, &[]);
