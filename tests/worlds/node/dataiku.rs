@@ -6,10 +6,14 @@ use crate::{
     fixtures::personal_key,
     real::{dss::DssServer, ground::eventually},
 };
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, api::PostParams};
 use serde_json::{Value, from_value, json};
+use std::collections::BTreeMap;
 
-/// The code of an endpoint.
-const ENDPOINT: &str = include_str!("../real/endpoint.py");
+/// The code of an endpoint: the file that runs, and the one that it imports.
+const ENDPOINT: [(&str, &str); 2] =
+    [("endpoint.py", include_str!("../real/endpoint.py")), ("buckets.py", include_str!("../real/buckets.py"))];
 const SERVICE: &str = "dataiku.com/dku-apideployer-service-id";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,10 +31,15 @@ async fn an_endpoint_pod_has_its_person_s_identity_by_labels_alone() {
     apply.await;
     install.until_ready_is("alice", "True/Issued").await;
 
-    let command = ["python3", "-c", ENDPOINT, "/var/run/secrets/keyturn", "-", "endpoint"];
+    let code: ConfigMap = from_value(json!({"metadata": {"name": "code"}, "data": BTreeMap::from(ENDPOINT)})).unwrap();
+    let config_maps = Api::<ConfigMap>::namespaced(install.admin.clone(), &install.namespace);
+    config_maps.create(&PostParams::default(), &code).await.unwrap();
+    let command = ["python3", "/code/endpoint.py", "/var/run/secrets/keyturn", "-", "endpoint"];
     let mut pod = release.plain_pod("endpoint", &release.node().images.python, &command);
     pod["metadata"]["labels"] = json!({SERVICE: "fraud", "dataiku.com/dku-apideployer-infra-id": "prod"});
     pod["spec"]["restartPolicy"] = json!("Never");
+    pod["spec"]["volumes"] = json!([{"name": "code", "configMap": {"name": "code"}}]);
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "code", "mountPath": "/code"}]);
     release.create(&pod);
     let saw: Value = eventually("the endpoint says what it saw", async || {
         let said = release.log("endpoint");
