@@ -11,26 +11,22 @@
 //!
 //! * `dss/account.rs`: the secrets and credentials in the account of a user
 //! * `dss/answer.rs`: the answers of DSS
-//! * `dss/call.rs`: one call: how it is sent, and when it is retried
-//! * `dss/error.rs`: the errors of a call
-//! * `dss/wire.rs`: the connection: TLS, redirects, limits on the answer
+//! * `dss/seen_user.rs`: what is known of one user
 
 mod account;
 mod answer;
-mod call;
-mod error;
 mod seen_user;
-mod wire;
 
+pub use crate::rest::{InvalidTls, Kind, Lost, RestError as DssError, Tls, Wire, connect};
 pub use account::{OwnSettings, UserSecrets};
 pub use answer::{AuthInfo, AwsCredential, Connection, CreatedKey, KeyKind, PersonalKey, User};
-pub use error::{DssError, Kind};
 pub use seen_user::SeenUser;
-pub use wire::{InvalidTls, Lost, Tls, Wire, connect};
 
-use call::Call;
-use http::Method;
+use crate::rest::{Call, Dialect, LISTING, Service, authorized};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -55,16 +51,28 @@ pub const LISTINGS_AT_ONCE: usize = 1;
 /// The longest text that counts as a version, in characters.
 const VERSION: usize = 64;
 
+/// The base of the public API ("Public REST API" in DSS's reference documentation).
+const BASE: [&str; 2] = ["public", "api"];
+/// The header for calls as another user ("Impersonating another user" in the developer guide).
+const PROXY_USER: &str = "x-dku-proxyuser";
+
+const DIALECT: Dialect = Dialect { system: "DSS", key: "the API key", said };
+
 /// A DSS, with the key and the user of the calls. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Dss {
-    wire: Arc<dyn Wire>,
-    base: Url,
-    key: SecretString,
+    service: Service,
     scheme: Scheme,
-    as_user: Option<String>,
-    /// The turn to read a listing.
-    listings: Arc<Semaphore>,
+}
+
+/// An error of DSS: a JSON object with `errorType`. Dataiku's own client recognizes an error by
+/// this field.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
+    error_type: String,
+    message: Option<String>,
+    detailed_message: Option<String>,
 }
 
 impl Dss {
@@ -73,29 +81,54 @@ impl Dss {
     ///
     /// # Errors
     /// `url` is not a URL.
-    pub fn new(url: &str, key: SecretString, scheme: Scheme, wire: Arc<dyn Wire>) -> Result<Self, url::ParseError> {
-        let listings = Arc::new(Semaphore::new(LISTINGS_AT_ONCE));
-        Ok(Self { wire, base: Url::parse(url)?, key, scheme, as_user: None, listings })
+    pub fn new(url: &str, key: &SecretString, scheme: Scheme, wire: Arc<dyn Wire>) -> Result<Self, url::ParseError> {
+        let mut base = Url::parse(url)?;
+        if let Ok(mut segments) = base.path_segments_mut() {
+            segments.pop_if_empty().extend(BASE);
+        }
+        let service = Service {
+            dialect: &DIALECT,
+            wire,
+            base,
+            keys: vec![],
+            headers: HeaderMap::new(),
+            as_user: None,
+            listings: Arc::new(Semaphore::new(LISTINGS_AT_ONCE)),
+        };
+        Ok(Self { service, scheme }.with_key(key))
     }
 
     /// The same DSS. Its listings take turns with those of every other DSS that has these turns, so
     /// that long listings of several DSS do not add up in memory.
     #[must_use]
     pub fn taking_turns(self, listings: Arc<Semaphore>) -> Self {
-        Self { listings, ..self }
+        Self { service: Service { listings, ..self.service }, ..self }
     }
 
     /// The same DSS, with calls made as this user (`X-DKU-ProxyUser`; the key has to be an
     /// admin's). The Python client calls this `get_client_as()`.
     #[must_use]
     pub fn as_user(&self, login: &str) -> Self {
-        Self { as_user: Some(login.to_owned()), ..self.clone() }
+        let mut dss = self.clone();
+        dss.service.as_user = Some(login.to_owned());
+        match HeaderValue::from_str(login) {
+            Ok(login) => drop(dss.service.headers.insert(PROXY_USER, login)),
+            // The request cannot be written. It must not go out as the admin instead.
+            Err(_) => dss.service.headers.clear(),
+        }
+        dss
     }
 
     /// The same DSS with another key, and without an impersonated user.
     #[must_use]
-    pub fn with_key(&self, key: SecretString) -> Self {
-        Self { key, as_user: None, ..self.clone() }
+    pub fn with_key(&self, key: &SecretString) -> Self {
+        let (plain, basic) = (key.expose_secret(), encoded(key.expose_secret()));
+        let headers = authorized(&match self.scheme {
+            Scheme::Basic => format!("Basic {basic}"),
+            Scheme::Bearer => format!("Bearer {plain}"),
+        });
+        let keys = vec![key.clone(), basic.into()];
+        Self { service: Service { keys, headers, as_user: None, ..self.service.clone() }, ..self.clone() }
     }
 
     /// The version of DSS: `GET /instance-info` (`get_instance_info()`). Any key may call this
@@ -107,7 +140,7 @@ impl Dss {
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn version(&self) -> Result<Option<String>, DssError> {
         let info: answer::InstanceInfo = self.call(Method::GET, &["instance-info"]).json().await?;
-        Ok(info.dss_version.filter(|version| version.chars().count() <= VERSION && !self.quotes_key(version)))
+        Ok(info.dss_version.filter(|version| version.chars().count() <= VERSION && !self.service.quotes_key(version)))
     }
 
     /// All users with their admin properties: `GET /admin/users/?includeSettings=true`
@@ -118,7 +151,7 @@ impl Dss {
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn users(&self) -> Result<Vec<User>, DssError> {
         let call = self.call(Method::GET, &["admin", "users", ""]).query("includeSettings", "true");
-        call.at_most(call::LISTING).json().await
+        call.at_most(LISTING).json().await
     }
 
     /// One user: `GET /admin/users/{login}` (`get_user(login).get_settings()`). `None` if DSS has
@@ -184,7 +217,7 @@ impl Dss {
     /// # Errors
     /// DSS cannot be reached or refuses the call; [`DssError::kind`] says which.
     pub async fn personal_keys(&self) -> Result<Vec<PersonalKey>, DssError> {
-        self.call(Method::GET, &["admin", "personal-api-keys", ""]).at_most(call::LISTING).json().await
+        self.call(Method::GET, &["admin", "personal-api-keys", ""]).at_most(LISTING).json().await
     }
 
     /// Creates a personal API key for a user: `POST /admin/personal-api-keys/`
@@ -242,16 +275,22 @@ impl Dss {
         }
     }
 
-    /// Whether a text holds the key, in a form in which keyturn sends it. Upper and lower case do
-    /// not differ, because the host of a URL has lost them.
-    fn quotes_key(&self, text: &str) -> bool {
-        let (key, text) = (self.key.expose_secret(), text.to_ascii_lowercase());
-        [key, &call::encoded(key)].iter().any(|form| text.contains(&form.to_ascii_lowercase()))
-    }
-
     fn call(&self, method: Method, path: &[&str]) -> Call<'_> {
-        Call::new(self, method, path)
+        Call::new(&self.service, method, path)
     }
+}
+
+/// The words of DSS in an answer without success.
+fn said(body: &[u8]) -> Option<String> {
+    let Said { error_type, message, detailed_message } = serde_json::from_slice(body).ok()?;
+    let message = detailed_message.or(message).unwrap_or_default();
+    let parts: Vec<String> = [error_type, message].into_iter().filter(|part| !part.is_empty()).collect();
+    Some(parts.join(": "))
+}
+
+/// The key as the user name of Basic authentication, without a password.
+fn encoded(key: &str) -> String {
+    STANDARD.encode(format!("{key}:"))
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl DssCache {
         if let Some(reach) = known.reach.as_ref().filter(same) {
             return Ok(reach.dss.clone());
         }
-        let dss = Dss::new(url, key.clone(), scheme, (self.connect)(tls)?)?.taking_turns(self.listings.clone());
+        let dss = Dss::new(url, key, scheme, (self.connect)(tls)?)?.taking_turns(self.listings.clone());
         known.reach = Some(Reach {
             dss: dss.clone(),
             url: url.to_owned(),

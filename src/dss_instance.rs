@@ -137,7 +137,7 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
             if error.is_persistent(context.memory.failed_calls_of(&uid)) {
                 // A process that has never connected says so to the configs that wait for it.
                 if context.dss_cache.dss(&name).is_none() && context.dss_cache.trouble(&name).is_none() {
-                    context.dss_cache.failed(&name, DssError::not_connected(&name));
+                    context.dss_cache.failed(&name, DssError::not_connected(format!("DssInstance \"{name}\"")));
                     (context.enqueue_users)(&name, None);
                 }
                 report(context, &instance, Reading::of_unread_key(&error), context.clock.now()).await?;
@@ -195,7 +195,7 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
         Err(statement) => {
             // keyturn no longer calls a DSS without an admin key, because the admin removed the key
             // to stop it.
-            context.dss_cache.lose(&name, DssError::not_connected(&name));
+            context.dss_cache.lose(&name, DssError::not_connected(format!("DssInstance \"{name}\"")));
             reading.reachable = Err(Statement::new(Reason::Pending, "it has not been tried"));
             reading.authorized = Err(statement);
             return Ok(reading);

@@ -24,7 +24,8 @@
 //! | [`clock`] | the one source of time | nothing |
 //! | [`digest`] | digests of several parts | nothing |
 //! | [`network`] | the ways out of the process: proxies, the connection to the API server | nothing |
-//! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `network` |
+//! | [`rest`] | calls to the HTTP API of an outside system, bounded in time and size; nothing of Kubernetes | `network` |
+//! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `rest` |
 //! | [`dss_cache`] | what every DSS says of users and API keys: read once for all configs | `dss` |
 //! | [`metrics`] | what is counted | `api`, `credentials`, `limit`, `push` |
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network` |
@@ -122,6 +123,7 @@ mod push;
 mod reconcile;
 pub mod reference;
 mod report;
+pub mod rest;
 mod restart;
 mod schedule;
 pub mod secret;

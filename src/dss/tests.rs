@@ -2,14 +2,13 @@
 //! double of DSS, which other tests use, also knows rights.
 
 use super::*;
-use crate::network::Proxies;
+use crate::{network::Proxies, rest::Received};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use parking_lot::Mutex;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
-use wire::Received;
 
 const KEY: &str = "admin-key-0123456789";
 
@@ -39,7 +38,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Received,
 
 fn dss(answers: Vec<Result<Received, Lost>>) -> (Dss, Arc<Script>) {
     let script = Arc::new(Script { answers: Mutex::new(answers.into()), ..Script::default() });
-    (Dss::new("https://dss.example.com:11200/base", KEY.into(), Scheme::Basic, script.clone()).unwrap(), script)
+    (Dss::new("https://dss.example.com:11200/base", &KEY.into(), Scheme::Basic, script.clone()).unwrap(), script)
 }
 
 impl Script {
@@ -86,7 +85,7 @@ async fn each_call_goes_to_its_route_with_the_key_as_the_user_name() {
 
 #[tokio::test]
 async fn a_version_is_short_and_never_quotes_the_key() {
-    let (long, basic) = ("1".repeat(65), format!("v {}", call::encoded(KEY)));
+    let (long, basic) = ("1".repeat(65), format!("v {}", encoded(KEY)));
     for (row, version, expected) in [
         ("a version", "14.2.2-beta1", Some("14.2.2-beta1")),
         ("the key", KEY, None),
@@ -110,7 +109,7 @@ async fn a_redirect_to_a_host_that_quotes_the_key_is_not_named() {
 #[tokio::test]
 async fn the_bearer_scheme_sends_the_key_as_a_token() {
     let script = Arc::new(Script { answers: Mutex::new([answer(200, &[], "[]")].into()), ..Script::default() });
-    let dss = Dss::new("https://dss.example.com", KEY.into(), Scheme::Bearer, script.clone()).unwrap();
+    let dss = Dss::new("https://dss.example.com", &KEY.into(), Scheme::Bearer, script.clone()).unwrap();
     dss.users().await.unwrap();
     let sent = script.sent.lock();
     assert_eq!(sent[0].1.headers()["authorization"], format!("Bearer {KEY}"));

@@ -116,7 +116,7 @@ fn answer(data: &[u8]) -> Response<Bytes> {
 /// What comes of every call of the client.
 async fn calls(answer: Response<Bytes>) -> Vec<Shown> {
     let wire = Arc::new(Always(answer));
-    let Ok(dss) = Dss::new("https://dss.example.com/base", KEY.into(), Scheme::Basic, wire) else { return vec![] };
+    let Ok(dss) = Dss::new("https://dss.example.com/base", &KEY.into(), Scheme::Basic, wire) else { return vec![] };
     let alice = dss.as_user("alice");
     vec![
         Shown::of(dss.version().await.map(|version| format!("dssVersion {version:?}"))),

@@ -27,7 +27,7 @@ pub(super) async fn check(
     key: &SecretString,
     created: Option<&str>,
 ) -> Result<(), IssueError> {
-    let info = admin.with_key(key.clone()).auth_info().await.map_err(|error| of_own_key(request, &error))?;
+    let info = admin.with_key(key).auth_info().await.map_err(|error| of_own_key(request, &error))?;
     if info.login() != Some(request.login.as_str()) {
         return Err(of_another_user(request, &info, key));
     }
@@ -39,7 +39,7 @@ pub(super) async fn check(
             _ => return Err(of_unsaid_kind(request)),
         },
     }
-    is_no_administrators(&admin.with_key(key.clone()), request).await
+    is_no_administrators(&admin.with_key(key), request).await
 }
 
 /// Passes if DSS refuses the caller what only administrators may do, or if the request allows the

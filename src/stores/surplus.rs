@@ -131,7 +131,8 @@ async fn delete_keys(
         );
         return Ok(());
     }
-    let keys = DssKeys::of(access, config, &place.instance).ok_or_else(|| DssError::not_connected(&place.instance))?;
+    let keys = DssKeys::of(access, config, &place.instance)
+        .ok_or_else(|| DssError::not_connected(format!("DssInstance \"{}\"", place.instance)))?;
     let mut record_deletion =
         |entry: Entry| deleted.push(DeletedKey { instance: place.instance.clone(), id: entry.id });
     let is_surplus = |entry: &Entry| !stay.contains(&entry.id);

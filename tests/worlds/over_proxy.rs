@@ -327,7 +327,7 @@ async fn a_dss_is_called_through_the_proxy_and_trusted_by_its_bundle() {
         let value = |name: &str| if name == "NO_PROXY" { "a, *.corp.test:11200".to_owned() } else { proxy.url() };
         let proxies = Proxies::new(|name| set.contains(&name).then(|| value(name))).unwrap();
         let wire = connect(tls, &proxies).unwrap();
-        let dss = Dss::new(url, ADMIN_KEY.into(), Scheme::default(), wire).unwrap();
+        let dss = Dss::new(url, &ADMIN_KEY.into(), Scheme::default(), wire).unwrap();
         let users = dss.users().await;
         assert_eq!(proxy.count("dss.corp.test:11200") > 0, is_asked, "{case}");
         match users {

@@ -13,7 +13,7 @@ use keyturn::{
 use tokio::net::TcpListener;
 
 fn client(url: &str, tls: &Tls) -> Dss {
-    Dss::new(url, ADMIN_KEY.into(), Scheme::default(), connect(tls, &Proxies::default()).unwrap()).unwrap()
+    Dss::new(url, &ADMIN_KEY.into(), Scheme::default(), connect(tls, &Proxies::default()).unwrap()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,7 +104,7 @@ fn each_state_of_knowledge_has_its_verdict() {
     let holds = |value: &'static str| {
         user(move |user| drop(user.admin_properties.as_mut().unwrap().insert("associatedRole".into(), value.into())))
     };
-    let mut denied = DssError::not_connected("design");
+    let mut denied = DssError::not_connected("DssInstance \"design\"");
     denied.kind = crate::dss::Kind::Denied;
     let unread = SeenDss { user: SeenUser::Unread, ..seen() };
     for (what, seen, expected) in [
@@ -118,7 +118,7 @@ fn each_state_of_knowledge_has_its_verdict() {
         ("nothing read yet", unread.clone(), "Pending waits"),
         (
             "unreachable",
-            SeenDss { trouble: Some(DssError::not_connected("design")), ..unread.clone() },
+            SeenDss { trouble: Some(DssError::not_connected("DssInstance \"design\"")), ..unread.clone() },
             "DssUnreachable waits",
         ),
         ("the admin key is refused", SeenDss { trouble: Some(denied), ..unread }, "DssDenied waits"),

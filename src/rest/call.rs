@@ -1,22 +1,19 @@
 //! One call: how it is sent, how its answer is read, and when it is retried.
 
 use super::{
-    Dss, DssError, Kind, Scheme,
+    Kind, RestError, Service,
     wire::{Lost, Received},
 };
 use backon::{ExponentialBuilder, Retryable as _};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use jiff::fmt::rfc2822;
-use secrecy::ExposeSecret as _;
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use secrecy::ExposeSecret;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use url::Url;
 
-/// The longest time of one attempt, in seconds. DSS needs several seconds for a listing of
+/// The longest time of one attempt, in seconds. A DSS needs several seconds for a listing of
 /// thousands of users.
 const TIMEOUT_SECONDS: u64 = 30;
 /// The number of retries of a call that is idempotent. Other calls are not retried.
@@ -26,22 +23,18 @@ const RETRIES: usize = 2;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
 const ANSWER: usize = 1 << 20;
-/// The longest listing that is read, in bytes: enough for about 5,000 users with their settings.
-pub(super) const LISTING: usize = 16 << 20;
-/// The longest quotation of DSS's own error message, in characters.
+/// The longest listing that is read, in bytes: enough for about 5,000 users of a DSS with their
+/// settings.
+pub const LISTING: usize = 16 << 20;
+/// The longest quotation of the system's own error message, in characters.
 const QUOTED: usize = 300;
 
 /// The length of a part of a secret that no message may quote, in bytes.
 const QUOTED_PART: usize = 8;
 
-/// The base of the public API ("Public REST API" in DSS's reference documentation).
-const BASE: [&str; 2] = ["public", "api"];
-/// The header for calls as another user ("Impersonating another user" in the developer guide).
-const PROXY_USER: &str = "x-dku-proxyuser";
-
 /// A call while it is assembled.
-pub(super) struct Call<'a> {
-    dss: &'a Dss,
+pub struct Call<'a> {
+    service: &'a Service,
     method: Method,
     url: Url,
     route: String,
@@ -59,66 +52,73 @@ struct Answered<'a> {
     _turn: Option<SemaphorePermit<'a>>,
 }
 
-/// An error of DSS: a JSON object with `errorType`. Dataiku's own client recognizes an error by
-/// this field.
-///
-/// An answer without success counts as DSS's own only if it has this form. Proxies, gateways and
-/// login pages use the same statuses, with text, HTML, or JSON of another form, and none of them
-/// knows what DSS holds or allows.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Said {
-    error_type: String,
-    message: Option<String>,
-    detailed_message: Option<String>,
-}
-
 impl<'a> Call<'a> {
     /// Encodes every element of the path on its own. No name can reach another route. The names `.`
     /// and `..` stay steps of a path in any encoding; a call with one of them is not sent.
-    pub(super) fn new(dss: &'a Dss, method: Method, path: &[&str]) -> Self {
-        let mut url = dss.base.clone();
+    #[must_use]
+    pub fn new(service: &'a Service, method: Method, path: &[&str]) -> Self {
+        let mut url = service.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(BASE).extend(path);
+            segments.pop_if_empty().extend(path);
         }
         let is_a_step = path.iter().any(|name| matches!(*name, "." | ".."));
         let retries = if method.is_idempotent() { RETRIES } else { 0 };
-        Self { dss, method, url, route: path.join("/"), is_a_step, body: None, most: ANSWER, retries, hidden: vec![] }
+        Self {
+            service,
+            method,
+            url,
+            route: path.join("/"),
+            is_a_step,
+            body: None,
+            most: ANSWER,
+            retries,
+            hidden: vec![],
+        }
     }
 
-    pub(super) fn query(mut self, name: &str, value: &str) -> Self {
+    /// Adds a parameter to the query.
+    #[must_use]
+    pub fn query(mut self, name: &str, value: &str) -> Self {
         self.url.query_pairs_mut().append_pair(name, value);
         self
     }
 
-    pub(super) fn body(mut self, body: &serde_json::Value) -> Self {
+    /// Sends this JSON as the body.
+    #[must_use]
+    pub fn body(mut self, body: &serde_json::Value) -> Self {
         self.body = Some(body.to_string());
         self
     }
 
     /// Limits the answer to this many bytes.
-    pub(super) fn at_most(mut self, bytes: usize) -> Self {
+    #[must_use]
+    pub fn at_most(mut self, bytes: usize) -> Self {
         self.most = bytes;
         self
     }
 
     /// Sends the call once, also if it is idempotent.
-    pub(super) fn once(mut self) -> Self {
+    #[must_use]
+    pub fn once(mut self) -> Self {
         self.retries = 0;
         self
     }
 
     /// Lets no error quote a part of these texts, which are in the body.
-    pub(super) fn hiding(mut self, texts: Vec<String>) -> Self {
+    #[must_use]
+    pub fn hiding(mut self, texts: Vec<String>) -> Self {
         self.hidden = texts;
         self
     }
 
     /// Sends the call and parses the answer. Also returns how to make an error of what the answer
     /// says.
-    pub(super) async fn json_or_refusal<T: DeserializeOwned>(
+    ///
+    /// # Errors
+    /// The system cannot be reached or refuses the call; [`RestError::kind`] says which.
+    pub async fn json_or_refusal<T: DeserializeOwned>(
         self,
-    ) -> Result<(T, impl Fn(Kind, &str) -> DssError + use<'a, T>), DssError> {
+    ) -> Result<(T, impl Fn(Kind, &str) -> RestError + use<'a, T>), RestError> {
         let answer = self.send().await?.received;
         let read = self.read(&answer)?;
         drop(answer);
@@ -126,20 +126,29 @@ impl<'a> Call<'a> {
     }
 
     /// Sends the call and parses the answer.
-    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, DssError> {
+    ///
+    /// # Errors
+    /// The system cannot be reached or refuses the call; [`RestError::kind`] says which.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, RestError> {
         let answer = self.send().await?;
         self.read(&answer.received)
     }
 
     /// Sends the call and parses the answer. An answer that is not `whole` is unreadable.
-    pub(super) async fn json_if<T: DeserializeOwned>(self, whole: impl Fn(&T) -> bool) -> Result<T, DssError> {
+    ///
+    /// # Errors
+    /// The system cannot be reached or refuses the call; [`RestError::kind`] says which.
+    pub async fn json_if<T: DeserializeOwned>(self, whole: impl Fn(&T) -> bool) -> Result<T, RestError> {
         let answer = self.send().await?.received;
         let read = self.read(&answer)?;
         if whole(&read) { Ok(read) } else { Err(self.error(Kind::Unreadable, self.no_json(answer.status(), &answer))) }
     }
 
-    /// Sends the call and parses the answer. `None` if DSS answers "not found".
-    pub(super) async fn json_if_there<T: DeserializeOwned>(self) -> Result<Option<T>, DssError> {
+    /// Sends the call and parses the answer. `None` if the system answers "not found".
+    ///
+    /// # Errors
+    /// The system cannot be reached or refuses the call; [`RestError::kind`] says which.
+    pub async fn json_if_there<T: DeserializeOwned>(self) -> Result<Option<T>, RestError> {
         match self.json().await {
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             answer => answer.map(Some),
@@ -147,21 +156,24 @@ impl<'a> Call<'a> {
     }
 
     /// Sends a call whose answer is empty, like that of a deletion, or JSON that does not matter.
-    pub(super) async fn done(self) -> Result<(), DssError> {
+    ///
+    /// # Errors
+    /// The system cannot be reached or refuses the call; [`RestError::kind`] says which.
+    pub async fn done(self) -> Result<(), RestError> {
         let answer = self.send().await?.received;
         if answer.body().is_empty() { Ok(()) } else { self.read::<IgnoredAny>(&answer).map(drop) }
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: &Received) -> Result<T, DssError> {
+    fn read<T: DeserializeOwned>(&self, answer: &Received) -> Result<T, RestError> {
         serde_json::from_slice(answer.body())
             // The parser's error is dropped, because it may quote the answer.
             .map_err(|_| self.error(Kind::Unreadable, self.no_json(answer.status(), answer)))
     }
 
-    async fn send(&self) -> Result<Answered<'_>, DssError> {
+    async fn send(&self) -> Result<Answered<'_>, RestError> {
         let backoff =
             ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(self.retries);
-        let may_pass = |error: &DssError| {
+        let may_pass = |error: &RestError| {
             matches!(error.kind, Kind::Unreachable | Kind::Failed)
                 && error.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT)
         };
@@ -169,15 +181,15 @@ impl<'a> Call<'a> {
             .retry(backoff)
             .sleep(tokio::time::sleep)
             .when(may_pass)
-            .adjust(|error: &DssError, wait| wait.map(|wait| error.retry_after.unwrap_or(wait)))
+            .adjust(|error: &RestError, wait| wait.map(|wait| error.retry_after.unwrap_or(wait)))
             .await
     }
 
-    async fn attempt(&self) -> Result<Answered<'_>, DssError> {
+    async fn attempt(&self) -> Result<Answered<'_>, RestError> {
         let request = self.request()?;
-        // The time limit begins after the wait, because another DSS may be slow.
-        let turn = if self.most > ANSWER { self.dss.listings.acquire().await.ok() } else { None };
-        let sent = self.dss.wire.send(request, self.most);
+        // The time limit begins after the wait, because another system may be slow.
+        let turn = if self.most > ANSWER { self.service.listings.acquire().await.ok() } else { None };
+        let sent = self.service.wire.send(request, self.most);
         let answer = match tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), sent).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(Lost::Unreachable(why))) => return Err(self.error(Kind::Unreachable, why)),
@@ -192,25 +204,23 @@ impl<'a> Call<'a> {
         self.understand(answer).map(|received| Answered { received, _turn: turn })
     }
 
-    fn request(&self) -> Result<Request<String>, DssError> {
+    fn request(&self) -> Result<Request<String>, RestError> {
         if self.is_a_step {
-            return Err(self.error(Kind::NotFound, "nothing can have that name, so DSS was not asked".to_owned()));
+            return Err(self.error(
+                Kind::NotFound,
+                format!("nothing can have that name, so {} was not asked", self.service.dialect.system),
+            ));
         }
         let broken = || self.error(Kind::Refused, "the request cannot be written".to_owned());
-        let key = self.dss.key.expose_secret();
-        let authorization = match self.dss.scheme {
-            Scheme::Basic => format!("Basic {}", encoded(key)),
-            Scheme::Bearer => format!("Bearer {key}"),
-        };
-        let mut authorization = HeaderValue::from_str(&authorization).map_err(|_| broken())?;
-        authorization.set_sensitive(true);
+        if !self.service.headers.contains_key(header::AUTHORIZATION) && !self.service.keys.is_empty() {
+            return Err(broken());
+        }
         let mut request = Request::builder()
             .method(self.method.clone())
             .uri(self.url.as_str())
-            .header(header::AUTHORIZATION, authorization)
             .header(header::ACCEPT, "application/json");
-        if let Some(login) = &self.dss.as_user {
-            request = request.header(PROXY_USER, login);
+        if let Some(headers) = request.headers_mut() {
+            headers.extend(self.service.headers.clone());
         }
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -218,7 +228,7 @@ impl<'a> Call<'a> {
         request.body(self.body.clone().unwrap_or_default()).map_err(|_| broken())
     }
 
-    fn understand(&self, answer: Received) -> Result<Received, DssError> {
+    fn understand(&self, answer: Received) -> Result<Received, RestError> {
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -227,16 +237,18 @@ impl<'a> Call<'a> {
             let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
             let to = to.and_then(|to| self.url.join(to).ok()).map(|to| format!(" to {}", origin(&to)));
             // The server that answers knows the key, and may quote it in the name of a host.
-            let to = to.filter(|to| !self.dss.quotes_key(to));
+            let to = to.filter(|to| !self.service.quotes_key(to));
             let said = format!(
-                "it redirects{}, where the API key is not sent; is the URL that of DSS?",
-                to.unwrap_or_default()
+                "it redirects{}, where {} is not sent; is the URL that of {}?",
+                to.unwrap_or_default(),
+                self.service.dialect.key,
+                self.service.dialect.system
             );
             return Err(self.error(Kind::Unreadable, said));
         }
-        let said = serde_json::from_slice::<Said>(answer.body()).ok();
+        let said = (self.service.dialect.said)(answer.body());
         let kind = match (status, &said) {
-            // Always transient, whether DSS or a proxy sends it.
+            // Always transient, whether the system or a proxy sends it.
             (StatusCode::TOO_MANY_REQUESTS, _) => Kind::Unreachable,
             (status, None) if status.is_server_error() => Kind::Unreachable,
             (status, Some(_)) if status.is_server_error() => Kind::Failed,
@@ -247,25 +259,22 @@ impl<'a> Call<'a> {
             (StatusCode::NOT_FOUND, _) => Kind::NotFound,
             _ => Kind::Refused,
         };
-        let words = said.map_or_else(|| self.no_json(status, &answer), |said| self.quoted(status, said));
+        let words = said.map_or_else(|| self.no_json(status, &answer), |said| self.quoted(status, &said));
         let mut error = self.error(kind, words);
         error.retry_after = retry_after(answer.headers());
         Err(error)
     }
 
-    fn quoted(&self, status: StatusCode, said: Said) -> String {
-        let message = said.detailed_message.or(said.message).unwrap_or_default();
-        let message = [said.error_type, message].into_iter().filter(|part| !part.is_empty());
-        let message: Vec<String> = message.collect();
-        format!("HTTP {}, {}", status.as_u16(), self.one_line(&message.join(": ")))
+    fn quoted(&self, status: StatusCode, said: &str) -> String {
+        format!("HTTP {}, {}", status.as_u16(), self.one_line(said))
     }
 
-    /// The words of DSS on one line, without the key. They may quote the request, and with it the
-    /// key and the texts that are hidden. If they quote a part of a hidden text, nothing of them is
-    /// left.
+    /// The words of the system on one line, without the keys. They may quote the request, and with
+    /// it the keys and the texts that are hidden. If they quote a part of a hidden text, nothing of
+    /// them is left.
     fn one_line(&self, said: &str) -> String {
-        let key = self.dss.key.expose_secret();
-        let said = said.replace(key, "…").replace(&encoded(key), "…");
+        let keys = self.service.keys.iter().map(ExposeSecret::expose_secret).filter(|key| !key.is_empty());
+        let said = keys.fold(said.to_owned(), |said, key| said.replace(key, "…"));
         if self.hidden.iter().any(|hidden| quotes_a_part(&said, hidden)) {
             return "with a message that quotes what keyturn sent, and is not repeated here".to_owned();
         }
@@ -280,13 +289,14 @@ impl<'a> Call<'a> {
             Some(_) => "something",
         };
         let host = self.url.host_str().unwrap_or_default();
-        format!("HTTP {}, with {what} that is no answer of the DSS API; what is at {host}?", status.as_u16())
+        let system = self.service.dialect.system;
+        format!("HTTP {}, with {what} that is no answer of the {system} API; what is at {host}?", status.as_u16())
     }
 
-    fn error(&self, kind: Kind, said: String) -> DssError {
-        let who = self.dss.as_user.as_deref().map(|login| format!(" as \"{login}\"")).unwrap_or_default();
-        let tried = format!("{} /{} at {}{who}", self.method, self.route, origin(&self.dss.base));
-        DssError { tried, kind, said, retry_after: None }
+    fn error(&self, kind: Kind, said: String) -> RestError {
+        let who = self.service.as_user.as_deref().map(|login| format!(" as \"{login}\"")).unwrap_or_default();
+        let tried = format!("{} /{} at {}{who}", self.method, self.route, origin(&self.service.base));
+        RestError { tried, kind, said, retry_after: None }
     }
 }
 
@@ -300,12 +310,6 @@ fn quotes_a_part(text: &str, secret: &str) -> bool {
 /// Scheme, host and port of a URL, without the rest of it.
 fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-/// The key as the user name of Basic authentication, without a password.
-pub(super) fn encoded(key: &str) -> String {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    STANDARD.encode(format!("{key}:"))
 }
 
 /// The duration of `Retry-After`, which holds seconds or a date (RFC 9110, 10.2.3). A date counts

@@ -2,26 +2,27 @@
 
 use std::{fmt, time::Duration};
 
-/// A failed call to DSS.
+/// A failed call to an outside system.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{tried}: {said}")]
-pub struct DssError {
-    /// The method, the route, the DSS and the impersonated user.
+pub struct RestError {
+    /// The method, the route, the system and the impersonated user.
     pub tried: String,
     /// The kind of the failure.
     pub kind: Kind,
     /// The outcome of the call, in words.
     pub said: String,
-    /// The wait that DSS asked for (`Retry-After`).
+    /// The wait that the system asked for (`Retry-After`).
     pub retry_after: Option<Duration>,
 }
 
-impl DssError {
-    /// The error for a DSS to which keyturn has made no call yet.
+impl RestError {
+    /// The error for a system to which keyturn has made no call yet. `object` is the object that
+    /// describes it, in words.
     #[must_use]
-    pub fn not_connected(instance: &str) -> Self {
+    pub fn not_connected(object: impl Into<String>) -> Self {
         Self {
-            tried: format!("DssInstance \"{instance}\""),
+            tried: object.into(),
             kind: Kind::Unreachable,
             said: "keyturn has not connected to it yet; see its conditions".to_owned(),
             retry_after: None,
@@ -45,24 +46,25 @@ impl DssError {
 /// The kinds of failures that callers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// No connection, no answer in time, too many requests, or a 5xx of a proxy before DSS.
+    /// No connection, no answer in time, too many requests, or a 5xx of a proxy before the system.
     /// Transient.
     Unreachable,
-    /// The answer is not one of the DSS API: a proxy's refusal, a login page, a redirect to another
-    /// host, JSON of another form, or an answer beyond the size limit. Counted as transient.
+    /// The answer is not one of the system's API: a proxy's refusal, a login page, a redirect to
+    /// another host, JSON of another form, or an answer beyond the size limit. Counted as
+    /// transient.
     Unreadable,
-    /// A 404 or a 405 that is not one of the DSS API: this release of DSS may have no such route,
+    /// A 404 or a 405 that is not one of the system's API: this release may have no such route,
     /// or another server answers. Counted as transient.
     NoRoute,
-    /// A 5xx of DSS itself: DSS tried and failed. Counted as transient.
+    /// A 5xx of the system itself: it tried and failed. Counted as transient.
     Failed,
-    /// A 401 of DSS itself: DSS does not know the key.
+    /// A 401 of the system itself: it does not know the key.
     Unauthenticated,
-    /// A 403 of DSS itself: DSS knows the key and denies it the call.
+    /// A 403 of the system itself: it knows the key and denies it the call.
     Denied,
-    /// A 404 of DSS itself: the requested object does not exist.
+    /// A 404 of the system itself: the requested object does not exist.
     NotFound,
-    /// Another refusal of DSS itself: DSS understood the request and cannot do it.
+    /// Another refusal of the system itself: it understood the request and cannot do it.
     Refused,
 }
 

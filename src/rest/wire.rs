@@ -90,7 +90,7 @@ pub fn connect(tls: &Tls, proxies: &Proxies) -> Result<Arc<dyn Wire>, InvalidTls
     Ok(Arc::new(Network(client)))
 }
 
-/// Follows redirects on the same origin only, because the API key is meant for that host alone. The
+/// Follows redirects on the same origin only, because the key is meant for that host alone. The
 /// caller gets any other redirect as the answer.
 fn on_the_same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let (from, to) = (attempt.previous().first(), attempt.url());
