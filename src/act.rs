@@ -14,6 +14,7 @@ pub use context::Context;
 use crate::{
     api::Reason,
     clock::whole_seconds,
+    cluster::CallError,
     credentials::{Credentials, IssueError, Issued, Request, Retry},
     decide::{
         Accepted, Plan, ProfilePlan, Refusal, SecretAction, Trial, Trigger, awaits_own_key,
@@ -186,8 +187,16 @@ impl Act<'_> {
         };
         let rendering = rendering(seen);
         let (key_record, api_key_value) = in_hand(&api_key);
+        let token = match self.data_robot_token(&rendering).await {
+            Ok(token) => token,
+            Err(error) => {
+                self.keep(accepted, issued);
+                return Outcome { api_key, call_failed: Some(error), ..Outcome::default() };
+            }
+        };
+        let data_robot_token = token.as_ref();
         let Issued { credentials, expires_at, .. } = &issued;
-        let main = Main::Live { credentials, expires_at: *expires_at, api_key: api_key_value };
+        let main = Main::Live { credentials, expires_at: *expires_at, api_key: api_key_value, data_robot_token };
         let content = match render_all(&rendering, main, &parts.all) {
             Ok(content) => content,
             Err(error) => return unrenderable(&error),
@@ -271,6 +280,17 @@ impl Act<'_> {
         obtaining.await.map_err(|error| Outcome { call_failed: Some(error), ..Outcome::default() })
     }
 
+    /// The person's own API token of DataRobot, if the Secret is to hold it. If the Secret with the
+    /// token holds none, keyturn writes the credential without it; `Pushed` says why.
+    async fn data_robot_token(&self, rendering: &Rendering) -> Result<Option<SecretString>, CallError> {
+        let Self { context, budget, seen, .. } = self;
+        let wanted = rendering.data_robot.as_ref().is_some_and(|it| it.token_version.is_some());
+        let named = seen.data_robot.as_ref().and_then(|it| it.own_token.as_ref()).filter(|_| wanted);
+        let Some(named) = named else { return Ok(None) };
+        let namespace = seen.config.namespace().unwrap_or_default();
+        Ok(stores::own_token(context.stores(budget), &namespace, named).await?.ok())
+    }
+
     /// Whether the credential is a static key, and the Secret holds it already. In that case there
     /// is nothing to write.
     fn is_there_already(&self, request: &Request, issued: &Issued) -> bool {
@@ -298,7 +318,13 @@ impl Act<'_> {
         };
         let rendering = rendering(seen);
         let (key_record, api_key_value) = in_hand(&api_key);
-        let main = Main::Live { credentials, expires_at: record.expires_at, api_key: api_key_value };
+        let token = match self.data_robot_token(&rendering).await {
+            Ok(token) => token,
+            Err(error) => return Outcome { api_key, call_failed: Some(error), ..Outcome::default() },
+        };
+        let data_robot_token = token.as_ref();
+        let expires_at = record.expires_at;
+        let main = Main::Live { credentials, expires_at, api_key: api_key_value, data_robot_token };
         let content = match render_all(&rendering, main, &parts.all) {
             Ok(content) => content,
             Err(error) => return unrenderable(&error),

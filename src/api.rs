@@ -17,6 +17,7 @@ mod aws_config_status;
 mod aws_role;
 mod aws_role_grant;
 mod condition;
+mod data_robot_instance;
 mod dss;
 mod dss_instance;
 mod duration;
@@ -50,13 +51,14 @@ pub use aws_role_grant::{
 pub use condition::{
     ConditionType, condition, find_condition, ready_as, same_ignoring_times, set_conditions, stalled, unknown,
 };
+pub use data_robot_instance::{DataRobotAllowance, DataRobotInstance, DataRobotInstanceSpec, DataRobotInstanceStatus};
 pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
 pub use dss_instance::{AdminKeySecretRef, Allowance, AuthScheme, DssInstance, DssInstanceSpec, DssInstanceStatus};
 pub use duration::{InvalidDuration, SessionDuration};
 pub use inject::{Delivery, Inject};
 pub use label_selector::{LabelRequirement, LabelSelector, Operator};
 pub use profile::{MOST_PROFILES, Profile, ProfileStatus};
-pub use push::{DssConnection, DssPlugin, DssSecrets, Push, PushStatus, Pushed};
+pub use push::{DataRobotCredential, DssConnection, DssPlugin, DssSecrets, Push, PushStatus, Pushed, TokenSecretRef};
 pub use reason::Reason;
 pub use restart::{RESTARTED_AT, Restart, WorkloadKind};
 pub use role_arn::{InvalidRoleArn, RoleArn};
@@ -74,5 +76,5 @@ use kube::CustomResourceExt as _;
 /// The custom resource definitions of this release, in the order of installation.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd()]
+    vec![AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd(), DataRobotInstance::crd()]
 }

@@ -18,7 +18,7 @@ mod shared;
 pub use enqueuer::Enqueuer;
 pub use grants::{GrantContext, GrantController};
 pub use instances::InstanceController;
-pub use shared::Shared;
+pub use shared::{Shared, SharedControllers};
 
 use crate::{
     act::Context,
@@ -63,7 +63,8 @@ impl Scope {
     /// Makes a scope with empty views. `namespace` is `None` for all namespaces.
     #[must_use]
     pub fn new(namespace: Option<String>, shared: &Shared) -> Self {
-        let (views, writers) = Views::new(shared.grants.clone(), shared.namespaces.clone(), shared.instances.clone());
+        let Shared { grants, namespaces, instances, data_robots } = shared;
+        let (views, writers) = Views::new(grants.clone(), namespaces.clone(), instances.clone(), data_robots.clone());
         let (enqueuer, configs, roles, restarts) = Enqueuer::new(views.clone());
         Self { api_namespace: namespace, views, writers, enqueuer, configs, roles, restarts }
     }

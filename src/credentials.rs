@@ -20,7 +20,7 @@ pub use held_back::{held_back, not_your_turn};
 pub use identity::Identity;
 pub use key::{KeyRequest, read_api_key};
 pub use policy::{PolicyError, session_policy};
-pub use refusal::{IssueError, Retry, remedy_of_dss};
+pub use refusal::{IssueError, Retry, remedy_of_data_robot, remedy_of_dss};
 pub use s3::{BucketAnswer, S3};
 pub use sts::{Answered, Sts};
 pub use trial::{Answers, CallerAnswer, Question, try_out};

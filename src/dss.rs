@@ -17,7 +17,7 @@ mod account;
 mod answer;
 mod seen_user;
 
-pub use crate::rest::{InvalidTls, Kind, Lost, RestError as DssError, Tls, Wire, connect};
+pub use crate::rest::{Connect, InvalidTls, Kind, Lost, RestError as DssError, Tls, Wire, connect};
 pub use account::{OwnSettings, UserSecrets};
 pub use answer::{AuthInfo, AwsCredential, Connection, CreatedKey, KeyKind, PersonalKey, User};
 pub use seen_user::SeenUser;

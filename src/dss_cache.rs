@@ -8,7 +8,7 @@
 mod keys;
 
 use self::keys::Keys;
-use crate::dss::{Dss, DssError, InvalidTls, LISTINGS_AT_ONCE, Scheme, SeenUser, Tls, User, Wire};
+use crate::dss::{Connect, Dss, DssError, InvalidTls, LISTINGS_AT_ONCE, Scheme, SeenUser, Tls, User};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -18,10 +18,6 @@ use std::{
     sync::Arc,
 };
 use tokio::sync::Semaphore;
-
-/// Makes the connection to a DSS. The operator uses [`crate::dss::connect`], and tests use their
-/// own.
-pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send + Sync>;
 
 /// The cache, by the name of the `DssInstance`. Clones share it.
 #[derive(Clone)]

@@ -167,6 +167,7 @@ mod tests {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             dss: None,
+            data_robot: None,
         }
     }
 

@@ -5,7 +5,7 @@
 //! any line, a finalizer therefore still says where entries may be left.
 
 use crate::{
-    api::{AwsConfig, DssInstance, names},
+    api::{AwsConfig, names},
     cluster::{CallError, Calls, Failed, Watched},
 };
 use kube::{Resource, ResourceExt as _};
@@ -17,16 +17,28 @@ pub fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
     config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DSS_FINALIZER))
 }
 
+/// The instances of DataRobot that may hold a credential of a config, according to its finalizers.
+pub fn credential_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
+    config.finalizers().iter().filter_map(|finalizer| finalizer.strip_prefix(names::DATA_ROBOT_FINALIZER))
+}
+
+/// The finalizer of a config that may have a credential in this instance of DataRobot.
+#[must_use]
+pub fn of_credentials_in(instance: &str) -> String {
+    format!("{}{instance}", names::DATA_ROBOT_FINALIZER)
+}
+
 /// The finalizer of a config that may have keys in this instance.
 #[must_use]
 pub fn of_keys_in(instance: &str) -> String {
     format!("{}{instance}", names::DSS_FINALIZER)
 }
 
-/// Whether an instance has the finalizer that keeps it until keyturn's keys in it are deleted.
+/// Whether an instance has the finalizer that keeps it until keyturn's entries in it are deleted.
 #[must_use]
-pub fn is_kept(instance: &DssInstance) -> bool {
-    instance.finalizers().iter().any(|finalizer| finalizer == names::DSS_INSTANCE_FINALIZER)
+pub fn is_kept(instance: &impl Resource) -> bool {
+    let ours = [names::DSS_INSTANCE_FINALIZER, names::DATA_ROBOT_INSTANCE_FINALIZER];
+    instance.finalizers().iter().any(|finalizer| ours.contains(&finalizer.as_str()))
 }
 
 /// Adds a finalizer, unless the object has it.

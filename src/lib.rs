@@ -25,10 +25,11 @@
 //! | [`digest`] | digests of several parts | nothing |
 //! | [`network`] | the ways out of the process: proxies, the connection to the API server | nothing |
 //! | [`rest`] | calls to the HTTP API of an outside system, bounded in time and size; nothing of Kubernetes | `network` |
-//! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `rest` |
+//! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `network`, `rest` |
 //! | [`dss_cache`] | what every DSS says of users and API keys: read once for all configs | `dss` |
 //! | [`metrics`] | what is counted | `api`, `credentials`, `limit`, `push` |
-//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network` |
+//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network`, `rest` |
+//! | [`data_robot`] | a client of DataRobot, and the clients of every instance; nothing of Kubernetes | `credentials`, `rest` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
 //! | [`limit`] | how many calls to an outside system are under way, for how long, how often, and who comes first | nothing |
@@ -42,14 +43,14 @@
 //! | [`push`] | PUSH: the credential in places outside the cluster: what is to be done about each; pure | `api`, `credentials`, `digest`, `schedule`, `secret` |
 //! | [`decide`] | DECIDE: what is to be done about one config; pure | `api`, `brake`, `clock`, `credentials`, `digest`, `dss`, `dss_keys`, `grants`, `push`, `schedule`, `secret`, `verify` |
 //! | [`report`] | REPORT: status, Events, the next reconcile; pure | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_keys`, `push`, `schedule`, `secret`, `verify` |
-//! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `push`, `views` |
+//! | [`stores`] | what keyturn keeps for a person outside the cluster: put, delete, find | `api`, `cluster`, `credentials`, `data_robot`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `limit`, `push`, `secret`, `views` |
 //! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `credentials`, `decide`, `secret`, `views` |
 //! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
-//! | [`act`] | ACT: carries out a plan; the handles of a reconcile | `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss_cache`, `dss_keys`, `limit`, `memory`, `metrics`, `push`, `report`, `schedule`, `secret`, `stores`, `verify`, `views` |
+//! | [`act`] | ACT: carries out a plan; the handles of a reconcile | `api`, `brake`, `clock`, `cluster`, `credentials`, `data_robot`, `decide`, `dss_cache`, `dss_keys`, `limit`, `memory`, `metrics`, `push`, `report`, `schedule`, `secret`, `stores`, `verify`, `views` |
 //! | [`reconcile`] | one config: observe, decide, act, report | `act`, `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_keys`, `finalizers`, `limit`, `push`, `report`, `schedule`, `sources`, `stores`, `views` |
-//! | [`dss_instance`] | the reconcile of a `DssInstance` | `api`, `clock`, `cluster`, `credentials`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `schedule`, `views` |
+//! | [`instances`] | the reconciles of `DssInstance`s and `DataRobotInstance`s | `api`, `clock`, `cluster`, `credentials`, `data_robot`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `schedule`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `act`, `api`, `clock`, `cluster`, `report`, `schedule` |
-//! | [`controller`] | which object is reconciled when | `act`, `api`, `clock`, `cluster`, `decide`, `dss_cache`, `dss_instance`, `grants`, `memory`, `reconcile`, `restart`, `views` |
+//! | [`controller`] | which object is reconciled when | `act`, `api`, `clock`, `cluster`, `data_robot`, `decide`, `dss_cache`, `grants`, `memory`, `reconcile`, `restart`, `views` |
 //! | [`leader`] | which replica leads: the holder of the Lease | `clock` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
@@ -58,7 +59,7 @@
 //! | [`serve`] | `keyturn serve` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
-//! | [`operator`] | `keyturn run` put together | `act`, `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `digest`, `dss_cache`, `dss_instance`, `inject`, `leader`, `limit`, `memory`, `metrics`, `report`, `schedule`, `server`, `stores`, `views` |
+//! | [`operator`] | `keyturn run` put together | `act`, `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `data_robot`, `digest`, `dss_cache`, `inject`, `instances`, `leader`, `limit`, `memory`, `metrics`, `report`, `rest`, `schedule`, `server`, `stores`, `views` |
 //! | [`import`](mod@import) | IMPORT: manifests from what other systems say of people, roles and keys; pure | `api`, `secret` |
 //! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `brake`, `clock`, `credentials`, `decide`, `digest`, `dss`, `dss_keys`, `endpoint`, `finalizers`, `grants`, `import`, `inject`, `limit`, `network`, `secret`, `serve`, `verify` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
@@ -96,11 +97,11 @@ pub mod clock;
 mod cluster;
 mod controller;
 pub mod credentials;
+mod data_robot;
 mod decide;
 mod digest;
 pub mod dss;
 mod dss_cache;
-mod dss_instance;
 mod dss_keys;
 mod endpoint;
 mod finalizers;
@@ -110,6 +111,7 @@ mod grants;
 pub mod https;
 mod import;
 mod inject;
+mod instances;
 pub mod leader;
 pub mod limit;
 #[cfg(any(test, doc))]

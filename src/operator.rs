@@ -7,18 +7,20 @@ mod withdrawals;
 mod work;
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance, names},
     brake,
     certificate::Kept,
     clock::{Clock, http_date},
     cluster::{Failing, StartError, check_served},
     controller::{Enqueuer, Scope, Shared},
     credentials::{S3, Sts},
-    dss_cache::{Connect, DssCache},
+    data_robot::DataRobots,
+    dss_cache::DssCache,
     leader::{LeaseName, Lost},
     limit::{RateLimits, StsBudget, StsLimits},
     memory::Memory,
     metrics::Metrics,
+    rest::Connect,
     server::{self, Admin},
     views::Views,
 };
@@ -41,7 +43,7 @@ pub struct Operator {
     pub sts: aws_sdk_sts::Client,
     /// The client of S3.
     pub s3: S3,
-    /// The function that connects to a DSS.
+    /// The function that connects to a DSS or a DataRobot.
     pub connect: Connect,
     /// The clock.
     pub clock: Clock,
@@ -89,6 +91,7 @@ impl Operator {
             AwsRole::api_resource(),
             AwsRoleGrant::api_resource(),
             DssInstance::api_resource(),
+            DataRobotInstance::api_resource(),
         ];
         check_served(&self.client, &kinds.map(|kind| kind.plural)).await
     }
@@ -105,7 +108,7 @@ impl Operator {
     ) -> Result<(), Lost> {
         let metrics = Metrics::new();
         let memory = Arc::new(if self.webhook.is_some() { Memory::default() } else { Memory::without_webhook() });
-        let (shared, shared_writers, instance_controller, grant_controller) = Shared::new();
+        let (shared, shared_writers, shared_controllers) = Shared::new();
         let all = self.namespaces.is_empty();
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
@@ -117,9 +120,11 @@ impl Operator {
         let failing = metrics.write_failed();
         let failing = Failing::new(move |write| failing(write.as_str()));
 
-        let dss_cache = DssCache::new(self.connect);
-        let (instances, grants) = (shared.instances.clone(), shared.grants.clone());
-        let shared = shared.watch(self.client.clone(), shared_writers, enqueuers.clone(), dss_cache.clone());
+        let dss_cache = DssCache::new(self.connect.clone());
+        let data_robots = DataRobots::new(self.connect);
+        let shared_views = shared.clone();
+        let (cache, robots) = (dss_cache.clone(), data_robots.clone());
+        let shared = shared.watch(self.client.clone(), shared_writers, enqueuers.clone(), cache, robots);
         let mut ours = vec![tokio::spawn(shared)];
         let mut controllers = Vec::new();
         for scope in scopes {
@@ -155,11 +160,10 @@ impl Operator {
             metrics,
             views,
             enqueuers,
-            instances,
-            grants,
+            data_robots,
+            shared: shared_views,
             controllers,
-            instance_controller,
-            grant_controller,
+            shared_controllers,
             webhook: self.webhook,
         };
         Box::pin(work.lead(self.lease, shutdown)).await

@@ -205,12 +205,15 @@ fn secret() -> String {
             Format::Env => "Env",
             Format::Files => "Files",
             Format::Dataiku => "Dataiku",
+            Format::DataRobot => "DataRobot",
         };
         let present = match key.present {
             Present::Always => "always".to_owned(),
             Present::Session => "for a session; always while the credential is withdrawn".to_owned(),
             Present::WithApiKey => "with `spec.dss.apiKey: Personal` or `spec.dss.apiKeySecretRef`".to_owned(),
             Present::WithCaBundle => "if the DssInstance has `caBundle`".to_owned(),
+            Present::OnceInDataRobot => "with `spec.push.dataRobot`, once DataRobot has the credential".to_owned(),
+            Present::WithDataRobotToken => "with `spec.push.dataRobot.deliverToken: true`".to_owned(),
             Present::ForEachProfile => "for each profile of `spec.profiles`".to_owned(),
             Present::IfSet(field) => format!("if {} is set", code(&format!("spec.{}", field.path()))),
         };

@@ -13,6 +13,7 @@
 //! ```
 
 mod content;
+mod data_robot;
 mod dataiku;
 mod digest;
 mod ini;
@@ -25,6 +26,7 @@ mod source;
 pub use content::{
     Content, Main, Rendering, Unrenderable, WITHDRAWN, credentials_in, render, render_all, render_withdrawn,
 };
+pub use data_robot::DataRobotRendering;
 pub use dataiku::{DssRendering, api_key_in};
 pub use digest::is_intact;
 pub use manifest::{metadata_is_as_desired, patch, whole};

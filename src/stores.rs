@@ -9,18 +9,25 @@
 mod accounts;
 mod api_key;
 mod check;
+mod data_robot;
 mod dss_credential;
 mod dss_keys;
 mod dss_secrets;
+mod finalize;
 mod push;
 mod surplus;
+mod tokens;
 
 pub use accounts::Accounts;
 pub use api_key::obtain;
 pub use dss_keys::DssKeys;
 pub use push::{Pushable, postponed, remove_all, step};
-pub use surplus::{delete_all, delete_surplus};
 
+use push::failed;
+pub use surplus::{delete_all, delete_surplus, leave_data_robots};
+pub use tokens::{Tokens, own_token};
+
+use data_robot::DataRobotCredential;
 use dss_credential::DssCredential;
 use dss_secrets::DssSecrets;
 
@@ -28,6 +35,7 @@ use crate::{
     api::Reason,
     cluster::{Calls, NOT_LEADING},
     credentials::{IssueError, Retry},
+    data_robot::DataRobots,
     dss::DssError,
     dss_cache::DssCache,
     limit::{Backoffs, Budget, Limiter, Refused},
@@ -85,18 +93,23 @@ pub struct Access<'a> {
     pub backoffs: &'a Backoffs,
     /// The accounts that pushes write to at the moment.
     pub accounts: &'a Accounts,
+    /// The clients of every DataRobot.
+    pub data_robots: &'a DataRobots,
+    /// The API tokens of DataRobot that owners offer.
+    pub tokens: &'a Tokens,
     /// The time for which this reconcile may still wait.
     pub budget: &'a Budget,
 }
 
 /// A store that keeps a credential, and the place of one config in it. Nothing in such a store
 /// tells whose an entry is; status does ([`crate::push`]).
-#[allow(clippy::enum_variant_names, reason = "there will be stores of other systems")]
 pub enum Store<'a> {
     /// The user secrets of a login in a DSS.
     DssSecrets(DssSecrets<'a>),
     /// A login's own credential of a connection or a plugin preset in a DSS.
     DssCredential(DssCredential<'a>),
+    /// An S3 credential in DataRobot.
+    DataRobot(DataRobotCredential<'a>),
 }
 
 /// An API key in DSS.
@@ -117,37 +130,54 @@ pub struct Made {
 }
 
 impl Store<'_> {
-    /// Puts the credential, in place of the one that is there.
+    /// Puts the credential, in place of the one that is there. Returns the ID of the entry, if the
+    /// store gives it any.
     ///
     /// # Errors
     /// [`IssueError`] if the store refuses or does not answer. The credential may be there all the
     /// same.
-    pub async fn put(&self, login: &str, credential: Pushable<'_>) -> Result<(), IssueError> {
+    pub async fn put(&self, login: &str, credential: Pushable<'_>) -> Result<Option<String>, IssueError> {
         match self {
-            Self::DssSecrets(secrets) => secrets.put(login, credential).await,
-            Self::DssCredential(of_login) => of_login.put(login, credential).await,
+            Self::DssSecrets(secrets) => secrets.put(login, credential).await.map(|()| None),
+            Self::DssCredential(of_login) => of_login.put(login, credential).await.map(|()| None),
+            Self::DataRobot(entry) => entry.put(credential).await,
+        }
+    }
+
+    /// Replaces the credential by values that AWS refuses, and keeps the entry. A store whose
+    /// entries have no ID has nothing to keep, and deletes it. Returns the ID of the entry, if
+    /// there is one.
+    ///
+    /// # Errors
+    /// [`IssueError`] if the store refuses or does not answer.
+    pub async fn revoke(&self, login: &str) -> Result<Option<String>, IssueError> {
+        match self {
+            Self::DssSecrets(_) | Self::DssCredential(_) => self.delete(login).await.map(|()| None),
+            Self::DataRobot(entry) => entry.revoke().await,
         }
     }
 
     /// Deletes what is in the place. If nothing is there, the deletion succeeds.
     ///
     /// # Errors
-    /// [`DssError`] if the store refuses or does not answer.
-    pub async fn delete(&self, login: &str) -> Result<(), DssError> {
+    /// [`IssueError`] if the store refuses or does not answer.
+    pub async fn delete(&self, login: &str) -> Result<(), IssueError> {
         match self {
-            Self::DssSecrets(secrets) => secrets.delete(login).await,
-            Self::DssCredential(of_login) => of_login.delete(login).await,
+            Self::DssSecrets(secrets) => secrets.delete(login).await.map_err(|error| failed(&error)),
+            Self::DssCredential(of_login) => of_login.delete(login).await.map_err(|error| failed(&error)),
+            Self::DataRobot(entry) => entry.delete().await.map_err(|error| IssueError::of_data_robot(&error)),
         }
     }
 
-    /// Whether anything is in the place, whoever wrote it.
+    /// Whether anything is in the place that keyturn did not write for this config.
     ///
     /// # Errors
-    /// [`DssError`] if the store refuses or does not answer.
-    pub async fn find(&self, login: &str) -> Result<bool, DssError> {
+    /// [`IssueError`] if the store refuses or does not answer.
+    pub async fn find(&self, login: &str) -> Result<bool, IssueError> {
         match self {
-            Self::DssSecrets(secrets) => secrets.find(login).await,
-            Self::DssCredential(of_login) => of_login.find(login).await,
+            Self::DssSecrets(secrets) => secrets.find(login).await.map_err(|error| failed(&error)),
+            Self::DssCredential(of_login) => of_login.find(login).await.map_err(|error| failed(&error)),
+            Self::DataRobot(entry) => entry.find().await.map_err(|error| IssueError::of_data_robot(&error)),
         }
     }
 }
@@ -178,8 +208,20 @@ impl Access<'_> {
         talk: impl Future<Output = T>,
     ) -> Result<T, NotAsked> {
         let tried = || format!("{what} in DssInstance \"{instance}\"");
+        self.bounded(instance, tried, most, talk).await
+    }
+
+    /// The same for any system. `system` is its name among the permits, and `tried` says what
+    /// keyturn was about to do.
+    pub(crate) async fn bounded<T>(
+        &self,
+        system: &str,
+        tried: impl Fn() -> String,
+        most: Duration,
+        talk: impl Future<Output = T>,
+    ) -> Result<T, NotAsked> {
         let talk = self.calls.while_leading(talk);
-        match self.limiter.run(instance, most, self.budget, talk).await {
+        match self.limiter.run(system, most, self.budget, talk).await {
             Ok(Some(said)) => Ok(said),
             Ok(None) => Err(NotAsked::Late(DssError::given_up(tried(), NOT_LEADING))),
             Err(Refused::Saturated) => Err(NotAsked::Saturated(tried())),

@@ -8,10 +8,10 @@ pub use of_pods::ConfigsOfPods;
 pub use slim::{is_abridged, shows, shows_status};
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DssInstance, Reason, find_condition},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DataRobotInstance, DssInstance, Reason, find_condition},
     cluster::{SyncState, Watched},
-    finalizers::key_places,
-    push::{all_recorded, wanted_names},
+    finalizers::{credential_places, key_places},
+    push::{Slot, all_recorded, wanted_names},
 };
 use futures::{
     FutureExt as _,
@@ -46,6 +46,8 @@ pub struct Views {
     pub namespaces: Watched<PartialObjectMeta<Namespace>>,
     /// All `DssInstance`s.
     pub instances: Watched<DssInstance>,
+    /// All `DataRobotInstance`s.
+    pub data_robots: Watched<DataRobotInstance>,
 }
 
 /// The writers with which [`crate::cluster::follow`] fills the views of a scope.
@@ -85,8 +87,18 @@ pub fn instances() -> (Watched<DssInstance>, Writer<DssInstance>) {
     Watched::new("dssinstances.keyturn.dev", |_| vec![], slim::instance)
 }
 
+/// Makes the view of all `DataRobotInstance`s.
+#[must_use]
+pub fn data_robots() -> (Watched<DataRobotInstance>, Writer<DataRobotInstance>) {
+    Watched::new("datarobotinstances.keyturn.dev", |_| vec![], slim::data_robot)
+}
+
 fn uses(instance: &str) -> String {
     format!("dss {instance}")
+}
+
+fn uses_data_robot(instance: &str) -> String {
+    format!("datarobot {instance}")
 }
 
 fn named(namespace: &str) -> String {
@@ -101,8 +113,8 @@ fn feeds(namespace: &str, secret: &str) -> String {
     format!("source {namespace}/{secret}")
 }
 
-fn pushes(instance: &str, name: &str) -> String {
-    format!("push {instance} {name}")
+fn pushes(slot: Slot, instance: &str, name: &str) -> String {
+    format!("push {} {instance} {name}", slot.as_str())
 }
 
 fn restarts(namespace: &str) -> String {
@@ -122,9 +134,9 @@ fn lacks_room(config: &AwsConfig) -> bool {
 
 /// The index keys of the places that a config asks for, and of those that it has.
 fn pushed_names(config: &AwsConfig) -> Vec<String> {
-    let had = all_recorded(config.pushed()).map(|(_, place)| pushes(&place.instance, &place.name));
-    let instance = config.spec.dss.as_ref().map(|dss| dss.instance.as_str()).unwrap_or_default();
-    let asked = wanted_names(config.spec.push.as_deref()).map(|(_, name)| pushes(instance, &name));
+    let had = all_recorded(config.pushed()).map(|(slot, place)| pushes(slot, &place.instance, &place.name));
+    let asked = wanted_names(config.spec.push.as_deref())
+        .filter_map(|(slot, name)| Some(pushes(slot, slot.wanted_instance(&config.spec)?, &name)));
     let both: BTreeSet<String> = had.chain(asked).collect();
     both.into_iter().collect()
 }
@@ -140,19 +152,24 @@ impl Views {
         grants: Watched<AwsRoleGrant>,
         namespaces: Watched<PartialObjectMeta<Namespace>>,
         instances: Watched<DssInstance>,
+        data_robots: Watched<DataRobotInstance>,
     ) -> (Self, Writers) {
         let keys_of_config = |config: &AwsConfig| {
             let namespace = config.namespace().unwrap_or_default();
             let dss = config.spec.dss.as_ref();
             let key = config.spec.key_secret_ref.as_ref().map(|source| &source.name);
             let api_key = dss.and_then(|dss| dss.api_key_secret_ref.as_ref()).map(|source| &source.name);
-            let sources = key.into_iter().chain(api_key).map(|source| feeds(&namespace, source));
+            let data_robot = config.spec.push.as_ref().and_then(|push| push.data_robot.as_ref());
+            let token = data_robot.and_then(|it| it.token_secret_ref.as_ref()).map(|source| &source.name);
+            let sources = key.into_iter().chain(api_key).chain(token).map(|source| feeds(&namespace, source));
+            let in_use = data_robot.map(|it| it.instance.as_str());
+            let robots: BTreeSet<&str> = credential_places(config).chain(in_use).collect();
             let instances: BTreeSet<&str> = key_places(config).chain(dss.map(|dss| dss.instance.as_str())).collect();
             let both = [named(&namespace), wanted(&namespace, &config.target_name())];
             let restarts = (!config.spec.restart.is_empty()).then(|| restarts(&namespace));
             let room = lacks_room(config).then(|| without_room(&namespace));
             let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts).chain(room);
-            let of_others = of_others.chain(pushed_names(config));
+            let of_others = of_others.chain(robots.into_iter().map(uses_data_robot)).chain(pushed_names(config));
             both.into_iter().chain(of_others).collect()
         };
         let keys_of_role =
@@ -163,7 +180,7 @@ impl Views {
         let (sources, sources_writer) = Watched::new("secrets (offered as sources)", |_| vec![], slim::source);
         let writers =
             Writers { configs: configs_writer, roles: roles_writer, secrets: secrets_writer, sources: sources_writer };
-        (Self { configs, roles, secrets, sources, grants, namespaces, instances }, writers)
+        (Self { configs, roles, secrets, sources, grants, namespaces, instances, data_robots }, writers)
     }
 
     /// The grants that name this namespace, choose namespaces by label, or are about every
@@ -217,10 +234,24 @@ impl Views {
         self.configs.find(&uses(instance))
     }
 
-    /// The configs that push to places of this name in this DSS instance, whichever login has them.
+    /// The configs that push to places of this kind and name in this instance, whichever account
+    /// has them.
     #[must_use]
-    pub fn configs_pushing(&self, instance: &str, name: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&pushes(instance, name))
+    pub fn configs_pushing(&self, slot: Slot, instance: &str, name: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&pushes(slot, instance, name))
+    }
+
+    /// The configs that use this instance of DataRobot, or may have a credential in it.
+    #[must_use]
+    pub fn configs_using_data_robot(&self, instance: &str) -> Vec<Arc<AwsConfig>> {
+        self.configs.find(&uses_data_robot(instance))
+    }
+
+    /// Whether a config may have a credential in this instance of DataRobot.
+    #[must_use]
+    pub fn has_credentials_in(&self, instance: &str) -> bool {
+        let using = self.configs_using_data_robot(instance);
+        using.iter().any(|config| credential_places(config).any(|place| place == instance))
     }
 
     /// Whether a config uses this DSS instance, or may have keys in it.
@@ -235,7 +266,7 @@ impl Views {
         self.configs_using(instance).iter().any(|config| key_places(config).any(|place| place == instance))
     }
 
-    fn sync_state(&self) -> [&SyncState; 7] {
+    fn sync_state(&self) -> [&SyncState; 8] {
         [
             self.configs.sync_state(),
             self.roles.sync_state(),
@@ -244,6 +275,7 @@ impl Views {
             self.grants.sync_state(),
             self.namespaces.sync_state(),
             self.instances.sync_state(),
+            self.data_robots.sync_state(),
         ]
     }
 
@@ -268,6 +300,7 @@ impl Views {
             self.grants.relist().boxed(),
             self.namespaces.relist().boxed(),
             self.instances.relist().boxed(),
+            self.data_robots.relist().boxed(),
         ];
         join_all(lists).map(|_| ())
     }

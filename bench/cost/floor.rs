@@ -157,6 +157,7 @@ impl Floor {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             dss: None,
+            data_robot: None,
         };
         let content = render(&rendering, &issued.credentials, issued.expires_at, None)?;
         let record = Record::of(

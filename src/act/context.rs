@@ -6,13 +6,14 @@ use crate::{
     clock::Clock,
     cluster::{CallError, Calls},
     credentials::{IssueError, S3, Sts, held_back},
+    data_robot::DataRobots,
     decide::{input::Observed, target::Target},
     dss_cache::DssCache,
     limit::{Backoffs, Budget, Limiter, NotYet, Place, StsBudget, Turns},
     memory::Memory,
     metrics::Metrics,
     report::EventNote,
-    stores::{Access, Accounts},
+    stores::{Access, Accounts, Tokens},
     views::Views,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -59,6 +60,10 @@ pub struct Context {
     pub backoffs: Backoffs,
     /// The accounts that pushes write to at the moment, which all scopes share.
     pub accounts: Accounts,
+    /// The clients of every DataRobot.
+    pub data_robots: DataRobots,
+    /// The API tokens of DataRobot that owners offer, as they were last read.
+    pub tokens: Tokens,
     /// Bounds the rate at which this scope and the others ask outside systems, and shares the
     /// places of this scope between its namespaces.
     pub turns: Turns,
@@ -79,6 +84,8 @@ impl Context {
             push_limiter: &self.push_limiter,
             backoffs: &self.backoffs,
             accounts: &self.accounts,
+            data_robots: &self.data_robots,
+            tokens: &self.tokens,
             budget,
         }
     }

@@ -16,6 +16,7 @@ use crate::{
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use secrecy::SecretString;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The profiles for a write of the Secret.
@@ -141,7 +142,13 @@ impl Act<'_> {
             return Outcome { profiles: parts.outcomes, ..Outcome::default() };
         }
         let rendering = rendering(self.seen);
-        let live = self.live_beside(&rendering, &parts);
+        let token = match self.data_robot_token(&rendering).await {
+            Ok(token) => token,
+            Err(error) => {
+                return Outcome { profiles: parts.outcomes, call_failed: Some(error), ..Outcome::default() };
+            }
+        };
+        let live = self.live_beside(&rendering, &parts, token.as_ref());
         match live.unwrap_or_else(|| self.withdrawn_beside(&rendering, &parts)) {
             Ok((record, content)) => self.write(&rendering, record, content, parts).await,
             Err(error) => super::unrenderable(&error),
@@ -191,13 +198,18 @@ impl Act<'_> {
 
     /// The Secret with the credential of the config that it holds, which was read before; `None` if
     /// it holds none.
-    fn live_beside(&self, rendering: &Rendering, parts: &Parts) -> Option<Result<(Record, Content), Unrenderable>> {
+    fn live_beside(
+        &self,
+        rendering: &Rendering,
+        parts: &Parts,
+        data_robot_token: Option<&SecretString>,
+    ) -> Option<Result<(Record, Content), Unrenderable>> {
         let (record, read) = super::read_data(&self.seen.target)?;
         if record.withdrawn.is_some() || !read.is_as_written() {
             return None;
         }
         let (credentials, api_key) = (read.credentials.as_deref()?, read.api_key.as_ref());
-        let main = Main::Live { credentials, expires_at: record.expires_at, api_key };
+        let main = Main::Live { credentials, expires_at: record.expires_at, api_key, data_robot_token };
         let key_record = api_key.map(|_| record.api_key.clone()).unwrap_or_default();
         let content = render_all(rendering, main, &parts.all);
         Some(content.map(|content| (record.rendered_again(rendering.digest(), key_record, &content), content)))

@@ -6,7 +6,7 @@ use crate::{
     act::Context,
     cluster::CallError,
     credentials::{Credentials, IssueError, Retry},
-    decide::{Plan, input::Observed, push_steps, push_waits},
+    decide::{Plan, input::Observed, left_data_robots, push_steps, push_waits},
     limit::{Budget, Place},
     push::{Slot, Step, Tried},
     report::{Outcome, current_record},
@@ -19,7 +19,7 @@ use kube::ResourceExt as _;
 #[derive(Default)]
 pub(super) struct Pushes {
     pub(super) tried: Vec<(Slot, Tried)>,
-    /// Whether DSS was asked for something that is not a renewal that is due.
+    /// Whether a system was asked for something that is not a renewal that is due.
     pub(super) asked: bool,
     pub(super) call_failed: Option<CallError>,
 }
@@ -70,7 +70,7 @@ pub(super) async fn push(
             },
             _ => None,
         };
-        let made = stores::step(context.stores(budget), &seen.config, slot, &step, credential, now).await;
+        let made = stores::step(context.stores(budget), &seen.config, &step, credential, now).await;
         let result = match made {
             Ok(result) => result,
             Err(error) => {
@@ -84,11 +84,15 @@ pub(super) async fn push(
         tell(slot, &step, &result, record);
         pushes.tried.push((slot, Tried { step, result }));
     }
+    if pushes.call_failed.is_none() {
+        let left = left_data_robots(seen);
+        pushes.call_failed = stores::leave_data_robots(context.stores(budget), &seen.config, &left).await.err();
+    }
     pushes
 }
 
-/// Takes a turn to ask DSS. A renewal that is due does not wait for its turn, and a place is given
-/// up without a question.
+/// Takes a turn to ask the system. A renewal that is due does not wait for its turn, and a place is
+/// given up without a question.
 fn turn(context: &Context, seen: &Observed, step: &Step, is_due: bool) -> Result<Option<Place>, IssueError> {
     match step {
         Step::Release(_) => Ok(None),
@@ -114,17 +118,18 @@ async fn credential<'a>(
 }
 
 /// Writes a step to the log.
-fn tell(slot: Slot, step: &Step, result: &Result<(), IssueError>, record: Option<&Record>) {
+fn tell(slot: Slot, step: &Step, result: &Result<Option<String>, IssueError>, record: Option<&Record>) {
     let (place, what) = match step {
         Step::Claim(place) => (place, "found a place of spec.push free"),
         Step::Put(place) => (place, "pushed the credential"),
+        Step::Revoke(place) => (place, "made unusable what was pushed"),
         Step::Remove(place) => (place, "removed what was pushed"),
         Step::Release(_) => return,
     };
     let (instance, login, name, store) = (&place.instance, &place.login, &place.name, slot.as_str());
     let access_key_id = record.map(|record| record.access_key_id.as_str()).unwrap_or_default();
     match result {
-        Ok(()) => tracing::info!(store, instance, login, name, access_key_id, "{what}"),
+        Ok(_) => tracing::info!(store, instance, login, name, access_key_id, "{what}"),
         Err(error) => tracing::debug!(store, instance, login, name, %error, "a push failed"),
     }
 }

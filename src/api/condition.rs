@@ -38,9 +38,10 @@ pub enum ConditionType {
     Pushed,
     /// Of an `AwsRole`: its config could use it for its current request.
     Usable,
-    /// Of a `DssInstance`: DSS answers.
+    /// Of a `DssInstance` or a `DataRobotInstance`: the system answers.
     Reachable,
-    /// Of a `DssInstance`: the admin key has the rights that keyturn needs.
+    /// Of a `DssInstance`: the admin key has the rights that keyturn needs. Of a
+    /// `DataRobotInstance`: DataRobot takes the API token.
     Authorized,
     /// Only a change of the object's own spec can make it ready. Present only while it is true.
     Stalled,
@@ -114,8 +115,8 @@ impl ConditionType {
             }
             Self::Ready => {
                 "On an AwsConfig, Accepted and Issued: a pod that mounts the Secret works. On an \
-                 AwsRole, Usable. On a DssInstance, Reachable and Authorized. On an AwsRoleGrant: \
-                 the grant is in order, and allows or denies what it names."
+                 AwsRole, Usable. On a DssInstance or a DataRobotInstance, Reachable and Authorized. \
+                 On an AwsRoleGrant: the grant is in order, and allows or denies what it names."
             }
             Self::ProfilesReady => {
                 "A valid session of every profile of `spec.profiles` is in the Secret; otherwise the \
@@ -164,10 +165,11 @@ impl ConditionType {
                 "The AwsConfig that this AwsRole names could use it for its current request. \
                  `status.active` says whether it does."
             }
-            Self::Reachable => "DSS answers at the URL of this DssInstance.",
+            Self::Reachable => "DSS or DataRobot answers at the URL of this object.",
             Self::Authorized => {
-                "The admin key exists, and DSS lets it read users and keys. While DSS cannot be \
-                 reached, the condition keeps its last state."
+                "On a DssInstance: the admin key exists, and DSS lets it read users and keys. On a \
+                 DataRobotInstance: the API token exists, and DataRobot takes it. While the system \
+                 cannot be reached, the condition keeps its last state."
             }
             Self::Stalled => {
                 "The object is not ready, and nothing but a change of its own `spec` can make it \
@@ -191,9 +193,9 @@ impl ConditionType {
             | Self::ConfirmationDue
             | Self::Verified
             | Self::Pushed => "AwsConfig",
-            Self::Ready | Self::Stalled => "AwsConfig, AwsRole, AwsRoleGrant, DssInstance",
+            Self::Ready | Self::Stalled => "AwsConfig, AwsRole, AwsRoleGrant, DssInstance, DataRobotInstance",
             Self::Usable => "AwsRole",
-            Self::Reachable | Self::Authorized => "DssInstance",
+            Self::Reachable | Self::Authorized => "DssInstance, DataRobotInstance",
         }
     }
 }
@@ -269,7 +271,7 @@ pub fn same_ignoring_times(left: &[Condition], right: &[Condition]) -> bool {
 mod tests {
     use super::*;
     use crate::api::Reason;
-    use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance};
+    use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance};
     use jiff::ToSpan as _;
     use kube::CustomResourceExt as _;
 
@@ -318,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_status_has_room_for_all_conditions_of_its_kind() {
-        let crds = [AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd()];
+        let crds =
+            [AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd(), DataRobotInstance::crd()];
         for crd in crds {
             let kind = crd.spec.names.kind.clone();
             let crd = serde_json::to_value(crd).unwrap();

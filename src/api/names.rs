@@ -163,6 +163,12 @@ pub const DSS_FINALIZER: &str = "keyturn.dev/dss.";
 /// The finalizer on a `DssInstance` that may hold personal API keys that keyturn created.
 pub const DSS_INSTANCE_FINALIZER: &str = "keyturn.dev/dss-keys";
 
+/// The beginning of the finalizer on an `AwsConfig`; the name of a `DataRobotInstance` follows.
+/// While the finalizer is there, that DataRobot may hold a credential of the config.
+pub const DATA_ROBOT_FINALIZER: &str = "keyturn.dev/datarobot.";
+/// The finalizer on a `DataRobotInstance` that may hold credentials that keyturn wrote.
+pub const DATA_ROBOT_INSTANCE_FINALIZER: &str = "keyturn.dev/datarobot-credentials";
+
 /// The path at which pods mount the Secret. The path is fixed because the `config` file names it:
 /// SDKs run `credential_process` without a shell and without variables.
 pub const MOUNT_PATH: &str = "/var/run/secrets/keyturn";

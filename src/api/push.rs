@@ -1,8 +1,6 @@
 //! `spec.push`: the places outside the cluster in which keyturn keeps the credential as well, and
 //! their part of status.
 
-#![allow(clippy::struct_field_names, reason = "there will be places in other systems than DSS")]
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -11,11 +9,12 @@ use serde::{Deserialize, Serialize};
 /// The letters of the names that DSS gives to connections, plugins and their parameters.
 const NAME_IN_DSS: &str = "^[A-Za-z0-9_. @-]+$";
 
-/// Places outside the cluster in which keyturn keeps the credential as well, in the account of the
-/// person's login in DSS. keyturn writes them after the Secret, at each issue. It removes what it
-/// wrote when the credential is withdrawn, the place is taken out of the spec, or this AwsConfig
-/// is deleted. The DssInstance has to allow it (push of an entry of its allow). The condition
-/// Pushed says what is in the way; the Secret never waits for these places.
+/// Places outside the cluster in which keyturn keeps the credential as well: in the account of the
+/// person's login in DSS, or in DataRobot. keyturn writes them after the Secret, at each issue. It
+/// removes what it wrote when the credential is withdrawn, the place is taken out of the spec, or
+/// this AwsConfig is deleted. The DssInstance has to allow it (push of an entry of its allow), or
+/// the DataRobotInstance. The condition Pushed says what is in the way; the Secret never waits for
+/// these places.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Push {
@@ -34,6 +33,12 @@ pub struct Push {
     /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dss_plugin: Option<DssPlugin>,
+
+    /// An S3 credential in DataRobot, for example for batch predictions. Its ID stays the same over
+    /// renewals; the Secret holds it as DATAROBOT_CREDENTIAL_ID. While the credential is withdrawn,
+    /// the entry stays and holds values that AWS refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_robot: Option<DataRobotCredential>,
 }
 
 /// User secrets in DSS.
@@ -72,6 +77,50 @@ pub struct DssPlugin {
     pub param: String,
 }
 
+/// An S3 credential in DataRobot.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!self.deliverToken || has(self.tokenSecretRef)").message("deliverToken needs tokenSecretRef: keyturn delivers no token but the person's own"))]
+pub struct DataRobotCredential {
+    /// The name of the DataRobotInstance. Its allow has to list this namespace and this person.
+    #[schemars(length(min = 1, max = 59), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub instance: String,
+
+    /// The name of the credential in DataRobot. The names of an account are unique. keyturn does
+    /// not touch a credential of this name that is not its own.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_.@ -]+$"))]
+    pub name: String,
+
+    /// A Secret that holds an API token of DataRobot, the person's own. keyturn then keeps the
+    /// credential in the account of this token instead of the instance's. The owner of the Secret
+    /// has to label it `keyturn.dev/source: "true"`. keyturn never writes this Secret. The
+    /// DataRobotInstance has to allow it (ownTokens).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret_ref: Option<TokenSecretRef>,
+
+    /// true: the Secret of this AwsConfig holds the token of tokenSecretRef as well, as
+    /// DATAROBOT_API_TOKEN and in drconfig.yaml, beside the URL of DataRobot.
+    #[serde(default)]
+    pub deliver_token: bool,
+}
+
+/// A reference to one data key of a Secret of the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct TokenSecretRef {
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// The data key under which the Secret holds the API token.
+    #[serde(default = "api_token")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+}
+
+fn api_token() -> String {
+    "apiToken".to_owned()
+}
+
 impl DssPlugin {
     /// The key of the credential among the credentials of a user. Dataiku's client makes the same
     /// (`set_basic_plugin_credential` of `dataiku-api-client` 15.2.0): a JSON list without its
@@ -94,18 +143,29 @@ pub struct PushStatus {
     pub dss_connection: Option<Pushed>,
     /// The credential of the plugin's preset. Absent while DSS holds none of this AwsConfig.
     pub dss_plugin: Option<Pushed>,
+    /// The S3 credential in DataRobot. Absent while DataRobot has no entry of this AwsConfig.
+    pub data_robot: Option<Pushed>,
 }
 
 /// A place that is keyturn's, and what keyturn wrote there last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pushed {
-    /// The DssInstance.
+    /// The DssInstance, or the DataRobotInstance.
     pub instance: String,
-    /// The login whose account has the place.
+    /// The login of DSS whose account has the place. In DataRobot: the person or
+    /// `system:<namespace>` that the credential is of.
     pub login: String,
-    /// The prefix of the secrets, or the key of the credential among those of the user.
+    /// The prefix of the secrets, the key of the credential among those of the user, or the name of
+    /// the credential in DataRobot.
     pub name: String,
+    /// In DataRobot: the Secret with the API token by which keyturn wrote it. Absent for the token
+    /// of the DataRobotInstance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret_ref: Option<TokenSecretRef>,
+    /// In DataRobot: the ID of the credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_id: Option<String>,
     /// The access key ID of the credential that is there. Absent while keyturn has only made sure
     /// that the place is free.
     pub access_key_id: Option<String>,

@@ -94,6 +94,12 @@ pub enum Reason {
     DssKeyNotPersonal,
     /// The API key is an administrator's of DSS, and the `DssInstance` does not allow such keys.
     DssAdminKey,
+    /// No `DataRobotInstance` has the name that the config asks for, or it is being deleted.
+    DataRobotInstanceMissing,
+    /// DataRobot cannot be reached, or another server answers at its URL.
+    DataRobotUnreachable,
+    /// DataRobot does not take the API token, or denies it a right.
+    DataRobotDenied,
     /// Pods ask for the Secret of an `AwsConfig` and do not have it mounted.
     NotInjected,
     /// The podSelector of an older `AwsConfig` matches pods that the one of this `AwsConfig`
@@ -134,7 +140,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 60] = [
         Self::Issued,
         Self::Renewed,
         Self::Granted,
@@ -175,6 +181,9 @@ impl Reason {
         Self::DssUserMismatch,
         Self::DssKeyNotPersonal,
         Self::DssAdminKey,
+        Self::DataRobotInstanceMissing,
+        Self::DataRobotUnreachable,
+        Self::DataRobotDenied,
         Self::NotInjected,
         Self::SelectorOverlaps,
         Self::Restarted,
@@ -290,6 +299,9 @@ mod tests {
                 | Reason::DssUserMismatch
                 | Reason::DssKeyNotPersonal
                 | Reason::DssAdminKey
+                | Reason::DataRobotInstanceMissing
+                | Reason::DataRobotUnreachable
+                | Reason::DataRobotDenied
                 | Reason::NotInjected
                 | Reason::SelectorOverlaps
                 | Reason::Restarted

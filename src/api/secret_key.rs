@@ -30,6 +30,10 @@ pub enum Present {
     WithApiKey,
     /// The key is present if the `DssInstance` has a `caBundle`.
     WithCaBundle,
+    /// The key is present once DataRobot has the credential of `push.dataRobot`.
+    OnceInDataRobot,
+    /// The key is present if the spec asks for the person's own API token of DataRobot.
+    WithDataRobotToken,
     /// The key is present for each profile of spec.
     ForEachProfile,
 }
@@ -78,10 +82,13 @@ impl SecretKey {
     /// determine everything: the credential and the `DssInstance` decide as well.
     #[must_use]
     pub fn may_be_for(&self, spec: &AwsConfigSpec) -> bool {
+        let data_robot = || spec.push.as_ref().and_then(|push| push.data_robot.as_ref());
         let present = match self.present {
             Present::IfSet(field) => field.is_set(spec),
             Present::WithApiKey => spec.dss.as_ref().is_some_and(DssClient::wants_key),
             Present::WithCaBundle => spec.dss.is_some(),
+            Present::OnceInDataRobot => data_robot().is_some(),
+            Present::WithDataRobotToken => data_robot().is_some_and(|it| it.deliver_token),
             Present::ForEachProfile => !spec.profiles.is_empty(),
             Present::Always | Present::Session => true,
         };
@@ -119,7 +126,7 @@ pub fn profile_key(name: &str) -> String {
 }
 
 /// Every key but those of the profiles, in the order of the documentation.
-pub const SECRET_KEYS: [SecretKey; 17] = [
+pub const SECRET_KEYS: [SecretKey; 22] = [
     env("AWS_ACCESS_KEY_ID", "the access key ID", Present::Always),
     env("AWS_SECRET_ACCESS_KEY", "the secret access key", Present::Always),
     env("AWS_SESSION_TOKEN", "the session token", Present::Session),
@@ -131,6 +138,13 @@ pub const SECRET_KEYS: [SecretKey; 17] = [
     env("DKU_DSS_URL", "the URL of DSS", Present::IfSet(Field::Dss)),
     env("DKU_API_KEY", "the API key of DSS", Present::WithApiKey),
     env("DKU_CURRENT_PROJECT_KEY", "the DSS project", Present::IfSet(Field::DssProject)),
+    env(
+        "DATAROBOT_CREDENTIAL_ID",
+        "the ID of the credential that keyturn keeps in DataRobot",
+        Present::OnceInDataRobot,
+    ),
+    env("DATAROBOT_ENDPOINT", "the URL of DataRobot's API", Present::WithDataRobotToken),
+    env("DATAROBOT_API_TOKEN", "the person's own API token of DataRobot", Present::WithDataRobotToken),
     file(
         "config",
         "the shared config file, profile `default`: the region if it is set, and a `credential_process` that \
@@ -147,11 +161,23 @@ pub const SECRET_KEYS: [SecretKey; 17] = [
          instance `default`",
         Present::WithApiKey,
     ),
+    dss_file(
+        "drconfig.yaml",
+        "settings of DataRobot's Python client, in the form of `~/.config/datarobot/drconfig.yaml`: URL and API token",
+        Present::WithDataRobotToken,
+    ),
     dss_file("dss-ca.crt", "the certificate authorities of DSS, PEM", Present::WithCaBundle),
     SecretKey {
         format: Format::Dataiku,
         name: "aws-credential.json",
         holds: "the dict of `get_aws_credential()`: `accessKey`, `secretKey`, and `sessionToken` for a session",
+        present: Present::Always,
+    },
+    SecretKey {
+        format: Format::DataRobot,
+        name: "datarobot-credential.json",
+        holds: "credential data of DataRobot: `credentialType` `s3`, `awsAccessKeyId`, `awsSecretAccessKey`, and \
+             `awsSessionToken` for a session",
         present: Present::Always,
     },
 ];

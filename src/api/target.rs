@@ -18,9 +18,11 @@ pub struct Target {
 
     /// The forms in which the Secret holds the credential. Env: variables for `envFrom`. Files:
     /// `config`, `credentials` and `credential-process.json`, to be mounted. Dataiku:
-    /// `aws-credential.json`, the dict of `get_aws_credential()`. Default: Env and Files.
+    /// `aws-credential.json`, the dict of `get_aws_credential()`. DataRobot:
+    /// `datarobot-credential.json`, the credential data that DataRobot's clients take. Default: Env
+    /// and Files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 3), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "set"))]
     pub formats: Option<Vec<Format>>,
 
     /// Labels that keyturn puts on the Secret, at most 32.
@@ -54,6 +56,8 @@ pub enum Format {
     Files,
     /// `aws-credential.json`, for code that was written for DSS.
     Dataiku,
+    /// `datarobot-credential.json`, for code that gives DataRobot credential data inline.
+    DataRobot,
 }
 
 impl Format {

@@ -2,7 +2,7 @@
 //! call is one line that names the object.
 
 use super::{CallError, Failed, Failing, Mandate, Write};
-use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names};
+use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance, names};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Pod, Secret},
     events::v1::Event,
@@ -229,6 +229,14 @@ impl Calls {
     /// # Errors
     /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
     pub async fn instance_status(&self, name: &str, status: &impl Serialize) -> Result<DssInstance, CallError> {
+        self.status(Write::InstanceStatus, Api::all(self.client.clone()), name, status).await
+    }
+
+    /// Merges `status` into the status of a `DataRobotInstance`.
+    ///
+    /// # Errors
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
+    pub async fn data_robot_status(&self, name: &str, status: &impl Serialize) -> Result<DataRobotInstance, CallError> {
         self.status(Write::InstanceStatus, Api::all(self.client.clone()), name, status).await
     }
 

@@ -23,9 +23,9 @@ pub enum Write {
     RoleStatus,
     /// The status of an `AwsConfig`.
     ConfigStatus,
-    /// The finalizers of an `AwsConfig` or of a `DssInstance`.
+    /// The finalizers of an `AwsConfig` or of an instance.
     Finalizers,
-    /// The status of a `DssInstance`.
+    /// The status of a `DssInstance` or a `DataRobotInstance`.
     InstanceStatus,
     /// The status of an `AwsRoleGrant`.
     GrantStatus,

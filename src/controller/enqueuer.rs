@@ -216,6 +216,13 @@ impl Enqueuer {
         }
     }
 
+    /// Enqueues the configs that use this instance of DataRobot, because it may have changed.
+    pub fn data_robot_changed(&self, instance: &str) {
+        for config in self.views.configs_using_data_robot(instance) {
+            self.config_changed(&config);
+        }
+    }
+
     fn enqueue_if_concerned(&self, versions: &[Arc<AwsRoleGrant>], namespace: &str, config: &AwsConfig) {
         let Some(subject) = config.subject() else { return };
         let Some(labels) = self.views.namespaces.get("", namespace).map(|namespace| namespace.labels().clone()) else {

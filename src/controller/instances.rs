@@ -1,12 +1,10 @@
-//! The controller of `DssInstance`s. An instance is reconciled when it changes, and as often as its
-//! `spec.refresh` says.
+//! The controllers of `DssInstance`s and `DataRobotInstance`s. An instance is reconciled when it
+//! changes, and as often as its reconcile says.
 
 use super::{Enqueuer, requeue_after};
 use crate::{
-    api::DssInstance,
     cluster::{CallError, Change},
-    dss_cache::DssCache,
-    dss_instance::{InstanceContext, reconcile},
+    memory::Memory,
 };
 use futures::{
     Stream, StreamExt as _,
@@ -14,23 +12,30 @@ use futures::{
     stream,
 };
 use kube::{
-    ResourceExt as _,
+    Resource, ResourceExt as _,
     runtime::{
         Controller,
         controller::Action,
         reflector::{ObjectRef, Store},
     },
 };
-use std::{collections::HashMap, sync::Arc};
+use serde::de::DeserializeOwned;
+use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
 
-/// The controller of `DssInstance`s, with its queue.
-pub struct InstanceController {
-    store: Store<DssInstance>,
-    queue: UnboundedReceiver<ObjectRef<DssInstance>>,
+/// The queue of the instances of one kind.
+pub(super) type InstanceQueue<K> = UnboundedSender<ObjectRef<K>>;
+
+/// The controller of the instances of one kind, with its queue.
+pub struct InstanceController<K: Resource<DynamicType = ()> + 'static> {
+    store: Store<K>,
+    queue: UnboundedReceiver<ObjectRef<K>>,
 }
 
-impl InstanceController {
-    pub(super) fn new(store: Store<DssInstance>) -> (Self, UnboundedSender<ObjectRef<DssInstance>>) {
+impl<K> InstanceController<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    pub(super) fn new(store: Store<K>) -> (Self, InstanceQueue<K>) {
         let (sender, queue) = unbounded();
         (Self { store, queue }, sender)
     }
@@ -41,7 +46,24 @@ impl InstanceController {
     }
 
     /// Reconciles the queued instances. Never ends.
-    pub async fn run(self, context: InstanceContext) {
+    pub async fn run<C, Reconcile>(
+        self,
+        context: C,
+        memory: Arc<Memory>,
+        reconcile: impl Fn(Arc<K>, Arc<C>) -> Reconcile,
+    ) where
+        C: Send + Sync + 'static,
+        Reconcile: Future<Output = Result<Duration, CallError>> + Send + 'static,
+    {
+        let after_error = move |instance: Arc<K>, error: &CallError, _: Arc<C>| {
+            requeue_after(error, &memory, instance.uid(), |wait_ms| {
+                tracing::warn!(name = instance.name_any(), %error, wait_ms, "not finished; it will be tried again");
+            })
+        };
+        let reconcile_one = move |instance, context| {
+            let reconcile = reconcile(instance, context);
+            async move { reconcile.await.map(Action::requeue) }
+        };
         Controller::for_stream(stream::pending(), self.store)
             .reconcile_on(self.queue)
             .run(reconcile_one, after_error, Arc::new(context))
@@ -50,20 +72,24 @@ impl InstanceController {
     }
 }
 
-/// Enqueues the instances that a change concerns, and the configs that use them. Never ends.
-pub(super) async fn follow_changes(
-    store: Store<DssInstance>,
-    changes: impl Stream<Item = Change<DssInstance>>,
-    queue: UnboundedSender<ObjectRef<DssInstance>>,
+/// Enqueues the instances that a change concerns, and the configs that use them (`enqueue_users`).
+/// `forget` gets the name of an instance that is gone. Never ends.
+pub(super) async fn follow_changes<K>(
+    store: Store<K>,
+    changes: impl Stream<Item = Change<K>>,
+    queue: InstanceQueue<K>,
     enqueuers: Vec<Enqueuer>,
-    dss_cache: DssCache,
-) {
+    enqueue_users: impl Fn(&Enqueuer, &str),
+    forget: impl Fn(&str),
+) where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
     let mut known = HashMap::new();
     // A failed send is ignored: the receiver is dropped only together with the controller, and then
     // no instance is reconciled any more.
-    let enqueue = |name: &str| drop(queue.unbounded_send(ObjectRef::<DssInstance>::new(name)));
+    let enqueue = |name: &str| drop(queue.unbounded_send(ObjectRef::<K>::new(name)));
     let enqueue_all = |known: &mut HashMap<String, Meaning>| {
-        *known = store.state().iter().map(|instance| (instance.name_any(), Meaning::of(instance))).collect();
+        *known = store.state().iter().map(|instance| (instance.name_any(), Meaning::of(instance.as_ref()))).collect();
         for name in known.keys() {
             enqueue(name);
         }
@@ -84,10 +110,10 @@ pub(super) async fn follow_changes(
                         };
                         enqueue(&name);
                         for enqueuer in &enqueuers {
-                            enqueuer.users_changed(&name, None);
+                            enqueue_users(enqueuer, &name);
                         }
                         if !is_there {
-                            dss_cache.forget(&name);
+                            forget(&name);
                         }
                     }
                 }
@@ -108,22 +134,8 @@ struct Meaning {
 }
 
 impl Meaning {
-    fn of(instance: &DssInstance) -> Self {
-        Self {
-            uid: instance.uid(),
-            generation: instance.metadata.generation,
-            is_being_deleted: instance.metadata.deletion_timestamp.is_some(),
-        }
+    fn of(instance: &impl Resource) -> Self {
+        let meta = instance.meta();
+        Self { uid: meta.uid.clone(), generation: meta.generation, is_being_deleted: meta.deletion_timestamp.is_some() }
     }
-}
-
-async fn reconcile_one(instance: Arc<DssInstance>, context: Arc<InstanceContext>) -> Result<Action, CallError> {
-    Box::pin(reconcile(instance, &context)).await.map(Action::requeue)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
-fn after_error(instance: Arc<DssInstance>, error: &CallError, context: Arc<InstanceContext>) -> Action {
-    requeue_after(error, &context.memory, instance.uid(), |wait_ms| {
-        tracing::warn!(name = instance.name_any(), %error, wait_ms, "not finished; it will be tried again");
-    })
 }

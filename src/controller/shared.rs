@@ -1,25 +1,31 @@
 //! The views that all scopes share: grants, namespaces and `DssInstance`s.
 
-use super::{Enqueuer, GrantController, InstanceController, grants::GrantQueue, instances};
+use super::{
+    Enqueuer, GrantController, InstanceController,
+    grants::GrantQueue,
+    instances::{InstanceQueue, follow_changes},
+};
 use crate::{
-    api::{AwsRoleGrant, DssInstance},
+    api::{AwsRoleGrant, DataRobotInstance, DssInstance},
     cluster::{Change, Watched, follow},
+    data_robot::DataRobots,
     dss_cache::DssCache,
     views,
 };
-use futures::{StreamExt as _, channel::mpsc::UnboundedSender};
+use futures::{
+    StreamExt as _,
+    future::{join, join4},
+};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
     core::PartialObjectMeta,
-    runtime::{
-        reflector::{ObjectRef, store::Writer},
-        watcher,
-    },
+    runtime::{reflector::store::Writer, watcher},
 };
 use std::{collections::HashMap, sync::Arc};
 
 /// The views that all scopes share, without their writers.
+#[derive(Clone)]
 pub struct Shared {
     /// All grants.
     pub grants: Watched<AwsRoleGrant>,
@@ -27,6 +33,26 @@ pub struct Shared {
     pub namespaces: Watched<PartialObjectMeta<Namespace>>,
     /// All `DssInstance`s.
     pub instances: Watched<DssInstance>,
+    /// All `DataRobotInstance`s.
+    pub data_robots: Watched<DataRobotInstance>,
+}
+
+/// The controllers of what all scopes share.
+pub struct SharedControllers {
+    /// The controller of `DssInstance`s.
+    pub instances: InstanceController<DssInstance>,
+    /// The controller of `DataRobotInstance`s.
+    pub data_robots: InstanceController<DataRobotInstance>,
+    /// The controller of grants.
+    pub grants: GrantController,
+}
+
+impl SharedControllers {
+    /// Discards every queued request, without a reconcile. Never ends.
+    pub async fn drain(&mut self) {
+        let instances = join(self.instances.drain(), self.data_robots.drain());
+        join(instances, self.grants.drain()).await;
+    }
 }
 
 /// The writers of the views in [`Shared`], and the queues of the controllers.
@@ -34,36 +60,55 @@ pub struct SharedWriters {
     grants: Writer<AwsRoleGrant>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
     instances: Writer<DssInstance>,
-    instance_queue: UnboundedSender<ObjectRef<DssInstance>>,
+    data_robots: Writer<DataRobotInstance>,
+    instance_queue: InstanceQueue<DssInstance>,
+    data_robot_queue: InstanceQueue<DataRobotInstance>,
     grant_queue: GrantQueue,
 }
 
 impl Shared {
-    /// Makes empty views, their writers, and the controllers of `DssInstance`s and of grants.
+    /// Makes empty views, their writers, and the controllers of instances and of grants.
     #[must_use]
-    pub fn new() -> (Self, SharedWriters, InstanceController, GrantController) {
+    pub fn new() -> (Self, SharedWriters, SharedControllers) {
         let (grants, grants_writer) = views::grants();
         let (namespaces, namespaces_writer) = views::namespaces();
         let (instances, instances_writer) = views::instances();
-        let (controllers, instance_queue) = InstanceController::new(instances.store().clone());
+        let (data_robots, data_robots_writer) = views::data_robots();
+        let (instance_controller, instance_queue) = InstanceController::new(instances.store().clone());
+        let (data_robot_controller, data_robot_queue) = InstanceController::new(data_robots.store().clone());
         let (grant_controller, grant_queue) = GrantController::new(grants.store().clone());
         let writers = SharedWriters {
             grants: grants_writer,
             namespaces: namespaces_writer,
             instances: instances_writer,
+            data_robots: data_robots_writer,
             instance_queue,
+            data_robot_queue,
             grant_queue,
         };
-        (Self { grants, namespaces, instances }, writers, controllers, grant_controller)
+        let controllers = SharedControllers {
+            instances: instance_controller,
+            data_robots: data_robot_controller,
+            grants: grant_controller,
+        };
+        (Self { grants, namespaces, instances, data_robots }, writers, controllers)
     }
 
     /// Keeps the shared views up to date, and enqueues the objects that a change concerns. Never
     /// ends.
-    pub async fn watch(self, client: Client, writers: SharedWriters, enqueuers: Vec<Enqueuer>, dss_cache: DssCache) {
+    pub async fn watch(
+        self,
+        client: Client,
+        writers: SharedWriters,
+        enqueuers: Vec<Enqueuer>,
+        dss_cache: DssCache,
+        data_robots: DataRobots,
+    ) {
         let all = watcher::Config::default;
         let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants);
         let namespaces = follow(Api::all(client.clone()), all(), &self.namespaces, writers.namespaces);
-        let instances = follow(Api::all(client), all(), &self.instances, writers.instances);
+        let instances = follow(Api::all(client.clone()), all(), &self.instances, writers.instances);
+        let robots = follow(Api::all(client), all(), &self.data_robots, writers.data_robots);
         let mut known = Known::default();
         let mut seen_any = false;
         let grants = grants.for_each(|change| {
@@ -101,9 +146,14 @@ impl Shared {
             std::future::ready(())
         });
         let store = self.instances.store().clone();
-        let instances =
-            instances::follow_changes(store, instances, writers.instance_queue, enqueuers.clone(), dss_cache);
-        Box::pin(futures::future::join3(grants, namespaces, instances)).await;
+        let enqueue_users = |enqueuer: &Enqueuer, name: &str| enqueuer.users_changed(name, None);
+        let forget = |name: &str| dss_cache.forget(name);
+        let queue = writers.instance_queue;
+        let instances = follow_changes(store, instances, queue, enqueuers.clone(), enqueue_users, forget);
+        let (store, queue) = (self.data_robots.store().clone(), writers.data_robot_queue);
+        let forget = |name: &str| data_robots.forget(name);
+        let robots = follow_changes(store, robots, queue, enqueuers.clone(), Enqueuer::data_robot_changed, forget);
+        Box::pin(join4(grants, namespaces, instances, robots)).await;
     }
 }
 

@@ -3,7 +3,10 @@
 
 use super::SessionRequest;
 use crate::api::{Reason, RoleArn, Statement};
-use crate::dss::{DssError, Kind};
+use crate::{
+    dss::{DssError, Kind},
+    rest::RestError,
+};
 use jiff::SignedDuration;
 
 /// The class of a failure, which decides when the call is retried.
@@ -76,6 +79,21 @@ impl IssueError {
         Self::new(reason, retry, format!("{what}: {error}; {}", remedy_of_dss(error)))
     }
 
+    /// Translates a failed call to DataRobot into the error of the push that needed the call.
+    #[must_use]
+    pub fn of_data_robot(error: &RestError) -> Self {
+        let wait = error.retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
+        let (reason, retry, what) = match error.kind {
+            Kind::Unreachable | Kind::Unreadable | Kind::NoRoute | Kind::Failed => {
+                let retry = wait.map_or(Retry::Transient, Retry::TransientAfter);
+                (Reason::DataRobotUnreachable, retry, "DataRobot cannot be reached")
+            }
+            Kind::Unauthenticated | Kind::Denied => (Reason::DataRobotDenied, Retry::Durable, "DataRobot refused"),
+            Kind::NotFound | Kind::Refused => (Reason::PushRefused, Retry::Durable, "DataRobot refused"),
+        };
+        Self::new(reason, retry, format!("{what}: {error}; {}", remedy_of_data_robot(error.kind)))
+    }
+
     /// The failure of a call to a DSS whose admin key has not been read yet.
     #[must_use]
     pub fn not_connected(instance: &str) -> Self {
@@ -117,6 +135,24 @@ pub fn remedy_of_dss(error: &DssError) -> &'static str {
         }
         Kind::NotFound | Kind::Refused => {
             "keyturn tries again within 10 min; a DSS admin checks the object that the route names, and that this release of DSS has the route"
+        }
+    }
+}
+
+/// The remedy for a failed call to DataRobot.
+#[must_use]
+pub fn remedy_of_data_robot(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Unreachable | Kind::Unreadable | Kind::NoRoute | Kind::Failed => {
+            "keyturn tries again; if it stays so, a cluster admin checks url and caBundle of the DataRobotInstance, network policies, \
+             proxies and login pages"
+        }
+        Kind::Unauthenticated => {
+            "create an API token in DataRobot (Developer tools), and put it into the Secret that tokenSecretRef names"
+        }
+        Kind::Denied => "a DataRobot admin gives the account of the API token the right to manage its credentials",
+        Kind::NotFound | Kind::Refused => {
+            "keyturn tries again within 10 min; look in DataRobot at the credential that the message is about"
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     api::{ApiKey, ApiKeySecretRef, DssKey, Reason, Statement},
     digest::Digest,
     dss_keys::{ApiKeyPlan, ApiKeyRequest, DssRequest, Input, Needs, SurplusKeys},
-    push::all_recorded,
+    push::{System, all_recorded, wanted_names},
     secret::Source,
 };
 use jiff::Timestamp;
@@ -128,9 +128,10 @@ impl Case<'_> {
         let pushed = |instance: &str| {
             let may_push = self.seen.dss.as_ref().is_some_and(|dss| dss.push);
             let asks = may_push
-                && self.seen.config.spec.push.is_some()
+                && wanted_names(self.seen.config.spec.push.as_deref()).any(|(slot, _)| slot.system() == System::Dss)
                 && accepted.as_ref().is_ok_and(|it| it.dss.as_ref().is_some_and(|dss| dss.instance == instance));
-            asks || all_recorded(self.seen.config.pushed()).any(|(_, place)| place.instance == instance)
+            let mut recorded = all_recorded(self.seen.config.pushed());
+            asks || recorded.any(|(slot, place)| slot.system() == System::Dss && place.instance == instance)
         };
         let stay = |instance: &str| wanted(instance).or_else(|| pushed(instance).then(Vec::new));
         let places = self.seen.key_places.iter();

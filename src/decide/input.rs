@@ -4,6 +4,7 @@ use super::{
     Tried,
     action::Refusal,
     backoff::{Backoff, Failures},
+    data_robot_access::SeenDataRobot,
     dss_access::{SeenDss, role_of},
     target::Target,
 };
@@ -13,7 +14,7 @@ use crate::{
     credentials::{Identity, KeyRequest},
     dss_keys::{HeldKey, KeyPlace},
     push::{Failed, Slot},
-    secret::{Rendering, Source},
+    secret::{DataRobotRendering, Rendering, Source},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -39,6 +40,8 @@ pub struct Observed {
     pub identity: Option<Identity>,
     /// The DSS that the config names, if it names one.
     pub dss: Option<SeenDss>,
+    /// The DataRobot that the config names, if it names one.
+    pub data_robot: Option<SeenDataRobot>,
     /// The instances of DSS that may hold API keys which keyturn created for the config.
     pub key_places: Vec<KeyPlace>,
     /// The role that `spec.role` stands for, or the refusal ([`super::dss_access::role_of`]).
@@ -91,6 +94,7 @@ impl Observed {
             grants_seen: false,
             identity: None,
             dss: None,
+            data_robot: None,
             key_places: vec![],
             asked_role,
             role: SeenRole::NotShown,
@@ -241,5 +245,24 @@ fn older<'a>(config: &'a AwsConfig, others: &'a [Arc<AwsConfig>]) -> impl Iterat
 /// The rendering of the Secret of what is seen.
 #[must_use]
 pub fn rendering(seen: &Observed) -> Rendering {
-    Rendering::of(&seen.config, seen.dss.as_ref().and_then(|dss| dss.instance.as_deref()))
+    let rendering = Rendering::of(&seen.config, seen.dss.as_ref().and_then(|dss| dss.instance.as_deref()));
+    let data_robot = seen.data_robot.as_ref().and_then(|seen_it| data_robot_rendering(seen, seen_it));
+    Rendering { data_robot, ..rendering }
+}
+
+/// The part of the rendering about DataRobot; `None` if the Secret holds nothing about it. The
+/// Secret holds the token only while the config may use it.
+fn data_robot_rendering(seen: &Observed, data_robot: &SeenDataRobot) -> Option<DataRobotRendering> {
+    let asked = seen.config.spec.push.as_ref()?.data_robot.as_ref()?;
+    let instance = data_robot.instance.as_ref()?;
+    let recorded = seen.config.pushed().and_then(|pushed| pushed.data_robot.as_ref());
+    let subject = seen.config.subject()?.to_string();
+    let recorded = recorded
+        .filter(|place| (&place.instance, &place.name, &place.login) == (&data_robot.name, &asked.name, &subject));
+    let version = data_robot.token_version.clone().filter(|_| asked.deliver_token && data_robot.usable().is_ok());
+    Some(DataRobotRendering {
+        endpoint: instance.spec.endpoint(),
+        credential_id: recorded.and_then(|place| place.credential_id.clone()),
+        token_version: version,
+    })
 }

@@ -3,11 +3,12 @@
 
 use super::{
     Plan,
+    data_robot_access::{NoDataRobot, SeenDataRobot},
     input::{Observed, Remembered},
 };
 use crate::{
-    api::{PushStatus, Reason},
-    push::{InSecret, Input, Place, Slot, Step, Wanted, recorded},
+    api::{PushStatus, Reason, names},
+    push::{InSecret, Input, Place, Slot, Step, System, Wanted, recorded},
     schedule,
     secret::Record,
 };
@@ -18,13 +19,38 @@ use jiff::Timestamp;
 pub fn wanted_place(seen: &Observed, plan: &Plan, slot: Slot) -> Wanted {
     let asked = seen.config.spec.push.as_deref().and_then(|push| slot.wanted_name(push));
     let Some(name) = asked else { return Wanted::Nothing };
+    if slot.system() == System::DataRobot {
+        return seen
+            .data_robot
+            .as_ref()
+            .map_or(Wanted::Nothing, |seen_it| wanted_in_data_robot(seen, plan, seen_it, name));
+    }
     let Ok(accepted) = &plan.accepted else { return Wanted::Unknown };
     let Some(request) = &accepted.dss else { return Wanted::Nothing };
     if !seen.dss.as_ref().is_some_and(|dss| dss.push) {
         return Wanted::Forbidden;
     }
-    let place = Place { instance: request.instance.clone(), login: request.login.clone(), name };
+    let (instance, login) = (request.instance.clone(), request.login.clone());
+    let place = Place { slot, instance, login, name, token: None };
     if seen.push_taken.contains_key(&slot) { Wanted::Taken(place) } else { Wanted::Place(place) }
+}
+
+/// The same of DataRobot. A place whose token is not there stays as it is: nothing can be written
+/// or removed without it.
+fn wanted_in_data_robot(seen: &Observed, plan: &Plan, data_robot: &SeenDataRobot, name: String) -> Wanted {
+    match data_robot.usable() {
+        Err(NoDataRobot::NotAllowed | NoDataRobot::OwnTokenNotAllowed | NoDataRobot::BeingDeleted) => Wanted::Forbidden,
+        Err(NoDataRobot::Missing | NoDataRobot::WithoutToken | NoDataRobot::TokenNotOffered) => Wanted::Unknown,
+        Ok(()) => {
+            let Some(subject) = seen.config.subject() else { return Wanted::Unknown };
+            if plan.accepted.is_err() {
+                return Wanted::Unknown;
+            }
+            let (slot, instance, token) = (Slot::DataRobot, data_robot.name.clone(), data_robot.own_token.clone());
+            let place = Place { slot, instance, login: subject.to_string(), name, token };
+            if seen.push_taken.contains_key(&slot) { Wanted::Taken(place) } else { Wanted::Place(place) }
+        }
+    }
 }
 
 /// The credential in the Secret. `record` is that of the Secret after the plan was carried out;
@@ -61,10 +87,28 @@ pub fn push_steps(
     let in_secret = in_secret(plan, record, now);
     let steps = Slot::ALL.into_iter().filter_map(|slot| {
         let wanted = wanted_place(seen, plan, slot);
-        let input = Input { wanted: &wanted, recorded: recorded(status, slot), in_secret: &in_secret };
+        let input = Input { slot, wanted: &wanted, recorded: recorded(status, slot), in_secret: &in_secret };
         Some((slot, input.step()?))
     });
     steps.collect()
+}
+
+/// The instances of DataRobot in which the config can have nothing any more: neither does status
+/// record a place there, nor does the config ask for one.
+#[must_use]
+pub fn left_data_robots(seen: &Observed) -> Vec<String> {
+    let asks = |instance: &str| {
+        seen.data_robot.as_ref().is_some_and(|data_robot| data_robot.name == instance && data_robot.usable().is_ok())
+    };
+    let recorded = recorded(seen.config.pushed(), Slot::DataRobot);
+    let has = |instance: &str| recorded.is_some_and(|place| place.instance == instance);
+    let places = finalizers_of(seen).filter(|instance| !asks(instance) && !has(instance));
+    places.map(str::to_owned).collect()
+}
+
+fn finalizers_of(seen: &Observed) -> impl Iterator<Item = &str> {
+    let finalizers = seen.config.metadata.finalizers.iter().flatten();
+    finalizers.filter_map(|finalizer| finalizer.strip_prefix(names::DATA_ROBOT_FINALIZER))
 }
 
 /// The time before which a step is not made; `None` if it is due. A step that failed waits for its
@@ -73,6 +117,6 @@ pub fn push_steps(
 pub fn push_waits(remembered: &Remembered, slot: Slot, step: &Step, now: Timestamp) -> Option<Timestamp> {
     let failed = remembered.pushes.get(&slot).filter(|failed| failed.step == *step).map(|failed| failed.until);
     let again = remembered.used_until.map(schedule::asks_again_at);
-    let again = again.filter(|_| matches!(step, Step::Claim(_) | Step::Remove(_)));
+    let again = again.filter(|_| matches!(step, Step::Claim(_) | Step::Revoke(_) | Step::Remove(_)));
     failed.max(again).filter(|until| *until > now)
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::dss::{Lost, PersonalKey};
+use crate::dss::{Lost, PersonalKey, Wire};
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};

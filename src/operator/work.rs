@@ -7,15 +7,15 @@ use super::{
 };
 use crate::{
     act::Context,
-    api::{AwsRoleGrant, DssInstance},
     brake::{self, Brake},
     certificate::keep,
     clock::Clock,
-    cluster::{Calls, Failing, Mandate, Watched, Write},
-    controller::{CONCURRENCY, Controllers, Enqueuer, GrantContext, GrantController, InstanceController},
+    cluster::{Calls, Failing, Mandate, Write},
+    controller::{CONCURRENCY, Controllers, Enqueuer, GrantContext, Shared, SharedControllers},
     credentials::{S3, Sts},
+    data_robot::DataRobots,
     dss_cache::DssCache,
-    dss_instance::InstanceContext,
+    instances::{DataRobotContext, InstanceContext, reconcile, reconcile_data_robot},
     leader::{Candidate, LeaseName, Lost},
     limit::{Backoffs, Called, RateLimits, StsBudget, Turns},
     memory::Memory,
@@ -59,11 +59,10 @@ pub(super) struct Work {
     pub(super) metrics: Metrics,
     pub(super) views: Arc<[Views]>,
     pub(super) enqueuers: Vec<Enqueuer>,
-    pub(super) instances: Watched<DssInstance>,
-    pub(super) grants: Watched<AwsRoleGrant>,
+    pub(super) data_robots: DataRobots,
+    pub(super) shared: Shared,
     pub(super) controllers: Vec<Controllers>,
-    pub(super) instance_controller: InstanceController,
-    pub(super) grant_controller: GrantController,
+    pub(super) shared_controllers: SharedControllers,
     /// The leader's tasks for the webhook; `None` if there is none.
     pub(super) webhook: Option<WebhookCare>,
 }
@@ -114,7 +113,7 @@ impl Work {
     /// Discards every request of every queue, while another replica leads. Never ends.
     async fn drain(&mut self) {
         let controllers = future::join_all(self.controllers.iter_mut().map(Controllers::drain));
-        future::join3(controllers, self.instance_controller.drain(), self.grant_controller.drain()).await;
+        future::join(controllers, self.shared_controllers.drain()).await;
     }
 
     /// Learns the API server's time and relists every view. The watches may not have shown yet what
@@ -133,6 +132,7 @@ impl Work {
     /// [`FINISHING`] longer. Writes are made only while `mandate` holds.
     async fn run(self, mandate: Mandate, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let calls = Calls::new(self.client.clone(), mandate, self.failing.clone());
+        let (instance_context, data_robot_context) = (self.instance_context(&calls), self.data_robot_context(&calls));
         let identifying = identify(self.sts.clone(), self.sts_budget.clone(), self.enqueuers.clone());
         let _identifying = AbortOnDrop(tokio::spawn(identifying));
         let calling = self.sts_budget.clone().run(call_in_turn(self.views.clone(), self.enqueuers.clone()));
@@ -171,25 +171,8 @@ impl Work {
         let grant_context = GrantContext {
             clock: self.clock.clone(),
             calls: calls.clone(),
-            grants: self.grants,
+            grants: self.shared.grants,
             memory: self.memory.clone(),
-        };
-        let enqueuers = self.enqueuers.clone();
-        let instance_context = InstanceContext {
-            cluster_name: self.cluster_name.clone(),
-            clock: self.clock.clone(),
-            calls: calls.clone(),
-            instances: self.instances,
-            views: self.views,
-            dss_cache: self.dss_cache.clone(),
-            memory: self.memory.clone(),
-            all: self.all,
-            started_at: self.clock.now(),
-            enqueue_users: Arc::new(move |instance, logins| {
-                for enqueuer in &enqueuers {
-                    enqueuer.users_changed(instance, logins);
-                }
-            }),
         };
         let late = {
             let shutdown = shutdown.clone();
@@ -200,7 +183,7 @@ impl Work {
             }
         };
         let (limiter, backoffs, accounts) = (stores::limiter(), Backoffs::default(), stores::Accounts::default());
-        let push_limiter = stores::push_limiter();
+        let (push_limiter, tokens) = (stores::push_limiter(), stores::Tokens::default());
         let turns = Turns::new(self.rate_limits, CONCURRENCY.into());
         let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
@@ -222,19 +205,67 @@ impl Work {
                 push_limiter: push_limiter.clone(),
                 backoffs: backoffs.clone(),
                 accounts: accounts.clone(),
+                data_robots: self.data_robots.clone(),
+                tokens: tokens.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
                 sts_budget: self.sts_budget.clone(),
             };
             controllers.run(context, shutdown.clone())
         });
-        let instances = Box::pin(self.instance_controller.run(instance_context));
-        // The leader does not wait for the reconciles of instances, because a DSS may be slow and
-        // the next leader reads it again. Nor does it wait for the certificate, because its
+        let SharedControllers { instances, data_robots, grants } = self.shared_controllers;
+        let instances = instances.run(instance_context, self.memory.clone(), |instance, context| {
+            Box::pin(async move { reconcile(instance, &context).await })
+        });
+        let data_robots = data_robots.run(data_robot_context, self.memory.clone(), |instance, context| {
+            Box::pin(async move { reconcile_data_robot(instance, &context).await })
+        });
+        let instances = Box::pin(future::join(instances, data_robots));
+        // The leader does not wait for the reconciles of instances, because a system may be slow
+        // and the next leader reads it again. Nor does it wait for the certificate, because its
         // maintenance continues from any state.
-        let grants = Box::pin(self.grant_controller.run(grant_context));
+        let grants = Box::pin(grants.run(grant_context));
         let for_ever = future::join3(instances, grants, Box::pin(keeping));
         let controllers = future::select(Box::pin(late), future::join_all(controllers));
         future::select(for_ever, controllers).await;
+    }
+
+    fn instance_context(&self, calls: &Calls) -> InstanceContext {
+        let enqueuers = self.enqueuers.clone();
+        InstanceContext {
+            cluster_name: self.cluster_name.clone(),
+            clock: self.clock.clone(),
+            calls: calls.clone(),
+            instances: self.shared.instances.clone(),
+            views: self.views.clone(),
+            dss_cache: self.dss_cache.clone(),
+            memory: self.memory.clone(),
+            all: self.all,
+            started_at: self.clock.now(),
+            enqueue_users: Arc::new(move |instance, logins| {
+                for enqueuer in &enqueuers {
+                    enqueuer.users_changed(instance, logins);
+                }
+            }),
+        }
+    }
+
+    fn data_robot_context(&self, calls: &Calls) -> DataRobotContext {
+        let enqueuers = self.enqueuers.clone();
+        DataRobotContext {
+            clock: self.clock.clone(),
+            calls: calls.clone(),
+            instances: self.shared.data_robots.clone(),
+            views: self.views.clone(),
+            data_robots: self.data_robots.clone(),
+            memory: self.memory.clone(),
+            started_at: self.clock.now(),
+            all: self.all,
+            enqueue_users: Arc::new(move |instance| {
+                for enqueuer in &enqueuers {
+                    enqueuer.data_robot_changed(instance);
+                }
+            }),
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use super::{
     connect::{Caller, listed},
 };
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance},
     brake::Braking,
     decide::{
+        data_robot_access::{self, SeenDataRobot},
         dss_access::{SeenDss, allowed_to, role_of},
         input::{Observed, SeenRole, older_claim, role_name},
         target::Target,
@@ -98,6 +99,9 @@ impl Live {
         if let Some(named) = config.spec.dss.as_ref().and_then(|dss| dss.api_key_secret_ref.as_ref()) {
             seen.api_key_source = source(&secrets, &named.name, &mut readable).await?;
         }
+        if config.spec.push.as_ref().is_some_and(|push| push.data_robot.is_some()) {
+            seen.data_robot = data_robot(caller, &seen, &secrets, &mut readable, &mut unreadable).await?;
+        }
         let target = secrets.get_metadata_opt(&config.target_name()).await;
         match reading("cannot read the Secret", target)? {
             Read::Found(Some(found)) => {
@@ -118,6 +122,37 @@ impl Live {
         }
         Ok(Self { seen, unreadable })
     }
+}
+
+/// The DataRobot that the config names.
+async fn data_robot(
+    caller: &Caller,
+    seen: &Observed,
+    secrets: &Api<Secret>,
+    readable: &mut bool,
+    unreadable: &mut Vec<&'static str>,
+) -> Result<Option<SeenDataRobot>, Failed> {
+    let config = &seen.config;
+    let Some(asked) = config.spec.push.as_ref().and_then(|push| push.data_robot.as_ref()) else { return Ok(None) };
+    let instance = match get::<DataRobotInstance>(&Api::all(caller.client.clone()), &asked.instance).await? {
+        Read::Found(instance) => Some(Arc::new(instance)),
+        Read::Absent => None,
+        Read::Forbidden => {
+            unreadable.push("datarobotinstances");
+            None
+        }
+    };
+    let labels = seen.namespace_labels.as_ref();
+    let allowed = instance.as_ref().and_then(|instance| data_robot_access::allowed_to(config, instance, labels));
+    let own_token = asked.token_secret_ref.clone();
+    let token_version = match &own_token {
+        Some(named) => match source::<()>(secrets, &named.name, readable).await? {
+            Source::Offered { version, .. } => version,
+            _ => None,
+        },
+        None => None,
+    };
+    Ok(Some(SeenDataRobot { name: asked.instance.clone(), instance, allowed, own_token, token_version }))
 }
 
 /// The `AwsRole` of this name.

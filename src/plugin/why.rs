@@ -70,6 +70,7 @@ fn rests_on(check: Check, resource: &str) -> bool {
         Check::SubjectIsNotDenied | Check::GrantAllows => resource == "awsrolegrants",
         Check::NamespaceIsKnown => resource == "namespaces",
         Check::DssAllowsLogin => resource == "dssinstances",
+        Check::RenderedAsAsked => resource == "datarobotinstances",
         Check::GeneratedRoleIsOurs | Check::RoleIsNamed => resource == "awsroles",
         Check::KeyIsOffered | Check::ApiKeyIsOffered | Check::TargetIsOurs => resource == "secrets",
         _ => false,

@@ -1,6 +1,6 @@
 //! The next step for one place.
 
-use super::Place;
+use super::{Place, Slot};
 use crate::{api::Pushed, digest::Digest, secret::Record};
 use jiff::Timestamp;
 
@@ -41,6 +41,8 @@ pub enum InSecret {
 /// Everything that the next step for one place depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
+    /// The kind of the place.
+    pub slot: Slot,
     /// What the spec asks for.
     pub wanted: &'a Wanted,
     /// What status records.
@@ -56,12 +58,17 @@ pub enum Step {
     Claim(Place),
     /// Write the credential there.
     Put(Place),
+    /// Replace the credential by values that AWS refuses. The entry keeps its ID.
+    Revoke(Place),
     /// Remove what is there.
     Remove(Place),
     /// Give the place up without a call, because another config has the very same place. What is
     /// there is that config's.
     Release(Place),
 }
+
+/// What status records as the digest of the values that are there after [`Step::Revoke`].
+pub const REVOKED: &str = "revoked";
 
 /// A digest of the credential of a record. Two sessions never have the same, and two keys of the
 /// same ID neither.
@@ -88,7 +95,11 @@ impl Step {
     #[must_use]
     pub fn place(&self) -> &Place {
         match self {
-            Self::Claim(place) | Self::Put(place) | Self::Remove(place) | Self::Release(place) => place,
+            Self::Claim(place)
+            | Self::Put(place)
+            | Self::Revoke(place)
+            | Self::Remove(place)
+            | Self::Release(place) => place,
         }
     }
 }
@@ -103,13 +114,16 @@ impl Input<'_> {
                 _ => None,
             };
         };
-        let there = Place::of(recorded);
+        let there = Place::of(self.slot, recorded);
         match (self.wanted, self.in_secret) {
             (Wanted::Taken(place), _) if *place == there => Some(Step::Release(there)),
-            (Wanted::Nothing | Wanted::Forbidden | Wanted::Taken(_), _) | (_, InSecret::Withdrawn) => {
-                Some(Step::Remove(there))
-            }
+            (Wanted::Nothing | Wanted::Forbidden | Wanted::Taken(_), _) => Some(Step::Remove(there)),
             (Wanted::Place(place), _) if *place != there => Some(Step::Remove(there)),
+            (Wanted::Place(_) | Wanted::Unknown, InSecret::Withdrawn) => match self.slot {
+                Slot::DataRobot if recorded.digest.as_deref() == Some(REVOKED) => None,
+                Slot::DataRobot => Some(Step::Revoke(there)),
+                Slot::DssSecrets | Slot::DssConnection | Slot::DssPlugin => Some(Step::Remove(there)),
+            },
             (Wanted::Place(_), InSecret::Holds { digest, .. }) if recorded.digest.as_ref() != Some(digest) => {
                 Some(Step::Put(there))
             }
@@ -123,7 +137,7 @@ mod tests {
     use super::*;
 
     fn place(name: &str) -> Place {
-        Place { instance: "design".to_owned(), login: "alice".to_owned(), name: name.to_owned() }
+        Place { instance: "design".to_owned(), login: "alice".to_owned(), name: name.to_owned(), ..Place::default() }
     }
 
     fn pushed(name: &str, digest: Option<&str>) -> Pushed {
@@ -133,7 +147,7 @@ mod tests {
             name: name.to_owned(),
             access_key_id: digest.map(|_| "ASIA".to_owned()),
             digest: digest.map(str::to_owned),
-            expires_at: None,
+            ..Pushed::default()
         }
     }
 
@@ -180,7 +194,34 @@ mod tests {
                 Some(Remove(place("a"))),
             ),
         ] {
-            let input = Input { wanted: &wanted, recorded: recorded.as_ref(), in_secret: &in_secret };
+            let slot = Slot::DssSecrets;
+            let input = Input { slot, wanted: &wanted, recorded: recorded.as_ref(), in_secret: &in_secret };
+            assert_eq!(input.step(), step, "{row}");
+        }
+    }
+
+    #[test]
+    fn an_entry_with_an_id_stays_while_the_credential_is_withdrawn() {
+        use {
+            InSecret::Withdrawn,
+            Step::{Put, Remove, Revoke},
+            Wanted::{Forbidden, Nothing, Unknown},
+        };
+        let slot = Slot::DataRobot;
+        let at = |name: &str| Place { slot, ..place(name) };
+        let (a, of_bob) = (|| Wanted::Place(at("a")), Wanted::Place(Place { login: "bob".to_owned(), ..at("a") }));
+        for (row, wanted, digest, in_secret, step) in [
+            ("withdrawn", a(), Some("1"), Withdrawn, Some(Revoke(at("a")))),
+            ("withdrawn before the first answer", a(), None, Withdrawn, Some(Revoke(at("a")))),
+            ("withdrawn, and DataRobot is away", Unknown, Some("1"), Withdrawn, Some(Revoke(at("a")))),
+            ("revoked", a(), Some(REVOKED), Withdrawn, None),
+            ("issued again", a(), Some(REVOKED), holds("2"), Some(Put(at("a")))),
+            ("another person", of_bob, Some(REVOKED), holds("2"), Some(Remove(at("a")))),
+            ("taken out of the spec", Nothing, Some(REVOKED), Withdrawn, Some(Remove(at("a")))),
+            ("no longer allowed", Forbidden, Some("1"), holds("1"), Some(Remove(at("a")))),
+        ] {
+            let recorded = pushed("a", digest);
+            let input = Input { slot, wanted: &wanted, recorded: Some(&recorded), in_secret: &in_secret };
             assert_eq!(input.step(), step, "{row}");
         }
     }

@@ -29,8 +29,8 @@ pub struct Failed {
 pub struct Tried {
     /// The step.
     pub step: Step,
-    /// The error, if it failed.
-    pub result: Result<(), IssueError>,
+    /// The ID that the system gave the entry, if it gives any; or the error.
+    pub result: Result<Option<String>, IssueError>,
 }
 
 impl Tried {
@@ -87,6 +87,6 @@ mod tests {
         assert_eq!((waited(&held), held.count, held.why), (7, 2, second.why.clone()), "it was not tried");
         let other = Failed { step: Step::Put(crate::push::Place::default()), ..second };
         assert_eq!(failed(Retry::Durable, Some(&other)).count, 1, "another step begins anew");
-        assert_eq!(Tried { step: release(), result: Ok(()) }.failed(Some(&first), "uid", now), None);
+        assert_eq!(Tried { step: release(), result: Ok(None) }.failed(Some(&first), "uid", now), None);
     }
 }

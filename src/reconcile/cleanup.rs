@@ -11,12 +11,12 @@ use crate::{
     credentials::IssueError,
     decide::target::is_controlled_by,
     dss_keys::key_label,
-    finalizers::key_places,
+    finalizers::{credential_places, key_places},
     limit::Budget,
-    push::{Place, Slot},
+    push::{Place, System},
     report::{EventNote, deleting},
     schedule::{self, until},
-    stores::{delete_all, remove_all},
+    stores::{delete_all, leave_data_robots, remove_all},
     views,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -27,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 /// keyturn.
 pub(super) fn pending(context: &Context, config: &AwsConfig) -> Option<Arc<AwsConfig>> {
     let current = context.views.configs.get(&config.namespace().unwrap_or_default(), &config.name_any())?;
-    let waits = key_places(&current).next().is_some();
+    let waits = key_places(&current).chain(credential_places(&current)).next().is_some();
     (current.metadata.deletion_timestamp.is_some() && waits).then_some(current)
 }
 
@@ -56,9 +56,9 @@ pub(super) async fn cleanup(context: &Context, budget: &Budget, config: &AwsConf
     tracing::warn!(
         error = error.message,
         wait_ms = wait.as_millis(),
-        "an AwsConfig that is being deleted waits for what it has in DSS"
+        "an AwsConfig that is being deleted waits for what it has in DSS or DataRobot"
     );
-    let message = format!("what it has in DSS is not deleted yet: {}", error.message);
+    let message = format!("what it has outside the cluster is not deleted yet: {}", error.message);
     report(context, config, &Statement { message, ..error }).await?;
     let now = context.clock.now();
     Ok(until(now, now.saturating_add(wait).ok()))
@@ -73,15 +73,20 @@ async fn delete(context: &Context, budget: &Budget, config: &AwsConfig) -> Resul
     let gives_up = config.metadata.deletion_timestamp.as_ref().is_some_and(is_given_up);
     let access = context.stores(budget);
     let (mut waits, mut holding) = (None, vec![]);
-    for (slot, place, error) in remove_all(access, config, now).await? {
+    for (place, error) in remove_all(access, config, now).await? {
         if gives_up && error.retry.is_of_a_call() {
-            record_left_push(context, config, slot, &place, &error).await;
+            record_left_push(context, config, &place, &error).await;
         } else {
-            holding.push(place.instance);
+            holding.push((place.slot.system(), place.instance));
             waits = Some(error.why);
         }
     }
-    let remaining = delete_all(access, config, &holding, gives_up).await?;
+    let holds = |system| holding.iter().filter(move |(of, _)| *of == system).map(|(_, instance)| instance.clone());
+    let in_data_robots: Vec<String> = holds(System::DataRobot).collect();
+    let left = credential_places(config).filter(|instance| !in_data_robots.iter().any(|it| it == instance));
+    leave_data_robots(access, config, &left.map(str::to_owned).collect::<Vec<_>>()).await?;
+    let in_dss: Vec<String> = holds(System::Dss).collect();
+    let remaining = delete_all(access, config, &in_dss, gives_up).await?;
     for (instance, why) in &remaining.given_up {
         record_left_keys(context, config, instance, why).await;
     }
@@ -115,11 +120,11 @@ async fn delete_secret(context: &Context, config: &AwsConfig) -> Result<(), Call
 }
 
 /// Records in an Event and in the log that something that keyturn pushed may be left in DSS.
-async fn record_left_push(context: &Context, config: &AwsConfig, slot: Slot, place: &Place, error: &IssueError) {
+async fn record_left_push(context: &Context, config: &AwsConfig, place: &Place, error: &IssueError) {
     let note = format!(
-        "the {} {place} may be left there, where keyturn could not remove it in time: {}; the person or a DSS admin deletes it",
-        slot.described(&place.name),
-        error.why.message
+        "the {place} may be left there, where keyturn could not remove it in time: {}; the person or an admin of {} deletes it",
+        error.why.message,
+        place.slot.system().as_str()
     );
     let note = EventNote { warning: true, reason: error.why.reason.to_string(), action: "Delete", note };
     context.record_event(config, &note).await;

@@ -3,10 +3,11 @@
 
 use crate::{
     act::Context,
-    api::{AwsConfig, AwsRole, DssInstance, RoleArn},
+    api::{AwsConfig, AwsRole, DssInstance, RoleArn, TokenSecretRef},
     cluster::CallError,
     decide::{
         Read, Refusal,
+        data_robot_access::{self, SeenDataRobot},
         dss_access::{SeenDss, allowed_to, is_fresh, role_of},
         input::{Observed, SeenRole, beyond_limit, older_claim, role_name},
         renew_at,
@@ -16,7 +17,7 @@ use crate::{
     dss_keys::{KeyPlace, key_label},
     finalizers,
     limit::Budget,
-    push::{Place, Slot, recorded, wanted_names},
+    push::{Place, Slot, System, recorded, wanted_names},
     sources,
     stores::{A_RECONCILE, NotAsked},
     views::is_abridged,
@@ -36,6 +37,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     }
     let namespace_labels = views.namespaces.get("", &namespace).map(|namespace| namespace.labels().clone());
     let dss = seen_dss(context, &config, namespace_labels.as_ref(), context.clock.now());
+    let data_robot = seen_data_robot(context, &config, namespace_labels.as_ref());
     let asked_role = role_of(&config, dss.as_ref());
     let (role, other_roles) = roles(context, &config, &asked_role);
     let profile_roles = profile_roles(context, &config);
@@ -49,12 +51,13 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
     let configs = limit.map(|_| views.configs_in(&namespace)).unwrap_or_default();
     Some(Observed {
         beyond_limit: beyond_limit(&config, &configs, limit),
-        push_taken: push_taken(context, &config, dss.as_ref()),
+        push_taken: push_taken(context, &config, dss.as_ref(), data_robot.as_ref()),
         max_age: context.max_age,
         brake: context.brake.seen(&config.uid().unwrap_or_default()),
         cluster: context.cluster_name.clone(),
         namespace_labels,
         dss,
+        data_robot,
         key_places: key_places(context, &config),
         asked_role,
         grants: views.grants_about(&namespace),
@@ -162,33 +165,56 @@ fn seen_dss(
     Some(SeenDss { instance, instances_seen, login, admin_keys, push, user, fresh, trouble })
 }
 
-/// The places of `spec.push` that another config has or comes first for. Configs of the same login
-/// could otherwise overwrite each other's entries, because DSS does not say whose an entry is.
+/// Collects what is known of the DataRobot that a config names. `None` if it names none.
+fn seen_data_robot(
+    context: &Context,
+    config: &AwsConfig,
+    labels: Option<&BTreeMap<String, String>>,
+) -> Option<SeenDataRobot> {
+    let asked = config.spec.push.as_ref()?.data_robot.as_ref()?;
+    let instance = context.views.data_robots.get("", &asked.instance);
+    let allowed = instance.as_ref().and_then(|instance| data_robot_access::allowed_to(config, instance, labels));
+    let shown = |token: &TokenSecretRef| {
+        context.views.sources.get(&config.namespace().unwrap_or_default(), &token.name)?.resource_version()
+    };
+    let own_token = asked.token_secret_ref.clone();
+    let token_version = own_token.as_ref().and_then(shown);
+    Some(SeenDataRobot { name: asked.instance.clone(), instance, allowed, own_token, token_version })
+}
+
+/// The places of `spec.push` that another config has or comes first for. Configs of the same
+/// account could otherwise overwrite each other's entries, because DSS does not say whose an entry
+/// is, and the names of a DataRobot account are unique.
 ///
 /// A config whose status records a place keeps it, because keyturn may have written there even if
-/// DSS gave no answer. If two have recorded the same place before the first answer, the older one
-/// keeps it. Of configs that only ask for a place, the older one comes first, as with targets.
-fn push_taken(context: &Context, config: &AwsConfig, dss: Option<&SeenDss>) -> BTreeMap<Slot, String> {
+/// the system gave no answer. If two have recorded the same place before the first answer, the
+/// older one keeps it. Of configs that only ask for a place, the older one comes first, as with
+/// targets.
+fn push_taken(
+    context: &Context,
+    config: &AwsConfig,
+    dss: Option<&SeenDss>,
+    data_robot: Option<&SeenDataRobot>,
+) -> BTreeMap<Slot, String> {
     let mut taken = BTreeMap::new();
-    let (Some(push), Some(SeenDss { instance: Some(instance), login: Some(login), .. })) = (&config.spec.push, dss)
-    else {
-        return taken;
-    };
-    let name_of_instance = instance.name_any();
-    for (slot, name) in wanted_names(Some(push)) {
-        let place = Place { instance: name_of_instance.clone(), login: login.clone(), name };
-        let own = recorded(config.pushed(), slot).filter(|own| Place::of(own) == place);
+    for (slot, name) in wanted_names(config.spec.push.as_deref()) {
+        let Some(place) = asked_place(config, dss, data_robot, slot, name) else { continue };
+        let own = recorded(config.pushed(), slot).filter(|own| Place::of(slot, own) == place);
         if own.is_some_and(|own| own.digest.is_some()) {
             continue;
         }
-        let others = context.views.configs_pushing(&place.instance, &place.name);
+        let others = context.views.configs_pushing(slot, &place.instance, &place.name);
         let first = others.iter().filter(|other| other.uid() != config.uid()).find(|other| {
+            if place.token.is_some() && other.namespace() != config.namespace() {
+                return false;
+            }
             let is_older = other.age() < config.age();
-            match (own, recorded(other.pushed(), slot).filter(|it| Place::of(it) == place)) {
+            let theirs = recorded(other.pushed(), slot).filter(|it| Place::of(slot, it).collides(&place));
+            match (own, theirs) {
                 (Some(_), Some(theirs)) => theirs.digest.is_some() || is_older,
                 (Some(_), None) => false,
                 (None, Some(_)) => true,
-                (None, None) => is_older && is_asked_for(context, other, instance, slot, &place),
+                (None, None) => is_older && is_asked_for(context, other, slot, &place),
             }
         });
         if let Some(first) = first {
@@ -198,13 +224,47 @@ fn push_taken(context: &Context, config: &AwsConfig, dss: Option<&SeenDss>) -> B
     taken
 }
 
+/// The place that a config asks for, if its instance allows it.
+fn asked_place(
+    config: &AwsConfig,
+    dss: Option<&SeenDss>,
+    data_robot: Option<&SeenDataRobot>,
+    slot: Slot,
+    name: String,
+) -> Option<Place> {
+    match slot.system() {
+        System::Dss => {
+            let dss = dss?;
+            let (instance, login) = (dss.instance.as_ref()?.name_any(), dss.login.clone()?);
+            Some(Place { slot, instance, login, name, token: None })
+        }
+        System::DataRobot => {
+            let data_robot = data_robot.filter(|data_robot| data_robot.allowed.is_some())?;
+            let (instance, token) = (data_robot.name.clone(), data_robot.own_token.clone());
+            Some(Place { slot, instance, login: config.subject()?.to_string(), name, token })
+        }
+    }
+}
+
 /// Whether another config asks for a place, and its instance allows it.
-fn is_asked_for(context: &Context, other: &AwsConfig, instance: &DssInstance, slot: Slot, place: &Place) -> bool {
+fn is_asked_for(context: &Context, other: &AwsConfig, slot: Slot, place: &Place) -> bool {
+    let asked = other.spec.push.as_deref().and_then(|push| slot.wanted_name(push));
+    let Some(name) = asked.filter(|name| *name == place.name && other.metadata.deletion_timestamp.is_none()) else {
+        return false;
+    };
     let namespace = context.views.namespaces.get("", &other.namespace().unwrap_or_default());
-    let allowed = allowed_to(other, Some(instance), namespace.as_ref().map(|namespace| namespace.labels()));
-    let asks = other.spec.push.as_deref().and_then(|push| slot.wanted_name(push)).as_ref() == Some(&place.name);
-    let is_of_login = allowed.is_some_and(|allowed| allowed.push && allowed.login == place.login);
-    asks && is_of_login && other.metadata.deletion_timestamp.is_none()
+    let labels = namespace.as_ref().map(|namespace| namespace.labels());
+    match slot.system() {
+        System::Dss => {
+            let instance: Option<Arc<DssInstance>> = context.views.instances.get("", &place.instance);
+            let allowed = allowed_to(other, instance.as_deref(), labels);
+            allowed.is_some_and(|allowed| allowed.push && allowed.login == place.login)
+        }
+        System::DataRobot => {
+            let seen = seen_data_robot(context, other, labels);
+            asked_place(other, None, seen.as_ref(), slot, name).is_some_and(|asked| asked.collides(place))
+        }
+    }
 }
 
 /// The DSS instances in which the config may have API keys, as its finalizers say, with the keys

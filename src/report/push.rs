@@ -9,7 +9,7 @@ use crate::{
         input::{Observed, Remembered},
         push_steps, push_waits, wanted_place,
     },
-    push::{InSecret, Place, Slot, Step, Wanted, recorded, set_recorded},
+    push::{InSecret, Place, REVOKED, Slot, Step, Wanted, recorded, set_recorded},
     schedule,
 };
 use jiff::Timestamp;
@@ -21,9 +21,16 @@ pub(super) fn pushed(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Times
     let done = outcome.pushes.iter().filter(|(_, tried)| tried.result.is_ok());
     let mut after = before.cloned().unwrap_or_default();
     for (slot, tried) in done {
+        let id = tried.result.as_ref().ok().and_then(Clone::clone);
         let there = match &tried.step {
-            Step::Claim(place) => Some(entry(place, None)),
-            Step::Put(place) => Some(entry(place, Some(&in_secret(plan, current_record(seen, outcome), now)))),
+            Step::Claim(place) => Some(claimed(place)),
+            Step::Put(place) => {
+                let holds = in_secret(plan, current_record(seen, outcome), now);
+                Some(Pushed { credential_id: id, ..holding(place, &holds) })
+            }
+            Step::Revoke(place) => {
+                Some(Pushed { credential_id: id, digest: Some(REVOKED.to_owned()), ..claimed(place) })
+            }
             Step::Remove(_) | Step::Release(_) => None,
         };
         set_recorded(&mut after, *slot, there);
@@ -31,17 +38,21 @@ pub(super) fn pushed(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Times
     (after != PushStatus::default()).then(|| Box::new(after))
 }
 
-fn entry(place: &Place, holds: Option<&InSecret>) -> Pushed {
-    let Place { instance, login, name } = place.clone();
-    let empty = Pushed { instance, login, name, access_key_id: None, digest: None, expires_at: None };
+/// The record of a place that holds nothing of keyturn yet.
+fn claimed(place: &Place) -> Pushed {
+    let Place { instance, login, name, token, .. } = place.clone();
+    Pushed { instance, login, name, token_secret_ref: token, ..Pushed::default() }
+}
+
+fn holding(place: &Place, holds: &InSecret) -> Pushed {
     match holds {
-        Some(InSecret::Holds { digest, access_key_id, expires_at }) => Pushed {
+        InSecret::Holds { digest, access_key_id, expires_at } => Pushed {
             access_key_id: Some(access_key_id.clone()),
             digest: Some(digest.clone()),
             expires_at: expires_at.map(Time),
-            ..empty
+            ..claimed(place)
         },
-        _ => empty,
+        _ => claimed(place),
     }
 }
 
@@ -71,12 +82,9 @@ pub(super) fn push_condition(
         if obstacle.is_none() {
             obstacle = why;
         }
-        let is_there = there.is_some_and(|there| there.digest.is_some() && !has_expired(there, now));
+        let is_there = there.is_some_and(|there| there.access_key_id.is_some() && !has_expired(there, now));
         waits |= step.is_some() || (!is_there && !matches!(wanted, Wanted::Nothing));
-        held.extend(there.filter(|_| is_there).map(|there| {
-            let (name, place) = (slot.described(&there.name), Place::of(there));
-            format!("{name} {place}")
-        }));
+        held.extend(there.filter(|_| is_there).map(|there| Place::of(slot, there).to_string()));
     }
     if let Some(why) = obstacle {
         return Some(make(false, &why));
@@ -112,6 +120,11 @@ fn failure(seen: &Observed, outcome: &Outcome, slot: Slot, step: &Step) -> Optio
 
 /// Why the config may not have a place that it asks for.
 fn refusal(seen: &Observed, slot: Slot, wanted: &Wanted) -> Option<Statement> {
+    if let (Slot::DataRobot, Some(data_robot)) = (slot, &seen.data_robot)
+        && let (Wanted::Forbidden | Wanted::Unknown, Err(why)) = (wanted, data_robot.usable())
+    {
+        return Some(why.statement(&seen.config, data_robot));
+    }
     match wanted {
         Wanted::Forbidden => {
             let instance = seen.config.spec.dss.as_ref().map(|dss| dss.instance.as_str()).unwrap_or_default();
@@ -124,9 +137,10 @@ fn refusal(seen: &Observed, slot: Slot, wanted: &Wanted) -> Option<Statement> {
         Wanted::Taken(_) => {
             let other = seen.push_taken.get(&slot)?;
             let message = format!(
-                "spec.{} names a place of AwsConfig {other}, which has the same login in DSS; choose another name, or take it out of \
+                "spec.{} names a place of AwsConfig {other}, which has the same account in {}; choose another name, or take it out of \
                  that AwsConfig",
-                slot.field()
+                slot.field(),
+                slot.system().as_str()
             );
             Some(Statement::new(Reason::PushNameTaken, message))
         }
@@ -141,8 +155,8 @@ fn with_what_is_left(why: Statement, slot: Slot, there: Option<&Pushed>) -> Stat
         Some(Time(at)) => format!("which works until {at}"),
         None => "which works until it is deactivated in IAM".to_owned(),
     };
-    let (name, place) = (slot.described(&there.name), Place::of(there));
-    Statement { message: format!("{}. {key} is still in the {name} {place}, {until}", why.message), ..why }
+    let place = Place::of(slot, there);
+    Statement { message: format!("{}. {key} is still in the {place}, {until}", why.message), ..why }
 }
 
 /// The time of the next step; `None` if there is none before the next issue.

@@ -33,6 +33,9 @@ pub enum Lost {
     TooLong,
 }
 
+/// Makes the connection to a system. The operator uses [`connect`], and tests use their own.
+pub type Connect = Arc<dyn Fn(&Tls) -> Result<Arc<dyn Wire>, InvalidTls> + Send + Sync>;
+
 /// The trust in the server's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tls {

@@ -2,6 +2,7 @@
 
 use super::{
     ProfilePart, ProfileRecord,
+    data_robot::{self, DataRobotRendering},
     dataiku::{self, DssRendering},
     ini::{self, Profile},
 };
@@ -62,6 +63,8 @@ pub struct Rendering {
     pub annotations: BTreeMap<String, String>,
     /// The DSS that the pod's code talks to.
     pub dss: Option<DssRendering>,
+    /// The DataRobot in which keyturn keeps the credential.
+    pub data_robot: Option<DataRobotRendering>,
 }
 
 /// A value that the format of its file cannot hold. The error names the key, never the value.
@@ -95,6 +98,9 @@ impl Rendering {
         if let Some(dss) = &self.dss {
             dss.add_to(&mut digest);
         }
+        if let Some(data_robot) = &self.data_robot {
+            data_robot.add_to(&mut digest);
+        }
         digest.short()
     }
 }
@@ -124,6 +130,8 @@ pub enum Main<'a> {
         expires_at: Option<Timestamp>,
         /// The API key of DSS beside it, if there is one.
         api_key: Option<&'a SecretString>,
+        /// The person's own API token of DataRobot, if the Secret is to hold it.
+        data_robot_token: Option<&'a SecretString>,
     },
     /// None, for this reason. With a withdrawn Secret, SDKs must fail and not fall back to the role
     /// of the node. The values begin with [`WITHDRAWN`], and AWS refuses them. botocore reads
@@ -151,7 +159,7 @@ pub fn render(
     expires_at: Option<Timestamp>,
     api_key: Option<&SecretString>,
 ) -> Result<Content, Unrenderable> {
-    render_all(rendering, Main::Live { credentials, expires_at, api_key }, &[])
+    render_all(rendering, Main::Live { credentials, expires_at, api_key, data_robot_token: None }, &[])
 }
 
 /// The same keys without any value of a session ([`Main::Withdrawn`]).
@@ -172,12 +180,19 @@ pub fn render_all(rendering: &Rendering, main: Main<'_>, profiles: &[ProfilePart
         Main::Live { api_key, .. } => api_key.map(SecretString::expose_secret),
         Main::Withdrawn(_) => rendering.dss.as_ref().is_some_and(|dss| dss.with_key).then_some(WITHDRAWN),
     };
+    let data_robot_token = match main {
+        Main::Live { data_robot_token, .. } => data_robot_token.map(SecretString::expose_secret),
+        Main::Withdrawn(_) => None,
+    };
+    let is_withdrawn = matches!(main, Main::Withdrawn(_));
+    let of_data_robot = rendering.data_robot.as_ref();
+    let data_robot_token = of_data_robot.and_then(|it| it.token_of(data_robot_token, is_withdrawn));
     let values = match main {
         Main::Live { credentials, expires_at, .. } => Values::live(credentials, expires_at, PROCESS),
         Main::Withdrawn(reason) => Values::withdrawn(reason),
     };
     let beside = profiles.iter().map(|part| (part.record.name.as_str(), Values::of_profile(part)));
-    assemble(rendering, &values, api_key, &beside.collect::<Vec<_>>())
+    assemble(rendering, &values, Tokens { api_key, data_robot: data_robot_token }, &beside.collect::<Vec<_>>())
 }
 
 /// The key with the output of `credential_process` for the profile `default`.
@@ -253,10 +268,17 @@ impl Values {
     }
 }
 
+/// What the Secret holds for other systems than AWS.
+#[derive(Clone, Copy)]
+struct Tokens<'a> {
+    api_key: Option<&'a str>,
+    data_robot: Option<&'a str>,
+}
+
 fn assemble(
     rendering: &Rendering,
     values: &Values,
-    api_key: Option<&str>,
+    tokens: Tokens<'_>,
     profiles: &[(&str, Values)],
 ) -> Result<Content, Unrenderable> {
     let mut data = BTreeMap::new();
@@ -274,8 +296,9 @@ fn assemble(
                     ("AWS_DEFAULT_BUCKET", rendering.default_bucket.as_deref()),
                     ("AWS_EXTRA_BUCKETS", buckets.as_deref()),
                 ];
-                let of_dss = rendering.dss.iter().flat_map(|dss| dss.variables(api_key));
-                for (name, value) in variables.into_iter().chain(of_dss) {
+                let of_dss = rendering.dss.iter().flat_map(|dss| dss.variables(tokens.api_key));
+                let of_data_robot = rendering.data_robot.iter().flat_map(|it| it.variables(tokens.data_robot));
+                for (name, value) in variables.into_iter().chain(of_dss).chain(of_data_robot) {
                     if let Some(value) = value {
                         data.insert(name.to_owned(), value.as_bytes().to_vec());
                     }
@@ -291,12 +314,18 @@ fn assemble(
                 data.insert("credentials".to_owned(), ini::file(&keys)?);
                 data.insert(PROCESS.to_owned(), values.process.clone());
                 data.extend(profiles.iter().map(|(name, values)| (profile_key(name), values.process.clone())));
-                data.extend(rendering.dss.iter().flat_map(|dss| dss.files(api_key)));
+                data.extend(rendering.dss.iter().flat_map(|dss| dss.files(tokens.api_key)));
+                data.extend(rendering.data_robot.iter().flat_map(|it| it.files(tokens.data_robot)));
             }
             Format::Dataiku => {
                 let Values { access_key_id, secret_access_key, session_token, .. } = values;
                 let dict = dataiku::aws_credential(access_key_id, secret_access_key, session_token.as_deref());
                 data.insert(dataiku::AWS_CREDENTIAL.to_owned(), dict);
+            }
+            Format::DataRobot => {
+                let Values { access_key_id, secret_access_key, session_token, .. } = values;
+                let dict = data_robot::credential_data(access_key_id, secret_access_key, session_token.as_deref());
+                data.insert(data_robot::CREDENTIAL_DATA.to_owned(), dict);
             }
         }
     }
@@ -331,7 +360,10 @@ pub fn credentials_in(data: &BTreeMap<String, Vec<u8>>) -> Option<Credentials> {
             text("AWS_SESSION_TOKEN").map(str::to_owned),
         )
     } else {
-        dataiku::read_aws_credential(text(dataiku::AWS_CREDENTIAL)?)?
+        match text(dataiku::AWS_CREDENTIAL) {
+            Some(json) => dataiku::read_aws_credential(json)?,
+            None => data_robot::read_credential_data(text(data_robot::CREDENTIAL_DATA)?)?,
+        }
     };
     live(access_key_id, secret_access_key, session_token)
 }

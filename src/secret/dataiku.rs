@@ -116,7 +116,7 @@ pub fn api_key_in(data: &BTreeMap<String, Vec<u8>>) -> Option<SecretString> {
 mod tests {
     use super::*;
     use crate::{
-        api::{Field, Format, Present, Reason, SECRET_KEYS},
+        api::{Field, Format, Present, Reason, SECRET_KEYS, SecretKey},
         credentials::Credentials,
         secret::{Content, Rendering, credentials_in, render, render_withdrawn},
     };
@@ -139,6 +139,7 @@ mod tests {
                 ca_bundle: Some("-----BEGIN".into()),
                 with_key: true,
             }),
+            data_robot: None,
         }
     }
 
@@ -183,7 +184,12 @@ mod tests {
         let of_dss = |present: Present| {
             !matches!(present, Present::IfSet(Field::Region | Field::DefaultBucket | Field::ExtraBuckets))
         };
-        let with_key = SECRET_KEYS.iter().filter(|key| of_dss(key.present)).map(|key| key.name.to_owned());
+        // `secret/data_robot.rs` tests the others.
+        let of_dss = |key: &&SecretKey| {
+            let of_data_robot = matches!(key.present, Present::OnceInDataRobot | Present::WithDataRobotToken);
+            of_dss(key.present) && !of_data_robot && key.format != Format::DataRobot
+        };
+        let with_key = SECRET_KEYS.iter().filter(of_dss).map(|key| key.name.to_owned());
         let mut with_key: BTreeSet<String> = with_key.collect();
         // This credential does not expire.
         with_key.remove("AWS_CREDENTIAL_EXPIRATION");

@@ -238,6 +238,7 @@ mod tests {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             dss: None,
+            data_robot: None,
         };
         let content = render(&rendering, &issued.credentials, issued.expires_at, None).unwrap();
         let api_key = ApiKeyRecord { key: "7".into(), digest: "whose".into() };

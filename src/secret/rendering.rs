@@ -26,6 +26,7 @@ impl Rendering {
             labels: plain(target.labels),
             annotations: plain(target.annotations),
             dss,
+            data_robot: None,
         }
     }
 }
@@ -34,7 +35,10 @@ impl Rendering {
 mod tests {
     use super::*;
     use crate::api::{Format, SECRET_KEYS};
-    use crate::{credentials::Credentials, secret::render};
+    use crate::{
+        credentials::Credentials,
+        secret::{DataRobotRendering, Main, render_all},
+    };
     use serde_json::{Value, from_value, json};
     use std::collections::BTreeSet;
 
@@ -54,8 +58,21 @@ mod tests {
             whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
             let config = AwsConfig::new("alice", from_value(whole).unwrap());
             let api_key = config.spec.dss.as_ref().filter(|dss| dss.wants_key()).map(|_| "the-key".to_owned().into());
-            let rendering = Rendering::of(&config, Some(&instance));
-            let content = render(&rendering, &session, "2026-01-01T01:00:00Z".parse().ok(), api_key.as_ref()).unwrap();
+            let asked = config.spec.push.as_ref().and_then(|push| push.data_robot.as_ref());
+            let data_robot = asked.map(|asked| DataRobotRendering {
+                endpoint: "https://robot/api/v2".into(),
+                credential_id: Some("1f".into()),
+                token_version: asked.deliver_token.then(|| "7".into()),
+            });
+            let rendering = Rendering { data_robot, ..Rendering::of(&config, Some(&instance)) };
+            let token = "mine".to_owned().into();
+            let main = Main::Live {
+                credentials: &session,
+                expires_at: "2026-01-01T01:00:00Z".parse().ok(),
+                api_key: api_key.as_ref(),
+                data_robot_token: Some(&token),
+            };
+            let content = render_all(&rendering, main, &[]).unwrap();
             let named = SECRET_KEYS.iter().filter(|key| key.format == Format::Env && key.may_be_for(&config.spec));
             let named: BTreeSet<&str> = named.map(|key| key.name).collect();
             let variables = SECRET_KEYS.iter().filter(|key| key.format == Format::Env).map(|key| key.name);
@@ -68,5 +85,12 @@ mod tests {
         holds(json!({"extraBuckets": ["b"], "dss": {"instance": "design", "apiKey": "Personal"}}));
         holds(json!({"dss": {"instance": "design", "project": "FRAUD", "apiKeySecretRef": {"name": "mine"}}}));
         holds(json!({"dss": {"instance": "design"}}));
+        let push = |more: Value| {
+            let mut data_robot = json!({"instance": "robot", "name": "alice"});
+            data_robot.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"push": {"dataRobot": data_robot}})
+        };
+        holds(push(json!({})));
+        holds(push(json!({"tokenSecretRef": {"name": "mine"}, "deliverToken": true})));
     }
 }

@@ -5,17 +5,15 @@
 //! other finalizer keeps the instance until its keys are deleted. Whatever happens after that,
 //! keyturn finds the key again by its label.
 
-use super::{Access, DssKeys, Entry, NotAsked, check};
+use super::{Access, DssKeys, Entry, NotAsked, check, finalize::add_finalizers};
 use crate::{
-    api::{AwsConfig, DssInstance, Reason, names},
+    api::{AwsConfig, Reason},
     cluster::CallError,
     credentials::IssueError,
     dss_keys::{ApiKeyOutcome, ApiKeyPlan, DssRequest, HeldKey},
-    finalizers,
 };
-use kube::ResourceExt as _;
 use secrecy::SecretString;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Obtains the API key of a plan. If keyturn obtains none, the outcome has the error. keyturn waits
 /// for DSS for at most `most`.
@@ -134,26 +132,4 @@ async fn created(request: &DssRequest, keys: DssKeys<'_>) -> Result<HeldKey, Iss
         return Err(error);
     }
     Ok(HeldKey { record: request.record(made.entry.id, &made.secret), key: made.secret })
-}
-
-/// Adds the finalizers before the first key. The finalizer of the config comes first, because
-/// keyturn removes that of the instance once no config has one for it.
-pub(super) async fn add_finalizers(access: Access<'_>, config: &AwsConfig, instance: &str) -> Result<(), CallError> {
-    let views = access.views;
-    // The finalizers may have changed since the decision.
-    let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
-    let current = views.configs.get(&namespace, &name).filter(|current| current.metadata.uid == config.metadata.uid);
-    let current = current.as_deref().unwrap_or(config);
-    finalizers::add(access.calls, &views.configs, current, &finalizers::of_keys_in(instance)).await?;
-    let without_finalizer = || -> Option<Arc<DssInstance>> {
-        views.instances.get("", instance).filter(|found| !finalizers::is_kept(found))
-    };
-    if without_finalizer().is_none() {
-        return Ok(());
-    }
-    // If many configs need the same finalizer at once, one of them writes it.
-    let lock = access.dss_cache.writing(instance);
-    let _locked = lock.lock().await;
-    let Some(found) = without_finalizer() else { return Ok(()) };
-    finalizers::add(access.calls, &views.instances, found.as_ref(), names::DSS_INSTANCE_FINALIZER).await
 }

@@ -1,14 +1,19 @@
 //! The steps of a push: a place is claimed, filled or emptied.
 
-use super::{A_RECONCILE, Access, DssCredential, DssSecrets, NotAsked, Store, api_key::add_finalizers};
+use super::{
+    A_RECONCILE, Access, DataRobotCredential, DssCredential, DssSecrets, NotAsked, Store,
+    finalize::{add_data_robot_finalizers, add_finalizers},
+    own_token,
+};
 use crate::{
     api::{AwsConfig, Reason, Statement},
     cluster::CallError,
     credentials::{Credentials, IssueError, Retry},
-    dss::{Dss, DssError, Kind},
-    push::{Place, Slot, Step, all_recorded},
+    dss::{DssError, Kind},
+    push::{Place, REVOKED, Slot, Step, System, all_recorded, recorded},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use std::time::Duration;
 
@@ -25,137 +30,214 @@ pub struct Pushable<'a> {
 }
 
 /// Makes a step for a place. `credential` is what a [`Step::Put`] writes. The outer result is about
-/// the API server, the inner one about DSS.
+/// the API server, the inner one about the outside system: the ID of the entry, if it has any.
 ///
 /// # Errors
-/// [`CallError`] if keyturn could not write a finalizer. keyturn then changed nothing in DSS.
+/// [`CallError`] if keyturn could not write a finalizer, or could not read a token. keyturn then
+/// changed nothing in the system.
 pub async fn step(
     access: Access<'_>,
     config: &AwsConfig,
-    slot: Slot,
     step: &Step,
     credential: Option<Pushable<'_>>,
     now: Timestamp,
-) -> Result<Result<(), IssueError>, CallError> {
+) -> Result<Result<Option<String>, IssueError>, CallError> {
     let (place, uid) = (step.place(), config.uid().unwrap_or_default());
-    let instance = access.views.instances.get("", &place.instance);
-    let url = instance.as_ref().map_or(place.instance.as_str(), |instance| instance.spec.url.as_str());
+    let (url, account) = account_of(access, config, place);
+    let slot = place.slot;
     let what = match step {
         Step::Claim(_) => "looking for",
         Step::Put(_) => "writing",
+        Step::Revoke(_) => "making unusable",
         Step::Remove(_) => "removing",
         Step::Release(_) => {
-            access.accounts.give_up(url, &place.login, (slot, &place.name), &uid);
-            return Ok(Ok(()));
+            access.accounts.give_up(&url, &account, (slot, &place.name), &uid);
+            return Ok(Ok(None));
         }
     };
-    if matches!(step, Step::Remove(_)) && instance.is_none() {
-        let (instance, login, name) = (&place.instance, &place.login, &place.name);
-        let slot = slot.as_str();
-        tracing::error!(
-            instance,
-            login,
-            name,
-            slot,
-            "there is no such DssInstance any more: what keyturn wrote for this login may be left in DSS"
-        );
-        return Ok(Ok(()));
+    if matches!(step, Step::Remove(_) | Step::Revoke(_)) && !exists(access, place) {
+        tracing::error!(%place, "there is no such instance any more: what keyturn wrote there may be left");
+        return Ok(Ok(None));
     }
-    let Some(dss) = access.dss_cache.dss(&place.instance) else {
-        return Ok(Err(IssueError::not_connected(&place.instance)));
+    let store = match store(access, config, place, now).await? {
+        Ok(Some(store)) => store,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return Ok(Err(error)),
     };
-    let Some(account) = access.accounts.enter(url, &place.login) else { return Ok(Err(busy(place))) };
-    if !account.claim(slot, &place.name, &uid, now) {
+    let Some(entered) = access.accounts.enter(&url, &account) else { return Ok(Err(busy(place))) };
+    if !entered.claim(slot, &place.name, &uid, now) {
         // What is in the place is the other config's.
-        let is_over = matches!(step, Step::Remove(_));
-        return Ok(if is_over { Ok(()) } else { Err(claimed(slot, place)) });
+        let is_over = matches!(step, Step::Remove(_) | Step::Revoke(_));
+        return Ok(if is_over { Ok(None) } else { Err(claimed(place)) });
     }
-    if let Err(wait) = access.backoffs.begin(&place.instance, now) {
-        return Ok(Err(away(&place.instance, wait)));
+    let system = place.of_instance();
+    if let Err(wait) = access.backoffs.begin(&system, now) {
+        return Ok(Err(away(place, wait)));
     }
-    let store = store(slot, place, dss);
-    let talk = talk(&store, step, slot, place, credential);
-    let what = format!("{what} the {} {place}", slot.described(&place.name));
+    let talk = talk(&store, step, credential);
     let of_pushes = Access { limiter: access.push_limiter, ..access };
-    let done = match of_pushes.within(&place.instance, &what, A_STEP.min(A_RECONCILE), talk).await {
+    let tried = || format!("{what} the {place}");
+    let done = match of_pushes.bounded(&system, tried, A_STEP.min(A_RECONCILE), talk).await {
         Ok(done) => done,
+        Err(NotAsked::Late(error)) if slot.system() == System::DataRobot => Err(IssueError::of_data_robot(&error)),
         Err(NotAsked::Late(error)) => Err(IssueError::of_dss(&error)),
         Err(saturated @ NotAsked::Saturated(_)) => return Ok(Err(saturated.into())),
     };
     let done = done.map_err(|error| match error.retry {
         Retry::Transient | Retry::TransientAfter(_) => {
             let wished = if let Retry::TransientAfter(wished) = error.retry { Some(wished) } else { None };
-            let wait = access.backoffs.failed(&place.instance, wished, now);
+            let wait = access.backoffs.failed(&system, wished, now);
             IssueError { retry: Retry::TransientAfter(wait), ..error }
         }
         _ => error,
     });
     if !matches!(&done, Err(error) if matches!(error.retry, Retry::TransientAfter(_))) {
-        access.backoffs.answered(&place.instance);
+        access.backoffs.answered(&system);
     }
     // A place that was not free, or that is empty now, is nobody's.
-    if matches!((step, &done), (Step::Claim(_), Err(_)) | (Step::Remove(_), Ok(()))) {
-        account.give_up(slot, &place.name, &uid);
+    if matches!((step, &done), (Step::Claim(_), Err(_)) | (Step::Remove(_), Ok(_))) {
+        entered.give_up(slot, &place.name, &uid);
     }
     if done.is_ok() && matches!(step, Step::Claim(_)) {
-        add_finalizers(access, config, &place.instance).await?;
+        match slot.system() {
+            System::Dss => add_finalizers(access, config, &place.instance).await?,
+            System::DataRobot => add_data_robot_finalizers(access, config, &place.instance).await?,
+        }
     }
     Ok(done)
 }
 
-fn store(slot: Slot, place: &Place, dss: Dss) -> Store<'_> {
-    match slot {
-        Slot::DssSecrets => Store::DssSecrets(DssSecrets { dss, prefix: &place.name }),
-        Slot::DssConnection | Slot::DssPlugin => Store::DssCredential(DssCredential { dss, key: &place.name }),
-    }
-}
-
-async fn talk(
-    store: &Store<'_>,
-    step: &Step,
-    slot: Slot,
-    place: &Place,
-    credential: Option<Pushable<'_>>,
-) -> Result<(), IssueError> {
-    match step {
-        Step::Claim(_) => {
-            let is_there = store.find(&place.login).await.map_err(|error| failed(&error))?;
-            if is_there {
-                return Err(IssueError::new(Reason::PushNameTaken, Retry::Durable, taken(slot, place)));
-            }
-            Ok(())
+/// The URL of a system, and the account in it that one reconcile at a time writes to. In DataRobot
+/// a write touches one entry only, therefore the account is that of one name.
+fn account_of(access: Access<'_>, config: &AwsConfig, place: &Place) -> (String, String) {
+    match place.slot.system() {
+        System::Dss => {
+            let instance = access.views.instances.get("", &place.instance);
+            let url = instance.map_or_else(|| place.instance.clone(), |instance| instance.spec.url.clone());
+            (url, place.login.clone())
         }
-        Step::Put(_) => match credential {
-            Some(credential) => store.put(&place.login, credential).await,
-            None => Ok(()),
-        },
-        Step::Remove(_) => store.delete(&place.login).await.map_err(|error| failed(&error)),
-        Step::Release(_) => Ok(()),
+        System::DataRobot => {
+            let instance = access.views.data_robots.get("", &place.instance);
+            let url = instance.map_or_else(|| place.instance.clone(), |instance| instance.spec.endpoint());
+            let namespace = config.namespace().unwrap_or_default();
+            let owner = place.token.as_ref().map(|token| format!("{namespace}/{}/{}", token.name, token.key));
+            (url, format!("{} {}", owner.unwrap_or_default(), place.name))
+        }
     }
 }
 
-fn taken(slot: Slot, place: &Place) -> String {
+fn exists(access: Access<'_>, place: &Place) -> bool {
+    match place.slot.system() {
+        System::Dss => access.views.instances.get("", &place.instance).is_some(),
+        System::DataRobot => access.views.data_robots.get("", &place.instance).is_some(),
+    }
+}
+
+/// The store of a place; `None` if what is there is of no use any more and cannot be reached. The
+/// inner error says why keyturn cannot call the system.
+async fn store<'a>(
+    access: Access<'a>,
+    config: &'a AwsConfig,
+    place: &'a Place,
+    now: Timestamp,
+) -> Result<Result<Option<Store<'a>>, IssueError>, CallError> {
+    if place.slot.system() == System::DataRobot {
+        return data_robot(access, config, place, now).await;
+    }
+    let Some(dss) = access.dss_cache.dss(&place.instance) else {
+        return Ok(Err(IssueError::not_connected(&place.instance)));
+    };
+    Ok(Ok(Some(match place.slot {
+        Slot::DssSecrets => Store::DssSecrets(DssSecrets { dss, prefix: &place.name }),
+        _ => Store::DssCredential(DssCredential { dss, key: &place.name }),
+    })))
+}
+
+async fn data_robot<'a>(
+    access: Access<'a>,
+    config: &'a AwsConfig,
+    place: &'a Place,
+    now: Timestamp,
+) -> Result<Result<Option<Store<'a>>, IssueError>, CallError> {
+    let not_connected = || {
+        let message = format!("{} has not been connected to yet; see its conditions", place.of_instance());
+        IssueError::new(Reason::DataRobotUnreachable, Retry::Transient, message)
+    };
+    let Some(instance) = access.views.data_robots.get("", &place.instance) else { return Ok(Err(not_connected())) };
+    let token = match &place.token {
+        None => access.data_robots.token(&place.instance).ok_or_else(not_connected),
+        Some(named) => {
+            let token = own_token(access, &config.namespace().unwrap_or_default(), named).await?;
+            if token.is_err() && has_expired(config, place, now) {
+                tracing::warn!(%place, "the API token is gone: what keyturn wrote there is left, and has expired");
+                return Ok(Ok(None));
+            }
+            token.map_err(|why| IssueError { why, retry: Retry::Durable })
+        }
+    };
+    let spec = &instance.spec;
+    let client = access.data_robots.client(&place.instance, &spec.endpoint(), spec.ca_bundle.as_deref());
+    Ok(match (token, client) {
+        (Err(error), _) => Err(error),
+        (_, Err(error)) => Err(IssueError::new(Reason::InvalidSpec, Retry::Durable, error.to_string())),
+        (Ok(token), Ok(client)) => {
+            let client = client.with_token(&token);
+            Ok(Some(Store::DataRobot(DataRobotCredential { client, config, place })))
+        }
+    })
+}
+
+/// Whether status records this place with a session that has expired, or with none.
+fn has_expired(config: &AwsConfig, place: &Place, now: Timestamp) -> bool {
+    let recorded = recorded(config.pushed(), place.slot).filter(|it| Place::of(place.slot, it) == *place);
+    recorded.is_some_and(|it| match &it.expires_at {
+        Some(Time(at)) => *at <= now,
+        None => it.digest.as_deref() == Some(REVOKED),
+    })
+}
+
+async fn talk(store: &Store<'_>, step: &Step, credential: Option<Pushable<'_>>) -> Result<Option<String>, IssueError> {
+    match step {
+        Step::Claim(place) => {
+            if store.find(&place.login).await? {
+                return Err(match store {
+                    Store::DataRobot(entry) => entry.taken(),
+                    _ => IssueError::new(Reason::PushNameTaken, Retry::Durable, taken(place)),
+                });
+            }
+            Ok(None)
+        }
+        Step::Put(place) => match credential {
+            Some(credential) => store.put(&place.login, credential).await,
+            None => Ok(None),
+        },
+        Step::Revoke(place) => store.revoke(&place.login).await,
+        Step::Remove(place) => store.delete(&place.login).await.map(|()| None),
+        Step::Release(_) => Ok(None),
+    }
+}
+
+fn taken(place: &Place) -> String {
     format!(
-        "the {} {place} exist already, and keyturn did not write them for this AwsConfig; keyturn leaves them alone: delete them in \
+        "the {place} exist already, and keyturn did not write them for this AwsConfig; keyturn leaves them alone: delete them in \
          DSS, or choose another name in spec.{}",
-        slot.described(&place.name),
-        slot.field()
+        place.slot.field()
     )
 }
 
-fn claimed(slot: Slot, place: &Place) -> IssueError {
+fn claimed(place: &Place) -> IssueError {
     let message = format!(
-        "keyturn is about to write the {} {place} for another AwsConfig; choose another name in spec.{}, or take it out of that \
+        "keyturn is about to write the {place} for another AwsConfig; choose another name in spec.{}, or take it out of that \
          AwsConfig",
-        slot.described(&place.name),
-        slot.field()
+        place.slot.field()
     );
     IssueError::new(Reason::PushNameTaken, Retry::Durable, message)
 }
 
 fn busy(place: &Place) -> IssueError {
-    let message =
-        format!("keyturn writes to the account {place} for another AwsConfig at the moment; it comes back in seconds");
+    let message = format!(
+        "keyturn writes to the account of the {place} for another AwsConfig at the moment; it comes back in seconds"
+    );
     IssueError::new(Reason::DssUnreachable, Retry::Saturated, message)
 }
 
@@ -163,9 +245,9 @@ fn busy(place: &Place) -> IssueError {
 /// if DSS may be asked. Nothing is asked here.
 #[must_use]
 pub fn postponed(access: Access<'_>, step: &Step, now: Timestamp) -> Option<IssueError> {
-    let instance = &step.place().instance;
-    let wait = access.backoffs.left(instance, now).filter(|_| !matches!(step, Step::Release(_)))?;
-    Some(away(instance, wait))
+    let place = step.place();
+    let wait = access.backoffs.left(&place.of_instance(), now).filter(|_| !matches!(step, Step::Release(_)))?;
+    Some(away(place, wait))
 }
 
 /// The error of a call about a place. A refusal has a reason of its own, because the admin key may
@@ -186,34 +268,31 @@ pub(super) fn failed(error: &DssError) -> IssueError {
 }
 
 /// The message names no time, because a message that changes costs a write of status at each try.
-fn away(instance: &str, wait: SignedDuration) -> IssueError {
-    let message =
-        format!("DssInstance \"{instance}\" did not answer other pushes; keyturn asks it again within 10 min");
-    IssueError::new(Reason::DssUnreachable, Retry::TransientAfter(wait), message)
-}
-
-/// The instances that may still hold something that keyturn pushed for a config, as status records
-/// it.
-fn left_in_place(config: &AwsConfig) -> impl Iterator<Item = (Slot, Place)> + '_ {
-    all_recorded(config.pushed()).map(|(slot, pushed)| (slot, Place::of(pushed)))
+fn away(place: &Place, wait: SignedDuration) -> IssueError {
+    let message = format!("{} did not answer other pushes; keyturn asks it again within 10 min", place.of_instance());
+    let reason = match place.slot.system() {
+        System::Dss => Reason::DssUnreachable,
+        System::DataRobot => Reason::DataRobotUnreachable,
+    };
+    IssueError::new(reason, Retry::TransientAfter(wait), message)
 }
 
 /// Removes everything that keyturn pushed for a config that is being deleted. Returns what is left,
 /// with the reason.
 ///
 /// # Errors
-/// Never of the API server, because a removal writes no finalizer; the type is that of [`step`].
+/// [`CallError`] if keyturn could not read a token.
 pub async fn remove_all(
     access: Access<'_>,
     config: &AwsConfig,
     now: Timestamp,
-) -> Result<Vec<(Slot, Place, IssueError)>, CallError> {
+) -> Result<Vec<(Place, IssueError)>, CallError> {
     let mut left = vec![];
-    for (slot, place) in left_in_place(config) {
-        let remove = Step::Remove(place);
-        let result = step(access, config, slot, &remove, None, now).await?;
+    for (slot, pushed) in all_recorded(config.pushed()) {
+        let remove = Step::Remove(Place::of(slot, pushed));
+        let result = step(access, config, &remove, None, now).await?;
         if let (Err(error), Step::Remove(place)) = (result, remove) {
-            left.push((slot, place, error));
+            left.push((place, error));
         }
     }
     Ok(left)

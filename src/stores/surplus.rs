@@ -91,6 +91,19 @@ pub async fn delete_all(
     Ok(left)
 }
 
+/// Removes the finalizers of a config for instances of DataRobot in which it has nothing any more.
+///
+/// # Errors
+/// [`CallError`] if keyturn could not remove a finalizer.
+pub async fn leave_data_robots(access: Access<'_>, config: &AwsConfig, instances: &[String]) -> Result<(), CallError> {
+    if instances.is_empty() {
+        return Ok(());
+    }
+    let left: Vec<String> = instances.iter().map(|instance| finalizers::of_credentials_in(instance)).collect();
+    let is_left = |finalizer: &str| left.iter().any(|left| left == finalizer);
+    finalizers::remove(access.calls, &access.views.configs, config, is_left).await
+}
+
 async fn remove_finalizers(access: Access<'_>, config: &AwsConfig, instances: &[&str]) -> Result<(), CallError> {
     if instances.is_empty() {
         return Ok(());

@@ -10,7 +10,10 @@
 //! contains the data. It is dropped if it is longer than an annotation that a user may ask for.
 
 use crate::{
-    api::{AwsConfig, AwsConfigStatus, AwsRole, AwsRoleGrant, ConditionType, DssInstance, names, same_ignoring_times},
+    api::{
+        AwsConfig, AwsConfigStatus, AwsRole, AwsRoleGrant, ConditionType, DataRobotInstance, DssInstance, names,
+        same_ignoring_times,
+    },
     digest::Digest,
 };
 use k8s_openapi::{
@@ -110,6 +113,12 @@ pub(super) fn grant(grant: &mut AwsRoleGrant) {
 
 /// Keeps neither labels nor annotations of a `DssInstance`.
 pub(super) fn instance(instance: &mut DssInstance) {
+    bare(&mut instance.metadata);
+    instance.metadata.labels = None;
+}
+
+/// Keeps neither labels nor annotations of a `DataRobotInstance`.
+pub(super) fn data_robot(instance: &mut DataRobotInstance) {
     bare(&mut instance.metadata);
     instance.metadata.labels = None;
 }

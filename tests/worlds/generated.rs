@@ -39,7 +39,7 @@ fn crds_is_a_link_to_the_charts_crds() {
 fn the_crds_are_printed_as_one_stream_of_yaml_documents() {
     let output = Command::new(env!("CARGO_BIN_EXE_keyturn")).arg("crds").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text.matches("---\n").count(), 4, "{text}");
+    assert_eq!(text.matches("---\n").count(), 5, "{text}");
     assert!(text.starts_with("---\napiVersion: apiextensions.k8s.io/v1\n"));
 }
 

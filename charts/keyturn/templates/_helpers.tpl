@@ -214,13 +214,13 @@ keyturn's rights inside a namespace: rules of the ClusterRole, or of one Role pe
 - apiGroups: [keyturn.dev]
   resources: [awsrolegrants/status]
   verbs: [patch]
-# patch: the finalizer of a DssInstance that holds API keys. spec-policy.yaml forbids keyturn to
-# change the spec.
+# patch: the finalizer of an instance that holds API keys or credentials. spec-policy.yaml forbids
+# keyturn to change the spec.
 - apiGroups: [keyturn.dev]
-  resources: [dssinstances]
+  resources: [dssinstances, datarobotinstances]
   verbs: [list, watch, patch]
 - apiGroups: [keyturn.dev]
-  resources: [dssinstances/status]
+  resources: [dssinstances/status, datarobotinstances/status]
   verbs: [patch]
 - apiGroups: [""]
   resources: [namespaces]

@@ -16,12 +16,17 @@ The closed lists that the policies for the operator's token name. A test
 - DKU_DSS_URL
 - DKU_API_KEY
 - DKU_CURRENT_PROJECT_KEY
+- DATAROBOT_CREDENTIAL_ID
+- DATAROBOT_ENDPOINT
+- DATAROBOT_API_TOKEN
 - config
 - credentials
 - credential-process.json
 - dataiku-config.json
+- drconfig.yaml
 - dss-ca.crt
 - aws-credential.json
+- datarobot-credential.json
 {{- end }}
 
 {{- /* The data keys of profiles (spec.profiles), as a regular expression. */}}

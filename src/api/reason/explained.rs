@@ -34,8 +34,9 @@ impl Reason {
             Self::Granted => Explained {
                 name: "Granted",
                 conditions: &[Accepted, Usable, Reachable, Authorized, Ready],
-                cause: "A grant allows all of the request; the message names it. On a DssInstance: \
-                     DSS answers, or the admin key has its rights. On an AwsRoleGrant: it is in order.",
+                cause: "A grant allows all of the request; the message names it. On a DssInstance or a \
+                     DataRobotInstance: it answers, or the key has its rights. On an AwsRoleGrant: it is \
+                     in order.",
                 remedy: "None needed.",
             },
             Self::Pending => Explained {
@@ -90,9 +91,10 @@ impl Reason {
             },
             Self::SecretNotOffered => Explained {
                 name: "SecretNotOffered",
-                conditions: &[Accepted],
-                cause: "The Secret that `spec.keySecretRef` or `spec.dss.apiKeySecretRef` names \
-                     lacks the label `keyturn.dev/source: \"true\"`, by which its owner offers it.",
+                conditions: &[Accepted, Pushed],
+                cause: "The Secret that `spec.keySecretRef`, `spec.dss.apiKeySecretRef` or \
+                     `spec.push.dataRobot.tokenSecretRef` names lacks the label \
+                     `keyturn.dev/source: \"true\"`, by which its owner offers it.",
                 remedy: "If the owner of the Secret agrees: `kubectl label secret NAME \
                      keyturn.dev/source=true`.",
             },
@@ -351,6 +353,32 @@ impl Reason {
                 remedy: "Use a login that is no administrator of DSS. Or a cluster admin: set \
                      `adminKeys: true` in the entry of `allow` for this namespace and person.",
             },
+            Self::DataRobotInstanceMissing => Explained {
+                name: "DataRobotInstanceMissing",
+                conditions: &[Pushed],
+                cause: "No DataRobotInstance has the name in `spec.push.dataRobot.instance`, or that \
+                     DataRobotInstance is being deleted.",
+                remedy: "A cluster admin: compare the name with `kubectl get datarobotinstances`, and \
+                     create the DataRobotInstance.",
+            },
+            Self::DataRobotUnreachable => Explained {
+                name: "DataRobotUnreachable",
+                conditions: &[Pushed, Reachable, Authorized],
+                cause: "DataRobot cannot be reached or does not answer in time, or another server \
+                     answers at its URL, such as a proxy or a login page. The message names the \
+                     route.",
+                remedy: "Wait: keyturn retries. If the reason stays, a cluster admin: check `url` \
+                     and `caBundle` of the DataRobotInstance, network policies and proxies.",
+            },
+            Self::DataRobotDenied => Explained {
+                name: "DataRobotDenied",
+                conditions: &[Pushed, Authorized],
+                cause: "There is no API token, or DataRobot does not take it or denies it a right. \
+                     The message names the Secret and the route.",
+                remedy: "Create an API token in DataRobot and put it into the Secret that the message \
+                     names: that of the DataRobotInstance (a cluster admin), or that of \
+                     `spec.push.dataRobot.tokenSecretRef`.",
+            },
             Self::NotInjected => Explained {
                 name: "NotInjected",
                 conditions: &[PodsMissed],
@@ -461,16 +489,16 @@ impl Reason {
                 conditions: &[Pushed],
                 cause: "The user secrets or the credential that `spec.push` names are there already, and \
                      another AwsConfig or the person wrote them. keyturn leaves them alone.",
-                remedy: "Choose another name in `spec.push`, delete them in DSS (profile of the person), or \
-                     take the name out of the other AwsConfig.",
+                remedy: "Choose another name in `spec.push`, delete them in DSS (profile of the person) or in \
+                     DataRobot, or take the name out of the other AwsConfig.",
             },
             Self::PushRefused => Explained {
                 name: "PushRefused",
                 conditions: &[Pushed],
-                cause: "The DssInstance does not allow `spec.push`, or DSS refuses what keyturn wants to \
-                     write or to remove. The message has the words of DSS.",
-                remedy: "A cluster admin: set `push: true` in the entry of `allow` of the DssInstance. Or a \
-                     DSS admin: check that this release of DSS has the route that the message names.",
+                cause: "The DssInstance or the DataRobotInstance does not allow `spec.push`, or the system \
+                     refuses what keyturn wants to write or to remove. The message has its words.",
+                remedy: "A cluster admin: add to `allow` of the instance what the message names. Or a DSS \
+                     admin: check that this release of DSS has the route that the message names.",
             },
             Self::ApiCallFailed => Explained {
                 name: "ApiCallFailed",

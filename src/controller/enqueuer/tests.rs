@@ -85,7 +85,7 @@ fn views() -> Views {
     let ((namespaces, mut of_namespaces), (instances, mut of_instances)) = (views::namespaces(), views::instances());
     namespaces.show(&mut of_namespaces, [("scoring", "ds"), ("lab", "ml"), ("attic", "old")].map(namespace));
     instances.show(&mut of_instances, [DssInstance::new("design", from_value(instance).unwrap())]);
-    let (views, mut writers) = Views::new(grants, namespaces, instances);
+    let (views, mut writers) = Views::new(grants, namespaces, instances, views::data_robots().0);
     views.configs.show(&mut writers.configs, configs);
     views.roles.show(&mut writers.roles, roles);
     views

@@ -25,7 +25,8 @@ fn with_profiles() -> Observed {
         .collect();
     let rendering = rendering(&seen);
     let credentials = session().credentials;
-    let main = Main::Live { credentials: &credentials, expires_at: session().expires_at, api_key: None };
+    let expires_at = session().expires_at;
+    let main = Main::Live { credentials: &credentials, expires_at, api_key: None, data_robot_token: None };
     let content = render_all(&rendering, main, &parts).unwrap();
     let records = parts.into_iter().map(|part| part.record).collect();
     let with = record(&mut seen).clone().with_profiles(records, &content);

@@ -1,7 +1,7 @@
 //! The reads of `doctor`. Objects that the caller may not read are absent.
 
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, DssInstance, names},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance, names},
     plugin::{
         Caller, Failed,
         connect::{listed, listed_metadata, readable},
@@ -32,6 +32,7 @@ pub(super) struct Facts {
     pub secrets: Option<Vec<PartialObjectMeta<Secret>>>,
     pub grants: Option<Vec<AwsRoleGrant>>,
     pub instances: Option<Vec<DssInstance>>,
+    pub data_robots: Option<Vec<DataRobotInstance>>,
 }
 
 impl Facts {
@@ -82,6 +83,9 @@ pub(super) async fn gather(caller: &Caller) -> Result<Facts, Failed> {
     }
     if facts.serves("dssinstances") {
         facts.instances = list(&Api::all(client.clone()), "DssInstances", None).await?;
+    }
+    if facts.serves("datarobotinstances") {
+        facts.data_robots = list(&Api::all(client.clone()), "DataRobotInstances", None).await?;
     }
     Ok(facts)
 }

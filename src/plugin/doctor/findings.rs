@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The resources that the API server has to serve.
-const RESOURCES: [&str; 4] = ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances"];
+const RESOURCES: [&str; 5] = ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances", "datarobotinstances"];
 /// A Lease that was not renewed for this long has no holder who works (`src/leader.rs`: another
 /// replica takes it after 15 s).
 const LEASE_IS_OLD: SignedDuration = SignedDuration::from_secs(20);
@@ -286,23 +286,32 @@ fn grants(facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn instances(facts: &Facts) -> Option<Finding> {
-    let instances = facts.instances.as_ref().filter(|instances| !instances.is_empty())?;
-    let wrong = instances.iter().filter_map(|instance| {
-        let conditions = instance.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        let ready = find_condition(conditions, ConditionType::Ready);
+fn instances(facts: &Facts) -> impl Iterator<Item = Finding> {
+    let of_dss = facts.instances.iter().flatten();
+    let of_dss = of_dss.map(|it| (it.name_any(), it.status.as_ref().map(|status| status.conditions.as_slice())));
+    let of_data_robot = facts.data_robots.iter().flatten();
+    let of_data_robot =
+        of_data_robot.map(|it| (it.name_any(), it.status.as_ref().map(|status| status.conditions.as_slice())));
+    [of_system("DSS", of_dss.collect()), of_system("DataRobot", of_data_robot.collect())].into_iter().flatten()
+}
+
+/// The finding about the instances of one system, of which the names and the conditions are given.
+fn of_system(system: &'static str, instances: Vec<(String, Option<&[Condition]>)>) -> Option<Finding> {
+    let count = instances.len();
+    let wrong = instances.into_iter().filter_map(|(name, conditions)| {
+        let ready = find_condition(conditions.unwrap_or_default(), ConditionType::Ready);
         match ready {
             Some(ready) if ready.status == "True" => None,
-            Some(ready) => Some(format!("\"{}\": {}: {}", instance.name_any(), ready.reason, ready.message)),
-            None => Some(format!("\"{}\": the operator has not said anything yet", instance.name_any())),
+            Some(ready) => Some(format!("\"{name}\": {}: {}", ready.reason, ready.message)),
+            None => Some(format!("\"{name}\": the operator has not said anything yet")),
         }
     });
     let wrong: Vec<String> = wrong.collect();
-    Some(if wrong.is_empty() {
-        Finding::new(Mark::Fine, "DSS", format!("{} in order", instances.len()))
-    } else {
-        Finding::new(Mark::Bad, "DSS", shortened(&wrong))
-    })
+    match (count, wrong.is_empty()) {
+        (0, _) => None,
+        (_, true) => Some(Finding::new(Mark::Fine, system, format!("{count} in order"))),
+        (_, false) => Some(Finding::new(Mark::Bad, system, shortened(&wrong))),
+    }
 }
 
 fn named<'a>(configs: impl Iterator<Item = &'a AwsConfig>) -> String {

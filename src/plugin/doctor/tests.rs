@@ -2,7 +2,7 @@
 
 use super::{facts::Facts, findings::findings, *};
 use crate::{
-    api::{AwsConfig, Reason},
+    api::{AwsConfig, DataRobotInstance, Reason},
     plugin::operators::Running,
 };
 use serde_json::{Value, from_value, json};
@@ -41,7 +41,9 @@ fn healthy() -> Facts {
     let lease = json!({"spec": {"holderIdentity": "keyturn-0", "renewTime": "2026-01-01T00:29:58.000000Z"}});
     let grant = json!({"metadata": {"name": "g"}, "spec": {"persons": ["*"]}});
     Facts {
-        served: ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances"].map(str::to_owned).into(),
+        served: ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances", "datarobotinstances"]
+            .map(str::to_owned)
+            .into(),
         scope: "the cluster".to_owned(),
         running: Some(vec![operator()]),
         leases: vec![(operator(), Some(from_value(lease).unwrap()))],
@@ -51,6 +53,7 @@ fn healthy() -> Facts {
         secrets: Some(vec![]),
         grants: Some(vec![from_value(grant).unwrap()]),
         instances: Some(vec![]),
+        data_robots: Some(vec![]),
     }
 }
 
@@ -119,7 +122,7 @@ fn of_keyturn() -> [Row; 9] {
 }
 
 /// Cases about what keyturn serves.
-fn of_objects() -> [Row; 8] {
+fn of_objects() -> [Row; 9] {
     [
         (
             "a config in trouble",
@@ -176,6 +179,18 @@ fn of_objects() -> [Row; 8] {
             Mark::Bad,
             "pushes",
             "PushRefused at scoring/bob: said",
+        ),
+        (
+            "a DataRobot that refuses the token",
+            |it| {
+                let mut instance = DataRobotInstance::new("prod", from_value(json!({"url": "https://robot"})).unwrap());
+                let conditions = [condition("Ready", "False", "DataRobotDenied")];
+                instance.status = from_value(json!({"conditions": conditions})).unwrap();
+                it.data_robots = Some(vec![instance]);
+            },
+            Mark::Bad,
+            "DataRobot",
+            "\"prod\": DataRobotDenied: said",
         ),
         (
             "an orphan",

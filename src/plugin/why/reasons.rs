@@ -42,7 +42,11 @@ fn by(reason: Reason) -> By {
             By::Beside(ConditionType::Verified, "False")
         }
         Reason::NotVerified => By::Beside(ConditionType::Verified, "Unknown"),
-        Reason::PushNameTaken | Reason::PushRefused => By::Beside(ConditionType::Pushed, "False"),
+        Reason::PushNameTaken
+        | Reason::PushRefused
+        | Reason::DataRobotInstanceMissing
+        | Reason::DataRobotUnreachable
+        | Reason::DataRobotDenied => By::Beside(ConditionType::Pushed, "False"),
         Reason::NotPushed => By::Beside(ConditionType::Pushed, "Unknown"),
         Reason::Renewed | Reason::DenialEnded | Reason::ManyWithdrawn | Reason::Restarted => By::Events,
         Reason::Pending => By::Object(same, |live| live.seen.namespace_labels = None),

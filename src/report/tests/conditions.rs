@@ -133,7 +133,7 @@ fn a_wait_for_a_turn_is_reported_if_it_is_long_or_comes_often() {
         moment.outcome.pushes = vec![(Slot::DssSecrets, Tried { step: Step::Remove(Place::default()), result })];
         moment
     };
-    let pushes = [("a step of a push was made", Ok(()), false), ("a push waits as well", Err(waits(10)), true)];
+    let pushes = [("a step of a push was made", Ok(None), false), ("a push waits as well", Err(waits(10)), true)];
     for (row, result, expected) in pushes {
         let moment = beside_a_push(result);
         assert_eq!(is_only_a_short_wait(&moment.seen, &moment.plan(), &moment.outcome), expected, "{row}");

@@ -31,12 +31,15 @@ fn a_step_of_a_push_waits_for_the_later_of_two_times() {
         instance: "design".to_owned(),
         login: "alice".to_owned(),
         name: "AWS_".to_owned(),
-        access_key_id: None,
         digest: digest.map(str::to_owned),
-        expires_at: None,
+        ..Pushed::default()
     };
-    let failed =
-        |until: &str| Failed { step: Step::Remove(Place::of(&entry(None))), count: 1, until: at(until), why: None };
+    let failed = |until: &str| Failed {
+        step: Step::Remove(Place::of(Slot::DssSecrets, &entry(None))),
+        count: 1,
+        until: at(until),
+        why: None,
+    };
     let moment = |until: &str, used_until: Option<&str>| {
         let there = Some(entry(Some("digest")));
         let mut moment = live().recorded(|status| {

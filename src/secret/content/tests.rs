@@ -13,6 +13,7 @@ fn rendering() -> Rendering {
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         dss: None,
+        data_robot: None,
     }
 }
 

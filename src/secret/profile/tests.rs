@@ -16,6 +16,7 @@ fn rendering() -> Rendering {
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         dss: None,
+        data_robot: None,
     }
 }
 
@@ -45,7 +46,7 @@ fn live(name: &str) -> ProfilePart {
 }
 
 fn main(credentials: &Credentials) -> Main<'_> {
-    Main::Live { credentials, expires_at: Some(expiry()), api_key: None }
+    Main::Live { credentials, expires_at: Some(expiry()), api_key: None, data_robot_token: None }
 }
 
 fn text(content: &Content, key: &str) -> String {

@@ -81,7 +81,7 @@ fn api_server() -> (Client, Arc<Mutex<Vec<usize>>>) {
 async fn five_hundred_of_the_largest_configs_take_little_memory() {
     let (client, limits) = api_server();
     let (grants, namespaces, instances) = (views::grants().0, views::namespaces().0, views::instances().0);
-    let (views, writers) = views::Views::new(grants, namespaces, instances);
+    let (views, writers) = views::Views::new(grants, namespaces, instances, views::data_robots().0);
     let writer: Writer<AwsConfig> = writers.configs;
     let following = follow(Api::all(client), watcher::Config::default(), &views.configs, writer);
     let _following = tokio::spawn(following.for_each(|_| std::future::ready(())));

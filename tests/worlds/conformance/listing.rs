@@ -152,6 +152,8 @@ pub async fn the_server_says_what_it_serves(server: &Server) {
         "awsrolegrants/status",
         "awsroles",
         "awsroles/status",
+        "datarobotinstances",
+        "datarobotinstances/status",
         "dssinstances",
         "dssinstances/status",
     ];

@@ -214,6 +214,7 @@ fn debug_output_shows_no_session() {
         labels: std::collections::BTreeMap::new(),
         annotations: std::collections::BTreeMap::new(),
         dss: None,
+        data_robot: None,
     };
     let content = render(&rendering, &credentials, Some(expires_at), None).unwrap();
     let issued = Issued { credentials, issued_at: expires_at, expires_at: Some(expires_at) };

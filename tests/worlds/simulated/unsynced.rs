@@ -16,7 +16,8 @@ use std::time::Duration;
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
 
 /// What the operator lists and watches.
-const VIEWS: [&str; 6] = ["awsconfigs", "awsroles", "awsrolegrants", "secrets", "namespaces", "dssinstances"];
+const VIEWS: [&str; 7] =
+    ["awsconfigs", "awsroles", "awsrolegrants", "secrets", "namespaces", "dssinstances", "datarobotinstances"];
 
 fn person(n: usize) -> String {
     format!("person-{n}")

@@ -276,7 +276,15 @@ impl World {
     /// Every object of keyturn's and every request, for the message of a failed test.
     pub fn picture(&self) -> String {
         let mut picture = String::new();
-        for resource in ["awsconfigs", "awsroles", "awsrolegrants", "dssinstances", "secrets", "events.events.k8s.io"] {
+        for resource in [
+            "awsconfigs",
+            "awsroles",
+            "awsrolegrants",
+            "dssinstances",
+            "datarobotinstances",
+            "secrets",
+            "events.events.k8s.io",
+        ] {
             for mut object in self.api.list(resource) {
                 object["metadata"].as_object_mut().unwrap().remove("managedFields");
                 picture += &serde_json::to_string(&object).unwrap();

@@ -145,6 +145,7 @@ impl ResourceKind {
             Self::namespaced(keyturn, "awsroles", "AwsRole").custom().with_conditions(),
             Self::cluster(keyturn, "awsrolegrants", "AwsRoleGrant").custom().with_conditions(),
             Self::cluster(keyturn, "dssinstances", "DssInstance").custom().with_conditions(),
+            Self::cluster(keyturn, "datarobotinstances", "DataRobotInstance").custom().with_conditions(),
         ]
         .map(Arc::new)
         .to_vec()

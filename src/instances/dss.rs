@@ -2,14 +2,15 @@
 //! keys of the DSS once, for all configs that use it. It enqueues the configs that a change
 //! concerns.
 
+use super::{
+    conditions::{Found, warn},
+    secret::{self, Words},
+};
 use crate::{
-    api::{
-        AuthScheme, ConditionType, DssInstance, DssInstanceStatus, Reason, Statement, condition, names, ready_as,
-        same_ignoring_times, set_conditions, stalled,
-    },
+    api::{AuthScheme, DssInstance, DssInstanceStatus, Reason, Statement, names, same_ignoring_times},
     clock::{Clock, whole_seconds},
-    cluster::{CallError, Calls, Failed, Watched, data_of},
-    credentials::{read_api_key, remedy_of_dss},
+    cluster::{CallError, Calls, Watched},
+    credentials::remedy_of_dss,
     dss::{Dss, DssError, Kind, Scheme, SeenUser, Tls},
     dss_cache::DssCache,
     dss_keys::key_label_prefix,
@@ -19,7 +20,7 @@ use crate::{
     views::{self, Views},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use std::{sync::Arc, time::Duration};
 
@@ -116,7 +117,7 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
         return Ok(until(context.clock.now(), None));
     };
     let has_keys = || context.views.iter().any(|views| views.has_keys_in(&name));
-    let has_finalizer = finalizers::is_kept(&instance);
+    let has_finalizer = finalizers::is_kept(instance.as_ref());
     let now = context.clock.now();
     if !is_ours(context, &instance, has_finalizer, now) {
         return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
@@ -254,25 +255,10 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
 /// says why there is none.
 async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Result<Dss, Statement>, CallError> {
     let spec = &instance.spec;
-    let named = &spec.api_key_secret_ref;
-    let denied = |what: String| Ok(Err(Statement::new(Reason::DssDenied, what)));
-    let secret = match context.calls.secret(&named.namespace, &named.name).await {
-        Err(error) if error.failed == Failed::Forbidden => {
-            return denied(format!(
-                "{error}; where keyturn serves some namespaces only, dss.adminKeySecrets of its chart names the Secrets that it may read"
-            ));
-        }
-        secret => secret?,
-    };
-    let Some(secret) = secret else {
-        return denied(format!(
-            "Secret \"{}/{}\", which apiKeySecretRef names, does not exist",
-            named.namespace, named.name
-        ));
-    };
-    let key = match read_api_key(&data_of(secret), &named.key) {
+    let words = Words { field: "apiKeySecretRef", key: "admin key", value: "dss.adminKeySecrets" };
+    let key = match secret::read(&context.calls, &spec.api_key_secret_ref, &words).await? {
         Ok(key) => key,
-        Err(why) => return denied(format!("Secret \"{}/{}\" holds no admin key: {why}", named.namespace, named.name)),
+        Err(why) => return Ok(Err(Statement::new(Reason::DssDenied, why))),
     };
     let tls = Tls { ca_bundle: spec.ca_bundle.clone(), insecure_skip_verify: spec.insecure_skip_verify };
     let scheme = match spec.auth_scheme {
@@ -306,32 +292,19 @@ async fn report(
     now: Timestamp,
 ) -> Result<(), CallError> {
     let before = instance.status.clone().unwrap_or_default();
-    let make = |type_: ConditionType, outcome: &Result<(), Statement>, fine: &str| {
-        let generation = instance.metadata.generation;
-        match outcome {
-            Ok(()) => condition(type_, true, &Statement::new(Reason::Granted, fine), generation, now),
-            Err(statement) => condition(type_, false, statement, generation, now),
-        }
-    };
-    let reachable = make(ConditionType::Reachable, &reading.reachable, "DSS answers");
     let may =
         if reading.keys_read { "the admin key may read users and API keys" } else { "the admin key may read users" };
-    let authorized = make(ConditionType::Authorized, &reading.authorized, may);
-    // A DSS that does not answer says nothing about rights. Therefore the condition stays as it
-    // was.
-    let known = before.conditions.iter().find(|condition| condition.type_ == authorized.type_);
-    let authorized = match (&reading.reachable, known) {
-        (Err(why), Some(known)) if why.reason == Reason::DssUnreachable => known.clone(),
-        _ => authorized,
+    let found = Found {
+        reachable: &reading.reachable,
+        authorized: &reading.authorized,
+        answers: "DSS answers",
+        may,
+        unreachable: Reason::DssUnreachable,
     };
-    let ready = ready_as(obstacle(&reachable, &authorized));
-    let needs_another_spec = ready.status == "False" && ready.reason == Reason::InvalidSpec.as_str();
-    let stalled = needs_another_spec.then(|| stalled(&ready));
-    let wanted = [ready, reachable, authorized].into_iter().chain(stalled).collect();
     let recorded = before.users_read_at.as_ref().map(|Time(at)| *at);
     let after = DssInstanceStatus {
         observed_generation: instance.metadata.generation,
-        conditions: set_conditions(&before.conditions, wanted),
+        conditions: found.conditions(&before.conditions, instance.metadata.generation, now),
         version: reading.version.or_else(|| before.version.clone()),
         users_read_at: reading
             .users_read_at
@@ -347,23 +320,11 @@ async fn report(
     if same {
         return Ok(());
     }
-    // Ready repeats one of the others.
-    let is_news =
-        |condition: &&Condition| condition.status == "False" && condition.type_ != ConditionType::Ready.as_str();
-    for condition in after.conditions.iter().filter(is_news) {
-        tracing::warn!(condition = condition.type_, reason = condition.reason, "{}", condition.message);
-    }
+    warn(&before.conditions, &after.conditions);
     let name = instance.name_any();
     let write = context.calls.instance_status(&name, &after);
     context.instances.own_writes().write("", &name, write).await?;
     Ok(())
-}
-
-/// The condition that `Ready` repeats: the one that is in the way. If keyturn did not try to reach
-/// DSS, that is the one about the admin key.
-fn obstacle<'a>(reachable: &'a Condition, authorized: &'a Condition) -> &'a Condition {
-    let is_tried = reachable.reason != Reason::Pending.as_str();
-    if (reachable.status == "False" && is_tried) || authorized.status == "True" { reachable } else { authorized }
 }
 
 /// Whether the time of the last listing is to be recorded. keyturn does not write the status for

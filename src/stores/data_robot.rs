@@ -1,0 +1,158 @@
+//! An S3 credential in DataRobot: a store.
+//!
+//! DataRobot has no labels. keyturn recognizes its own entry by the UID of the `AwsConfig` in the
+//! description, and touches no other.
+
+use super::Pushable;
+use crate::{
+    api::{AwsConfig, Reason},
+    credentials::{Credentials, IssueError, Retry},
+    data_robot::{Credential, DataRobot, Kind, RestError},
+    push::{Place, REVOKED},
+};
+use kube::ResourceExt as _;
+
+/// The values of an entry after a withdrawal: AWS knows no such key. They have the form of a
+/// session of AWS, because DataRobot may check the form.
+const WITHDRAWN: [&str; 3] =
+    ["ASIAWITHDRAWNBYKEYTU", "WITHDRAWN/by/keyturn/WITHDRAWN/by/keytur", "WITHDRAWN+by+keyturn"];
+
+/// The entry of one config in the account of a token.
+pub struct DataRobotCredential<'a> {
+    /// The DataRobot, with the token.
+    pub client: DataRobot,
+    /// The config.
+    pub config: &'a AwsConfig,
+    /// The place.
+    pub place: &'a Place,
+}
+
+/// What an entry holds, as status records it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// A key without a session token.
+    Key,
+    /// Something else, or it is not known.
+    Other,
+}
+
+impl DataRobotCredential<'_> {
+    /// Puts the credential into the entry, or creates the entry. Returns its ID.
+    pub(super) async fn put(&self, credential: Pushable<'_>) -> Result<Option<String>, IssueError> {
+        self.write(credential.credentials).await.map(Some)
+    }
+
+    /// Replaces the values by some that AWS refuses. Returns the ID; `None` if there is no entry.
+    pub(super) async fn revoke(&self) -> Result<Option<String>, IssueError> {
+        let [key, secret, token] = WITHDRAWN;
+        let values = Credentials {
+            access_key_id: key.to_owned(),
+            secret_access_key: secret.into(),
+            session_token: (self.held() == Held::Other).then(|| token.into()),
+        };
+        if let Some(id) = self.recorded_id() {
+            match self.client.update_s3(id, &values).await {
+                Err(gone) if gone.kind == Kind::NotFound => {}
+                done => return done.map(|()| Some(id.to_owned())).map_err(|error| IssueError::of_data_robot(&error)),
+            }
+        }
+        let Some(entry) = self.own_entry().await.map_err(|error| IssueError::of_data_robot(&error))? else {
+            return Ok(None);
+        };
+        let written = self.client.update_s3(&entry.id, &values).await;
+        written.map(|()| Some(entry.id)).map_err(|error| IssueError::of_data_robot(&error))
+    }
+
+    /// Deletes the entry. If there is none, the deletion succeeds.
+    pub(super) async fn delete(&self) -> Result<(), RestError> {
+        if let Some(id) = self.recorded_id() {
+            self.client.delete(id).await?;
+        }
+        // An answer may have been lost, and with it an ID.
+        match self.own_entry().await? {
+            Some(entry) => self.client.delete(&entry.id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the account has a credential of this name that is not this config's.
+    pub(super) async fn find(&self) -> Result<bool, RestError> {
+        Ok(self.named().await?.iter().any(|entry| !self.is_own(entry)))
+    }
+
+    async fn write(&self, values: &Credentials) -> Result<String, IssueError> {
+        let failed = |error: RestError| IssueError::of_data_robot(&error);
+        // DataRobot keeps the token that a write leaves out, and AWS refuses a key with a token.
+        let keeps_entry = values.session_token.is_some() || self.held() == Held::Key;
+        if let Some(id) = self.recorded_id().filter(|_| keeps_entry) {
+            match self.client.update_s3(id, values).await {
+                Err(gone) if gone.kind == Kind::NotFound => {}
+                done => return done.map(|()| id.to_owned()).map_err(failed),
+            }
+        }
+        let named = self.named().await.map_err(failed)?;
+        if named.iter().any(|entry| !self.is_own(entry)) {
+            return Err(self.taken());
+        }
+        if let Some(own) = named.first() {
+            if keeps_entry {
+                let written = self.client.update_s3(&own.id, values).await;
+                return written.map(|()| own.id.clone()).map_err(failed);
+            }
+            self.client.delete(&own.id).await.map_err(failed)?;
+        }
+        self.client.create_s3(&self.place.name, &self.description(), values).await.map_err(failed)
+    }
+
+    /// The credentials of the account that have this name.
+    async fn named(&self) -> Result<Vec<Credential>, RestError> {
+        let mut all = self.client.credentials().await?;
+        all.retain(|entry| entry.name == self.place.name);
+        Ok(all)
+    }
+
+    async fn own_entry(&self) -> Result<Option<Credential>, RestError> {
+        Ok(self.named().await?.into_iter().find(|entry| self.is_own(entry)))
+    }
+
+    fn is_own(&self, entry: &Credential) -> bool {
+        entry.is_s3() && entry.description.as_deref().is_some_and(|text| text.ends_with(&self.marker()))
+    }
+
+    /// The end of the description of this config's entry. The subject is a part of it: an entry is
+    /// never of two persons.
+    fn marker(&self) -> String {
+        format!("(AwsConfig {} of {})", self.config.uid().unwrap_or_default(), self.place.login)
+    }
+
+    fn description(&self) -> String {
+        let (namespace, name) = (self.config.namespace().unwrap_or_default(), self.config.name_any());
+        format!(
+            "keyturn writes this credential for AwsConfig {namespace}/{name} and replaces it before it expires {}",
+            self.marker()
+        )
+    }
+
+    fn recorded_id(&self) -> Option<&str> {
+        let recorded = self.config.pushed()?.data_robot.as_ref()?;
+        let is_this = Place::of(self.place.slot, recorded) == *self.place;
+        recorded.credential_id.as_deref().filter(|_| is_this)
+    }
+
+    fn held(&self) -> Held {
+        let recorded = self.config.pushed().and_then(|pushed| pushed.data_robot.as_ref());
+        let holds_key = recorded.is_some_and(|it| {
+            it.access_key_id.is_some() && it.expires_at.is_none() && it.digest.as_deref() != Some(REVOKED)
+        });
+        if holds_key { Held::Key } else { Held::Other }
+    }
+
+    pub(super) fn taken(&self) -> IssueError {
+        let message = format!(
+            "the account in DataRobot has a credential \"{}\" already, and keyturn did not write it for this AwsConfig and person; keyturn \
+             leaves it alone: delete it in DataRobot, or choose another name in spec.push.dataRobot",
+            self.place.name
+        );
+        IssueError::new(Reason::PushNameTaken, Retry::Durable, message)
+    }
+}
