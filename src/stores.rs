@@ -165,7 +165,7 @@ impl Store<'_> {
         match self {
             Self::DssSecrets(secrets) => secrets.delete(login).await.map_err(|error| failed(&error)),
             Self::DssCredential(of_login) => of_login.delete(login).await.map_err(|error| failed(&error)),
-            Self::DataRobot(entry) => entry.delete().await.map_err(|error| IssueError::of_data_robot(&error)),
+            Self::DataRobot(entry) => entry.delete().await,
         }
     }
 

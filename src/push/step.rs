@@ -117,11 +117,10 @@ impl Input<'_> {
         let there = Place::of(self.slot, recorded);
         match (self.wanted, self.in_secret) {
             (Wanted::Taken(place), _) if *place == there => Some(Step::Release(there)),
-            (Wanted::Nothing | Wanted::Forbidden | Wanted::Taken(_), _) => Some(Step::Remove(there)),
-            (Wanted::Place(place), _) if *place != there => Some(Step::Remove(there)),
+            (Wanted::Nothing | Wanted::Forbidden | Wanted::Taken(_), _) => Some(self.removal(recorded, there)),
+            (Wanted::Place(place), _) if *place != there => Some(self.removal(recorded, there)),
             (Wanted::Place(_) | Wanted::Unknown, InSecret::Withdrawn) => match self.slot {
-                Slot::DataRobot if recorded.digest.as_deref() == Some(REVOKED) => None,
-                Slot::DataRobot => Some(Step::Revoke(there)),
+                Slot::DataRobot => (!is_revoked(recorded)).then_some(Step::Revoke(there)),
                 Slot::DssSecrets | Slot::DssConnection | Slot::DssPlugin => Some(Step::Remove(there)),
             },
             (Wanted::Place(_), InSecret::Holds { digest, .. }) if recorded.digest.as_ref() != Some(digest) => {
@@ -130,6 +129,17 @@ impl Input<'_> {
             (Wanted::Place(_) | Wanted::Unknown, _) => None,
         }
     }
+
+    /// The removal of what status records. DataRobot does not delete a credential that something
+    /// uses, therefore the credential is made unusable first.
+    fn removal(&self, recorded: &Pushed, there: Place) -> Step {
+        let is_live = recorded.digest.is_some() && !is_revoked(recorded);
+        if self.slot == Slot::DataRobot && is_live { Step::Revoke(there) } else { Step::Remove(there) }
+    }
+}
+
+fn is_revoked(recorded: &Pushed) -> bool {
+    recorded.digest.as_deref() == Some(REVOKED)
 }
 
 #[cfg(test)]
@@ -216,9 +226,11 @@ mod tests {
             ("withdrawn, and DataRobot is away", Unknown, Some("1"), Withdrawn, Some(Revoke(at("a")))),
             ("revoked", a(), Some(REVOKED), Withdrawn, None),
             ("issued again", a(), Some(REVOKED), holds("2"), Some(Put(at("a")))),
-            ("another person", of_bob, Some(REVOKED), holds("2"), Some(Remove(at("a")))),
+            ("another person", of_bob.clone(), Some("1"), holds("2"), Some(Revoke(at("a")))),
+            ("another person, and it is revoked", of_bob, Some(REVOKED), holds("2"), Some(Remove(at("a")))),
             ("taken out of the spec", Nothing, Some(REVOKED), Withdrawn, Some(Remove(at("a")))),
-            ("no longer allowed", Forbidden, Some("1"), holds("1"), Some(Remove(at("a")))),
+            ("no longer allowed", Forbidden, Some("1"), holds("1"), Some(Revoke(at("a")))),
+            ("no longer allowed, and only claimed", Forbidden, None, holds("1"), Some(Remove(at("a")))),
         ] {
             let recorded = pushed("a", digest);
             let input = Input { slot, wanted: &wanted, recorded: Some(&recorded), in_secret: &in_secret };

@@ -63,8 +63,23 @@ impl DataRobotCredential<'_> {
         written.map(|()| Some(entry.id)).map_err(|error| IssueError::of_data_robot(&error))
     }
 
-    /// Deletes the entry. If there is none, the deletion succeeds.
-    pub(super) async fn delete(&self) -> Result<(), RestError> {
+    /// Deletes the entry. If there is none, the deletion succeeds. If DataRobot does not delete it,
+    /// because something uses it, the entry stays and holds nothing that works.
+    pub(super) async fn delete(&self) -> Result<(), IssueError> {
+        let refused = match self.delete_entry().await {
+            Err(error) if error.kind == Kind::Refused => error,
+            done => return done.map_err(|error| IssueError::of_data_robot(&error)),
+        };
+        self.revoke().await?;
+        let message = format!(
+            "DataRobot does not delete the {}: {refused}; keyturn has made it unusable; take it out of the data connections and the \
+             jobs that use it, or delete it in DataRobot",
+            self.place
+        );
+        Err(IssueError::new(Reason::PushRefused, Retry::Durable, message))
+    }
+
+    async fn delete_entry(&self) -> Result<(), RestError> {
         if let Some(id) = self.recorded_id() {
             self.client.delete(id).await?;
         }
