@@ -19,10 +19,15 @@
 )]
 
 pub mod apiserver;
+#[cfg(test)]
+mod asking;
+pub mod behaviour;
 pub mod dss;
+mod page;
 pub mod proxy;
 pub mod rules;
 pub mod s3;
+pub mod server;
 pub mod sts;
 pub mod tls;
 pub mod wire;

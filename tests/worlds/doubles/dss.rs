@@ -12,8 +12,7 @@
 //! are in `dss/answer.rs`, and [`Behaviour::Error`] is there for trying another.
 //!
 //! * `dss/administration.rs`: the test as the instance's administrator: users, keys, connections
-//! * `dss/behaviour.rs`: the ways to fail
-//! * `dss/http.rs`: from a request to an answer; `dss/answer.rs`: the form of answers
+//! * `dss/http.rs`: the routes of the API; `dss/answer.rs`: the form of answers
 //! * `dss/caller.rs`: the owner of a key, the user that it acts as, and the rights of that user
 //! * `dss/user.rs`, `dss/key.rs`, `dss/connection.rs`: the routes and their objects
 //! * `dss/visitor.rs`: users who are logged in by a browser, and the backends that ask about them
@@ -21,7 +20,6 @@
 
 mod administration;
 mod answer;
-mod behaviour;
 mod caller;
 mod connection;
 mod http;
@@ -33,24 +31,18 @@ mod user;
 mod visitor;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
 
-use axum::Router;
-use jiff::Timestamp;
-
-pub use self::behaviour::Behaviour;
 pub use self::connection::Connection;
 pub use self::key::PersonalKey;
 pub use self::session::{AssumedBy, HandedOut, Sessions, made_up_sessions};
+pub use super::behaviour::Behaviour;
+pub use super::server::{Call, NOBODY};
 
 use self::key::GlobalKey;
 use self::user::User;
 use self::visitor::Visitor;
-use super::rules::{Fits, RuleId, Rules, Times};
-use super::wire::{self, Clock, Listening};
+use super::server::Server;
+use super::wire::Clock;
 
 /// The value of the administrator's global key, until a test rotates it.
 pub const ADMIN_KEY: &str = "dkuaps-LeakedDssAdminKey-0001";
@@ -67,42 +59,8 @@ pub const KEY_MARKER: &str = "LeakedDssPersonalKey";
 /// The group whose members are administrators, as on a fresh DSS.
 pub const ADMINISTRATORS: &str = "administrators";
 
-/// The caller of a call without a key, or with an unknown key.
-pub const NOBODY: &str = "nobody";
-
-/// A call that DSS got, in the order of arrival.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// Counts from 1. Clearing the list does not reset the number.
-    pub number: usize,
-    /// The time of arrival, by the test's clock.
-    pub at: Timestamp,
-    /// `GET`, `POST`, `PUT`, `DELETE`.
-    pub method: String,
-    /// `/dip/publicapi` or `/public/api`; empty for a path outside of the API.
-    pub base: String,
-    /// The path behind the base, as it was sent (still percent-encoded).
-    pub path: String,
-    /// The parameters of the query, decoded.
-    pub query: BTreeMap<String, String>,
-    /// `Basic` or `Bearer`, as it was sent.
-    pub scheme: Option<String>,
-    /// The login in `X-DKU-ProxyUser`.
-    pub proxy_user: Option<String>,
-    /// The ID of the key, also if its user may not log in. Otherwise [`NOBODY`].
-    pub caller: String,
-    /// The body of the request.
-    pub body: String,
-    /// The status of the answer. `None` until there is an answer.
-    pub status: Option<u16>,
-}
-
 /// DSS. Clones are the same DSS.
-#[derive(Clone)]
-pub struct Dss {
-    clock: Clock,
-    state: Arc<Mutex<State>>,
-}
+pub type Dss = Server<State>;
 
 /// How logins are compared. The behaviour of a real DSS is not known.
 #[derive(PartialEq)]
@@ -118,10 +76,8 @@ enum Kinds {
     Hidden,
 }
 
-struct State {
-    arrived: usize,
-    calls: Vec<Call>,
-    rules: Rules<Call, Behaviour>,
+/// The users, keys and connections of a DSS, and its settings.
+pub struct State {
     version: String,
     users: BTreeMap<String, User>,
     global_keys: Vec<GlobalKey>,
@@ -141,19 +97,10 @@ struct State {
     visitors: Vec<Visitor>,
 }
 
-impl fmt::Debug for Dss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dss").finish_non_exhaustive()
-    }
-}
-
 impl Dss {
     /// A DSS with the administrator's global key ([`ADMIN_KEY`]) and nothing else.
     pub fn new(clock: Clock) -> Self {
         let state = State {
-            arrived: 0,
-            calls: Vec::new(),
-            rules: Rules::default(),
             version: "14.2.2".to_owned(),
             users: BTreeMap::new(),
             global_keys: vec![GlobalKey::administrators()],
@@ -172,90 +119,12 @@ impl Dss {
             cached: HashMap::new(),
             visitors: Vec::new(),
         };
-        Self { clock, state: Arc::new(Mutex::new(state)) }
-    }
-
-    // ---- how to reach it ----
-
-    /// The HTTP side: the API under `/dip/publicapi` (Python's base) and `/public/api` (the
-    /// documented one).
-    pub fn router(&self) -> Router {
-        http::router(self.clone())
-    }
-
-    /// Listens on TCP until the returned value is dropped. Port 0 takes a free one.
-    pub async fn serve(&self, addr: SocketAddr) -> io::Result<Listening> {
-        wire::serve(self.router(), addr).await
-    }
-
-    // ---- what it has recorded ----
-
-    /// All calls, in the order of arrival.
-    pub fn calls(&self) -> Vec<Call> {
-        self.lock().calls.clone()
-    }
-
-    /// The number of calls that arrived, with every outcome.
-    pub fn count(&self) -> usize {
-        self.lock().calls.len()
-    }
-
-    /// The number of calls that fit.
-    pub fn count_where(&self, fits: impl Fn(&Call) -> bool) -> usize {
-        self.lock().calls.iter().filter(|call| fits(call)).count()
+        Self::of(clock, state)
     }
 
     /// The sessions that AssumeRole connections were answered with, in order. A cached session is
     /// listed once for each answer.
     pub fn handed_out(&self) -> Vec<(AssumedBy, HandedOut)> {
         self.lock().handed_out.clone()
-    }
-
-    /// Forgets the calls. Users, keys, connections, rules and settings stay, and the numbering
-    /// continues.
-    pub fn clear(&self) {
-        self.lock().calls.clear();
-    }
-
-    // ---- how it behaves ----
-
-    /// Adds a rule about all calls.
-    pub fn behave(&self, times: Times, behaviour: Behaviour) -> RuleId {
-        self.behave_if(times, |_| true, behaviour)
-    }
-
-    /// Adds a rule about the calls that fit.
-    pub fn behave_if(
-        &self,
-        times: Times,
-        fits: impl Fn(&Call) -> bool + Send + Sync + 'static,
-        behaviour: Behaviour,
-    ) -> RuleId {
-        let fits: Fits<Call> = Arc::new(fits);
-        self.lock().rules.add(times, fits, behaviour)
-    }
-
-    /// Gives the next call this behaviour.
-    pub fn once(&self, behaviour: Behaviour) -> RuleId {
-        self.behave(Times::Once, behaviour)
-    }
-
-    /// Gives all calls this behaviour until the rule is removed.
-    pub fn always(&self, behaviour: Behaviour) -> RuleId {
-        self.behave(Times::UntilCleared, behaviour)
-    }
-
-    /// Removes a rule.
-    pub fn forgive(&self, rule: RuleId) {
-        self.lock().rules.remove(rule);
-    }
-
-    /// Removes all rules. Users, keys and connections stay.
-    pub fn behave_well(&self) {
-        self.lock().rules.clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("a test thread panicked with the lock")
     }
 }

@@ -15,9 +15,7 @@ use serde_json::{Value, json};
 use super::answer::Refusal;
 use super::user::User;
 use super::{ADMINISTRATORS, Dss, Logins, State};
-
-/// The header with the user to act as.
-pub(super) const PROXY_USER: &str = "x-dku-proxyuser";
+use crate::doubles::server::PROXY_USER;
 
 /// The caller of a request.
 #[derive(Clone, Debug)]

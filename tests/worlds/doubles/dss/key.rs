@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::answer::Refusal;
 use super::caller::{Admin, Caller};
-use super::http::Colours;
 use super::{ADMIN_KEY, ADMIN_KEY_ID, Dss, KEY_MARKER};
+use crate::doubles::server::Colours;
 
 /// A key that belongs to no user.
 #[derive(Clone, Debug)]
@@ -134,13 +134,13 @@ type Answer = Result<Json<Value>, Refusal>;
 async fn list_own(State(dss): State<Dss>, caller: Caller, colours: Colours) -> Answer {
     let login = &caller.require_person()?.login;
     let state = dss.lock();
-    let own = state.personal_keys.iter().filter(|key| !colours.empty && key.user == *login);
+    let own = state.personal_keys.iter().filter(|key| !colours.is_empty() && key.user == *login);
     Ok(Json(own.map(PersonalKey::without_value).collect()))
 }
 
 async fn list_all(State(dss): State<Dss>, _: Admin, colours: Colours) -> Json<Value> {
     let state = dss.lock();
-    let all = state.personal_keys.iter().filter(|_| !colours.empty);
+    let all = state.personal_keys.iter().filter(|_| !colours.is_empty());
     Json(all.map(PersonalKey::without_value).collect())
 }
 

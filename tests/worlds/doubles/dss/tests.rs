@@ -10,15 +10,13 @@ mod users_and_keys;
 
 use std::io;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, Request, header};
-use http_body_util::BodyExt;
+use axum::http::{Request, header};
 use jiff::Timestamp;
 use serde_json::Value;
-use tower::ServiceExt;
 
 use super::{ADMIN_KEY, Connection, Dss};
-use crate::doubles::wire::{ConnectionLost, tokio_clock};
+use crate::doubles::asking::{Answer, ask};
+use crate::doubles::wire::tokio_clock;
 
 const PROPERTY: &str = "${adminProperty:associatedRole}";
 const ROLE: &str = "arn:aws:iam::123456789012:role/analyst";
@@ -61,24 +59,6 @@ fn own_key<'a>(dss: &'a Dss, login: &str) -> Asking<'a> {
     with_key(dss, &dss.add_personal_key(login, "by hand").key)
 }
 
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).expect("JSON")
-    }
-
-    fn error(&self) -> (u16, String) {
-        let body = self.json();
-        assert!(body["errorType"].is_string() && body["detailedMessage"].is_string(), "{body}");
-        (self.status, body["message"].as_str().expect("a message").to_owned())
-    }
-}
-
 impl Asking<'_> {
     async fn send(&self, method: &str, url: &str, body: Option<Value>) -> io::Result<Answer> {
         let mut request = Request::builder().method(method).uri(url);
@@ -86,12 +66,13 @@ impl Asking<'_> {
         if let Some(login) = self.proxy_user {
             request = request.header("X-DKU-ProxyUser", login);
         }
-        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let Ok(answer) = self.dss.router().oneshot(request.body(body).unwrap()).await;
-        let (parts, body) = ConnectionLost::check(answer)?.into_parts();
-        let body = body.collect().await.expect("a whole body").to_bytes();
-        let body = String::from_utf8(body.to_vec()).expect("text");
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+        let answer = ask(self.dss.router(), request, body).await?;
+        let is_json = answer.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+        if answer.status >= 400 && is_json {
+            let body = answer.json();
+            assert!(body["errorType"].is_string() && body["detailedMessage"].is_string(), "{body}");
+        }
+        Ok(answer)
     }
 
     async fn get(&self, path: &str) -> Answer {

@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Refusal;
 use super::caller::{Admin, Caller};
-use super::http::Colours;
 use super::{Dss, Kinds};
+use crate::doubles::server::Colours;
 
 /// The fields that a listing of users leaves out unless it is asked for settings.
 const SETTINGS: [&str; 5] = ["adminProperties", "userProperties", "secrets", "credentials", "preferences"];
@@ -157,7 +157,7 @@ async fn list(
 ) -> Json<Value> {
     let left_out: &[&str] = if says_yes(&query, "includeSettings") { &[] } else { &SETTINGS };
     let state = dss.lock();
-    let shown = |user: &&User| !colours.empty && !colours.missing_users.contains(&user.login);
+    let shown = |user: &&User| colours.show(&user.login);
     Json(state.users.values().filter(shown).map(|user| user.without(left_out)).collect())
 }
 

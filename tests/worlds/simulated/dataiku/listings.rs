@@ -24,7 +24,7 @@ fn lists_keys(call: &Call) -> bool {
 }
 
 fn lacks_alice() -> Behaviour {
-    Behaviour::UsersMissingFromListing(vec!["alice".to_owned()])
+    Behaviour::MissingFromListing(vec!["alice".to_owned()])
 }
 
 #[tokio::test(start_paused = true)]

@@ -164,7 +164,7 @@ fn tells_of_instance(world: &World, route: &str) -> bool {
 async fn a_user_that_cannot_be_looked_for_is_in_a_condition() {
     for (answer, behaviour) in answers() {
         let mut world = world();
-        world.dss.always(Behaviour::UsersMissingFromListing(vec!["alice".to_owned()]));
+        world.dss.always(Behaviour::MissingFromListing(vec!["alice".to_owned()]));
         let rule = world.dss.behave_if(Times::UntilCleared, is_user, behaviour);
         world.start();
         world.apply(&config("alice", role));

@@ -106,7 +106,7 @@ async fn a_thousand_persons_cost_one_listing_for_each_refresh() {
 #[tokio::test(start_paused = true)]
 async fn a_user_missing_from_a_listing_is_read_by_name_before_withdrawal() {
     let world = world_with(&[("alice", from(FROM_PROPERTY)), ("bob", from(FROM_PROPERTY))]).await;
-    world.dss.behave(Times::UntilCleared, Behaviour::UsersMissingFromListing(vec!["alice".to_owned()]));
+    world.dss.behave(Times::UntilCleared, Behaviour::MissingFromListing(vec!["alice".to_owned()]));
     world.pass(REFRESH).await;
     assert!(world.is_ready("alice") && world.holds_a_valid_session("alice"));
     assert_eq!(world.dss.count_where(|call| call.path == "/admin/users/alice"), 1);

@@ -103,7 +103,7 @@ async fn a_late_answer_takes_simulated_time_and_a_hang_never_ends() {
 async fn listings_can_be_incomplete() {
     let dss = dss();
     dss.add_personal_key("alice", "keyturn");
-    let rule = dss.always(Behaviour::UsersMissingFromListing(vec!["alice".to_owned()]));
+    let rule = dss.always(Behaviour::MissingFromListing(vec!["alice".to_owned()]));
     let users = admin(&dss).get("/admin/users/").await.json();
     assert_eq!((users.as_array().unwrap().len(), &users[0]["login"]), (1, &json!("bob")));
     assert_eq!(admin(&dss).get("/admin/users/alice").await.status, 200);
