@@ -51,7 +51,9 @@ pub use aws_role_grant::{
 pub use condition::{
     ConditionType, condition, find_condition, ready_as, same_ignoring_times, set_conditions, stalled, unknown,
 };
-pub use data_robot_instance::{DataRobotAllowance, DataRobotInstance, DataRobotInstanceSpec, DataRobotInstanceStatus};
+pub use data_robot_instance::{
+    DataRobotAllowance, DataRobotInstance, DataRobotInstanceSpec, DataRobotInstanceStatus, InstanceTokenSecretRef,
+};
 pub use dss::{ApiKey, ApiKeySecretRef, DssClient};
 pub use dss_instance::{AdminKeySecretRef, Allowance, AuthScheme, DssInstance, DssInstanceSpec, DssInstanceStatus};
 pub use duration::{InvalidDuration, SessionDuration};

@@ -1,7 +1,7 @@
 //! `DataRobotInstance`: a DataRobot, and the namespaces and persons whose credentials keyturn may
 //! keep in it. Only cluster admins write it.
 
-use super::{AdminKeySecretRef, Namespaces};
+use super::Namespaces;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -54,7 +54,7 @@ pub struct DataRobotInstanceSpec {
     /// Everybody who works with this account can use them. keyturn sends this token to DataRobot
     /// only, and delivers it to no pod. Absent: each AwsConfig brings a token of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_secret_ref: Option<AdminKeySecretRef>,
+    pub token_secret_ref: Option<InstanceTokenSecretRef>,
 
     /// Certificate authorities in PEM. keyturn trusts them for this DataRobot instead of the
     /// system's.
@@ -67,6 +67,24 @@ pub struct DataRobotInstanceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub allow: Vec<DataRobotAllowance>,
+}
+
+/// A reference to one data key of a Secret of any namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceTokenSecretRef {
+    /// The namespace of the Secret. Choose one in which no user reads Secrets, such as keyturn's
+    /// own.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: String,
+
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// The data key under which the Secret holds the API token.
+    #[serde(default = "api_token")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
 }
 
 /// Allows namespaces to keep credentials of persons in a DataRobot.
@@ -106,6 +124,10 @@ pub struct DataRobotInstanceStatus {
 
     /// The version of DataRobot's API.
     pub version: Option<String>,
+}
+
+fn api_token() -> String {
+    "apiToken".to_owned()
 }
 
 impl DataRobotInstanceSpec {

@@ -138,7 +138,7 @@ async fn look(context: &DataRobotContext, instance: &DataRobotInstance) -> Resul
     let words = Words { field: "tokenSecretRef", key: "API token", value: "dataRobot.tokenSecrets" };
     let token = match &spec.token_secret_ref {
         None => None,
-        Some(named) => match secret::read(&context.calls, named, &words).await? {
+        Some(it) => match secret::read(&context.calls, (&it.namespace, &it.name, &it.key), &words).await? {
             Ok(token) => Some(token),
             Err(why) => {
                 // keyturn no longer calls a DataRobot without a token, because the admin removed

@@ -255,8 +255,10 @@ async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> 
 /// says why there is none.
 async fn reach(context: &InstanceContext, instance: &DssInstance) -> Result<Result<Dss, Statement>, CallError> {
     let spec = &instance.spec;
+    let named = &spec.api_key_secret_ref;
+    let named = (named.namespace.as_str(), named.name.as_str(), named.key.as_str());
     let words = Words { field: "apiKeySecretRef", key: "admin key", value: "dss.adminKeySecrets" };
-    let key = match secret::read(&context.calls, &spec.api_key_secret_ref, &words).await? {
+    let key = match secret::read(&context.calls, named, &words).await? {
         Ok(key) => key,
         Err(why) => return Ok(Err(Statement::new(Reason::DssDenied, why))),
     };

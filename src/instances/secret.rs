@@ -1,7 +1,6 @@
 //! The Secret with the admin key or the API token of an instance.
 
 use crate::{
-    api::AdminKeySecretRef,
     cluster::{CallError, Calls, Failed, data_of},
     credentials::read_api_key,
 };
@@ -17,16 +16,16 @@ pub(super) struct Words {
     pub(super) value: &'static str,
 }
 
-/// Reads the key of an instance. The inner error says why there is none.
+/// Reads the key of an instance, which is in the Secret of this namespace and name under this data
+/// key. The inner error says why there is none.
 ///
 /// # Errors
 /// [`CallError`] if the API server did not answer.
 pub(super) async fn read(
     calls: &Calls,
-    named: &AdminKeySecretRef,
+    (namespace, name, key): (&str, &str, &str),
     words: &Words,
 ) -> Result<Result<SecretString, String>, CallError> {
-    let AdminKeySecretRef { namespace, name, key } = named;
     let Words { field, key: what, value } = words;
     let secret = match calls.secret(namespace, name).await {
         Err(error) if error.failed == Failed::Forbidden => {

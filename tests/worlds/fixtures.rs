@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "a vocabulary offers more than each world says")]
 
 use keyturn::api::{
-    ActiveRoleRef, AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, CredentialProvider, DssInstance,
-    DssInstanceSpec, Namespaces,
+    ActiveRoleRef, AwsConfig, AwsConfigSpec, AwsRole, AwsRoleGrant, AwsRoleGrantSpec, CredentialProvider,
+    DataRobotInstance, DataRobotInstanceSpec, DssInstance, DssInstanceSpec, Namespaces,
 };
 use serde_json::json;
 
@@ -136,6 +136,24 @@ pub fn pushes_secrets(prefix: &str) -> impl FnOnce(&mut AwsConfigSpec) {
     let push = serde_json::from_value(json!({"dssSecrets": {"prefix": prefix}})).unwrap();
     let dss = serde_json::from_value(json!({"instance": "design"})).unwrap();
     move |spec| (spec.push, spec.dss) = (Some(push), Some(dss))
+}
+
+/// A `DataRobotInstance` that allows every person of [`SCORING`], changed as the test needs it.
+pub fn robot(name: &str, url: &str, change: impl FnOnce(&mut DataRobotInstanceSpec)) -> DataRobotInstance {
+    let spec = json!({
+        "url": url,
+        "tokenSecretRef": {"namespace": OPERATORS, "name": "datarobot-token"},
+        "allow": [{"namespaces": {"names": [SCORING]}, "persons": ["*"]}],
+    });
+    let mut spec = serde_json::from_value(spec).unwrap();
+    change(&mut spec);
+    DataRobotInstance::new(name, spec)
+}
+
+/// Lets a config push its credential to an S3 credential of this name in the DataRobot `prod`.
+pub fn pushes_to_datarobot(name: &str) -> impl FnOnce(&mut AwsConfigSpec) {
+    let push = serde_json::from_value(json!({"dataRobot": {"instance": "prod", "name": name}})).unwrap();
+    move |spec| spec.push = Some(push)
 }
 
 /// Lets a config take its credential from a DSS connection.

@@ -7,6 +7,7 @@ mod budget;
 mod certificate;
 mod clocks;
 mod dataiku;
+mod datarobot;
 mod deletion;
 mod failures;
 mod floods;

@@ -1,4 +1,4 @@
-//! The connection between the operator and the double of DSS in the same process.
+//! The connection between the operator and the doubles of DSS and DataRobot in the same process.
 
 use crate::doubles::wire::ConnectionLost;
 use axum::{
@@ -11,9 +11,26 @@ use http::{Request, Response};
 use keyturn::dss::{Lost, Wire};
 use tower::ServiceExt as _;
 
-/// A connection to DSS without a socket.
+/// A connection without a socket.
 #[derive(Debug)]
 pub struct InProcess(pub Router);
+
+/// The connections of a world: to the DataRobot of the host `robot.test`, and to the DSS of every
+/// other.
+#[derive(Debug)]
+pub struct ByHost {
+    /// The DataRobot.
+    pub datarobot: InProcess,
+    /// The DSS.
+    pub others: InProcess,
+}
+
+impl Wire for ByHost {
+    fn send(&self, request: Request<String>, most_bytes: usize) -> BoxFuture<'_, Result<Response<Bytes>, Lost>> {
+        let wire = if request.uri().host() == Some("robot.test") { &self.datarobot } else { &self.others };
+        wire.send(request, most_bytes)
+    }
+}
 
 impl Wire for InProcess {
     fn send(&self, request: Request<String>, most_bytes: usize) -> BoxFuture<'_, Result<Response<Bytes>, Lost>> {

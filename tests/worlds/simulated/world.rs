@@ -1,9 +1,13 @@
 //! An operator, an API server and an STS under one paused clock.
 
-use super::{typed::Typed, wire::InProcess};
+use super::{
+    typed::Typed,
+    wire::{ByHost, InProcess},
+};
 use crate::{
     doubles::{
         apiserver::ApiServer,
+        datarobot::DataRobot,
         dss::Dss,
         s3::S3,
         sts::Sts,
@@ -17,7 +21,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use keyturn::{
-    api::{AwsConfig, AwsConfigStatus, AwsRole, DssInstance},
+    api::{AwsConfig, AwsConfigStatus, AwsRole, DataRobotInstance, DssInstance},
     brake::{self, ConfigMapName},
     certificate::Kept,
     clock, credentials,
@@ -52,6 +56,8 @@ pub struct World {
     pub s3: S3,
     /// A DSS, which is used only by tests that need one.
     pub dss: Dss,
+    /// A DataRobot, likewise.
+    pub datarobot: DataRobot,
     clock: Clock,
     typed: Typed,
     node_clock_ahead: SignedDuration,
@@ -86,10 +92,10 @@ impl World {
         let api = ApiServer::new(clock.clone());
         api.namespace(SCORING, &[("team", "ds")]);
         let sts = Sts::new(clock.clone());
-        let dss = Dss::new(clock.clone());
+        let (dss, datarobot) = (Dss::new(clock.clone()), DataRobot::new(clock.clone()));
         let s3 = S3::new(sts.clone(), clock.clone());
         let typed = Typed::default();
-        Self { api, sts, s3, dss, clock, typed, node_clock_ahead: SignedDuration::ZERO, operator: None }
+        Self { api, sts, s3, dss, datarobot, clock, typed, node_clock_ahead: SignedDuration::ZERO, operator: None }
     }
 
     /// Another DSS under the same clock. The operator reaches it only by a wire of the test's.
@@ -170,7 +176,8 @@ impl World {
             .sleep_impl(TokioSleep::new())
             .time_source(SimulatedTime(self.clock.clone()))
             .http_client(self.sts.http_client());
-        let wire: Arc<dyn Wire> = Arc::new(InProcess(self.dss.router()));
+        let wire: Arc<dyn Wire> =
+            Arc::new(ByHost { datarobot: InProcess(self.datarobot.router()), others: InProcess(self.dss.router()) });
         let clock = clock::Clock::simulated(self.now() + self.node_clock_ahead);
         let s3 = SharedHttpConnector::new(self.s3.http_client());
         Operator {
@@ -374,13 +381,20 @@ impl World {
     }
 
     /// An instance of DSS.
+    pub fn data_robot(&self, name: &str) -> Option<DataRobotInstance> {
+        self.read("DataRobotInstance", "", name)
+    }
+
+    /// A `DssInstance`.
     pub fn instance(&self, name: &str) -> Option<DssInstance> {
         self.read("DssInstance", "", name)
     }
 
     /// The statuses of all objects of keyturn's, as text.
     pub fn picture_of_status(&self) -> String {
-        let all = ["awsconfigs", "awsroles", "dssinstances"].into_iter().flat_map(|resource| self.api.list(resource));
+        let all = ["awsconfigs", "awsroles", "dssinstances", "datarobotinstances"]
+            .into_iter()
+            .flat_map(|resource| self.api.list(resource));
         all.map(|object| object["status"].to_string()).collect()
     }
 
