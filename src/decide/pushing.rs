@@ -20,10 +20,7 @@ pub fn wanted_place(seen: &Observed, plan: &Plan, slot: Slot) -> Wanted {
     let asked = seen.config.spec.push.as_deref().and_then(|push| slot.wanted_name(push));
     let Some(name) = asked else { return Wanted::Nothing };
     if slot.system() == System::DataRobot {
-        return seen
-            .data_robot
-            .as_ref()
-            .map_or(Wanted::Nothing, |seen_it| wanted_in_data_robot(seen, plan, seen_it, name));
+        return seen.data_robot.as_ref().map_or(Wanted::Nothing, |seen_it| wanted_in_data_robot(seen, seen_it, name));
     }
     let Ok(accepted) = &plan.accepted else { return Wanted::Unknown };
     let Some(request) = &accepted.dss else { return Wanted::Nothing };
@@ -37,15 +34,12 @@ pub fn wanted_place(seen: &Observed, plan: &Plan, slot: Slot) -> Wanted {
 
 /// The same of DataRobot. A place whose token is not there stays as it is: nothing can be written
 /// or removed without it.
-fn wanted_in_data_robot(seen: &Observed, plan: &Plan, data_robot: &SeenDataRobot, name: String) -> Wanted {
+fn wanted_in_data_robot(seen: &Observed, data_robot: &SeenDataRobot, name: String) -> Wanted {
     match data_robot.usable() {
         Err(NoDataRobot::NotAllowed | NoDataRobot::OwnTokenNotAllowed | NoDataRobot::BeingDeleted) => Wanted::Forbidden,
         Err(NoDataRobot::Missing | NoDataRobot::WithoutToken | NoDataRobot::TokenNotOffered) => Wanted::Unknown,
         Ok(()) => {
             let Some(subject) = seen.config.subject() else { return Wanted::Unknown };
-            if plan.accepted.is_err() {
-                return Wanted::Unknown;
-            }
             let (slot, instance, token) = (Slot::DataRobot, data_robot.name.clone(), data_robot.own_token.clone());
             let place = Place { slot, instance, login: subject.to_string(), name, token };
             if seen.push_taken.contains_key(&slot) { Wanted::Taken(place) } else { Wanted::Place(place) }

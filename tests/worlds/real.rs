@@ -8,10 +8,14 @@
 
 mod audit;
 mod aws_admin;
+mod aws_cli;
 mod bad_input;
 mod confirmation;
 mod conformance;
 mod dataiku;
+pub mod datarobot;
+mod datarobot_client;
+mod datarobot_push;
 pub mod dss;
 mod dss_push;
 pub mod ground;

@@ -4,6 +4,7 @@
 
 use super::{
     aws_admin::role_for,
+    aws_cli::AwsCli,
     ground::{eventually, real_time, run},
     install::Install,
 };
@@ -21,7 +22,7 @@ use kube::{
     api::{ObjectMeta, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use std::{process::Command, sync::Arc};
+use std::sync::Arc;
 
 /// A running DSS with its `DssInstance`.
 pub struct DssServer {
@@ -104,8 +105,7 @@ impl DssServer {
         let trust = json!({"Effect": "Allow", "Principal": {"AWS": dss}, "Action": "sts:AssumeRole"});
         role_for(&install.account, role, &trust).allows(install, statements);
         let aws = Arc::new(Aws {
-            program: install.ground.at.bin.aws.clone().unwrap(),
-            endpoint: install.ground.at.aws.as_ref().unwrap().endpoint.clone(),
+            cli: AwsCli::of(install.ground),
             key: (install.aws.access_key_id.clone(), install.aws.secret_access_key.clone()),
             account: install.account.clone(),
         });
@@ -118,8 +118,7 @@ impl DssServer {
 
 /// The AWS that DSS uses.
 struct Aws {
-    program: std::path::PathBuf,
-    endpoint: String,
+    cli: AwsCli,
     key: (String, String),
     account: String,
 }
@@ -127,21 +126,10 @@ struct Aws {
 impl Aws {
     fn assume(&self, by: &AssumedBy) -> Result<HandedOut, String> {
         let role = format!("arn:aws:iam::{}:role/{}", self.account, by.role);
-        let output = Command::new(&self.program)
-            .args(["sts", "assume-role", "--role-arn", &role, "--role-session-name", &by.session_name])
-            .args(["--output", "json"])
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("AWS_ACCESS_KEY_ID", &self.key.0)
-            .env("AWS_SECRET_ACCESS_KEY", &self.key.1)
-            .env("AWS_DEFAULT_REGION", "us-east-1")
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .output()
-            .map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        let answer: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let arguments = ["sts", "assume-role", "--role-arn", &role, "--role-session-name", &by.session_name];
+        let arguments = [&arguments[..], &["--output", "json"]].concat();
+        let said = self.cli.run((&self.key.0, &self.key.1, None), &arguments, b"")?;
+        let answer: Value = serde_json::from_slice(&said).map_err(|error| error.to_string())?;
         let text = |name: &str| answer["Credentials"][name].as_str().unwrap_or_default().to_owned();
         Ok(HandedOut {
             access_key: text("AccessKeyId"),

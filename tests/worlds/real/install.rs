@@ -107,7 +107,12 @@ impl<'a> Install<'a> {
             .args(["--set", &format!("fullnameOverride=keyturn-{id}")]);
         if scoped {
             helm.args(["--set", &format!("watchNamespaces={{{namespace}}}")]);
-            helm.args(["--set", "dss.adminKeySecrets={dss-admin}"]);
+            helm.args([
+                "--set",
+                "dss.adminKeySecrets={dss-admin}",
+                "--set",
+                "dataRobot.tokenSecrets={datarobot-token}",
+            ]);
         }
         for value in values {
             helm.args(["--set", value]);

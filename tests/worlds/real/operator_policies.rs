@@ -3,15 +3,18 @@
 //! rights.
 
 use super::{
+    datarobot::DataRobotServer,
+    datarobot_push,
     dss::DssServer,
     ground::{eventually, run},
     install::Install,
 };
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret};
-use keyturn::api::{AwsConfig, AwsConfigSpec, DssInstance, Session, names};
+use keyturn::api::{AwsConfig, AwsConfigSpec, DataRobotInstance, DssInstance, Session, names};
 use kube::{
     Api, Client, Error, Resource, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
+    core::ClusterResourceScope,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -253,10 +256,13 @@ async fn foreign_parts_of_a_secret_block_no_renewal_and_no_withdrawal() {
 async fn the_operator_s_token_writes_no_spec_and_only_own_finalizers() {
     let install = Install::scoped().await;
     let server = DssServer::start(&install).await;
+    let robot = DataRobotServer::start(install.ground).await;
+    datarobot_push::apply(&install, &robot, |_| {}).await;
     install.apply_config("alice", |_| {}).await;
     let client = client_with_operator_token(&install).await;
     let configs: Api<AwsConfig> = Api::namespaced(client.clone(), &install.namespace);
-    let instances: Api<DssInstance> = Api::all(client);
+    let instances: Api<DssInstance> = Api::all(client.clone());
+    let robots: Api<DataRobotInstance> = Api::all(client);
     let hand_over = json!({"spec": {"person": "mallory"}});
     until_refused(&configs, "alice", &hand_over).await;
 
@@ -276,6 +282,9 @@ async fn the_operator_s_token_writes_no_spec_and_only_own_finalizers() {
     let as_others = json!({"spec": {"login": "admin-${person}"}});
     try_patches(&configs, "alice", &[&[("another person", hand_over, spec)], &metadata[..]].concat()).await;
     try_patches(&instances, &server.instance, &[&[("another login", as_others, spec)], &metadata[..]].concat()).await;
+    let everybody = ("everybody", json!({"spec": {"allow": [{"persons": ["*"], "ownTokens": true}]}}), spec);
+    let name = datarobot_push::instance_of(&install);
+    try_patches(&robots, &name, &[&[everybody], &metadata[..]].concat()).await;
     assert_eq!(install.configs().get("alice").await.unwrap().spec.person.as_deref(), Some("alice"));
 }
 
@@ -325,10 +334,23 @@ async fn the_operator_s_token_changes_only_the_authority_of_the_webhook() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
-async fn a_dss_instance_needs_the_right_to_read_its_admin_key() {
+async fn an_instance_needs_the_right_to_read_its_secret() {
     let install = Install::scoped().await;
-    let server = DssServer::start(&install).await;
-    let (namespace, name) = (&install.system, install.fullname() + "-dana");
+    let (dss, robot) = (DssServer::start(&install).await, DataRobotServer::start(install.ground).await);
+    datarobot_push::apply(&install, &robot, |_| {}).await;
+    let changed = json!({"spec": {"authScheme": "Bearer"}});
+    needs_the_secret::<DssInstance>(&install, &dss.instance, &changed, ("apiKeySecretRef", "dss-admin")).await;
+    let (name, changed) = (datarobot_push::instance_of(&install), json!({"spec": {"allow": []}}));
+    needs_the_secret::<DataRobotInstance>(&install, &name, &changed, ("tokenSecretRef", "datarobot-token")).await;
+}
+
+/// Checks that dana, who may write this instance, may change it (`changed`) only once she may read
+/// the Secret that a field of it names.
+async fn needs_the_secret<K>(install: &Install<'_>, instance: &str, changed: &Value, (field, secret): (&str, &str))
+where
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    let (namespace, name) = (&install.system, format!("{}-dana-{instance}", install.fullname()));
     let grant = |role: &str, rights: &[&str]| {
         for create in [
             [&["create", role, &name], rights].concat(),
@@ -337,31 +359,25 @@ async fn a_dss_instance_needs_the_right_to_read_its_admin_key() {
             run(install.ground.kubectl().args(["--namespace", namespace]).args(create));
         }
     };
-    let dana: Api<DssInstance> = Api::all(install.ground.client_as("dana", &["dss-admins"]).await);
-    let named = format!("--resource-name={}", server.instance);
-    grant("clusterrole", &["--verb=get,patch", "--resource=dssinstances.keyturn.dev", &named]);
-    let changed = json!({"spec": {"authScheme": "Bearer"}});
-    until_refused(&dana, &server.instance, &changed).await;
+    let dana: Api<K> = Api::all(install.ground.client_as("dana", &["instance-admins"]).await);
+    let resource = format!("--resource={}.keyturn.dev", K::plural(&()));
+    grant("clusterrole", &["--verb=get,patch", &resource, &format!("--resource-name={instance}")]);
+    until_refused(&dana, instance, changed).await;
 
-    let words = format!("content of Secret \"{namespace}/dss-admin\" to its url");
+    let words = format!("content of Secret \"{namespace}/{secret}\" to its url");
     let labels = json!({"metadata": {"labels": {"team": "platform"}}});
-    try_patches(
-        &dana,
-        &server.instance,
-        &[("another scheme", changed.clone(), Some(&words)), ("a label", labels, None)],
-    )
-    .await;
+    let rows = [("another spec", changed.clone(), Some(words.as_str())), ("a label", labels, None)];
+    try_patches(&dana, instance, &rows).await;
 
-    grant("role", &["--verb=get", "--resource=secrets", "--resource-name=dss-admin"]);
+    grant("role", &["--verb=get", "--resource=secrets", &format!("--resource-name={secret}")]);
     eventually("the right is in force", async || {
-        dana.patch(&server.instance, &PatchParams::default(), &Patch::Merge(&changed))
-            .await
-            .map_err(|error| error.to_string())
+        let patch = Patch::Merge(changed);
+        dana.patch(instance, &PatchParams::default(), &patch).await.map_err(|error| error.to_string())
     })
     .await;
-    let another = json!({"spec": {"apiKeySecretRef": {"name": "token-of-the-operator"}}});
+    let another = json!({"spec": {field: {"name": "token-of-the-operator"}}});
     let words = format!("content of Secret \"{namespace}/token-of-the-operator\" to its url");
-    try_patches(&dana, &server.instance, &[("another Secret", another, Some(&words))]).await;
+    try_patches(&dana, instance, &[("another Secret", another, Some(&words))]).await;
 }
 
 /// A client with the token of the operator's ServiceAccount.

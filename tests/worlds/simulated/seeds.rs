@@ -2,6 +2,7 @@
 //! history. `KEYTURN_SEED=<n>` plays that history, and `KEYTURN_HISTORIES=<n>` plays that many from
 //! there on.
 
+mod datarobot;
 mod dice;
 mod history;
 mod profiles;
@@ -40,6 +41,7 @@ fn assert_right(history: &History) {
         }
     }
     pushes::assert_pushes(history);
+    datarobot::assert_datarobot(history);
     let own = world.dss.personal_keys().into_iter().filter(|key| key.label == "their own").count();
     assert_eq!(own, 5, "users' own API keys are never deleted");
 }

@@ -3,6 +3,7 @@
 pub mod dss;
 
 use super::{
+    datarobot::{self, change_datarobot},
     dice::Dice,
     profiles::change_profiles,
     pushes::change_push,
@@ -45,6 +46,8 @@ pub struct History {
     running: bool,
     /// DSS as its admins believe it to be.
     pub dss: dss::Model,
+    /// Whether the instance of DataRobot allows everybody.
+    pub robot_allows: bool,
     /// Calls to STS that no grant allowed when they came or within `allowed_lag` before.
     pub ungranted_calls: Arc<Mutex<Vec<String>>>,
     /// The former grants, each with the time until which it was in force.
@@ -90,12 +93,14 @@ impl History {
         };
         world.sts.behave_if(Times::UntilCleared, watch, Behaviour::AccessDenied);
         let dss = dss::found(&world);
+        datarobot::found(&world);
         Self {
             world,
             dice: Dice(seed),
             steps: Vec::new(),
             running: false,
             dss,
+            robot_allows: true,
             ungranted_calls,
             former_grants,
             allowed_lag,
@@ -120,7 +125,7 @@ impl History {
     /// Takes one random step.
     pub async fn step(&mut self) {
         self.former_grants.lock().unwrap().push((self.world.now(), self.world.api.list("awsrolegrants")));
-        let step = match self.dice.below(15) {
+        let step = match self.dice.below(16) {
             0..=2 => self.change_config(),
             3 => self.change_role(),
             4 => self.change_key(),
@@ -133,6 +138,7 @@ impl History {
             10..=11 => self.change_dss_request(),
             12 => change_profiles(self),
             13 => change_push(self),
+            14 => change_datarobot(self),
             _ => {
                 let seconds = self.dice.one_of(&[1, 1, 5, 60, 900, 5000]);
                 self.world.pass(Duration::from_secs(seconds)).await;
@@ -419,6 +425,7 @@ impl History {
         self.world.api.behave_well();
         self.world.sts.behave_well();
         self.world.dss.behave_well();
+        self.world.datarobot.behave_well();
         self.delay_writes();
         if !self.running {
             self.world.start();

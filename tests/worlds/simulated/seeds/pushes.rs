@@ -6,7 +6,7 @@ use super::{
     rules::{Expected, expected},
 };
 use crate::{fixtures::SCORING, simulated::world::World};
-use keyturn::api::{AwsConfig, Pushed};
+use keyturn::api::{AwsConfig, Push, Pushed};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -22,8 +22,10 @@ pub fn change_push(history: &mut History) -> String {
         return "nothing".to_owned();
     }
     history.world.change(name, |spec| {
-        spec.push = prefix.map(|prefix| serde_json::from_value(json!({"dssSecrets": {"prefix": prefix}})).unwrap());
-        if spec.push.is_some() && spec.dss.is_none() {
+        let mut push: Push = spec.push.take().map(|push| *push).unwrap_or_default();
+        push.dss_secrets = prefix.map(|prefix| serde_json::from_value(json!({"prefix": prefix})).unwrap());
+        spec.push = (push != Push::default()).then(|| Box::new(push));
+        if prefix.is_some() && spec.dss.is_none() {
             spec.dss = serde_json::from_value(json!({"instance": "design"})).unwrap();
         }
     });
