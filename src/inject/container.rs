@@ -14,12 +14,14 @@ use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, SecretKeyS
 /// the Secret may hold are added, because each one costs the API server time before the pod exists.
 ///
 /// If the author sets one variable of a group, keyturn adds none of that group. Tools that disagree
-/// about the region are worse than no region, and an API key must not go to another DSS.
-const FROM_SECRET: [&[&str]; 4] = [
+/// about the region are worse than no region, and a key must not go to another system.
+const FROM_SECRET: [&[&str]; 6] = [
     &["AWS_REGION", "AWS_DEFAULT_REGION"],
     &["AWS_DEFAULT_BUCKET"],
     &["AWS_EXTRA_BUCKETS"],
     &["DKU_DSS_URL", "DKU_API_KEY", "DKU_CURRENT_PROJECT_KEY"],
+    &["DATAROBOT_ENDPOINT", "DATAROBOT_API_TOKEN"],
+    &["DATAROBOT_CREDENTIAL_ID"],
 ];
 
 /// The way in which the containers of a pod get the Secret.

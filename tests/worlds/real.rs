@@ -15,7 +15,7 @@ mod conformance;
 mod dataiku;
 pub mod datarobot;
 mod datarobot_client;
-mod datarobot_push;
+pub mod datarobot_push;
 pub mod dss;
 mod dss_push;
 pub mod ground;

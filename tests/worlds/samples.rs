@@ -6,6 +6,7 @@
 
 mod aws;
 mod dataiku;
+mod datarobot;
 
 use std::fmt::Write as _;
 
@@ -16,6 +17,7 @@ pub const SECTIONS: &[Section] = &[
     dataiku::DATAIKU_AWS,
     dataiku::DATAIKU_IDENTITY,
     dataiku::DATAIKU_SETTINGS,
+    datarobot::DATAROBOT,
     aws::OWN_KEY,
     aws::OPERATOR,
 ];

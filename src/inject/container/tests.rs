@@ -50,7 +50,10 @@ fn a_plain_container_gets_the_mount_and_every_variable_and_no_key() {
             "AWS_EXTRA_BUCKETS",
             "DKU_DSS_URL",
             "DKU_API_KEY",
-            "DKU_CURRENT_PROJECT_KEY"
+            "DKU_CURRENT_PROJECT_KEY",
+            "DATAROBOT_ENDPOINT",
+            "DATAROBOT_API_TOKEN",
+            "DATAROBOT_CREDENTIAL_ID"
         ]
     );
     let values: Vec<&str> = addition.env[..7].iter().filter_map(|variable| variable.value.as_deref()).collect();
@@ -234,7 +237,7 @@ fn a_read_only_volume_above_the_path_is_found_before_it_breaks_the_pod() {
 #[test]
 fn a_container_that_mounts_the_secret_already_gets_the_variables() {
     let addition = added(&[], &[mount("keyturn", "/var/run/secrets/keyturn/")]);
-    assert_eq!((addition.mounts.len(), addition.env.len(), addition.warnings.len()), (0, 14, 0));
+    assert_eq!((addition.mounts.len(), addition.env.len(), addition.warnings.len()), (0, 17, 0));
 }
 
 #[test]

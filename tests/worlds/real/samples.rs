@@ -7,13 +7,18 @@ mod pod;
 use self::pod::Stored;
 use super::{
     aws_admin::{role_for, trusts_operator},
+    datarobot::DataRobotServer,
+    datarobot_push,
     dss::DssServer,
-    ground::run,
+    ground::{eventually, run, run_with_input},
     injection::serving,
     install::{Install, free_address},
 };
 use crate::{
-    doubles::dss::{ADMINISTRATORS, Connection},
+    doubles::{
+        datarobot::TOKEN_MARKER,
+        dss::{ADMINISTRATORS, Connection},
+    },
     fixtures::personal_key,
     samples::{Pod, SECTIONS, Sample},
 };
@@ -33,6 +38,7 @@ async fn each_sample_does_in_a_pod_what_the_table_says() {
     let install = Install::scoped().await;
     let instance = tokio::task::block_in_place(|| account(&install));
     let server = dss(&install).await;
+    let robot = datarobot(&install).await;
     install.apply_grant(|_| {}).await;
     let serving = serving(&install).await;
     configs(&install, &server).await;
@@ -73,6 +79,8 @@ async fn each_sample_does_in_a_pod_what_the_table_says() {
     let log = serving.operator.log();
     assert!(serving.operator.stop().await.success());
     assert!(!log.contains("dkuaps-Leaked"), "no API key is logged: {log}");
+    assert!(!log.contains(TOKEN_MARKER), "no token is logged: {log}");
+    drop(robot);
 }
 
 fn nothing_is_left_of_what_was_refused(server: &DssServer, pods: &BTreeMap<Pod, Stored>) {
@@ -133,6 +141,23 @@ async fn dss(install: &Install<'_>) -> DssServer {
     server
 }
 
+/// A DataRobot in which alice has an account with a credential of her own, and a file to score in
+/// both buckets.
+async fn datarobot(install: &Install<'_>) -> DataRobotServer {
+    let server = DataRobotServer::start(install.ground).await;
+    datarobot_push::apply(install, &server, |spec| spec.allow[0].own_tokens = true).await;
+    let token = server.datarobot.add_account("alice");
+    server.datarobot.add_credential("alice", "mine", "basic", &[("user", "me"), ("password", "my password")]);
+    datarobot_push::put_token(install, &install.namespace, "alice-datarobot", &token).await;
+    for bucket in &install.aws.buckets {
+        let to = format!("s3://{bucket}/in.csv");
+        let mut put = install.aws_as_root(&install.account, &["s3", "cp", "-", &to]);
+        let (ok, said) = run_with_input(&mut put, "amount,country\n10,FR\n");
+        assert!(ok, "{said}");
+    }
+    server
+}
+
 async fn configs(install: &Install<'_>, server: &DssServer) {
     let with_key = |spec: &mut AwsConfigSpec| {
         personal_key(spec);
@@ -145,6 +170,11 @@ async fn configs(install: &Install<'_>, server: &DssServer) {
             with_key(spec);
             spec.profiles = from_value(lake).unwrap();
             spec.inject = Some(from_value(json!({"home": pod::HOME})).unwrap());
+            spec.target = Some(from_value(json!({"formats": ["Env", "Files", "DataRobot"]})).unwrap());
+            let own = json!({"name": "alice-datarobot"});
+            let data_robot = json!({"instance": datarobot_push::instance_of(install), "name": "alice-s3",
+                "tokenSecretRef": own, "deliverToken": true});
+            spec.push = Some(from_value(json!({"dataRobot": data_robot})).unwrap());
         })
         .await;
     install.apply_config("dana", with_key).await;
@@ -158,6 +188,11 @@ async fn configs(install: &Install<'_>, server: &DssServer) {
     for name in ["alice", "dana", "scoped"] {
         install.until_ready_is(name, "True/Issued").await;
     }
+    eventually("alice's Secret has the ID of DataRobot", async || {
+        let names: Vec<String> = install.values("alice").await.into_keys().collect();
+        if names.iter().any(|name| name == "DATAROBOT_CREDENTIAL_ID") { Ok(()) } else { Err(names) }
+    })
+    .await;
 }
 
 /// The pods, as the API server stored them.
