@@ -120,9 +120,6 @@ pub type Refused = Arc<dyn Fn() + Send + Sync>;
 pub struct Port {
     /// The socket.
     pub listener: TcpListener,
-    /// The certificate; `None` for HTTP. Each handshake uses the certificate that this holds at
-    /// that time.
-    pub tls: Option<RustlsConfig>,
     /// The handle by which the server is ended: [`end`].
     pub handle: Handle<SocketAddr>,
     /// The bounds.
@@ -137,23 +134,33 @@ impl fmt::Debug for Port {
     }
 }
 
-/// Serves `routes` until [`end`] is called with a clone of the port's handle.
+/// Serves `routes` over HTTP until [`end`] is called with a clone of the port's handle. A program
+/// that calls only this holds no code of TLS, because the linker drops it.
 ///
 /// # Errors
 /// [`io::Error`] if the listener fails.
 pub async fn serve(routes: Router, port: Port) -> io::Result<()> {
-    let Port { listener, tls, handle, bounds, refused } = port;
-    let acceptor = Acceptor::new(bounds, refused);
+    let (server, acceptor) = bounded(port)?;
+    server.acceptor(acceptor).serve(routes.into_make_service()).await
+}
+
+/// Serves `routes` over HTTPS until [`end`] is called with a clone of the port's handle. Each
+/// handshake uses the certificate that `tls` holds at that time.
+///
+/// # Errors
+/// [`io::Error`] if the listener fails.
+pub async fn serve_tls(routes: Router, tls: RustlsConfig, port: Port) -> io::Result<()> {
+    let (server, acceptor) = bounded(port)?;
+    let acceptor = RustlsAcceptor::new(tls).handshake_timeout(PATIENCE).acceptor(acceptor);
+    server.acceptor(acceptor).serve(routes.into_make_service()).await
+}
+
+/// The server of a port, and what admits its connections.
+fn bounded(port: Port) -> io::Result<(Server<SocketAddr>, Acceptor)> {
+    let Port { listener, handle, bounds, refused } = port;
     let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(PATIENCE);
     bound(&mut server);
-    let routes = routes.into_make_service();
-    match tls {
-        Some(tls) => {
-            let acceptor = RustlsAcceptor::new(tls).handshake_timeout(PATIENCE).acceptor(acceptor);
-            server.acceptor(acceptor).serve(routes).await
-        }
-        None => server.acceptor(acceptor).serve(routes).await,
-    }
+    Ok((server, Acceptor::new(bounds, refused)))
 }
 
 fn bound(server: &mut Server<SocketAddr>) {

@@ -157,7 +157,7 @@ pub(crate) async fn answer_on(listener: TcpListener, token: Arc<str>, answers: A
     let routes = Router::new().route(PATH, get(credential)).with_state(Answering { token, answers });
     let refused = Arc::new(|| tracing::warn!("too many connections at once: one was closed"));
     listener.set_nonblocking(true)?;
-    let port = Port { listener, tls: None, handle: Handle::new(), bounds: Bounds::ENDPOINT, refused };
+    let port = Port { listener, handle: Handle::new(), bounds: Bounds::ENDPOINT, refused };
     serve(routes, port).await
 }
 

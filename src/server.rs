@@ -29,7 +29,7 @@ pub async fn serve(admin: Admin, listener: TcpListener, ports: &Ports) {
     let (refused, handle) = (ports.connection_refused("admin"), Handle::new());
     let served = async {
         let listener = listener.into_std()?;
-        https::serve(router(admin), Port { listener, tls: None, handle, bounds: Bounds::ADMIN, refused }).await
+        https::serve(router(admin), Port { listener, handle, bounds: Bounds::ADMIN, refused }).await
     };
     if let Err(error) = served.await {
         tracing::error!(%error, "the admin server ended");

@@ -13,7 +13,7 @@ use k8s_openapi::ByteString;
 use keyturn::{
     certificate,
     clock::Clock,
-    https::{Bounds, Port, serve as serve_webhook},
+    https::{Bounds, Port, serve_tls},
     webhook::PATH,
 };
 use serde::{Deserialize, Serialize};
@@ -101,11 +101,10 @@ pub async fn serve() -> Result {
     let at = Reached { url, marking, authority: made.authority };
     writeln!(io::stdout(), "{}", serde_json::to_string(&at)?)?;
     let routes = Router::new().route(PATH, post(allow)).route(MARK, post(mark));
-    let port =
-        Port { listener, tls: Some(tls), handle: Handle::new(), bounds: Bounds::WEBHOOK, refused: Arc::new(|| {}) };
+    let port = Port { listener, handle: Handle::new(), bounds: Bounds::WEBHOOK, refused: Arc::new(|| {}) };
     let leash = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
     tokio::select! {
-        served = serve_webhook(routes, port) => served?,
+        served = serve_tls(routes, tls, port) => served?,
         _ = leash => {}
     }
     Ok(())

@@ -48,7 +48,7 @@ fn served(bounds: Bounds) -> Served {
             .map_or(StatusCode::REQUEST_TIMEOUT, |_| StatusCode::OK)
     };
     let routes = Router::new().route("/read", post(read)).route("/large", get(|| async { "x".repeat(1024 * 1024) }));
-    let port = Port { listener, tls: None, handle: handle.clone(), bounds, refused: refuse };
+    let port = Port { listener, handle: handle.clone(), bounds, refused: refuse };
     tokio::spawn(serve(routes, port));
     Served { at, refused, handle }
 }

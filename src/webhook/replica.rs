@@ -78,8 +78,8 @@ impl Replica {
         let serving = async move {
             let Some(tls) = certificate.tls().await else { return Ok(()) };
             let refused = metrics.ports().connection_refused("webhook");
-            let port = Port { listener: self.listener, tls: Some(tls), handle, bounds: Bounds::WEBHOOK, refused };
-            Webhook::new(configs_for(scopes), metrics).with(self.settings).serve(port).await
+            let port = Port { listener: self.listener, handle, bounds: Bounds::WEBHOOK, refused };
+            Webhook::new(configs_for(scopes), metrics).with(self.settings).serve(tls, port).await
         };
         let ended = async move {
             shutdown.await;

@@ -2,7 +2,7 @@
 //! server of [`crate::https`].
 
 use crate::{
-    https::{Bodies, HeldBody, NoBody, Port, Room, holding, serve},
+    https::{Bodies, HeldBody, NoBody, Port, Room, holding, serve_tls},
     inject::{ConfigsFor, Demand, NoAnswer, Outcome, Settings, answer},
     metrics::WebhookMetrics,
 };
@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use axum_server::tls_rustls::RustlsConfig;
 use http::{HeaderValue, Uri};
 use jiff::SignedDuration;
 use std::{io, sync::Arc, time::Duration};
@@ -64,12 +65,12 @@ impl Webhook {
         Router::new().route(PATH, post(optional)).route(REQUIRED_PATH, post(required)).with_state(self)
     }
 
-    /// Serves the routes on `port` until the server is ended: [`serve`].
+    /// Serves the routes on `port` until the server is ended: [`serve_tls`].
     ///
     /// # Errors
     /// [`io::Error`] if the listener fails.
-    pub async fn serve(self, port: Port) -> io::Result<()> {
-        serve(self.router(), port).await
+    pub async fn serve(self, tls: RustlsConfig, port: Port) -> io::Result<()> {
+        serve_tls(self.router(), tls, port).await
     }
 }
 
