@@ -55,6 +55,7 @@
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
+//! | [`process`] | the process: its memory, and the signals that end it | nothing |
 //! | [`endpoint`] | ENDPOINT: what the endpoint in a pod answers; pure | nothing |
 //! | [`serve`] | `keyturn serve` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
@@ -121,6 +122,7 @@ mod metrics;
 pub mod network;
 pub mod operator;
 pub mod plugin;
+pub mod process;
 mod push;
 mod reconcile;
 pub mod reference;

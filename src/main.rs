@@ -13,7 +13,9 @@ use keyturn::{
     limit::{Rate, RateLimits, StsLimits},
     network::{NamedCluster, Proxies, api_server},
     operator::{Operator, WebhookCare},
-    plugin, reference,
+    plugin,
+    process::{Signals, forbid_core_dumps, forbid_reads_of_memory},
+    reference,
     serve::Endpoint,
     telemetry, webhook,
 };
@@ -29,12 +31,6 @@ use std::{
     time::Duration,
 };
 use tokio::net::TcpListener;
-
-#[cfg_attr(unix, path = "main/unix.rs")]
-#[cfg_attr(not(unix), path = "main/windows.rs")]
-mod system;
-
-use system::{Signals, forbid_core_dumps, forbid_reads_of_memory};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

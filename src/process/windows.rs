@@ -4,20 +4,30 @@ use std::{error::Error, io};
 use tokio::signal::windows::{CtrlC, ctrl_c};
 
 /// Windows writes no core dumps of its own accord.
+///
+/// # Errors
+/// None.
 pub fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
 /// Windows has no such call.
+///
+/// # Errors
+/// None.
 pub fn forbid_reads_of_memory() -> io::Result<()> {
     Ok(())
 }
 
 /// The interruption that ends a process.
+#[derive(Debug)]
 pub struct Signals(CtrlC);
 
 impl Signals {
     /// Handles the interruption from now on.
+    ///
+    /// # Errors
+    /// [`io::Error`] if a handler cannot be installed.
     pub fn handled() -> io::Result<Self> {
         Ok(Self(ctrl_c()?))
     }

@@ -8,6 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// resource limit does not bound a dump that the kernel pipes to a program (core(5)), therefore the
 /// process also is not dumpable (`PR_SET_DUMPABLE` in prctl(2)). Another process of the same user
 /// then cannot read its memory either.
+///
+/// # Errors
+/// An error if the kernel refuses one of the two.
 pub fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(io::Error::from)
@@ -16,6 +19,9 @@ pub fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
 }
 
 /// Keeps other processes of the same user from reading the memory of this one.
+///
+/// # Errors
+/// [`io::Error`] if the kernel refuses it.
 #[cfg(target_os = "linux")]
 pub fn forbid_reads_of_memory() -> io::Result<()> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -23,16 +29,23 @@ pub fn forbid_reads_of_memory() -> io::Result<()> {
 }
 
 /// Another system has no such call. The operator runs on Linux.
+///
+/// # Errors
+/// None.
 #[cfg(not(target_os = "linux"))]
 pub fn forbid_reads_of_memory() -> io::Result<()> {
     Ok(())
 }
 
 /// The signals that end a process.
+#[derive(Debug)]
 pub struct Signals([Signal; 2]);
 
 impl Signals {
     /// Handles the signals from now on.
+    ///
+    /// # Errors
+    /// [`io::Error`] if a handler cannot be installed.
     pub fn handled() -> io::Result<Self> {
         Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]))
     }
