@@ -25,7 +25,7 @@ FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-build: ## the keyturn binary, for release
+build: ## the programs keyturn and keyturn-endpoint, for release
 	cargo build --release --locked
 
 test: ## everything that this machine can test, counted
@@ -49,7 +49,7 @@ doc:
 
 # Without the features that only tests ask for: as it is released.
 product:
-	cargo check --locked --quiet --bin keyturn
+	cargo check --locked --quiet --bins
 
 deny: $(DENY)
 	$(DENY) --log-level error check bans licenses sources

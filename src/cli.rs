@@ -2,16 +2,19 @@
 //! line that names the flag.
 
 use crate::{
-    api::{
-        Delivery,
-        names::{ENDPOINT_PATH, ENDPOINT_PORT, MOUNT_PATH},
-    },
+    api::Delivery,
     limit::{RateLimits, StsLimits},
     telemetry::LogFormat,
 };
-use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use jiff::SignedDuration;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+mod endpoint;
+mod refused;
+
+pub use endpoint::{Endpoint, command as endpoint_command, parse as parse_endpoint};
+pub use refused::Refused;
 
 /// Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that
 /// is always fresh.
@@ -32,12 +35,9 @@ pub enum Command {
     /// Run one replica of the webhook, which adds the Secret to pods. It needs no AWS identity.
     /// Kubernetes: the in-cluster configuration or KUBECONFIG.
     Webhook(Webhook),
-    /// Serve the credential of a mounted Secret to the SDKs in the same pod, on 127.0.0.1. The
-    /// webhook adds this as a container to pods that ask for it.
-    Serve(Serve),
     /// Print the custom resource definitions, one YAML document each.
     Crds(Crds),
-    /// Write the manual pages of keyturn and of kubectl keyturn.
+    /// Write the manual pages of keyturn, of kubectl keyturn and of keyturn-endpoint.
     Man(Man),
     /// Print the reference of the custom resources, conditions, reasons and names, in Markdown.
     Reference,
@@ -112,26 +112,6 @@ pub struct Webhook {
     /// The pull policy of that image. Default: that of Kubernetes.
     #[arg(long, env = "KEYTURN_ENDPOINT_PULL_POLICY", value_parser = ["Always", "IfNotPresent", "Never"])]
     pub endpoint_pull_policy: Option<String>,
-}
-
-/// The settings of the endpoint in a pod.
-#[derive(Debug, Args)]
-pub struct Serve {
-    /// The port on 127.0.0.1.
-    #[arg(long, env = "KEYTURN_ENDPOINT_PORT", default_value_t = ENDPOINT_PORT, value_parser = clap::value_parser!(u16).range(1024..))]
-    pub port: u16,
-
-    /// The folder at which the Secret is mounted.
-    #[arg(long, env = "KEYTURN_SECRET_DIR", default_value = MOUNT_PATH)]
-    pub secret_dir: PathBuf,
-
-    /// The folder for the token, which the containers of the pod share.
-    #[arg(long, env = "KEYTURN_SHARED_DIR", default_value = ENDPOINT_PATH)]
-    pub shared_dir: PathBuf,
-
-    /// Do not serve. Succeed if the endpoint of this pod listens, and fail otherwise.
-    #[arg(long)]
-    pub probe: bool,
 }
 
 /// The settings of the operator.
@@ -279,38 +259,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Refus
     Cli::try_parse_from(&arguments).map_err(|error| {
         let named = arguments.get(1).and_then(|argument| argument.to_str());
         let command = named.filter(|name| Cli::command().find_subcommand(name).is_some());
-        Refused { error, command: command.map(str::to_owned) }
+        Refused { error, program: "keyturn", command: command.map(str::to_owned) }
     })
-}
-
-/// A command line that starts no command.
-#[derive(Debug)]
-pub struct Refused {
-    /// The error, or the text of help or version.
-    pub error: clap::Error,
-    command: Option<String>,
-}
-
-impl Refused {
-    /// Whether the error is the help, because the command line names no command.
-    #[must_use]
-    pub fn is_help(&self) -> bool {
-        self.error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    }
-
-    /// The error in one line. It ends with the help to read.
-    #[must_use]
-    pub fn one_line(&self) -> String {
-        let rendered = self.error.render().to_string();
-        let is_over = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
-        let lines: Vec<&str> = rendered.lines().map(str::trim).take_while(|line| !is_over(line)).collect();
-        // A paragraph of its own, such as a tip, is a part of its own.
-        let parts = lines.split(|line| line.is_empty()).filter(|part| !part.is_empty());
-        let said = parts.map(|part| part.join(" ")).collect::<Vec<_>>().join("; ");
-        let said = said.trim().trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
-        let command = self.command.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-        format!("{said}; see keyturn{command} --help")
-    }
 }
 
 #[cfg(test)]
@@ -324,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 23] = [
+        let table: [(&[&str], &[&str]); 22] = [
             (&["run", "--cluster-nam", "x"], &["'--cluster-nam' found; tip: a similar argument", "--help"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),
@@ -354,7 +304,6 @@ mod tests {
             (&["webhook"], &["--webhook-secret", "see keyturn webhook --help"]),
             (&["webhook", "--webhook-secret", "a/b", "--webhook-addr", "x"], &["--webhook-addr", "keyturn webhook"]),
             (&["webhook", "--webhook-secret", "a/b", "--default-delivery", "x"], &["--default-delivery", "Files or"]),
-            (&["serve", "--port", "80"], &["--port", "80 is not in 1024..", "see keyturn serve --help"]),
             (&["walk"], &["walk", "see keyturn --help"]),
             (&["run", "--cluster-name", "a", "--webhook-secret", "tls"], &["--webhook-secret", "namespace/name"]),
             (&["run", "--cluster-name", "a", "--leader-election=maybe"], &["--leader-election", "maybe"]),
@@ -401,19 +350,19 @@ mod tests {
     fn every_flag_is_in_the_documentation() {
         let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
         let docs = std::fs::read_to_string(docs).unwrap();
-        let command = command();
+        let keyturn = command();
         let mut seen = 0;
-        for name in ["run", "webhook", "serve"] {
-            let command = command.find_subcommand(name).unwrap();
+        for (name, command) in [
+            ("keyturn run", keyturn.find_subcommand("run").unwrap()),
+            ("keyturn webhook", keyturn.find_subcommand("webhook").unwrap()),
+            ("keyturn-endpoint", &endpoint_command()),
+        ] {
             for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
                 let flag = argument.get_long().unwrap();
-                assert!(
-                    docs.contains(&format!("`--{flag}`")),
-                    "docs/operations.md does not name --{flag} of keyturn {name}"
-                );
+                assert!(docs.contains(&format!("`--{flag}`")), "docs/operations.md does not name --{flag} of {name}");
                 let variable = argument.get_env().and_then(|variable| variable.to_str());
                 let is_named = variable.is_none_or(|variable| docs.contains(&format!("`{variable}`")));
-                assert!(is_named, "docs/operations.md does not name {variable:?} of keyturn {name}");
+                assert!(is_named, "docs/operations.md does not name {variable:?} of {name}");
                 seen += 1;
             }
         }

@@ -57,7 +57,7 @@
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
 //! | [`process`] | the process: its memory, and the signals that end it | nothing |
 //! | [`endpoint`] | ENDPOINT: what the endpoint in a pod answers; pure | nothing |
-//! | [`serve`] | `keyturn serve` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
+//! | [`serve`] | `keyturn-endpoint` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
 //! | [`operator`] | `keyturn run` put together | `act`, `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `data_robot`, `digest`, `dss_cache`, `inject`, `instances`, `leader`, `limit`, `memory`, `metrics`, `report`, `rest`, `schedule`, `server`, `stores`, `views` |

@@ -5,7 +5,7 @@ use keyturn::{
     api,
     brake::{self, ConfigMapName},
     certificate::Kept,
-    cli::{self, Command, Process, Run, Serve, Webhook},
+    cli::{self, Command, Process, Run, Webhook},
     clock::Clock,
     credentials::base,
     dss,
@@ -15,9 +15,7 @@ use keyturn::{
     operator::{Operator, WebhookCare},
     plugin,
     process::{Signals, forbid_core_dumps, forbid_reads_of_memory},
-    reference,
-    serve::Endpoint,
-    telemetry, webhook,
+    reference, telemetry, webhook,
 };
 use std::{
     env,
@@ -53,14 +51,7 @@ fn main() -> ExitCode {
     }
     let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
-        // Without a command, clap's error is the help itself.
-        Err(refused) if refused.is_help() => {
-            let _ = refused.error.print();
-            return ExitCode::from(2);
-        }
-        Err(refused) if refused.error.use_stderr() => return failed(&refused.one_line(), 2),
-        // Help and version are not errors.
-        Err(refused) => return refused.error.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Err(refused) => return refused.report(),
     };
     let done = match cli.command {
         Command::Crds(options) => crds(options.dir.as_deref()),
@@ -68,17 +59,14 @@ fn main() -> ExitCode {
         Command::Reference => write!(io::stdout(), "{}", reference::markdown()).map_err(Into::into),
         Command::Run(run) => run_operator(*run),
         Command::Webhook(webhook) => run_webhook(webhook),
-        Command::Serve(options) => run_endpoint(options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error.to_string(), 1),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "keyturn: {error}");
+            ExitCode::FAILURE
+        }
     }
-}
-
-fn failed(line: &str, code: u8) -> ExitCode {
-    let _ = writeln!(io::stderr(), "keyturn: {line}");
-    ExitCode::from(code)
 }
 
 fn crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
@@ -96,7 +84,7 @@ fn crds(dir: Option<&Path>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes the manual pages of both names of the program.
+/// Writes the manual pages of both names of the program, and of the endpoint's.
 fn man(dir: &Path) -> Result<(), Box<dyn Error>> {
     let written = |command: clap::Command| {
         clap_mangen::generate_to(command, dir)
@@ -104,6 +92,7 @@ fn man(dir: &Path) -> Result<(), Box<dyn Error>> {
     };
     std::fs::create_dir_all(dir).map_err(|error| format!("cannot make the folder {}: {error}", dir.display()))?;
     written(cli::command())?;
+    written(cli::endpoint_command())?;
     Ok(written(plugin::command())?)
 }
 
@@ -258,23 +247,4 @@ fn run_plugin(arguments: Vec<OsString>) -> ExitCode {
 async fn answer(plugin: &plugin::Plugin, screen: &mut plugin::Screen<'_>) -> Result<plugin::Answer, plugin::Failed> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     plugin::run(plugin, &Clock::system(), screen).await
-}
-
-/// Runs the endpoint of a pod on one thread, because it has to be small.
-#[tokio::main(flavor = "current_thread")]
-async fn run_endpoint(options: Serve) -> Result<(), Box<dyn Error>> {
-    let endpoint = Endpoint { port: options.port, secret: options.secret_dir, shared: options.shared_dir };
-    if options.probe {
-        return if endpoint.is_up() { Ok(()) } else { Err("the endpoint does not listen yet".into()) };
-    }
-    forbid_core_dumps()?;
-    telemetry::start(telemetry::LogFormat::Json, "info");
-    let mut signals = Signals::handled()?;
-    let open = endpoint.open()?;
-    tracing::info!(version = VERSION, port = endpoint.port, "started");
-    tokio::select! {
-        ended = open.run(Clock::system()) => ended.map_err(Into::into),
-        // The pod's own containers have ended before this one is asked to end.
-        () = signals.any() => Ok(()),
-    }
 }

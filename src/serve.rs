@@ -1,5 +1,5 @@
-//! `keyturn serve`: the endpoint in a pod, put together. It is a container beside those of the
-//! pod's author ([`crate::inject`]), and has neither a Kubernetes client nor rights.
+//! The endpoint in a pod, put together. It is the program `keyturn-endpoint` in a container beside
+//! those of the pod's author ([`crate::inject`]), and has neither a Kubernetes client nor rights.
 //!
 //! The endpoint reads the mounted Secret at each request. Its answers therefore follow a renewal, a
 //! rotation or a withdrawal as soon as the kubelet has brought the new files.

@@ -1,5 +1,5 @@
 //! The delivery by an endpoint: a container beside those of the pod's author that answers the SDKs
-//! in the pod (`keyturn serve`). Pure.
+//! in the pod (the program `keyturn-endpoint`). Pure.
 //!
 //! The container is a native sidecar (KEP-753): an init container that goes on running, and that
 //! ends after the pod's own containers. It is the first, so that the other init containers find it.
@@ -36,7 +36,10 @@ pub(super) const AMAZON_SKIPS: &str = "eks.amazonaws.com/skip-containers";
 /// plugin/pkg/admission/serviceaccount of Kubernetes).
 const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// The program in keyturn's image.
-const PROGRAM: &str = "/keyturn";
+const PROGRAM: &str = "/keyturn-endpoint";
+/// The command of keyturn's main program that earlier builds gave to the container. A pod that they
+/// injected may still run, and a controller may copy it.
+const FORMER_COMMAND: &str = "serve";
 /// The user of keyturn's image.
 const USER: i64 = 65_532;
 /// The requests and limits of the container.
@@ -71,9 +74,12 @@ pub(super) fn is_endpoint(container: &Container) -> bool {
 
 /// The port of keyturn's endpoint; `None` if the container is another.
 fn port_of(container: &Container) -> Option<u16> {
-    let [serve, port] = container.args() else { return None };
-    let is_ours = container.name.starts_with(NAME) && serve == "serve";
-    port.strip_prefix("--port=").filter(|_| is_ours)?.parse().ok()
+    let port = match (container.command(), container.args()) {
+        ([program], [port]) if program == PROGRAM => port,
+        ([], [command, port]) if command == FORMER_COMMAND => port,
+        _ => return None,
+    };
+    port.strip_prefix("--port=").filter(|_| container.name.starts_with(NAME))?.parse().ok()
 }
 
 /// The endpoint of a pod that has one already.
@@ -162,12 +168,13 @@ pub(super) fn container(
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
     };
-    let asked = [PROGRAM, "serve", "--probe", &port].map(str::to_owned);
+    let asked = [PROGRAM, "--probe", &port].map(str::to_owned);
     FullContainer {
         name: spec.free_container(NAME),
         image: settings.image.clone(),
         image_pull_policy: settings.pull_policy.clone(),
-        args: Some(vec!["serve".to_owned(), port]),
+        command: Some(vec![PROGRAM.to_owned()]),
+        args: Some(vec![port]),
         restart_policy: Some("Always".to_owned()),
         startup_probe: Some(Probe {
             exec: Some(ExecAction { command: Some(asked.into()) }),

@@ -141,6 +141,7 @@ pub(super) struct Container {
     env: Option<Vec<EnvVar>>,
     env_from: Option<Vec<EnvFromSource>>,
     volume_mounts: Option<Vec<VolumeMount>>,
+    command: Option<Vec<String>>,
     args: Option<Vec<String>>,
     ports: Option<Vec<ContainerPort>>,
     resources: Option<ResourceRequirements>,
@@ -214,6 +215,11 @@ impl Spec {
 }
 
 impl Container {
+    /// The container's program, in place of that of its image.
+    pub(super) fn command(&self) -> &[String] {
+        list(self.command.as_ref())
+    }
+
     /// The container's arguments.
     pub(super) fn args(&self) -> &[String] {
         list(self.args.as_ref())

@@ -7,7 +7,8 @@
 //! * [`node`]: the operator's image, installed by the chart, and pods under a kubelet.
 //!
 //! [`samples`] is the table of what tutorials do, which [`real`] runs. [`own_identity`],
-//! [`over_proxy`] and [`over_tls`] run the binary with doubles and without a cluster.
+//! [`over_proxy`] and [`over_tls`] run the binary with doubles and without a cluster, and
+//! [`endpoint_program`] runs the endpoint of a pod without any.
 //!
 //! All share the vocabulary of [`fixtures`]. Beside the worlds are the checks of files that have to
 //! agree with the code ([`architecture`], [`generated`]), of the wording ([`wording`]), and of the
@@ -31,6 +32,7 @@
 mod architecture;
 mod conformance;
 mod doubles;
+mod endpoint_program;
 mod fixtures;
 mod generated;
 mod node;

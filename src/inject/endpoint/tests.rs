@@ -49,7 +49,7 @@ fn injected(pod: &Value) -> (Value, Vec<String>) {
 }
 
 fn has_endpoint(pod: &Value) -> bool {
-    pod["spec"]["initContainers"][0]["args"][0] == "serve"
+    pod["spec"]["initContainers"][0]["command"] == json!(["/keyturn-endpoint"])
 }
 
 fn value<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
@@ -63,7 +63,8 @@ fn an_endpoint_is_the_first_container_and_every_other_one_asks_it() {
     let sidecar = &after["spec"]["initContainers"][0];
     assert_eq!((&sidecar["name"], &sidecar["image"]), (&json!("keyturn-endpoint"), &json!("keyturn:1")));
     assert_eq!((&sidecar["restartPolicy"], &sidecar["imagePullPolicy"]), (&json!("Always"), &json!("IfNotPresent")));
-    let probe = json!(["/keyturn", "serve", "--probe", "--port=18197"]);
+    assert_eq!((&sidecar["command"], &sidecar["args"]), (&json!(["/keyturn-endpoint"]), &json!(["--port=18197"])));
+    let probe = json!(["/keyturn-endpoint", "--probe", "--port=18197"]);
     assert_eq!(sidecar["startupProbe"]["exec"]["command"], probe);
     assert!(sidecar["env"].is_null(), "{sidecar}");
     assert!(sidecar["resources"].is_null(), "the pod stays BestEffort");
@@ -155,6 +156,33 @@ fn names_of_the_author_are_not_taken_and_root_is_not_inherited() {
     own["spec"]["securityContext"] = json!({"runAsUser": 1_000_680_000});
     let (after, _) = injected(&own);
     assert!(after["spec"]["initContainers"][0]["securityContext"]["runAsUser"].is_null(), "OpenShift allows no other");
+}
+
+#[test]
+fn a_container_of_another_is_not_taken_for_the_endpoint() {
+    let program = json!(["/keyturn-endpoint"]);
+    for (case, name, command, args, is_ours) in [
+        ("of this build", "keyturn-endpoint", &program, json!(["--port=18197"]), true),
+        ("with a number", "keyturn-endpoint-2", &program, json!(["--port=18197"]), true),
+        ("of an earlier build", "keyturn-endpoint", &Value::Null, json!(["serve", "--port=18197"]), true),
+        ("another name", "mine", &program, json!(["--port=18197"]), false),
+        ("another program", "keyturn-endpoint", &json!(["/mine"]), json!(["--port=18197"]), false),
+        ("the program of the image", "keyturn-endpoint", &Value::Null, json!(["--port=18197"]), false),
+        ("a probe", "keyturn-endpoint", &program, json!(["--probe", "--port=18197"]), false),
+    ] {
+        let container = from_value(json!({"name": name, "command": command, "args": args})).unwrap();
+        assert_eq!(is_endpoint(&container), is_ours, "{case}");
+    }
+}
+
+#[test]
+fn a_copy_of_a_pod_that_an_earlier_build_injected_is_not_changed() {
+    let (mut former, _) = injected(&asking());
+    let container = &mut former["spec"]["initContainers"][0];
+    container.as_object_mut().unwrap().remove("command");
+    container["args"] = json!(["serve", "--port=18197"]);
+    let (_, injection) = injected_by(&former, config(None), &settings());
+    assert!(injection.patch.is_empty(), "{:?}", injection.patch);
 }
 
 #[test]

@@ -19,6 +19,8 @@ from .pyimage import python_layer, tools_layer
 from .workspace import CACHE, REPO, GroundError, digest, locked, say
 
 PROGRAMS = ("pause", "cat", "sdk-go")
+# Those of the operator's image.
+OPERATOR_PROGRAMS = ("keyturn", "keyturn-endpoint")
 # As ground.json has them.
 NAMES = {"pause": "localhost/keyturn-test/pause:dev", "python": "localhost/keyturn-test/python:dev",
          "pythonOnly": "localhost/keyturn-test/python-only:dev", "sdkGo": "localhost/keyturn-test/sdk-go:dev"}
@@ -90,14 +92,15 @@ def _remove_older(unpacked: Path) -> None:
 
 
 def operator(binary_dir: Path, tag: str, out: Path) -> None:
-    """The operator's own image from the project's Dockerfile, with a program that is built already. In place of the
+    """The operator's own image from the project's Dockerfile, with programs that are built already. In place of the
     Dockerfile's base there is one with this machine's CA certificates, without which the operator does not start."""
-    if not (binary_dir / "keyturn").is_file():
-        raise GroundError(f"there is no keyturn in {binary_dir}")
-    said = subprocess.run(["ldd", str(binary_dir / "keyturn")], capture_output=True, text=True)
-    if not any(words in said.stdout + said.stderr for words in ("statically linked", "not a dynamic executable")):
-        raise GroundError(f"{binary_dir / 'keyturn'} is not static: build it with "
-                          "RUSTFLAGS='-C target-feature=+crt-static'")
+    programs = [binary_dir / name for name in OPERATOR_PROGRAMS]
+    for program in programs:
+        if not program.is_file():
+            raise GroundError(f"there is no {program.name} in {binary_dir}")
+        said = subprocess.run(["ldd", str(program)], capture_output=True, text=True)
+        if not any(words in said.stdout + said.stderr for words in ("statically linked", "not a dynamic executable")):
+            raise GroundError(f"{program} is not static: build it with RUSTFLAGS='-C target-feature=+crt-static'")
     if not AUTHORITIES.is_file():
         raise GroundError(f"there are no CA certificates at {AUTHORITIES} (Debian: apt-get install ca-certificates)")
     name = tag if "/" in tag else f"localhost/{tag}"
@@ -105,7 +108,8 @@ def operator(binary_dir: Path, tag: str, out: Path) -> None:
         # The directory may hold a whole build, and all of it would be copied.
         context = Path(place, "build")
         context.mkdir()
-        shutil.copy2(binary_dir / "keyturn", context)
+        for program in programs:
+            shutil.copy2(program, context)
         names = context / "names"
         names.mkdir()
         for name_of_link in ("kubectl-keyturn", "kubectl_complete-keyturn"):

@@ -194,8 +194,9 @@ class Pods(unittest.TestCase):
 
     def test_an_image_of_the_dockerfile_is_loaded(self) -> None:
         with tempfile.TemporaryDirectory() as place:
-            shutil.copy(path_of("pause"), f"{place}/keyturn")  # as good as any static program
-            os.chmod(f"{place}/keyturn", 0o700)  # as the umask 077 of the demo leaves it
+            for name in ("keyturn", "keyturn-endpoint"):
+                shutil.copy(path_of("pause"), f"{place}/{name}")  # as good as any static program
+                os.chmod(f"{place}/{name}", 0o700)  # as the umask 077 of the demo leaves it
             name = run([sys.executable, str(GROUND), "image", "--binary-dir", place, "--tag", "selftest:dev",
                         "--out", f"{place}/it.oci.tar"]).stdout.strip()
             self.assertEqual(name, "localhost/selftest:dev")

@@ -178,16 +178,17 @@ class Pod:
         self.client.end()
 
     def _endpoint(self) -> None:
-        arguments = self.cell["endpoint"]
-        if not arguments:
+        if not self.cell["endpoint"]:
             return
-        keyturn, nowhere = self.cell["keyturn"], subprocess.DEVNULL
-        self.serve = subprocess.Popen([keyturn, *arguments], env={}, stdout=nowhere, stderr=nowhere)
-        probe = [keyturn, "serve", "--probe", *arguments[1:]]
+        path, *arguments = self.cell["endpoint"]
+        # The image has its programs at the root.
+        program, nowhere = str(Path(self.cell["programs"], path[1:])), subprocess.DEVNULL
+        self.serve = subprocess.Popen([program, *arguments], env={}, stdout=nowhere, stderr=nowhere)
+        probe = [program, "--probe", *arguments]
         end = time.monotonic() + START
         while subprocess.run(probe, env={}, check=False, capture_output=True).returncode:
             if time.monotonic() > end:
-                raise RuntimeError("keyturn serve does not listen")
+                raise RuntimeError("keyturn-endpoint does not listen")
             time.sleep(0.05)
 
     def _issue(self, number: int) -> None:

@@ -119,7 +119,7 @@ def plan(clients: list[Client], pods: dict[tuple[str, str], Injected], small: bo
     return sorted(plans, key=lambda it: order.index(it.steps) if it.steps in order else len(order))
 
 
-def play(plans: list[Plan], secrets: dict[str, dict[str, str]], keyturn: Path, jobs: int, patience: float,
+def play(plans: list[Plan], secrets: dict[str, dict[str, str]], programs: Path, jobs: int, patience: float,
          verbose: bool) -> list[Seen]:
     """Starts the pods, `jobs` at a time. Pods that wait for a rotation hardly compute and do not count."""
     seen: list[Seen] = []
@@ -128,7 +128,7 @@ def play(plans: list[Plan], secrets: dict[str, dict[str, str]], keyturn: Path, j
         for it in plans:
             if it.key() not in running:
                 pool = waiting if it.steps == STATIC and it.delivery == "endpoint" else computing
-                running[it.key()] = pool.submit(_pod, it, secrets, keyturn, patience)
+                running[it.key()] = pool.submit(_pod, it, secrets, programs, patience)
         for it in plans:
             found = _seen(it, running[it.key()].result())
             seen += found
@@ -139,10 +139,10 @@ def play(plans: list[Plan], secrets: dict[str, dict[str, str]], keyturn: Path, j
     return seen
 
 
-def _pod(it: Plan, secrets: dict[str, dict[str, str]], keyturn: Path, patience: float) -> dict[str, Any]:
+def _pod(it: Plan, secrets: dict[str, dict[str, str]], programs: Path, patience: float) -> dict[str, Any]:
     cell = {
         "command": it.client.command, "each": it.client.each, "lifetime": it.client.lifetime,
-        "environment": it.pod.environment, "endpoint": it.pod.endpoint, "keyturn": str(keyturn),
+        "environment": it.pod.environment, "endpoint": it.pod.endpoint, "programs": str(programs),
         "home": it.situation.home, "hidden": it.situation.hidden, "secrets": secrets, "steps": it.steps,
         "patience": patience if it.delivery == "endpoint" else 10.0,
     }

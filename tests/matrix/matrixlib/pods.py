@@ -84,7 +84,7 @@ class Injected(NamedTuple):
     """A pod as it starts."""
 
     environment: dict[str, str]
-    # The arguments of `keyturn`, if the pod has the endpoint's container.
+    # The command line of the endpoint's container, if the pod has it: the path in the image, and the arguments.
     endpoint: list[str]
     # What the webhook told the user who created the pod.
     warnings: list[str]
@@ -110,7 +110,8 @@ def build() -> tuple[dict[tuple[str, str], Injected], dict[str, dict[str, str]]]
     for (delivery, situation), pod, former, said in zip(wanted, again, pods, warnings, strict=True):
         if not situation.after and pod != former:
             raise RuntimeError(f"a second review changes the pod: {delivery}, {situation.name}")
-        endpoint = [c["args"] for c in pod["spec"].get("initContainers", []) if c["name"] == "keyturn-endpoint"]
+        endpoint = [[*c["command"], *c["args"]] for c in pod["spec"].get("initContainers", [])
+                    if c["name"] == "keyturn-endpoint"]
         if bool(endpoint) != (delivery == "endpoint"):
             raise RuntimeError(f"the webhook has chosen another delivery: {delivery}, {situation.name}")
         resolved = _environment(pod, situation, secrets["session"])

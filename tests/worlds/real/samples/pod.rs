@@ -72,7 +72,8 @@ impl Stored {
         let arguments: Vec<&String> = container.args.iter().flatten().collect();
         let folder = self.root.join(ENDPOINT_PATH.trim_start_matches('/'));
         fs::create_dir_all(&folder).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyturn"));
+        assert_eq!(container.command, Some(vec!["/keyturn-endpoint".to_owned()]), "{container:?}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyturn-endpoint"));
         command.args(&arguments).env_clear().stderr(Stdio::null()).kill_on_drop(true);
         command.env("KEYTURN_SECRET_DIR", self.mount_path()).env("KEYTURN_SHARED_DIR", &folder);
         let child = command.spawn().unwrap();
