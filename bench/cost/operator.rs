@@ -64,6 +64,11 @@ impl Launcher {
         &self.binary
     }
 
+    /// The program of the endpoint in pods. It is beside the binary.
+    pub fn endpoint(&self) -> PathBuf {
+        self.binary.with_file_name("keyturn-endpoint")
+    }
+
     /// The size of the binary in bytes.
     pub fn binary_size(&self) -> Result<u64> {
         Ok(std::fs::metadata(&self.binary)?.len())

@@ -27,7 +27,8 @@ pub struct Options {
     #[arg(long)]
     pub only: Option<Part>,
 
-    /// Measure this binary instead of the release build of this checkout.
+    /// Measure this binary, and the program keyturn-endpoint beside it, instead of the release
+    /// build of this checkout.
     #[arg(long)]
     pub binary: Option<PathBuf>,
 
