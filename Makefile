@@ -6,11 +6,12 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
-.PHONY: advisories sbom release-check windows fuzz matrix matrix-docs samples-docs
+.PHONY: advisories sbom release-check windows fuzz matrix matrix-docs samples-docs docs
 
 GROUND := tests/cluster/ground
 WINDOWS := x86_64-pc-windows-gnu
 DENY := .cache/tools/bin/cargo-deny
+MDBOOK := .cache/docs-tools/bin/mdbook
 SYFT := .cache/release-tools/bin/syft
 SBOM := target/keyturn.cdx.json
 CHECKOV := .cache/scan-tools/bin/checkov
@@ -81,6 +82,9 @@ generate: chart-readme ## charts/keyturn/files/crds/ (crds is a link to it), doc
 samples-docs: ## docs/samples.md, from the table of the tests
 	KEYTURN_WRITE_PAGES=1 cargo test --locked --quiet --test worlds -- generated::the_page_of_samples
 
+docs: $(MDBOOK) ## the documentation as a book with search, in target/book, and whether its links lead somewhere
+	tests/book
+
 demo: ## the main job, shown on a Kubernetes and an AWS of its own (or on yours: make demo KUBECONFIG=...)
 	examples/demo
 
@@ -149,6 +153,11 @@ $(FUZZ):
 $(CHECKOV): tests/scan-tools.txt
 	python3 -m venv .cache/scan-tools
 	.cache/scan-tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
+	touch $@
+
+$(MDBOOK): tests/docs-tools.txt
+	python3 -m venv .cache/docs-tools
+	.cache/docs-tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $<
 	touch $@
 
 $(SYFT): tests/release-tools.txt
