@@ -231,6 +231,47 @@ async fn every_example_is_accepted_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
+async fn every_manifest_of_the_pages_is_accepted_as_it_is() {
+    let ground = Ground::shared();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let is_page = |file: &std::path::PathBuf| file.extension().is_some_and(|extension| extension == "md");
+    let pages = docs.chain([root.join("README.md"), root.join("charts/keyturn/README.md")]).filter(is_page);
+    let mut seen = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for manifest in manifests(&text) {
+            seen += 1;
+            let mut apply = ground.kubectl();
+            // The namespace of the pages does not exist here, as in the test of the examples.
+            let manifest = manifest.replace("namespace: scoring", "namespace: default");
+            apply.args(["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
+            let (ok, said) = run_with_input(&mut apply, &manifest);
+            assert!(ok, "{}: {said}\n{manifest}", page.display());
+        }
+    }
+    assert!(seen >= 8, "{seen} manifests were found");
+}
+
+/// The blocks of YAML in a page that are objects of Kubernetes, without the indentation of a list.
+/// The configuration file of eksctl looks like one and is none.
+fn manifests(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some((indentation, "")) = line.split_once("```yaml") else { continue };
+        let block = lines.by_ref().take_while(|line| line.trim() != "```");
+        let rows: Vec<&str> = block.map(|line| line.strip_prefix(indentation).unwrap_or(line)).collect();
+        let is_object = rows.iter().any(|row| row.starts_with("apiVersion: ") && !row.contains("eksctl.io"));
+        if is_object {
+            found.push(rows.join("\n") + "\n");
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
 async fn a_running_operator_leaves_no_core_dump() {
     let install = Install::scoped().await;
     let operator = install.start().await;
