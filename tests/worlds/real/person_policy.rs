@@ -156,6 +156,34 @@ async fn the_chart_maps_user_names_to_persons_or_to_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the ground: make test"]
+async fn the_expressions_for_eks_map_no_session_that_its_user_named() {
+    const PAGE: &str = include_str!("../../../docs/install.md");
+    const IDENTITY_CENTER: &str = "assumed-role/AWSReservedSSO_DataScientist_0123456789abcdef";
+    let install = Install::scoped().await;
+    let people = People::of(&install).await;
+    let without_a_name = format!("arn:aws:sts::123456789012:{IDENTITY_CENTER}/alice");
+    // A case, the beginning of its pattern on the page, a user of this form, and the person.
+    let table = [
+        ("Identity Center, with a user name", "'^sso:", "sso:alice@corp.example", "alice@corp.example"),
+        ("Identity Center, without one", "'^arn:aws:sts:", without_a_name.as_str(), "alice"),
+        ("a user of IAM", "'^arn:aws:iam:", "arn:aws:iam::123456789012:user/alice", "alice"),
+    ];
+    let another_account = format!("arn:aws:sts::210987654321:{IDENTITY_CENTER}/");
+    let a_role_of_people = "arn:aws:sts::123456789012:assumed-role/analyst/";
+    for (case, pattern, user, person) in table {
+        let start = PAGE.find(&format!("request.userInfo.username.matches({pattern}"));
+        let from = &PAGE[start.unwrap_or_else(|| panic!("{case}: docs/install.md has no {pattern}"))..];
+        let expression = from.split_inclusive(": ''").next().unwrap();
+        people.change_policy(&json!({"requesterPerson": expression}), user, person, true).await;
+        for nobody in ["", "xsso:", another_account.as_str(), a_role_of_people] {
+            let name = format!("{nobody}{person}");
+            people.refused(person, people.person(&name).await.creates("another", person)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
 async fn a_service_account_is_never_the_person_of_the_same_name() {
     let install = Install::scoped().await;
     let people = People::of(&install).await;
