@@ -104,6 +104,24 @@ fn every_snippet_names_the_tag_under_which_the_image_was_pushed() {
 }
 
 #[test]
+fn every_line_about_a_failed_start_is_one_of_the_code() {
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let section = page.split_once("\n## It does not start\n").unwrap().1.split("\n## ").next().unwrap();
+    let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let beginnings: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(beginnings.len() > 10, "{beginnings:?}");
+    let code: Vec<String> =
+        crate::architecture::sources(&root().join("src")).into_iter().map(|(_, text)| text).collect();
+    for beginning in beginnings {
+        let words = beginning.split('…').next().unwrap_or_default();
+        assert!(
+            code.iter().any(|text| text.contains(words)),
+            "docs/operations.md explains a line that begins with {words:?}; keyturn prints no such line"
+        );
+    }
+}
+
+#[test]
 fn the_charts_lists_of_names_are_those_of_the_code() {
     let text = fs::read_to_string(root().join("charts/keyturn/templates/_names.tpl")).unwrap();
     let list = |template: &str| -> Vec<String> {
