@@ -6,6 +6,7 @@ use super::{
     datarobot::{ACCOUNT, DataRobotServer},
     dss::DssServer,
     ground::{eventually, run_with_input},
+    injection::{create, get, pod, serving},
     install::Install,
 };
 use crate::fixtures::{pushes_secrets, robot};
@@ -115,7 +116,7 @@ async fn a_datarobot_user_has_the_person_s_credential_by_its_id() {
     server.user(None, &theirs).await;
     let before = ["db", "git"].map(|name| server.datarobot.credential(ACCOUNT, name).unwrap());
 
-    let operator = install.start().await;
+    let serving = serving(&install).await;
     let asks = |spec: &mut AwsConfigSpec| {
         pushes_secrets("AWS_")(spec);
         spec.role = Some(install.role("ds-analyst"));
@@ -135,6 +136,13 @@ async fn a_datarobot_user_has_the_person_s_credential_by_its_id() {
     assert_eq!((&saw["credential"]["name"], &saw["credential"]["type"]), (&json!(NAME), &json!("s3")), "{saw}");
     let values = install.values("alice").await;
     assert!(!values.contains_key("DATAROBOT_API_TOKEN"), "the token of the instance is delivered to nobody");
+
+    create(&install, &pod("scorer", &json!({"annotations": {"keyturn.dev/aws-config": "alice"}})));
+    let stored = json!(get(&install, "scorer").await);
+    let variables = stored["spec"]["containers"][0]["env"].as_array().unwrap();
+    let id_of_pod = variables.iter().find(|variable| variable["name"] == "DATAROBOT_CREDENTIAL_ID").unwrap();
+    let from = json!({"name": "alice-aws", "key": "DATAROBOT_CREDENTIAL_ID", "optional": true});
+    assert_eq!(id_of_pod["valueFrom"]["secretKeyRef"], from);
 
     for row in ["a renewal", "another renewal"] {
         let former = install.record("alice").await.unwrap().access_key_id;
@@ -162,9 +170,9 @@ async fn a_datarobot_user_has_the_person_s_credential_by_its_id() {
     })
     .await;
     assert_eq!(["db", "git"].map(|name| server.datarobot.credential(ACCOUNT, name).unwrap()), before);
-    let log = operator.log.clone();
-    assert!(operator.stop().await.success());
-    let log = std::fs::read_to_string(log).unwrap();
+    assert!(serving.webhook.stop().await.success());
+    let log = serving.operator.log();
+    assert!(serving.operator.stop().await.success());
     assert!(!log.contains(&server.token), "the token is not logged: {log}");
 }
 

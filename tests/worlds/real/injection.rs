@@ -437,7 +437,7 @@ async fn patch_configuration(install: &Install<'_>, operations: &Value) {
     configurations.patch(&install.fullname(), &PatchParams::default(), &patch).await.unwrap();
 }
 
-fn pod(name: &str, metadata: &Value) -> Value {
+pub(super) fn pod(name: &str, metadata: &Value) -> Value {
     let mut metadata = metadata.clone();
     metadata["name"] = json!(name);
     let (init, app) = (json!([{"name": "first", "image": "none"}]), json!([{"name": "app", "image": "none"}]));
@@ -445,7 +445,7 @@ fn pod(name: &str, metadata: &Value) -> Value {
 }
 
 /// Creates an object as a user does, and returns the output of kubectl.
-fn create(install: &Install<'_>, object: &Value) -> String {
+pub(super) fn create(install: &Install<'_>, object: &Value) -> String {
     let (ok, said) = install.kubectl_create(object, &[]);
     assert!(ok, "{said}");
     said
@@ -455,7 +455,7 @@ fn pods(install: &Install<'_>) -> Api<Pod> {
     Api::namespaced(install.admin.clone(), &install.namespace)
 }
 
-async fn get(install: &Install<'_>, name: &str) -> Pod {
+pub(super) async fn get(install: &Install<'_>, name: &str) -> Pod {
     pods(install).get(name).await.unwrap()
 }
 

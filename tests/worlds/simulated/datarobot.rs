@@ -410,6 +410,37 @@ async fn a_key_never_stands_beside_a_token_of_a_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_hundred_configs_share_what_datarobot_can_bear() {
+    let mut world = world();
+    let names: Vec<String> = (0..200).map(|n| format!("user-{n}")).collect();
+    for name in &names {
+        world.apply(&config(name, |spec| {
+            pushes_to_datarobot(name)(spec);
+            spec.person = Some(name.clone());
+        }));
+    }
+    let away = world.datarobot.behave_if(Times::UntilCleared, |_| true, Behaviour::BadGateway);
+    world.start();
+    world.until("all are ready", |world| names.iter().all(|name| world.is_ready(name))).await;
+    world.pass(Duration::from_mins(10)).await;
+    let tried = world.datarobot.count();
+    assert!(tried <= 80, "{tried} calls in ten minutes, for all together");
+    world.datarobot.forgive(away);
+    world.datarobot.clear();
+    world.until("all are pushed", |world| names.iter().all(|name| pushed(world, name) == "True/Pushed")).await;
+    assert_eq!((world.sts.count(), world.datarobot.count_where(is_write)), (200, 200));
+    others_are_as_before_beside(&world, &names);
+}
+
+fn others_are_as_before_beside(world: &World, names: &[String]) {
+    for name in names {
+        let own = world.datarobot.credential(SHARED, name).unwrap();
+        world.datarobot.remove_credential(SHARED, &own.id);
+    }
+    others_are_as_before(world);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_instance_says_whether_datarobot_answers_and_takes_the_token() {
     let mut world = world();
     world.start();
