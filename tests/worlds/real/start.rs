@@ -243,14 +243,23 @@ async fn every_manifest_of_the_pages_is_accepted_as_it_is() {
         for manifest in manifests(&text) {
             seen += 1;
             let mut apply = ground.kubectl();
-            // The namespace of the pages does not exist here, as in the test of the examples.
-            let manifest = manifest.replace("namespace: scoring", "namespace: default");
+            let manifest = in_default_namespace(&manifest);
             apply.args(["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
             let (ok, said) = run_with_input(&mut apply, &manifest);
             assert!(ok, "{}: {said}\n{manifest}", page.display());
         }
     }
     assert!(seen >= 8, "{seen} manifests were found");
+}
+
+/// The manifest in a namespace that exists. Those of the pages do not exist here, as in the test of
+/// the examples.
+fn in_default_namespace(manifest: &str) -> String {
+    let lines = manifest.lines().map(|line| match line.split_once("namespace: ") {
+        Some((indentation, _)) if indentation.trim().is_empty() => format!("{indentation}namespace: default\n"),
+        _ => format!("{}\n", line.replace("namespace: scoring", "namespace: default")),
+    });
+    lines.collect()
 }
 
 /// The blocks of YAML in a page that are objects of Kubernetes, without the indentation of a list.
