@@ -72,11 +72,34 @@ pub use subject::{Subject, is_person};
 pub use target::{Format, Target, TargetValue};
 pub use texts::Texts;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt as _;
+use serde_json::json;
+
+/// The `status.observedGeneration` of an object that keyturn has not seen. No generation is
+/// negative.
+pub const UNSEEN: i64 = -1;
 
 /// The custom resource definitions of this release, in the order of installation.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd(), DataRobotInstance::crd()]
+    let mut crds =
+        vec![AwsConfig::crd(), AwsRole::crd(), AwsRoleGrant::crd(), DssInstance::crd(), DataRobotInstance::crd()];
+    crds.iter_mut().for_each(unseen_at_first);
+    crds
+}
+
+/// Lets the API server show [`UNSEEN`] in the status of an object until keyturn writes one.
+///
+/// kstatus, by which Flux and others wait, takes an object without a status for one that is ready
+/// (`Compute` in `pkg/kstatus/status` of <https://github.com/fluxcd/cli-utils>). An object whose
+/// `observedGeneration` is not its generation is in progress for it.
+fn unseen_at_first(crd: &mut CustomResourceDefinition) {
+    for version in &mut crd.spec.versions {
+        let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let status = schema.and_then(|schema| schema.properties.as_mut()?.get_mut("status"));
+        if let Some(status) = status {
+            status.default = Some(JSON(json!({"observedGeneration": UNSEEN})));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     AwsConfigStatus, DssClient, Format, Inject, MOST_PROFILES, Profile, Push, PushStatus, Restart, RoleArn,
-    RoleTemplate, Session, SessionDuration, Subject, Target, Texts, names, role_arn::ROLE_ARN_CHARACTERS,
+    RoleTemplate, Session, SessionDuration, Subject, Target, Texts, UNSEEN, names, role_arn::ROLE_ARN_CHARACTERS,
     subject::PERSON_PATTERN,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
@@ -316,6 +316,15 @@ impl AwsConfig {
     #[must_use]
     pub fn age(&self) -> (Option<&Time>, Option<&str>) {
         (self.metadata.creation_timestamp.as_ref(), self.metadata.uid.as_deref())
+    }
+
+    /// The status, if keyturn has ever written one. The API server shows a status of no generation
+    /// ([`UNSEEN`]) until then.
+    #[must_use]
+    pub fn seen_status(&self) -> Option<&AwsConfigStatus> {
+        let is_unseen =
+            |status: &AwsConfigStatus| status.observed_generation == Some(UNSEEN) && status.conditions.is_empty();
+        self.status.as_ref().filter(|status| !is_unseen(status))
     }
 
     /// The owner reference that makes an object this config's. It does not block the deletion of

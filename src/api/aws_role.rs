@@ -101,7 +101,7 @@ pub struct AwsConfigRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsRoleStatus {
-    /// The generation of the spec that this status is about.
+    /// The generation of the spec that this status is about. -1: keyturn has not seen the object.
     pub observed_generation: Option<i64>,
 
     /// true: its AwsConfig uses this role now.

@@ -157,7 +157,7 @@ pub struct AwsRoleGrantSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsRoleGrantStatus {
-    /// The generation of the spec that this status is about.
+    /// The generation of the spec that this status is about. -1: keyturn has not seen the object.
     pub observed_generation: Option<i64>,
 
     /// Ready: the grant is in order. Stalled: present only while it is not, because nothing but

@@ -270,10 +270,13 @@ pub fn same_ignoring_times(left: &[Condition], right: &[Condition]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Reason;
-    use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance};
+    use crate::api::{
+        AwsConfig, AwsConfigStatus, AwsRole, AwsRoleGrant, AwsRoleGrantStatus, AwsRoleStatus, DataRobotInstance,
+        DataRobotInstanceStatus, DssInstance, DssInstanceStatus, Reason, UNSEEN, crds,
+    };
     use jiff::ToSpan as _;
     use kube::CustomResourceExt as _;
+    use serde_json::{Value, json};
 
     #[test]
     fn the_transition_time_moves_only_with_the_status() {
@@ -315,6 +318,26 @@ mod tests {
             };
             assert_eq!((type_ as usize, ConditionType::ALL.len()), (at, last as usize + 1));
             assert!(type_.meaning().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn an_object_that_keyturn_has_not_seen_is_of_no_generation() {
+        for crd in crds() {
+            let kind = crd.spec.names.kind.clone();
+            let crd = serde_json::to_value(crd).unwrap();
+            let default = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/default").cloned();
+            let default = default.unwrap_or_else(|| panic!("{kind} has no default of status"));
+            assert_eq!(default, json!({"observedGeneration": UNSEEN}), "{kind}");
+            let reads: fn(Value) -> bool = match kind.as_str() {
+                "AwsConfig" => |status| serde_json::from_value::<AwsConfigStatus>(status).is_ok(),
+                "AwsRole" => |status| serde_json::from_value::<AwsRoleStatus>(status).is_ok(),
+                "AwsRoleGrant" => |status| serde_json::from_value::<AwsRoleGrantStatus>(status).is_ok(),
+                "DssInstance" => |status| serde_json::from_value::<DssInstanceStatus>(status).is_ok(),
+                "DataRobotInstance" => |status| serde_json::from_value::<DataRobotInstanceStatus>(status).is_ok(),
+                other => panic!("{other} is not known here"),
+            };
+            assert!(reads(default), "{kind}");
         }
     }
 

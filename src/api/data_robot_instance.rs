@@ -114,7 +114,7 @@ pub struct DataRobotAllowance {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DataRobotInstanceStatus {
-    /// The generation of the spec that this status is about.
+    /// The generation of the spec that this status is about. -1: keyturn has not seen the object.
     pub observed_generation: Option<i64>,
 
     /// Reachable: DataRobot answers. Authorized: DataRobot takes the API token.

@@ -187,7 +187,7 @@ pub struct Allowance {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DssInstanceStatus {
-    /// The generation of the spec that this status is about.
+    /// The generation of the spec that this status is about. -1: keyturn has not seen the object.
     pub observed_generation: Option<i64>,
 
     /// Reachable: DSS answers. Authorized: the admin key has the rights that keyturn needs.

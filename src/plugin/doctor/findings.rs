@@ -163,7 +163,7 @@ fn trouble(configs: &[AwsConfig], scope: &str) -> Finding {
             by_word.entry(&trouble.word).or_default().push(config);
         }
     }
-    let silent: Vec<&AwsConfig> = configs.iter().filter(|it| it.status.is_none()).collect();
+    let silent: Vec<&AwsConfig> = configs.iter().filter(|it| it.seen_status().is_none()).collect();
     if !silent.is_empty() {
         by_word.entry("no status").or_default().extend(silent);
     }

@@ -2,7 +2,7 @@
 
 use super::{facts::Facts, findings::findings, *};
 use crate::{
-    api::{AwsConfig, DataRobotInstance, Reason},
+    api::{AwsConfig, DataRobotInstance, Reason, UNSEEN},
     plugin::operators::Running,
 };
 use serde_json::{Value, from_value, json};
@@ -122,7 +122,7 @@ fn of_keyturn() -> [Row; 9] {
 }
 
 /// Cases about what keyturn serves.
-fn of_objects() -> [Row; 9] {
+fn of_objects() -> [Row; 10] {
     [
         (
             "a config in trouble",
@@ -137,6 +137,13 @@ fn of_objects() -> [Row; 9] {
         (
             "no status",
             |it| it.configs.as_mut().unwrap().push(config("bob", &Value::Null)),
+            Mark::Bad,
+            "AwsConfigs",
+            "no status: scoring/bob",
+        ),
+        (
+            "the status of an object that keyturn has not seen",
+            |it| it.configs.as_mut().unwrap().push(config("bob", &json!({"observedGeneration": UNSEEN}))),
             Mark::Bad,
             "AwsConfigs",
             "no status: scoring/bob",

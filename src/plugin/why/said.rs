@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// Adds the operator's own words from status, as far as the verdict does not have them. Returns
 /// whether the config is as the user wants it.
 pub(super) fn said(config: &AwsConfig, verdict: &str, text: &mut String) -> bool {
-    let Some(status) = &config.status else {
+    let Some(status) = config.seen_status() else {
         *text += "The operator has not said anything yet. Does it run, and does it serve this namespace? kubectl keyturn \
                   doctor looks.\n";
         return false;

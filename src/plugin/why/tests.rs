@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{AwsConfig, AwsRoleGrant},
+    api::{AwsConfig, AwsRoleGrant, UNSEEN},
     decide::{input::Observed, target::Target},
 };
 use serde_json::{Value, from_value, json};
@@ -37,7 +37,7 @@ type Row = (&'static str, fn(&mut Value), Vec<Value>, &'static str, &'static str
 
 #[test]
 fn each_obstacle_is_named_with_the_check_that_failed() {
-    let rows: [Row; 5] = [
+    let rows: [Row; 6] = [
         ("no grant", |_| {}, vec![], "- a grant allows the whole request", "=> no: NotGranted: no AwsRoleGrant allows"),
         (
             "suspended",
@@ -50,6 +50,13 @@ fn each_obstacle_is_named_with_the_check_that_failed() {
         (
             "a new config",
             |_| {},
+            vec![grant()],
+            "- the Secret exists",
+            "=> keyturn obtains a credential: it is the first",
+        ),
+        (
+            "a new config, as the API server shows it",
+            |it| it["status"] = json!({"observedGeneration": UNSEEN}),
             vec![grant()],
             "- the Secret exists",
             "=> keyturn obtains a credential: it is the first",

@@ -71,7 +71,7 @@ pub async fn each_way_to_write_has_an_entry_of_its_own(server: &Server) {
     let after = server.merge_status(KEYTURN, "awsconfigs", "alice", &status).await.unwrap();
     let expected = [
         "keyturn Apply: metadata.finalizers.v:\"keyturn.dev/cleanup\" spec.person",
-        "keyturn Update status: status.conditions status.person",
+        "keyturn Update status: status.person",
         "somebody Update: metadata.labels.seen",
     ];
     assert_eq!(owners(&after), expected);

@@ -1,9 +1,12 @@
 //! The resources that the API server serves, and how a path names one.
 //!
 //! Nothing here knows a schema. A resource has only the properties that change the server's
-//! behaviour: its scope, whether it has a status subresource, whether it is a custom one, and which
-//! of its lists are merged by key and not replaced as a whole.
+//! behaviour: its scope, whether it has a status subresource, and which status an object has that
+//! nobody has written, whether it is a custom one, and which of its lists are merged by key and not
+//! replaced as a whole.
 
+use keyturn::api::UNSEEN;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// A kind of object that the server serves.
@@ -21,6 +24,8 @@ pub struct ResourceKind {
     pub namespaced: bool,
     /// Whether `status` is a subresource.
     pub status: bool,
+    /// The status of an object while nobody has written one (a `default` of the CRD).
+    pub first_status: Option<Value>,
     /// Whether it comes from a CRD: then it has a `generation`.
     pub custom: bool,
     /// The fields besides its name and namespace that a field selector may name.
@@ -41,6 +46,7 @@ impl ResourceKind {
             kind: kind.to_owned(),
             namespaced: true,
             status: false,
+            first_status: None,
             custom: false,
             selectable: Vec::new(),
             keyed_lists: Vec::new(),
@@ -82,6 +88,13 @@ impl ResourceKind {
     #[must_use]
     fn with_conditions(self) -> Self {
         self.with_status().with_keyed_list("status.conditions", &["type"])
+    }
+
+    /// A custom resource of keyturn's.
+    #[must_use]
+    fn of_keyturn(self) -> Self {
+        let first_status = Some(json!({ "observedGeneration": UNSEEN, "conditions": [] }));
+        Self { first_status, ..self.custom().with_conditions() }
     }
 
     /// `v1`, `keyturn.dev/v1alpha1`.
@@ -141,11 +154,11 @@ impl ResourceKind {
                 "MutatingWebhookConfiguration",
             )
             .with_keyed_list("webhooks", &["name"]),
-            Self::namespaced(keyturn, "awsconfigs", "AwsConfig").custom().with_conditions(),
-            Self::namespaced(keyturn, "awsroles", "AwsRole").custom().with_conditions(),
-            Self::cluster(keyturn, "awsrolegrants", "AwsRoleGrant").custom().with_conditions(),
-            Self::cluster(keyturn, "dssinstances", "DssInstance").custom().with_conditions(),
-            Self::cluster(keyturn, "datarobotinstances", "DataRobotInstance").custom().with_conditions(),
+            Self::namespaced(keyturn, "awsconfigs", "AwsConfig").of_keyturn(),
+            Self::namespaced(keyturn, "awsroles", "AwsRole").of_keyturn(),
+            Self::cluster(keyturn, "awsrolegrants", "AwsRoleGrant").of_keyturn(),
+            Self::cluster(keyturn, "dssinstances", "DssInstance").of_keyturn(),
+            Self::cluster(keyturn, "datarobotinstances", "DataRobotInstance").of_keyturn(),
         ]
         .map(Arc::new)
         .to_vec()

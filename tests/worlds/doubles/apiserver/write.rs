@@ -309,6 +309,12 @@ impl Writing<'_> {
             let (before, after) = (leaves(&kind, before), leaves(&kind, &next));
             after_update(former.clone(), &owner, &before, &after, self.now)
         });
+        // Nobody owns what the server fills in.
+        if next["status"].is_null()
+            && let Some(first) = &kind.first_status
+        {
+            next["status"] = first.clone();
+        }
         if let Some(live) = live
             && same_content(&live.object, &next)
             && same(&former, &ownership)
