@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
-.PHONY: help build test unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
+.PHONY: help build test versions unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
 .PHONY: advisories sbom release-check windows fuzz matrix matrix-docs samples-docs docs
 
 GROUND := tests/cluster/ground
@@ -31,6 +31,10 @@ build: ## the programs keyturn and keyturn-endpoint, for release
 
 test: ## everything that this machine can test, counted
 	tests/run
+
+# VERSIONS names some of them: make versions VERSIONS="1.33 1.34".
+versions: ## the real world on every version of Kubernetes that keyturn promises, one after the other
+	tests/run --versions $(VERSIONS)
 
 unit: ## the tests that need cargo only: units and the simulated world
 	cargo test --locked

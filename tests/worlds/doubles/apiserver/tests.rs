@@ -42,7 +42,8 @@ fn under_test() -> Server {
         api.compact();
         before
     };
-    Server { client: api.client(), namespace: NS.to_owned(), clock, forget, double: Some(api) }
+    let namespace = NS.to_owned();
+    Server { client: api.client(), namespace, clock, streams_lists: true, forget, double: Some(api) }
 }
 
 const NS: &str = "scoring";
