@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test versions unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
-.PHONY: advisories sbom release-check windows fuzz matrix matrix-docs samples-docs docs
+.PHONY: advisories sbom release-check windows fuzz matrix matrix-docs samples-docs gitops docs
 
 GROUND := tests/cluster/ground
 WINDOWS := x86_64-pc-windows-gnu
@@ -85,6 +85,9 @@ generate: chart-readme ## charts/keyturn/files/crds/ (crds is a link to it), doc
 
 samples-docs: ## docs/samples.md, from the table of the tests
 	KEYTURN_WRITE_PAGES=1 cargo test --locked --quiet --test worlds -- generated::the_page_of_samples
+
+gitops: ## tests/worlds/gitops/: the objects that GitOps controllers are tried with
+	KEYTURN_WRITE_PAGES=1 cargo test --locked --quiet --test worlds -- simulated::gitops
 
 docs: $(MDBOOK) ## the documentation as a book with search, in target/book, and whether its links lead somewhere
 	tests/book

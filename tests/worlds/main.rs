@@ -35,6 +35,7 @@ mod doubles;
 mod endpoint_program;
 mod fixtures;
 mod generated;
+mod gitops;
 mod node;
 mod over_proxy;
 mod over_tls;

@@ -11,6 +11,7 @@ mod datarobot;
 mod deletion;
 mod failures;
 mod floods;
+mod gitops;
 mod keys;
 mod large_objects;
 mod leaks;

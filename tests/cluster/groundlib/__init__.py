@@ -15,6 +15,7 @@ Read from the top down, each module uses only those below it:
     tls           the server of TLS in front of it
     inside        furnishes the namespaces: network, mounts (cgroups: control groups)
     processes     children that never outlive this process; free ports; waiting with a deadline
+    foreign       CRDs of Argo CD and Flux
     gobuild       the Kubernetes programs and Helm, built from pinned Go modules
     pytools       the virtual environment with ministack, boto3 and the AWS CLI
     workspace     where things are kept, locks, stamps

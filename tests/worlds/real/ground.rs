@@ -116,6 +116,11 @@ pub struct Aws {
     pub endpoint: String,
 }
 
+/// Runs a subcommand of `tests/cluster/ground` that has to succeed. Returns its standard output.
+pub fn ground(arguments: &[&str]) -> String {
+    run(Command::new(root().join("tests/cluster/ground")).args(arguments).current_dir(root()))
+}
+
 #[expect(clippy::disallowed_methods, reason = "a setting of the tests and not of the operator")]
 fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -212,7 +212,9 @@ async fn every_example_is_accepted_as_it_is() {
     let ground = Ground::shared();
     let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let entries = |dir: &std::path::Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let folders = entries(&examples).filter(|path| path.is_dir());
+    // `real::gitops` gives the manifests for Argo CD and Flux to an API server that knows their
+    // kinds.
+    let folders = entries(&examples).filter(|path| path.is_dir() && !path.ends_with("gitops"));
     let files: Vec<_> = folders.flat_map(|folder| entries(&folder).collect::<Vec<_>>()).collect();
     let is_manifest = |file: &std::path::PathBuf| file.extension().is_some_and(|extension| extension == "yaml");
     let files: Vec<_> = files.into_iter().filter(is_manifest).collect();
