@@ -22,10 +22,11 @@ from .workspace import GroundError
 LEFT_OUT = {"test", "tests", "idlelib", "turtledemo", "tkinter", "ensurepip", "lib2to3", "site-packages",
             "dist-packages", "__pycache__", "ministack", "pip", "setuptools", "_distutils_hack", "examples",
             "distutils-precedence.pth", "EXTERNALLY-MANAGED"}
-# DataRobot's client and what it alone needs. No pod runs it, and the image would be 173 MB larger.
+# DataRobot's client and what it alone needs. No pod runs it, and the image would be 173 MB larger. Other packages carry
+# some of these inside.
 DATAROBOT = ("_dr_dev_plugin", "datarobot", "numpy", "pandas", "pytz", "requests_toolbelt", "strenum", "trafaret",
              "typing_extensions", "tzdata")
-LEFT_OUT_BEGINNINGS = ("config-", "_tkinter.", *DATAROBOT)
+LEFT_OUT_BEGINNINGS = ("config-", "_tkinter.")
 LEFT_OUT_ENDINGS = (".pyc", ".a", ".exe")
 TOOLS = ("sh", "cat", "ls", "sleep", "env", "date")
 USERS = b"root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65532:nonroot:/home/nonroot:/bin/sh\n"
@@ -85,6 +86,9 @@ def _tree(layer: Layer, source: Path, target: str) -> list[Path]:
     """A directory without what is left out; its shared objects are returned."""
     objects = []
     for place, directories, files in os.walk(source):
+        if Path(place) == source:
+            directories[:] = [name for name in directories if not name.startswith(DATAROBOT)]
+            files = [name for name in files if not name.startswith(DATAROBOT)]
         directories[:] = sorted(filter(_is_wanted, directories))
         for name in sorted(filter(_is_wanted, files)):
             file = Path(place, name)
