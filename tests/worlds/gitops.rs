@@ -58,6 +58,9 @@ pub const RECORDED: &[Recorded] = &[
     row("dssinstance-denied", "Degraded", "DssDenied: ", "InProgress"),
     row("dssinstance-invalid", "Degraded", "InvalidSpec: ", "Failed"),
     row("dssinstance-being-deleted", "Progressing", "Pending deletion", "Terminating"),
+    row("datarobotinstance-unseen", "Progressing", UNSEEN, "InProgress"),
+    row("datarobotinstance-ready", "Healthy", "Granted: DataRobot answers", "Current"),
+    row("datarobotinstance-denied", "Degraded", "DataRobotDenied: ", "InProgress"),
 ];
 
 impl Recorded {

@@ -17,11 +17,11 @@ use std::time::Duration;
 
 const URL: &str = "https://robot.test";
 /// The account of the token of the instance.
-const SHARED: &str = "svc";
+pub(super) const SHARED: &str = "svc";
 const NAME: &str = "alice-s3";
 
 /// A world whose DataRobot has a shared account, with a credential of somebody else in it.
-fn world() -> World {
+pub(super) fn world() -> World {
     let world = World::empty();
     world.apply(&analysts());
     world.api.namespace(OPERATORS, &[]);

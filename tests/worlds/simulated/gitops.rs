@@ -1,11 +1,9 @@
 //! The objects that Argo CD and Flux read (`tests/worlds/gitops`), as the operator leaves them.
 
-use super::{dataiku, world::World};
+use super::{dataiku, datarobot, world::World};
 use crate::{
     doubles::{dss::Behaviour as DssBehaviour, sts::Behaviour},
-    fixtures::{
-        OPERATORS, SCORING, alice, analysts, aws_role, config, design, grant, instance, personal_key, role, uses,
-    },
+    fixtures::{SCORING, alice, analysts, aws_role, config, design, grant, instance, personal_key, role, uses},
     gitops::{RECORDED, folder},
 };
 use keyturn::api::AwsConfigSpec;
@@ -136,6 +134,26 @@ async fn instances(objects: &mut Objects) {
     keep_design(objects, &world, "invalid");
 }
 
+async fn data_robots(objects: &mut Objects) {
+    let keep = |objects: &mut Objects, world: &World, name: &str| {
+        keep(objects, world, &format!("datarobotinstance-{name}"), "DataRobotInstance", "", "prod");
+    };
+    let ready = |world: &World| {
+        let status = world.data_robot("prod").and_then(|instance| instance.status).unwrap_or_default();
+        status.conditions.into_iter().find(|condition| condition.type_ == "Ready").map(|ready| ready.status)
+    };
+    let mut world = datarobot::world();
+    keep(objects, &world, "unseen");
+    world.start();
+    world.until("it is ready", |world| ready(world).as_deref() == Some("True")).await;
+    keep(objects, &world, "ready");
+    let mut world = datarobot::world();
+    world.datarobot.revoke_token(datarobot::SHARED);
+    world.start();
+    world.until("it is denied", |world| ready(world).as_deref() == Some("False")).await;
+    keep(objects, &world, "denied");
+}
+
 /// Objects that are deleted while keyturn cannot delete an API key in DSS.
 async fn deletions(objects: &mut Objects) {
     let mut world = dataiku::world();
@@ -159,6 +177,7 @@ async fn the_objects_of_gitops_are_as_the_operator_leaves_them() {
     refusals(&mut objects).await;
     roles_and_grants(&mut objects).await;
     instances(&mut objects).await;
+    data_robots(&mut objects).await;
     deletions(&mut objects).await;
     let names: Vec<&str> = objects.keys().map(String::as_str).collect();
     let mut wanted: Vec<&str> = RECORDED.iter().map(|recorded| recorded.name).collect();
