@@ -26,7 +26,7 @@ const API: &str = "/api/v2";
     shortname = "datarobot",
     category = "keyturn",
     doc = "DataRobotInstance is a DataRobot. keyturn keeps credentials of AwsConfigs in it, for those that its allow lists; keyturn refuses everything else.",
-    validation = Rule::new("size(self.metadata.name) <= 59").message("metadata.name must be at most 59 characters long: a finalizer's name is made of it"),
+    validation = Rule::new("size(self.metadata.name) <= 53").message("metadata.name must be at most 53 characters long: a finalizer's name is made of it"),
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.url", description = "the URL of DataRobot"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "the version of DataRobot's API"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "True: DataRobot answers, and takes the API token"),

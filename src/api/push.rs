@@ -17,6 +17,7 @@ const NAME_IN_DSS: &str = "^[A-Za-z0-9_. @-]+$";
 /// these places.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.dssSecrets) || has(self.dssConnection) || has(self.dssPlugin) || has(self.dataRobot)").message("push needs a place: dssSecrets, dssConnection, dssPlugin or dataRobot; without any, leave push out"))]
 pub struct Push {
     /// User secrets of the login. Its code in DSS reads them, for example by
     /// `get_auth_info(with_secrets=True)`.
@@ -83,12 +84,12 @@ pub struct DssPlugin {
 #[x_kube(validation = Rule::new("!self.deliverToken || has(self.tokenSecretRef)").message("deliverToken needs tokenSecretRef: keyturn delivers no token but the person's own"))]
 pub struct DataRobotCredential {
     /// The name of the DataRobotInstance. Its allow has to list this namespace and this person.
-    #[schemars(length(min = 1, max = 59), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 53), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub instance: String,
 
-    /// The name of the credential in DataRobot. The names of an account are unique. keyturn does
-    /// not touch a credential of this name that is not its own.
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_.@ -]+$"))]
+    /// The name of the credential in DataRobot. It has no blank at its ends. The names of an
+    /// account are unique. keyturn does not touch a credential of this name that is not its own.
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[A-Za-z0-9_.@-]([A-Za-z0-9_.@ -]*[A-Za-z0-9_.@-])?$"))]
     pub name: String,
 
     /// A Secret that holds an API token of DataRobot, the person's own. keyturn then keeps the
@@ -178,6 +179,24 @@ pub struct Pushed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{AwsConfig, DataRobotInstance, names};
+    use kube::CustomResourceExt as _;
+
+    #[test]
+    fn the_name_of_a_finalizer_has_room_for_the_name_of_an_instance() {
+        // A finalizer is a qualified name: a prefix, a slash, and at most 63 characters
+        // (ValidateFinalizerName of k8s.io/apimachinery).
+        let crd = serde_json::to_value(AwsConfig::crd()).unwrap();
+        let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+        let data_robot = &spec["push"]["properties"]["dataRobot"]["properties"]["instance"];
+        let dss = &spec["dss"]["properties"]["instance"];
+        for (prefix, instance) in [(names::DATA_ROBOT_FINALIZER, data_robot), (names::DSS_FINALIZER, dss)] {
+            let room = 63 - prefix.split_once('/').unwrap().1.len();
+            assert_eq!(instance["maxLength"], room, "{prefix}");
+        }
+        let of_kind = serde_json::to_string(&DataRobotInstance::crd()).unwrap();
+        assert!(of_kind.contains("size(self.metadata.name) <= 53"), "{of_kind}");
+    }
 
     #[test]
     fn the_key_of_a_plugin_credential_is_that_of_dataikus_client() {

@@ -114,6 +114,26 @@ async fn a_bad_object_is_refused_with_its_field_and_its_fault() {
         ("a person with a blank", config(&json!({"person": "alice smith"})), &["spec.person", "should match"]),
         ("a person called system", config(&json!({"person": "system"})), &["spec.person", "must not be \"system\""]),
         ("no person", config(&json!({"person": null})), &["person is required in User mode"]),
+        ("a push to no place", config(&json!({"push": {}})), &["spec.push", "push needs a place"]),
+        (
+            "a name in DataRobot with a blank at its end",
+            config(&json!({"push": {"dataRobot": {"instance": "prod", "name": "alice "}}})),
+            &["spec.push.dataRobot.name", "should match"],
+        ),
+        (
+            "a DataRobotInstance whose finalizer would be too long",
+            config(&json!({"push": {"dataRobot": {"instance": "x".repeat(54), "name": "alice"}}})),
+            &["spec.push.dataRobot.instance", "53"],
+        ),
+        (
+            "a token of DataRobot without a format to stand in",
+            config(&json!({
+                "target": {"formats": ["DataRobot"]},
+                "push": {"dataRobot":
+                    {"instance": "prod", "name": "alice", "tokenSecretRef": {"name": "mine"}, "deliverToken": true}},
+            })),
+            &["deliverToken needs one of the formats Env and Files"],
+        ),
         ("a region that is none", config(&json!({"region": "Ireland!!"})), &["spec.region"]),
         (
             "a mode that is none",
