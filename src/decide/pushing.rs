@@ -35,6 +35,11 @@ pub fn wanted_place(seen: &Observed, plan: &Plan, slot: Slot) -> Wanted {
 /// The same of DataRobot. A place whose token is not there stays as it is: nothing can be written
 /// or removed without it.
 fn wanted_in_data_robot(seen: &Observed, data_robot: &SeenDataRobot, name: String) -> Wanted {
+    // Nothing is allowed to a namespace whose labels are not known. That is no decision of an
+    // admin, and an entry that is deleted does not get its ID back.
+    if seen.namespace_labels.is_none() {
+        return Wanted::Unknown;
+    }
     match data_robot.usable() {
         Err(NoDataRobot::NotAllowed | NoDataRobot::OwnTokenNotAllowed | NoDataRobot::BeingDeleted) => Wanted::Forbidden,
         Err(NoDataRobot::Missing | NoDataRobot::WithoutToken | NoDataRobot::TokenNotOffered) => Wanted::Unknown,
@@ -113,4 +118,38 @@ pub fn push_waits(remembered: &Remembered, slot: Slot, step: &Step, now: Timesta
     let again = remembered.used_until.map(schedule::asks_again_at);
     let again = again.filter(|_| matches!(step, Step::Claim(_) | Step::Revoke(_) | Step::Remove(_)));
     failed.max(again).filter(|until| *until > now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::AwsConfig;
+    use serde_json::{from_value, json};
+    use std::{collections::BTreeMap, sync::Arc};
+
+    #[test]
+    fn an_unknown_namespace_takes_no_entry_out_of_datarobot() {
+        let config: AwsConfig = from_value(json!({
+            "apiVersion": "keyturn.dev/v1alpha1", "kind": "AwsConfig",
+            "metadata": {"name": "c", "namespace": "team-a"},
+            "spec": {"person": "alice", "push": {"dataRobot": {"instance": "prod", "name": "alice"}}},
+        }))
+        .unwrap();
+        let instance = json!({
+            "apiVersion": "keyturn.dev/v1alpha1", "kind": "DataRobotInstance", "metadata": {"name": "prod"},
+            "spec": {"url": "https://robot.test", "tokenSecretRef": {"namespace": "k", "name": "t"}},
+        });
+        let data_robot = SeenDataRobot {
+            name: "prod".to_owned(),
+            instance: Some(Arc::new(from_value(instance).unwrap())),
+            allowed: None,
+            own_token: None,
+            token_version: None,
+        };
+        let mut seen = Observed::of(Arc::new(config), "cluster", Timestamp::UNIX_EPOCH);
+        let wanted = |seen: &Observed| wanted_in_data_robot(seen, &data_robot, "alice".to_owned());
+        assert_eq!(wanted(&seen), Wanted::Unknown);
+        seen.namespace_labels = Some(BTreeMap::new());
+        assert_eq!(wanted(&seen), Wanted::Forbidden);
+    }
 }
