@@ -241,6 +241,15 @@ impl Views {
         self.configs.find(&pushes(slot, instance, name))
     }
 
+    /// The version of a Secret with an API token that its owner offers; `None` if there is none. A
+    /// Secret that keyturn writes is none: each write would change the version, and with it what
+    /// keyturn writes into the Secrets that hold the token.
+    #[must_use]
+    pub fn offered_token(&self, namespace: &str, name: &str) -> Option<String> {
+        let is_written = self.secrets.get(namespace, name).is_some();
+        self.sources.get(namespace, name).filter(|_| !is_written)?.resource_version()
+    }
+
     /// The configs that use this instance of DataRobot, or may have a credential in it.
     #[must_use]
     pub fn configs_using_data_robot(&self, instance: &str) -> Vec<Arc<AwsConfig>> {

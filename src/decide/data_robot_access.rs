@@ -125,8 +125,8 @@ impl NoDataRobot {
             Self::TokenNotOffered => (
                 Reason::SecretNotOffered,
                 format!(
-                    "there is no Secret \"{token}\" with an API token that its owner offers to keyturn (label {}: \"{}\"); its owner \
-                     creates it, or labels it",
+                    "there is no Secret \"{token}\" with an API token that its owner offers to keyturn (label {}: \"{}\"), or keyturn \
+                     writes that Secret itself; its owner creates it, or labels it",
                     names::SOURCE,
                     names::SOURCE_OFFERED
                 ),

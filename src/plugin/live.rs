@@ -8,7 +8,7 @@ use super::{
     connect::{Caller, listed},
 };
 use crate::{
-    api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance},
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance, names},
     brake::Braking,
     decide::{
         data_robot_access::{self, SeenDataRobot},
@@ -146,10 +146,18 @@ async fn data_robot(
     let allowed = instance.as_ref().and_then(|instance| data_robot_access::allowed_to(config, instance, labels));
     let own_token = asked.token_secret_ref.clone();
     let token_version = match &own_token {
-        Some(named) => match source::<()>(secrets, &named.name, readable).await? {
-            Source::Offered { version, .. } => version,
-            _ => None,
-        },
+        // As in `Views::offered_token`.
+        Some(named) => {
+            match reading("cannot read the Secret with the token", secrets.get_metadata_opt(&named.name).await)? {
+                Read::Found(Some(found)) if found.labels().contains_key(names::AWS_CONFIG_LABEL) => None,
+                Read::Found(Some(found)) => found.resource_version().filter(|_| is_offered(&found.metadata)),
+                Read::Found(None) | Read::Absent => None,
+                Read::Forbidden => {
+                    *readable = false;
+                    None
+                }
+            }
+        }
         None => None,
     };
     Ok(Some(SeenDataRobot { name: asked.instance.clone(), instance, allowed, own_token, token_version }))

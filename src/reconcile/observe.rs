@@ -174,9 +174,8 @@ fn seen_data_robot(
     let asked = config.spec.push.as_ref()?.data_robot.as_ref()?;
     let instance = context.views.data_robots.get("", &asked.instance);
     let allowed = instance.as_ref().and_then(|instance| data_robot_access::allowed_to(config, instance, labels));
-    let shown = |token: &TokenSecretRef| {
-        context.views.sources.get(&config.namespace().unwrap_or_default(), &token.name)?.resource_version()
-    };
+    let shown =
+        |token: &TokenSecretRef| context.views.offered_token(&config.namespace().unwrap_or_default(), &token.name);
     let own_token = asked.token_secret_ref.clone();
     let token_version = own_token.as_ref().and_then(shown);
     Some(SeenDataRobot { name: asked.instance.clone(), instance, allowed, own_token, token_version })

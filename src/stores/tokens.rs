@@ -35,7 +35,7 @@ pub async fn own_token(
     named: &TokenSecretRef,
 ) -> Result<Result<SecretString, Statement>, CallError> {
     let sources = &access.views.sources;
-    let shown = sources.get(namespace, &named.name).and_then(|shown| shown.resource_version());
+    let shown = access.views.offered_token(namespace, &named.name);
     let key = (namespace.to_owned(), named.clone());
     let Some(version) = shown else {
         access.tokens.0.lock().remove(&key);
@@ -64,8 +64,8 @@ pub async fn own_token(
 
 fn not_offered(named: &TokenSecretRef) -> Statement {
     let message = format!(
-        "there is no Secret \"{}\" with an API token that its owner offers to keyturn (label {}: \"{}\"); its owner creates it, or \
-         labels it",
+        "there is no Secret \"{}\" with an API token that its owner offers to keyturn (label {}: \"{}\"), or keyturn writes that \
+         Secret itself; its owner creates it, or labels it",
         named.name,
         names::SOURCE,
         names::SOURCE_OFFERED

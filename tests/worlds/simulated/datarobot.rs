@@ -1,6 +1,8 @@
 //! A world with a DataRobot in it: what keyturn keeps there, what it costs, and the behaviour when
 //! DataRobot fails or is not allowed.
 
+mod accounts;
+
 use super::world::{Cost, World};
 use crate::{
     doubles::{
