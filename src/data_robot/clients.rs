@@ -18,6 +18,7 @@ pub struct DataRobots {
 }
 
 struct Known {
+    uid: String,
     endpoint: String,
     tls: Tls,
     client: DataRobot,
@@ -49,33 +50,43 @@ impl DataRobots {
     }
 
     /// The client of an instance, without a token. A client with the same settings is kept,
-    /// together with its connection and the token of the instance.
+    /// together with its connection and the token of the instance. The token does not outlive the
+    /// object (`uid`), because another object of the same name may have another URL, and may be
+    /// from an author who may not read the Secret.
     ///
     /// # Errors
     /// [`NoClient`] if the URL or the certificate authorities are invalid.
-    pub fn client(&self, instance: &str, endpoint: &str, ca_bundle: Option<&str>) -> Result<DataRobot, NoClient> {
+    pub fn client(
+        &self,
+        (instance, uid): (&str, &str),
+        endpoint: &str,
+        ca_bundle: Option<&str>,
+    ) -> Result<DataRobot, NoClient> {
         let tls = Tls { ca_bundle: ca_bundle.map(str::to_owned), insecure_skip_verify: false };
         let mut known = self.known.lock();
-        if let Some(it) = known.get(instance).filter(|it| it.endpoint == endpoint && it.tls == tls) {
+        let is_the_same = |it: &&Known| it.uid == uid && it.endpoint == endpoint;
+        if let Some(it) = known.get(instance).filter(is_the_same).filter(|it| it.tls == tls) {
             return Ok(it.client.clone());
         }
         let client = DataRobot::new(endpoint, (self.connect)(&tls)?)?;
-        let former = known.remove(instance).filter(|former| former.endpoint == endpoint);
+        let former = known.remove(instance).filter(|former| is_the_same(&former));
         let token = former.and_then(|former| former.token);
-        let it = Known { endpoint: endpoint.to_owned(), tls, client: client.clone(), token };
+        let (uid, endpoint) = (uid.to_owned(), endpoint.to_owned());
+        let it = Known { uid, endpoint, tls, client: client.clone(), token };
         known.insert(instance.to_owned(), it);
         Ok(client)
     }
 
-    /// The token of an instance; `None` if keyturn has not read it, or if there is none.
+    /// The token of the instance with this UID; `None` if keyturn has not read it, or if there is
+    /// none.
     #[must_use]
-    pub fn token(&self, instance: &str) -> Option<SecretString> {
-        self.known.lock().get(instance)?.token.clone()
+    pub fn token(&self, (instance, uid): (&str, &str)) -> Option<SecretString> {
+        self.known.lock().get(instance).filter(|it| it.uid == uid)?.token.clone()
     }
 
-    /// Records the token of an instance that has a client.
-    pub fn set_token(&self, instance: &str, token: Option<SecretString>) {
-        if let Some(it) = self.known.lock().get_mut(instance) {
+    /// Records the token of the instance with this UID, if the client is still that instance's.
+    pub fn set_token(&self, (instance, uid): (&str, &str), token: Option<SecretString>) {
+        if let Some(it) = self.known.lock().get_mut(instance).filter(|it| it.uid == uid) {
             it.token = token;
         }
     }
@@ -89,5 +100,42 @@ impl DataRobots {
     /// Removes everything about an instance.
     pub fn forget(&self, instance: &str) {
         self.known.lock().remove(instance);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rest::{Lost, Received, Wire};
+    use futures::future::BoxFuture;
+    use http::Request;
+
+    #[derive(Debug)]
+    struct Dead;
+
+    impl Wire for Dead {
+        fn send(&self, _: Request<String>, _: usize) -> BoxFuture<'_, Result<Received, Lost>> {
+            Box::pin(std::future::ready(Err(Lost::TooLong)))
+        }
+    }
+
+    #[test]
+    fn a_token_is_of_one_object_and_of_none_with_its_name() {
+        let clients = DataRobots::new(Arc::new(|_| Ok(Arc::new(Dead) as Arc<dyn Wire>)));
+        let (first, second) = (("prod", "uid-1"), ("prod", "uid-2"));
+        let connect = |of, url| clients.client(of, url, None).map(drop).unwrap();
+        connect(first, "https://one.test");
+        clients.set_token(first, Some("token".to_owned().into()));
+        connect(first, "https://one.test");
+        assert!(clients.token(first).is_some(), "it is kept");
+        assert!(clients.token(second).is_none(), "before the other object has a client");
+        connect(second, "https://two.test");
+        assert!(clients.token(first).is_none() && clients.token(second).is_none(), "the other object has none");
+        clients.set_token(first, Some("token".to_owned().into()));
+        assert!(clients.token(second).is_none(), "a reconcile of the former object ends late");
+        connect(second, "https://two.test");
+        clients.set_token(second, Some("another".to_owned().into()));
+        connect(("prod", "uid-3"), "https://two.test");
+        assert!(clients.token(("prod", "uid-3")).is_none(), "the same URL, and another object");
     }
 }

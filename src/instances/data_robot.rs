@@ -98,9 +98,10 @@ pub async fn reconcile_data_robot(
     if !(context.all || used || (is_kept && is_abandoned)) {
         return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
     }
-    let had_token = context.data_robots.token(&name).is_some();
+    let uid = instance.uid().unwrap_or_default();
+    let had_token = context.data_robots.token((&name, &uid)).is_some();
     let look = look(context, &instance).await?;
-    if had_token != context.data_robots.token(&name).is_some() {
+    if had_token != context.data_robots.token((&name, &uid)).is_some() {
         (context.enqueue_users)(&name);
     }
     let has_credentials = context.views.iter().any(|views| views.has_credentials_in(&name));
@@ -108,7 +109,6 @@ pub async fn reconcile_data_robot(
         let given_up = schedule::is_given_up(deleted_at, context.started_at, now);
         return cleanup(context, &instance, is_kept, has_credentials && !given_up).await;
     }
-    let uid = instance.uid().unwrap_or_default();
     let (fine, retry_after) = (look.reachable.is_ok() && look.authorized.is_ok(), look.retry_after);
     report(context, &instance, look, context.clock.now()).await?;
     if is_kept && !has_credentials {
@@ -124,14 +124,15 @@ pub async fn reconcile_data_robot(
 }
 
 async fn look(context: &DataRobotContext, instance: &DataRobotInstance) -> Result<Look, CallError> {
-    let (name, spec) = (instance.name_any(), &instance.spec);
+    let (name, uid, spec) = (instance.name_any(), instance.uid().unwrap_or_default(), &instance.spec);
+    let this = (name.as_str(), uid.as_str());
     let untried = |authorized: Statement| Look {
         version: None,
         reachable: Err(Statement::new(Reason::Pending, "it has not been tried")),
         authorized: Err(authorized),
         retry_after: SignedDuration::ZERO,
     };
-    let client = match context.data_robots.client(&name, &spec.endpoint(), spec.ca_bundle.as_deref()) {
+    let client = match context.data_robots.client(this, &spec.endpoint(), spec.ca_bundle.as_deref()) {
         Ok(client) => client,
         Err(error) => return Ok(untried(Statement::new(Reason::InvalidSpec, error.to_string()))),
     };
@@ -143,12 +144,12 @@ async fn look(context: &DataRobotContext, instance: &DataRobotInstance) -> Resul
             Err(why) => {
                 // keyturn no longer calls a DataRobot without a token, because the admin removed
                 // the token to stop it.
-                context.data_robots.set_token(&name, None);
+                context.data_robots.set_token(this, None);
                 return Ok(untried(Statement::new(Reason::DataRobotDenied, why)));
             }
         },
     };
-    context.data_robots.set_token(&name, token.clone());
+    context.data_robots.set_token(this, token.clone());
     Ok(match token {
         Some(token) => with_token(&client.with_token(&token)).await,
         None => without_token(&client).await,

@@ -164,8 +164,10 @@ async fn data_robot<'a>(
         IssueError::new(Reason::DataRobotUnreachable, Retry::Transient, message)
     };
     let Some(instance) = access.views.data_robots.get("", &place.instance) else { return Ok(Err(not_connected())) };
+    let (uid, spec) = (instance.uid().unwrap_or_default(), &instance.spec);
+    let this = (place.instance.as_str(), uid.as_str());
     let token = match &place.token {
-        None => access.data_robots.token(&place.instance).ok_or_else(not_connected),
+        None => access.data_robots.token(this).ok_or_else(not_connected),
         Some(named) => {
             let token = own_token(access, &config.namespace().unwrap_or_default(), named).await?;
             if token.is_err() && has_expired(config, place, now) {
@@ -175,8 +177,7 @@ async fn data_robot<'a>(
             token.map_err(|why| IssueError { why, retry: Retry::Durable })
         }
     };
-    let spec = &instance.spec;
-    let client = access.data_robots.client(&place.instance, &spec.endpoint(), spec.ca_bundle.as_deref());
+    let client = access.data_robots.client(this, &spec.endpoint(), spec.ca_bundle.as_deref());
     Ok(match (token, client) {
         (Err(error), _) => Err(error),
         (_, Err(error)) => Err(IssueError::new(Reason::InvalidSpec, Retry::Durable, error.to_string())),
