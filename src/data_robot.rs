@@ -15,7 +15,7 @@ use crate::{
     rest::{Call, Dialect, LISTING, Service, Wire, authorized},
 };
 use http::{HeaderMap, Method};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -26,9 +26,9 @@ const DIALECT: Dialect = Dialect { system: "DataRobot", key: "the API token", sa
 
 /// The number of credentials that keyturn asks for in one listing.
 const PAGE: usize = 100;
-/// The most listings of one account that keyturn reads. An account with more credentials than
-/// `PAGE` times this number is not read to its end.
-const PAGES: usize = 50;
+/// The most pages of one account that keyturn reads: 20,000 credentials. A larger account is an
+/// error, because keyturn could take a name in the rest for a free one.
+const PAGES: usize = 200;
 /// The longest text that counts as a version, in characters.
 const VERSION: usize = 64;
 /// The type of an S3 credential.
@@ -118,23 +118,49 @@ impl DataRobot {
         Ok(version.version_string.filter(is_one))
     }
 
-    /// The credentials of the account: `GET /credentials/` (`Credential.list()`).
+    /// The credentials of the account, whole: `GET /credentials/` (`Credential.list()`).
+    ///
+    /// # Errors
+    /// DataRobot cannot be reached or refuses the call; [`RestError::kind`] says which. An account
+    /// with more than 20,000 credentials is [`Kind::Refused`].
+    pub async fn credentials(&self) -> Result<Vec<Credential>, RestError> {
+        let mut all = vec![];
+        let mut page = 1;
+        loop {
+            // DataRobot may give fewer credentials than keyturn asks for.
+            let (listing, refusal) = self.page(PAGE, all.len()).json_or_refusal::<Listing>().await?;
+            let is_last = listing.next.is_none() || listing.data.is_empty();
+            all.extend(listing.data);
+            // The address in `next` is not followed, because the token goes to one place only.
+            if is_last {
+                return Ok(all);
+            }
+            if page == PAGES {
+                let said = format!("the account has more than {} credentials, and keyturn reads no more", all.len());
+                return Err(refusal(Kind::Refused, &said));
+            }
+            page += 1;
+        }
+    }
+
+    /// Asks for one credential, to see whether DataRobot takes the token.
     ///
     /// # Errors
     /// DataRobot cannot be reached or refuses the call; [`RestError::kind`] says which.
-    pub async fn credentials(&self) -> Result<Vec<Credential>, RestError> {
-        let mut all = vec![];
-        for page in 0..PAGES {
-            let call = self.call(Method::GET, &["credentials", ""]);
-            let call = call.query("limit", &PAGE.to_string()).query("offset", &(page * PAGE).to_string());
-            let listing: Listing = call.at_most(LISTING).json().await?;
-            all.extend(listing.data);
-            // The address in `next` is not followed, because the token goes to one place only.
-            if listing.next.is_none() {
-                break;
-            }
-        }
-        Ok(all)
+    pub async fn may_list(&self) -> Result<(), RestError> {
+        self.page(1, 0).json::<Listing>().await.map(drop)
+    }
+
+    fn page(&self, limit: usize, offset: usize) -> Call<'_> {
+        let call = self.call(Method::GET, &["credentials", ""]).at_most(LISTING);
+        call.query("limit", &limit.to_string()).query("offset", &offset.to_string())
+    }
+
+    /// Whether the other client calls the same DataRobot with the same token.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let keys = self.service.keys.iter().map(ExposeSecret::expose_secret);
+        self.service.base == other.service.base && keys.eq(other.service.keys.iter().map(ExposeSecret::expose_secret))
     }
 
     /// Creates an S3 credential: `POST /credentials/` (`Credential.create_s3()`), and returns its
@@ -164,15 +190,15 @@ impl DataRobot {
         self.call(Method::PATCH, &["credentials", id, ""]).body(&body).hiding(hidden(values)).done().await
     }
 
-    /// Deletes a credential: `DELETE /credentials/{id}/` (`Credential.delete()`). A credential that
-    /// is already gone is no error.
+    /// Deletes a credential: `DELETE /credentials/{id}/` (`Credential.delete()`). Returns whether
+    /// it was there; one that is already gone is no error.
     ///
     /// # Errors
     /// DataRobot cannot be reached or refuses the call; [`RestError::kind`] says which.
-    pub async fn delete(&self, id: &str) -> Result<(), RestError> {
+    pub async fn delete(&self, id: &str) -> Result<bool, RestError> {
         match self.call(Method::DELETE, &["credentials", id, ""]).done().await {
-            Err(gone) if gone.kind == Kind::NotFound => Ok(()),
-            done => done,
+            Err(gone) if gone.kind == Kind::NotFound => Ok(false),
+            done => done.map(|()| true),
         }
     }
 

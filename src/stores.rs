@@ -14,6 +14,7 @@ mod dss_credential;
 mod dss_keys;
 mod dss_secrets;
 mod finalize;
+mod listings;
 mod push;
 mod surplus;
 mod tokens;
@@ -21,6 +22,7 @@ mod tokens;
 pub use accounts::Accounts;
 pub use api_key::obtain;
 pub use dss_keys::DssKeys;
+pub use listings::Listings;
 pub use push::{Pushable, postponed, remove_all, step};
 
 use push::failed;
@@ -97,6 +99,8 @@ pub struct Access<'a> {
     pub data_robots: &'a DataRobots,
     /// The API tokens of DataRobot that owners offer.
     pub tokens: &'a Tokens,
+    /// The listings of accounts in DataRobot.
+    pub listings: &'a Listings,
     /// The time for which this reconcile may still wait.
     pub budget: &'a Budget,
 }

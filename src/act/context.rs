@@ -13,7 +13,7 @@ use crate::{
     memory::Memory,
     metrics::Metrics,
     report::EventNote,
-    stores::{Access, Accounts, Tokens},
+    stores::{Access, Accounts, Listings, Tokens},
     views::Views,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -64,6 +64,8 @@ pub struct Context {
     pub data_robots: DataRobots,
     /// The API tokens of DataRobot that owners offer, as they were last read.
     pub tokens: Tokens,
+    /// The listings of accounts in DataRobot, as they were read a moment ago.
+    pub listings: Listings,
     /// Bounds the rate at which this scope and the others ask outside systems, and shares the
     /// places of this scope between its namespaces.
     pub turns: Turns,
@@ -86,6 +88,7 @@ impl Context {
             accounts: &self.accounts,
             data_robots: &self.data_robots,
             tokens: &self.tokens,
+            listings: &self.listings,
             budget,
         }
     }

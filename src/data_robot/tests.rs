@@ -84,7 +84,22 @@ async fn a_long_listing_is_read_page_by_page_at_one_address() {
     let ids: Vec<String> = client.credentials().await.unwrap().into_iter().map(|it| it.id).collect();
     assert_eq!(ids, ["1", "2"]);
     let sent = script.sent.lock().clone();
-    assert!(sent[1].0.ends_with("robot.test/base/api/v2/credentials/?limit=100&offset=100"), "{sent:?}");
+    assert!(
+        sent[1].0.ends_with("robot.test/base/api/v2/credentials/?limit=100&offset=1"),
+        "the page may be short: {sent:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_is_too_large_is_an_error_and_not_a_part() {
+    let page = |number: usize| (200, json!({"data": [shown(&number.to_string())], "next": "https://robot.test/more"}));
+    let pages: Vec<_> = (0..=PAGES).map(page).collect();
+    let (client, script) = data_robot(&pages);
+    let error = client.credentials().await.unwrap_err();
+    assert_eq!((error.kind, script.sent.lock().len()), (Kind::Refused, PAGES));
+    assert!(error.to_string().contains("the account has more than 200 credentials"), "{error}");
+    client.may_list().await.unwrap();
+    assert_eq!(script.sent.lock().len(), PAGES + 1, "one page shows whether the token is taken");
 }
 
 #[tokio::test]

@@ -107,6 +107,12 @@ pub async fn reconcile_data_robot(
     let has_credentials = context.views.iter().any(|views| views.has_credentials_in(&name));
     if let Some(deleted_at) = deleted_at {
         let given_up = schedule::is_given_up(deleted_at, context.started_at, now);
+        if is_kept && has_credentials && given_up {
+            tracing::error!(
+                "S3 credentials of keyturn may be left in this DataRobot: they could not be deleted in time; status.push.dataRobot of the \
+                 AwsConfigs names them"
+            );
+        }
         return cleanup(context, &instance, is_kept, has_credentials && !given_up).await;
     }
     let (fine, retry_after) = (look.reachable.is_ok() && look.authorized.is_ok(), look.retry_after);
@@ -156,14 +162,14 @@ async fn look(context: &DataRobotContext, instance: &DataRobotInstance) -> Resul
     })
 }
 
-/// Asks with the token of the instance: for the version, and for the credentials of the account.
+/// Asks with the token of the instance: for the version, and for one credential of the account.
 async fn with_token(client: &DataRobot) -> Look {
     let version = match client.version().await {
         Ok(version) => version,
         Err(error) => return Look::failed(None, &error),
     };
-    match client.credentials().await {
-        Ok(_) => Look { version, reachable: Ok(()), authorized: Ok(()), retry_after: SignedDuration::ZERO },
+    match client.may_list().await {
+        Ok(()) => Look { version, reachable: Ok(()), authorized: Ok(()), retry_after: SignedDuration::ZERO },
         Err(error) => Look::failed(version, &error),
     }
 }

@@ -184,6 +184,7 @@ impl Work {
         };
         let (limiter, backoffs, accounts) = (stores::limiter(), Backoffs::default(), stores::Accounts::default());
         let (push_limiter, tokens) = (stores::push_limiter(), stores::Tokens::default());
+        let listings = stores::Listings::default();
         let turns = Turns::new(self.rate_limits, CONCURRENCY.into());
         let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
@@ -207,6 +208,7 @@ impl Work {
                 accounts: accounts.clone(),
                 data_robots: self.data_robots.clone(),
                 tokens: tokens.clone(),
+                listings: listings.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
                 sts_budget: self.sts_budget.clone(),
             };

@@ -3,7 +3,7 @@
 //! DataRobot has no labels. keyturn recognizes its own entry by the UID of the `AwsConfig` in the
 //! description, and touches no other.
 
-use super::Pushable;
+use super::{Pushable, listings::Account};
 use crate::{
     api::{AwsConfig, Reason},
     credentials::{Credentials, IssueError, Retry},
@@ -11,6 +11,7 @@ use crate::{
     push::{Place, REVOKED},
 };
 use kube::ResourceExt as _;
+use std::collections::BTreeSet;
 
 /// The values of an entry after a withdrawal: AWS knows no such key. They have the form of a
 /// session of AWS, because DataRobot may check the form.
@@ -25,6 +26,8 @@ pub struct DataRobotCredential<'a> {
     pub config: &'a AwsConfig,
     /// The place.
     pub place: &'a Place,
+    /// The account of the token.
+    pub account: Account<'a>,
 }
 
 /// What an entry holds, as status records it.
@@ -43,6 +46,8 @@ impl DataRobotCredential<'_> {
     }
 
     /// Replaces the values by some that AWS refuses. Returns the ID; `None` if there is no entry.
+    /// If DataRobot refuses such values, keyturn deletes the entry, because a withdrawn credential
+    /// must not stay for the sake of an ID.
     pub(super) async fn revoke(&self) -> Result<Option<String>, IssueError> {
         let [key, secret, token] = WITHDRAWN;
         let values = Credentials {
@@ -51,16 +56,26 @@ impl DataRobotCredential<'_> {
             session_token: (self.held() == Held::Other).then(|| token.into()),
         };
         if let Some(id) = self.recorded_id() {
-            match self.client.update_s3(id, &values).await {
+            match self.make_unusable(id, &values).await {
                 Err(gone) if gone.kind == Kind::NotFound => {}
-                done => return done.map(|()| Some(id.to_owned())).map_err(|error| IssueError::of_data_robot(&error)),
+                done => return done.map_err(failed),
             }
         }
-        let Some(entry) = self.own_entry().await.map_err(|error| IssueError::of_data_robot(&error))? else {
-            return Ok(None);
-        };
-        let written = self.client.update_s3(&entry.id, &values).await;
-        written.map(|()| Some(entry.id)).map_err(|error| IssueError::of_data_robot(&error))
+        match self.own_entry().await.map_err(failed)? {
+            Some(entry) => self.make_unusable(&entry.id, &values).await.map_err(failed),
+            None => Ok(None),
+        }
+    }
+
+    async fn make_unusable(&self, id: &str, values: &Credentials) -> Result<Option<String>, RestError> {
+        match self.client.update_s3(id, values).await {
+            Err(refused) if refused.kind == Kind::Refused => {
+                tracing::warn!(place = %self.place, %refused, "DataRobot takes no unusable values: the credential is deleted");
+                self.account.doubt(&self.place.name);
+                self.client.delete(id).await.map(|_| None)
+            }
+            done => done.map(|()| Some(id.to_owned())),
+        }
     }
 
     /// Deletes the entry. If there is none, the deletion succeeds. If DataRobot does not delete it,
@@ -68,7 +83,7 @@ impl DataRobotCredential<'_> {
     pub(super) async fn delete(&self) -> Result<(), IssueError> {
         let refused = match self.delete_entry().await {
             Err(error) if error.kind == Kind::Refused => error,
-            done => return done.map_err(|error| IssueError::of_data_robot(&error)),
+            done => return done.map_err(failed),
         };
         self.revoke().await?;
         let message = format!(
@@ -80,54 +95,71 @@ impl DataRobotCredential<'_> {
     }
 
     async fn delete_entry(&self) -> Result<(), RestError> {
-        if let Some(id) = self.recorded_id() {
-            self.client.delete(id).await?;
+        self.account.doubt(&self.place.name);
+        if let Some(id) = self.recorded_id()
+            && self.client.delete(id).await?
+        {
+            return Ok(());
         }
         // An answer may have been lost, and with it an ID.
         match self.own_entry().await? {
-            Some(entry) => self.client.delete(&entry.id).await,
+            Some(entry) => self.client.delete(&entry.id).await.map(drop),
             None => Ok(()),
         }
     }
 
     /// Whether the account has a credential of this name that is not this config's.
     pub(super) async fn find(&self) -> Result<bool, RestError> {
-        Ok(self.named().await?.iter().any(|entry| !self.is_own(entry)))
+        Ok(self.is_taken(&self.named().await?))
     }
 
     async fn write(&self, values: &Credentials) -> Result<String, IssueError> {
-        let failed = |error: RestError| IssueError::of_data_robot(&error);
         // DataRobot keeps the token that a write leaves out, and AWS refuses a key with a token.
         let keeps_entry = values.session_token.is_some() || self.held() == Held::Key;
         if let Some(id) = self.recorded_id().filter(|_| keeps_entry) {
             match self.client.update_s3(id, values).await {
-                Err(gone) if gone.kind == Kind::NotFound => {}
+                Err(gone) if gone.kind == Kind::NotFound => self.account.doubt(&self.place.name),
                 done => return done.map(|()| id.to_owned()).map_err(failed),
             }
         }
         let named = self.named().await.map_err(failed)?;
-        if named.iter().any(|entry| !self.is_own(entry)) {
+        if self.is_taken(&named) {
             return Err(self.taken());
         }
-        if let Some(own) = named.first() {
-            if keeps_entry {
-                let written = self.client.update_s3(&own.id, values).await;
-                return written.map(|()| own.id.clone()).map_err(failed);
-            }
-            self.client.delete(&own.id).await.map_err(failed)?;
+        // What follows changes the account, and its answer may be lost.
+        self.account.doubt(&self.place.name);
+        if let Some(own) = named.first().filter(|_| keeps_entry) {
+            let written = self.client.update_s3(&own.id, values).await;
+            return written.map(|()| own.id.clone()).map_err(failed);
+        }
+        // Somebody may have renamed the entry, and it still works. Status names it.
+        let former: BTreeSet<&str> =
+            self.recorded_id().into_iter().chain(named.iter().map(|own| own.id.as_str())).collect();
+        for id in former {
+            self.client.delete(id).await.map_err(failed)?;
         }
         self.client.create_s3(&self.place.name, &self.description(), values).await.map_err(failed)
     }
 
-    /// The credentials of the account that have this name.
-    async fn named(&self) -> Result<Vec<Credential>, RestError> {
-        let mut all = self.client.credentials().await?;
-        all.retain(|entry| entry.name == self.place.name);
-        Ok(all)
+    /// Whether one of the credentials of this name is not this config's. The next look then reads
+    /// the account again.
+    fn is_taken(&self, named: &[Credential]) -> bool {
+        let is_taken = named.iter().any(|entry| !self.is_own(entry));
+        if is_taken {
+            self.account.doubt(&self.place.name);
+        }
+        is_taken
     }
 
+    /// The credentials of the account that have this name.
+    async fn named(&self) -> Result<Vec<Credential>, RestError> {
+        self.account.named(&self.client, &self.place.name).await
+    }
+
+    /// This config's entry, as DataRobot shows it now: what is to be withdrawn must not be missed.
     async fn own_entry(&self) -> Result<Option<Credential>, RestError> {
-        Ok(self.named().await?.into_iter().find(|entry| self.is_own(entry)))
+        let named = self.account.list(&self.client, &self.place.name).await?;
+        Ok(named.into_iter().find(|entry| self.is_own(entry)))
     }
 
     fn is_own(&self, entry: &Credential) -> bool {
@@ -170,4 +202,9 @@ impl DataRobotCredential<'_> {
         );
         IssueError::new(Reason::PushNameTaken, Retry::Durable, message)
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: RestError) -> IssueError {
+    IssueError::of_data_robot(&error)
 }

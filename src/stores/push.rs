@@ -3,6 +3,7 @@
 use super::{
     A_RECONCILE, Access, DataRobotCredential, DssCredential, DssSecrets, NotAsked, Store,
     finalize::{add_data_robot_finalizers, add_finalizers},
+    listings::Account,
     own_token,
 };
 use crate::{
@@ -43,7 +44,12 @@ pub async fn step(
     now: Timestamp,
 ) -> Result<Result<Option<String>, IssueError>, CallError> {
     let (place, uid) = (step.place(), config.uid().unwrap_or_default());
-    let (url, account) = account_of(access, config, place);
+    let (url, owner) = account_of(access, config, place);
+    let account = match place.slot.system() {
+        System::Dss => owner.clone(),
+        // A write touches one entry only, therefore one reconcile at a time writes to one name.
+        System::DataRobot => format!("{owner} {}", place.name),
+    };
     let slot = place.slot;
     let what = match step {
         Step::Claim(_) => "looking for",
@@ -59,19 +65,28 @@ pub async fn step(
         tracing::error!(%place, "there is no such instance any more: what keyturn wrote there may be left");
         return Ok(Ok(None));
     }
-    let store = match store(access, config, place, now).await? {
+    let store = match store(access, config, place, (url.as_str(), owner.as_str()), now).await? {
         Ok(Some(store)) => store,
         Ok(None) => return Ok(Ok(None)),
         Err(error) => return Ok(Err(error)),
     };
     let Some(entered) = access.accounts.enter(&url, &account) else { return Ok(Err(busy(place))) };
-    if !entered.claim(slot, &place.name, &uid, now) {
-        // What is in the place is the other config's.
-        let is_over = matches!(step, Step::Remove(_) | Step::Revoke(_));
-        return Ok(if is_over { Ok(None) } else { Err(claimed(place)) });
+    let is_end = matches!(step, Step::Remove(_) | Step::Revoke(_));
+    // An entry in DataRobot says whose it is, therefore keyturn withdraws its own in any case. In
+    // DSS nothing says it: what is in the place of another config is that config's.
+    let is_marked = slot.system() == System::DataRobot;
+    let may_write = (is_end && is_marked) || entered.claim(slot, &place.name, &uid, now);
+    if !may_write {
+        return Ok(if is_end { Ok(None) } else { Err(claimed(place)) });
     }
+    let unclaim = || {
+        if matches!(step, Step::Claim(_)) {
+            entered.give_up(slot, &place.name, &uid);
+        }
+    };
     let system = place.of_instance();
     if let Err(wait) = access.backoffs.begin(&system, now) {
+        unclaim();
         return Ok(Err(away(place, wait)));
     }
     let talk = talk(&store, step, credential);
@@ -81,7 +96,11 @@ pub async fn step(
         Ok(done) => done,
         Err(NotAsked::Late(error)) if slot.system() == System::DataRobot => Err(IssueError::of_data_robot(&error)),
         Err(NotAsked::Late(error)) => Err(IssueError::of_dss(&error)),
-        Err(saturated @ NotAsked::Saturated(_)) => return Ok(Err(saturated.into())),
+        Err(saturated @ NotAsked::Saturated(_)) => {
+            unclaim();
+            let error = IssueError::from(saturated);
+            return Ok(Err(IssueError { why: Statement { reason: unreachable(place), ..error.why }, ..error }));
+        }
     };
     let done = done.map_err(|error| match error.retry {
         Retry::Transient | Retry::TransientAfter(_) => {
@@ -107,8 +126,8 @@ pub async fn step(
     Ok(done)
 }
 
-/// The URL of a system, and the account in it that one reconcile at a time writes to. In DataRobot
-/// a write touches one entry only, therefore the account is that of one name.
+/// The URL of a system, and the account in it. An account of DataRobot is known by the Secret with
+/// its token, because several instances may have one URL, each with an account of its own.
 fn account_of(access: Access<'_>, config: &AwsConfig, place: &Place) -> (String, String) {
     match place.slot.system() {
         System::Dss => {
@@ -118,10 +137,14 @@ fn account_of(access: Access<'_>, config: &AwsConfig, place: &Place) -> (String,
         }
         System::DataRobot => {
             let instance = access.views.data_robots.get("", &place.instance);
-            let url = instance.map_or_else(|| place.instance.clone(), |instance| instance.spec.endpoint());
+            let url = instance.as_ref().map_or_else(|| place.instance.clone(), |it| it.spec.endpoint());
             let namespace = config.namespace().unwrap_or_default();
-            let owner = place.token.as_ref().map(|token| format!("{namespace}/{}/{}", token.name, token.key));
-            (url, format!("{} {}", owner.unwrap_or_default(), place.name))
+            let own = place.token.as_ref().map(|token| format!("{namespace}/{}/{}", token.name, token.key));
+            let of_instance = || {
+                let secret = instance.as_ref()?.spec.token_secret_ref.as_ref()?;
+                Some(format!("{}/{}/{}", secret.namespace, secret.name, secret.key))
+            };
+            (url, own.or_else(of_instance).unwrap_or_default())
         }
     }
 }
@@ -139,10 +162,11 @@ async fn store<'a>(
     access: Access<'a>,
     config: &'a AwsConfig,
     place: &'a Place,
+    account: (&str, &str),
     now: Timestamp,
 ) -> Result<Result<Option<Store<'a>>, IssueError>, CallError> {
     if place.slot.system() == System::DataRobot {
-        return data_robot(access, config, place, now).await;
+        return data_robot(access, config, place, account, now).await;
     }
     let Some(dss) = access.dss_cache.dss(&place.instance) else {
         return Ok(Err(IssueError::not_connected(&place.instance)));
@@ -157,6 +181,7 @@ async fn data_robot<'a>(
     access: Access<'a>,
     config: &'a AwsConfig,
     place: &'a Place,
+    (url, owner): (&str, &str),
     now: Timestamp,
 ) -> Result<Result<Option<Store<'a>>, IssueError>, CallError> {
     let not_connected = || {
@@ -183,7 +208,8 @@ async fn data_robot<'a>(
         (_, Err(error)) => Err(IssueError::new(Reason::InvalidSpec, Retry::Durable, error.to_string())),
         (Ok(token), Ok(client)) => {
             let client = client.with_token(&token);
-            Ok(Some(Store::DataRobot(DataRobotCredential { client, config, place })))
+            let account = Account { listings: access.listings, key: (url.to_owned(), owner.to_owned()), now };
+            Ok(Some(Store::DataRobot(DataRobotCredential { client, config, place, account })))
         }
     })
 }
@@ -239,7 +265,7 @@ fn busy(place: &Place) -> IssueError {
     let message = format!(
         "keyturn writes to the account of the {place} for another AwsConfig at the moment; it comes back in seconds"
     );
-    IssueError::new(Reason::DssUnreachable, Retry::Saturated, message)
+    IssueError::new(unreachable(place), Retry::Saturated, message)
 }
 
 /// The error of a step that is not made yet, because its DSS does not answer other pushes; `None`
@@ -271,11 +297,14 @@ pub(super) fn failed(error: &DssError) -> IssueError {
 /// The message names no time, because a message that changes costs a write of status at each try.
 fn away(place: &Place, wait: SignedDuration) -> IssueError {
     let message = format!("{} did not answer other pushes; keyturn asks it again within 10 min", place.of_instance());
-    let reason = match place.slot.system() {
+    IssueError::new(unreachable(place), Retry::TransientAfter(wait), message)
+}
+
+fn unreachable(place: &Place) -> Reason {
+    match place.slot.system() {
         System::Dss => Reason::DssUnreachable,
         System::DataRobot => Reason::DataRobotUnreachable,
-    };
-    IssueError::new(reason, Retry::TransientAfter(wait), message)
+    }
 }
 
 /// Removes everything that keyturn pushed for a config that is being deleted. Returns what is left,
@@ -297,4 +326,22 @@ pub async fn remove_all(
         }
     }
     Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_the_system_that_has_the_place() {
+        for (slot, reason) in [
+            (Slot::DssSecrets, Reason::DssUnreachable),
+            (Slot::DssConnection, Reason::DssUnreachable),
+            (Slot::DataRobot, Reason::DataRobotUnreachable),
+        ] {
+            let place = Place { slot, ..Place::default() };
+            let errors = [busy(&place), away(&place, SignedDuration::ZERO)];
+            assert!(errors.iter().all(|error| error.why.reason == reason), "{slot:?}: {errors:?}");
+        }
+    }
 }
