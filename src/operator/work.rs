@@ -183,7 +183,7 @@ impl Work {
             }
         };
         let (limiter, backoffs, accounts) = (stores::limiter(), Backoffs::default(), stores::Accounts::default());
-        let (push_limiter, tokens) = (stores::push_limiter(), stores::Tokens::default());
+        let push_limiter = stores::push_limiter();
         let listings = stores::Listings::default();
         let turns = Turns::new(self.rate_limits, CONCURRENCY.into());
         let controllers = self.controllers.into_iter().map(|controllers| {
@@ -207,7 +207,8 @@ impl Work {
                 backoffs: backoffs.clone(),
                 accounts: accounts.clone(),
                 data_robots: self.data_robots.clone(),
-                tokens: tokens.clone(),
+                // A scope drops the tokens of Secrets that its own views do not show.
+                tokens: stores::Tokens::default(),
                 listings: listings.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
                 sts_budget: self.sts_budget.clone(),
