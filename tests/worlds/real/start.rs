@@ -145,7 +145,7 @@ async fn an_operator_of_some_namespaces_has_no_rights_in_others() {
     other.apply_config("mallory", |spec| spec.role = Some(install.role("ds-analyst"))).await;
     install.apply_config("alice", |_| {}).await;
     install.until_ready_is("alice", "True/Issued").await;
-    assert_eq!(other.configs().get("mallory").await.unwrap().status, None);
+    assert_eq!(other.configs().get("mallory").await.unwrap().seen_status(), None);
     let user = install.user();
     for (namespace, expected) in [(&install.namespace, "yes"), (&other.namespace, "no")] {
         let mut can = install.ground.kubectl();

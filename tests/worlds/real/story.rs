@@ -3,6 +3,8 @@
 //! log shows which rights the operator used.
 
 use super::{
+    datarobot::{self, DataRobotServer},
+    datarobot_push,
     dss::DssServer,
     ground::{Audited, Ground, eventually, kinds, within},
     install::{Install, labels},
@@ -16,7 +18,7 @@ use k8s_openapi::{
         rbac::v1::{ClusterRole, Role},
     },
 };
-use keyturn::api::{AwsConfigSpec, Ceilings, DssInstance, Format, RoleRetention, Target};
+use keyturn::api::{AwsConfigSpec, Ceilings, DataRobotInstance, DssInstance, Format, RoleRetention, Target};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
@@ -42,6 +44,7 @@ async fn the_main_job_works_from_apply_to_deletion_with_the_chart_s_rights() {
     an_aws_role_that_was_edited_is_restored(&install).await;
     deleting_a_user_s_own_role_withdraws_the_credential(&install).await;
     a_dss_api_key_is_created_and_deleted(&install).await;
+    a_datarobot_credential_is_created_and_deleted(&install).await;
     a_foreign_secret_is_never_touched(&install).await;
     a_narrower_grant_withdraws_the_credential(&install).await;
     let operator = a_restart_over_healthy_objects_costs_nothing(&install, operator).await;
@@ -264,6 +267,35 @@ async fn a_dss_api_key_is_created_and_deleted(install: &Install<'_>) {
     })
     .await;
     install.configs().delete("dora", &DeleteParams::default()).await.unwrap();
+}
+
+async fn a_datarobot_credential_is_created_and_deleted(install: &Install<'_>) {
+    let server = DataRobotServer::start(install.ground).await;
+    datarobot_push::apply(install, &server, |_| {}).await;
+    let name = datarobot_push::instance_of(install);
+    let pushes = |spec: &mut AwsConfigSpec| {
+        let push = json!({"dataRobot": {"instance": name, "name": "robin-s3"}});
+        spec.push = Some(serde_json::from_value(push).unwrap());
+    };
+    install.apply_config("robin", pushes).await;
+    eventually("DataRobot has the credential", async || {
+        let there = server.datarobot.credentials(datarobot::ACCOUNT);
+        let names: Vec<String> = there.iter().filter_map(|it| Some(it.triplet()?.access_key_id)).collect();
+        let session = install.record("robin").await.map(|record| record.access_key_id);
+        if session.as_ref().is_some_and(|key| names.contains(key)) { Ok(()) } else { Err((session, names)) }
+    })
+    .await;
+    let instances: Api<DataRobotInstance> = Api::all(install.admin.clone());
+    // The instance waits for the deletion of the credential in it.
+    instances.delete(&name, &DeleteParams::default()).await.unwrap();
+    eventually("the credential and the instance are gone", async || {
+        let there = server.datarobot.credentials(datarobot::ACCOUNT).len();
+        let left = (there, instances.get_opt(&name).await.unwrap().is_some());
+        if left == (0, false) { Ok(()) } else { Err(left) }
+    })
+    .await;
+    assert!(install.record("robin").await.unwrap().withdrawn.is_none(), "the Secret does not depend on it");
+    install.configs().delete("robin", &DeleteParams::default()).await.unwrap();
 }
 
 async fn a_foreign_secret_is_never_touched(install: &Install<'_>) {
