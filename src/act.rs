@@ -14,7 +14,6 @@ pub use context::Context;
 use crate::{
     api::Reason,
     clock::whole_seconds,
-    cluster::CallError,
     credentials::{Credentials, IssueError, Issued, Request, Retry},
     decide::{
         Accepted, Plan, ProfilePlan, Refusal, SecretAction, Trial, Trigger, awaits_own_key,
@@ -189,9 +188,9 @@ impl Act<'_> {
         let (key_record, api_key_value) = in_hand(&api_key);
         let token = match self.data_robot_token(&rendering).await {
             Ok(token) => token,
-            Err(error) => {
+            Err(outcome) => {
                 self.keep(accepted, issued);
-                return Outcome { api_key, call_failed: Some(error), ..Outcome::default() };
+                return Outcome { api_key, ..outcome };
             }
         };
         let data_robot_token = token.as_ref();
@@ -282,13 +281,14 @@ impl Act<'_> {
 
     /// The person's own API token of DataRobot, if the Secret is to hold it. If the Secret with the
     /// token holds none, keyturn writes the credential without it; `Pushed` says why.
-    async fn data_robot_token(&self, rendering: &Rendering) -> Result<Option<SecretString>, CallError> {
+    async fn data_robot_token(&self, rendering: &Rendering) -> Result<Option<SecretString>, Outcome> {
         let Self { context, budget, seen, .. } = self;
         let wanted = rendering.data_robot.as_ref().is_some_and(|it| it.token_version.is_some());
         let named = seen.data_robot.as_ref().and_then(|it| it.own_token.as_ref()).filter(|_| wanted);
         let Some(named) = named else { return Ok(None) };
         let namespace = seen.config.namespace().unwrap_or_default();
-        Ok(stores::own_token(context.stores(budget), &namespace, named).await?.ok())
+        let token = stores::own_token(context.stores(budget), &namespace, named).await;
+        token.map(Result::ok).map_err(|error| Outcome { call_failed: Some(error), ..Outcome::default() })
     }
 
     /// Whether the credential is a static key, and the Secret holds it already. In that case there
@@ -320,7 +320,7 @@ impl Act<'_> {
         let (key_record, api_key_value) = in_hand(&api_key);
         let token = match self.data_robot_token(&rendering).await {
             Ok(token) => token,
-            Err(error) => return Outcome { api_key, call_failed: Some(error), ..Outcome::default() },
+            Err(outcome) => return Outcome { api_key, ..outcome },
         };
         let data_robot_token = token.as_ref();
         let expires_at = record.expires_at;

@@ -41,7 +41,7 @@ pub use deliver::{check_at, renew_at};
 pub use generated::RoleStep;
 pub use held::{held_since, hold};
 pub use profiles::{ProfilePlan, ProfileStep, profile_renew_at};
-pub use pushing::{in_secret, left_data_robots, push_steps, push_waits, wanted_place};
+pub use pushing::{has_left_data_robot, in_secret, push_steps, push_waits, wanted_place};
 pub use session_request::session_name;
 pub use usable::role_status;
 pub use verification::{Due, Trial, Tried, trial, verification};

@@ -15,6 +15,6 @@ mod place;
 mod step;
 mod tries;
 
-pub use place::{Place, Slot, System, all_recorded, recorded, set_recorded, wanted_names};
+pub use place::{Place, Slot, System, all_recorded, recorded, set_recorded, token_not_offered, wanted_names};
 pub use step::{InSecret, Input, REVOKED, Step, Wanted};
 pub use tries::{Failed, Tried};

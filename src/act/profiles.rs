@@ -144,9 +144,7 @@ impl Act<'_> {
         let rendering = rendering(self.seen);
         let token = match self.data_robot_token(&rendering).await {
             Ok(token) => token,
-            Err(error) => {
-                return Outcome { profiles: parts.outcomes, call_failed: Some(error), ..Outcome::default() };
-            }
+            Err(outcome) => return Outcome { profiles: parts.outcomes, ..outcome },
         };
         let live = self.live_beside(&rendering, &parts, token.as_ref());
         match live.unwrap_or_else(|| self.withdrawn_beside(&rendering, &parts)) {

@@ -6,7 +6,7 @@ use crate::{
     act::Context,
     cluster::CallError,
     credentials::{Credentials, IssueError, Retry},
-    decide::{Plan, input::Observed, left_data_robots, push_steps, push_waits},
+    decide::{Plan, has_left_data_robot, input::Observed, push_steps, push_waits},
     limit::{Budget, Place},
     push::{Slot, Step, Tried},
     report::{Outcome, current_record},
@@ -85,8 +85,8 @@ pub(super) async fn push(
         pushes.tried.push((slot, Tried { step, result }));
     }
     if pushes.call_failed.is_none() {
-        let left = left_data_robots(seen);
-        pushes.call_failed = stores::leave_data_robots(context.stores(budget), &seen.config, &left).await.err();
+        let has_left = |instance: &str| has_left_data_robot(seen, instance);
+        pushes.call_failed = stores::leave_data_robots(context.stores(budget), &seen.config, has_left).await.err();
     }
     pushes
 }

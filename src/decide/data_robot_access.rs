@@ -2,8 +2,9 @@
 //! by whose token. Pure.
 
 use crate::{
-    api::{AwsConfig, DataRobotInstance, Reason, Statement, TokenSecretRef, names},
+    api::{AwsConfig, DataRobotInstance, Reason, Statement, TokenSecretRef},
     grants,
+    push::token_not_offered,
 };
 use kube::ResourceExt as _;
 use std::{collections::BTreeMap, sync::Arc};
@@ -90,7 +91,6 @@ impl NoDataRobot {
     #[must_use]
     pub fn statement(self, config: &AwsConfig, data_robot: &SeenDataRobot) -> Statement {
         let name = &data_robot.name;
-        let token = data_robot.own_token.as_ref().map(|token| token.name.as_str()).unwrap_or_default();
         let (reason, message) = match self {
             Self::Missing => (
                 Reason::DataRobotInstanceMissing,
@@ -122,15 +122,10 @@ impl NoDataRobot {
                      spec.push.dataRobot.tokenSecretRef"
                 ),
             ),
-            Self::TokenNotOffered => (
-                Reason::SecretNotOffered,
-                format!(
-                    "there is no Secret \"{token}\" with an API token that its owner offers to keyturn (label {}: \"{}\"), or keyturn \
-                     writes that Secret itself; its owner creates it, or labels it",
-                    names::SOURCE,
-                    names::SOURCE_OFFERED
-                ),
-            ),
+            Self::TokenNotOffered => {
+                let token = data_robot.own_token.as_ref().map(|token| token.name.as_str());
+                return token_not_offered(token.unwrap_or_default());
+            }
         };
         Statement::new(reason, message)
     }

@@ -7,7 +7,7 @@ use super::{
     input::{Observed, Remembered},
 };
 use crate::{
-    api::{PushStatus, Reason, names},
+    api::{PushStatus, Reason},
     push::{InSecret, Input, Place, Slot, Step, System, Wanted, recorded},
     schedule,
     secret::Record,
@@ -92,22 +92,14 @@ pub fn push_steps(
     steps.collect()
 }
 
-/// The instances of DataRobot in which the config can have nothing any more: neither does status
+/// Whether the config can have nothing any more in this instance of DataRobot: neither does status
 /// record a place there, nor does the config ask for one.
 #[must_use]
-pub fn left_data_robots(seen: &Observed) -> Vec<String> {
-    let asks = |instance: &str| {
-        seen.data_robot.as_ref().is_some_and(|data_robot| data_robot.name == instance && data_robot.usable().is_ok())
-    };
+pub fn has_left_data_robot(seen: &Observed, instance: &str) -> bool {
+    let data_robot = seen.data_robot.as_ref().filter(|data_robot| data_robot.usable().is_ok());
+    let asks = data_robot.is_some_and(|data_robot| data_robot.name == instance);
     let recorded = recorded(seen.config.pushed(), Slot::DataRobot);
-    let has = |instance: &str| recorded.is_some_and(|place| place.instance == instance);
-    let places = finalizers_of(seen).filter(|instance| !asks(instance) && !has(instance));
-    places.map(str::to_owned).collect()
-}
-
-fn finalizers_of(seen: &Observed) -> impl Iterator<Item = &str> {
-    let finalizers = seen.config.metadata.finalizers.iter().flatten();
-    finalizers.filter_map(|finalizer| finalizer.strip_prefix(names::DATA_ROBOT_FINALIZER))
+    !asks && recorded.is_none_or(|place| place.instance != instance)
 }
 
 /// The time before which a step is not made; `None` if it is due. A step that failed waits for its

@@ -1,6 +1,6 @@
 //! The kinds of places, one slot of the spec each, and one place.
 
-use crate::api::{AwsConfigSpec, DssPlugin, Push, PushStatus, Pushed, TokenSecretRef};
+use crate::api::{AwsConfigSpec, DssPlugin, Push, PushStatus, Pushed, Reason, Statement, TokenSecretRef, names};
 use std::fmt;
 
 /// A kind of place. A config has at most one place of each kind.
@@ -160,6 +160,19 @@ impl fmt::Display for Place {
         }
         write!(f, " of \"{}\" in {}", self.login, self.of_instance())
     }
+}
+
+/// The statement that there is no Secret of this name with an API token of DataRobot that its owner
+/// offers.
+#[must_use]
+pub fn token_not_offered(secret: &str) -> Statement {
+    let message = format!(
+        "there is no Secret \"{secret}\" with an API token that its owner offers to keyturn (label {}: \"{}\"); its owner creates it, or \
+         labels it",
+        names::SOURCE,
+        names::SOURCE_OFFERED
+    );
+    Statement::new(Reason::SecretNotOffered, message)
 }
 
 /// The names that a spec asks for, each with its kind.

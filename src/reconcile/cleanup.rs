@@ -81,11 +81,9 @@ async fn delete(context: &Context, budget: &Budget, config: &AwsConfig) -> Resul
             waits = Some(error.why);
         }
     }
-    let holds = |system| holding.iter().filter(move |(of, _)| *of == system).map(|(_, instance)| instance.clone());
-    let in_data_robots: Vec<String> = holds(System::DataRobot).collect();
-    let left = credential_places(config).filter(|instance| !in_data_robots.iter().any(|it| it == instance));
-    leave_data_robots(access, config, &left.map(str::to_owned).collect::<Vec<_>>()).await?;
-    let in_dss: Vec<String> = holds(System::Dss).collect();
+    let holds = |system| holding.iter().filter(move |(of, _)| *of == system).map(|(_, instance)| instance);
+    leave_data_robots(access, config, |instance| holds(System::DataRobot).all(|it| it != instance)).await?;
+    let in_dss: Vec<String> = holds(System::Dss).cloned().collect();
     let remaining = delete_all(access, config, &in_dss, gives_up).await?;
     for (instance, why) in &remaining.given_up {
         record_left_keys(context, config, instance, why).await;

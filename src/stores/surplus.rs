@@ -91,26 +91,32 @@ pub async fn delete_all(
     Ok(left)
 }
 
-/// Removes the finalizers of a config for instances of DataRobot in which it has nothing any more.
+/// Removes the finalizers of a config for the instances of DataRobot in which it has nothing any
+/// more (`has_left`).
 ///
 /// # Errors
 /// [`CallError`] if keyturn could not remove a finalizer.
-pub async fn leave_data_robots(access: Access<'_>, config: &AwsConfig, instances: &[String]) -> Result<(), CallError> {
-    if instances.is_empty() {
-        return Ok(());
-    }
-    let left: Vec<String> = instances.iter().map(|instance| finalizers::of_credentials_in(instance)).collect();
-    let is_left = |finalizer: &str| left.iter().any(|left| left == finalizer);
-    finalizers::remove(access.calls, &access.views.configs, config, is_left).await
+pub async fn leave_data_robots(
+    access: Access<'_>,
+    config: &AwsConfig,
+    has_left: impl Fn(&str) -> bool,
+) -> Result<(), CallError> {
+    let left = finalizers::credential_places(config).filter(|instance| has_left(instance));
+    let left: Vec<String> = left.map(finalizers::of_credentials_in).collect();
+    remove_these(access, config, &left).await
 }
 
 async fn remove_finalizers(access: Access<'_>, config: &AwsConfig, instances: &[&str]) -> Result<(), CallError> {
-    if instances.is_empty() {
+    let empty: Vec<String> = instances.iter().map(|instance| finalizers::of_keys_in(instance)).collect();
+    remove_these(access, config, &empty).await
+}
+
+async fn remove_these(access: Access<'_>, config: &AwsConfig, finalizers: &[String]) -> Result<(), CallError> {
+    if finalizers.is_empty() {
         return Ok(());
     }
-    let empty: Vec<String> = instances.iter().map(|instance| finalizers::of_keys_in(instance)).collect();
-    let is_of_empty = |finalizer: &str| empty.iter().any(|empty| empty == finalizer);
-    finalizers::remove(access.calls, &access.views.configs, config, is_of_empty).await
+    let is_one = |finalizer: &str| finalizers.iter().any(|it| it == finalizer);
+    finalizers::remove(access.calls, &access.views.configs, config, is_one).await
 }
 
 /// Deletes the surplus keys in one place, within the limits of the reconcile. Any error of DSS

@@ -5,9 +5,10 @@
 
 use super::Access;
 use crate::{
-    api::{Reason, Statement, TokenSecretRef, names},
+    api::{Reason, Statement, TokenSecretRef},
     cluster::{CallError, data_of},
     credentials::read_api_key,
+    push::token_not_offered,
     secret::is_offered,
 };
 use kube::ResourceExt as _;
@@ -39,13 +40,13 @@ pub async fn own_token(
     let key = (namespace.to_owned(), named.clone());
     let Some(version) = shown else {
         access.tokens.0.lock().remove(&key);
-        return Ok(Err(not_offered(named)));
+        return Ok(Err(token_not_offered(&named.name)));
     };
     if let Some(known) = access.tokens.0.lock().get(&key).filter(|known| known.version == version) {
         return Ok(Ok(known.token.clone()));
     }
     let found = access.calls.secret(namespace, &named.name).await?.filter(|secret| is_offered(&secret.metadata));
-    let Some(secret) = found else { return Ok(Err(not_offered(named))) };
+    let Some(secret) = found else { return Ok(Err(token_not_offered(&named.name))) };
     let version = secret.resource_version().unwrap_or(version);
     match read_api_key(&data_of(secret), &named.key) {
         Ok(token) => {
@@ -60,15 +61,4 @@ pub async fn own_token(
             Ok(Err(Statement::new(Reason::DataRobotDenied, message)))
         }
     }
-}
-
-fn not_offered(named: &TokenSecretRef) -> Statement {
-    let message = format!(
-        "there is no Secret \"{}\" with an API token that its owner offers to keyturn (label {}: \"{}\"), or keyturn writes that \
-         Secret itself; its owner creates it, or labels it",
-        named.name,
-        names::SOURCE,
-        names::SOURCE_OFFERED
-    );
-    Statement::new(Reason::SecretNotOffered, message)
 }
