@@ -5,6 +5,7 @@
 use super::{
     datarobot::{ACCOUNT, DataRobotServer},
     dss::DssServer,
+    dss_push::until_pushed_is,
     ground::{eventually, run_with_input},
     injection::{create, get, pod, serving},
     install::Install,
@@ -51,18 +52,6 @@ pub async fn put_token(install: &Install<'_>, namespace: &str, name: &str, token
     let secrets: Api<Secret> = Api::namespaced(install.admin.clone(), namespace);
     let admin = PatchParams::apply("cluster-admin").force();
     secrets.patch(name, &admin, &Patch::Apply(&secret)).await.unwrap();
-}
-
-/// Waits until the condition `Pushed` of alice has this status and reason.
-async fn until_pushed_is(install: &Install<'_>, wanted: &str) {
-    eventually(&format!("Pushed is {wanted}"), async || {
-        let status = install.configs().get("alice").await.map_err(|error| error.to_string())?.status;
-        let conditions = status.unwrap_or_default().conditions;
-        let pushed = conditions.iter().find(|condition| condition.type_ == "Pushed").ok_or("not said")?;
-        let seen = format!("{}/{}", pushed.status, pushed.reason);
-        if seen == wanted { Ok(()) } else { Err(format!("{seen}: {}", pushed.message)) }
-    })
-    .await;
 }
 
 async fn recorded(install: &Install<'_>) -> Option<Pushed> {
@@ -126,9 +115,9 @@ async fn a_datarobot_user_has_the_person_s_credential_by_its_id() {
     };
     install.apply_config("alice", asks).await;
     install.until_ready_is("alice", "True/Issued").await;
-    until_pushed_is(&install, "False/DataRobotInstanceMissing").await;
+    until_pushed_is(&install, "alice", "False/DataRobotInstanceMissing").await;
     apply(&install, &server, |_| {}).await;
-    until_pushed_is(&install, "True/Pushed").await;
+    until_pushed_is(&install, "alice", "True/Pushed").await;
 
     let id = until_datarobot_has_the_session(&install, &server).await;
     let saw = scored(&install, &server, &id).await;

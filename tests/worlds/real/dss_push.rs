@@ -25,7 +25,7 @@ async fn code_in_dss(install: &Install<'_>, server: &DssServer, login: &str) -> 
 }
 
 /// Waits until the condition `Pushed` has this status and reason.
-async fn until_pushed_is(install: &Install<'_>, name: &str, wanted: &str) {
+pub(super) async fn until_pushed_is(install: &Install<'_>, name: &str, wanted: &str) {
     eventually(&format!("Pushed of {name} is {wanted}"), async || {
         let status = install.configs().get(name).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
         let find = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_);

@@ -60,7 +60,7 @@ fn allowing_pushes() -> World {
 }
 
 /// The status and the reason of the condition `Pushed`.
-fn pushed(world: &World, name: &str) -> String {
+pub(super) fn pushed(world: &World, name: &str) -> String {
     world.condition(name, "Pushed").map(|(status, reason, _)| format!("{status}/{reason}")).unwrap_or_default()
 }
 

@@ -3,7 +3,10 @@
 
 mod accounts;
 
-use super::world::{Cost, World};
+use super::{
+    dataiku::pushed,
+    world::{Cost, World},
+};
 use crate::{
     doubles::{
         apiserver::Fault,
@@ -62,10 +65,6 @@ async fn alice_pushed() -> World {
     world.count_from_here();
     world.datarobot.clear();
     world
-}
-
-fn pushed(world: &World, name: &str) -> String {
-    world.condition(name, "Pushed").map(|(status, reason, _)| format!("{status}/{reason}")).unwrap_or_default()
 }
 
 fn message(world: &World, name: &str) -> String {

@@ -1,8 +1,8 @@
 //! `push.dataRobot` in a history: configs that push, and what DataRobot holds at rest.
 
 use super::{
-    foreign_secret,
     history::{History, NAMES},
+    pushes::is_foreign,
     rules::{Expected, expected, subject},
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         datarobot::{Behaviour, Credential},
         rules::Times,
     },
-    fixtures::{OPERATORS, SCORING, robot},
+    fixtures::{OPERATORS, robot},
     simulated::world::World,
 };
 use k8s_openapi::ByteString;
@@ -126,9 +126,4 @@ fn assert_is_right(history: &History, owner: &str, entry: &Credential) {
 
 fn is_live(entry: &Credential) -> bool {
     entry.triplet().is_some_and(|held| !held.access_key_id.contains("WITHDRAWN"))
-}
-
-fn is_foreign(world: &World, name: &str) -> bool {
-    let secret = world.api.get("Secret", SCORING, &format!("{name}-aws"));
-    secret.is_some_and(|secret| secret["data"]["theirs"] == foreign_secret(name)["data"]["theirs"])
 }

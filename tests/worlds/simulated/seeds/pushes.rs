@@ -95,7 +95,7 @@ fn assert_has_its_place(history: &History, name: &str) {
     assert!(is_there, "{name} has not pushed to {prefix}: {:?}", world.condition(name, "Pushed"));
 }
 
-fn is_foreign(world: &World, name: &str) -> bool {
+pub fn is_foreign(world: &World, name: &str) -> bool {
     let secret = world.api.get("Secret", SCORING, &format!("{name}-aws"));
     secret.is_some_and(|secret| secret["data"]["theirs"] == foreign_secret(name)["data"]["theirs"])
 }
