@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use url::Url;
 
-/// What differs between the APIs of two systems.
+/// The differences between the APIs of two systems.
 #[derive(Debug)]
 pub struct Dialect {
     /// The name of the system in messages, such as `DSS`.

@@ -6,7 +6,7 @@ use crate::api::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// What was found about an instance.
+/// The findings about an instance.
 pub(super) struct Found<'a> {
     /// Whether the system answers. `Pending` if keyturn did not ask.
     pub(super) reachable: &'a Result<(), Statement>,

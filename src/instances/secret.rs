@@ -6,7 +6,7 @@ use crate::{
 };
 use secrecy::SecretString;
 
-/// What the messages say of a key.
+/// The words for a key in messages.
 pub(super) struct Words {
     /// The field of spec that names the Secret.
     pub(super) field: &'static str,

@@ -67,7 +67,7 @@ pub enum Step {
     Release(Place),
 }
 
-/// What status records as the digest of the values that are there after [`Step::Revoke`].
+/// The digest in status of the values that are there after [`Step::Revoke`].
 pub const REVOKED: &str = "revoked";
 
 /// A digest of the credential of a record. Two sessions never have the same, and two keys of the

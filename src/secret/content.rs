@@ -268,7 +268,7 @@ impl Values {
     }
 }
 
-/// What the Secret holds for other systems than AWS.
+/// The tokens in the Secret for other systems than AWS.
 #[derive(Clone, Copy)]
 struct Tokens<'a> {
     api_key: Option<&'a str>,

@@ -30,7 +30,7 @@ pub struct DataRobotCredential<'a> {
     pub account: Account<'a>,
 }
 
-/// What an entry holds, as status records it.
+/// The content of an entry, as status records it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Held {
     /// A key without a session token.
@@ -126,7 +126,7 @@ impl DataRobotCredential<'_> {
         if self.is_taken(&named) {
             return Err(self.taken());
         }
-        // What follows changes the account, and its answer may be lost.
+        // The next calls change the account, and an answer may be lost.
         self.account.doubt(&self.place.name);
         if let Some(own) = named.first().filter(|_| keeps_entry) {
             let written = self.client.update_s3(&own.id, values).await;
