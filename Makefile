@@ -101,10 +101,12 @@ cluster: ## a Kubernetes and an AWS, left running to try things on
 cluster-down: ## ends it
 	$(GROUND) stop
 
-bench: ## the figures of docs/performance.md
+bench: ## the figures of docs/performance.md: a table, target/bench.json, and the growth in docs/growth.svg
 	$(GROUND) build
 	cargo build --release --locked
-	cargo bench --locked --bench cost
+	cargo bench --locked --bench cost -- --json target/bench.json
+	cargo bench --locked --bench cost -- --only cold,latency,memory --sizes 100,1000,10000 \
+		--json target/growth.json --svg docs/growth.svg
 
 windows: ## the plugin for Windows, compiled (rustup target add $(WINDOWS); Debian: gcc-mingw-w64-x86-64, nasm)
 	cargo build --locked --bin keyturn --target $(WINDOWS)

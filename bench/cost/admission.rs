@@ -9,10 +9,11 @@
 
 use crate::{
     Bench, Result, answers,
+    cell::Cell,
     nothing::{AT_MOST, MARKED, Nothing},
     operator::Operator,
     pods::{Place, pod},
-    report::{Report, each, fine_milliseconds, mean, megabytes, per_second, percentile, progress},
+    report::{Report, each, fine_milliseconds, mean, per_second, percentile, progress},
     reviews::Reviews,
     stage::{self, CROWD, KEYTURN, KEYTURN_WEBHOOK, MARKING, MARKING_WEBHOOK, NAMED, NOBODY, NOTHING, NOTHING_WEBHOOK},
 };
@@ -68,7 +69,7 @@ pub async fn admission(bench: &mut Bench) -> Result {
         Box::pin(comparison.run(what, bench.options.pods, &mut bench.report)).await?;
     }
     smallest_patch(&client, bench.options.pods, &mut bench.report).await?;
-    bench.report.row("the webhook: memory", &megabytes(webhook.memory()?.resident), "–", None, "–");
+    bench.report.row("the webhook: memory", Cell::Bytes(webhook.memory()?.resident), "–", None, "–");
     webhook.stop().await
 }
 

@@ -109,7 +109,7 @@ impl Calls {
 
     /// A text for the report, with the calls about objects divided by `objects`.
     pub fn per(&self, objects: usize) -> String {
-        let each = self.of_objects.iter().map(|(name, count)| format!("{name} {}", share(*count, objects)));
+        let each = self.of_objects.iter().map(|(name, count)| format!("{name} {:.2}", share(*count, objects)));
         let each: Vec<String> = each.collect();
         let refused = self.refused.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>();
         let refused = if refused.is_empty() { String::new() } else { format!("; refused: {}", refused.join(", ")) };

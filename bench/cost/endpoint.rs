@@ -3,8 +3,9 @@
 
 use crate::{
     Bench, Result,
+    cell::Cell,
     process::memory,
-    report::{fine_milliseconds, megabytes, percentile, progress},
+    report::{megabytes, percentile, progress},
 };
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;
@@ -81,15 +82,9 @@ pub async fn endpoint(bench: &mut Bench) -> Result {
         }
     }
     let memory = memory(running.0.id())?;
-    bench.report.row(
-        "endpoint: start to the first probe",
-        &fine_milliseconds(percentile(&mut times, 50)),
-        "–",
-        None,
-        "–",
-    );
-    bench.report.row("endpoint: memory", &memory.summary(), "–", None, &format!("at most {}", megabytes(MOST)));
-    bench.report.row("endpoint: the program", &megabytes(fs::metadata(program)?.len()), "–", None, "–");
+    bench.report.row("endpoint: start to the first probe", percentile(&mut times, 50), "–", None, "–");
+    bench.report.row("endpoint: memory", memory, "–", None, &format!("at most {}", megabytes(MOST)));
+    bench.report.row("endpoint: the program", Cell::Bytes(fs::metadata(program)?.len()), "–", None, "–");
     bench.report.at_most("endpoint: resident memory", memory.resident, MOST);
     Ok(())
 }

@@ -6,8 +6,9 @@
 
 use crate::{
     Bench, Result,
+    cell::Cell,
     ground::RELEASE,
-    report::{fine_milliseconds, megabytes, percentile, progress},
+    report::{fine_milliseconds, percentile, progress},
 };
 use futures::future::join_all;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -76,7 +77,7 @@ pub async fn flood(bench: &mut Bench) -> Result {
     let open = target.many_connections().await?;
     let peak = webhook.memory()?.peak;
     let what = format!("{} connections to the webhook, half of them with half a request: memory", 2 * IDLE);
-    bench.report.row(&what, &megabytes(peak.saturating_sub(before)), "–", None, "–");
+    bench.report.row(&what, Cell::Bytes(peak.saturating_sub(before)), "–", None, "–");
     bench.report.at_most(&what, peak.saturating_sub(before), MOST);
     let open = still_open(open).await;
     bench.report.promise("connections that do not end by themselves", 0, open);

@@ -2,7 +2,8 @@
 //! the same work in the same run.
 //!
 //! ```text
-//! cargo bench --bench cost -- [--only PART] [--objects N]     --help lists the parts
+//! cargo bench --bench cost -- [--only PART,…] [--objects N]     --help lists the parts
+//! cargo bench --bench cost -- --only cold,latency,memory --sizes 100,1000,10000 --svg growth.svg
 //! ```
 //!
 //! The operator is the release binary as a process, with the ServiceAccount, the rights and the
@@ -14,11 +15,14 @@
 mod admission;
 mod answers;
 mod audit;
+mod cell;
 mod endpoint;
+mod figures;
 mod fleet;
 mod flood;
 mod floor;
 mod ground;
+mod growth;
 mod measures;
 mod nothing;
 mod operator;
@@ -28,6 +32,7 @@ mod process;
 mod prompt;
 mod report;
 mod reviews;
+mod rivals;
 mod stage;
 
 /// The STS double of the tests. The bench does not need the API server's double.
@@ -45,12 +50,14 @@ mod doubles {
     pub mod wire;
 }
 
+use cell::Cell;
 use clap::Parser as _;
 use doubles::sts::{Behaviour, Sts};
 use ground::Ground;
 use keyturn::clock::Clock;
 use options::{Options, Part};
-use report::{Report, megabytes, progress};
+use report::{Report, progress};
+use serde_json::json;
 use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 /// The result of a step. The text of the error is one line for the person who runs the bench.
@@ -72,7 +79,7 @@ pub struct Bench {
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let done = if options.do_nothing { nothing::serve().await.map(|()| true) } else { bench(options).await };
+    let done = if options.do_nothing { nothing::serve().await.map(|()| true) } else { all(&options).await };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -83,11 +90,32 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Starts the parts, measures and reports. Returns whether keyturn kept every promise.
-async fn bench(options: Options) -> Result<bool> {
+/// Makes all runs, and writes what they found. Returns whether keyturn kept every promise.
+async fn all(options: &Options) -> Result<bool> {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err("the TLS provider could not be installed".into());
     }
+    let (mut kept, mut written, mut runs) = (true, Vec::new(), growth::Runs::new());
+    for run in options.runs() {
+        let objects = run.objects;
+        let report = bench(run).await?;
+        kept &= report.print()?;
+        rivals::print(&report, objects)?;
+        written.push(report.json(objects));
+        runs.insert(objects, report.figures().clone());
+    }
+    if let Some(path) = &options.json {
+        let json = json!({"cores": std::thread::available_parallelism()?, "runs": written});
+        std::fs::write(path, format!("{json:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(path) = &options.svg {
+        growth::draw(&runs, path)?;
+    }
+    Ok(kept)
+}
+
+/// Starts the parts, measures and reports.
+async fn bench(options: Options) -> Result<Report> {
     let clock = Clock::system();
     let sts = Sts::new(Arc::new(move || clock.now()));
     sts.always(Behaviour::Latency(STS_LATENCY));
@@ -107,7 +135,7 @@ async fn bench(options: Options) -> Result<bool> {
     }
     ground.stop().await?;
     done?;
-    report.print()
+    Ok(report)
 }
 
 async fn run(bench: &mut Bench) -> Result {
@@ -130,8 +158,8 @@ async fn run(bench: &mut Bench) -> Result {
     }
     if memory {
         operator = measures::memory_beside_large_secrets(bench, operator).await?;
-        let size = megabytes(bench.launcher.binary_size()?);
-        bench.report.row("the binary", &size, "–", None, "–");
+        let size = bench.launcher.binary_size()?;
+        bench.report.row("the binary", Cell::Bytes(size), "–", None, "–");
     }
     // Last, because it creates AwsConfigs, which the other measures would count.
     if bench.options.wants(Part::Admission) {

@@ -3,12 +3,14 @@
 use crate::{
     Bench, Result,
     audit::Audit,
+    cell::Cell,
     doubles::{rules::Times, sts::Behaviour},
+    figures::Figure,
     fleet,
     operator::Operator,
     options::Part,
     process,
-    report::{each, milliseconds, per_second, percentile, progress, share},
+    report::{in_megabytes, mean, per_second, percentile, progress, share},
 };
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
@@ -60,7 +62,7 @@ async fn start_and_settle(bench: &Bench) -> Result<Operator> {
 pub async fn idle_memory(bench: &mut Bench) -> Result {
     let operator = start_and_settle(bench).await?;
     let idle = operator.memory()?;
-    bench.report.row("memory: nothing to do", &idle.summary(), "–", None, "–");
+    bench.report.row("memory: nothing to do", idle, "–", None, "–");
     operator.stop().await?;
     for (size, profiles) in [("of the largest AwsConfigs", 0), ("of the largest with 8 profiles", MOST_PROFILES)] {
         progress("large AwsConfigs of a user without a grant");
@@ -75,7 +77,7 @@ pub async fn idle_memory(bench: &mut Bench) -> Result {
         fleet::no_large_configs(&bench.ground.client, profiles).await?;
         for (when, memory) in [("beside", beside), ("restarted beside", restarted)] {
             let what = format!("memory: {when} {LARGE_CONFIGS} {size}");
-            bench.report.row(&what, &memory.summary(), "–", None, LARGE_MARK);
+            bench.report.row(&what, memory, "–", None, LARGE_MARK);
             let beyond_idle = |bytes: u64| bytes.saturating_sub(idle.resident);
             bench.report.at_most(&format!("{what}, resident"), beyond_idle(memory.resident), LARGE_RESIDENT);
             bench.report.at_most(&format!("{what}, peak"), beyond_idle(memory.peak), LARGE_PEAK);
@@ -118,30 +120,25 @@ pub async fn cold_start(bench: &mut Bench) -> Result<Operator> {
         let (rate, floor_rate) = (per_second(count, took), per_second(count, floor_took));
         bench.report.row(
             &format!("cold start of {count}"),
-            &format!("{rate:.0}/s"),
-            &format!("{floor_rate:.0}/s"),
+            Cell::Rate(rate),
+            Cell::Rate(floor_rate),
             Some(rate / floor_rate),
             "90/s",
         );
-        let (ours, theirs) = (each(count, cpu), each(count, floor_cpu));
-        bench.report.row(
-            "– CPU of the control plane for each",
-            &format!("{ours:.1} ms"),
-            &format!("{theirs:.1} ms"),
-            Some(ours / theirs),
-            "–",
-        );
-        let own = each(count, operator.cpu()?);
-        bench.report.row("– CPU of the operator for each", &format!("{own:.1} ms"), "–", None, "–");
-        bench.report.row("calls to STS per first issue", &share(bench.sts.count(), count), "1", None, "1.0");
-        bench.report.row("writes per first issue", &share(calls.writes(), count), "2", None, "2");
-        bench.report.row("reads per first issue", &share(calls.reads(), count), "0", None, "0");
+        bench.report.figure(Figure::ColdReady, rate / floor_rate);
+        bench.report.times_row("– CPU of the control plane for each", [cpu, floor_cpu].map(|cpu| mean(cpu, count)));
+        bench.report.row("– CPU of the operator for each", mean(operator.cpu()?, count), "–", None, "–");
+        let each = |number| Cell::each(number, count);
+        bench.report.row("calls to STS per first issue", each(bench.sts.count()), "1", None, "1.0");
+        bench.report.row("writes per first issue", each(calls.writes()), "2", None, "2");
+        bench.report.row("reads per first issue", each(calls.reads()), "0", None, "0");
         bench.report.note(format!("first issue: {}; once: {} lists", calls.per(count), calls.lists()));
     }
     if bench.options.wants(Part::Memory) {
-        let memory = operator.memory()?.summary();
+        let memory = operator.memory()?;
         let mark = if count <= 1000 { "23.5 MB" } else { "49 MB (5,000)" };
-        bench.report.row(&format!("memory: after a cold start of {count}"), &memory, "–", None, mark);
+        bench.report.row(&format!("memory: after a cold start of {count}"), memory, "–", None, mark);
+        bench.report.figure(Figure::Resident, in_megabytes(memory.resident));
     }
     Ok(operator)
 }
@@ -165,12 +162,13 @@ pub async fn restart(bench: &mut Bench, operator: Operator) -> Result<Operator> 
     if bench.options.wants(Part::Rotation) {
         let counts = format!("{} STS, {} writes, {} reads", bench.sts.count(), calls.writes(), calls.reads());
         bench.report.row(&format!("warm restart over {count}"), &counts, "–", None, "0, 0, 0");
-        bench.report.row("– until it has seen everything", &milliseconds(took), "–", None, "–");
+        bench.report.row("– until it has seen everything", took, "–", None, "–");
         bench.report.note(format!("restart, in all: {} lists", calls.lists()));
     }
     if bench.options.wants(Part::Memory) {
-        let memory = operator.memory()?.summary();
-        bench.report.row(&format!("memory: restarted over {count}"), &memory, "–", None, "–");
+        let memory = operator.memory()?;
+        bench.report.row(&format!("memory: restarted over {count}"), memory, "–", None, "–");
+        bench.report.figure(Figure::ResidentRestarted, in_megabytes(memory.resident));
     }
     Ok(operator)
 }
@@ -209,18 +207,21 @@ pub async fn latency(bench: &mut Bench) -> Result {
         }
         sleep(Duration::from_millis(100)).await;
     }
-    let times = [("p50", 50, "76 ms"), ("p90", 90, "–"), ("max", 100, "102 ms")];
-    for (name, percent, mark) in times {
+    let times = [
+        ("p50", 50, "76 ms", Some(Figure::NewObject)),
+        ("p90", 90, "–", None),
+        ("p99", 99, "–", Some(Figure::NewObjectP99)),
+        ("max", 100, "102 ms", None),
+    ];
+    for (name, percent, mark, figure) in times {
         let (ours, whole) = (percentile(&mut ours, percent), percentile(&mut whole, percent));
-        bench.report.row(
-            &format!("new object → Secret, {name}"),
-            &milliseconds(ours),
-            &milliseconds(whole),
-            Some(ours.as_secs_f64() / whole.as_secs_f64()),
-            mark,
-        );
+        let ratio = ours.div_duration_f64(whole);
+        bench.report.row(&format!("new object → Secret, {name}"), ours, whole, Some(ratio), mark);
+        if let Some(figure) = figure {
+            bench.report.figure(figure, ratio);
+        }
     }
-    let to_secret = milliseconds(percentile(&mut to_secret, 50));
+    let to_secret = Cell::from(percentile(&mut to_secret, 50));
     bench.report.note(format!("the floor's status write left out, its p50 is {to_secret}"));
     Ok(())
 }
@@ -250,9 +251,16 @@ pub async fn rotation(bench: &mut Bench) -> Result {
     bench.report.promise(&format!("calls to STS in {count} renewals"), count, sts);
     bench.report.promise(&format!("writes in {count} renewals"), 2 * count, calls.writes());
     bench.report.promise(&format!("reads in {count} renewals"), 0, calls.reads());
-    bench.report.row("calls to STS per renewal", &share(sts, count), "1", None, "1");
-    bench.report.row("writes per renewal", &share(calls.writes(), count), "2", None, "2");
-    bench.report.row("reads per renewal", &share(calls.reads(), count), "0", None, "0.01");
+    let rows = [
+        (Figure::StsPerRenewal, sts, "1", "1"),
+        (Figure::WritesPerRenewal, calls.writes(), "2", "2"),
+        (Figure::ReadsPerRenewal, calls.reads(), "0", "0.01"),
+    ];
+    for (figure, number, floor, mark) in rows {
+        let each = share(number, count);
+        bench.report.figure(figure, each);
+        bench.report.row(figure.label(), Cell::Each(each), floor, None, mark);
+    }
     bench.report.note(format!("renewal: {}", calls.per(count)));
     Ok(())
 }
@@ -264,7 +272,7 @@ pub async fn memory_beside_large_secrets(bench: &mut Bench, operator: Operator) 
     operator.stop().await?;
     fleet::large_secrets(&bench.ground.client, LARGE_SECRETS).await?;
     let operator = start_and_settle(bench).await?;
-    let memory = operator.memory()?.summary();
-    bench.report.row(&format!("memory: restarted beside {LARGE_SECRETS} Secrets of 1 MB"), &memory, "–", None, "–");
+    let memory = operator.memory()?;
+    bench.report.row(&format!("memory: restarted beside {LARGE_SECRETS} Secrets of 1 MB"), memory, "–", None, "–");
     Ok(operator)
 }

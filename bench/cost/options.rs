@@ -4,7 +4,7 @@ use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
 /// Measures keyturn on a real control plane, beside a raw client that does the same work.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "cost")]
 pub struct Options {
     /// How many `AwsConfigs` exist when the operator starts.
@@ -23,9 +23,21 @@ pub struct Options {
     #[arg(long, default_value_t = 1000)]
     pub pods: usize,
 
-    /// Measure only this part. The objects are created and issued in every case.
-    #[arg(long)]
-    pub only: Option<Part>,
+    /// Measure only these parts. The objects are created and issued in every case.
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<Part>,
+
+    /// Measure these numbers of objects, each on a control plane of its own, instead of `--objects`.
+    #[arg(long, value_delimiter = ',', conflicts_with = "objects")]
+    pub sizes: Vec<usize>,
+
+    /// Write the figures to this file as JSON, in base units.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Draw the figures over the sizes to this file as SVG.
+    #[arg(long, value_name = "FILE", requires = "sizes")]
+    pub svg: Option<PathBuf>,
 
     /// Measure this binary, and the program keyturn-endpoint beside it, instead of the release
     /// build of this checkout.
@@ -69,7 +81,13 @@ pub enum Part {
 impl Options {
     /// Whether the options ask for this part.
     pub fn wants(&self, part: Part) -> bool {
-        self.only.is_none_or(|only| only == part)
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    /// The options of each run, one for each number of objects.
+    pub fn runs(&self) -> Vec<Self> {
+        let sizes = if self.sizes.is_empty() { &vec![self.objects] } else { &self.sizes };
+        sizes.iter().map(|objects| Self { objects: *objects, ..self.clone() }).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The memory and the CPU time of a process, from Linux.
 
-use crate::{Result, report::megabytes};
+use crate::Result;
 use std::time::Duration;
 
 /// The unit in which Linux reports CPU time (`USER_HZ`), on every architecture that keyturn is
@@ -16,14 +16,6 @@ pub struct Memory {
     pub peak: u64,
     /// The resident memory now that belongs to no file (`RssAnon`). The program itself is a file.
     pub anonymous: u64,
-}
-
-impl Memory {
-    /// A text for the table.
-    pub fn summary(&self) -> String {
-        let [now, peak, heap] = [self.resident, self.peak, self.anonymous].map(megabytes);
-        format!("{now} (peak {peak}, heap {heap})")
-    }
 }
 
 /// The memory of a process.

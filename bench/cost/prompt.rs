@@ -2,7 +2,7 @@
 
 use crate::{
     Bench, Result, fleet,
-    report::{fine_milliseconds, percentile, progress},
+    report::{percentile, progress},
 };
 use std::{
     path::Path,
@@ -34,8 +34,7 @@ pub async fn prompt(bench: &mut Bench) -> Result {
     for (measure, [own, of_kubectl], mark) in rows {
         let times = [median(&plugin, own, &kubeconfig)?, median(&kubectl, of_kubectl, &kubeconfig)?];
         let ratio = times[0].div_duration_f64(times[1]);
-        let [own, floor] = times.map(fine_milliseconds);
-        bench.report.row(measure, &own, &floor, Some(ratio), mark);
+        bench.report.row(measure, times[0], times[1], Some(ratio), mark);
     }
     bench.report.note("plugin: the floor is kubectl with the like command".to_owned());
     Ok(())

@@ -1,27 +1,73 @@
 //! The table of measures, the notes below it, and the broken promises.
 
-use crate::Result;
+use crate::{Result, cell::Cell, figures::Figure};
+use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     time::Duration,
 };
 
+/// A row of the table.
+struct Row {
+    measure: String,
+    keyturn: Cell,
+    floor: Cell,
+    ratio: Option<f64>,
+    mark: String,
+}
+
+impl Row {
+    fn cells(&self) -> [String; 5] {
+        let ratio = self.ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
+        [self.measure.clone(), self.keyturn.to_string(), self.floor.to_string(), ratio, self.mark.clone()]
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "measure": self.measure,
+            "keyturn": self.keyturn.json(),
+            "floor": self.floor.json(),
+            "ratio": self.ratio,
+            "mark": if self.mark == "–" { None } else { Some(&self.mark) },
+        })
+    }
+}
+
 /// The results of a run.
 #[derive(Default)]
 pub struct Report {
-    rows: Vec<[String; 5]>,
+    rows: Vec<Row>,
+    figures: BTreeMap<Figure, f64>,
     notes: Vec<String>,
     broken: Vec<String>,
 }
 
 impl Report {
     /// Adds a row to the table. `mark` is the best result of other programs (docs/performance.md).
-    pub fn row(&mut self, measure: &str, keyturn: &str, floor: &str, ratio: Option<f64>, mark: &str) {
-        let ratio = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
-        self.rows.push([measure, keyturn, floor, &ratio, mark].map(str::to_owned));
+    pub fn row(
+        &mut self,
+        measure: &str,
+        keyturn: impl Into<Cell>,
+        floor: impl Into<Cell>,
+        ratio: Option<f64>,
+        mark: &str,
+    ) {
+        let (keyturn, floor) = (keyturn.into(), floor.into());
+        self.rows.push(Row { measure: measure.to_owned(), keyturn, floor, ratio, mark: mark.to_owned() });
     }
 
-    /// Adds a row for two short times.
+    /// Records a figure that is followed over the number of objects, or compared with others.
+    pub fn figure(&mut self, figure: Figure, value: f64) {
+        self.figures.insert(figure, value);
+    }
+
+    /// The figures of the run.
+    pub fn figures(&self) -> &BTreeMap<Figure, f64> {
+        &self.figures
+    }
+
+    /// Adds a row for two times.
     pub fn times_row(&mut self, measure: &str, times: [Duration; 2]) {
         self.ratio_row(measure, times, "–");
     }
@@ -43,10 +89,10 @@ impl Report {
         }
     }
 
-    /// Adds a row for two short times, and returns their ratio.
+    /// Adds a row for two times, and returns their ratio.
     fn ratio_row(&mut self, measure: &str, [keyturn, floor]: [Duration; 2], mark: &str) -> f64 {
         let ratio = keyturn.div_duration_f64(floor);
-        self.row(measure, &fine_milliseconds(keyturn), &fine_milliseconds(floor), Some(ratio), mark);
+        self.row(measure, keyturn, floor, Some(ratio), mark);
         ratio
     }
 
@@ -69,20 +115,23 @@ impl Report {
         }
     }
 
+    /// The whole of it, in base units.
+    pub fn json(&self, objects: usize) -> Value {
+        let figures: BTreeMap<&str, f64> = self.figures.iter().map(|(figure, value)| (figure.key(), *value)).collect();
+        json!({
+            "objects": objects,
+            "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+            "figures": figures,
+            "notes": self.notes,
+            "broken": self.broken,
+        })
+    }
+
     /// Prints the report. Returns whether keyturn kept every promise.
     pub fn print(&self) -> Result<bool> {
         let mut out = io::stdout().lock();
-        let head = ["measure", "keyturn", "floor", "ratio", "to beat"].map(str::to_owned);
-        let width = |column: usize| {
-            self.rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default()
-        };
-        let rule = std::array::from_fn(|column| "-".repeat(width(column)));
-        writeln!(out)?;
-        for row in [&head, &rule].into_iter().chain(&self.rows) {
-            let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
-            writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))?;
-        }
-        writeln!(out)?;
+        let rows = self.rows.iter().map(Row::cells).collect::<Vec<_>>();
+        table(&mut out, ["measure", "keyturn", "floor", "ratio", "to beat"], &rows)?;
         for note in &self.notes {
             writeln!(out, "{note}")?;
         }
@@ -93,9 +142,19 @@ impl Report {
     }
 }
 
-/// A time in milliseconds, e.g. `74.1 ms`.
-pub fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+/// Prints a table as Markdown has it, with columns of one width.
+pub fn table<const N: usize>(out: &mut impl io::Write, head: [&str; N], rows: &[[String; N]]) -> Result {
+    let head = head.map(str::to_owned);
+    let width =
+        |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let rule = std::array::from_fn(|column| "-".repeat(width(column)));
+    writeln!(out)?;
+    for row in [&head, &rule].into_iter().chain(rows) {
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))?;
+    }
+    writeln!(out)?;
+    Ok(())
 }
 
 /// A short time in milliseconds, e.g. `0.74 ms`.
@@ -110,22 +169,27 @@ pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.get(last * percent / 100).copied().unwrap_or_default()
 }
 
-/// Bytes in megabytes, e.g. `23.5 MB`.
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-pub fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1_000_000.0)
-}
-
 /// The rate per second of `count` things in this time.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub fn per_second(count: usize, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
-/// A number divided by the count of objects, as a text.
+/// A number divided by the count of objects.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
-pub fn share(number: usize, count: usize) -> String {
-    format!("{:.2}", number as f64 / count as f64)
+pub fn share(number: usize, count: usize) -> f64 {
+    number as f64 / count as f64
+}
+
+/// Bytes in megabytes, e.g. `23.5 MB`.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", in_megabytes(bytes))
+}
+
+/// Bytes in millions of bytes.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub fn in_megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_000_000.0
 }
 
 /// The share of one in the time for `count`. Zero if there are none.
