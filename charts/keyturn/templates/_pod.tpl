@@ -121,6 +121,8 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- .selector | nindent 8 }}
+    # Only pods of one ReplicaSet count, because old pods of an update end soon and would skew the spread of the new ones.
+    matchLabelKeys: [pod-template-hash]
   {{- end }}
 {{- end }}
 
