@@ -14,6 +14,7 @@ DENY := .cache/tools/bin/cargo-deny
 MDBOOK := .cache/docs-tools/bin/mdbook
 SYFT := .cache/release-tools/bin/syft
 SBOM := target/keyturn.cdx.json
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 CHECKOV := .cache/scan-tools/bin/checkov
 HELM_DOCS := --chart-search-root charts/keyturn --sort-values-order file --log-level warning
 IMAGE ?= keyturn:dev
@@ -118,9 +119,10 @@ advisories: $(DENY) ## known vulnerabilities of dependencies, and yanked version
 sbom: $(SYFT) ## the list of all dependencies, in target/keyturn.cdx.json (CycloneDX)
 	mkdir -p $(dir $(SBOM))
 	SYFT_CHECK_FOR_APP_UPDATE=false $(SYFT) scan --quiet file:Cargo.lock --source-name keyturn \
-	  --source-version "$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)" --output cyclonedx-json=$(SBOM)
+	  --source-version "$(VERSION)" --output cyclonedx-json=$(SBOM)
 
-release-check: advisories sbom ## what a release needs besides .ci/run (needs the internet)
+release-check: advisories sbom ## what a release needs besides .ci/run (needs the internet), and whether all files name its version
+	.github/release versions --tag "v$(VERSION)"
 
 # The inputs that libFuzzer finds useful are kept in target/fuzz/found; it reads those of fuzz/corpus too. Without a
 # sanitizer, because that needs no nightly compiler, and the code has no unsafe.

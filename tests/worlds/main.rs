@@ -11,8 +11,8 @@
 //! [`endpoint_program`] runs the endpoint of a pod without any.
 //!
 //! All share the vocabulary of [`fixtures`]. Beside the worlds are the checks of files that have to
-//! agree with the code ([`architecture`], [`generated`]), of the wording ([`wording`]), and of the
-//! API server's double against the real one ([`conformance`]).
+//! agree with the code ([`architecture`], [`generated`]), of the wording ([`wording`]), of a
+//! release ([`release`]), and of the API server's double against the real one ([`conformance`]).
 
 #![allow(
     clippy::unwrap_used,
@@ -41,6 +41,7 @@ mod over_proxy;
 mod over_tls;
 mod own_identity;
 mod real;
+mod release;
 mod samples;
 mod simulated;
 mod wording;

@@ -266,7 +266,8 @@ fn in_default_namespace(manifest: &str) -> String {
 }
 
 /// The blocks of YAML in a page that are objects of Kubernetes, without the indentation of a list.
-/// The configuration file of eksctl looks like one and is none.
+/// The configuration file of eksctl looks like one and is none. This API server knows no kind of
+/// Sigstore's.
 fn manifests(page: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = page.lines();
@@ -274,7 +275,8 @@ fn manifests(page: &str) -> Vec<String> {
         let Some((indentation, "")) = line.split_once("```yaml") else { continue };
         let block = lines.by_ref().take_while(|line| line.trim() != "```");
         let rows: Vec<&str> = block.map(|line| line.strip_prefix(indentation).unwrap_or(line)).collect();
-        let is_object = rows.iter().any(|row| row.starts_with("apiVersion: ") && !row.contains("eksctl.io"));
+        let is_known = |row: &&str| !["eksctl.io", "sigstore.dev"].iter().any(|other| row.contains(other));
+        let is_object = rows.iter().any(|row| row.starts_with("apiVersion: ") && is_known(row));
         if is_object {
             found.push(rows.join("\n") + "\n");
         }
