@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test versions unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
-.PHONY: advisories sbom release-check windows fuzz matrix matrix-docs samples-docs gitops docs
+.PHONY: recording advisories sbom release-check windows fuzz matrix matrix-docs samples-docs gitops docs
 
 GROUND := tests/cluster/ground
 WINDOWS := x86_64-pc-windows-gnu
@@ -92,6 +92,9 @@ gitops: ## tests/worlds/gitops/: the objects that GitOps controllers are tried w
 
 docs: $(MDBOOK) ## the documentation as a book with search, in target/book, and whether its links lead somewhere
 	tests/book
+
+recording: ## docs/demo.svg, a picture of what a run of the demo prints
+	tests/recording
 
 demo: ## the main job, shown on a Kubernetes and an AWS of its own (or on yours: make demo KUBECONFIG=...)
 	examples/demo

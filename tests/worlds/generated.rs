@@ -129,6 +129,20 @@ fn every_snippet_names_the_tag_under_which_the_image_was_pushed() {
 }
 
 #[test]
+fn the_recorded_scenes_are_those_of_the_demo() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (picture, recording, demo) = (read("docs/demo.svg"), read("tests/recording"), read("examples/demo"));
+    let titles: Vec<&str> = recording.split("Scene(\"").skip(1).map(|scene| scene.split('"').next().unwrap()).collect();
+    assert!(titles.len() > 2, "{titles:?}");
+    for title in titles {
+        assert!(demo.contains(&format!("say \"{title}")), "examples/demo has no scene {title:?}");
+        // The picture wraps a title that is long.
+        let beginning: String = title.chars().take(60).collect();
+        assert!(picture.contains(&beginning), "docs/demo.svg lacks {title:?}: run make recording");
+    }
+}
+
+#[test]
 fn every_line_about_a_failed_start_is_one_of_the_code() {
     let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
     let section = page.split_once("\n## It does not start\n").unwrap().1.split("\n## ").next().unwrap();
