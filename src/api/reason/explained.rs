@@ -105,9 +105,11 @@ impl Reason {
                      person, tags, ceilings. Or `allow` of the DssInstance does not list the \
                      namespace and the person, or its `roleProperties` the property in `spec.role`. \
                      The message names the part that is not allowed.",
-                remedy: "Compare the message with `kubectl get awsrolegrants -o yaml`: one grant \
-                     has to allow all of it. Request less, or ask a cluster admin to add or widen \
-                     a grant, or `allow` or `roleProperties` of the DssInstance.",
+                remedy: "Request less, or send the message to a cluster admin, because users may \
+                     not read grants. The admin compares it with `kubectl get awsrolegrants -o \
+                     yaml`: one grant has to allow all of it. `kubectl keyturn grant` writes a \
+                     grant. Otherwise the admin widens `allow` or `roleProperties` of the \
+                     DssInstance.",
             },
             Self::Denied => Explained {
                 name: "Denied",
