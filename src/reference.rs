@@ -13,6 +13,7 @@ use crate::api::{
 use fields::{Field, Rule, fields_of, fields_of_a_condition, rules_of};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps,
+    SelectableField,
 };
 use text::{cell, code, prose, table};
 
@@ -111,6 +112,7 @@ fn resource(crd: &CustomResourceDefinition) -> String {
             part("status").unwrap_or_default(),
             refused(schema, &names.kind),
             columns(version.additional_printer_columns.as_deref().unwrap_or_default(), &names.plural),
+            selectors(version.selectable_fields.as_deref().unwrap_or_default()),
         ];
         Some(parts.concat())
     });
@@ -173,6 +175,11 @@ fn columns(columns: &[CustomResourceColumnDefinition], plural: &str) -> String {
     };
     let rows: Vec<[String; 4]> = columns.iter().map(row).collect();
     format!("`kubectl get {plural}` shows:\n\n{}", table(["column", "field", "shown", "meaning"], &rows))
+}
+
+fn selectors(fields: &[SelectableField]) -> String {
+    let paths: Vec<String> = fields.iter().map(|field| code(field.json_path.trim_start_matches('.'))).collect();
+    if paths.is_empty() { String::new() } else { format!("`--field-selector` takes {}.\n\n", paths.join(", ")) }
 }
 
 // ---- Conditions and reasons ---------------------------------------------------------------------

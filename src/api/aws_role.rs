@@ -22,6 +22,9 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "awsr",
     category = "keyturn",
+    selectable = ".spec.awsConfigRef.name",
+    selectable = ".spec.person",
+    selectable = ".spec.role",
     doc = "AwsRole is an IAM role of one AwsConfig. keyturn writes one for spec.role of an AwsConfig. Users may write others, and select one with spec.activeRoleRef of the AwsConfig.",
     printcolumn(
         name = "Config",

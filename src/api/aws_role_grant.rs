@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
     status = "AwsRoleGrantStatus",
     derive = "PartialEq",
     category = "keyturn",
+    selectable = ".spec.effect",
     doc = "AwsRoleGrant allows namespaces to use IAM roles as persons, or denies it. keyturn refuses everything that no grant allows. One grant has to allow all of a request. A grant with effect Deny wins over every other.",
     printcolumn(name = "Effect", type_ = "string", json_path = ".spec.effect", description = "Allow or Deny"),
     printcolumn(

@@ -18,6 +18,7 @@ mod datarobot_client;
 pub mod datarobot_push;
 pub mod dss;
 mod dss_push;
+mod field_selectors;
 mod gitops;
 pub mod ground;
 mod iam;
