@@ -72,8 +72,8 @@ pub struct Process {
     #[arg(long, env = "KEYTURN_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
 
-    /// The address that serves /livez, /readyz and /metrics.
-    #[arg(long, env = "KEYTURN_ADMIN_ADDR", default_value = "0.0.0.0:8080")]
+    /// The address that serves /livez, /readyz and /metrics. `[::]` is every address, of IPv4, too.
+    #[arg(long, env = "KEYTURN_ADMIN_ADDR", default_value = "[::]:8080")]
     pub admin_addr: SocketAddr,
 
     /// The format of log lines.
@@ -93,7 +93,7 @@ pub struct Webhook {
     pub process: Process,
 
     /// The address at which the API server reaches the webhook.
-    #[arg(long, env = "KEYTURN_WEBHOOK_ADDR", default_value = "0.0.0.0:9443")]
+    #[arg(long, env = "KEYTURN_WEBHOOK_ADDR", default_value = "[::]:9443")]
     pub webhook_addr: SocketAddr,
 
     /// The Secret that holds the certificate, as namespace/name. The webhook waits for it, and

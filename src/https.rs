@@ -25,9 +25,11 @@
 
 mod bodies;
 mod connection;
+mod listen;
 mod places;
 
 pub use bodies::{Bodies, HeldBody, NoBody, Peer, Room, holding};
+pub use listen::listen;
 
 use axum::Router;
 use axum_server::{

@@ -9,6 +9,7 @@ use keyturn::{
     clock::Clock,
     credentials::base,
     dss,
+    https::listen,
     leader::LeaseName,
     limit::{Rate, RateLimits, StsLimits},
     network::{NamedCluster, Proxies, api_server},
@@ -119,10 +120,11 @@ fn prepare(process: &Process) -> Result<Signals, Box<dyn Error>> {
 }
 
 /// Binds the admin port. A port in use is reported at the start.
-async fn admin_listener(process: &Process) -> Result<TcpListener, Box<dyn Error>> {
+fn admin_listener(process: &Process) -> Result<TcpListener, Box<dyn Error>> {
     let address = process.admin_addr;
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| format!("--admin-addr: cannot listen on {address}: {error}").into())
+    let listener = listen(address).map_err(|error| format!("--admin-addr: cannot listen on {address}: {error}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(listener)?)
 }
 
 /// Runs a process, given the future by which it learns that it is to end, until a signal comes.
@@ -190,8 +192,8 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         lease: run.leader_election.then_some(LeaseName { namespace, name: run.lease_name }),
     };
     operator.check().await?;
-    let admin = admin_listener(&run.process).await?;
-    tracing::info!(version = VERSION, cluster = operator.cluster_name, admin = %run.process.admin_addr, "started");
+    let admin = admin_listener(&run.process)?;
+    tracing::info!(version = VERSION, cluster = operator.cluster_name, admin = %admin.local_addr()?, "started");
     until_signal(signals, "the operator", async |stopped| operator.run(Some(admin), stopped).await).await
 }
 
@@ -199,8 +201,8 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
 async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
     let signals = prepare(&options.process)?;
     let address = options.webhook_addr;
-    let listener = std::net::TcpListener::bind(address)
-        .map_err(|error| format!("--webhook-addr: cannot listen on {address}: {error}"))?;
+    let listener = listen(address).map_err(|error| format!("--webhook-addr: cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr()?;
     let replica = webhook::Replica {
         client: kube::Client::try_from(api_server(&Proxies::from_env()?, &NamedCluster::default()).await?)?,
         namespaces: options.process.watch_namespaces.clone(),
@@ -213,8 +215,8 @@ async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
         },
     };
     replica.check().await?;
-    let admin = admin_listener(&options.process).await?;
-    tracing::info!(version = VERSION, %address, admin = %options.process.admin_addr, "started");
+    let admin = admin_listener(&options.process)?;
+    tracing::info!(version = VERSION, %address, admin = %admin.local_addr()?, "started");
     until_signal(signals, "the webhook", async |stopped| replica.run(Some(admin), stopped).await).await
 }
 

@@ -75,7 +75,7 @@ With an address in webhook.extraEnv, that one counts; _checks.tpl compares the p
 {{- range list (list "KEYTURN_ADMIN_ADDR" .Values.webhook.adminPort 8080) (list "KEYTURN_WEBHOOK_ADDR" .Values.webhook.port 9443) }}
 {{- $port := int (index . 1) }}
 {{- if and (ne $port (int (index . 2))) (not (hasKey $given (index . 0))) }}
-{{- $env = append $env (dict "name" (index . 0) "value" (printf "0.0.0.0:%d" $port)) }}
+{{- $env = append $env (dict "name" (index . 0) "value" (printf "[::]:%d" $port)) }}
 {{- end }}
 {{- end }}
 {{- toYaml $env }}
