@@ -15,7 +15,10 @@ use crate::{
 use aws_sdk_sts::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef},
     error::{ProvideErrorMetadata as _, SdkError},
-    operation::assume_role::{AssumeRoleError, AssumeRoleOutput},
+    operation::{
+        RequestId as _,
+        assume_role::{AssumeRoleError, AssumeRoleOutput},
+    },
     types::{PolicyDescriptorType, Tag},
 };
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
@@ -163,7 +166,13 @@ impl Sts {
         let answer = tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call.send()).await;
         let result = match answer {
             Err(_) => Err(explain(request, &Answer::TimedOut { seconds: TIMEOUT_SECONDS })),
-            Ok(Err(error)) => Err(failed(request, &error)),
+            Ok(Err(error)) => {
+                // Not in the message of a condition, because the ID is another one at each retry.
+                if let Some((code, request_id)) = traced(&error) {
+                    tracing::info!(role = request.role.as_str(), code, request_id, "STS refused AssumeRole");
+                }
+                Err(failed(request, &error))
+            }
             Ok(Ok(output)) => self.issued(output).ok_or_else(|| explain(request, &Answer::Unreadable { status: 200 })),
         };
         (self.answered)(started.elapsed(), result.as_ref().err().map(|error| error.why.reason));
@@ -263,6 +272,11 @@ fn unless_empty<T: Clone>(list: &[T]) -> Option<Vec<T>> {
     (!list.is_empty()).then(|| list.to_vec())
 }
 
+/// The code of a refusal, and the ID by which AWS's support and `CloudTrail` find the request.
+fn traced(error: &SdkError<AssumeRoleError, HttpResponse>) -> Option<(&str, &str)> {
+    Some((error.code()?, error.request_id()?))
+}
+
 fn failed(request: &SessionRequest, error: &SdkError<AssumeRoleError, HttpResponse>) -> IssueError {
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     let answer = match error {
@@ -304,5 +318,32 @@ impl Intercept for DateOfAnswer {
             self.clock.learn(date, self.clock.now().duration_since(self.asked_at));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_sts::error::ErrorMetadata;
+    use aws_smithy_types::body::SdkBody;
+
+    #[test]
+    fn a_refusal_is_traced_by_its_code_and_its_id() {
+        let refused = |code: Option<&'static str>, id: Option<&'static str>| {
+            let mut response = HttpResponse::new(403_u16.try_into().unwrap(), SdkBody::empty());
+            if let Some(id) = id {
+                response.headers_mut().insert("x-amzn-requestid", id);
+            }
+            let meta = ErrorMetadata::builder();
+            let meta = if let Some(code) = code { meta.code(code) } else { meta };
+            SdkError::service_error(AssumeRoleError::generic(meta.build()), response)
+        };
+        for (name, code, id, expected) in [
+            ("a refusal of STS", Some("AccessDenied"), Some("c6104cbe-af31"), Some(("AccessDenied", "c6104cbe-af31"))),
+            ("an answer without an ID", Some("AccessDenied"), None, None),
+            ("an answer of another server", None, Some("c6104cbe-af31"), None),
+        ] {
+            assert_eq!(traced(&refused(code, id)), expected, "{name}");
+        }
     }
 }
