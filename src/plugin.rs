@@ -136,6 +136,7 @@ pub async fn answer(
             None => own_roles::roles(caller, asked.person.as_deref()).await,
         },
         Command::Grant(asked) => grant::grant(caller, asked).await,
+        Command::Uses(asked) => grant::uses(caller, asked).await,
         Command::TrustPolicy(asked) => policies::trust_policy(&caller.config(&asked.name).await?, &asked.principal),
         Command::IamPolicy => policies::iam_policy(&caller.grants().await?),
         Command::Env(asked) => {

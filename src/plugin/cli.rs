@@ -7,8 +7,8 @@ mod importing;
 mod making;
 
 pub use asking::{
-    Can, Complete, CompletedShell, Completion, Env, Output, Renew, Roles, Shell, Status, TrustPolicy, Verify, Version,
-    WhoCan, Why,
+    Can, Complete, CompletedShell, Completion, Env, Output, Renew, Roles, Shell, Status, TrustPolicy, Uses, Verify,
+    Version, WhoCan, Why,
 };
 pub use importing::{Import, ImportAws, ImportKeys, ImportObjects, ImportTrifacta, Migrate, To};
 pub use making::{Exec, Grant};
@@ -84,6 +84,10 @@ pub enum Command {
     /// List the roles that the grants allow in a namespace.
     #[command(after_help = "Examples:\n  kubectl keyturn roles -n scoring\n  kubectl keyturn roles --person alice")]
     Roles(Roles),
+    /// List the grants with the number of AwsConfigs that use them, or what the deletion of one
+    /// would withdraw.
+    #[command(after_help = "Examples:\n  kubectl keyturn uses\n  kubectl keyturn uses analysts")]
+    Uses(Uses),
     /// Write the manifest of an AwsRoleGrant, and say which AwsConfigs it newly allows. Nothing is
     /// applied.
     #[command(after_help = "Examples:\n  kubectl keyturn grant analysts --role 'arn:aws:iam::123456789012:role/ds-*' \

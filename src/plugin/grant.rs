@@ -1,6 +1,10 @@
-//! `kubectl keyturn grant`: the manifest of a grant, and its effect on the `AwsConfig`s that exist.
+//! `kubectl keyturn grant` and `uses`: the manifest of a grant, its effect on the `AwsConfig`s that
+//! exist, and their use of the grants that exist.
 
 mod effect;
+mod uses;
+
+pub(super) use uses::uses;
 
 use super::{
     Answer, Caller, Failed,
@@ -189,8 +193,14 @@ fn comment_without(name: &str, lines: &[String], comments: &mut String) {
 
 /// Grants as the decision takes them, with another one in the place of that of its name.
 fn replaced(grants: &[Arc<AwsRoleGrant>], by: &AwsRoleGrant) -> Vec<Arc<AwsRoleGrant>> {
-    let others = grants.iter().filter(|grant| grant.name_any() != by.name_any()).cloned();
-    others.chain([Arc::new(by.clone())]).collect()
+    let mut all = others(grants, &by.name_any());
+    all.push(Arc::new(by.clone()));
+    all
+}
+
+/// The grants without the one of this name.
+fn others(grants: &[Arc<AwsRoleGrant>], name: &str) -> Vec<Arc<AwsRoleGrant>> {
+    grants.iter().filter(|grant| grant.name_any() != name).cloned().collect()
 }
 
 #[cfg(test)]

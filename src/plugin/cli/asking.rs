@@ -66,6 +66,13 @@ pub struct WhoCan {
     pub role: String,
 }
 
+/// The grant whose use is shown.
+#[derive(Debug, Args)]
+pub struct Uses {
+    /// Its name. Without it: all grants, and how many AwsConfigs and profiles use each.
+    pub grant: Option<String>,
+}
+
 /// The person for whom roles are listed.
 #[derive(Debug, Args)]
 pub struct Roles {

@@ -1,7 +1,7 @@
 //! The effect of a grant on the configs that exist: which of them are allowed before it, and which
 //! after it. Pure.
 
-use super::{Labels, replaced};
+use super::{Labels, others, replaced};
 use crate::{
     api::{AwsConfig, AwsRoleGrant, CredentialProvider, Subject},
     grants::{GrantRequest, Requested, granted},
@@ -35,7 +35,7 @@ pub(super) fn without(
     grants: &[Arc<AwsRoleGrant>],
     deleted: &AwsRoleGrant,
 ) -> Vec<String> {
-    let left: Vec<_> = grants.iter().filter(|grant| grant.name_any() != deleted.name_any()).cloned().collect();
+    let left = others(grants, &deleted.name_any());
     between(configs, labels, &replaced(grants, deleted), &left).withdrawn
 }
 
@@ -46,7 +46,7 @@ fn between(
     after: &[Arc<AwsRoleGrant>],
 ) -> Effect {
     let mut effect = Effect::default();
-    for asked in configs.iter().filter_map(Asked::by) {
+    for asked in configs.iter().flat_map(Asked::by) {
         match (asked.is_allowed(labels, before), asked.is_allowed(labels, after)) {
             (false, true) => effect.allowed.push(asked.in_words()),
             (true, false) => effect.withdrawn.push(asked.in_words()),
@@ -58,33 +58,46 @@ fn between(
     effect
 }
 
-/// The request of a config.
-struct Asked<'a> {
+/// A request of a config: its own, or that of a profile.
+pub(super) struct Asked<'a> {
     config: &'a AwsConfig,
     subject: Subject,
+    profile: Option<&'a str>,
     /// The role; `None` for a key and for the credential of a connection.
     role: Option<String>,
 }
 
 impl<'a> Asked<'a> {
-    /// The request of a config; `None` if the config asks for nothing yet, or is suspended.
-    fn by(config: &'a AwsConfig) -> Option<Self> {
-        let subject = config.subject().filter(|_| !config.spec.suspend)?;
-        let role = match config.spec.credential_provider {
-            CredentialProvider::Temporary => Some(role(config)?),
-            CredentialProvider::Default | CredentialProvider::Connection => None,
+    /// The requests of a config. There is none if the config asks for nothing yet, or is suspended.
+    pub(super) fn by(config: &'a AwsConfig) -> Vec<Self> {
+        let Some(subject) = config.subject().filter(|_| !config.spec.suspend) else { return vec![] };
+        let own = match config.spec.credential_provider {
+            CredentialProvider::Temporary => role(config).map(Some),
+            CredentialProvider::Default | CredentialProvider::Connection => Some(None),
         };
-        Some(Self { config, subject, role })
+        let own = own.map(|role| (None, role));
+        let profiles = config.spec.profiles.iter().filter_map(|profile| {
+            let role = profile.role.clone().or_else(|| role_of_profile(config, &profile.name))?;
+            Some((Some(profile.name.as_str()), Some(role)))
+        });
+        let of = |(profile, role)| Self { config, subject: subject.clone(), profile, role };
+        own.into_iter().chain(profiles).map(of).collect()
     }
 
-    fn in_words(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         let provider = self.config.spec.credential_provider;
         let what = self.role.as_deref().unwrap_or_else(|| provider.as_str());
         let namespace = self.config.namespace().unwrap_or_default();
-        format!("AwsConfig {namespace}/{} ({}): {what}", self.config.name_any(), self.subject)
+        let profile = self.profile.map(|name| format!(", profile {name}")).unwrap_or_default();
+        format!("AwsConfig {namespace}/{} ({}){profile}: {what}", self.config.name_any(), self.subject)
     }
 
-    fn is_allowed(&self, labels: &Labels, grants: &[Arc<AwsRoleGrant>]) -> bool {
+    pub(super) fn is_allowed(&self, labels: &Labels, grants: &[Arc<AwsRoleGrant>]) -> bool {
+        self.grant(labels, grants).is_some()
+    }
+
+    /// The name of the grant that allows it; `None` if no grant does, or one denies it.
+    pub(super) fn grant(&self, labels: &Labels, grants: &[Arc<AwsRoleGrant>]) -> Option<String> {
         let none = BTreeMap::new();
         let namespace_labels = labels.get(&self.config.namespace().unwrap_or_default()).unwrap_or(&none);
         let what = match (&self.role, self.config.spec.credential_provider) {
@@ -92,7 +105,8 @@ impl<'a> Asked<'a> {
             (None, CredentialProvider::Default) => Requested::Key,
             (None, _) => Requested::Connection,
         };
-        granted(grants, GrantRequest { config: self.config, namespace_labels, subject: &self.subject, what }).is_ok()
+        let ask = GrantRequest { config: self.config, namespace_labels, subject: &self.subject, what };
+        granted(grants, ask).ok().map(AwsRoleGrant::name_any)
     }
 }
 
@@ -100,4 +114,10 @@ impl<'a> Asked<'a> {
 fn role(config: &AwsConfig) -> Option<String> {
     let arn = config.spec.role.clone().filter(|role| !role.contains("${"));
     arn.or_else(|| Some(config.status.as_ref()?.active_role.as_ref()?.role.clone()))
+}
+
+/// The role that keyturn recorded for a profile.
+fn role_of_profile(config: &AwsConfig, name: &str) -> Option<String> {
+    let profiles = config.status.as_ref()?.profiles.as_ref()?;
+    profiles.iter().find(|profile| profile.name == name)?.role.clone()
 }

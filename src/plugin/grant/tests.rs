@@ -141,3 +141,55 @@ fn the_effect_of_a_grant_is_said_of_every_config_that_it_changes() {
 fn owned(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|&line| line.to_owned()).collect()
 }
+
+#[test]
+fn the_uses_of_grants_are_the_requests_that_they_decide() {
+    let profile = json!({"metadata": {"name": "dora", "namespace": "scoring"}, "spec": {
+        "person": "dora", "role": "arn:aws:iam::123456789012:role/ds-analyst",
+        "profiles": [{"name": "lake", "role": "arn:aws:iam::123456789012:role/lake"}]}});
+    let mut gone = config("gone", "ds-analyst");
+    gone.spec.suspend = true;
+    let configs = [
+        config("alice", "ds-analyst"),
+        config("bob", "ds-other"),
+        config("carol", "admin"),
+        config("mallory", "ds-analyst"),
+        from_value(profile).unwrap(),
+        gone,
+    ];
+    let grant = |name: &str, spec: Value| Arc::new(AwsRoleGrant::new(name, from_value(spec).unwrap()));
+    let scoring = json!({"names": ["scoring"]});
+    let grants = [
+        grant("analysts", json!({"roles": [DS], "persons": ["*"], "namespaces": scoring})),
+        grant("for-bob", json!({"roles": [DS], "persons": ["bob"], "namespaces": scoring})),
+        grant(
+            "lake",
+            json!({"roles": ["arn:aws:iam::123456789012:role/lake"], "persons": ["*"], "namespaces": scoring}),
+        ),
+        grant("no-mallory", json!({"effect": "Deny", "persons": ["mallory"]})),
+        grant("unused", json!({"roles": [DS], "persons": ["*"], "namespaces": {"names": ["elsewhere"]}})),
+    ];
+    let uses = uses::of(&configs, &Labels::new(), &grants);
+    assert_eq!(
+        uses::listed(&grants, &uses),
+        "GRANT        EFFECT   USED BY   DELETION WITHDRAWS\n\
+         analysts     Allow    3         2\n\
+         for-bob      Allow    0         0\n\
+         lake         Allow    1         1\n\
+         no-mallory   Deny     1         0\n\
+         unused       Allow    0         0\n"
+    );
+    let one = |name: &str| uses::one(name, uses.get(name).map(Vec::as_slice).unwrap_or_default());
+    for (name, expected) in [
+        ("analysts", "allowed by \"for-bob\"   AwsConfig scoring/bob (bob): arn:aws:iam::123456789012:role/ds-other\n"),
+        (
+            "analysts",
+            "withdrawn              AwsConfig scoring/alice (alice): arn:aws:iam::123456789012:role/ds-analyst\n",
+        ),
+        ("lake", "withdrawn    AwsConfig scoring/dora (dora), profile lake: arn:aws:iam::123456789012:role/lake\n"),
+        ("no-mallory", "no longer denied, and allowed by \"analysts\"   AwsConfig scoring/mallory"),
+        ("unused", "No AwsConfig uses AwsRoleGrant \"unused\""),
+    ] {
+        assert!(one(name).contains(expected), "{name}: {}", one(name));
+    }
+}
