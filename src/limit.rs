@@ -1,5 +1,6 @@
 //! Limits on the concurrent calls to an outside system, on the time for which one reconcile waits
-//! for it, and on the rate of calls ([`Turns`]).
+//! for it, and on the rate of calls ([`Turns`]). Work that nobody waits for comes last
+//! ([`Precedence`]).
 //!
 //! All reconciles share a bounded number of workers. A system that hangs could occupy all workers,
 //! and delay the renewals that do not need it. Each system therefore has a number of permits, and
@@ -10,6 +11,7 @@ mod backoffs;
 mod lanes;
 mod pace;
 mod places;
+mod precedence;
 mod queue;
 mod rates;
 mod sts;
@@ -19,6 +21,7 @@ pub use backoffs::Backoffs;
 pub use lanes::{Ask, Lane};
 pub use pace::{Heard, Weather};
 pub use places::Place;
+pub use precedence::{Precedence, Urgent, Way};
 pub use queue::{Called, Snapshot, StsLimits};
 pub use rates::{Rate, RateLimits, TooSoon, UsedUp};
 pub use sts::{NotYourTurn, StsBudget, StsTurn, Waited};
