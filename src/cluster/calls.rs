@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams},
     core::{ObjectList, PartialObjectMeta},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -68,6 +68,22 @@ impl Calls {
     pub async fn secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<Metadata>, CallError> {
         let api = self.secrets(namespace);
         bounded(|| format!("get Secret {namespace}/{name}"), api.get_metadata_opt(name)).await
+    }
+
+    /// Reads the metadata of a Secret from the API server's watch cache (`resourceVersion=0`),
+    /// which costs the API server half as much and etcd nothing. `None` if the cache shows no such
+    /// Secret. The cache may be a moment behind.
+    ///
+    /// # Errors
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
+    pub async fn cached_secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<Metadata>, CallError> {
+        let api = self.secrets(namespace);
+        let cached = GetParams::any();
+        let call = api.get_metadata_with(name, &cached);
+        match bounded(|| format!("get Secret {namespace}/{name}"), call).await {
+            Err(error) if error.failed == Failed::NotFound => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     /// Reads a Secret of keyturn's own, with its data; `None` if there is no such Secret.

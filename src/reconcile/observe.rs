@@ -3,7 +3,7 @@
 
 use crate::{
     act::Context,
-    api::{AwsConfig, AwsRole, DssInstance, RoleArn, TokenSecretRef},
+    api::{AwsConfig, AwsRole, ConditionType, DssInstance, Reason, RoleArn, TokenSecretRef, find_condition},
     cluster::CallError,
     decide::{
         Read, Refusal,
@@ -319,12 +319,32 @@ async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) -> b
 /// Answers `Read::Target`. The read is necessary because the watch shows only Secrets with
 /// keyturn's label. keyturn reads only the metadata, because the Secret may belong to another
 /// owner.
+///
+/// Before a first issue, keyturn asks the API server's watch cache. If the cache shows no Secret
+/// and there is one, the creation of keyturn's own fails, keyturn keeps the session, and the next
+/// read is an exact one. Whatever the cache does show, keyturn reads exactly, because no decision
+/// may depend on a Secret that is gone.
 async fn find_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
+    let may_ask_the_cache = !had_a_secret(&seen.config);
+    if may_ask_the_cache && context.calls.cached_secret_metadata(&namespace, &name).await?.is_none() {
+        seen.target = Target::Absent;
+        return Ok(());
+    }
     let found = context.calls.secret_metadata(&namespace, &name).await?;
     let known = seen.remembered.known_version.as_deref();
     seen.target = found.map_or(Target::Absent, |found| Target::of(&seen.config, &found.metadata, known));
     Ok(())
+}
+
+/// Whether status says that a Secret with the name of the target exists or existed: the config's
+/// own, or another's.
+fn had_a_secret(config: &AwsConfig) -> bool {
+    let Some(status) = &config.status else { return false };
+    let is_foreign = find_condition(&status.conditions, ConditionType::Issued)
+        .is_some_and(|issued| issued.reason == Reason::ForeignTarget.as_str());
+    let own = status.target.as_ref().is_some_and(|target| target.content_digest.is_some());
+    own || status.access_key_id.is_some() || is_foreign
 }
 
 /// Answers `Read::Role`. The view may not show a role yet that was created a moment ago.
