@@ -10,6 +10,7 @@ mod sts;
 mod verify;
 
 pub use context::Context;
+pub use role::write_roles;
 
 use crate::{
     api::Reason,
@@ -26,10 +27,8 @@ use crate::{
     secret::{ApiKeyRecord, Content, Main, Record, Rendering, Unrenderable, render_all},
     stores::{self, A_CREDENTIAL, A_RECONCILE, delete_surplus},
 };
-use futures::future::join;
 use kube::ResourceExt as _;
 use profiles::Parts;
-use role::{prune, write_role};
 use secrecy::SecretString;
 use std::{
     sync::{
@@ -40,10 +39,9 @@ use std::{
 };
 use verify::InHand;
 
-/// Carries out the action on the Secret and, at the same time, writes and deletes the generated
-/// `AwsRole`s. Afterwards it deletes the surplus API keys in DSS, pushes the credential to the
-/// places of `spec.push`, and tries the credential if that is due. A failure becomes a part of the
-/// outcome.
+/// Carries out the action on the Secret. Afterwards it deletes the surplus API keys in DSS, pushes
+/// the credential to the places of `spec.push`, and tries the credential if that is due. A failure
+/// becomes a part of the outcome.
 pub async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Plan) -> Outcome {
     let trigger = match plan.action() {
         Some(SecretAction::Issue(trigger)) => Some(*trigger),
@@ -72,15 +70,10 @@ pub async fn act(context: &Context, budget: &Budget, seen: &Observed, plan: &Pla
             _ => Outcome::default(),
         }
     };
-    let roles = async {
-        write_role(context, &plan.role).await?;
-        prune(context, &plan.prune).await
-    };
-    let (mut outcome, roles) = join(Box::pin(secret), Box::pin(roles)).await;
+    let mut outcome = Box::pin(secret).await;
     outcome.asked = act.asked.load(Ordering::Relaxed);
-    outcome.role_failed = roles.err().map(Box::new);
     // keyturn deletes an API key only after the Secret has ceased to hold it.
-    let all_written = outcome.call_failed.is_none() && outcome.role_failed.is_none() && !outcome.blocked;
+    let all_written = outcome.call_failed.is_none() && !outcome.blocked;
     if !plan.surplus_keys.is_empty() && all_written {
         let deleting = delete_surplus(context.stores(budget), &seen.config, &plan.surplus_keys, &mut outcome.api_key);
         if let Err(error) = Box::pin(deleting).await {

@@ -14,6 +14,7 @@ mod grants;
 mod instances;
 mod restarts;
 mod shared;
+mod trails;
 
 pub use enqueuer::Enqueuer;
 pub use grants::{GrantContext, GrantController};
@@ -28,7 +29,7 @@ use crate::{
     reconcile::{reconcile, reconcile_role},
     views::{Views, Writers},
 };
-use enqueuer::{Queue, SeenNamespace};
+use enqueuer::{Queue, Queues};
 use futures::{Stream, StreamExt as _, stream};
 use kube::{
     Client, Resource, ResourceExt as _,
@@ -54,9 +55,7 @@ pub struct Scope {
     views: Views,
     writers: Writers,
     enqueuer: Enqueuer,
-    configs: Queue<AwsConfig>,
-    roles: Queue<AwsRole>,
-    restarts: Queue<SeenNamespace>,
+    queues: Queues,
 }
 
 impl Scope {
@@ -65,8 +64,8 @@ impl Scope {
     pub fn new(namespace: Option<String>, shared: &Shared) -> Self {
         let Shared { grants, namespaces, instances, data_robots } = shared;
         let (views, writers) = Views::new(grants.clone(), namespaces.clone(), instances.clone(), data_robots.clone());
-        let (enqueuer, configs, roles, restarts) = Enqueuer::new(views.clone());
-        Self { api_namespace: namespace, views, writers, enqueuer, configs, roles, restarts }
+        let (enqueuer, queues) = Enqueuer::new(views.clone());
+        Self { api_namespace: namespace, views, writers, enqueuer, queues }
     }
 
     /// The views of this scope. Clones share their content.
@@ -89,8 +88,8 @@ impl Scope {
         client: Client,
         memory: Arc<Memory>,
     ) -> (impl Future<Output = ()> + Send + 'static, Controllers) {
-        let Self { api_namespace, views, writers, enqueuer, configs, roles, restarts } = self;
-        let controllers = Controllers { views: views.clone(), enqueuer: enqueuer.clone(), configs, roles, restarts };
+        let Self { api_namespace, views, writers, enqueuer, queues } = self;
+        let controllers = Controllers { views: views.clone(), enqueuer: enqueuer.clone(), queues };
         let watching = async move {
             let all = watcher::Config::default;
             let ours = all().labels(names::AWS_CONFIG_LABEL);
@@ -122,13 +121,12 @@ impl Scope {
     }
 }
 
-/// The controllers of one scope: of its configs, of its roles, and of the restarts of workloads.
+/// The controllers of one scope: of its configs, of its roles, of the restarts of workloads, and of
+/// what trails behind a credential.
 pub struct Controllers {
     views: Views,
     enqueuer: Enqueuer,
-    configs: Queue<AwsConfig>,
-    roles: Queue<AwsRole>,
-    restarts: Queue<SeenNamespace>,
+    queues: Queues,
 }
 
 impl Controllers {
@@ -142,18 +140,24 @@ impl Controllers {
     /// before a new leader runs its controllers, it has everything relisted, and a list enqueues
     /// every object.
     pub async fn drain(&mut self) {
-        futures::future::join3(self.configs.forget(), self.roles.forget(), self.restarts.forget()).await;
+        let Queues { configs, roles, restarts, trails } = &mut self.queues;
+        futures::future::join4(configs.forget(), roles.forget(), restarts.forget(), trails.forget()).await;
     }
 
     /// Runs the controllers until `shutdown`, then waits for the reconciles that have begun.
     pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
-        let Self { views, enqueuer, configs, roles, restarts } = self;
+        let Self { views, enqueuer, queues: Queues { configs, roles, restarts, trails } } = self;
         let context = Arc::new(context);
         let (configs, roles) = ((views.configs.store().clone(), configs), (views.roles.store().clone(), roles));
-        futures::future::join3(
+        let reconcile_one = {
+            let enqueuer = enqueuer.clone();
+            move |config, context| reconcile_one(config, context, enqueuer.clone())
+        };
+        futures::future::join4(
             run_controller(configs, CONCURRENCY, shutdown.clone(), reconcile_one, after_error, context.clone()),
             run_controller(roles, CONCURRENCY, shutdown.clone(), reconcile_one_role, after_error, context.clone()),
-            restarts::run(restarts, enqueuer, context, shutdown),
+            restarts::run(restarts, enqueuer.clone(), context.clone(), shutdown.clone()),
+            trails::run(trails, enqueuer, context, shutdown),
         )
         .await;
     }
@@ -194,8 +198,12 @@ async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enque
         .await;
 }
 
-async fn reconcile_one(config: Arc<AwsConfig>, context: Arc<Context>) -> Result<Action, CallError> {
-    Box::pin(reconcile(config, &context)).await.map(Action::requeue)
+async fn reconcile_one(config: Arc<AwsConfig>, context: Arc<Context>, enqueuer: Enqueuer) -> Result<Action, CallError> {
+    let trail = {
+        let config = config.clone();
+        move || enqueuer.trail(&config)
+    };
+    Box::pin(reconcile(config, &context, &trail)).await.map(Action::requeue)
 }
 
 async fn reconcile_one_role(role: Arc<AwsRole>, context: Arc<Context>) -> Result<Action, CallError> {

@@ -38,7 +38,7 @@ pub use accept::default_external_id;
 pub use api_key::{api_key_attempt, awaits_own_key};
 pub use confirmation::Confirmation;
 pub use deliver::{check_at, renew_at};
-pub use generated::RoleStep;
+pub use generated::{GeneratedRoles, RoleStep, generated_roles};
 pub use held::{held_since, hold};
 pub use profiles::{ProfilePlan, ProfileStep, profile_renew_at};
 pub use pushing::{has_left_data_robot, in_secret, push_steps, push_waits, wanted_place};
@@ -50,16 +50,13 @@ pub use action::{Blocker, HoldCause, Next, Read, Refusal, SecretAction, Trigger}
 pub use check::{Check, Checked};
 
 use crate::{
-    api::{ActiveRole, AwsRole},
+    api::ActiveRole,
     credentials::Request,
     dss_keys::{ApiKeyPlan, DssRequest, SurplusKeys},
 };
 use input::Observed;
 use jiff::Timestamp;
-use std::{
-    cell::{OnceCell, RefCell},
-    sync::Arc,
-};
+use std::cell::{OnceCell, RefCell};
 
 /// The decision about one `AwsConfig`.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,10 +67,9 @@ pub struct Plan {
     pub next: Next,
     /// The `AwsRole` in use, whether or not a grant allows it; `None` if no role is in use.
     pub active_role: Option<ActiveRole>,
-    /// The step for the generated `AwsRole`.
-    pub role: RoleStep,
-    /// The generated `AwsRole`s to delete.
-    pub prune: Vec<Arc<AwsRole>>,
+    /// The generated `AwsRole`s. The trail of the credential writes and deletes them, after it has
+    /// decided about them again ([`generated_roles`]).
+    pub roles: GeneratedRoles,
     /// The API key of DSS that goes into the Secret, if keyturn writes the Secret.
     pub api_key: ApiKeyPlan,
     /// The plans for the profiles, in the order of `spec.profiles`. They are carried out with the
@@ -140,9 +136,9 @@ pub fn decide(seen: &Observed, now: Timestamp) -> Plan {
     };
     let next = case.profiles_need().map_or(next, Next::from);
     let profiles = case.profiles_beside(&next);
-    let (active_role, role, prune) = (case.active_role(), case.role_step(), case.roles_to_prune());
+    let (active_role, roles) = (case.active_role(), case.generated_roles());
     let surplus_keys = case.surplus_keys(&accepted, &next);
-    Plan { accepted, next, active_role, role, prune, api_key, profiles, surplus_keys, trace: case.trace.into_inner() }
+    Plan { accepted, next, active_role, roles, api_key, profiles, surplus_keys, trace: case.trace.into_inner() }
 }
 
 /// One config at one moment.

@@ -7,7 +7,7 @@ use crate::{
     decide::{
         Next, Plan, RoleStep, SecretAction, Tried, Trigger,
         backoff::{Failures, transient_after},
-        input::{Observed, Remembered},
+        input::{Observed, Remembered, SeenRole},
         target::{SecretData, Target},
     },
     dss_keys::{ApiKeyPlan, HeldKey},
@@ -66,7 +66,27 @@ impl Memory {
     pub fn forget(&self, uid: &str) {
         self.objects().remove(uid);
         self.unwritten().retain(|place, _| place.split('/').next() != Some(uid));
-        self.call_succeeded(uid);
+        self.failed_calls().retain(|key, _| key.split('/').next() != Some(uid));
+    }
+
+    /// The Event of the first issue of this object has been written.
+    pub fn told(&self, uid: &str) {
+        if let Some(remembered) = self.objects().get_mut(uid) {
+            remembered.told = true;
+        }
+    }
+
+    /// keyturn has tried to write the generated `AwsRole` of this object, and has written it if
+    /// `is_written`. The first write of a role is no repair. A repair counts even if it failed,
+    /// because the role may be about to be deleted, and then every attempt fails.
+    pub fn wrote_role(&self, uid: &str, repairs: bool, is_written: bool, now: Timestamp) {
+        let mut objects = self.objects();
+        // An object that is gone meanwhile stays forgotten.
+        let Some(remembered) = objects.get_mut(uid) else { return };
+        if repairs && remembered.had_role {
+            count_repair(remembered, now);
+        }
+        remembered.had_role |= is_written;
     }
 
     /// Whether the object waits for its turn in the budget of STS, for its credential or for that
@@ -162,9 +182,13 @@ impl Memory {
             remembered.tried = Some(Box::new(Tried::after(trial, remembered.tried.as_deref(), now)));
         }
         if is_repair(seen, plan) && outcome.issue_failed.is_none() {
-            let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
-            remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
-            remembered.repaired_at = Some(now);
+            count_repair(remembered, now);
+        }
+        match (&seen.role, &plan.roles.step) {
+            (SeenRole::Shown(_), _) => remembered.had_role = true,
+            // The config asks for another role now.
+            (_, RoleStep::Write { repairs: false, .. }) => remembered.had_role = false,
+            _ => {}
         }
         learn_profiles(remembered, seen, plan, outcome, now);
         for (slot, tried) in &outcome.pushes {
@@ -236,19 +260,23 @@ fn learn_api_key(remembered: &mut Remembered, seen: &Observed, outcome: &Outcome
     }
 }
 
-/// Whether the plan repairs what another writer changed. It counts even if the write failed,
-/// because the object may be about to be deleted, and then every attempt fails.
+/// Counts a repair. After a time without any, the count begins anew.
+fn count_repair(remembered: &mut Remembered, now: Timestamp) {
+    let calm = remembered.repaired_at.is_none_or(|last| now.duration_since(last) > schedule::CALM);
+    remembered.repairs = if calm { 1 } else { remembered.repairs.saturating_add(1) };
+    remembered.repaired_at = Some(now);
+}
+
+/// Whether the plan repairs the Secret that another writer changed. It counts even if the write
+/// failed, because the object may be about to be deleted, and then every attempt fails.
 fn is_repair(seen: &Observed, plan: &Plan) -> bool {
     let ours = if let Target::Ours(ours) = &seen.target { Some(ours) } else { None };
     let edited = ours.is_some_and(|ours| ours.is_edited());
     let record = ours.and_then(|ours| ours.record.as_ref());
-    match (plan.action(), &plan.role) {
-        (Some(SecretAction::Issue(Trigger::Drifted) | SecretAction::Render(Trigger::Drifted)), _)
-        | (_, RoleStep::Write { repairs: true, .. }) => true,
-        (Some(SecretAction::Withdraw(why)), _) => {
-            edited || record.is_some_and(|record| record.is_withdrawn_for(why.reason))
-        }
-        (Some(SecretAction::Issue(_) | SecretAction::Render(_)), _) => edited,
+    match plan.action() {
+        Some(SecretAction::Issue(Trigger::Drifted) | SecretAction::Render(Trigger::Drifted)) => true,
+        Some(SecretAction::Withdraw(why)) => edited || record.is_some_and(|record| record.is_withdrawn_for(why.reason)),
+        Some(SecretAction::Issue(_) | SecretAction::Render(_)) => edited,
         _ => false,
     }
 }

@@ -16,8 +16,10 @@
 mod aws_role;
 mod cleanup;
 mod observe;
+mod trail;
 
 pub use aws_role::reconcile_role;
+pub use trail::{reconcile_trail, trail_of};
 
 use crate::{
     act::{Context, act},
@@ -28,8 +30,8 @@ use crate::{
     decide::{HoldCause, Next, Plan, Read, SecretAction, decide, held_since, input::Observed},
     limit::Budget,
     report::{
-        Finding, Outcome, event_notes, is_only_a_short_wait, key_finding, next_reconcile, role_finding, status,
-        withdrawn_for, withdrawn_profiles,
+        Finding, Outcome, event_notes, is_only_a_short_wait, is_told_later, key_finding, next_reconcile, role_finding,
+        status, withdrawn_for, withdrawn_profiles,
     },
     schedule::until,
     stores::A_RECONCILE,
@@ -62,7 +64,9 @@ const READS: usize = 8;
 /// 8. Record the outcome in the memory of the process. (client)
 /// 9. Report: make the status and the event notes. (pure)
 /// 10. Write the status if it differs, and the Events. (client)
-/// 11. Determine the time of the next reconcile. (pure)
+/// 11. Leave the generated `AwsRole`s and the Event of a first issue to the trail, if they are not
+///     in order. `trail` enqueues it.
+/// 12. Determine the time of the next reconcile. (pure)
 ///
 /// # Errors
 /// [`CallError`] if the API server refused a call or did not answer. The next reconcile decides
@@ -72,7 +76,11 @@ const READS: usize = 8;
     name = config.name_any(),
     generation = config.metadata.generation,
 ))]
-pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Duration, CallError> {
+pub async fn reconcile(
+    config: Arc<AwsConfig>,
+    context: &Context,
+    trail: &(dyn Fn() + Sync),
+) -> Result<Duration, CallError> {
     let budget = &Budget::of(A_RECONCILE);
     // keyturn neither issues nor withdraws a credential while a view is unsynced.
     if !context.views.synced().await {
@@ -108,6 +116,7 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
         context.metrics.held_back("object");
     }
 
+    let _urgent = is_waited_for(&plan).then(|| context.precedence.begin());
     let mut outcome = match unread {
         Some(error) => Outcome { call_failed: Some(error), unread: true, ..Outcome::default() },
         None => Box::pin(act(context, budget, &seen, &plan)).await,
@@ -123,10 +132,11 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
         if has_passed || !context.memory.waits_for_turn(&uid) {
             context.sts_budget.leave(&uid);
         }
-        for (type_, new) in [
-            (ConditionType::AwsRoleFailing, role_finding(&seen, &plan, &outcome)),
-            (ConditionType::DssKeysFailing, key_finding(&seen, &outcome)),
-        ] {
+        // The trail finds faults of roles that it has to write.
+        let of_roles = plan.roles.are_in_order().then(|| role_finding(&seen, &plan.roles.step, None, 0)).flatten();
+        for (type_, new) in
+            [(ConditionType::AwsRoleFailing, of_roles), (ConditionType::DssKeysFailing, key_finding(&seen, &outcome))]
+        {
             let Some(Finding(finding)) = new else { continue };
             context.memory.record_finding(&uid, type_, finding.clone());
             seen.remembered.findings.insert(type_, finding);
@@ -134,15 +144,31 @@ pub async fn reconcile(config: Arc<AwsConfig>, context: &Context) -> Result<Dura
         record_withdrawal(context, &seen, &plan, &outcome, now);
         !is_only_a_short_wait(&seen, &plan, &outcome)
     };
-    if is_news {
-        report(context, &seen, &plan, &outcome, now).await?;
+    let reported = if is_news { report(context, &seen, &plan, &outcome, now).await } else { Ok(()) };
+    // While the credential only waits for its turn, its trail waits with it.
+    if is_news && !outcome.unread && !plan.roles.are_in_order() {
+        trail();
     }
-    if let Some(error) = outcome.call_failed.take().or_else(|| outcome.role_failed.take().map(|error| *error)) {
+    reported?;
+    if let Some(error) = outcome.call_failed.take() {
         return Err(error);
     }
     context.memory.call_succeeded(&uid);
     let remembered = context.memory.recall(&uid);
     Ok(until(now, Some(next_reconcile(&seen, &plan, &outcome, &remembered, now))))
+}
+
+/// Whether somebody waits for what the plan does. The trails of others wait for it.
+fn is_waited_for(plan: &Plan) -> bool {
+    matches!(
+        plan.action(),
+        Some(
+            SecretAction::Issue(_)
+                | SecretAction::Render(_)
+                | SecretAction::Withdraw(_)
+                | SecretAction::Profiles { held: None }
+        )
+    )
 }
 
 /// Counts a credential that keyturn withdrew, and tells the brake of one that goes for want of a
@@ -187,6 +213,9 @@ async fn report(
     }
     for note in event_notes(seen, plan, outcome, &before, &after) {
         context.record_event(&seen.config, &note).await;
+    }
+    if outcome.written.is_some() && !is_told_later(plan, outcome, &after) {
+        context.memory.told(&seen.config.uid().unwrap_or_default());
     }
     Ok(())
 }

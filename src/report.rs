@@ -8,6 +8,7 @@ mod confirmation;
 mod dss;
 mod event_note;
 mod findings;
+mod first_issue;
 mod next_reconcile;
 mod profiles;
 mod push;
@@ -18,6 +19,7 @@ mod verification;
 
 pub use attempt::{current_record, failed, is_only_a_short_wait, withdrawn_for};
 pub use event_note::{EventNote, event_notes};
+pub use first_issue::{first_issue, is_told_later};
 pub use next_reconcile::next_reconcile;
 pub use profiles::{ProfileOutcome, withdrawn_profiles};
 pub use status::status;
@@ -67,8 +69,6 @@ pub struct Outcome {
     pub unread: bool,
     /// The number of reconciles in a row before this one in which a call to the API server failed.
     pub failed_before: i32,
-    /// The error, if a write or a deletion of an `AwsRole` failed.
-    pub role_failed: Option<Box<CallError>>,
 }
 
 impl Outcome {

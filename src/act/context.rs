@@ -9,7 +9,7 @@ use crate::{
     data_robot::DataRobots,
     decide::{input::Observed, target::Target},
     dss_cache::DssCache,
-    limit::{Backoffs, Budget, Limiter, NotYet, Place, StsBudget, Turns},
+    limit::{Backoffs, Budget, Limiter, NotYet, Place, Precedence, StsBudget, Turns},
     memory::Memory,
     metrics::Metrics,
     report::EventNote,
@@ -71,6 +71,8 @@ pub struct Context {
     pub turns: Turns,
     /// The budget of all calls to STS, which all scopes share.
     pub sts_budget: StsBudget,
+    /// Lets credentials come before what trails behind them, in all scopes.
+    pub precedence: Precedence,
 }
 
 impl Context {

@@ -25,6 +25,19 @@ pub struct Enqueuer {
     configs: QueueSender<AwsConfig>,
     roles: QueueSender<AwsRole>,
     restarts: QueueSender<SeenNamespace>,
+    trails: QueueSender<AwsConfig>,
+}
+
+/// The receiving ends of all queues of an enqueuer.
+pub(super) struct Queues {
+    /// Configs that are to be reconciled.
+    pub(super) configs: Queue<AwsConfig>,
+    /// Roles that are to be reconciled.
+    pub(super) roles: Queue<AwsRole>,
+    /// Namespaces in which a restart may be due.
+    pub(super) restarts: Queue<SeenNamespace>,
+    /// Configs of whose trail something may be missing.
+    pub(super) trails: Queue<AwsConfig>,
 }
 
 struct QueueSender<K: Resource<DynamicType = ()>> {
@@ -75,13 +88,26 @@ impl<K: Resource<DynamicType = ()>> QueueSender<K> {
 }
 
 impl Enqueuer {
-    pub(super) fn new(views: Views) -> (Self, Queue<AwsConfig>, Queue<AwsRole>, Queue<SeenNamespace>) {
+    pub(super) fn new(views: Views) -> (Self, Queues) {
         let ((configs, configs_queue), (roles, roles_queue)) = (queue(), queue());
-        let (restarts, restarts_queue) = queue();
-        (Self { views, configs, roles, restarts }, configs_queue, roles_queue, restarts_queue)
+        let ((restarts, restarts_queue), (trails, trails_queue)) = (queue(), queue());
+        let queues =
+            Queues { configs: configs_queue, roles: roles_queue, restarts: restarts_queue, trails: trails_queue };
+        (Self { views, configs, roles, restarts, trails }, queues)
     }
 
-    /// Enqueues every object of the scope, because all objects of some kind were listed.
+    /// Enqueues the trail of a config, because its reconcile has left something to it.
+    pub(super) fn trail(&self, config: &AwsConfig) {
+        self.trails.one(&config.namespace().unwrap_or_default(), &config.name_any());
+    }
+
+    /// Enqueues a config, because the finding about its generated `AwsRole`s changed.
+    pub(super) fn roles_failing_changed(&self, config: &AwsConfig) {
+        self.configs.one(&config.namespace().unwrap_or_default(), &config.name_any());
+    }
+
+    /// Enqueues every object of the scope, because all objects of some kind were listed. A
+    /// reconcile of a config enqueues its trail.
     pub fn all(&self) {
         self.configs.all();
         self.roles.all();

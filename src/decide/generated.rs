@@ -31,8 +31,36 @@ pub enum RoleStep {
     },
 }
 
+/// What is to be done about the generated `AwsRole`s of one config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneratedRoles {
+    /// The step for the `AwsRole` that the config asks for.
+    pub step: RoleStep,
+    /// The generated `AwsRole`s to delete.
+    pub prune: Vec<Arc<AwsRole>>,
+}
+
+impl GeneratedRoles {
+    /// Whether nothing is to be done.
+    #[must_use]
+    pub fn are_in_order(&self) -> bool {
+        self.step == RoleStep::Keep && self.prune.is_empty()
+    }
+}
+
+/// Decides about the generated `AwsRole`s of the config in `seen` at the time `now`. Nothing is to
+/// be read for it.
+#[must_use]
+pub fn generated_roles(seen: &Observed, now: Timestamp) -> GeneratedRoles {
+    Case::new(seen, now).generated_roles()
+}
+
 impl Case<'_> {
-    pub(super) fn role_step(&self) -> RoleStep {
+    pub(super) fn generated_roles(&self) -> GeneratedRoles {
+        GeneratedRoles { step: self.role_step(), prune: self.roles_to_prune() }
+    }
+
+    fn role_step(&self) -> RoleStep {
         let Some(mut wanted) = wanted_role(self.seen) else { return RoleStep::Keep };
         let repairs = match &self.seen.role {
             SeenRole::NotShown | SeenRole::Absent => self.former_active_role() == wanted.metadata.name.as_deref(),
@@ -60,7 +88,7 @@ impl Case<'_> {
     }
 
     /// The generated roles to delete.
-    pub(super) fn roles_to_prune(&self) -> Vec<Arc<AwsRole>> {
+    fn roles_to_prune(&self) -> Vec<Arc<AwsRole>> {
         let config = &self.seen.config;
         let unknown = self.seen.namespace_labels.is_none()
             || self.seen.asked_role.as_ref().is_err_and(|refusal| !refusal.withdraws);

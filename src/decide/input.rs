@@ -175,6 +175,11 @@ pub struct Remembered {
     pub tried: Option<Box<Tried>>,
     /// The steps of pushes that failed, by the kind of the place.
     pub pushes: BTreeMap<Slot, Failed>,
+    /// Whether this process knows that the Event of the first issue has been written.
+    pub told: bool,
+    /// Whether this process has seen or written the generated `AwsRole`. One that is missing then
+    /// was deleted by somebody else.
+    pub had_role: bool,
     /// The number of consecutive repairs.
     pub repairs: i32,
     /// The time of the last repair.

@@ -114,3 +114,38 @@ fn repairs_are_counted_until_there_is_calm() {
     ];
     check(&rows, |remembered| remembered.repairs);
 }
+
+#[test]
+fn a_role_that_somebody_deleted_is_repaired_and_a_first_one_is_not() {
+    let memory = Memory::default();
+    let learn = |moment: &Moment| memory.learn(&moment.seen, &moment.plan(), &moment.outcome, moment.now);
+    let repairs = || memory.recall(UID).repairs;
+    let now = live().now;
+    learn(&fresh().issues());
+    memory.wrote_role(UID, true, false, now);
+    memory.wrote_role(UID, true, true, now);
+    assert_eq!(repairs(), 0, "it has never existed");
+    memory.wrote_role(UID, true, true, now);
+    assert_eq!(repairs(), 1, "somebody deleted it");
+    let mut other = live().spec(|spec| spec.role = Some("arn:aws:iam::123456789012:role/other".into()));
+    other.seen.role = SeenRole::NotShown;
+    learn(&other);
+    memory.wrote_role(UID, true, false, now);
+    assert_eq!(repairs(), 1, "the config asks for another role");
+    memory.forget(UID);
+    memory.wrote_role(UID, true, true, now);
+    memory.told(UID);
+    assert!(memory.objects().is_empty(), "an object that is gone stays forgotten");
+}
+
+#[test]
+fn failures_of_a_trail_are_forgotten_with_the_object() {
+    let memory = Memory::default();
+    let trail = format!("{UID}/trail");
+    for key in [UID, &trail, "another-uid"] {
+        memory.call_failed(key);
+    }
+    memory.forget(UID);
+    let counts = [UID, &trail, "another-uid"].map(|key| memory.failed_calls_of(key));
+    assert_eq!(counts, [0, 0, 1]);
+}

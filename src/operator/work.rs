@@ -17,7 +17,7 @@ use crate::{
     dss_cache::DssCache,
     instances::{DataRobotContext, InstanceContext, reconcile, reconcile_data_robot},
     leader::{Candidate, LeaseName, Lost},
-    limit::{Backoffs, Called, RateLimits, StsBudget, Turns},
+    limit::{Backoffs, Called, Precedence, RateLimits, StsBudget, Turns},
     memory::Memory,
     metrics::Metrics,
     schedule, stores,
@@ -185,6 +185,7 @@ impl Work {
         let (limiter, backoffs, accounts) = (stores::limiter(), Backoffs::default(), stores::Accounts::default());
         let push_limiter = stores::push_limiter();
         let listings = stores::Listings::default();
+        let precedence = Precedence::default();
         let turns = Turns::new(self.rate_limits, CONCURRENCY.into());
         let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
@@ -212,6 +213,7 @@ impl Work {
                 listings: listings.clone(),
                 turns: turns.with_places(CONCURRENCY.into()),
                 sts_budget: self.sts_budget.clone(),
+                precedence: precedence.clone(),
             };
             controllers.run(context, shutdown.clone())
         });

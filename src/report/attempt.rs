@@ -66,9 +66,7 @@ pub(super) fn failure(seen: &Observed, plan: &Plan, outcome: &Outcome, now: Time
             None,
             Next::Do(SecretAction::Hold { .. } | SecretAction::Withdraw(_) | SecretAction::Profiles { held: Some(_) }),
         ) => Attempted::NotMade,
-        (None, _) if outcome.call_failed.is_some() || outcome.role_failed.is_some() || holds_nothing(seen, outcome) => {
-            Attempted::NotMade
-        }
+        (None, _) if outcome.call_failed.is_some() || holds_nothing(seen, outcome) => Attempted::NotMade,
         _ if matches!(plan.api_key, ApiKeyPlan::Hold { .. }) => Attempted::WithoutApiKey,
         _ => Attempted::Succeeded,
     };
@@ -83,7 +81,7 @@ fn holds_nothing(seen: &Observed, outcome: &Outcome) -> bool {
 /// the wait is short. Otherwise a flood of changes would be a flood of writes.
 #[must_use]
 pub fn is_only_a_short_wait(seen: &Observed, plan: &Plan, outcome: &Outcome) -> bool {
-    let Outcome { written, deleted, issue_failed, api_key, call_failed, role_failed, .. } = outcome;
+    let Outcome { written, deleted, issue_failed, api_key, call_failed, .. } = outcome;
     let failures = seen.failures();
     let waits = match (issue_failed, &plan.accepted) {
         (Some(error), Ok(accepted)) => {
@@ -96,7 +94,7 @@ pub fn is_only_a_short_wait(seen: &Observed, plan: &Plan, outcome: &Outcome) -> 
         }
         (_, Err(_)) => false,
     };
-    let did_nothing = written.is_none() && !deleted && call_failed.is_none() && role_failed.is_none();
+    let did_nothing = written.is_none() && !deleted && call_failed.is_none();
     let without_key = api_key.held.is_none() && api_key.failed.is_none() && api_key.deleted.is_empty();
     let pushed_nothing = outcome.pushes.iter().all(|(_, tried)| tried.result.is_err());
     let beside = api_key.surplus_failed.is_none() && outcome.profiles.is_empty() && pushed_nothing;

@@ -1,7 +1,12 @@
 //! Event notes: the news about a config that a person should know.
 
 use super::{
-    Outcome, confirmation::confirmation_note, findings::finding_notes, profiles::profile_notes, push::push_note,
+    Outcome,
+    confirmation::confirmation_note,
+    findings::finding_notes,
+    first_issue::{is_told_later, issued_note},
+    profiles::profile_notes,
+    push::push_note,
     verification::verification_note,
 };
 use crate::{
@@ -15,7 +20,7 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
-    apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta, Time},
+    apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, ObjectMeta},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -32,7 +37,8 @@ pub struct EventNote {
     pub note: String,
 }
 
-/// The event notes of a reconcile: the first issue and every unusual one, a repair, a withdrawal,
+/// The event notes of a reconcile: the first issue (if it is not told later, by
+/// [`super::first_issue`]) and every unusual one, a repair, a withdrawal,
 /// the beginning and the end of a failure, and new findings of other rooms. A routine renewal is no
 /// news.
 #[must_use]
@@ -82,13 +88,9 @@ pub fn event_notes(
         let issued = outcome.written.as_ref().filter(|_| matches!(plan.action(), Some(SecretAction::Issue(_))));
         let replaced = matches!(plan.action(), Some(SecretAction::Issue(Trigger::Changed))) && issued.is_some();
         if !was_ready || replaced {
-            let until = after.expires_at.as_ref().map(|Time(at)| format!(", valid until {at}")).unwrap_or_default();
-            notes.push(EventNote {
-                warning: false,
-                reason: Reason::Issued.to_string(),
-                action: "Issue",
-                note: format!("{}{until}", ready.message),
-            });
+            if !is_told_later(plan, outcome, after) {
+                notes.push(issued_note(&ready.message, after));
+            }
         } else if failing.0.is_some() && failing.1.is_none() {
             let note = "renewal works again".to_owned();
             notes.push(EventNote { warning: false, reason: Reason::Renewed.to_string(), action: "Renew", note });

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::Reason,
     decide::{
-        Confirmation, Next, Plan, RoleStep, SecretAction, check_at,
+        Confirmation, Next, Plan, SecretAction, check_at,
         input::{Observed, Remembered},
         renew_at,
     },
@@ -37,9 +37,6 @@ pub fn next_reconcile(
     let or_expiry = |at: Timestamp| expiry.map_or(at, |expiry| at.min(expiry));
     let confirmation = Confirmation::of(seen, now).and_then(|confirmation| confirmation.next_moment(now));
     let confirmation = confirmation.unwrap_or(Timestamp::MAX);
-    if let RoleStep::Hold { until } = plan.role {
-        return until.min(confirmation);
-    }
     let until_next_profile = next_of_profiles(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
     let until_next_key = of_api_keys(seen, plan, outcome, remembered, now).unwrap_or(Timestamp::MAX);
     let at = match (&plan.accepted, &plan.next) {

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod event_notes;
+mod first_issue;
 mod held;
 pub(crate) mod moment;
 mod next_reconcile;

@@ -89,15 +89,21 @@ pub fn deleting(config: &AwsConfig, why: &Statement, now: Timestamp) -> AwsConfi
 pub struct Finding(pub Option<Statement>);
 
 /// The new finding about the writes and deletions of generated `AwsRole`s; `None` if what is
-/// recorded stays true.
+/// recorded stays true. `failed_before` is the number of attempts in a row before this one that
+/// failed.
 #[must_use]
-pub fn role_finding(seen: &Observed, plan: &Plan, outcome: &Outcome) -> Option<Finding> {
+pub fn role_finding(
+    seen: &Observed,
+    step: &RoleStep,
+    failed: Option<&CallError>,
+    failed_before: i32,
+) -> Option<Finding> {
     let type_ = ConditionType::AwsRoleFailing;
-    if let Some(error) = outcome.role_failed.as_deref().filter(|error| error.is_persistent(outcome.failed_before)) {
+    if let Some(error) = failed.filter(|error| error.is_persistent(failed_before)) {
         let message = format!("{error}; the credential does not depend on it; keyturn tries again within a minute");
         return Some(Finding(Some(Statement::new(Reason::ApiCallFailed, message))));
     }
-    let has_ended = outcome.role_failed.is_none() && !matches!(plan.role, RoleStep::Hold { .. });
+    let has_ended = failed.is_none() && !matches!(step, RoleStep::Hold { .. });
     (is_said(seen, type_) && has_ended).then_some(Finding(None))
 }
 
@@ -114,8 +120,7 @@ pub fn key_finding(seen: &Observed, outcome: &Outcome) -> Option<Finding> {
         return Some(Finding(Some(Statement { message, ..error.why.clone() })));
     }
     // keyturn deletes no key while it cannot write the Secret without it.
-    let has_ended =
-        failed.is_none() && outcome.call_failed.is_none() && outcome.role_failed.is_none() && !outcome.blocked;
+    let has_ended = failed.is_none() && outcome.call_failed.is_none() && !outcome.blocked;
     (is_said(seen, ConditionType::DssKeysFailing) && has_ended).then_some(Finding(None))
 }
 

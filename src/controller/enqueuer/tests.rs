@@ -95,9 +95,14 @@ type Change = fn(&Enqueuer);
 
 /// The objects that a change enqueues.
 fn enqueued(change: Change) -> Vec<String> {
-    let (enqueuer, mut configs, mut roles, mut restarts) = Enqueuer::new(views());
+    let (enqueuer, Queues { mut configs, mut roles, mut restarts, mut trails }) = Enqueuer::new(views());
     change(&enqueuer);
-    let found = [drain("config", &mut configs), drain("role", &mut roles), drain("restarts", &mut restarts)];
+    let found = [
+        drain("config", &mut configs),
+        drain("role", &mut roles),
+        drain("restarts", &mut restarts),
+        drain("trail", &mut trails),
+    ];
     found.into_iter().flatten().collect()
 }
 
@@ -127,6 +132,8 @@ fn a_config_enqueues_itself_its_roles_and_the_restarts_of_its_namespace() {
         ("with a role", |to| to.config_changed(&alice()), &["config scoring/alice", "role scoring/own"]),
         ("with restarts", |to| to.config_changed(&bob()), &["config scoring/bob", "restarts scoring"]),
         ("other knowledge of its workloads", |to| to.workloads_changed(&bob()), &["config scoring/bob"]),
+        ("a role that cannot be written", |to| to.roles_failing_changed(&bob()), &["config scoring/bob"]),
+        ("what trails behind its credential", |to| to.trail(&bob()), &["trail scoring/bob"]),
         ("other missed pods", |to| to.missed_pods_changed("lab", "carol"), &["config lab/carol"]),
         ("a list of everything", Enqueuer::all, &["every config", "every role", "every restarts"]),
     ]);

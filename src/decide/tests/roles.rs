@@ -71,7 +71,7 @@ fn a_named_role_has_to_exist_for_this_config_and_person() {
         assert_eq!(verdict(&seen), answer, "{what}");
         let reason = answer.split(',').next().unwrap();
         assert_eq!(next(&seen, now()), format!("Withdraw({reason})"), "{what}");
-        assert_eq!(decide(&seen, now()).role, RoleStep::Keep, "{what}: nothing is generated");
+        assert_eq!(decide(&seen, now()).roles.step, RoleStep::Keep, "{what}: nothing is generated");
     }
 }
 
@@ -150,9 +150,9 @@ fn only_unused_generated_roles_are_pruned_and_only_on_request() {
         seen.other_roles = vec![former(true, true), former(false, true), former(true, false)];
         seen
     };
-    assert_eq!(decide(&seen(RoleRetention::Retain), now()).prune, vec![]);
+    assert_eq!(decide(&seen(RoleRetention::Retain), now()).roles.prune, vec![]);
     let pruned = seen(RoleRetention::Prune);
-    assert_eq!(decide(&pruned, now()).prune, vec![pruned.other_roles[0].clone()]);
+    assert_eq!(decide(&pruned, now()).roles.prune, vec![pruned.other_roles[0].clone()]);
 }
 
 #[test]

@@ -31,9 +31,10 @@ fn an_issue_is_an_event_unless_it_is_a_routine_renewal() {
     let suspended = |moment: Moment, is_so| moment.spec(|spec| spec.suspend = is_so);
     let deleted = || live().target(Target::Absent);
     check(&[
+        ("the first issue, before its AwsRole", fresh().issues(), NOTHING),
         (
-            "the first issue",
-            fresh().issues(),
+            "the first issue, after its AwsRole",
+            fresh().has_its_role().issues(),
             &["Normal Issue Issued: for \"alice\", valid until 2026-01-01T01:00:00Z"],
         ),
         ("nothing to do", live(), NOTHING),

@@ -118,11 +118,16 @@ impl Moment {
             self.seen.target =
                 Target::Ours(Box::new(Ours { metadata, record: Some(record), content: SecretData::Known }));
         }
-        if let RoleStep::Write { role, .. } = plan.role {
+        self.seen.remembered = remembered;
+        self.has_its_role().config(|config| config.status = Some(status)).at(time)
+    }
+
+    /// The generated role exists.
+    pub(crate) fn has_its_role(mut self) -> Self {
+        if let RoleStep::Write { role, .. } = self.plan().roles.step {
             self.seen.role = SeenRole::Shown(Arc::new(*role));
         }
-        self.seen.remembered = remembered;
-        self.config(|config| config.status = Some(status)).at(time)
+        self
     }
 
     fn metadata(&self, record: &Record) -> k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {

@@ -4,7 +4,7 @@ use super::moment::{Moment, at, denied, fresh, live, unreachable};
 use crate::{
     api::{CredentialProvider, DssKey, PushStatus, Pushed, Reason},
     credentials::{IssueError, Retry},
-    decide::{input::SeenRole, target::Target},
+    decide::target::Target,
     push::{Failed, Place, Slot, Step},
 };
 use jiff::SignedDuration;
@@ -107,11 +107,8 @@ fn a_config_without_a_credential_is_reconciled_by_what_is_awaited() {
 
 #[test]
 fn a_repair_against_another_writer_is_made_at_its_time() {
-    let mut without_role = live().fought_over();
-    without_role.seen.role = SeenRole::Absent;
     check(vec![
         ("of the Secret", live().target(Target::Absent).fought_over(), "00:15:08"),
-        ("of the AwsRole", without_role, "00:15:08"),
         ("of nothing", live().fought_over(), "00:40:00"),
     ]);
 }
