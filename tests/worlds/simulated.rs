@@ -10,6 +10,7 @@ mod dataiku;
 mod datarobot;
 mod deletion;
 mod failures;
+mod first_issue;
 mod floods;
 mod gitops;
 mod keys;

@@ -1,5 +1,5 @@
-//! Renewals in real time on a real API server. The STS double grants sessions that live for
-//! seconds.
+//! First issues and renewals in real time on a real API server. The STS double grants sessions that
+//! live for seconds.
 
 use super::{
     ground::{Audited, eventually},
@@ -15,6 +15,50 @@ use std::sync::Arc;
 #[expect(clippy::disallowed_methods, reason = "the real world has real time")]
 fn real_clock() -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
     Arc::new(Timestamp::now)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the ground: make test"]
+async fn a_first_issue_is_three_audited_calls_and_then_its_trail() {
+    let install = Install::scoped().await;
+    let sts = Sts::new(real_clock());
+    let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let operator = install
+        .start_with(&[
+            ("AWS_ENDPOINT_URL_STS", &listening.url()),
+            ("AWS_ACCESS_KEY_ID", "AKIABASE"),
+            ("AWS_SECRET_ACCESS_KEY", "base-secret"),
+        ])
+        .await;
+    install.apply_grant(|_| {}).await;
+    // Once the operator has seen the grant, a new config has it from the beginning.
+    install.apply_config("witness", |_| {}).await;
+    install.until_ready_is("witness", "True/Issued").await;
+    install.apply_config("alice", |_| {}).await;
+    install.until_ready_is("alice", "True/Issued").await;
+    let calls = || {
+        let audited = install.ground.audit(&install.user());
+        let about_alice = audited.into_iter().filter(|request| {
+            let is_hers = request.namespace == install.namespace && request.name.starts_with("alice");
+            is_hers && !["watch", "list"].contains(&request.verb.as_str())
+        });
+        about_alice.map(|request| format!("{} {}", request.verb, request.resource)).collect::<Vec<_>>()
+    };
+    eventually("her AwsRole has its status", async || {
+        let calls = calls();
+        if calls.iter().any(|call| call == "patch awsroles/status") { Ok(()) } else { Err(calls) }
+    })
+    .await;
+    assert!(operator.stop().await.success());
+    let expected = [
+        "get secrets",
+        "create secrets",
+        "patch awsconfigs/status",
+        "create events",
+        "create awsroles",
+        "patch awsroles/status",
+    ];
+    assert_eq!(calls(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
