@@ -98,6 +98,11 @@ impl Calls {
         self.sum(|name| !name.starts_with("get "))
     }
 
+    /// The number of calls about single objects of this name, such as `patch secrets`.
+    pub fn count(&self, name: &str) -> usize {
+        self.of_objects.get(name).copied().unwrap_or_default()
+    }
+
     /// The number of lists.
     pub fn lists(&self) -> usize {
         self.of_kinds.iter().filter(|(name, _)| name.starts_with("list ")).map(|(_, count)| count).sum()

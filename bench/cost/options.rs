@@ -12,7 +12,7 @@ pub struct Options {
     pub objects: usize,
 
     /// How many new objects are created one at a time, and timed.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 500)]
     pub samples: usize,
 
     /// How many objects are renewed, to count the calls of a renewal.
