@@ -28,6 +28,12 @@ use tokio::sync::watch;
 /// three times over while it is read.
 const PAGE: u32 = 20;
 
+/// The length of a watch in seconds, after which the API server ends it and keyturn takes it up
+/// again where it ended. If the connection has died without a word, that end never comes, and the
+/// watcher of `kube` gives the watch up 5 s later. So keyturn notices a dead watch within 50 s. Each
+/// view costs the API server one cheap request in this time.
+const WATCH: u32 = 45;
+
 /// The objects of one kind. Clones share everything.
 pub struct Watched<K: Resource + 'static>
 where
@@ -251,7 +257,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let Watched { slim, own_writes, index, sync_state, shown, lists, .. } = watched.clone();
-    let config = config.page_size(PAGE);
+    let config = config.page_size(PAGE).timeout(WATCH);
     let (asked, begun) = (lists.asked.clone(), Arc::new(AtomicU64::new(0)));
     let begins = begun.clone();
     // A forbidden watch is not retried but replaced by a new one, because only a new list proves

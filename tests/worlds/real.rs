@@ -35,6 +35,7 @@ mod replicas;
 mod restart;
 mod rotation;
 mod samples;
+mod silent_watch;
 mod start;
 mod story;
 mod targets;

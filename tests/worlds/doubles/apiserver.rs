@@ -250,6 +250,11 @@ impl ApiServer {
         self.end(Ending::Clean);
     }
 
+    /// Makes every open watch silent for ever, as if a network device had forgotten its connection.
+    pub fn silence_watches(&self) {
+        self.end(Ending::Silent);
+    }
+
     /// Forgets the history: a watch that resumes from before gets 410, and the next page of a list
     /// as well.
     pub fn compact(&self) {

@@ -143,14 +143,23 @@ impl<'a> Install<'a> {
 
     /// Starts the operator against the ground's AWS.
     pub async fn start(&self) -> Process {
+        self.start_with(&self.aws_environment()).await
+    }
+
+    /// The same with the API server at another address.
+    pub async fn start_over(&self, server: &str) -> Process {
+        let process = self.launch(&self.fullname(), server, &self.aws_environment()).await;
+        process.ready().await
+    }
+
+    fn aws_environment(&self) -> [(&str, &str); 4] {
         let endpoint = &self.ground.at.aws.as_ref().unwrap().endpoint;
-        self.start_with(&[
+        [
             ("AWS_ENDPOINT_URL_STS", endpoint),
             ("AWS_ENDPOINT_URL_S3", endpoint),
             ("AWS_ACCESS_KEY_ID", &self.aws.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", &self.aws.secret_access_key),
-        ])
-        .await
+        ]
     }
 
     /// Starts the operator with this environment besides the chart's, and waits until it is ready.
@@ -160,17 +169,17 @@ impl<'a> Install<'a> {
 
     /// Starts the operator without waiting.
     pub async fn spawn(&self, environment: &[(&str, &str)]) -> Process {
-        self.launch(&self.fullname(), environment).await
+        self.launch(&self.fullname(), &self.ground.at.server, environment).await
     }
 
     /// Starts a replica of the webhook at this address, without waiting.
     pub async fn spawn_webhook(&self, at: &str) -> Process {
-        self.launch(&self.webhook_name(), &[("KEYTURN_WEBHOOK_ADDR", at)]).await
+        self.launch(&self.webhook_name(), &self.ground.at.server, &[("KEYTURN_WEBHOOK_ADDR", at)]).await
     }
 
-    /// Starts what the pods of a Deployment run. The Deployment and its ServiceAccount have the
-    /// same name.
-    async fn launch(&self, name: &str, environment: &[(&str, &str)]) -> Process {
+    /// Starts what the pods of a Deployment run, with the API server at this address. The Deployment
+    /// and its ServiceAccount have the same name.
+    async fn launch(&self, name: &str, server: &str, environment: &[(&str, &str)]) -> Process {
         let deployments: Api<Deployment> = Api::namespaced(self.admin.clone(), &self.system);
         let deployment = deployments.get(name).await.unwrap();
         let pod = deployment.spec.unwrap().template.spec.unwrap();
@@ -190,7 +199,7 @@ impl<'a> Install<'a> {
             names.push_str(",127.0.0.1");
         }
         let log = self.dir.join(format!("{pod_name}.log"));
-        let (kubeconfig, credential) = self.service_account_kubeconfig(name);
+        let (kubeconfig, credential) = self.service_account_kubeconfig(name, server);
         let child = Command::new(env!("CARGO_BIN_EXE_keyturn"))
             .args(container.args.iter().flatten())
             .env_clear()
@@ -207,14 +216,14 @@ impl<'a> Install<'a> {
     }
 
     /// With a token of its own, so that the audit log tells processes apart by the token's ID.
-    fn service_account_kubeconfig(&self, account: &str) -> (PathBuf, String) {
+    fn service_account_kubeconfig(&self, account: &str, server: &str) -> (PathBuf, String) {
         let token = run(self.ground.kubectl().args(["create", "token", account, "-n", &self.system, "--duration=1h"]));
         let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
         let claims: Value = serde_json::from_slice(&claims).unwrap();
         let credential = format!("JTI={}", claims["jti"].as_str().unwrap());
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "keyturn",
-            "clusters": [{"name": "ground", "cluster": {"server": self.ground.at.server, "certificate-authority": self.ground.at.ca_file}}],
+            "clusters": [{"name": "ground", "cluster": {"server": server, "certificate-authority": self.ground.at.ca_file}}],
             "users": [{"name": "keyturn", "user": {"token": token.trim()}}],
             "contexts": [{"name": "keyturn", "context": {"cluster": "ground", "user": "keyturn"}}],
         });

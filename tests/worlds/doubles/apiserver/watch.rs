@@ -31,6 +31,8 @@ pub(super) enum Ending {
     Clean,
     /// The connection breaks.
     Broken,
+    /// The connection is dead, and nobody says so: nothing comes any more, not even an end.
+    Silent,
 }
 
 /// The parameters of a client's watch.
@@ -155,6 +157,7 @@ impl Watch {
                     return Some((Ok(line), self));
                 }
                 Next::End(Ending::Clean) => return None,
+                Next::End(Ending::Silent) => std::future::pending().await,
                 Next::End(Ending::Broken) => {
                     self.is_over = true;
                     let reset = io::ErrorKind::ConnectionReset;

@@ -277,3 +277,18 @@ async fn a_watch_that_is_kept_open_goes_on_after_a_bookmark() {
     api.put(ours());
     assert!(matches!(events.next().await, Some(Ok(WatchEvent::Added(_)))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_says_nothing_and_does_not_end() {
+    let api = server();
+    let since = api.version().to_string();
+    let watch = || async {
+        let parameters = WatchParams::default().labels("keyturn.dev/aws-config").timeout(5);
+        secrets(&api).watch(&parameters, &since).await.unwrap().boxed()
+    };
+    let (mut dead, hour) = (watch().await, Duration::from_secs(3600));
+    api.silence_watches();
+    api.put(ours());
+    assert!(tokio::time::timeout(hour, dead.next()).await.is_err());
+    assert!(matches!(watch().await.next().await, Some(Ok(WatchEvent::Added(_)))), "a new one is alive");
+}
