@@ -12,9 +12,11 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 mod endpoint;
 mod refused;
+mod tracing;
 
 pub use endpoint::{Endpoint, command as endpoint_command, parse as parse_endpoint};
 pub use refused::Refused;
+pub use tracing::Tracing;
 
 /// Gives every person the AWS credentials of the IAM role they may use, as a Kubernetes Secret that
 /// is always fresh.
@@ -120,6 +122,10 @@ pub struct Run {
     /// The settings that the webhook has, too.
     #[command(flatten)]
     pub process: Process,
+
+    /// The settings of traces.
+    #[command(flatten)]
+    pub tracing: Tracing,
 
     /// The name of this cluster. The trust policies of roles see it in the external ID
     /// `<cluster name>/<namespace>`.
@@ -274,7 +280,8 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 22] = [
+        let table: [(&[&str], &[&str]); 23] = [
+            (&["run", "--cluster-name", "a", "--otlp-endpoint", "collector:4317"], &["--otlp-endpoint", "http or"]),
             (&["run", "--cluster-nam", "x"], &["'--cluster-nam' found; tip: a similar argument", "--help"]),
             (&["run"], &["--cluster-name"]),
             (&["run", "--cluster-name", "a/b"], &["--cluster-name", "a/b", "letters"]),

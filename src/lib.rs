@@ -23,15 +23,16 @@
 //! | [`api`] | the contract: resources, conditions, reasons, names | nothing |
 //! | [`clock`] | the one source of time | nothing |
 //! | [`digest`] | digests of several parts | nothing |
+//! | [`spans`] | the spans of calls to other systems, for traces | nothing |
 //! | [`network`] | the ways out of the process: proxies, the connection to the API server | nothing |
-//! | [`rest`] | calls to the HTTP API of an outside system, bounded in time and size; nothing of Kubernetes | `network` |
+//! | [`rest`] | calls to the HTTP API of an outside system, bounded in time and size; nothing of Kubernetes | `network`, `spans` |
 //! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `network`, `rest` |
 //! | [`dss_cache`] | what every DSS says of users and API keys: read once for all configs | `dss` |
 //! | [`metrics`] | what is counted | `api`, `credentials`, `limit`, `push` |
-//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network`, `rest` |
+//! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network`, `rest`, `spans` |
 //! | [`data_robot`] | a client of DataRobot, and the clients of every instance; nothing of Kubernetes | `credentials`, `rest` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
-//! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api` |
+//! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api`, `spans` |
 //! | [`limit`] | how many calls to an outside system are under way, for how long, how often, and who comes first | nothing |
 //! | [`finalizers`] | the finalizers of keyturn: listed, added, removed | `api`, `cluster` |
 //! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `digest`, `finalizers`, `push` |
@@ -47,7 +48,7 @@
 //! | [`sources`] | the Secrets with keys that their owners offer: found, and read | `api`, `cluster`, `credentials`, `decide`, `secret`, `views` |
 //! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
 //! | [`act`] | ACT: carries out a plan; the handles of a reconcile | `api`, `brake`, `clock`, `cluster`, `credentials`, `data_robot`, `decide`, `dss_cache`, `dss_keys`, `limit`, `memory`, `metrics`, `push`, `report`, `schedule`, `secret`, `stores`, `verify`, `views` |
-//! | [`reconcile`] | one config: observe, decide, act, report | `act`, `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_keys`, `finalizers`, `limit`, `push`, `report`, `schedule`, `sources`, `stores`, `views` |
+//! | [`reconcile`] | one config: observe, decide, act, report | `act`, `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_keys`, `finalizers`, `limit`, `push`, `report`, `schedule`, `sources`, `spans`, `stores`, `views` |
 //! | [`instances`] | the reconciles of `DssInstance`s and `DataRobotInstance`s | `api`, `clock`, `cluster`, `credentials`, `data_robot`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `schedule`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `act`, `api`, `clock`, `cluster`, `report`, `schedule` |
 //! | [`controller`] | which object is reconciled when | `act`, `api`, `clock`, `cluster`, `data_robot`, `decide`, `dss_cache`, `grants`, `memory`, `reconcile`, `restart`, `views` |
@@ -64,7 +65,7 @@
 //! | [`import`](mod@import) | IMPORT: manifests from what other systems say of people, roles and keys; pure | `api`, `secret` |
 //! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `brake`, `clock`, `credentials`, `decide`, `digest`, `dss`, `dss_keys`, `endpoint`, `finalizers`, `grants`, `import`, `inject`, `limit`, `network`, `secret`, `serve`, `verify` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
-//! | [`telemetry`] | logs | `api` |
+//! | [`telemetry`] | logs and traces | `api`, `network`, `rest`, `spans` |
 //! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |
 //! | [`matrix`] | the injected pods and the Secrets for `tests/matrix`; not in the operator | `api`, `credentials`, `inject`, `secret` |
 //! | [`fuzzing`] | what holds for every input that a stranger writes; not in the operator | `api`, `credentials`, `dss`, `grants`, `inject`, `secret` |
@@ -134,6 +135,7 @@ pub mod secret;
 pub mod serve;
 mod server;
 mod sources;
+mod spans;
 mod stores;
 pub mod telemetry;
 mod verify;

@@ -16,7 +16,9 @@ use keyturn::{
     operator::{Operator, WebhookCare},
     plugin,
     process::{Signals, forbid_core_dumps, forbid_reads_of_memory},
-    reference, telemetry, webhook,
+    reference,
+    telemetry::{self, Traces},
+    webhook,
 };
 use std::{
     env,
@@ -110,9 +112,12 @@ fn webhook_care(run: &Run) -> Option<WebhookCare> {
 }
 
 /// The first steps of every process.
-fn prepare(process: &Process) -> Result<Signals, Box<dyn Error>> {
+fn prepare(process: &Process, traces: Option<&Traces>) -> Result<Signals, Box<dyn Error>> {
     forbid_core_dumps()?;
-    telemetry::start(process.log_format, &process.log);
+    match traces {
+        Some(traces) => telemetry::start_with_traces(process.log_format, &process.log, traces),
+        None => telemetry::start(process.log_format, &process.log),
+    }
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err("the TLS provider could not be installed".into());
     }
@@ -158,8 +163,11 @@ async fn until_signal<E: Error + 'static>(
 
 #[tokio::main]
 async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
-    let signals = prepare(&run.process)?;
     let proxies = Proxies::from_env()?;
+    let collector = run.tracing.collector();
+    let traces = collector.map(|url| Traces::to(&url, run.tracing.otel_service_name.clone(), &proxies));
+    let traces = traces.transpose().map_err(|error| format!("--otlp-endpoint: {error}"))?;
+    let signals = prepare(&run.process, traces.as_ref())?;
     let config = api_server(&proxies, &NamedCluster::default()).await?;
     let webhook = webhook_care(&run);
     let withdrawals = run.withdrawals_config_map.clone();
@@ -194,12 +202,16 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     operator.check().await?;
     let admin = admin_listener(&run.process)?;
     tracing::info!(version = VERSION, cluster = operator.cluster_name, admin = %admin.local_addr()?, "started");
-    until_signal(signals, "the operator", async |stopped| operator.run(Some(admin), stopped).await).await
+    let done = until_signal(signals, "the operator", async |stopped| operator.run(Some(admin), stopped).await).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    done
 }
 
 #[tokio::main]
 async fn run_webhook(options: Webhook) -> Result<(), Box<dyn Error>> {
-    let signals = prepare(&options.process)?;
+    let signals = prepare(&options.process, None)?;
     let address = options.webhook_addr;
     let listener = listen(address).map_err(|error| format!("--webhook-addr: cannot listen on {address}: {error}"))?;
     let address = listener.local_addr()?;

@@ -34,6 +34,7 @@ use crate::{
         status, withdrawn_for, withdrawn_profiles,
     },
     schedule::until,
+    spans::attribute,
     stores::A_RECONCILE,
     views,
 };
@@ -112,6 +113,7 @@ pub async fn reconcile(
         }
     }
     tracing::debug!(next = ?plan.next, "decided");
+    describe(&seen, &plan);
     if let Some(SecretAction::Hold { cause: HoldCause::AskedTooOften, .. }) = plan.action() {
         context.metrics.held_back("object");
     }
@@ -169,6 +171,16 @@ fn is_waited_for(plan: &Plan) -> bool {
                 | SecretAction::Profiles { held: None }
         )
     )
+}
+
+/// Says in traces whose credential the reconcile is about, and of which role.
+fn describe(seen: &Observed, plan: &Plan) {
+    if let Some(subject) = seen.config.subject() {
+        attribute("person", subject);
+    }
+    if let Some(role) = plan.accepted.as_ref().ok().and_then(|accepted| accepted.request.role()) {
+        attribute("role", role);
+    }
 }
 
 /// Counts a credential that keyturn withdrew, and tells the brake of one that goes for want of a

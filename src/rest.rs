@@ -13,7 +13,7 @@ mod wire;
 
 pub use call::{Call, LISTING};
 pub use error::{Kind, RestError};
-pub use wire::{Connect, InvalidTls, Lost, Received, Tls, Wire, connect};
+pub use wire::{Connect, InvalidTls, Lost, Received, Tls, Wire, client, connect, exchange};
 
 use http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};

@@ -1,12 +1,20 @@
-//! Structured logs on standard error, and panics as log lines.
+//! Structured logs on standard error, panics as log lines, and traces.
+//!
+//! * `telemetry/traces.rs`: the spans that go to a collector
 
-use crate::api::names;
+mod traces;
+
+pub use traces::{NoTraces, Traces, spans};
+
+use crate::{api::names, spans::CALL};
+use std::panic::PanicHookInfo;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
-    filter::filter_fn,
+    filter::{FilterExt as _, filter_fn},
     fmt::{self, MakeWriter},
     prelude::*,
+    registry::LookupSpan,
 };
 
 /// The format of log lines.
@@ -32,20 +40,33 @@ pub fn may_be_logged(line: &Metadata<'_>) -> bool {
 /// Starts logging. `filter` has the form of `RUST_LOG`. It does not apply to the audit lines, which
 /// are always written, and always as JSON.
 pub fn start(format: LogFormat, filter: &str) {
+    // Without a layer for them, spans that no log shows cost nothing.
     subscriber(format, filter, std::io::stderr).init();
-    std::panic::set_hook(Box::new(|panic| {
-        // The line holds the place of the panic and not its message, because the message may quote
-        // a value.
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a bug: the process ends here and is started again");
-    }));
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+/// Starts logging, and recording spans for `traces`. `filter` applies to the log only.
+pub fn start_with_traces(format: LogFormat, filter: &str, traces: &Traces) {
+    subscriber(format, filter, std::io::stderr).with(traces.layer()).init();
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+/// The line holds the place of the panic and not its message, because the message may quote a
+/// value.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "a bug: the process ends here and is started again");
 }
 
 fn is_audit(line: &Metadata<'_>) -> bool {
     line.target() == names::AUDIT_TARGET
 }
 
-fn subscriber<W>(format: LogFormat, filter: &str, writer: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(
+    format: LogFormat,
+    filter: &str,
+    writer: W,
+) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
 {
@@ -55,10 +76,11 @@ where
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
         LogFormat::Text => lines.boxed(),
     };
-    let others = filter_fn(|line| !is_audit(line) && may_be_logged(line));
+    let others = filter_fn(|line| !is_audit(line) && may_be_logged(line) && line.target() != CALL);
     let audit = fmt::layer().with_writer(writer).json().flatten_event(true);
     let audit = audit.with_current_span(false).with_span_list(false).with_filter(filter_fn(is_audit));
-    tracing_subscriber::registry().with(lines.with_filter(others).with_filter(chosen)).with(audit)
+    // One filter, not one in another: a span that either of two filters would let pass is made.
+    tracing_subscriber::registry().with(lines.with_filter(others.and(chosen))).with(audit)
 }
 
 #[cfg(test)]
@@ -78,6 +100,15 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn the_span_of_a_call_is_made_for_traces_only() {
+        let provider = opentelemetry_sdk::trace::SdkTracerProvider::default();
+        let logs = || subscriber(LogFormat::Json, "trace", std::io::sink);
+        let is_made = || !tracing::info_span!(target: CALL, "call").is_disabled();
+        assert!(!tracing::subscriber::with_default(logs(), is_made));
+        assert!(tracing::subscriber::with_default(logs().with(spans(&provider)), is_made));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //! call is one line that names the object.
 
 use super::{CallError, Failed, Failing, Mandate, Write};
-use crate::api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance, names};
+use crate::{
+    api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance, names},
+    spans::{Described, traced},
+};
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Pod, Secret},
     events::v1::Event,
@@ -373,12 +376,16 @@ pub(super) async fn bounded<T>(
     tried: impl Fn() -> String,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, CallError> {
-    match tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(CallError::of(tried(), &error)),
-        Err(_) => {
-            let why = format!("the API server did not answer within {TIMEOUT_SECONDS} s");
-            Err(CallError::new(tried(), why, Failed::Otherwise))
+    let called = Box::pin(async {
+        match tokio::time::timeout(Duration::from_secs(TIMEOUT_SECONDS), call).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(CallError::of(tried(), &error)),
+            Err(_) => {
+                let why = format!("the API server did not answer within {TIMEOUT_SECONDS} s");
+                Err(CallError::new(tried(), why, Failed::Otherwise))
+            }
         }
-    }
+    });
+    let described = || Described::with_object_last(&tried());
+    traced("kubernetes", described, |error| format!("{:?}", error.failed), called).await
 }

@@ -11,6 +11,7 @@ use crate::{
     clock::{Clock, http_date, whole_seconds},
     limit::{Heard, StsTurn},
     network::innermost,
+    spans::{Described, traced},
 };
 use aws_sdk_sts::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef},
@@ -137,8 +138,20 @@ impl Sts {
         self.call(&last(request), from.as_ref(), turn).await
     }
 
-    /// Makes one call, signed with the operator's own credentials or with those of a hop.
+    /// Makes one call in a span of its own.
     async fn call(
+        &self,
+        request: &SessionRequest,
+        from: Option<&Credentials>,
+        turn: &StsTurn,
+    ) -> Result<Issued, IssueError> {
+        let described = || Described { kind: "AssumeRole".to_owned(), object: Some(request.role.to_string()) };
+        traced("sts", described, |error| error.why.reason.as_str(), Box::pin(self.call_untraced(request, from, turn)))
+            .await
+    }
+
+    /// Makes one call, signed with the operator's own credentials or with those of a hop.
+    async fn call_untraced(
         &self,
         request: &SessionRequest,
         from: Option<&Credentials>,

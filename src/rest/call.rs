@@ -4,6 +4,7 @@ use super::{
     Kind, RestError, Service,
     wire::{Lost, Received},
 };
+use crate::spans::{Described, traced};
 use backon::{ExponentialBuilder, Retryable as _};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use jiff::fmt::rfc2822;
@@ -186,6 +187,18 @@ impl<'a> Call<'a> {
     }
 
     async fn attempt(&self) -> Result<Answered<'_>, RestError> {
+        traced(self.service.dialect.system, || self.described(), |error| error.kind, Box::pin(self.attempt_untraced()))
+            .await
+    }
+
+    /// The call for a trace. Of the route it has the first two parts, because a later one may be
+    /// the ID of an API key.
+    fn described(&self) -> Described {
+        let route: Vec<&str> = self.route.split('/').take(2).collect();
+        Described { kind: format!("{} /{}", self.method, route.join("/")), object: None }
+    }
+
+    async fn attempt_untraced(&self) -> Result<Answered<'_>, RestError> {
         let request = self.request()?;
         // The time limit begins after the wait, because another system may be slow.
         let turn = if self.most > ANSWER { self.service.listings.acquire().await.ok() } else { None };

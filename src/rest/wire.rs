@@ -7,7 +7,7 @@ use crate::network::{Proxies, innermost};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
+use reqwest::{Body, Certificate, Client, NoProxy, Proxy, redirect};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The longest time for the set-up of a connection.
@@ -56,13 +56,20 @@ pub enum InvalidTls {
     Library(String),
 }
 
-/// A connection over the network, by reqwest. It keeps and reuses its TCP connections, and goes
-/// through the proxy for the URL, if there is one. The trust of `tls` is also the trust in a proxy
-/// that is called by https.
+/// A connection over the network, by reqwest: [`client`].
 ///
 /// # Errors
 /// The bundle holds no usable certificate, or the TLS library refuses.
 pub fn connect(tls: &Tls, proxies: &Proxies) -> Result<Arc<dyn Wire>, InvalidTls> {
+    Ok(Arc::new(Network(client(tls, proxies)?)))
+}
+
+/// A client of reqwest. It keeps and reuses its TCP connections, and goes through the proxy for the
+/// URL, if there is one. The trust of `tls` is also the trust in a proxy that is called by https.
+///
+/// # Errors
+/// The bundle holds no usable certificate, or the TLS library refuses.
+pub fn client(tls: &Tls, proxies: &Proxies) -> Result<Client, InvalidTls> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // reqwest uses the process's provider and panics without one. The result is ignored,
         // because another caller may have installed one meanwhile.
@@ -89,8 +96,7 @@ pub fn connect(tls: &Tls, proxies: &Proxies) -> Result<Arc<dyn Wire>, InvalidTls
         }
         client = client.tls_certs_only(certificates);
     }
-    let client = client.build().map_err(library)?;
-    Ok(Arc::new(Network(client)))
+    client.build().map_err(library)
 }
 
 /// Follows redirects on the same origin only, because the key is meant for that host alone. The
@@ -106,22 +112,32 @@ struct Network(Client);
 
 impl Wire for Network {
     fn send(&self, request: Request<String>, most_bytes: usize) -> BoxFuture<'_, Result<Received, Lost>> {
-        Box::pin(async move {
-            let request = request.try_into().map_err(unreachable)?;
-            let mut answer = self.0.execute(request).await.map_err(unreachable)?;
-            let mut received = Response::new(());
-            *received.status_mut() = answer.status();
-            *received.headers_mut() = answer.headers().clone();
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-                if body.len() + chunk.len() > most_bytes {
-                    return Err(Lost::TooLong);
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(received.map(|()| body.into()))
-        })
+        Box::pin(exchange(&self.0, request, most_bytes))
     }
+}
+
+/// Sends a request by `client`, and reads at most this many bytes of the answer's body.
+///
+/// # Errors
+/// [`Lost`] if there is no answer, or a longer one.
+pub async fn exchange<B: Into<Body>>(
+    client: &Client,
+    request: Request<B>,
+    most_bytes: usize,
+) -> Result<Received, Lost> {
+    let request = request.try_into().map_err(unreachable)?;
+    let mut answer = client.execute(request).await.map_err(unreachable)?;
+    let mut received = Response::new(());
+    *received.status_mut() = answer.status();
+    *received.headers_mut() = answer.headers().clone();
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > most_bytes {
+            return Err(Lost::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(received.map(|()| body.into()))
 }
 
 /// Reports the innermost cause, because the outer ones quote the URL.

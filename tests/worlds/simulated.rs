@@ -36,6 +36,7 @@ mod seeds;
 mod sessions;
 mod silent_watches;
 mod tampered;
+mod traces;
 mod trouble;
 mod typed;
 mod unsynced;

@@ -59,7 +59,7 @@ async fn an_eventful_life() -> World {
 async fn no_secret_appears_outside_the_secret() {
     let log = Log::listen();
     let world = an_eventful_life().await;
-    let log = log.end();
+    let log = everything(log);
     assert!(log.contains("TRACE") && log.contains("decided"), "everything was logged: {} bytes", log.len());
     holds_none_of(&world, log, &LEAK_MARKERS);
     let token = world.value("bob", "AWS_SESSION_TOKEN");
@@ -131,7 +131,7 @@ async fn no_api_key_appears_outside_the_secret_and_no_admin_key_in_it() {
             assert!(!text.contains(ADMIN_KEY_MARKER), "{name} of {}", secret["metadata"]["name"]);
         }
     }
-    holds_none_of(&world, log.end(), &[KEY_MARKER, ADMIN_KEY_MARKER, LEAK_MARKERS[0], LEAK_MARKERS[1]]);
+    holds_none_of(&world, everything(log), &[KEY_MARKER, ADMIN_KEY_MARKER, LEAK_MARKERS[0], LEAK_MARKERS[1]]);
 }
 
 /// The values of admin properties that only administrators of DSS may see. The first two are no
@@ -165,7 +165,14 @@ async fn no_admin_property_that_is_no_role_appears_anywhere() {
     world.pass(Duration::from_mins(10)).await;
     assert_eq!(world.ready("alice"), "False/DssPropertyMissing", "{}", world.picture());
     assert!(world.roles().is_empty() && world.sts.count() == 0, "{}", world.picture());
-    holds_none_of(&world, log.end(), &PROPERTY_MARKERS);
+    holds_none_of(&world, everything(log), &PROPERTY_MARKERS);
+}
+
+/// The log, and the spans that a collector would get.
+fn everything(log: Log) -> String {
+    let (log, spans) = log.end_with_spans();
+    assert!(spans.len() > 10, "spans were recorded: {}", spans.len());
+    format!("{log}{spans:#?}")
 }
 
 /// Asserts that no marker appears anywhere but in the data of Secrets.

@@ -1,5 +1,7 @@
-//! What the operator logs at every level while a test listens.
+//! What the operator logs at every level while a test listens, and the spans that a collector would
+//! get.
 
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use std::{
     io,
     sync::{Arc, Mutex},
@@ -32,6 +34,7 @@ impl<'a> MakeWriter<'a> for Lines {
 /// Everything that this thread logs.
 pub struct Log {
     lines: Lines,
+    spans: InMemorySpanExporter,
     listening: DefaultGuard,
     _second: Dispatch,
 }
@@ -46,13 +49,22 @@ impl Log {
         let second = Dispatch::new(tracing_subscriber::registry());
         let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_ansi(false);
         let harmless = filter_fn(keyturn::telemetry::may_be_logged);
-        let listening = tracing_subscriber::registry().with(layer).with(harmless).set_default();
-        Self { lines, listening, _second: second }
+        let spans = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
+        let recorded = keyturn::telemetry::spans(&provider);
+        let listening = tracing_subscriber::registry().with(layer).with(recorded).with(harmless).set_default();
+        Self { lines, spans, listening, _second: second }
     }
 
     /// Ends recording and returns the log.
     pub fn end(self) -> String {
+        self.end_with_spans().0
+    }
+
+    /// Ends recording and returns the log, and the spans that have ended.
+    pub fn end_with_spans(self) -> (String, Vec<SpanData>) {
+        let spans = self.spans.get_finished_spans().unwrap();
         drop(self.listening);
-        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+        (String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap(), spans)
     }
 }
