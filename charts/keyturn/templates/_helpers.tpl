@@ -144,6 +144,17 @@ extraEnv may set others.
 {{- with .Values.aws.s3Endpoint }}
 {{- $env = append $env (dict "name" "AWS_ENDPOINT_URL_S3" "value" .) }}
 {{- end }}
+{{- with .Values.tracing }}
+{{- if .endpoint }}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_ENDPOINT" "value" .endpoint) }}
+{{- with .headersSecret }}
+{{- if .name }}
+{{- $from := dict "secretKeyRef" (dict "name" .name "key" .key) }}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_HEADERS" "valueFrom" $from) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.webhook.enabled (ne .Values.webhook.certificate.source "CertManager") }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_CONFIGURATION" "value" (include "keyturn.fullname" .)) }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_NAMES" "value" (include "keyturn.webhookNames" . | fromYamlArray | join ",")) }}
