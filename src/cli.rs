@@ -137,6 +137,11 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_AWSCONFIGS_PER_NAMESPACE", value_parser = clap::value_parser!(u32).range(1..))]
     pub awsconfigs_per_namespace: Option<u32>,
 
+    /// Serve metrics of each `AwsConfig`, with its namespace and name as labels: up to four series
+    /// for each. Default: the number of series does not grow with the number of objects.
+    #[arg(long, env = "KEYTURN_OBJECT_METRICS", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub object_metrics: bool,
+
     /// The age at which an `AwsConfig` loses its credential, if nobody entitled has confirmed it
     /// again, in days, e.g. 90d. The chart's policy says who may confirm. Default: no limit.
     #[arg(long, env = "KEYTURN_MAX_AGE", value_parser = max_age)]

@@ -28,7 +28,7 @@
 //! | [`rest`] | calls to the HTTP API of an outside system, bounded in time and size; nothing of Kubernetes | `network`, `spans` |
 //! | [`dss`] | a client of Dataiku DSS; nothing of Kubernetes | `network`, `rest` |
 //! | [`dss_cache`] | what every DSS says of users and API keys: read once for all configs | `dss` |
-//! | [`metrics`] | what is counted | `api`, `credentials`, `limit`, `push` |
+//! | [`metrics`] | what is counted | `api`, `credentials`, `limit`, `process`, `push` |
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network`, `rest`, `spans` |
 //! | [`data_robot`] | a client of DataRobot, and the clients of every instance; nothing of Kubernetes | `credentials`, `rest` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
@@ -56,7 +56,7 @@
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
-//! | [`process`] | the process: its memory, and the signals that end it | nothing |
+//! | [`process`] | the process: its memory, what it uses, and the signals that end it | nothing |
 //! | [`endpoint`] | ENDPOINT: what the endpoint in a pod answers; pure | nothing |
 //! | [`serve`] | `keyturn-endpoint` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |

@@ -185,6 +185,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         cluster_name: run.cluster_name,
         namespaces: run.process.watch_namespaces.clone(),
         configs_per_namespace: run.awsconfigs_per_namespace.map(|limit| limit as usize),
+        object_metrics: run.object_metrics,
         rate_limits: RateLimits {
             namespace: Rate { per_second: run.namespace_requests_per_second, burst: run.namespace_requests_burst },
             all: Rate { per_second: run.requests_per_second, burst: run.requests_burst },

@@ -1,21 +1,27 @@
 //! The metrics, of the operator ([`Metrics`]) and of the webhook ([`WebhookMetrics`]). Labels come
-//! from closed lists; the number of series does not grow with the number of objects. Figures about
-//! the objects (their number, their remaining lifetime) are computed at each scrape.
+//! from closed lists, and the number of series does not grow with the number of objects, unless the
+//! operator is asked for metrics of each object (`metrics/objects.rs`). Figures about the objects
+//! (their number, their remaining lifetime) are computed at each scrape.
 
+mod objects;
+mod process;
 mod states;
 mod sts;
 mod webhook;
 
+pub use objects::ObjectState;
 pub use states::{DssState, State, States};
 pub use webhook::WebhookMetrics;
 
 use crate::{
     api::{CredentialProvider, Reason},
     credentials::Answered,
+    process::usage,
     push::Slot,
 };
+use objects::ObjectMetrics;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
@@ -53,6 +59,8 @@ pub struct Metrics {
     dss_instances: Family<DssLabels, Gauge>,
     pods_missed: Gauge,
     leader: Gauge,
+    /// The metrics of each object; `None` if nobody asked for them.
+    objects: Option<ObjectMetrics>,
 }
 
 impl fmt::Debug for Metrics {
@@ -140,7 +148,10 @@ fn registry() -> (Registry, Ports) {
 
 fn encode(registry: &Registry) -> Encoded {
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, registry)?;
+    if let Some(usage) = usage() {
+        text::encode_registry(&mut text, &process::registry(&usage))?;
+    }
+    text::encode(&mut text, registry)?;
     Ok(text)
 }
 
@@ -151,10 +162,21 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Metrics that are all zero.
+    /// Metrics that are all zero, without those of each object.
     #[must_use]
     pub fn new() -> Self {
+        Self::built(false)
+    }
+
+    /// Metrics that are all zero, with those of each object.
+    #[must_use]
+    pub fn with_objects() -> Self {
+        Self::built(true)
+    }
+
+    fn built(has_objects: bool) -> Self {
         let (mut registry, ports) = registry();
+        let objects = has_objects.then(|| ObjectMetrics::registered(&mut registry));
         let issues = Family::<IssueLabels, Counter>::default();
         let pushes = Family::<PushLabels, Counter>::default();
         let seconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -242,6 +264,7 @@ impl Metrics {
             dss_instances,
             pods_missed,
             leader,
+            objects,
         }
     }
 

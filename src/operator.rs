@@ -53,6 +53,8 @@ pub struct Operator {
     pub namespaces: Vec<String>,
     /// The most `AwsConfig`s of a namespace that get a credential; `None` for no limit.
     pub configs_per_namespace: Option<usize>,
+    /// Whether the metrics have series of each `AwsConfig`.
+    pub object_metrics: bool,
     /// The rates at which keyturn asks STS and DSS for what is not a renewal that is due.
     pub rate_limits: RateLimits,
     /// The bounds of all calls to STS.
@@ -106,7 +108,7 @@ impl Operator {
         listener: Option<TcpListener>,
         shutdown: impl Future<Output = ()> + Send + Sync + 'static,
     ) -> Result<(), Lost> {
-        let metrics = Metrics::new();
+        let metrics = if self.object_metrics { Metrics::with_objects() } else { Metrics::new() };
         let memory = Arc::new(if self.webhook.is_some() { Memory::default() } else { Memory::without_webhook() });
         let (shared, shared_writers, shared_controllers) = Shared::new();
         let all = self.namespaces.is_empty();
@@ -133,7 +135,8 @@ impl Operator {
             controllers.push(scope_controllers);
         }
         if let Some(listener) = listener {
-            let admin = admin(&views, &metrics, &self.clock, &failing, &sts_budget);
+            let shown = Shown { views: views.clone(), has_objects: self.object_metrics };
+            let admin = admin(shown, &metrics, &self.clock, &failing, &sts_budget);
             let ports = metrics.ports().clone();
             ours.push(tokio::spawn(async move { server::serve(admin, listener, &ports).await }));
         }
@@ -170,17 +173,24 @@ impl Operator {
     }
 }
 
+/// The objects that the metrics are about.
+struct Shown {
+    views: Arc<[Views]>,
+    /// Whether each config has series of its own.
+    has_objects: bool,
+}
+
 /// Ready after everything has been listed, because keyturn neither issues nor withdraws before, and
 /// while no writes fail that only the process can report.
-fn admin(views: &Arc<[Views]>, metrics: &Metrics, clock: &Clock, failing: &Failing, sts_budget: &StsBudget) -> Admin {
+fn admin(shown: Shown, metrics: &Metrics, clock: &Clock, failing: &Failing, sts_budget: &StsBudget) -> Admin {
     let sts_budget = sts_budget.clone();
-    let (shown, metrics, clock, views) = (views.clone(), metrics.clone(), clock.clone(), views.clone());
+    let (metrics, clock, views) = (metrics.clone(), clock.clone(), shown.views.clone());
     let failing = failing.clone();
     Admin {
         waits_for: Arc::new(move || views.iter().flat_map(Views::unsynced).chain(failing.said()).collect()),
         metrics: Arc::new(move || {
             metrics.sts_budget(&sts_budget.snapshot());
-            metrics.encode(&states(&shown, clock.now()))
+            metrics.encode(&states(&shown.views, shown.has_objects, clock.now()))
         }),
     }
 }

@@ -1,6 +1,6 @@
 //! The states of all configs at one scrape, by state and reason.
 
-use super::{Metrics, ReasonLabel};
+use super::{Metrics, ObjectState, ReasonLabel};
 use crate::api::Reason;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use std::{collections::BTreeMap, fmt};
@@ -93,6 +93,7 @@ pub struct States {
     /// The persons who have a credential.
     persons: i64,
     instances: BTreeMap<DssState, i64>,
+    objects: Vec<ObjectState>,
 }
 
 impl States {
@@ -122,6 +123,11 @@ impl States {
         self.persons = i64::try_from(count).unwrap_or(i64::MAX);
     }
 
+    /// Adds the state of one config, for the metrics of each object.
+    pub fn object(&mut self, object: ObjectState) {
+        self.objects.push(object);
+    }
+
     /// Counts a `DssInstance` in this state.
     pub fn instance(&mut self, state: DssState) {
         *self.instances.entry(state).or_default() += 1;
@@ -144,6 +150,9 @@ impl Metrics {
         let bounds = TIMES_LEFT.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
         for (le, count) in bounds.zip(states.by_time_left.into_iter().chain([states.sessions])) {
             self.remaining.get_or_create(&TimeLeftLabels { le }).set(count);
+        }
+        if let Some(objects) = &self.objects {
+            objects.set(&states.objects);
         }
         self.dss_instances.clear();
         for (state, count) in &states.instances {

@@ -2,26 +2,30 @@
 //! renewal should have nothing to update.
 
 use crate::{
-    api::{AwsConfigStatus, ConditionType, DssInstanceStatus, Reason, find_condition},
-    metrics::{DssState, State, States},
+    api::{AwsConfig, AwsConfigStatus, ConditionType, DssInstanceStatus, Reason, find_condition},
+    metrics::{DssState, ObjectState, State, States},
     views::Views,
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt as _;
 use std::collections::HashSet;
 
 /// The beginning of the subject that stands for a namespace's shared credential.
 const OF_A_NAMESPACE: &str = "system:";
 
 /// Counts the configs of these views by state, the persons who have a credential, and the
-/// `DssInstance`s.
-pub(super) fn states(views: &[Views], now: Timestamp) -> States {
+/// `DssInstance`s. If `has_objects`, it also has the state of each config.
+pub(super) fn states(views: &[Views], has_objects: bool, now: Timestamp) -> States {
     let mut states = States::default();
     let configs: Vec<_> = views.iter().flat_map(|views| views.configs.store().state()).collect();
     let mut persons = HashSet::new();
     for config in &configs {
         let status = config.status.as_ref();
         let state = count(&mut states, status, now);
+        if has_objects {
+            states.object(object(config, state));
+        }
         if matches!(state, State::Ready | State::RenewalFailing) {
             let subject = status.and_then(|status| status.person.as_deref());
             persons.extend(subject.filter(|subject| !subject.starts_with(OF_A_NAMESPACE)));
@@ -80,6 +84,21 @@ fn count(states: &mut States, status: Option<&AwsConfigStatus>, now: Timestamp) 
         states.remaining(expires_at.duration_since(now).as_secs());
     }
     state
+}
+
+/// One config in this state, for the metrics of each object. A credential that was withdrawn has no
+/// times.
+fn object(config: &AwsConfig, state: State) -> ObjectState {
+    let status = config.status.as_ref();
+    let seconds = |time: Option<&Time>| time.map(|time| time.0.as_second());
+    ObjectState {
+        namespace: config.namespace().unwrap_or_default(),
+        name: config.name_any(),
+        is_ready: matches!(state, State::Ready | State::RenewalFailing),
+        expires_at: seconds(status.and_then(|status| status.expires_at.as_ref())),
+        renew_at: seconds(status.and_then(|status| status.renew_at.as_ref())),
+        issued_at: seconds(status.and_then(|status| status.issued_at.as_ref())),
+    }
 }
 
 /// The reason of a condition. A reason that a newer release wrote is not in the list; keyturn

@@ -1,5 +1,6 @@
 //! The process on Windows, where only the plugin is used. The operator runs on Linux.
 
+use super::Usage;
 use std::{error::Error, io};
 use tokio::signal::windows::{CtrlC, ctrl_c};
 
@@ -17,6 +18,12 @@ pub fn forbid_core_dumps() -> Result<(), Box<dyn Error>> {
 /// None.
 pub fn forbid_reads_of_memory() -> io::Result<()> {
     Ok(())
+}
+
+/// keyturn serves no metrics on Windows.
+#[must_use]
+pub fn usage() -> Option<Usage> {
+    None
 }
 
 /// The interruption that ends a process.

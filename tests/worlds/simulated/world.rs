@@ -189,6 +189,7 @@ impl World {
             cluster_name: CLUSTER.to_owned(),
             namespaces: vec![],
             configs_per_namespace: None,
+            object_metrics: false,
             rate_limits: RateLimits::default(),
             sts_limits: StsLimits::default(),
             max_age: None,
