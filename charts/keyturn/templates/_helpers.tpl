@@ -95,6 +95,9 @@ app.kubernetes.io/part-of: keyturn
 {{- with .Values.limits.awsConfigsPerNamespace }}
 {{- $env = append $env (dict "name" "KEYTURN_AWSCONFIGS_PER_NAMESPACE" "value" (toString (int .))) }}
 {{- end }}
+{{- if .Values.metrics.perObject }}
+{{- $env = append $env (dict "name" "KEYTURN_OBJECT_METRICS" "value" "true") }}
+{{- end }}
 {{- with .Values.limits.requests }}
 {{- $env = append $env (dict "name" "KEYTURN_REQUESTS_PER_SECOND" "value" (toString (int .perSecond))) }}
 {{- $env = append $env (dict "name" "KEYTURN_REQUESTS_BURST" "value" (toString (int .burst))) }}

@@ -156,7 +156,7 @@ this chart. The arguments are the chart's variables, the user's, and the name of
 {{- $value := .value }}
 {{- range .extra }}
 {{- if has .name $names }}
-{{- fail (printf "%s: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, limits, ceilings, withdrawalBrake, logFormat, logLevel, tracing, webhook and aws in values.yaml" $value .name) }}
+{{- fail (printf "%s: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, limits, ceilings, withdrawalBrake, logFormat, logLevel, metrics, tracing, webhook and aws in values.yaml" $value .name) }}
 {{- end }}
 {{- $names = append $names .name }}
 {{- $env = append $env . }}
