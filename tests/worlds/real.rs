@@ -39,5 +39,6 @@ mod silent_watch;
 mod start;
 mod story;
 mod targets;
+mod traces;
 mod upgrade;
 mod withdrawals;

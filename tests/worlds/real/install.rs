@@ -143,10 +143,15 @@ impl<'a> Install<'a> {
 
     /// Starts the operator against the ground's AWS.
     pub async fn start(&self) -> Process {
-        self.start_with(&self.aws_environment()).await
+        self.start_besides(&[]).await
     }
 
-    /// The same with the API server at another address.
+    /// Starts the operator against the ground's AWS, with further environment.
+    pub async fn start_besides(&self, environment: &[(&str, &str)]) -> Process {
+        self.start_with(&[&self.aws_environment(), environment].concat()).await
+    }
+
+    /// Starts the operator against the ground's AWS, with the API server at another address.
     pub async fn start_over(&self, server: &str) -> Process {
         let process = self.launch(&self.fullname(), server, &self.aws_environment()).await;
         process.ready().await
