@@ -146,6 +146,9 @@ async fn run(bench: &mut Bench) -> Result {
     if memory {
         measures::idle_memory(bench).await?;
     }
+    if bench.options.wants(Part::Large) {
+        measures::memory_of_large_configs(bench).await?;
+    }
     let mut operator = measures::cold_start(bench).await?;
     if memory || rotation {
         operator = measures::restart(bench, operator).await?;

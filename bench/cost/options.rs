@@ -70,6 +70,8 @@ pub enum Part {
     Rotation,
     /// The resident memory: idle, full, restarted, and beside large objects of others.
     Memory,
+    /// The memory that a user without a grant can add with the largest objects.
+    Large,
     /// The webhook while anybody floods its port.
     Flood,
     /// The plugin at a prompt: its start, and the list of the cluster.
