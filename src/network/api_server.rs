@@ -73,8 +73,9 @@ pub async fn api_server(proxies: &Proxies, cluster: &NamedCluster) -> Result<Con
     };
     config.apply_debug_overrides();
     // Every call has a time-out of keyturn's own, within which the client may retry a 429 or a 503.
-    // A list and the beginning of a watch have none, therefore the read time-out is for a connection
-    // that died without a word. It is longer than the 45 s after which a quiet watch ends.
+    // A list and the beginning of a watch have none, therefore the read time-out is for a
+    // connection that died without a word. It is longer than the 45 s after which a quiet watch
+    // ends.
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(Duration::from_secs(60));
     config.reset_reader_on_write = true;

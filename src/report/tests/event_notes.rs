@@ -30,7 +30,7 @@ const NOTHING: &[&str] = &[];
 fn an_issue_is_an_event_unless_it_is_a_routine_renewal() {
     let suspended = |moment: Moment, is_so| moment.spec(|spec| spec.suspend = is_so);
     let deleted = || live().target(Target::Absent);
-    check(&[
+    check(&vec![
         ("the first issue, before its AwsRole", fresh().issues(), NOTHING),
         (
             "the first issue, after its AwsRole",

@@ -19,7 +19,7 @@ fn the_trail_tells_a_first_issue_once_and_only_for_an_hour() {
         let time = live().now - SignedDuration::from_secs(seconds);
         live().recorded(|status| status.issued_at = Some(Time(time)))
     };
-    let rows = [
+    let rows = vec![
         ("at once", fresh().issues().then("00:00:00"), true),
         ("after a restart", live(), true),
         ("before the issue", fresh(), false),

@@ -111,7 +111,7 @@ impl Moment {
 
     /// The next reconcile, at this time. It sees the status and the Secret of this one.
     pub(crate) fn then(mut self, time: &str) -> Self {
-        let (plan, status, remembered) = (self.plan(), self.status(), self.remembered());
+        let (status, remembered) = (self.status(), self.remembered());
         if let Some(Written { record, version }) = std::mem::take(&mut self.outcome).written {
             let mut metadata = self.metadata(&record);
             metadata.resource_version = version;

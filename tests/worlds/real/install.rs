@@ -182,8 +182,8 @@ impl<'a> Install<'a> {
         self.launch(&self.webhook_name(), &self.ground.at.server, &[("KEYTURN_WEBHOOK_ADDR", at)]).await
     }
 
-    /// Starts what the pods of a Deployment run, with the API server at this address. The Deployment
-    /// and its ServiceAccount have the same name.
+    /// Starts what the pods of a Deployment run, with the API server at this address. The
+    /// Deployment and its ServiceAccount have the same name.
     async fn launch(&self, name: &str, server: &str, environment: &[(&str, &str)]) -> Process {
         let deployments: Api<Deployment> = Api::namespaced(self.admin.clone(), &self.system);
         let deployment = deployments.get(name).await.unwrap();

@@ -23,12 +23,12 @@ async fn what_a_silent_watch_hides_is_known_within_51_s() {
         ("a new AwsConfig", |w| w.apply(&config("bob", |_| {})), |w| w.is_ready("bob")),
         (
             "a grant that is deleted",
-            |w| drop(w.api.delete("AwsRoleGrant", "", "analysts")),
+            |w| assert!(w.api.delete("AwsRoleGrant", "", "analysts")),
             |w| w.is_withdrawn("alice"),
         ),
         (
             "a Secret that is deleted",
-            |w| drop(w.api.delete("Secret", SCORING, "alice-aws")),
+            |w| assert!(w.api.delete("Secret", SCORING, "alice-aws")),
             |w| w.holds_a_valid_session("alice"),
         ),
         ("a suspension", |w| w.change("alice", |spec| spec.suspend = true), |w| w.is_withdrawn("alice")),
