@@ -27,7 +27,8 @@ pub struct Options {
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<Part>,
 
-    /// Measure these numbers of objects, each on a control plane of its own, instead of `--objects`.
+    /// Measure these numbers of objects, each on a control plane of its own, instead of
+    /// `--objects`.
     #[arg(long, value_delimiter = ',', conflicts_with = "objects")]
     pub sizes: Vec<usize>,
 

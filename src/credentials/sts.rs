@@ -181,7 +181,7 @@ impl Sts {
             Err(_) => Err(explain(request, &Answer::TimedOut { seconds: TIMEOUT_SECONDS })),
             Ok(Err(error)) => {
                 // Not in the message of a condition, because the ID is another one at each retry.
-                if let Some((code, request_id)) = traced(&error) {
+                if let Some((code, request_id)) = refused_request(&error) {
                     tracing::info!(role = request.role.as_str(), code, request_id, "STS refused AssumeRole");
                 }
                 Err(failed(request, &error))
@@ -286,7 +286,7 @@ fn unless_empty<T: Clone>(list: &[T]) -> Option<Vec<T>> {
 }
 
 /// The code of a refusal, and the ID by which AWS's support and `CloudTrail` find the request.
-fn traced(error: &SdkError<AssumeRoleError, HttpResponse>) -> Option<(&str, &str)> {
+fn refused_request(error: &SdkError<AssumeRoleError, HttpResponse>) -> Option<(&str, &str)> {
     Some((error.code()?, error.request_id()?))
 }
 
@@ -341,7 +341,7 @@ mod tests {
     use aws_smithy_types::body::SdkBody;
 
     #[test]
-    fn a_refusal_is_traced_by_its_code_and_its_id() {
+    fn a_refusal_is_named_by_its_code_and_its_id() {
         let refused = |code: Option<&'static str>, id: Option<&'static str>| {
             let mut response = HttpResponse::new(403_u16.try_into().unwrap(), SdkBody::empty());
             if let Some(id) = id {
@@ -356,7 +356,7 @@ mod tests {
             ("an answer without an ID", Some("AccessDenied"), None, None),
             ("an answer of another server", None, Some("c6104cbe-af31"), None),
         ] {
-            assert_eq!(traced(&refused(code, id)), expected, "{name}");
+            assert_eq!(refused_request(&refused(code, id)), expected, "{name}");
         }
     }
 }

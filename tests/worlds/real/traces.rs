@@ -1,4 +1,5 @@
-//! Traces at a collector: what the operator's binary sends over HTTP, read by the definitions of OTLP.
+//! Traces at a collector: what the operator's binary sends over HTTP, read by the definitions of
+//! OTLP.
 
 use super::{ground::eventually, install::Install};
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
