@@ -66,7 +66,7 @@ async fn the_plugin_answers_by_the_rights_of_its_caller() {
     let role = install.role("ds-analyst");
     let plugin = Plugin::of(&install);
 
-    let rows: [(&str, Option<&str>, &[&str], &[&str], i32, &str); 9] = [
+    let rows: [(&str, Option<&str>, &[&str], &[&str], i32, &str); 11] = [
         ("the list", None, &[], &["status"], 0, "alice"),
         (
             "the list of a person",
@@ -97,16 +97,19 @@ async fn the_plugin_answers_by_the_rights_of_its_caller() {
         ),
         ("the grants about a role", None, &[], &["who-can", &role], 0, "Allow"),
         ("the roles of a namespace", None, &[], &["roles", "--person", "alice"], 0, "role/ds-*"),
+        ("the use of grants", None, &[], &["uses"], 0, "DELETION WITHDRAWS"),
+        ("the use of a grant", None, &[], &["uses", &install.namespace], 0, "withdrawn    AwsConfig"),
     ];
     for (row, user, groups, arguments, code, part) in rows {
         let (ended, out, err) = plugin.says(user, groups, arguments);
         assert!(ended == Some(code) && out.contains(part), "{row}: {ended:?}\n{out}{err}");
         assert!(err.is_empty(), "{row}: {err}");
     }
-    let refused: [(&str, &[&str], i32, &str); 4] = [
+    let refused: [(&str, &[&str], i32, &str); 5] = [
         ("no right to list", &["status"], 1, "error: cannot list the AwsConfigs of namespace"),
         ("no right to read", &["why", "alice"], 1, "error: cannot read AwsConfig \"alice\" in namespace"),
         ("no right to grants", &["who-can", &role], 1, "error: cannot list AwsRoleGrants: "),
+        ("no right to the use of grants", &["uses"], 1, "error: cannot list AwsRoleGrants: "),
         ("a wrong option", &["status", "--colour"], 2, "unexpected argument"),
     ];
     for (row, arguments, code, part) in refused {
