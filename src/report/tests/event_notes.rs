@@ -10,7 +10,7 @@ use crate::{
 };
 use jiff::SignedDuration;
 
-fn check(rows: &[(&str, Moment, &[&str])]) {
+fn check(rows: Vec<(&str, Moment, &[&str])>) {
     for (row, moment, expected) in rows {
         let notes = moment.event_notes();
         let lines: Vec<String> = notes
@@ -30,7 +30,7 @@ const NOTHING: &[&str] = &[];
 fn an_issue_is_an_event_unless_it_is_a_routine_renewal() {
     let suspended = |moment: Moment, is_so| moment.spec(|spec| spec.suspend = is_so);
     let deleted = || live().target(Target::Absent);
-    check(&vec![
+    check(vec![
         ("the first issue, before its AwsRole", fresh().issues(), NOTHING),
         (
             "the first issue, after its AwsRole",
@@ -66,7 +66,7 @@ fn an_issue_is_an_event_unless_it_is_a_routine_renewal() {
 #[test]
 fn a_confirmation_that_is_due_is_an_event_once() {
     let due = || live().created(at("00:10:00") - SignedDuration::from_hours(24 * 76), 90);
-    check(&[
+    check(vec![
         (
             "it is due",
             due(),
@@ -79,7 +79,7 @@ fn a_confirmation_that_is_due_is_an_event_once() {
 #[test]
 fn a_failing_renewal_is_an_event_when_it_begins_and_when_it_ends() {
     let failing = || live().at("00:45:00").fails(denied()).then("00:45:30");
-    check(&[
+    check(vec![
         ("it begins", live().at("00:45:00").fails(denied()), &["Warning Renew AssumeRoleDenied: IAM refused"]),
         ("it is held back", failing().at("00:45:20"), NOTHING),
         ("it fails again", failing().fails(denied()), NOTHING),
@@ -91,7 +91,7 @@ fn a_failing_renewal_is_an_event_when_it_begins_and_when_it_ends() {
 #[test]
 fn a_failing_first_issue_is_an_event_for_each_new_reason() {
     let failing = || fresh().fails(denied()).then("00:00:30");
-    check(&[
+    check(vec![
         ("the first failure", fresh().fails(denied()), &["Warning Issue AssumeRoleDenied: IAM refused"]),
         ("it is held back", failing().at("00:00:20"), NOTHING),
         ("it fails again", failing().fails(denied()), NOTHING),
@@ -109,7 +109,7 @@ fn a_failing_first_issue_is_an_event_for_each_new_reason() {
 fn a_withdrawal_is_one_event() {
     let refused = || live().without_grant();
     let expired = || live().at("00:59:50").fails(denied()).then("01:00:00").withdraws();
-    check(&[
+    check(vec![
         ("no grant", refused().withdraws(), &["Warning Withdraw NotGranted: stays usable until 2026-01-01T01:00:00Z"]),
         ("no grant, in the next reconcile", refused().withdraws().then("00:16:00"), NOTHING),
         ("no grant, and nothing was issued", fresh().without_grant(), &["Warning Issue NotGranted: no AwsRoleGrant"]),
@@ -141,7 +141,7 @@ fn a_denial_is_an_event_when_it_begins_and_when_it_ends() {
         moment
     };
     let ended = "Normal Allow DenialEnded: no AwsRoleGrant denies this request any more";
-    check(&[
+    check(vec![
         (
             "a denial",
             denied(),
@@ -187,7 +187,7 @@ fn a_finding_is_an_event_when_it_appears() {
     let (a, b) = (Some((Reason::NotInjected, "pod a")), Some((Reason::NotInjected, "pod b")));
     let (paused, denied) =
         (Some((Reason::RestartBlocked, "a is paused")), Some((Reason::RestartDenied, "no right to restart a")));
-    check(&[
+    check(vec![
         ("pods are missed", pods(live(), a), &["Warning Inject NotInjected: pod a"]),
         ("other pods are missed", pods(pods(live(), a).then("00:16:00"), b), NOTHING),
         ("no pod is missed any more", pods(pods(live(), a).then("00:16:00"), None), NOTHING),
