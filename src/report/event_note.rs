@@ -38,7 +38,7 @@ pub struct EventNote {
 }
 
 /// The event notes of a reconcile: the first issue (if it is not told later, by
-/// [`super::first_issue`]) and every unusual one, a repair, a withdrawal,
+/// [`super::first_issue()`]) and every unusual one, a repair, a withdrawal,
 /// the beginning and the end of a failure, and new findings of other rooms. A routine renewal is no
 /// news.
 #[must_use]

@@ -77,7 +77,7 @@ fn a_profile_is_reported_beside_the_credential_of_its_config() {
     let rows: Vec<(&str, Moment, &[&str])> = vec![
         (
             "both are issued",
-            holds_lake(asks().issues()),
+            holds_lake(asks().has_its_role().issues()),
             &["lake held Issued", "Ready=True Issued", "ProfilesReady=True Issued: every profile (1)"],
         ),
         (
@@ -143,7 +143,7 @@ fn the_loss_and_the_return_of_a_profile_are_events() {
     let rows: Vec<(&str, Moment, &[&str])> = vec![
         (
             "the first issue",
-            holds_lake(asks().issues()),
+            holds_lake(asks().has_its_role().issues()),
             &["Issue Issued: profile \"lake\": the Secret holds a session of", "Issue Issued: valid until"],
         ),
         ("a renewal", holds_lake(live().at("00:45:00").issues()), &[]),

@@ -46,8 +46,8 @@ fn a_trial_is_in_its_condition_until_another_request_is_tried() {
     let another = |moment: Moment| moment.changed().issues();
     let rows: Vec<Row<'_>> = vec![
         ("nothing is asked for", live(), "", None, false, &[]),
-        ("a first issue", asking(fresh()).issues().tries(yes()), YES, None, true, &[NEW]),
-        ("a first issue that is not tried yet", asking(fresh()).issues(), NOT_YET, None, false, &[NEW]),
+        ("a first issue", asking(fresh()).has_its_role().issues().tries(yes()), YES, None, true, &[NEW]),
+        ("a first issue that is not tried yet", asking(fresh()).has_its_role().issues(), NOT_YET, None, false, &[NEW]),
         (
             "no credential",
             asking(fresh()).fails(denied()),
