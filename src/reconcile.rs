@@ -74,7 +74,7 @@ const READS: usize = 8;
 /// anew.
 #[tracing::instrument(name = "reconcile", skip_all, fields(
     namespace = config.namespace().unwrap_or_default(),
-    name = config.name_any(),
+    object = config.name_any(),
     generation = config.metadata.generation,
 ))]
 pub async fn reconcile(

@@ -75,7 +75,7 @@ const USE_CHECK: SignedDuration = SignedDuration::from_secs(5);
 /// # Errors
 /// [`CallError`] if the API server refused a call or did not answer. The next reconcile decides
 /// anew.
-#[tracing::instrument(name = "datarobot", skip_all, fields(name = instance.name_any()))]
+#[tracing::instrument(name = "datarobot", skip_all, fields(object = instance.name_any()))]
 pub async fn reconcile_data_robot(
     instance: Arc<DataRobotInstance>,
     context: &DataRobotContext,

@@ -104,7 +104,7 @@ const USE_CHECK: SignedDuration = SignedDuration::from_secs(5);
 /// # Errors
 /// [`CallError`] if the API server refused a call or did not answer. The next reconcile decides
 /// anew.
-#[tracing::instrument(name = "instance", skip_all, fields(name = instance.name_any()))]
+#[tracing::instrument(name = "instance", skip_all, fields(object = instance.name_any()))]
 pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) -> Result<Duration, CallError> {
     let name = instance.name_any();
     for views in context.views.iter() {

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 /// anew.
 #[tracing::instrument(name = "role", skip_all, fields(
     namespace = role.namespace().unwrap_or_default(),
-    name = role.name_any(),
+    object = role.name_any(),
 ))]
 pub async fn reconcile_role(role: Arc<AwsRole>, context: &Context) -> Result<Duration, CallError> {
     if !context.views.synced().await {

@@ -33,7 +33,7 @@ pub fn trail_of(uid: &str) -> String {
 /// anew.
 #[tracing::instrument(name = "trail", skip_all, fields(
     namespace = config.namespace().unwrap_or_default(),
-    name = config.name_any(),
+    object = config.name_any(),
 ))]
 pub async fn reconcile_trail(
     config: Arc<AwsConfig>,

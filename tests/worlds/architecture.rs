@@ -265,6 +265,24 @@ fn pure_rooms_hold_no_client_and_read_neither_clock_nor_environment() {
     assert!(seen >= pure.len(), "rooms were not found");
 }
 
+/// The fields that the spans of a text declare.
+fn fields_of_spans(code: &str) -> Vec<&str> {
+    let declared =
+        code.split("tracing::instrument(").skip(1).filter_map(|rest| rest.split_once(")]")).map(|(it, _)| it);
+    let fields = declared.filter_map(|it| it.split_once("fields(")).map(|(_, fields)| fields);
+    fields.flat_map(|fields| fields.split(',')).map(|field| field.split('=').next().unwrap().trim()).collect()
+}
+
+#[test]
+fn no_span_has_a_field_that_json_takes_for_its_own_name() {
+    let bad = "#[tracing::instrument(name = \"x\", skip_all, fields(namespace = a.b(), name = c(),))]";
+    assert!(fields_of_spans(bad).contains(&"name"), "the reader sees it");
+    for (path, text) in sources(&src()) {
+        // The JSON of a span has `name` for the name of the span. Readers keep one of two.
+        assert!(!fields_of_spans(&text).contains(&"name"), "{}: a span has a field `name`", path.display());
+    }
+}
+
 #[test]
 fn the_reader_of_imports_reads_nested_ones() {
     let rooms = rooms_named_in("use crate::{api::{A, B}, clock::Clock, cluster};\nfn f() { crate::secret::x() }");

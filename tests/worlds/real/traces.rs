@@ -80,7 +80,7 @@ async fn a_collector_gets_the_first_issue_with_its_calls_and_no_secret() {
     let assume = spans.iter().find(|span| span.name == "AssumeRole").unwrap();
     let root = spans.iter().find(|span| span.span_id == assume.parent_span_id).unwrap();
     assert_eq!((root.name.as_str(), root.parent_span_id.len()), ("reconcile", 0));
-    assert_eq!(value(&root.attributes, "name"), "alice");
+    assert_eq!(value(&root.attributes, "object"), "alice");
     assert_eq!(value(&root.attributes, "role"), install.role("ds-analyst"));
     for (name, system) in
         [("AssumeRole", "sts"), ("create Secret", "kubernetes"), ("write status of AwsConfig", "kubernetes")]

@@ -166,7 +166,7 @@ async fn a_grant_change_reconciles_only_the_configs_it_concerns() {
         let log = log.end();
         let looked_at = |name: &&str| {
             let span = format!(
-                "reconcile{{namespace=\"{}\" name=\"{name}\"",
+                "reconcile{{namespace=\"{}\" object=\"{name}\"",
                 if *name == "eve" { "elsewhere" } else { SCORING }
             );
             log.lines().any(|line| line.contains(&span) && line.contains("decided"))

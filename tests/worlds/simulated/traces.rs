@@ -38,7 +38,7 @@ async fn the_first_issue_is_a_tree_of_spans() {
     let role = world.status("alice").active_role.unwrap().role;
     let (_, spans) = log.end_with_spans();
     let root = reconcile_with(&spans, "AssumeRole");
-    for (key, value) in [("namespace", "scoring"), ("name", "alice"), ("generation", "1"), ("person", "alice")] {
+    for (key, value) in [("namespace", "scoring"), ("object", "alice"), ("generation", "1"), ("person", "alice")] {
         assert_eq!(attribute(root, key).as_deref(), Some(value), "{key}");
     }
     assert_eq!(attribute(root, "role").as_deref(), Some(role.as_str()));
