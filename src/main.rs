@@ -118,7 +118,9 @@ fn prepare(process: &Process, traces: Option<&Traces>) -> Result<Signals, Box<dy
         Some(traces) => telemetry::start_with_traces(process.log_format, &process.log, traces),
         None => telemetry::start(process.log_format, &process.log),
     }
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    // The client that sends traces may have installed it already.
+    let is_installed = rustls::crypto::CryptoProvider::get_default().is_some();
+    if !is_installed && rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return Err("the TLS provider could not be installed".into());
     }
     Ok(Signals::handled()?)
