@@ -42,7 +42,7 @@ pub async fn a_field_that_cannot_be_selected_is_a_bad_request(server: &Server) {
     for (resource, selector, why) in [
         ("secrets", "data.a=1", "field label not supported: data.a"),
         ("pods", "spec.priority=1", "field label not supported: spec.priority"),
-        ("awsconfigs", "spec.person=alice", "field label not supported: spec.person"),
+        ("awsconfigs", "spec.region=eu-west-1", "field label not supported: spec.region"),
     ] {
         let refused = refusal(server.list(resource, &ListParams::default().fields(selector)).await);
         assert!(refused.starts_with("400 BadRequest: ") && refused.contains(why), "{refused}");
