@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test versions unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
-.PHONY: recording advisories sbom release-check windows fuzz matrix matrix-docs samples-docs gitops docs
+.PHONY: recording advisories sbom release-check windows fuzz matrix matrix-docs samples-docs gitops docs traces
 
 GROUND := tests/cluster/ground
 WINDOWS := x86_64-pc-windows-gnu
@@ -75,6 +75,11 @@ chart: ## the chart: helm lint, the tests of its templates (helm-unittest), and 
 scan: $(CHECKOV) ## what checkov finds in the chart: docs/security.md explains each finding (needs the internet at first)
 	$(GROUND) build helm
 	tests/scan
+
+traces: ## the OpenTelemetry Collector itself takes the operator's spans (minutes at first, to build it)
+	$(GROUND) build
+	$(GROUND) build otelcol
+	cargo test --locked --quiet --test worlds -- --include-ignored collector::
 
 chart-readme: ## charts/keyturn/README.md, from README.md.gotmpl and values.yaml beside it
 	$(GROUND) build helm-docs

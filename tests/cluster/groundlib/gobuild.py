@@ -54,6 +54,8 @@ PROGRAMS = {
     "helm-docs": Program("github.com/norwoodj/helm-docs/cmd/helm-docs", HERE / "chart"),
     # Wanted only by the tests of docs/gitops.md:
     "read-health": Program("./read-health", HERE / "gitops"),
+    # Wanted only by `make traces`:
+    "otelcol": Program("./otelcol", HERE / "collector"),
     # Wanted only where pods really run:
     "kube-scheduler": Program("k8s.io/kubernetes/cmd/kube-scheduler"),
     "kubelet": Program("k8s.io/kubernetes/cmd/kubelet"),
