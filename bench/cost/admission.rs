@@ -11,9 +11,10 @@ use crate::{
     Bench, Result, answers,
     cell::Cell,
     nothing::{AT_MOST, MARKED, Nothing},
+    numbers::{each, fine_milliseconds, mean, per_second, percentile},
     operator::Operator,
     pods::{Place, pod},
-    report::{Report, each, fine_milliseconds, mean, per_second, percentile, progress},
+    report::{Report, progress},
     reviews::Reviews,
     stage::{self, CROWD, KEYTURN, KEYTURN_WEBHOOK, MARKING, MARKING_WEBHOOK, NAMED, NOBODY, NOTHING, NOTHING_WEBHOOK},
 };

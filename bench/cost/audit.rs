@@ -1,6 +1,6 @@
 //! The operator's calls to the API server, counted by the API server.
 
-use crate::{Result, ground::OPERATOR, report::share};
+use crate::{Result, ground::OPERATOR, numbers::share};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,

@@ -2,8 +2,8 @@
 //! and the JSON beside it holds the same in base units.
 
 use crate::{
+    numbers::{megabytes, share},
     process::Memory,
-    report::{megabytes, share},
 };
 use serde_json::{Value, json};
 use std::{fmt, time::Duration};

@@ -4,8 +4,9 @@
 use crate::{
     Bench, Result,
     cell::Cell,
+    numbers::{megabytes, percentile},
     process::memory,
-    report::{megabytes, percentile, progress},
+    report::progress,
 };
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;

@@ -8,7 +8,8 @@ use crate::{
     Bench, Result,
     cell::Cell,
     ground::RELEASE,
-    report::{fine_milliseconds, percentile, progress},
+    numbers::{fine_milliseconds, percentile},
+    report::progress,
 };
 use futures::future::join_all;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;

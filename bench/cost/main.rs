@@ -25,6 +25,7 @@ mod ground;
 mod growth;
 mod measures;
 mod nothing;
+mod numbers;
 mod operator;
 mod options;
 mod pods;

@@ -7,10 +7,11 @@ use crate::{
     doubles::{rules::Times, sts::Behaviour},
     figures::Figure,
     fleet,
+    numbers::{in_megabytes, mean, per_second, percentile, share},
     operator::Operator,
     options::Part,
     process,
-    report::{in_megabytes, mean, per_second, percentile, progress, share},
+    report::progress,
 };
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Secret;

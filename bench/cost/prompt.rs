@@ -1,9 +1,6 @@
 //! The plugin at a prompt: the time of its start, and of the list of the whole cluster.
 
-use crate::{
-    Bench, Result, fleet,
-    report::{percentile, progress},
-};
+use crate::{Bench, Result, fleet, numbers::percentile, report::progress};
 use std::{
     path::Path,
     process::{Command, Stdio},

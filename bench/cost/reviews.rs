@@ -2,7 +2,7 @@
 //! the admissions took by its clock. An admission lasts from the making of the request until the
 //! patch is applied.
 
-use crate::{Result, report::mean};
+use crate::{Result, numbers::mean};
 use http::Request;
 use kube::Client;
 use std::time::Duration;

@@ -30,8 +30,8 @@ const PAGE: u32 = 20;
 
 /// The length of a watch in seconds. Then the API server ends it, and keyturn continues it where
 /// it ended. If the connection has died without a word, that end never comes, and the watcher of
-/// `kube` gives the watch up 5 s later. So keyturn notices a dead watch within 50 s. Each view costs
-/// the API server one cheap request in this time.
+/// `kube` gives the watch up 5 s later. So keyturn notices a dead watch within 50 s. Each view
+/// costs the API server one cheap request in this time.
 const WATCH: u32 = 45;
 
 /// The objects of one kind. Clones share everything.

@@ -8,8 +8,8 @@
 //!
 //! [`samples`] is the table of what tutorials do, which [`real`] runs. [`own_identity`],
 //! [`over_proxy`] and [`over_tls`] run the binary with doubles and without a cluster, and
-//! [`endpoint_program`] runs the endpoint of a pod without any. [`collector`] shows the spans of the
-//! operator to the OpenTelemetry Collector.
+//! [`endpoint_program`] runs the endpoint of a pod without any. [`collector`] shows the spans of
+//! the operator to the OpenTelemetry Collector.
 //!
 //! All share the vocabulary of [`fixtures`]. Beside the worlds are the checks of files that have to
 //! agree with the code ([`architecture`], [`generated`]), of the wording ([`wording`]), of a

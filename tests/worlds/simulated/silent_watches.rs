@@ -18,7 +18,7 @@ type Change = fn(&World);
 type Seen = fn(&World) -> bool;
 
 #[tokio::test(start_paused = true)]
-async fn what_a_silent_watch_hides_is_known_within_51_s() {
+async fn a_silent_watch_hides_nothing_for_longer_than_51_s() {
     let rows: [(&str, Change, Seen); 4] = [
         ("a new AwsConfig", |w| w.apply(&config("bob", |_| {})), |w| w.is_ready("bob")),
         (
