@@ -139,6 +139,7 @@ impl Memory {
         let uid = seen.config.uid().unwrap_or_default();
         let mut objects = self.objects();
         let remembered = objects.entry(uid.clone()).or_default();
+        remembered.looked_at = seen.remembered.looked_at;
         if outcome.attempted.is_some() {
             remembered.attempted.clone_from(&outcome.attempted);
         }

@@ -52,6 +52,9 @@ pub const PENDING: SignedDuration = SignedDuration::from_secs(2);
 /// The time after which a config that waits for its turn in the budget of STS is reconciled all the
 /// same. The budget has it reconciled sooner; this time covers a turn that was lost.
 pub const TURN: SignedDuration = SignedDuration::from_mins(1);
+/// The time for which keyturn relies on having seen no Secret of the target's name before a first
+/// issue. It is longer than the wait for a turn ([`TURN`]).
+pub const LOOKED: SignedDuration = SignedDuration::from_mins(2);
 /// The time before the end of a confirmation at which a condition begins to warn.
 pub const CONFIRMATION_WARNING: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// A confirmation may be this long in the future, because the clock of its author may be ahead.

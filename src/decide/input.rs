@@ -175,6 +175,9 @@ pub struct Remembered {
     pub tried: Option<Box<Tried>>,
     /// The steps of pushes that failed, by the kind of the place.
     pub pushes: BTreeMap<Slot, Failed>,
+    /// The time at which the API server last showed no Secret with the name of the target, before a
+    /// first issue.
+    pub looked_at: Option<Timestamp>,
     /// Whether this process knows that the Event of the first issue has been written.
     pub told: bool,
     /// Whether this process has seen or written the generated `AwsRole`. One that is missing then

@@ -18,7 +18,7 @@ use crate::{
     finalizers,
     limit::Budget,
     push::{Place, Slot, System, recorded, wanted_names},
-    sources,
+    schedule, sources,
     stores::{A_RECONCILE, NotAsked},
     views::is_abridged,
 };
@@ -322,14 +322,19 @@ async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) -> b
 ///
 /// Before a first issue, keyturn asks the API server's watch cache. If the cache shows no Secret
 /// and there is one, the creation of keyturn's own fails, keyturn keeps the session, and the next
-/// read is an exact one. Whatever the cache does show, keyturn reads exactly, because no decision
-/// may depend on a Secret that is gone.
+/// read is an exact one. So the answer also holds for the next reconcile, if the config waited for
+/// its turn to call STS in between. Whatever the cache does show, keyturn reads exactly, because no
+/// decision may depend on a Secret that is gone.
 async fn find_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
-    let may_ask_the_cache = !had_a_secret(&seen.config);
-    if may_ask_the_cache && context.calls.cached_secret_metadata(&namespace, &name).await?.is_none() {
-        seen.target = Target::Absent;
-        return Ok(());
+    if !had_a_secret(&seen.config) {
+        let now = context.clock.now();
+        let looked = seen.remembered.looked_at.filter(|at| now.duration_since(*at) < schedule::LOOKED);
+        if looked.is_some() || context.calls.cached_secret_metadata(&namespace, &name).await?.is_none() {
+            seen.remembered.looked_at = looked.or(Some(now));
+            seen.target = Target::Absent;
+            return Ok(());
+        }
     }
     let found = context.calls.secret_metadata(&namespace, &name).await?;
     let known = seen.remembered.known_version.as_deref();

@@ -76,6 +76,7 @@ async fn a_thousand_new_configs_cost_exactly_a_thousand_calls_to_sts() {
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.sts.count(), 1000);
     assert_eq!(world.api.count_where(|request| request.is("create", "secrets")), 1000);
+    assert_eq!(world.api.count("get", "secrets"), 1000, "each is looked for once, although it waits for STS");
     assert_eq!(world.api.count_where(|request| request.is("patch", "secrets")), 0, "each is created whole");
     assert_eq!(world.api.count_where(|request| request.is("patch", "awsconfigs/status")), 1000);
     assert!(world.api.get("AwsConfig", SCORING, "person-999").is_some());
