@@ -32,7 +32,7 @@
 //! | [`credentials`] | OBTAIN: what STS and DSS give, and why they refuse; nothing of Kubernetes | `api`, `clock`, `digest`, `dss`, `limit`, `network`, `rest`, `spans` |
 //! | [`data_robot`] | a client of DataRobot, and the clients of every instance; nothing of Kubernetes | `credentials`, `rest` |
 //! | [`secret`] | RENDER: what the Secret holds; pure | `api`, `clock`, `credentials`, `digest` |
-//! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api`, `spans` |
+//! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api`, `network`, `spans` |
 //! | [`limit`] | how many calls to an outside system are under way, for how long, how often, and who comes first | nothing |
 //! | [`finalizers`] | the finalizers of keyturn: listed, added, removed | `api`, `cluster` |
 //! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `digest`, `finalizers`, `push` |

@@ -10,7 +10,7 @@
 mod api_server;
 mod cause;
 
-pub use api_server::{NamedCluster, NoCluster, api_server};
+pub use api_server::{NamedCluster, NoCluster, WATCH_SECONDS, api_server};
 pub use cause::{innermost, with_cause};
 
 use http::Uri;

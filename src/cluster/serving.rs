@@ -2,6 +2,7 @@
 //! written by its name.
 
 use super::{CallError, Calls, Write, calls};
+use crate::network::WATCH_SECONDS;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
     ByteString,
@@ -10,7 +11,10 @@ use k8s_openapi::{
 use kube::{
     Api, Resource, ResourceExt as _,
     api::Patch,
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event},
+    },
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -24,12 +28,28 @@ where
     K::DynamicType: Default,
 {
     let object = format!("{} {name}", K::kind(&K::DynamicType::default()));
-    watcher::watch_object(api, name).default_backoff().filter_map(move |seen| {
-        let seen = seen.inspect_err(|error| {
-            let why = why(error);
-            tracing::warn!(object, why, "cannot be watched; it will be tried again");
-        });
-        std::future::ready(seen.ok())
+    // The watcher of `kube` for one object has no length of its own.
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}")).timeout(WATCH_SECONDS);
+    let mut listed = None;
+    watcher::watcher(api, config).default_backoff().filter_map(move |event| {
+        std::future::ready(match event {
+            Ok(Event::Init) => {
+                listed = None;
+                None
+            }
+            Ok(Event::InitApply(object)) => {
+                listed = Some(object);
+                None
+            }
+            Ok(Event::InitDone) => Some(listed.take()),
+            Ok(Event::Apply(object)) => Some(Some(object)),
+            Ok(Event::Delete(_)) => Some(None),
+            Err(error) => {
+                let why = why(&error);
+                tracing::warn!(object, why, "cannot be watched; it will be tried again");
+                None
+            }
+        })
     })
 }
 

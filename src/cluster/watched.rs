@@ -2,6 +2,7 @@
 //! keyturn's own newer writes over it, and whether the store is complete.
 
 use super::{Index, OwnWrites};
+use crate::network::WATCH_SECONDS;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -27,12 +28,6 @@ use tokio::sync::watch;
 /// The number of objects in a page of a list. An object may have 1.5 MiB, and a page is in memory
 /// three times over while it is read.
 const PAGE: u32 = 20;
-
-/// The length of a watch in seconds. Then the API server ends it, and keyturn continues it where
-/// it ended. If the connection has died without a word, that end never comes, and the watcher of
-/// `kube` gives the watch up 5 s later. So keyturn notices a dead watch within 50 s. Each view
-/// costs the API server one cheap request in this time.
-const WATCH: u32 = 45;
 
 /// The objects of one kind. Clones share everything.
 pub struct Watched<K: Resource + 'static>
@@ -257,7 +252,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let Watched { slim, own_writes, index, sync_state, shown, lists, .. } = watched.clone();
-    let config = config.page_size(PAGE).timeout(WATCH);
+    let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
     let (asked, begun) = (lists.asked.clone(), Arc::new(AtomicU64::new(0)));
     let begins = begun.clone();
     // A forbidden watch is not retried but replaced by a new one, because only a new list proves

@@ -11,6 +11,14 @@ use std::{
     time::Duration,
 };
 
+/// The length of a watch in seconds. Then the API server ends it, and keyturn continues it where it
+/// ended. If the connection has died without a word, that end never comes, and the watcher of
+/// `kube` gives the watch up 5 s later. So keyturn notices a dead watch within 50 s. Each watch
+/// costs the API server one cheap request in this time.
+pub const WATCH_SECONDS: u32 = 45;
+/// The longest time in which nothing comes over a connection. It is longer than a quiet watch.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The cluster that a caller names. The default is kubectl's: `KUBECONFIG` or `~/.kube/config`, its
 /// current context, and otherwise the pod's ServiceAccount.
 #[derive(Clone, Debug, Default)]
@@ -74,10 +82,9 @@ pub async fn api_server(proxies: &Proxies, cluster: &NamedCluster) -> Result<Con
     config.apply_debug_overrides();
     // Every call has a time-out of keyturn's own, within which the client may retry a 429 or a 503.
     // A list and the beginning of a watch have none, therefore the read time-out is for a
-    // connection that died without a word. It is longer than the 45 s after which a quiet watch
-    // ends.
+    // connection that died without a word.
     config.connect_timeout = Some(Duration::from_secs(10));
-    config.read_timeout = Some(Duration::from_secs(60));
+    config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     Ok(config)
 }

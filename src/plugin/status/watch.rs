@@ -4,7 +4,7 @@ use super::{Row, answer, rows};
 use crate::{
     api::AwsConfig,
     clock::Clock,
-    network::with_cause,
+    network::{WATCH_SECONDS, with_cause},
     plugin::{
         Answer, Caller, Failed, Screen,
         cli::{Output, Status},
@@ -69,7 +69,7 @@ pub(in crate::plugin) async fn watch(
     if asked.output != Output::Table {
         return Err(Failed::usage("--watch shows a table; leave out --output, or --watch"));
     }
-    let mut config = watcher::Config::default();
+    let mut config = watcher::Config::default().timeout(WATCH_SECONDS);
     if let Some(selector) = &asked.selector {
         config = config.labels(selector);
     }
