@@ -1,6 +1,6 @@
 //! The fields by which the API server finds objects among many (`kubectl get --field-selector`).
 
-use super::install::Install;
+use super::{ground::eventually, install::Install};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, Resource},
@@ -46,6 +46,12 @@ async fn the_api_server_selects_objects_by_their_fields() {
     ] {
         assert_eq!(found(&install.configs(), &selector).await, expected, "{selector}");
     }
+    // The AwsRole trails behind the credential.
+    eventually("alice has her AwsRole", async || {
+        let roles = found(&install.roles(), "spec.awsConfigRef.name=alice").await;
+        if roles.is_empty() { Err(roles) } else { Ok(()) }
+    })
+    .await;
     for selector in [format!("spec.role={role}"), "spec.awsConfigRef.name=alice".to_owned()] {
         let roles = found(&install.roles(), &selector).await;
         assert!(matches!(&roles[..], [name] if name.starts_with("alice-")), "{selector}: {roles:?}");

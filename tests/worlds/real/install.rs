@@ -151,6 +151,17 @@ impl<'a> Install<'a> {
         self.start_with(&[&self.aws_environment(), environment].concat()).await
     }
 
+    /// Waits for the one `AwsRole` of the namespace, and for its status: they trail behind the
+    /// credential.
+    pub async fn until_its_role(&self) -> AwsRole {
+        eventually("the AwsRole of the credential has its status", async || {
+            let mut roles = self.roles().list(&ListParams::default()).await.unwrap().items;
+            let is_there = roles.len() == 1 && roles[0].status.is_some();
+            if is_there { Ok(roles.remove(0)) } else { Err(roles) }
+        })
+        .await
+    }
+
     /// Starts the operator against the ground's AWS, with the API server at another address.
     pub async fn start_over(&self, server: &str) -> Process {
         let process = self.launch(&self.fullname(), server, &self.aws_environment()).await;

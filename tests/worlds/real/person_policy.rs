@@ -9,7 +9,7 @@ use k8s_openapi::api::rbac::v1::Role;
 use keyturn::api::Mode;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -238,8 +238,7 @@ async fn the_chart_gives_the_operator_the_right_to_use_every_name() {
     install.apply_grant(|_| {}).await;
     people.person("alice").await.creates("alice", "alice").await.unwrap();
     install.until_ready_is("alice", "True/Issued").await;
-    let roles = install.roles().list(&ListParams::default()).await.unwrap().items;
-    assert_eq!(roles.iter().map(|role| role.spec.person.as_deref()).collect::<Vec<_>>(), [Some("alice")]);
+    assert_eq!(install.until_its_role().await.spec.person.as_deref(), Some("alice"));
     assert!(operator.stop().await.success());
     let mut wrote = install.ground.audit(&install.user());
     // Grants belong to the cluster: another test may delete one while its status is written.

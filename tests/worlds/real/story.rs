@@ -89,9 +89,8 @@ async fn a_grant_gives_a_secret_that_the_aws_cli_can_use(install: &Install<'_>) 
         ok && identity.contains("assumed-role/ds-analyst/alice"),
         "the session bears the person's name: {identity}"
     );
-    let roles = install.roles().list(&kube::api::ListParams::default()).await.unwrap().items;
-    assert_eq!(roles.len(), 1);
-    assert_eq!(roles[0].status.as_ref().and_then(|status| status.active), Some(true));
+    let role = install.until_its_role().await;
+    assert_eq!(role.status.and_then(|status| status.active), Some(true));
     let events = install.events("alice").await;
     assert!(events.iter().any(|event| event.starts_with("Issued: ")), "{events:?}");
 

@@ -4,10 +4,7 @@ use super::{
     ground::{Ground, eventually, run, within},
     install::Install,
 };
-use kube::{
-    ResourceExt as _,
-    api::{DeleteParams, ListParams},
-};
+use kube::{ResourceExt as _, api::DeleteParams};
 use serde_json::json;
 use std::{fs, path::Path, time::Duration};
 
@@ -64,7 +61,7 @@ async fn an_upgrade_of_the_crds_keeps_every_object_and_session() {
     let operator = install.start().await;
     let before = install.until_ready_is("alice", "True/Issued").await;
     let issued = install.record("alice").await.unwrap();
-    let role = install.roles().list(&ListParams::default()).await.unwrap().items.remove(0);
+    let role = install.until_its_role().await;
     assert!(operator.stop().await.success());
 
     definitions("upgrade", Path::new("charts/keyturn"));
