@@ -12,7 +12,7 @@ use keyturn::{
     https::listen,
     leader::LeaseName,
     limit::{Rate, RateLimits, StsLimits},
-    network::{NamedCluster, Proxies, api_server},
+    network::{NamedCluster, Proxies, api_server, provide_tls},
     operator::{Operator, WebhookCare},
     plugin,
     process::{Signals, forbid_core_dumps, forbid_reads_of_memory},
@@ -118,11 +118,7 @@ fn prepare(process: &Process, traces: Option<&Traces>) -> Result<Signals, Box<dy
         Some(traces) => telemetry::start_with_traces(process.log_format, &process.log, traces),
         None => telemetry::start(process.log_format, &process.log),
     }
-    // The client that sends traces may have installed it already.
-    let is_installed = rustls::crypto::CryptoProvider::get_default().is_some();
-    if !is_installed && rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
-        return Err("the TLS provider could not be installed".into());
-    }
+    provide_tls();
     Ok(Signals::handled()?)
 }
 
@@ -262,6 +258,6 @@ fn run_plugin(arguments: Vec<OsString>) -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn answer(plugin: &plugin::Plugin, screen: &mut plugin::Screen<'_>) -> Result<plugin::Answer, plugin::Failed> {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    provide_tls();
     plugin::run(plugin, &Clock::system(), screen).await
 }

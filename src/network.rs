@@ -6,12 +6,15 @@
 //!
 //! * `network/api_server.rs`: the connection to the API server
 //! * `network/cause.rs`: what an error of a client comes from
+//! * `network/tls.rs`: the TLS library of all clients
 
 mod api_server;
 mod cause;
+mod tls;
 
 pub use api_server::{NamedCluster, NoCluster, WATCH_SECONDS, api_server};
 pub use cause::{innermost, with_cause};
+pub use tls::provide_tls;
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;

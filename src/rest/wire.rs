@@ -3,7 +3,7 @@
 //! The connection is a trait, because tests replace it with a double without a socket. Its messages
 //! are the HTTP messages themselves.
 
-use crate::network::{Proxies, innermost};
+use crate::network::{Proxies, innermost, provide_tls};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -70,11 +70,7 @@ pub fn connect(tls: &Tls, proxies: &Proxies) -> Result<Arc<dyn Wire>, InvalidTls
 /// # Errors
 /// The bundle holds no usable certificate, or the TLS library refuses.
 pub fn client(tls: &Tls, proxies: &Proxies) -> Result<Client, InvalidTls> {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // reqwest uses the process's provider and panics without one. The result is ignored,
-        // because another caller may have installed one meanwhile.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    }
+    provide_tls();
     let mut client = Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirect::Policy::custom(on_the_same_host))
