@@ -101,11 +101,6 @@ impl Enqueuer {
         self.trails.one(&config.namespace().unwrap_or_default(), &config.name_any());
     }
 
-    /// Enqueues a config, because the finding about its generated `AwsRole`s changed.
-    pub(super) fn roles_failing_changed(&self, config: &AwsConfig) {
-        self.configs.one(&config.namespace().unwrap_or_default(), &config.name_any());
-    }
-
     /// Enqueues every object of the scope, because all objects of some kind were listed. A
     /// reconcile of a config enqueues its trail.
     pub fn all(&self) {
@@ -114,8 +109,9 @@ impl Enqueuer {
         self.restarts.all();
     }
 
-    /// Enqueues a config, because the finding about the restarts of its workloads changed.
-    pub(super) fn workloads_changed(&self, config: &AwsConfig) {
+    /// Enqueues a config, because a finding about it changed: about the restarts of its workloads,
+    /// or about its generated `AwsRole`s.
+    pub(super) fn finding_changed(&self, config: &AwsConfig) {
         self.configs.one(&config.namespace().unwrap_or_default(), &config.name_any());
     }
 

@@ -38,7 +38,7 @@ pub(super) async fn run(
 }
 
 async fn reconcile_one(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
-    let enqueue = |config: &crate::api::AwsConfig| context.enqueuer.workloads_changed(config);
+    let enqueue = |config: &crate::api::AwsConfig| context.enqueuer.finding_changed(config);
     let name = namespace.name_any();
     let next = Box::pin(restart::reconcile(&name, &context.context, &context.remembered, enqueue));
     Ok(next.await?.map_or_else(Action::await_change, Action::requeue))

@@ -34,7 +34,7 @@ pub(super) async fn run(
 async fn reconcile_one(config: Arc<AwsConfig>, context: Arc<TrailContext>) -> Result<Action, CallError> {
     let found = {
         let (config, enqueuer) = (config.clone(), context.enqueuer.clone());
-        move || enqueuer.roles_failing_changed(&config)
+        move || enqueuer.finding_changed(&config)
     };
     let next = Box::pin(reconcile_trail(config, &context.context, &found)).await?;
     Ok(next.map_or_else(Action::await_change, Action::requeue))

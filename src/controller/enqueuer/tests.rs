@@ -131,8 +131,7 @@ fn a_config_enqueues_itself_its_roles_and_the_restarts_of_its_namespace() {
     check(&[
         ("with a role", |to| to.config_changed(&alice()), &["config scoring/alice", "role scoring/own"]),
         ("with restarts", |to| to.config_changed(&bob()), &["config scoring/bob", "restarts scoring"]),
-        ("other knowledge of its workloads", |to| to.workloads_changed(&bob()), &["config scoring/bob"]),
-        ("a role that cannot be written", |to| to.roles_failing_changed(&bob()), &["config scoring/bob"]),
+        ("another finding about its workloads or its role", |to| to.finding_changed(&bob()), &["config scoring/bob"]),
         ("what trails behind its credential", |to| to.trail(&bob()), &["trail scoring/bob"]),
         ("other missed pods", |to| to.missed_pods_changed("lab", "carol"), &["config lab/carol"]),
         ("a list of everything", Enqueuer::all, &["every config", "every role", "every restarts"]),
