@@ -151,6 +151,12 @@ impl<'a> Install<'a> {
         self.start_with(&[&self.aws_environment(), environment].concat()).await
     }
 
+    /// Starts the operator against a double of STS at this address.
+    pub async fn start_at_sts(&self, url: &str) -> Process {
+        let base = [("AWS_ACCESS_KEY_ID", "AKIABASE"), ("AWS_SECRET_ACCESS_KEY", "base-secret")];
+        self.start_with(&[("AWS_ENDPOINT_URL_STS", url), base[0], base[1]]).await
+    }
+
     /// Waits for the one `AwsRole` of the namespace, and for its status: they trail behind the
     /// credential.
     pub async fn until_its_role(&self) -> AwsRole {

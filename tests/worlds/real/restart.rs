@@ -33,8 +33,7 @@ async fn a_workload_is_restarted_once_the_chart_grants_the_right() {
     let sts = Sts::new(Arc::new(real_time));
     sts.always(Behaviour::Lifetime(LIFETIME));
     let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let base = [("AWS_ACCESS_KEY_ID", "AKIABASE"), ("AWS_SECRET_ACCESS_KEY", "base-secret")];
-    let operator = install.start_with(&[("AWS_ENDPOINT_URL_STS", listening.url().as_str()), base[0], base[1]]).await;
+    let operator = install.start_at_sts(&listening.url()).await;
     install.apply_grant(|_| {}).await;
     install.apply_config("alice", restarting(&json!([{"kind": "Deployment", "name": "scorer"}]), "16m")).await;
     install.until_ready_is("alice", "True/Issued").await;

@@ -23,13 +23,7 @@ async fn a_first_issue_is_three_audited_calls_and_then_its_trail() {
     let install = Install::scoped().await;
     let sts = Sts::new(real_clock());
     let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let operator = install
-        .start_with(&[
-            ("AWS_ENDPOINT_URL_STS", &listening.url()),
-            ("AWS_ACCESS_KEY_ID", "AKIABASE"),
-            ("AWS_SECRET_ACCESS_KEY", "base-secret"),
-        ])
-        .await;
+    let operator = install.start_at_sts(&listening.url()).await;
     install.apply_grant(|_| {}).await;
     // Once the operator has seen the grant, a new config has it from the beginning.
     install.apply_config("witness", |_| {}).await;
@@ -69,13 +63,7 @@ async fn each_renewal_is_one_call_to_sts_and_two_audited_writes() {
     // Renewed after 3 s, the earliest that there is: 7 s are left to a machine that is busy.
     sts.behave(Times::UntilCleared, Behaviour::Lifetime(10));
     let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let operator = install
-        .start_with(&[
-            ("AWS_ENDPOINT_URL_STS", &listening.url()),
-            ("AWS_ACCESS_KEY_ID", "AKIABASE"),
-            ("AWS_SECRET_ACCESS_KEY", "base-secret"),
-        ])
-        .await;
+    let operator = install.start_at_sts(&listening.url()).await;
     install.apply_grant(|_| {}).await;
     install.apply_config("alice", |spec| spec.renew_before = Some("1m".parse().unwrap())).await;
     install.until_ready_is("alice", "True/Issued").await;
@@ -130,13 +118,7 @@ async fn a_denied_role_is_explained_and_not_retried_by_a_restart() {
     let sts = Sts::new(real_clock());
     sts.always(Behaviour::AccessDenied);
     let listening = sts.serve("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let url = listening.url();
-    let environment = [
-        ("AWS_ENDPOINT_URL_STS", url.as_str()),
-        ("AWS_ACCESS_KEY_ID", "AKIABASE"),
-        ("AWS_SECRET_ACCESS_KEY", "base-secret"),
-    ];
-    let operator = install.start_with(&environment).await;
+    let operator = install.start_at_sts(&listening.url()).await;
     install.apply_grant(|_| {}).await;
     install.apply_config("alice", |_| {}).await;
     let alice = install.until_ready_is("alice", "False/AssumeRoleDenied").await;
@@ -149,7 +131,7 @@ async fn a_denied_role_is_explained_and_not_retried_by_a_restart() {
     assert_eq!(sts.count(), 1);
 
     operator.kill();
-    let operator = install.start_with(&environment).await;
+    let operator = install.start_at_sts(&listening.url()).await;
     install.apply_config("witness", |spec| spec.role = None).await;
     install.until_ready_is("witness", "False/RolePending").await;
     assert_eq!(sts.count(), 1, "the pace is kept in status");
