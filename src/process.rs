@@ -6,7 +6,7 @@ mod system;
 
 pub use system::{Signals, forbid_core_dumps, forbid_reads_of_memory, usage};
 
-/// What the process uses. A value that the system does not say is absent.
+/// The resources that the process uses. A value that the system does not say is absent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Usage {
     /// The time of processors that it used, in seconds.

@@ -1,5 +1,5 @@
-//! What a cell of the table holds: a quantity with its unit, or a text. The table is for people,
-//! and the JSON beside it holds the same in base units.
+//! The content of a cell of the table: a quantity with its unit, or a text. The table is for
+//! people, and the JSON beside it holds the same in base units.
 
 use crate::{
     numbers::{megabytes, share},

@@ -31,7 +31,7 @@ pub enum RoleStep {
     },
 }
 
-/// What is to be done about the generated `AwsRole`s of one config.
+/// The steps for the generated `AwsRole`s of one config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GeneratedRoles {
     /// The step for the `AwsRole` that the config asks for.

@@ -38,7 +38,7 @@ pub fn forbid_reads_of_memory() -> io::Result<()> {
     Ok(())
 }
 
-/// What this process uses, from /proc (proc(5)). `None` if the system does not say.
+/// The resources that this process uses, from /proc (proc(5)). `None` if the system does not say.
 #[cfg(target_os = "linux")]
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "the metrics are of 64-bit floating point")]

@@ -323,8 +323,8 @@ async fn find_user(context: &Context, budget: &Budget, seen: &mut Observed) -> b
 /// Before a first issue, keyturn asks the API server's watch cache. If the cache shows no Secret
 /// and there is one, the creation of keyturn's own fails, keyturn keeps the session, and the next
 /// read is an exact one. So the answer also holds for the next reconcile, if the config waited for
-/// its turn to call STS in between. Whatever the cache does show, keyturn reads exactly, because no
-/// decision may depend on a Secret that is gone.
+/// its turn to call STS in between. keyturn reads exactly each Secret that the cache does show,
+/// because no decision may depend on a Secret that is gone.
 async fn find_target(context: &Context, seen: &mut Observed) -> Result<(), CallError> {
     let (namespace, name) = (seen.config.namespace().unwrap_or_default(), seen.config.target_name());
     if !had_a_secret(&seen.config) {

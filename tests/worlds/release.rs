@@ -24,7 +24,7 @@ fn text(output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What the first line of YAML with this key holds.
+/// The value of the first line of YAML with this key.
 fn value<'a>(yaml: &'a str, key: &str) -> Option<&'a str> {
     yaml.lines().find_map(|line| line.trim_start().strip_prefix(key)?.strip_prefix(": "))
 }
@@ -135,7 +135,7 @@ fn the_chart_of_a_release_names_its_image_and_its_home() {
     assert_eq!(value(image, "digest"), Some(DIGEST));
     assert!(!image.contains("no public image"), "{image}");
 
-    // What the script adds is JSON, and so are the annotations that hold lists.
+    // The script adds JSON, and the annotations that hold lists are JSON, too.
     let chart = read("Chart.yaml");
     let json = |name: &str| serde_json::from_str::<Value>(value(&chart, name).unwrap()).unwrap();
     let list = |name: &str| {

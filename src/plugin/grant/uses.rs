@@ -33,11 +33,11 @@ pub(in crate::plugin) async fn uses(caller: &Caller, asked: &Uses) -> Result<Ans
 pub(super) struct Use {
     /// The config, whom it is for and what it asks for.
     pub request: String,
-    /// What becomes of the request without the grant.
+    /// The fate of the request without the grant.
     pub without: Without,
 }
 
-/// What becomes of a request if the grant is deleted.
+/// The fate of a request if the grant is deleted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Without {
     /// keyturn withdraws the credential.

@@ -9,8 +9,8 @@ use tokio::{
     sync::watch,
 };
 
-/// What a connection that died hides is known within this time: a watch is given up after 50 s, and
-/// taking it up again takes a moment.
+/// keyturn knows within this time every change that a dead connection hides: it gives up a watch
+/// after 50 s, and takes a moment to open another.
 const NOTICED: Duration = Duration::from_secs(55);
 
 /// A way to the API server that can forget its connections.
