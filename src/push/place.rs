@@ -167,8 +167,8 @@ impl fmt::Display for Place {
 #[must_use]
 pub fn token_not_offered(secret: &str) -> Statement {
     let message = format!(
-        "there is no Secret \"{secret}\" with an API token that its owner offers to keyturn (label {}: \"{}\"); its owner creates it, or \
-         labels it",
+        "there is no Secret \"{secret}\" with an API token that its owner offers to keyturn (label {}: \"{}\"), or keyturn writes that \
+         Secret itself; its owner creates it, or labels it",
         names::SOURCE,
         names::SOURCE_OFFERED
     );
