@@ -18,8 +18,9 @@ use std::{io, net::TcpListener, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 /// The time for which a replica that is ending still answers. A Service goes on sending requests to
-/// it until every node has learnt that it ends.
-const LINGER: Duration = Duration::from_secs(5);
+/// it until every node has learnt that it ends, which takes a busy node some seconds. It is shorter
+/// than the time that the program has after SIGTERM.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// One replica of the webhook.
 pub struct Replica {
