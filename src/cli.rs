@@ -210,13 +210,34 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_LEASE_NAMESPACE", value_parser = namespace)]
     pub lease_namespace: Option<String>,
 
-    /// The name of the Lease.
-    #[arg(long, env = "KEYTURN_LEASE_NAME", default_value = "keyturn")]
-    pub lease_name: String,
+    /// The name of the Lease. Default: keyturn, or keyturn-<shard> for a shard.
+    #[arg(long, env = "KEYTURN_LEASE_NAME")]
+    pub lease_name: Option<String>,
+
+    /// The name of this shard, if several operators share the cluster, each with namespaces of its
+    /// own. All shards have their Leases in the same namespace. A shard does not start if another
+    /// one might serve some of its namespaces. Default: this operator is none of a set of shards.
+    #[arg(long, env = "KEYTURN_SHARD", value_parser = shard, requires = "leader_election")]
+    pub shard: Option<String>,
+
+    /// This shard writes what belongs to the whole cluster: the status of grants and instances, the
+    /// finalizers of deleted instances, and the webhook's certificate. One shard has to. Without
+    /// --shard, an operator always does.
+    #[arg(long, env = "KEYTURN_SHARD_OWNS_CLUSTER", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set, requires = "shard")]
+    pub shard_owns_cluster: bool,
 
     /// A PEM file of certificate authorities to trust for calls to AWS, besides the system's.
     #[arg(long, env = "AWS_CA_BUNDLE")]
     pub aws_ca_bundle: Option<PathBuf>,
+}
+
+impl Run {
+    /// The name of the Lease.
+    #[must_use]
+    pub fn lease_name(&self) -> String {
+        let default = || self.shard.as_ref().map_or("keyturn".to_owned(), |shard| format!("keyturn-{shard}"));
+        self.lease_name.clone().unwrap_or_else(default)
+    }
 }
 
 /// Checks the name of the cluster. The external ID is `<cluster>/<namespace>`: the name must hold
@@ -237,6 +258,16 @@ fn namespace(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.is_empty() || text.len() > 63 || !text.chars().all(allowed) {
         return Err("the name of a namespace: 1 to 63 lower-case letters, digits and -".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The name of a shard. It is the value of a label, and a part of the default name of the Lease.
+fn shard(text: &str) -> Result<String, String> {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty() || text.len() > 40 || !text.chars().all(is_word) || text.starts_with('-') || text.ends_with('-')
+    {
+        return Err("1 to 40 lower-case letters, digits and -, with a letter or digit at both ends".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -285,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 23] = [
+        let table: [(&[&str], &[&str]); 26] = [
             (&["run", "--cluster-name", "a", "--otlp-endpoint", "collector:4317"], &["--otlp-endpoint", "http or"]),
             (&["run", "--cluster-nam", "x"], &["'--cluster-nam' found; tip: a similar argument", "--help"]),
             (&["run"], &["--cluster-name"]),
@@ -320,6 +351,9 @@ mod tests {
             (&["run", "--cluster-name", "a", "--webhook-secret", "tls"], &["--webhook-secret", "namespace/name"]),
             (&["run", "--cluster-name", "a", "--leader-election=maybe"], &["--leader-election", "maybe"]),
             (&["run", "--cluster-name", "a", "--lease-namespace", "Not_Ok"], &["--lease-namespace", "Not_Ok"]),
+            (&["run", "--cluster-name", "a", "--leader-election", "--shard", "A"], &["--shard", "lower-case"]),
+            (&["run", "--cluster-name", "a", "--shard", "a"], &["--leader-election"]),
+            (&["run", "--cluster-name", "a", "--leader-election", "--shard-owns-cluster"], &["--shard"]),
             (&["run", "--cluster-name", "a", "--watch-namespaces", "ok,Not_Ok"], &["--watch-namespaces", "Not_Ok"]),
         ];
         for (arguments, named) in table {
@@ -354,7 +388,20 @@ mod tests {
         {
             let cli = parse(&[&["run", "--cluster-name", "prod"], arguments].concat()).unwrap();
             let Command::Run(run) = cli.command else { panic!("not run") };
-            assert_eq!((run.leader_election, run.lease_name.as_str()), (expected, "keyturn"), "{arguments:?}");
+            assert_eq!(run.leader_election, expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_shard_has_a_lease_of_its_own_name() {
+        let elects = ["run", "--cluster-name", "prod", "--leader-election"];
+        for (arguments, expected) in [
+            (&[][..], "keyturn"),
+            (&["--shard", "a"], "keyturn-a"),
+            (&["--shard", "a", "--lease-name", "other"], "other"),
+        ] {
+            let Command::Run(run) = parse(&[&elects, arguments].concat()).unwrap().command else { panic!("not run") };
+            assert_eq!(run.lease_name(), expected, "{arguments:?}");
         }
     }
 

@@ -4,6 +4,7 @@
 mod conditions;
 mod data_robot;
 mod dss;
+mod others;
 mod secret;
 
 pub use data_robot::{DataRobotContext, reconcile_data_robot};

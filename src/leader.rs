@@ -15,10 +15,17 @@
 
 mod lease;
 
-use crate::clock::Clock;
+use crate::{
+    api::names::SHARD,
+    clock::Clock,
+    shards::{Answer, Overlap, Shard, Standing, announces, judge},
+};
 use futures::{FutureExt as _, future};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client, ResourceExt as _, api::PostParams};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ListParams, PostParams},
+};
 use lease::{Sight, Verdict, claimed, released};
 use std::{
     fmt,
@@ -69,6 +76,8 @@ pub struct Candidate {
     identity: String,
     clock: Clock,
     told: Told,
+    shard: Shard,
+    standing: Standing,
     sight: Sight,
     /// The lease as this replica last wrote it.
     held: Option<Lease>,
@@ -80,9 +89,13 @@ impl fmt::Debug for Candidate {
     }
 }
 
-/// The reason why a leader no longer leads.
+/// The reason why a leader no longer leads, or does not begin to.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
+    /// Another shard serves some of the same namespaces, or also owns what belongs to the whole
+    /// cluster.
+    #[error(transparent)]
+    Overlaps(#[from] Overlap),
     /// Another replica holds the lease.
     #[error("the lease {lease} was lost: {holder} holds it now; this process ends")]
     Taken {
@@ -108,11 +121,61 @@ enum Claim {
     Others(String),
 }
 
+/// The outcome of a step on the way to lead.
+enum Step {
+    /// This replica leads; the write that says so was sent at this time.
+    Leads(Instant),
+    /// It holds the lease and has seen no other shard that serves some of the same.
+    MayServe,
+    Waits(Waiting),
+    Yields(Overlap),
+}
+
+/// For what a replica waits.
+#[derive(PartialEq)]
+enum Waiting {
+    /// For the holder of the lease.
+    ForHolder(String),
+    /// For the shard with this lease, which begins at the same time.
+    ForShard(String),
+}
+
+impl Waiting {
+    fn holder(&self) -> Option<&str> {
+        match self {
+            Self::ForHolder(holder) => Some(holder),
+            Self::ForShard(_) => None,
+        }
+    }
+}
+
+/// How a replica leaves its lease.
+#[derive(Clone, Copy, PartialEq)]
+enum Leaving {
+    /// After it led.
+    Served,
+    /// Before it led.
+    Yields,
+}
+
+/// The Leases in a namespace that announce a shard, as they are now.
+///
+/// # Errors
+/// The API server refuses the list or does not answer.
+pub async fn shards_in(client: Client, namespace: &str) -> Result<Vec<Lease>, kube::Error> {
+    announced_leases(&Api::namespaced(client, namespace)).await
+}
+
+async fn announced_leases(api: &Api<Lease>) -> Result<Vec<Lease>, kube::Error> {
+    // A list without a resourceVersion shows every write that was answered before it.
+    Ok(api.list(&ListParams::default().labels(SHARD)).await?.items)
+}
+
 impl Candidate {
-    /// A candidate. `instance` is its name for people: the name of the pod. `told` learns of each
-    /// attempt whether the API server let it read and write the lease.
+    /// A candidate for the lease of a shard. `instance` is its name for people: the name of the
+    /// pod. `told` learns of each attempt whether the API server let it read and write the lease.
     #[must_use]
-    pub fn new(client: Client, lease: LeaseName, instance: &str, clock: Clock, told: Told) -> Self {
+    pub fn new(client: Client, lease: LeaseName, shard: Shard, instance: &str, clock: Clock, told: Told) -> Self {
         // The identity differs after a restart in the same pod, because the new process does not
         // know which requests of the former one are still in flight.
         let start = RandomState::new().hash_one(instance);
@@ -122,43 +185,96 @@ impl Candidate {
             identity: format!("{instance}_{start:016x}"),
             clock,
             told,
+            shard,
+            standing: Standing::Looking,
             sight: Sight::default(),
             held: None,
         }
     }
 
     /// Waits until this replica leads. `None` if `shutdown` comes first.
-    pub async fn stand(mut self, shutdown: impl Future<Output = ()>) -> Option<Leadership> {
+    ///
+    /// # Errors
+    /// [`Overlap`] if another shard serves some of the same. The lease is then released, and
+    /// announces nothing.
+    pub async fn stand(mut self, shutdown: impl Future<Output = ()>) -> Result<Option<Leadership>, Overlap> {
         let mut shutdown = pin!(shutdown.fuse());
-        let mut said: Option<Result<String, String>> = None;
+        let mut said: Option<Result<Waiting, String>> = None;
         loop {
-            let saying = match self.attempt().await {
-                Ok(Claim::Ours(sent_at)) => {
-                    let former = said.as_ref().and_then(|said| said.as_deref().ok());
+            let saying = match self.step().await {
+                Ok(Step::Leads(sent_at)) => {
+                    let former = said.as_ref().and_then(|said| said.as_ref().ok()).and_then(Waiting::holder);
                     tracing::info!(lease = %self.lease, identity = self.identity, former, "this replica leads");
-                    return Some(Leadership::begin(self, sent_at));
+                    return Ok(Some(Leadership::begin(self, sent_at)));
                 }
-                Ok(Claim::Others(holder)) => Ok(holder),
+                Ok(Step::MayServe) => continue,
+                Ok(Step::Waits(waiting)) => Ok(waiting),
+                Ok(Step::Yields(overlap)) => {
+                    self.release(Leaving::Yields).await;
+                    return Err(overlap);
+                }
                 Err(error) => Err(error),
             };
             if said.as_ref() != Some(&saying) {
                 let lease = &self.lease;
                 match &saying {
-                    Ok(holder) => tracing::info!(%lease, holder, "another replica leads; this one stands by"),
+                    Ok(Waiting::ForHolder(holder)) => {
+                        tracing::info!(%lease, holder, "another replica leads; this one stands by");
+                    }
+                    Ok(Waiting::ForShard(other)) => {
+                        tracing::info!(%lease, other, "another shard begins, too; this one waits for it");
+                    }
                     Err(error) => tracing::warn!(%lease, error, "it is not known who leads; this replica stands by"),
                 }
                 said = Some(saying);
             }
             tokio::select! {
-                () = &mut shutdown => return None,
+                () = &mut shutdown => {
+                    self.release(Leaving::Yields).await;
+                    return Ok(None);
+                }
                 () = sleep(LOOK_EVERY) => {}
             }
         }
     }
 
+    /// Takes or renews the lease. With the lease, looks whether another shard serves some of the
+    /// same, and if none does, has the next step write that this shard serves.
+    async fn step(&mut self) -> Result<Step, String> {
+        let standing = std::mem::replace(&mut self.standing, Standing::Looking);
+        let began = Instant::now();
+        let sent_at = match self.attempt_as(standing).await? {
+            Claim::Ours(sent_at) => sent_at,
+            Claim::Others(holder) => return Ok(Step::Waits(Waiting::ForHolder(holder))),
+        };
+        if standing == Standing::Serving {
+            self.standing = Standing::Serving;
+            return Ok(Step::Leads(sent_at));
+        }
+        let Ok(leases) = timeout(ATTEMPT, announced_leases(&self.api)).await else {
+            return Err(format!("the API server did not list Leases within {} s", ATTEMPT.as_secs()));
+        };
+        let leases = leases.map_err(|error| error.to_string())?;
+        match judge(&self.shard, &self.lease.name, &leases, self.clock.now()) {
+            // A process that stood still may have looked long ago, and others no longer count its
+            // lease.
+            Answer::Begin if began.elapsed() < RENEW_WITHIN => {
+                self.standing = Standing::Serving;
+                Ok(Step::MayServe)
+            }
+            Answer::Begin => Err("this process stood still".to_owned()),
+            Answer::Wait { lease } => Ok(Step::Waits(Waiting::ForShard(lease))),
+            Answer::Yield(overlap) => Ok(Step::Yields(overlap)),
+        }
+    }
+
     /// Takes or renews the lease, unless another replica holds it.
     async fn attempt(&mut self) -> Result<Claim, String> {
-        let answer = timeout(ATTEMPT, self.claim()).await;
+        self.attempt_as(self.standing).await
+    }
+
+    async fn attempt_as(&mut self, standing: Standing) -> Result<Claim, String> {
+        let answer = timeout(ATTEMPT, self.claim(standing)).await;
         let answer = match answer {
             Ok(answer) => answer.map_err(|error| error.to_string()),
             Err(_) => Err(format!("the API server did not answer within {} s", ATTEMPT.as_secs())),
@@ -167,7 +283,7 @@ impl Candidate {
         answer
     }
 
-    async fn claim(&mut self) -> Result<Claim, kube::Error> {
+    async fn claim(&mut self, standing: Standing) -> Result<Claim, kube::Error> {
         let mut is_last = false;
         loop {
             // The lease that we wrote last is current, unless somebody wrote it since. In that case
@@ -180,7 +296,8 @@ impl Candidate {
                 return Ok(Claim::Others(holder));
             }
             let exists = there.is_some();
-            let wanted = claimed(&self.lease.name, &self.identity, there, self.clock.now());
+            let mut wanted = claimed(&self.lease.name, &self.identity, there, self.clock.now());
+            announces(&mut wanted.metadata, Some((&self.shard, standing)));
             let sent_at = Instant::now();
             let written = if exists {
                 self.api.replace(&self.lease.name, &PostParams::default(), &wanted).await
@@ -201,10 +318,14 @@ impl Candidate {
         }
     }
 
-    /// Releases the lease, if nobody has written it since our last write.
-    async fn release(mut self) {
+    /// Releases the lease, if nobody has written it since our last write. A shard that served stays
+    /// announced for a while, for its next leader.
+    async fn release(mut self, leaving: Leaving) {
         let Some(held) = self.held.take() else { return };
-        let lease = released(held, self.clock.now());
+        let mut lease = released(held, self.clock.now());
+        if leaving == Leaving::Yields {
+            announces(&mut lease.metadata, None);
+        }
         let (name, parameters) = (lease.name_any(), PostParams::default());
         match timeout(ATTEMPT, self.api.replace(&name, &parameters, &lease)).await {
             Ok(Ok(_)) => tracing::info!(lease = %self.lease, "the lease is released: another replica may lead"),
@@ -225,7 +346,7 @@ impl Candidate {
                     // then runs out.
                     if stopped.is_ok() {
                         until.send_replace(Instant::now());
-                        self.release().await;
+                        self.release(Leaving::Served).await;
                     }
                     return Ok(());
                 }

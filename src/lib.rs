@@ -49,10 +49,11 @@
 //! | [`memory`] | what this process remembers of each object; all of it may be lost | `api`, `credentials`, `decide`, `dss_keys`, `report`, `schedule`, `secret` |
 //! | [`act`] | ACT: carries out a plan; the handles of a reconcile | `api`, `brake`, `clock`, `cluster`, `credentials`, `data_robot`, `decide`, `dss_cache`, `dss_keys`, `limit`, `memory`, `metrics`, `push`, `report`, `schedule`, `secret`, `stores`, `verify`, `views` |
 //! | [`reconcile`] | one config: observe, decide, act, report | `act`, `api`, `brake`, `clock`, `cluster`, `credentials`, `decide`, `dss`, `dss_keys`, `finalizers`, `limit`, `push`, `report`, `schedule`, `sources`, `spans`, `stores`, `views` |
-//! | [`instances`] | the reconciles of `DssInstance`s and `DataRobotInstance`s | `api`, `clock`, `cluster`, `credentials`, `data_robot`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `schedule`, `views` |
+//! | [`instances`] | the reconciles of `DssInstance`s and `DataRobotInstance`s | `api`, `clock`, `cluster`, `credentials`, `data_robot`, `dss`, `dss_cache`, `dss_keys`, `finalizers`, `memory`, `schedule`, `shards`, `views` |
 //! | [`restart`] | RESTART: rolls workloads that read only their environment after a renewal | `act`, `api`, `clock`, `cluster`, `report`, `schedule` |
 //! | [`controller`] | which object is reconciled when | `act`, `api`, `clock`, `cluster`, `data_robot`, `decide`, `dss_cache`, `grants`, `memory`, `reconcile`, `restart`, `views` |
-//! | [`leader`] | which replica leads: the holder of the Lease | `clock` |
+//! | [`shards`] | which namespaces each of several operators serves, and which may run beside each other; pure | `api` |
+//! | [`leader`] | which replica leads: the holder of the Lease | `api`, `clock`, `shards` |
 //! | [`certificate`] | the webhook's TLS: made, published, replaced | `clock`, `cluster` |
 //! | [`https`] | HTTP and HTTPS for unknown clients, bounded in number, time and size | nothing |
 //! | [`inject`] | INJECT: what is added to a pod, and which pods were missed; pure | `api` |
@@ -61,12 +62,12 @@
 //! | [`serve`] | `keyturn-endpoint` put together: SDKs in a pod ask it for the credential | `clock`, `endpoint`, `https` |
 //! | [`server`] | `/livez`, `/readyz`, `/metrics` | `https`, `metrics` |
 //! | [`webhook`] | `keyturn webhook` put together: the API server asks it about pods | `api`, `certificate`, `cluster`, `https`, `inject`, `metrics`, `server`, `views` |
-//! | [`operator`] | `keyturn run` put together | `act`, `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `data_robot`, `digest`, `dss_cache`, `inject`, `instances`, `leader`, `limit`, `memory`, `metrics`, `report`, `rest`, `schedule`, `server`, `stores`, `views` |
+//! | [`operator`] | `keyturn run` put together | `act`, `api`, `brake`, `certificate`, `clock`, `cluster`, `controller`, `credentials`, `data_robot`, `digest`, `dss_cache`, `inject`, `instances`, `leader`, `limit`, `memory`, `metrics`, `report`, `rest`, `schedule`, `server`, `shards`, `stores`, `views` |
 //! | [`import`](mod@import) | IMPORT: manifests from what other systems say of people, roles and keys; pure | `api`, `secret` |
 //! | [`plugin`] | `kubectl keyturn`: what a person at a prompt sees and asks | `api`, `brake`, `clock`, `credentials`, `decide`, `digest`, `dss`, `dss_keys`, `endpoint`, `finalizers`, `grants`, `import`, `inject`, `limit`, `network`, `secret`, `serve`, `verify` |
 //! | [`reference`](mod@reference) | docs/reference.md, written from the contract | `api` |
 //! | [`telemetry`] | logs and traces | `api`, `network`, `rest`, `spans` |
-//! | [`cli`] | flags and environment | `api`, `limit`, `telemetry` |
+//! | [`cli`] | flags and environment | `api`, `limit`, `shards`, `telemetry` |
 //! | [`matrix`] | the injected pods and the Secrets for `tests/matrix`; not in the operator | `api`, `credentials`, `inject`, `secret` |
 //! | [`fuzzing`] | what holds for every input that a stranger writes; not in the operator | `api`, `credentials`, `dss`, `grants`, `inject`, `secret` |
 //!
@@ -76,8 +77,8 @@
 //!
 //! * Decisions are functions of values and `now`.
 //! * Pure rooms: `api`, `brake`, `decide`, `digest`, `dss_keys`, `endpoint`, `grants`, `import`,
-//!   `inject`, `push`, `reference`, `report`, `schedule`, `secret`, `verify`. They hold no client,
-//!   read neither clock nor environment, and draw no random number.
+//!   `inject`, `push`, `reference`, `report`, `schedule`, `secret`, `shards`, `verify`. They hold
+//!   no client, read neither clock nor environment, and draw no random number.
 //! * State that matters is in the cluster: what was issued is in the Secret's annotations,
 //!   durable failures are in status. The process may be killed at any line.
 //! * Every replica watches. Only the leader reconciles, calls STS or DSS, and writes.
@@ -134,6 +135,7 @@ mod schedule;
 pub mod secret;
 pub mod serve;
 mod server;
+pub mod shards;
 mod sources;
 mod spans;
 mod stores;

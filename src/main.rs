@@ -13,7 +13,7 @@ use keyturn::{
     leader::LeaseName,
     limit::{Rate, RateLimits, StsLimits},
     network::{NamedCluster, Proxies, api_server, provide_tls},
-    operator::{Operator, WebhookCare},
+    operator::{Operator, ShardPlace, WebhookCare},
     plugin,
     process::{Signals, forbid_core_dumps, forbid_reads_of_memory},
     reference,
@@ -100,15 +100,20 @@ fn man(dir: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// Returns what the operator does for the webhook; `None` if there is none.
-fn webhook_care(run: &Run) -> Option<WebhookCare> {
-    let (namespace, secret) = run.webhook_secret.clone()?;
+fn webhook_care(run: &Run) -> Result<Option<WebhookCare>, String> {
+    let Some((namespace, secret)) = run.webhook_secret.clone() else { return Ok(None) };
+    if run.webhook_configuration.is_some() && run.shard.is_some() && !run.shard_owns_cluster {
+        return Err(
+            "--webhook-configuration: only the shard with --shard-owns-cluster makes the certificate".to_owned()
+        );
+    }
     let certificate = run.webhook_configuration.clone().map(|configuration| Kept {
         namespace: namespace.clone(),
         secret,
         configuration,
         names: run.webhook_names.clone(),
     });
-    Some(WebhookCare { namespace, certificate })
+    Ok(Some(WebhookCare { namespace, certificate }))
 }
 
 /// The first steps of every process.
@@ -167,13 +172,14 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     let traces = traces.transpose().map_err(|error| format!("--otlp-endpoint: {error}"))?;
     let signals = prepare(&run.process, traces.as_ref())?;
     let config = api_server(&proxies, &NamedCluster::default()).await?;
-    let webhook = webhook_care(&run);
+    let webhook = webhook_care(&run)?;
     let withdrawals = run.withdrawals_config_map.clone();
     let (of_map, name) =
         withdrawals.unwrap_or_else(|| (config.default_namespace.clone(), "keyturn-withdrawals".to_owned()));
     let clock = Clock::system();
     let aws = base::clients(run.aws_ca_bundle.as_deref(), &proxies, None, &clock).await?;
-    let namespace = run.lease_namespace.unwrap_or_else(|| config.default_namespace.clone());
+    let namespace = run.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let lease_name = run.lease_name();
     let operator = Operator {
         client: kube::Client::try_from(config)?,
         sts: aws.sts,
@@ -182,6 +188,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         clock,
         cluster_name: run.cluster_name,
         namespaces: run.process.watch_namespaces.clone(),
+        shard: run.shard.map(|name| ShardPlace { name, owns_cluster: run.shard_owns_cluster }),
         configs_per_namespace: run.awsconfigs_per_namespace.map(|limit| limit as usize),
         object_metrics: run.object_metrics,
         rate_limits: RateLimits {
@@ -196,7 +203,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         },
         instance: run.instance,
         webhook,
-        lease: run.leader_election.then_some(LeaseName { namespace, name: run.lease_name }),
+        lease: run.leader_election.then_some(LeaseName { namespace, name: lease_name }),
     };
     operator.check().await?;
     let admin = admin_listener(&run.process)?;

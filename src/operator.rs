@@ -16,12 +16,13 @@ use crate::{
     credentials::{S3, Sts},
     data_robot::DataRobots,
     dss_cache::DssCache,
-    leader::{LeaseName, Lost},
+    leader::{LeaseName, Lost, shards_in},
     limit::{RateLimits, StsBudget, StsLimits},
     memory::Memory,
     metrics::Metrics,
     rest::Connect,
     server::{self, Admin},
+    shards::{NamespaceSelector, Overlap, Shard, overlap},
     views::Views,
 };
 use futures::{FutureExt as _, future};
@@ -51,6 +52,8 @@ pub struct Operator {
     pub cluster_name: String,
     /// The namespaces to serve; empty for all.
     pub namespaces: Vec<String>,
+    /// The operator's place in a set of shards; `None` if it is none of a set.
+    pub shard: Option<ShardPlace>,
     /// The most `AwsConfig`s of a namespace that get a credential; `None` for no limit.
     pub configs_per_namespace: Option<usize>,
     /// Whether the metrics have series of each `AwsConfig`.
@@ -72,6 +75,37 @@ pub struct Operator {
     pub webhook: Option<WebhookCare>,
 }
 
+/// The place of an operator in a set of shards.
+#[derive(Clone, Debug)]
+pub struct ShardPlace {
+    /// The name of the shard.
+    pub name: String,
+    /// Whether this shard writes what belongs to the whole cluster.
+    pub owns_cluster: bool,
+}
+
+/// The reasons why an operator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotStart {
+    /// The API server does not serve what keyturn needs.
+    #[error(transparent)]
+    ApiServer(#[from] StartError),
+    /// Another operator serves some of the same namespaces.
+    #[error(transparent)]
+    Overlaps(#[from] Overlap),
+    /// The Leases of other operators cannot be read.
+    #[error(
+        "cannot list the Leases of namespace \"{namespace}\", which say what other shards of keyturn serve: {error}; upgrade the \
+         chart, or give keyturn's ServiceAccount the right to list leases.coordination.k8s.io there"
+    )]
+    Leases {
+        /// The namespace of the Leases.
+        namespace: String,
+        /// The error of the API server or of the connection.
+        error: kube::Error,
+    },
+}
+
 /// The operator's tasks for the webhook, whose replicas are processes of their own.
 #[derive(Clone, Debug)]
 pub struct WebhookCare {
@@ -82,11 +116,12 @@ pub struct WebhookCare {
 }
 
 impl Operator {
-    /// Checks that the API server answers and serves keyturn's resources, and learns its time.
+    /// Checks that the API server answers and serves keyturn's resources, and learns its time. With
+    /// a Lease, checks that no other shard serves some of the same namespaces.
     ///
     /// # Errors
-    /// [`StartError`] if it does not. The error says what to do.
-    pub async fn check(&self) -> Result<(), StartError> {
+    /// [`CannotStart`] if that is not so. The error says what to do.
+    pub async fn check(&self) -> Result<(), CannotStart> {
         learn_time(&self.client, &self.clock).await.map_err(|error| StartError::Unreachable(error.to_string()))?;
         let kinds = [
             AwsConfig::api_resource(),
@@ -95,7 +130,23 @@ impl Operator {
             DssInstance::api_resource(),
             DataRobotInstance::api_resource(),
         ];
-        check_served(&self.client, &kinds.map(|kind| kind.plural)).await
+        check_served(&self.client, &kinds.map(|kind| kind.plural)).await?;
+        let Some(LeaseName { namespace, name }) = &self.lease else { return Ok(()) };
+        let leases = shards_in(self.client.clone(), namespace).await;
+        let leases = leases.map_err(|error| CannotStart::Leases { namespace: namespace.clone(), error })?;
+        match overlap(&self.shard(), name, &leases, self.clock.now()) {
+            Some(overlap) => Err(overlap.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// What this operator serves, as the other shards see it.
+    fn shard(&self) -> Shard {
+        Shard {
+            name: self.shard.as_ref().map(|place| place.name.clone()).unwrap_or_default(),
+            namespaces: NamespaceSelector::named(&self.namespaces),
+            owns_cluster: self.shard.as_ref().is_none_or(|place| place.owns_cluster),
+        }
     }
 
     /// Runs until `shutdown`, then finishes what is in flight. The admin server listens on
@@ -111,7 +162,7 @@ impl Operator {
         let metrics = if self.object_metrics { Metrics::with_objects() } else { Metrics::new() };
         let memory = Arc::new(if self.webhook.is_some() { Memory::default() } else { Memory::without_webhook() });
         let (shared, shared_writers, shared_controllers) = Shared::new();
-        let all = self.namespaces.is_empty();
+        let shard = self.shard();
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
         let scopes: Vec<Scope> = scopes.into_iter().map(|namespace| Scope::new(namespace, &shared)).collect();
@@ -154,7 +205,7 @@ impl Operator {
             sts_budget,
             max_age: self.max_age,
             brake: self.brake,
-            all,
+            shard,
             sts,
             s3: self.s3,
             failing,

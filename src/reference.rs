@@ -8,7 +8,7 @@ mod text;
 
 use crate::api::{
     self, ConditionType, Format, PROFILE_KEY, Present, Reason, SECRET_KEYS,
-    names::{ANNOTATIONS, CONFIG_NAMES, LABELS, MOUNT_PATH, Name, OPERATOR_NAMES, POD_NAMES},
+    names::{ANNOTATIONS, CONFIG_NAMES, LABELS, LEASE_NAMES, MOUNT_PATH, Name, OPERATOR_NAMES, POD_NAMES},
 };
 use fields::{Field, Rule, fields_of, fields_of_a_condition, rules_of};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -72,6 +72,11 @@ On a ConfigMap of keyturn's release:
 
 ";
 
+const LEASE: &str = "\
+On the Lease of keyturn's leader:
+
+";
+
 const PODS: &str = "\
 ## Pods
 
@@ -90,6 +95,7 @@ pub fn markdown() -> String {
     page.extend([LABELS_ARE, &names("label", LABELS), ANNOTATIONS_ARE, &names("annotation", ANNOTATIONS)]);
     page.extend([CONFIG_ANNOTATIONS, &names("annotation", CONFIG_NAMES)]);
     page.extend([OPERATOR_ANNOTATIONS, &names("annotation", OPERATOR_NAMES)]);
+    page.extend([LEASE, &names("label or annotation", LEASE_NAMES)]);
     page.extend([PODS, &names("label or annotation", POD_NAMES)]);
     format!("{}\n", page.trim_end())
 }

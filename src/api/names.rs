@@ -114,6 +114,19 @@ names! { OPERATOR_NAMES: "The annotation of the operator's own `ConfigMap`."
     WITHDRAWALS_CONFIRMED = "keyturn.dev/withdrawals-confirmed";
 }
 
+names! { LEASE_NAMES: "The label and annotations of the Lease of keyturn's leader, in the order of the documentation."
+    /// Label, written by keyturn: the name of the shard whose leader holds the Lease. Empty without
+    /// shards.
+    SHARD = "keyturn.dev/shard";
+    /// Written by keyturn: the namespaces that the shard serves, as a label selector. Empty: all.
+    SHARD_NAMESPACES = "keyturn.dev/shard-namespaces";
+    /// Written by keyturn: `true` if the shard writes what belongs to the whole cluster.
+    SHARD_OWNS_CLUSTER = "keyturn.dev/shard-owns-cluster";
+    /// Written by keyturn: `Looking` before the shard works, while it looks for another shard that
+    /// serves the same namespaces. `Serving` when it works.
+    SHARD_STANDING = "keyturn.dev/shard-standing";
+}
+
 /// The characters of [`RENEW`] that count.
 pub const RENEW_CHARACTERS: usize = 64;
 

@@ -26,6 +26,8 @@ pub use kube::api::Preconditions;
 const TIMEOUT_SECONDS: u64 = 15;
 /// The number of pods in a page of a list. Only their metadata is listed.
 const PODS_PAGE: u32 = 50;
+/// The number of configs in a page of metadata.
+const CONFIGS_PAGE: u32 = 500;
 /// The field selector for pods that have not finished. A pod's phase is not a part of its metadata,
 /// but the API server can select by it.
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
@@ -293,6 +295,21 @@ impl Calls {
         let mut parameters = ListParams::default().fields(UNFINISHED).limit(PODS_PAGE);
         parameters.continue_token = after.map(str::to_owned);
         bounded(|| format!("list pods of {namespace}"), api.list_metadata(&parameters)).await
+    }
+
+    /// Reads one page of the metadata of the configs of all namespaces, at most 500 configs.
+    /// `after` is the token with which the previous page ended.
+    ///
+    /// # Errors
+    /// [`CallError`] if the API server refuses the call or does not answer within 15 s.
+    pub async fn configs_metadata(
+        &self,
+        after: Option<&str>,
+    ) -> Result<ObjectList<PartialObjectMeta<AwsConfig>>, CallError> {
+        let api: Api<AwsConfig> = Api::all(self.client.clone());
+        let mut parameters = ListParams::default().limit(CONFIGS_PAGE);
+        parameters.continue_token = after.map(str::to_owned);
+        bounded(|| "list awsconfigs of all namespaces".to_owned(), api.list_metadata(&parameters)).await
     }
 
     /// Reads the metadata of a `ConfigMap`; `None` if there is no such `ConfigMap`.

@@ -65,8 +65,10 @@ impl GrantController {
         (&mut self.queue).for_each(|_| std::future::ready(())).await;
     }
 
-    /// Reconciles the queued grants. Never ends.
-    pub async fn run(self, context: GrantContext) {
+    /// Reconciles the queued grants; without a context, discards every request, because another
+    /// shard reconciles grants. Never ends.
+    pub async fn run(mut self, context: Option<GrantContext>) {
+        let Some(context) = context else { return self.drain().await };
         Controller::for_stream(stream::pending(), self.store)
             .reconcile_on(self.queue)
             .run(reconcile, after_error, Arc::new(context))

@@ -2,6 +2,7 @@
 
 use super::{
     conditions::{Found, warn},
+    others::any_config_has,
     secret::{self, Words},
 };
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     finalizers,
     memory::Memory,
     schedule::{self, until},
+    shards::Duty,
     views::{self, Views},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -40,9 +42,8 @@ pub struct DataRobotContext {
     pub memory: Arc<Memory>,
     /// The time at which this replica began to lead.
     pub started_at: Timestamp,
-    /// Whether this operator handles every instance. An operator that serves some namespaces only
-    /// handles the instances that are used there, because the others may belong to another release.
-    pub all: bool,
+    /// The operator's part in what belongs to the whole cluster.
+    pub duty: Duty,
     /// Enqueues the configs that use an instance.
     pub enqueue_users: EnqueueUsersOf,
 }
@@ -60,6 +61,9 @@ struct Look {
 /// deleted, whether it holds no more credentials. The check costs no call.
 const USE_CHECK: SignedDuration = SignedDuration::from_secs(5);
 
+/// The same time if the configs of other shards count. The check lists the configs of the cluster.
+const OTHERS_CHECK: SignedDuration = SignedDuration::from_secs(60);
+
 /// Reconciles one `DataRobotInstance`. Returns the time until the next reconcile.
 ///
 /// The steps, in order:
@@ -70,7 +74,7 @@ const USE_CHECK: SignedDuration = SignedDuration::from_secs(5);
 /// 3. Read the token, and ask DataRobot for its version and for a credential. (client)
 /// 4. If the instance is being deleted, keep its finalizer until no config has a credential in it,
 ///    but not for ever. (client)
-/// 5. Write the status if it says something new. (client)
+/// 5. Write the status if it says something new, unless another shard writes it. (client)
 ///
 /// # Errors
 /// [`CallError`] if the API server refused a call or did not answer. The next reconcile decides
@@ -95,7 +99,7 @@ pub async fn reconcile_data_robot(
     let is_kept = finalizers::is_kept(instance.as_ref());
     let deleted_at = instance.metadata.deletion_timestamp.as_ref().map(|Time(at)| *at);
     let is_abandoned = deleted_at.is_some_and(|since| now.duration_since(since) > schedule::GIVE_UP);
-    if !(context.all || used || (is_kept && is_abandoned)) {
+    if !(context.duty.handles_every_instance() || used || (is_kept && is_abandoned)) {
         return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
     }
     let uid = instance.uid().unwrap_or_default();
@@ -106,6 +110,17 @@ pub async fn reconcile_data_robot(
     }
     let has_credentials = context.views.iter().any(|views| views.has_credentials_in(&name));
     if let Some(deleted_at) = deleted_at {
+        if !context.duty.reports() {
+            if has_credentials {
+                (context.enqueue_users)(&name);
+            }
+            return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
+        }
+        let is_seen = has_credentials;
+        let has_credentials = is_seen
+            || (is_kept
+                && !context.duty.sees_every_user()
+                && any_config_has(&context.calls, &finalizers::of_credentials_in(&name)).await?);
         let given_up = schedule::is_given_up(deleted_at, context.started_at, now);
         if is_kept && has_credentials && given_up {
             tracing::error!(
@@ -113,11 +128,12 @@ pub async fn reconcile_data_robot(
                  AwsConfigs names them"
             );
         }
-        return cleanup(context, &instance, is_kept, has_credentials && !given_up).await;
+        let check = if is_seen { USE_CHECK } else { OTHERS_CHECK };
+        return cleanup(context, &instance, is_kept, (has_credentials && !given_up).then_some(check)).await;
     }
     let (fine, retry_after) = (look.reachable.is_ok() && look.authorized.is_ok(), look.retry_after);
     report(context, &instance, look, context.clock.now()).await?;
-    if is_kept && !has_credentials {
+    if is_kept && context.duty.sees_every_user() && !has_credentials {
         remove_finalizer(context, &instance).await?;
     }
     let wait = if fine {
@@ -214,6 +230,9 @@ async fn report(
     look: Look,
     now: Timestamp,
 ) -> Result<(), CallError> {
+    if !context.duty.reports() {
+        return Ok(());
+    }
     let before = instance.status.clone().unwrap_or_default();
     let may = if instance.spec.token_secret_ref.is_some() {
         "DataRobot takes the API token"
@@ -246,17 +265,17 @@ async fn report(
 }
 
 /// Cleans up an instance that is being deleted. It stays until the credentials that keyturn keeps
-/// in it are deleted.
+/// in it are deleted: it is looked at again after `waits`.
 async fn cleanup(
     context: &DataRobotContext,
     instance: &DataRobotInstance,
     is_kept: bool,
-    waits: bool,
+    waits: Option<SignedDuration>,
 ) -> Result<Duration, CallError> {
     let now = context.clock.now();
-    if is_kept && waits {
+    if let Some(wait) = waits.filter(|_| is_kept) {
         (context.enqueue_users)(&instance.name_any());
-        return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
+        return Ok(until(now, now.saturating_add(wait).ok()));
     }
     if is_kept {
         remove_finalizer(context, instance).await?;

@@ -4,6 +4,7 @@
 
 use super::{
     conditions::{Found, warn},
+    others::any_config_has,
     secret::{self, Words},
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     finalizers,
     memory::Memory,
     schedule::{self, until},
+    shards::Duty,
     views::{self, Views},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -48,9 +50,8 @@ pub struct InstanceContext {
     pub memory: Arc<Memory>,
     /// The time at which this replica began to lead.
     pub started_at: Timestamp,
-    /// Whether this operator handles every instance. An operator that serves some namespaces only
-    /// handles the instances that are used there, because the others may belong to another release.
-    pub all: bool,
+    /// The operator's part in what belongs to the whole cluster.
+    pub duty: Duty,
     /// Enqueues the configs that a change of users or keys concerns.
     pub enqueue_users: EnqueueUsers,
 }
@@ -86,6 +87,9 @@ impl Reading {
 /// deleted, whether it holds no more keys. The check costs no call.
 const USE_CHECK: SignedDuration = SignedDuration::from_secs(5);
 
+/// The same time if the configs of other shards count. The check lists the configs of the cluster.
+const OTHERS_CHECK: SignedDuration = SignedDuration::from_secs(60);
+
 /// Reconciles one `DssInstance`. Returns the time until the next reconcile.
 ///
 /// The steps, in order:
@@ -96,8 +100,9 @@ const USE_CHECK: SignedDuration = SignedDuration::from_secs(5);
 /// 3. If it is being deleted, clean up and stop here. (client)
 /// 4. Read the users and, if there may be any, the API keys of the DSS. Enqueue the configs that a
 ///    change concerns. (client)
-/// 5. Write the status if it says something new. (client)
-/// 6. Remove the finalizer if no config can have a key in the instance. (client)
+/// 5. Write the status if it says something new, unless another shard writes it. (client)
+/// 6. Remove the finalizer if no config can have a key in the instance. A shard removes it only
+///    from an instance that is being deleted, because its views do not show all configs. (client)
 /// 7. Determine the time of the next reconcile: after `spec.refresh`, or earlier after a failure.
 ///    (pure)
 ///
@@ -129,7 +134,23 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
             // delete the keys too.
             let _ = reach(context, &instance).await?;
         }
-        return cleanup(context, &instance, has_finalizer, has_keys(), given_up).await;
+        if !context.duty.reports() {
+            if has_keys() {
+                (context.enqueue_users)(&name, None);
+            }
+            return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
+        }
+        let left = if has_keys() {
+            Left::Seen
+        } else if has_finalizer
+            && !context.duty.sees_every_user()
+            && any_config_has(&context.calls, &finalizers::of_keys_in(&name)).await?
+        {
+            Left::InOtherShards
+        } else {
+            Left::Nothing
+        };
+        return cleanup(context, &instance, has_finalizer, left, given_up).await;
     }
     let uid = instance.uid().unwrap_or_default();
     let reading = match read(context, &instance, has_finalizer || has_keys()).await {
@@ -152,7 +173,7 @@ pub async fn reconcile(instance: Arc<DssInstance>, context: &InstanceContext) ->
     report(context, &instance, reading, now).await?;
     // The finalizer of the instance stays for as long as there may be a key in it. The finalizers
     // of the configs say whether there may.
-    if has_finalizer && !has_keys() {
+    if has_finalizer && context.duty.sees_every_user() && !has_keys() {
         remove_finalizer(context, &instance).await?;
     }
     let refresh = instance.spec.refresh.length().unwrap_or(schedule::RESYNC);
@@ -178,7 +199,7 @@ fn is_ours(context: &InstanceContext, instance: &DssInstance, has_finalizer: boo
     let is_connected = || context.dss_cache.dss(&name).is_some();
     let deleted_at = instance.metadata.deletion_timestamp.as_ref();
     let is_abandoned = || deleted_at.is_some_and(|Time(since)| now.duration_since(*since) > schedule::GIVE_UP);
-    context.all || used() || (has_finalizer && (is_connected() || is_abandoned()))
+    context.duty.handles_every_instance() || used() || (has_finalizer && (is_connected() || is_abandoned()))
 }
 
 async fn read(context: &InstanceContext, instance: &DssInstance, keys: bool) -> Result<Reading, CallError> {
@@ -293,6 +314,9 @@ async fn report(
     reading: Reading,
     now: Timestamp,
 ) -> Result<(), CallError> {
+    if !context.duty.reports() {
+        return Ok(());
+    }
     let before = instance.status.clone().unwrap_or_default();
     let may =
         if reading.keys_read { "the admin key may read users and API keys" } else { "the admin key may read users" };
@@ -336,22 +360,34 @@ fn is_to_be_recorded(instance: &DssInstance, recorded: Option<Timestamp>, at: Ti
     recorded.is_none_or(|recorded| at.duration_since(recorded) >= most)
 }
 
+/// Where configs are that may have keys in an instance.
+#[derive(Clone, Copy, PartialEq)]
+enum Left {
+    /// Nowhere.
+    Nothing,
+    /// In a namespace of this operator.
+    Seen,
+    /// In a namespace that only another shard sees.
+    InOtherShards,
+}
+
 /// Cleans up an instance that is being deleted. It stays until the API keys that keyturn created in
 /// it are deleted, but not for ever.
 async fn cleanup(
     context: &InstanceContext,
     instance: &DssInstance,
     has_finalizer: bool,
-    has_keys: bool,
+    left: Left,
     given_up: bool,
 ) -> Result<Duration, CallError> {
     let now = context.clock.now();
     if has_finalizer {
-        if has_keys && !given_up {
+        if left != Left::Nothing && !given_up {
             (context.enqueue_users)(&instance.name_any(), None);
-            return Ok(until(now, now.saturating_add(USE_CHECK).ok()));
+            let wait = if left == Left::InOtherShards { OTHERS_CHECK } else { USE_CHECK };
+            return Ok(until(now, now.saturating_add(wait).ok()));
         }
-        if has_keys {
+        if left != Left::Nothing {
             let prefix = key_label_prefix(&context.cluster_name);
             tracing::error!(
                 prefix,

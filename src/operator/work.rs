@@ -20,7 +20,9 @@ use crate::{
     limit::{Backoffs, Called, Precedence, RateLimits, StsBudget, Turns},
     memory::Memory,
     metrics::Metrics,
-    schedule, stores,
+    schedule,
+    shards::Shard,
+    stores,
     views::Views,
 };
 use futures::future::{self, Either};
@@ -50,7 +52,7 @@ pub(super) struct Work {
     /// The time after which a config has to be confirmed again; `None` for no limit.
     pub(super) max_age: Option<SignedDuration>,
     pub(super) brake: brake::Settings,
-    pub(super) all: bool,
+    pub(super) shard: Shard,
     pub(super) sts: Sts,
     pub(super) s3: S3,
     pub(super) failing: Failing,
@@ -89,10 +91,11 @@ impl Work {
                 if allowed { failing.succeeded(Write::Lease) } else { failing.failed(Write::Lease) }
             },
         );
-        let candidate = Candidate::new(self.client.clone(), lease, &self.reporter, self.clock.clone(), told);
+        let candidate =
+            Candidate::new(self.client.clone(), lease, self.shard.clone(), &self.reporter, self.clock.clone(), told);
         let standing = pin!(candidate.stand(shutdown.clone()));
         let won = match future::select(standing, pin!(self.drain())).await {
-            Either::Left((won, _)) => won,
+            Either::Left((won, _)) => won.inspect_err(|overlap| tracing::error!("{overlap}"))?,
             Either::Right(_) => None,
         };
         let Some(mut leadership) = won else { return Ok(()) };
@@ -168,12 +171,12 @@ impl Work {
             reporter: self.reporter.clone(),
         };
         let _watching = AbortOnDrop(tokio::spawn(withdrawals.run()));
-        let grant_context = GrantContext {
+        let grant_context = self.shard.duty().reports().then(|| GrantContext {
             clock: self.clock.clone(),
             calls: calls.clone(),
-            grants: self.shared.grants,
+            grants: self.shared.grants.clone(),
             memory: self.memory.clone(),
-        };
+        });
         let late = {
             let shutdown = shutdown.clone();
             async move {
@@ -244,7 +247,7 @@ impl Work {
             views: self.views.clone(),
             dss_cache: self.dss_cache.clone(),
             memory: self.memory.clone(),
-            all: self.all,
+            duty: self.shard.duty(),
             started_at: self.clock.now(),
             enqueue_users: Arc::new(move |instance, logins| {
                 for enqueuer in &enqueuers {
@@ -264,7 +267,7 @@ impl Work {
             data_robots: self.data_robots.clone(),
             memory: self.memory.clone(),
             started_at: self.clock.now(),
-            all: self.all,
+            duty: self.shard.duty(),
             enqueue_users: Arc::new(move |instance| {
                 for enqueuer in &enqueuers {
                     enqueuer.data_robot_changed(instance);

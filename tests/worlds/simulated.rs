@@ -34,6 +34,7 @@ mod secret_watch;
 mod secret_writes;
 mod seeds;
 mod sessions;
+mod shards;
 mod silent_watches;
 mod tampered;
 mod traces;

@@ -188,6 +188,7 @@ impl World {
             clock,
             cluster_name: CLUSTER.to_owned(),
             namespaces: vec![],
+            shard: None,
             configs_per_namespace: None,
             object_metrics: false,
             rate_limits: RateLimits::default(),
