@@ -8,8 +8,18 @@ do. deployment.yaml includes this, because every release has it.
 {{- include "keyturn.checkDisruptionBudget" . }}
 {{- include "keyturn.checkMetrics" . }}
 {{- include "keyturn.checkAddresses" . }}
-{{- if .Values.webhook.enabled }}
+{{- include "keyturn.checkShard" . }}
+{{- if include "keyturn.hasWebhook" . }}
 {{- include "keyturn.checkTestNamespace" . }}
+{{- end }}
+{{- end }}
+
+{{- define "keyturn.checkShard" -}}
+{{- if and .Values.shard.ownsCluster (not .Values.shard.name) }}
+{{- fail "shard.ownsCluster needs shard.name: a release without shards always writes what belongs to the whole cluster" }}
+{{- end }}
+{{- if and .Values.shard.name (not .Values.watchNamespaces) }}
+{{- fail "shard.name needs watchNamespaces: the namespaces of this shard, which no other shard has" }}
 {{- end }}
 {{- end }}
 
@@ -25,7 +35,7 @@ do. deployment.yaml includes this, because every release has it.
 {{- fail "serviceAccount.name must not be \"default\": every pod of the namespace without a ServiceAccount of its own would have keyturn's rights and its AWS identity" }}
 {{- end }}
 {{- end }}
-{{- if and .Values.webhook.enabled (eq (include "keyturn.serviceAccountName" .) (include "keyturn.webhookName" .)) }}
+{{- if and (include "keyturn.hasWebhook" .) (eq (include "keyturn.serviceAccountName" .) (include "keyturn.webhookName" .)) }}
 {{- fail (printf "serviceAccount.name must not be %q: the webhook's pods have the ServiceAccount of that name, and would have the operator's rights" .Values.serviceAccount.name) }}
 {{- end }}
 {{- end }}
@@ -54,7 +64,7 @@ do. deployment.yaml includes this, because every release has it.
 {{- end }}
 {{- if regexMatch "^[0-9]+$" $least }}
 {{- $replicas := dict "replicaCount" .Values.replicaCount }}
-{{- if .Values.webhook.enabled }}
+{{- if include "keyturn.hasWebhook" . }}
 {{- $_ := set $replicas "webhook.replicaCount" .Values.webhook.replicaCount }}
 {{- end }}
 {{- range $value, $count := $replicas }}
@@ -107,7 +117,8 @@ do. deployment.yaml includes this, because every release has it.
 {{- if has . (list $.Release.Namespace "kube-system" "kube-public" "kube-node-lease") }}
 {{- fail (printf "webhook.endpoint.testNamespace: the API server never asks the webhook about pods of %s: name a namespace of users, or none" .) }}
 {{- end }}
-{{- if and $.Values.watchNamespaces (not (has . $.Values.watchNamespaces)) }}
+{{- $guarded := include "keyturn.guardedNamespaces" $ | fromYamlArray }}
+{{- if and $guarded (not (has . $guarded)) }}
 {{- fail (printf "webhook.endpoint.testNamespace: %s is not one of watchNamespaces" .) }}
 {{- end }}
 {{- end }}

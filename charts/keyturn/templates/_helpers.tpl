@@ -17,6 +17,25 @@ chart, otherwise both.
 {{- end }}
 {{- end }}
 
+{{- /* Whether this release writes what belongs to the whole cluster: `true`, or nothing. */}}
+{{- define "keyturn.ownsCluster" -}}
+{{- if or (not .Values.shard.name) .Values.shard.ownsCluster }}true{{ end }}
+{{- end }}
+
+{{- /* Whether this release has the pods and the configuration of the webhook: `true`, or nothing. */}}
+{{- define "keyturn.hasWebhook" -}}
+{{- if .Values.webhook.enabled }}{{ include "keyturn.ownsCluster" . }}{{ end }}
+{{- end }}
+
+{{- /*
+The namespaces to which the policies about users and the webhook are limited, as a YAML list; empty
+for all. The policies and the webhook of a shard that owns what belongs to the whole cluster are for
+the namespaces of all shards.
+*/}}
+{{- define "keyturn.guardedNamespaces" -}}
+{{- if .Values.shard.name }}[]{{ else }}{{ toYaml .Values.watchNamespaces }}{{ end }}
+{{- end }}
+
 {{- define "keyturn.serviceAccountName" -}}
 {{- default (include "keyturn.fullname" .) .Values.serviceAccount.name }}
 {{- end }}
@@ -91,6 +110,9 @@ app.kubernetes.io/part-of: keyturn
 {{- /* The environment of the operator. */}}
 {{- define "keyturn.env" -}}
 {{- $env := list (dict "name" "KEYTURN_CLUSTER_NAME" "value" (required "clusterName is required: it is half of the external ID <clusterName>/<namespace>" .Values.clusterName)) }}
+{{- with .Values.watchNamespaces }}
+{{- $env = append $env (dict "name" "KEYTURN_WATCH_NAMESPACES" "value" (join "," .)) }}
+{{- end }}
 {{- $env = concat $env (include "keyturn.commonEnv" . | fromYamlArray) }}
 {{- with .Values.limits.awsConfigsPerNamespace }}
 {{- $env = append $env (dict "name" "KEYTURN_AWSCONFIGS_PER_NAMESPACE" "value" (toString (int .))) }}
@@ -136,6 +158,12 @@ extraEnv may set others.
 {{- end }}
 {{- end }}
 {{- $env = append $env (dict "name" "KEYTURN_LEASE_NAME" "value" (include "keyturn.fullname" .)) }}
+{{- with .Values.shard }}
+{{- if .name }}
+{{- $env = append $env (dict "name" "KEYTURN_SHARD" "value" .name) }}
+{{- $env = append $env (dict "name" "KEYTURN_SHARD_OWNS_CLUSTER" "value" (toString (default false .ownsCluster))) }}
+{{- end }}
+{{- end }}
 {{- $field := dict "fieldRef" (dict "fieldPath" "metadata.namespace") }}
 {{- $env = append $env (dict "name" "KEYTURN_LEASE_NAMESPACE" "valueFrom" $field) }}
 {{- with .Values.aws.region }}
@@ -158,7 +186,7 @@ extraEnv may set others.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if and .Values.webhook.enabled (ne .Values.webhook.certificate.source "CertManager") }}
+{{- if and (include "keyturn.hasWebhook" .) (ne .Values.webhook.certificate.source "CertManager") }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_CONFIGURATION" "value" (include "keyturn.fullname" .)) }}
 {{- $env = append $env (dict "name" "KEYTURN_WEBHOOK_NAMES" "value" (include "keyturn.webhookNames" . | fromYamlArray | join ",")) }}
 {{- end }}
@@ -225,17 +253,27 @@ keyturn's rights inside a namespace: rules of the ClusterRole, or of one Role pe
 - apiGroups: [keyturn.dev]
   resources: [awsrolegrants]
   verbs: [list, watch]
+{{- if include "keyturn.ownsCluster" . }}
 - apiGroups: [keyturn.dev]
   resources: [awsrolegrants/status]
   verbs: [patch]
+{{- end }}
 # patch: the finalizer of an instance that holds API keys or credentials. spec-policy.yaml forbids
 # keyturn to change the spec.
 - apiGroups: [keyturn.dev]
   resources: [dssinstances, datarobotinstances]
   verbs: [list, watch, patch]
+{{- if include "keyturn.ownsCluster" . }}
 - apiGroups: [keyturn.dev]
   resources: [dssinstances/status, datarobotinstances/status]
   verbs: [patch]
+{{- end }}
+{{- if and .Values.shard.name .Values.shard.ownsCluster .Values.watchNamespaces }}
+# Before a deleted instance goes, the owner looks whether an AwsConfig of any shard has entries in it.
+- apiGroups: [keyturn.dev]
+  resources: [awsconfigs]
+  verbs: [list]
+{{- end }}
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [list, watch]

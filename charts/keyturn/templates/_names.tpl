@@ -74,6 +74,18 @@ request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ 
 {{- end }}
 
 {{- /*
+CEL: whether the request comes from the operator's ServiceAccount, or may come from that of another
+shard. All shards are in the namespace of the release.
+*/}}
+{{- define "keyturn.isAnOperator" -}}
+{{- if .Values.shard.name -}}
+has(request.userInfo.groups) && 'system:serviceaccounts:{{ .Release.Namespace }}' in request.userInfo.groups
+{{- else -}}
+{{ include "keyturn.isTheOperator" . }}
+{{- end }}
+{{- end }}
+
+{{- /*
 CEL: whether a map is the same before and after a request, apart from the keys that satisfy a
 condition on `k`. The arguments are the variables of the new and of the old map, and the condition.
 */}}

@@ -128,10 +128,6 @@ topologySpreadConstraints:
 
 {{- /* The variables that both processes read, as a YAML list. */}}
 {{- define "keyturn.commonEnv" -}}
-{{- with .Values.watchNamespaces }}
-- name: KEYTURN_WATCH_NAMESPACES
-  value: {{ join "," . | quote }}
-{{- end }}
 - name: KEYTURN_LOG_FORMAT
   value: {{ .Values.logFormat | quote }}
 - name: RUST_LOG
@@ -149,14 +145,14 @@ this chart. The arguments are the chart's variables, the user's, and the name of
 */}}
 {{- define "keyturn.withExtraEnv" -}}
 {{- $env := .env }}
-{{- $names := list "KEYTURN_WATCH_NAMESPACES" }}
+{{- $names := list "KEYTURN_WATCH_NAMESPACES" "KEYTURN_SHARD" "KEYTURN_SHARD_OWNS_CLUSTER" }}
 {{- range $env }}
 {{- $names = append $names .name }}
 {{- end }}
 {{- $value := .value }}
 {{- range .extra }}
 {{- if has .name $names }}
-{{- fail (printf "%s: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, limits, ceilings, withdrawalBrake, logFormat, logLevel, metrics, tracing, webhook and aws in values.yaml" $value .name) }}
+{{- fail (printf "%s: %s is set twice, or is set by a value of its own: see clusterName, watchNamespaces, shard, limits, ceilings, withdrawalBrake, logFormat, logLevel, metrics, tracing, webhook and aws in values.yaml" $value .name) }}
 {{- end }}
 {{- $names = append $names .name }}
 {{- $env = append $env . }}

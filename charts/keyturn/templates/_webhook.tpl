@@ -47,7 +47,7 @@ namespaceSelector:
     - key: kubernetes.io/metadata.name
       operator: NotIn
       values: [kube-system, kube-node-lease, kube-public, {{ .root.Release.Namespace }}]
-    {{- with $values.watchNamespaces }}
+    {{- with include "keyturn.guardedNamespaces" .root | fromYamlArray }}
     - key: kubernetes.io/metadata.name
       operator: In
       values:
