@@ -3,6 +3,7 @@
 
 mod facts;
 mod findings;
+mod shards;
 mod webhook;
 
 use super::{Answer, Caller, Failed, Paint, screen::harmless};

@@ -1,5 +1,6 @@
 //! The reads of `doctor`. Objects that the caller may not read are absent.
 
+use super::shards;
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, DataRobotInstance, DssInstance, names},
     plugin::{
@@ -9,7 +10,9 @@ use crate::{
     },
 };
 use k8s_openapi::api::{
-    admissionregistration::v1::MutatingWebhookConfiguration, coordination::v1::Lease, core::v1::Secret,
+    admissionregistration::v1::MutatingWebhookConfiguration,
+    coordination::v1::Lease,
+    core::v1::{Namespace, Secret},
 };
 use kube::{Api, Resource, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
@@ -25,6 +28,8 @@ pub(super) struct Facts {
     pub running: Option<Vec<Running>>,
     /// The Lease of each operator.
     pub leases: Vec<(Running, Option<Lease>)>,
+    /// The metadata of all namespaces, if the operators do not serve every namespace.
+    pub namespaces: Option<Vec<PartialObjectMeta<Namespace>>>,
     pub webhooks: Option<Vec<MutatingWebhookConfiguration>>,
     pub configs: Option<Vec<AwsConfig>>,
     pub roles: Option<Vec<AwsRole>>,
@@ -59,6 +64,10 @@ pub(super) async fn gather(caller: &Caller) -> Result<Facts, Failed> {
             other => readable("cannot read the Lease of keyturn", other)?,
         };
         facts.leases.push((operator.clone(), lease.flatten()));
+    }
+    if shards::of_leases(&facts).iter().any(|shard| !shard.namespaces.is_everything()) {
+        let namespaces = listed_metadata(&Api::<Namespace>::all(client.clone()), None).await;
+        facts.namespaces = readable("cannot list the metadata of namespaces", namespaces)?;
     }
     facts.webhooks = list(&Api::all(client.clone()), "MutatingWebhookConfigurations", Some(PART_OF_KEYTURN)).await?;
     facts.scope = caller.scope(true);

@@ -1,6 +1,6 @@
 //! The findings of `doctor` about what was read. Pure.
 
-use super::{Finding, Mark, facts::Facts};
+use super::{Finding, Mark, facts::Facts, shards};
 use crate::{
     api::{AwsConfig, ConditionType, Reason, find_condition},
     plugin::operators::Running,
@@ -39,6 +39,7 @@ pub(super) fn findings(facts: &Facts, now: Timestamp) -> Vec<Finding> {
     found.extend(operators(facts));
     found.extend(leases(facts, now));
     if let Some(configs) = &facts.configs {
+        found.extend(shards::findings(facts, configs));
         found.extend(of_keyturn(configs));
         found.push(trouble(configs, &facts.scope));
         found.push(expiring(configs, now));

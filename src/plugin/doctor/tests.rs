@@ -47,6 +47,7 @@ fn healthy() -> Facts {
         scope: "the cluster".to_owned(),
         running: Some(vec![operator()]),
         leases: vec![(operator(), Some(from_value(lease).unwrap()))],
+        namespaces: None,
         webhooks: Some(vec![]),
         configs: Some(vec![config("alice", &ready)]),
         roles: Some(vec![]),
@@ -223,4 +224,43 @@ fn every_part_that_is_not_in_order_is_named_with_the_next_step() {
         assert!(about.is_some_and(|it| it.text.contains(text)), "{row}: {found:#?}");
         assert_eq!(answer(&found, Paint::NONE).is_fine(), found.iter().all(|it| it.mark != Mark::Bad), "{row}");
     }
+}
+
+/// A healthy cluster with these shards (name, selector of namespaces, whether it is the owner).
+fn with_shards(shards: &[(&str, &str, bool)]) -> Facts {
+    let leases = shards.iter().map(|(name, namespaces, owns_cluster)| {
+        let lease = json!({
+            "metadata": {"labels": {"keyturn.dev/shard": name}, "annotations": {
+                "keyturn.dev/shard-namespaces": namespaces, "keyturn.dev/shard-owns-cluster": owns_cluster.to_string(),
+            }},
+            "spec": {"holderIdentity": "keyturn-0", "renewTime": "2026-01-01T00:29:58.000000Z"},
+        });
+        (operator(), Some(from_value(lease).unwrap()))
+    });
+    let namespace = json!({"metadata": {"name": "scoring", "labels": {"team": "ds"}}});
+    Facts { leases: leases.collect(), namespaces: Some(vec![from_value(namespace).unwrap()]), ..healthy() }
+}
+
+#[test]
+fn a_namespace_without_a_shard_and_shards_without_an_owner_are_found() {
+    for (case, shards, mark, part) in [
+        ("one operator", &[("", "", true)][..], None, ""),
+        ("by name", &[("a", "kubernetes.io/metadata.name in (scoring)", true)], Some(Mark::Fine), "serve every"),
+        ("by label", &[("a", "team in (ds)", true), ("b", "team in (x)", false)], Some(Mark::Fine), "2 serve every"),
+        ("no owner", &[("a", "team in (ds)", false)], Some(Mark::Bad), "shard.ownsCluster=true"),
+        ("not served", &[("a", "team in (x)", true)], Some(Mark::Bad), "1 namespaces (scoring)"),
+        ("not served by a release", &[("", "team in (x)", true)], Some(Mark::Bad), "1 namespaces (scoring)"),
+    ] {
+        let found = findings(&with_shards(shards), now());
+        let about: Vec<&Finding> = found.iter().filter(|it| it.part == "shards").collect();
+        match mark {
+            None => assert!(about.is_empty(), "{case}: {about:?}"),
+            Some(mark) => {
+                assert!(about.iter().any(|it| it.mark == mark && it.text.contains(part)), "{case}: {about:?}");
+            }
+        }
+    }
+    let unread = Facts { namespaces: None, ..with_shards(&[("a", "team in (ds)", true)]) };
+    let found = findings(&unread, now());
+    assert!(found.iter().any(|it| it.part == "shards" && it.mark == Mark::Unknown), "{found:#?}");
 }
