@@ -4,6 +4,7 @@
 use crate::{
     api::Delivery,
     limit::{RateLimits, StsLimits},
+    shards::NamespaceSelector,
     telemetry::LogFormat,
 };
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -220,6 +221,12 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_SHARD", value_parser = shard, requires = "leader_election")]
     pub shard: Option<String>,
 
+    /// The labels of the namespaces to serve, as a label selector:
+    /// `team in (a,b),env!=test,!legacy`. A namespace whose labels change comes in or goes out
+    /// while keyturn runs. Default: the namespaces that --watch-namespaces says.
+    #[arg(long, env = "KEYTURN_NAMESPACE_SELECTOR", conflicts_with = "watch_namespaces", value_parser = selector)]
+    pub namespace_selector: Option<NamespaceSelector>,
+
     /// This shard writes what belongs to the whole cluster: the status of grants and instances, the
     /// finalizers of deleted instances, and the webhook's certificate. One shard has to. Without
     /// --shard, an operator always does.
@@ -272,6 +279,10 @@ fn shard(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+fn selector(text: &str) -> Result<NamespaceSelector, String> {
+    text.parse()
+}
+
 /// A number of days, longer than the 14 days before the end in which a condition warns.
 fn max_age(text: &str) -> Result<SignedDuration, String> {
     let days = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok());
@@ -316,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_one_line_that_names_it() {
-        let table: [(&[&str], &[&str]); 26] = [
+        let table: [(&[&str], &[&str]); 28] = [
             (&["run", "--cluster-name", "a", "--otlp-endpoint", "collector:4317"], &["--otlp-endpoint", "http or"]),
             (&["run", "--cluster-nam", "x"], &["'--cluster-nam' found; tip: a similar argument", "--help"]),
             (&["run"], &["--cluster-name"]),
@@ -353,6 +364,11 @@ mod tests {
             (&["run", "--cluster-name", "a", "--lease-namespace", "Not_Ok"], &["--lease-namespace", "Not_Ok"]),
             (&["run", "--cluster-name", "a", "--leader-election", "--shard", "A"], &["--shard", "lower-case"]),
             (&["run", "--cluster-name", "a", "--shard", "a"], &["--leader-election"]),
+            (&["run", "--cluster-name", "a", "--namespace-selector", "a b"], &["--namespace-selector", "requirement"]),
+            (
+                &["run", "--cluster-name", "a", "--namespace-selector", "a", "--watch-namespaces", "b"],
+                &["--namespace-selector"],
+            ),
             (&["run", "--cluster-name", "a", "--leader-election", "--shard-owns-cluster"], &["--shard"]),
             (&["run", "--cluster-name", "a", "--watch-namespaces", "ok,Not_Ok"], &["--watch-namespaces", "Not_Ok"]),
         ];

@@ -27,4 +27,4 @@ pub use mandate::Mandate;
 pub use own_writes::OwnWrites;
 pub use served::{StartError, check_served};
 pub use serving::changes_of;
-pub use watched::{Change, SyncState, Watched, follow, scoped};
+pub use watched::{Change, SyncState, Watched, follow, follow_in, scoped};

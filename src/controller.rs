@@ -13,6 +13,7 @@ mod enqueuer;
 mod grants;
 mod instances;
 mod restarts;
+mod served;
 mod shared;
 mod trails;
 
@@ -24,10 +25,10 @@ pub use shared::{Shared, SharedControllers};
 use crate::{
     act::Context,
     api::{AwsConfig, AwsRole, names},
-    cluster::{CallError, Change, Failed, follow, scoped},
+    cluster::{CallError, Change, Failed, follow_in, scoped},
     memory::Memory,
     reconcile::{reconcile, reconcile_role},
-    views::{Views, Writers},
+    views::{Served, Views, Writers},
 };
 use enqueuer::{Queue, Queues};
 use futures::{Stream, StreamExt as _, stream};
@@ -52,6 +53,7 @@ pub const CONCURRENCY: u16 = 96;
 /// queues.
 pub struct Scope {
     api_namespace: Option<String>,
+    served: Served,
     views: Views,
     writers: Writers,
     enqueuer: Enqueuer,
@@ -59,13 +61,14 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Makes a scope with empty views. `namespace` is `None` for all namespaces.
+    /// Makes a scope with empty views. `namespace` is `None` for all namespaces, of which those
+    /// count that `served` chooses.
     #[must_use]
-    pub fn new(namespace: Option<String>, shared: &Shared) -> Self {
+    pub fn new(namespace: Option<String>, served: Served, shared: &Shared) -> Self {
         let Shared { grants, namespaces, instances, data_robots } = shared;
         let (views, writers) = Views::new(grants.clone(), namespaces.clone(), instances.clone(), data_robots.clone());
         let (enqueuer, queues) = Enqueuer::new(views.clone());
-        Self { api_namespace: namespace, views, writers, enqueuer, queues }
+        Self { api_namespace: namespace, served, views, writers, enqueuer, queues }
     }
 
     /// The views of this scope. Clones share their content.
@@ -88,18 +91,28 @@ impl Scope {
         client: Client,
         memory: Arc<Memory>,
     ) -> (impl Future<Output = ()> + Send + 'static, Controllers) {
-        let Self { api_namespace, views, writers, enqueuer, queues } = self;
-        let controllers = Controllers { views: views.clone(), enqueuer: enqueuer.clone(), queues };
+        let Self { api_namespace, served, views, writers, enqueuer, queues } = self;
+        let controllers =
+            Controllers { served: served.clone(), views: views.clone(), enqueuer: enqueuer.clone(), queues };
         let watching = async move {
+            served.known().await;
+            let first = served.entered();
+            let keeps = |served: &Served| {
+                let served = served.clone();
+                move |namespace: &str| served.keeps(namespace)
+            };
             let all = watcher::Config::default;
             let ours = all().labels(names::AWS_CONFIG_LABEL);
             let offered = all().labels(&format!("{}={}", names::SOURCE, names::SOURCE_OFFERED));
             let namespace = api_namespace.as_deref();
-            let config_changes = follow(scoped(&client, namespace), all(), &views.configs, writers.configs);
-            let role_changes = follow(scoped(&client, namespace), all(), &views.roles, writers.roles);
-            let secret_changes = follow(scoped(&client, namespace), ours, &views.secrets, writers.secrets);
-            let source_changes = follow(scoped(&client, namespace), offered, &views.sources, writers.sources);
-            Box::pin(futures::future::join4(
+            let (configs, roles) = (scoped(&client, namespace), scoped(&client, namespace));
+            let config_changes = follow_in(configs, all(), &views.configs, writers.configs, keeps(&served));
+            let role_changes = follow_in(roles, all(), &views.roles, writers.roles, keeps(&served));
+            let (secrets, sources) = (scoped(&client, namespace), scoped(&client, namespace));
+            let secret_changes = follow_in(secrets, ours, &views.secrets, writers.secrets, keeps(&served));
+            let source_changes = follow_in(sources, offered, &views.sources, writers.sources, keeps(&served));
+            Box::pin(futures::future::join5(
+                served::admit(&served, first, &views, &enqueuer),
                 each_change(config_changes, &enqueuer, |config: &AwsConfig| {
                     let is_gone = views.configs.store().get(&ObjectRef::from_obj(config)).is_none();
                     if is_gone {
@@ -124,6 +137,7 @@ impl Scope {
 /// The controllers of one scope: of its configs, of its roles, of the restarts of workloads, and of
 /// what trails behind a credential.
 pub struct Controllers {
+    served: Served,
     views: Views,
     enqueuer: Enqueuer,
     queues: Queues,
@@ -146,18 +160,22 @@ impl Controllers {
 
     /// Runs the controllers until `shutdown`, then waits for the reconciles that have begun.
     pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
-        let Self { views, enqueuer, queues: Queues { configs, roles, restarts, trails } } = self;
+        let Self { served, views, enqueuer, queues: Queues { configs, roles, restarts, trails } } = self;
         let context = Arc::new(context);
         let (configs, roles) = ((views.configs.store().clone(), configs), (views.roles.store().clone(), roles));
         let reconcile_one = {
-            let enqueuer = enqueuer.clone();
-            move |config, context| reconcile_one(config, context, enqueuer.clone())
+            let (enqueuer, served) = (enqueuer.clone(), served.clone());
+            move |config, context| reconcile_one(config, context, enqueuer.clone(), served.clone())
+        };
+        let reconcile_one_role = {
+            let served = served.clone();
+            move |role, context| reconcile_one_role(role, context, served.clone())
         };
         futures::future::join4(
             run_controller(configs, CONCURRENCY, shutdown.clone(), reconcile_one, after_error, context.clone()),
             run_controller(roles, CONCURRENCY, shutdown.clone(), reconcile_one_role, after_error, context.clone()),
-            restarts::run(restarts, enqueuer.clone(), context.clone(), shutdown.clone()),
-            trails::run(trails, enqueuer, context, shutdown),
+            restarts::run(restarts, (enqueuer.clone(), served.clone()), context.clone(), shutdown.clone()),
+            trails::run(trails, (enqueuer, served), context, shutdown),
         )
         .await;
     }
@@ -198,7 +216,15 @@ async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enque
         .await;
 }
 
-async fn reconcile_one(config: Arc<AwsConfig>, context: Arc<Context>, enqueuer: Enqueuer) -> Result<Action, CallError> {
+async fn reconcile_one(
+    config: Arc<AwsConfig>,
+    context: Arc<Context>,
+    enqueuer: Enqueuer,
+    served: Served,
+) -> Result<Action, CallError> {
+    if !is_served(config.as_ref(), &served) {
+        return Ok(Action::await_change());
+    }
     let trail = {
         let config = config.clone();
         move || enqueuer.trail(&config)
@@ -206,7 +232,16 @@ async fn reconcile_one(config: Arc<AwsConfig>, context: Arc<Context>, enqueuer: 
     Box::pin(reconcile(config, &context, &trail)).await.map(Action::requeue)
 }
 
-async fn reconcile_one_role(role: Arc<AwsRole>, context: Arc<Context>) -> Result<Action, CallError> {
+/// Whether this operator serves the namespace of an object. When a namespace comes in, everything
+/// is enqueued.
+fn is_served(object: &impl Resource, served: &Served) -> bool {
+    served.serves(object.meta().namespace.as_deref().unwrap_or_default())
+}
+
+async fn reconcile_one_role(role: Arc<AwsRole>, context: Arc<Context>, served: Served) -> Result<Action, CallError> {
+    if !is_served(role.as_ref(), &served) {
+        return Ok(Action::await_change());
+    }
     Box::pin(reconcile_role(role, &context)).await.map(Action::requeue)
 }
 

@@ -35,7 +35,7 @@
 //! | [`cluster`] | the API server: views that are never older than our own writes, calls bounded in time | `api`, `network`, `spans` |
 //! | [`limit`] | how many calls to an outside system are under way, for how long, how often, and who comes first | nothing |
 //! | [`finalizers`] | the finalizers of keyturn: listed, added, removed | `api`, `cluster` |
-//! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `digest`, `finalizers`, `push` |
+//! | [`views`] | what the API server shows of each kind, and how it is found | `api`, `cluster`, `digest`, `finalizers`, `push`, `shards` |
 //! | [`schedule`] | when: the lengths of time between reconciles, fixed for each object; pure | `clock` |
 //! | [`dss_keys`] | the second credential: the API key of DSS, its plan and its outcome; pure | `api`, `clock`, `credentials`, `digest`, `dss`, `secret` |
 //! | [`grants`] | whether the grants allow or deny a request; pure | `api` |

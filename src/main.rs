@@ -188,6 +188,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
         clock,
         cluster_name: run.cluster_name,
         namespaces: run.process.watch_namespaces.clone(),
+        namespace_selector: run.namespace_selector,
         shard: run.shard.map(|name| ShardPlace { name, owns_cluster: run.shard_owns_cluster }),
         configs_per_namespace: run.awsconfigs_per_namespace.map(|limit| limit as usize),
         object_metrics: run.object_metrics,

@@ -23,7 +23,7 @@ use crate::{
     rest::Connect,
     server::{self, Admin},
     shards::{NamespaceSelector, Overlap, Shard, overlap},
-    views::Views,
+    views::{Served, Views},
 };
 use futures::{FutureExt as _, future};
 use jiff::SignedDuration;
@@ -52,6 +52,8 @@ pub struct Operator {
     pub cluster_name: String,
     /// The namespaces to serve; empty for all.
     pub namespaces: Vec<String>,
+    /// The labels of the namespaces to serve; `None` for those that `namespaces` says.
+    pub namespace_selector: Option<NamespaceSelector>,
     /// The operator's place in a set of shards; `None` if it is none of a set.
     pub shard: Option<ShardPlace>,
     /// The most `AwsConfig`s of a namespace that get a credential; `None` for no limit.
@@ -144,7 +146,7 @@ impl Operator {
     fn shard(&self) -> Shard {
         Shard {
             name: self.shard.as_ref().map(|place| place.name.clone()).unwrap_or_default(),
-            namespaces: NamespaceSelector::named(&self.namespaces),
+            namespaces: self.namespace_selector.clone().unwrap_or_else(|| NamespaceSelector::named(&self.namespaces)),
             owns_cluster: self.shard.as_ref().is_none_or(|place| place.owns_cluster),
         }
     }
@@ -163,9 +165,11 @@ impl Operator {
         let memory = Arc::new(if self.webhook.is_some() { Memory::default() } else { Memory::without_webhook() });
         let (shared, shared_writers, shared_controllers) = Shared::new();
         let shard = self.shard();
+        let served = self.namespace_selector.map_or_else(Served::all, Served::chosen_by);
         let scopes: Vec<Option<String>> =
             if self.namespaces.is_empty() { vec![None] } else { self.namespaces.into_iter().map(Some).collect() };
-        let scopes: Vec<Scope> = scopes.into_iter().map(|namespace| Scope::new(namespace, &shared)).collect();
+        let scopes: Vec<Scope> =
+            scopes.into_iter().map(|namespace| Scope::new(namespace, served.clone(), &shared)).collect();
         let views: Arc<[Views]> = scopes.iter().map(Scope::views).collect();
         let enqueuers: Vec<Enqueuer> = scopes.iter().map(Scope::enqueuer).collect();
         let shutdown = shutdown.shared();
@@ -177,7 +181,7 @@ impl Operator {
         let data_robots = DataRobots::new(self.connect);
         let shared_views = shared.clone();
         let (cache, robots) = (dss_cache.clone(), data_robots.clone());
-        let shared = shared.watch(self.client.clone(), shared_writers, enqueuers.clone(), cache, robots);
+        let shared = shared.watch(self.client.clone(), shared_writers, (enqueuers.clone(), served), cache, robots);
         let mut ours = vec![tokio::spawn(shared)];
         let mut controllers = Vec::new();
         for scope in scopes {

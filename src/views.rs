@@ -2,9 +2,11 @@
 //! found.
 
 mod of_pods;
+mod served;
 mod slim;
 
 pub use of_pods::ConfigsOfPods;
+pub use served::{Entered, Served};
 pub use slim::{is_abridged, shows, shows_status};
 
 use crate::{
@@ -312,6 +314,27 @@ impl Views {
             self.data_robots.relist().boxed(),
         ];
         join_all(lists).map(|_| ())
+    }
+
+    /// Relists the views of this scope, and not those that all scopes share. The future ends when
+    /// all have been listed again.
+    pub fn relist_own(&self) -> impl Future<Output = ()> + Send + 'static {
+        let lists = [
+            self.configs.relist().boxed(),
+            self.roles.relist().boxed(),
+            self.secrets.relist().boxed(),
+            self.sources.relist().boxed(),
+        ];
+        join_all(lists).map(|_| ())
+    }
+
+    /// Waits until the views of this scope have been listed.
+    pub async fn own_are_listed(&self) {
+        for sync_state in
+            [self.configs.sync_state(), self.roles.sync_state(), self.secrets.sync_state(), self.sources.sync_state()]
+        {
+            sync_state.wait().await;
+        }
     }
 
     /// Waits at most [`SYNC_WAIT`] for every view to be synced. Returns whether all are.

@@ -251,6 +251,27 @@ pub fn follow<K>(
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
+    follow_in(api, config, watched, writer, |_| true)
+}
+
+/// The same, but only objects are stored whose namespace satisfies `keeps` when they are shown. If
+/// `keeps` changes, the objects have to be relisted.
+pub fn follow_in<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    watched: &Watched<K>,
+    writer: Writer<K>,
+    keeps: impl Fn(&str) -> bool + Send + Sync + 'static,
+) -> impl Stream<Item = Change<K>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let is_kept = move |event: &Result<Event<K>, watcher::Error>| match event {
+        Ok(Event::Apply(object) | Event::InitApply(object)) => {
+            keeps(object.meta().namespace.as_deref().unwrap_or_default())
+        }
+        Ok(Event::Delete(_) | Event::Init | Event::InitDone) | Err(_) => true,
+    };
     let Watched { slim, own_writes, index, sync_state, shown, lists, .. } = watched.clone();
     let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
     let (asked, begun) = (lists.asked.clone(), Arc::new(AtomicU64::new(0)));
@@ -274,7 +295,8 @@ where
             .filter_map(std::future::ready)
             .take_until(anew.boxed())
     };
-    stream::repeat_with(watching).flatten().modify(slim).reflect(writer).filter_map(move |event| {
+    let watched = stream::repeat_with(watching).flatten().filter(move |event| std::future::ready(is_kept(event)));
+    watched.modify(slim).reflect(writer).filter_map(move |event| {
         // This runs after the store has recorded the event, because until then keyturn's own
         // writes are newer. It runs before the sync state changes, because readers of a synced
         // view must find everything.

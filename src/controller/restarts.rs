@@ -10,6 +10,7 @@ use crate::{
     act::Context,
     cluster::CallError,
     restart::{self, Remembered},
+    views::Served,
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ struct RestartContext {
     context: Arc<Context>,
     remembered: Remembered,
     enqueuer: Enqueuer,
+    served: Served,
 }
 
 /// Reconciles the namespaces that are queued or whose requeue is due, until `shutdown`. Two
@@ -28,18 +30,21 @@ struct RestartContext {
 /// namespace are restarted at once.
 pub(super) async fn run(
     queue: Queue<SeenNamespace>,
-    enqueuer: Enqueuer,
+    (enqueuer, served): (Enqueuer, Served),
     context: Arc<Context>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let store = context.views.namespaces.store().clone();
-    let context = Arc::new(RestartContext { context, remembered: Remembered::default(), enqueuer });
+    let context = Arc::new(RestartContext { context, remembered: Remembered::default(), enqueuer, served });
     super::run_controller((store, queue), CONCURRENCY, shutdown, reconcile_one, after_error, context).await;
 }
 
 async fn reconcile_one(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
     let enqueue = |config: &crate::api::AwsConfig| context.enqueuer.finding_changed(config);
     let name = namespace.name_any();
+    if !context.served.serves(&name) {
+        return Ok(Action::await_change());
+    }
     let next = Box::pin(restart::reconcile(&name, &context.context, &context.remembered, enqueue));
     Ok(next.await?.map_or_else(Action::await_change, Action::requeue))
 }

@@ -10,7 +10,7 @@ use crate::{
     cluster::{Change, Watched, follow},
     data_robot::DataRobots,
     dss_cache::DssCache,
-    views,
+    views::{self, Served},
 };
 use futures::{
     StreamExt as _,
@@ -100,7 +100,7 @@ impl Shared {
         self,
         client: Client,
         writers: SharedWriters,
-        enqueuers: Vec<Enqueuer>,
+        (enqueuers, served): (Vec<Enqueuer>, Served),
         dss_cache: DssCache,
         data_robots: DataRobots,
     ) {
@@ -137,6 +137,16 @@ impl Shared {
             std::future::ready(())
         });
         let namespaces = namespaces.for_each(|change| {
+            match &change {
+                Change::One(namespace) => {
+                    let name = namespace.name_any();
+                    served.learn(&name, self.namespaces.get("", &name).as_ref().map(|namespace| namespace.labels()));
+                }
+                Change::All => {
+                    let all = self.namespaces.store().state();
+                    served.learn_all(all.iter().map(|namespace| (namespace.name_any(), namespace.labels())));
+                }
+            }
             for enqueuer in &enqueuers {
                 match &change {
                     Change::One(namespace) => enqueuer.namespace_changed(&namespace.name_any()),

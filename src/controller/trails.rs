@@ -7,6 +7,7 @@ use crate::{
     api::AwsConfig,
     cluster::CallError,
     reconcile::{reconcile_trail, trail_of},
+    views::Served,
 };
 use kube::{ResourceExt as _, runtime::controller::Action};
 use std::sync::Arc;
@@ -17,21 +18,25 @@ const CONCURRENCY: u16 = 32;
 struct TrailContext {
     context: Arc<Context>,
     enqueuer: Enqueuer,
+    served: Served,
 }
 
 /// Writes the trails of the configs that are queued or whose next attempt is due, until `shutdown`.
 pub(super) async fn run(
     queue: Queue<AwsConfig>,
-    enqueuer: Enqueuer,
+    (enqueuer, served): (Enqueuer, Served),
     context: Arc<Context>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let store = context.views.configs.store().clone();
-    let context = Arc::new(TrailContext { context, enqueuer });
+    let context = Arc::new(TrailContext { context, enqueuer, served });
     super::run_controller((store, queue), CONCURRENCY, shutdown, reconcile_one, after_error, context).await;
 }
 
 async fn reconcile_one(config: Arc<AwsConfig>, context: Arc<TrailContext>) -> Result<Action, CallError> {
+    if !super::is_served(config.as_ref(), &context.served) {
+        return Ok(Action::await_change());
+    }
     let found = {
         let (config, enqueuer) = (config.clone(), context.enqueuer.clone());
         move || enqueuer.finding_changed(&config)

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 mod instances;
+mod labels;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

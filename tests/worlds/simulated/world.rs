@@ -188,6 +188,7 @@ impl World {
             clock,
             cluster_name: CLUSTER.to_owned(),
             namespaces: vec![],
+            namespace_selector: None,
             shard: None,
             configs_per_namespace: None,
             object_metrics: false,
