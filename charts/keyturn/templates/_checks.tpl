@@ -18,8 +18,14 @@ do. deployment.yaml includes this, because every release has it.
 {{- if and .Values.shard.ownsCluster (not .Values.shard.name) }}
 {{- fail "shard.ownsCluster needs shard.name: a release without shards always writes what belongs to the whole cluster" }}
 {{- end }}
-{{- if and .Values.shard.name (not .Values.watchNamespaces) }}
-{{- fail "shard.name needs watchNamespaces: the namespaces of this shard, which no other shard has" }}
+{{- if and .Values.shard.name (not .Values.watchNamespaces) (not .Values.shard.namespaceSelector) }}
+{{- fail "shard.name needs watchNamespaces or shard.namespaceSelector: the namespaces of this shard, which no other shard has" }}
+{{- end }}
+{{- if and .Values.shard.namespaceSelector (not .Values.shard.name) }}
+{{- fail "shard.namespaceSelector needs shard.name: the name of this release in a set of shards" }}
+{{- end }}
+{{- if and .Values.shard.namespaceSelector .Values.watchNamespaces }}
+{{- fail "watchNamespaces and shard.namespaceSelector: set one of them" }}
 {{- end }}
 {{- end }}
 

@@ -161,6 +161,9 @@ extraEnv may set others.
 {{- with .Values.shard }}
 {{- if .name }}
 {{- $env = append $env (dict "name" "KEYTURN_SHARD" "value" .name) }}
+{{- with .namespaceSelector }}
+{{- $env = append $env (dict "name" "KEYTURN_NAMESPACE_SELECTOR" "value" .) }}
+{{- end }}
 {{- $env = append $env (dict "name" "KEYTURN_SHARD_OWNS_CLUSTER" "value" (toString (default false .ownsCluster))) }}
 {{- end }}
 {{- end }}

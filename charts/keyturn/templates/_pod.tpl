@@ -145,7 +145,7 @@ this chart. The arguments are the chart's variables, the user's, and the name of
 */}}
 {{- define "keyturn.withExtraEnv" -}}
 {{- $env := .env }}
-{{- $names := list "KEYTURN_WATCH_NAMESPACES" "KEYTURN_SHARD" "KEYTURN_SHARD_OWNS_CLUSTER" }}
+{{- $names := list "KEYTURN_WATCH_NAMESPACES" "KEYTURN_SHARD" "KEYTURN_SHARD_OWNS_CLUSTER" "KEYTURN_NAMESPACE_SELECTOR" }}
 {{- range $env }}
 {{- $names = append $names .name }}
 {{- end }}
