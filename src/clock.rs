@@ -5,11 +5,18 @@
 //! STS. The clock therefore carries a correction, which it learns from the `Date` of answers: first
 //! those of the API server, later those of STS. Without the correction, a node whose clock is an
 //! hour ahead would see every new credential nearly expired, and would issue forever.
+//!
+//! The clock of a node may also jump or stand still later. STS then corrects it only when a renewal
+//! is due, and by a clock that stands still no renewal comes due. Therefore the operator reads the
+//! node's clock only once, and counts on from there by the monotonic clock ([`Clock::steady`]).
 
 use jiff::{SignedDuration, Timestamp};
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 use tokio::time::Instant;
 
@@ -18,29 +25,54 @@ use tokio::time::Instant;
 const TOLERANCE_MS: i64 = 2_000;
 
 /// A clock that agrees with STS. Clones share the correction.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Clock {
     source: Source,
     correction_ms: Arc<AtomicI64>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 enum Source {
-    System,
-    Simulated { start: Timestamp, since: Instant },
+    /// The node's clock, whatever it does.
+    Node(Arc<dyn Fn() -> Timestamp + Send + Sync>),
+    /// A time, and how long ago it was by the monotonic clock.
+    Counted { start: Timestamp, since: Instant },
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").field("correction_ms", &self.correction_ms()).finish_non_exhaustive()
+    }
 }
 
 impl Clock {
     /// The system's clock, uncorrected until the first [`Clock::learn`].
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn system() -> Self {
-        Self { source: Source::System, correction_ms: Arc::default() }
+        Self::of_node(Timestamp::now)
+    }
+
+    /// The clock of a node that shows `shown`, uncorrected until the first [`Clock::learn`].
+    #[must_use]
+    pub fn of_node(shown: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { source: Source::Node(Arc::new(shown)), correction_ms: Arc::default() }
     }
 
     /// A clock that shows `start` now and moves with tokio's clock, which tests can pause.
     #[must_use]
     pub fn simulated(start: Timestamp) -> Self {
-        Self { source: Source::Simulated { start, since: Instant::now() }, correction_ms: Arc::default() }
+        Self { source: Source::Counted { start, since: Instant::now() }, correction_ms: Arc::default() }
+    }
+
+    /// The same time now, counted on by the monotonic clock: neither a jump nor a halt of the
+    /// node's clock changes it. Both share the correction. A long-lived process that never learns
+    /// the time from a server needs the other one, because a time service sets the node's clock
+    /// right.
+    #[must_use]
+    pub fn steady(self) -> Self {
+        let source = Source::Counted { start: self.uncorrected(), since: Instant::now() };
+        Self { source, ..self }
     }
 
     /// The corrected time.
@@ -78,11 +110,10 @@ impl Clock {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn uncorrected(&self) -> Timestamp {
-        match self.source {
-            Source::System => Timestamp::now(),
-            Source::Simulated { start, since } => {
+        match &self.source {
+            Source::Node(shown) => shown(),
+            Source::Counted { start, since } => {
                 let elapsed = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);
                 start.saturating_add(elapsed).unwrap_or(Timestamp::MAX)
             }
@@ -136,6 +167,21 @@ mod tests {
         let clock = Clock::simulated(start());
         clock.learn(start() - SignedDuration::from_secs(8), SignedDuration::from_secs(9));
         assert_eq!(clock.correction_ms(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_clock_ignores_what_the_node_s_clock_does_later() {
+        let node = Arc::new(AtomicI64::new(0));
+        let shown = node.clone();
+        let of_node = Clock::of_node(move || start() + SignedDuration::from_secs(shown.load(Ordering::Relaxed)));
+        let steady = of_node.clone().steady();
+        for (row, set_to) in [("it stands still", 0), ("it jumps ahead", 86_400), ("it jumps back", -86_400)] {
+            let before = steady.now();
+            node.store(set_to, Ordering::Relaxed);
+            tokio::time::advance(std::time::Duration::from_secs(60)).await;
+            assert_eq!(steady.now().duration_since(before).as_secs(), 60, "{row}");
+            assert_eq!(of_node.now(), start() + SignedDuration::from_secs(set_to), "{row}");
+        }
     }
 
     #[test]

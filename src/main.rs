@@ -176,7 +176,7 @@ async fn run_operator(run: Run) -> Result<(), Box<dyn Error>> {
     let withdrawals = run.withdrawals_config_map.clone();
     let (of_map, name) =
         withdrawals.unwrap_or_else(|| (config.default_namespace.clone(), "keyturn-withdrawals".to_owned()));
-    let clock = Clock::system();
+    let clock = Clock::system().steady();
     let aws = base::clients(run.aws_ca_bundle.as_deref(), &proxies, None, &clock).await?;
     let namespace = run.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let lease_name = run.lease_name();

@@ -23,7 +23,7 @@ use aws_sdk_sts::{
     types::{PolicyDescriptorType, Tag},
 };
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
 use std::{
     sync::{Arc, OnceLock},
@@ -172,7 +172,7 @@ impl Sts {
             .set_policy(request.extras.policy.clone())
             .set_policy_arns(policy_arns(&request.extras))
             .customize()
-            .interceptor(DateOfAnswer { clock: self.clock.clone(), asked_at: self.clock.now() });
+            .interceptor(DateOfAnswer { clock: self.clock.clone(), asked_at: Instant::now() });
         if let Some(from) = from {
             call = call.config_override(aws_sdk_sts::Config::builder().credentials_provider(signer(from)));
         }
@@ -313,7 +313,7 @@ fn failed(request: &SessionRequest, error: &SdkError<AssumeRoleError, HttpRespon
 #[derive(Debug)]
 struct DateOfAnswer {
     clock: Clock,
-    asked_at: Timestamp,
+    asked_at: Instant,
 }
 
 impl Intercept for DateOfAnswer {
@@ -328,7 +328,8 @@ impl Intercept for DateOfAnswer {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(date) = context.response().headers().get("date").and_then(http_date) {
-            self.clock.learn(date, self.clock.now().duration_since(self.asked_at));
+            let travelled = SignedDuration::try_from(self.asked_at.elapsed()).unwrap_or(SignedDuration::MAX);
+            self.clock.learn(date, travelled);
         }
         Ok(())
     }

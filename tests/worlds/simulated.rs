@@ -19,6 +19,7 @@ mod leaks;
 mod limits;
 mod log;
 mod main_job;
+mod node_clock;
 mod persons;
 mod plugin;
 mod pods;

@@ -1,6 +1,6 @@
 //! Clocks: a node whose clock is wrong, sessions of seconds, and an STS with another clock.
 
-use super::world::World;
+use super::{node_clock::NodeClock, world::World};
 use crate::{
     doubles::sts::Behaviour,
     fixtures::{alice, analysts},
@@ -12,7 +12,7 @@ use std::time::Duration;
 async fn a_node_clock_that_is_hours_wrong_does_not_change_renewals() {
     for ahead in [-48, -2, 2, 48].map(SignedDuration::from_hours) {
         let mut world = World::empty();
-        world.node_clock_ahead(ahead);
+        world.node_clock().set_ahead(ahead);
         world.sts.check_signing_time(true);
         world.apply(&analysts());
         world.apply(&alice());
@@ -37,13 +37,51 @@ async fn a_wrong_clock_at_a_restart_neither_renews_nor_withdraws() {
     let mut world = World::with(&[alice()]).await;
     for ahead in [-3, 3].map(SignedDuration::from_hours) {
         world.stop().await;
-        world.node_clock_ahead(ahead);
+        world.node_clock().set_ahead(ahead);
         world.count_from_here();
         world.start();
         world.pass(Duration::from_secs(60)).await;
         assert_eq!(world.sts.count(), 0, "{ahead}");
         assert!(world.holds_a_valid_session("alice") && world.is_ready("alice"), "{ahead}: {}", world.picture());
         assert_eq!(world.api.writes().len(), 0, "{ahead}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_goes_wrong_while_keyturn_leads_changes_no_renewal() {
+    type GoesWrong = fn(&NodeClock);
+    let rows: [(&str, GoesWrong); 6] = [
+        ("it stands still", NodeClock::stand_still),
+        ("it jumps back by ten minutes", |clock| clock.set_ahead(SignedDuration::from_mins(-10))),
+        ("it jumps back by a day", |clock| clock.set_ahead(SignedDuration::from_hours(-24))),
+        ("it jumps ahead by ten minutes", |clock| clock.set_ahead(SignedDuration::from_mins(10))),
+        ("it jumps ahead by a day", |clock| clock.set_ahead(SignedDuration::from_hours(24))),
+        ("it jumps back and stands still", |clock| {
+            clock.set_ahead(SignedDuration::from_hours(-1));
+            clock.stand_still();
+        }),
+    ];
+    for (row, go_wrong) in rows {
+        // The API server's clock is wrong as well, by another time.
+        for api_server_ahead in [0, -20].map(SignedDuration::from_mins) {
+            let world = World::with(&[alice()]).await;
+            world.api.skew(api_server_ahead);
+            world.pass(Duration::from_secs(50 * 60)).await;
+            go_wrong(world.node_clock());
+            world.count_from_here();
+            for _ in 0..4 * 60 {
+                assert!(world.holds_a_valid_session("alice"), "{row}, {api_server_ahead}: {}", world.picture());
+                world.pass(Duration::from_secs(60)).await;
+            }
+            let calls = world.sts.count();
+            assert!((5..=8).contains(&calls), "{row}, {api_server_ahead}: {calls} calls in four hours");
+            world.node_clock().set_right();
+            world.count_from_here();
+            world.pass(Duration::from_secs(4 * 3600)).await;
+            let calls = world.sts.count();
+            assert!((5..=8).contains(&calls), "{row}, {api_server_ahead}, set right: {calls} calls in four hours");
+            assert!(world.holds_a_valid_session("alice") && world.is_ready("alice"), "{row}: {}", world.picture());
+        }
     }
 }
 

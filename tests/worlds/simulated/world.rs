@@ -1,6 +1,7 @@
 //! An operator, an API server and an STS under one paused clock.
 
 use super::{
+    node_clock::NodeClock,
     typed::Typed,
     wire::{ByHost, InProcess},
 };
@@ -18,7 +19,7 @@ use crate::{
 use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig};
 use aws_smithy_async::{rt::sleep::TokioSleep, time::TimeSource};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use keyturn::{
     api::{AwsConfig, AwsConfigStatus, AwsRole, DataRobotInstance, DssInstance},
@@ -60,7 +61,7 @@ pub struct World {
     pub datarobot: DataRobot,
     clock: Clock,
     typed: Typed,
-    node_clock_ahead: SignedDuration,
+    node_clock: NodeClock,
     operator: Option<Running>,
 }
 
@@ -94,8 +95,8 @@ impl World {
         let sts = Sts::new(clock.clone());
         let (dss, datarobot) = (Dss::new(clock.clone()), DataRobot::new(clock.clone()));
         let s3 = S3::new(sts.clone(), clock.clone());
-        let typed = Typed::default();
-        Self { api, sts, s3, dss, datarobot, clock, typed, node_clock_ahead: SignedDuration::ZERO, operator: None }
+        let (typed, node_clock) = (Typed::default(), NodeClock::new(clock.clone()));
+        Self { api, sts, s3, dss, datarobot, clock, typed, node_clock, operator: None }
     }
 
     /// Another DSS under the same clock. The operator reaches it only by a wire of the test's.
@@ -124,9 +125,9 @@ impl World {
         world
     }
 
-    /// Sets the clock of the operator's node wrong from the next start on.
-    pub fn node_clock_ahead(&mut self, ahead: SignedDuration) {
-        self.node_clock_ahead = ahead;
+    /// The clock of the operator's node.
+    pub fn node_clock(&self) -> &NodeClock {
+        &self.node_clock
     }
 
     /// Starts an operator.
@@ -166,6 +167,11 @@ impl World {
 
     /// An operator that is not started, for tests that run it themselves.
     pub fn operator(&self) -> Operator {
+        self.operator_on(&self.node_clock)
+    }
+
+    /// The same on a node with this clock.
+    pub fn operator_on(&self, node: &NodeClock) -> Operator {
         let config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
@@ -178,7 +184,8 @@ impl World {
             .http_client(self.sts.http_client());
         let wire: Arc<dyn Wire> =
             Arc::new(ByHost { datarobot: InProcess(self.datarobot.router()), others: InProcess(self.dss.router()) });
-        let clock = clock::Clock::simulated(self.now() + self.node_clock_ahead);
+        let node = node.clone();
+        let clock = clock::Clock::of_node(move || node.shown()).steady();
         let s3 = SharedHttpConnector::new(self.s3.http_client());
         Operator {
             s3: credentials::S3::new(s3, "eu-west-1".to_owned(), None, clock.clone()),
