@@ -81,7 +81,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         raise GroundError("--kubeconfig and --load-images belong together, and --host belongs to them")
     return Plan(kubernetes=not starting.get("no_kubernetes"), aws=not starting.get("no_aws"),
                 crds=tuple(str(path.resolve()) for path in options.crds), node=options.node,
-                controllers=not starting.get("no_controllers"),
+                controllers=not starting.get("no_controllers"), durable=bool(starting.get("durable")),
                 patient_kubelet=options.kubelet_defaults, node_role=options.node_role,
                 kubeconfig=str(options.kubeconfig.resolve()) if options.kubeconfig else "",
                 load_images=options.load_images, host=options.host)
@@ -115,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
                        "cluster of yours")
     up.add_argument("--no-controllers", action="store_true", help="without kube-controller-manager, which setup-envtest "
                     "does not install: nothing collects garbage or empties namespaces")
+    up.add_argument("--durable", action="store_true", help="etcd writes to the disk, and etcd and the API server are "
+                    "started again when somebody has killed them")
     up.add_argument("--until-eof", action="store_true", help="also stop when standard input ends")
 
     start = commands.add_parser("start", help="start in the background and print how to reach it")

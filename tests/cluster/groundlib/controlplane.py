@@ -31,14 +31,16 @@ class ControlPlane:
     """A Kubernetes API that behaves. By itself it has no nodes: pods are stored and never run.
 
     With an address that others reach it serves nodes, too: `users` are their components, each with its group.
-    Without controllers nothing collects garbage, empties namespaces or makes default service accounts."""
+    Without controllers nothing collects garbage, empties namespaces or makes default service accounts. A durable one
+    writes to the disk, and its etcd and API server are started again when they have died."""
 
-    def __init__(self, home: Path, children: Children, address: str = LOOPBACK,
-                 users: dict[str, str] | None = None, controllers: bool = True) -> None:
+    def __init__(self, home: Path, children: Children, address: str = LOOPBACK, users: dict[str, str] | None = None,
+                 controllers: bool = True, durable: bool = False) -> None:
         self._home = home
         self._children = children
         self._address = address
         self._controllers = controllers
+        self._durable = durable
         self._port = free_port()
         self._groups = {ADMIN: "system:masters", MANAGER: "", **(users or {})}
         self._tokens = {user: secrets.token_hex(16) for user in self._groups}
@@ -71,12 +73,14 @@ class ControlPlane:
 
     def _start_etcd(self) -> str:
         client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        self._children.start("etcd", [
+        # The data does not outlive the run, so it need not reach the disk.
+        fast = [] if self._durable else ["--unsafe-no-fsync"]
+        self._start("etcd", [
             str(path_of("etcd")), f"--data-dir={self._home / 'etcd'}",
             f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}",
-            # The data does not outlive the run, so it need not reach the disk; ten thousand objects need room.
-            "--unsafe-no-fsync", "--quota-backend-bytes=8589934592", "--log-level=warn"])
+            # Ten thousand objects need room.
+            *fast, "--quota-backend-bytes=8589934592", "--log-level=warn"])
         return client
 
     def _start_apiserver(self, etcd: str) -> None:
@@ -84,7 +88,7 @@ class ControlPlane:
         tokens = write_private(self._home / "tokens.csv", "".join(
             f'{token},{user},{user}{"," * bool(self._groups[user])}{self._groups[user]}\n'
             for user, token in self._tokens.items()))
-        self._children.start("kube-apiserver", [
+        self._start("kube-apiserver", [
             str(path_of("kube-apiserver")), f"--etcd-servers={etcd}",
             f"--bind-address={self._address}", f"--advertise-address={self._address}", f"--secure-port={self._port}",
             f"--service-cluster-ip-range={SERVICES}", "--allow-privileged", *self._about_nodes(),
@@ -96,6 +100,12 @@ class ControlPlane:
             f"--audit-policy-file={HERE / 'audit-policy.yaml'}", f"--audit-log-path={self.audit_log}",
             "--audit-log-maxsize=10000",  # megabytes: a log that rotates cannot be counted
         ])
+
+    def _start(self, name: str, command: list[str]) -> None:
+        if self._durable:
+            self._children.start_again(name, command)
+        else:
+            self._children.start(name, command)
 
     def _about_nodes(self) -> list[str]:
         if self._address == LOOPBACK:

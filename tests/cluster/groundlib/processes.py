@@ -45,6 +45,12 @@ class Children:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._again: dict[str, list[str]] = {}
+
+    def start_again(self, name: str, command: list[str]) -> None:
+        """Start a child that is started again, by the same command, whenever it has died."""
+        self._again[name] = command
+        self.start(name, command)
 
     def start(self, name: str, command: list[str], env: dict[str, str] | None = None,
               cwd: Path | None = None, umask: int = -1) -> None:
@@ -52,7 +58,7 @@ class Children:
         death signal is sent when the *thread* that forked ends."""
         self._logs.mkdir(parents=True, exist_ok=True)
         parent = os.getpid()
-        with open(self._log(name), "wb") as log:
+        with open(self._log(name), "ab" if name in self._again else "wb") as log:
             self._running[name] = subprocess.Popen(
                 command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, umask=umask, preexec_fn=lambda: die_with(parent))
@@ -68,13 +74,17 @@ class Children:
                 raise ChildDied(name, child.returncode, self._log(name))
 
     def wait_for_a_death(self) -> None:
-        """Sleep until a child ends, which is never good news; a signal handler may raise out of it."""
+        """Sleep until a child ends that is not to be started again, which is never good news; a signal handler may
+        raise out of it."""
         while not self._running:
             signal.pause()
         while True:
             pid, status = os.waitpid(-1, 0)
-            for name, child in self._running.items():
-                if child.pid == pid:
+            for name, child in list(self._running.items()):
+                if child.pid == pid and name in self._again:
+                    child.returncode = status
+                    self.start(name, self._again[name])
+                elif child.pid == pid:
                     child.returncode = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
                     raise ChildDied(name, child.returncode, self._log(name))
 

@@ -50,6 +50,8 @@ class Plan(NamedTuple):
     node: bool = False
     # With kube-controller-manager.
     controllers: bool = True
+    # With an etcd that writes to the disk, and with etcd and an API server that are started again when they have died.
+    durable: bool = False
     # With the kubelet's own settings instead of those that let a changed Secret reach its pod in seconds.
     patient_kubelet: bool = False
     # With the metadata endpoint that gives every pod the node's own AWS role.
@@ -200,7 +202,7 @@ def _start_kubernetes(home: Path, plan: Plan, network: Network | None,
                       children: Children) -> tuple[list[str], dict[str, Any]]:
     """What was started, and what ground.json says of it."""
     address, users = (network.node, node.USERS) if network else (LOOPBACK, {})
-    kubernetes = ControlPlane(home, children, address, users, plan.controllers)
+    kubernetes = ControlPlane(home, children, address, users, plan.controllers, plan.durable)
     kubernetes.start()
     ours = Node(home / "node", children, network, images.NAMES["pause"], plan.patient_kubelet) if network else None
     if ours:
