@@ -37,6 +37,7 @@ mod rotation;
 mod samples;
 mod silent_watch;
 mod start;
+mod storm;
 mod story;
 mod targets;
 mod traces;

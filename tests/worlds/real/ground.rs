@@ -45,6 +45,9 @@ pub struct Reached {
     pub ca_file: PathBuf,
     /// One JSON line for each finished request. Absent in a cluster that was adopted.
     pub audit_log: Option<PathBuf>,
+    /// The process IDs of its parts.
+    #[serde(default)]
+    pub pids: BTreeMap<String, u32>,
     /// The programs.
     pub bin: Programs,
     /// Absent without an AWS.
@@ -146,6 +149,12 @@ impl Ground {
     /// A ground of the test's own, for a test that needs the whole cluster.
     pub fn own() -> Self {
         Self::start(&["--crds", "crds"])
+    }
+
+    /// A ground of the test's own whose etcd writes to the disk. Its etcd and API server are
+    /// started again when a test has killed them.
+    pub fn durable() -> Self {
+        Self::start(&["--crds", "crds", "--durable"])
     }
 
     /// A ground of the test's own without keyturn's CRDs.
