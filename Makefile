@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test versions unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
-.PHONY: recording advisories sbom release-check windows fuzz matrix matrix-docs samples-docs gitops docs traces
+.PHONY: recording advisories sbom release-check windows fuzz soak matrix matrix-docs samples-docs gitops docs traces
 
 GROUND := tests/cluster/ground
 WINDOWS := x86_64-pc-windows-gnu
@@ -22,6 +22,11 @@ IMAGE_FLAGS ?=
 FUZZ := .cache/fuzz-tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS := 60
+SOAK_SEED := 1
+SOAK_SEEDS := 1
+SOAK_CONFIGS := 200
+SOAK_DAYS := 365
+STORM_CONFIGS := 600
 FUZZ_TARGETS := $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 
 help: ## what there is
@@ -144,6 +149,15 @@ fuzz: $(FUZZ) ## each fuzz target for FUZZ_SECONDS (60); FUZZ_TARGETS names some
 	    echo "with an INPUT of fuzz/artifacts/$$target. Copied into fuzz/corpus/$$target, cargo test --lib fuzzing:: shows it"; \
 	    exit 1; }; \
 	done
+
+# SOAK_SEED is the first history, SOAK_SEEDS their number, SOAK_CONFIGS and SOAK_DAYS their size; STORM_CONFIGS is the
+# size of the storm (docs/testing.md).
+soak: ## a year of random faults with 200 configs in the simulated world, and a storm of renewals on a real control plane
+	$(GROUND) build
+	cargo build --locked --bins --quiet
+	STORM_CONFIGS=$(STORM_CONFIGS) cargo test --locked --quiet --test worlds -- --include-ignored --nocapture real::storm
+	SOAK_SEED=$(SOAK_SEED) SOAK_SEEDS=$(SOAK_SEEDS) SOAK_CONFIGS=$(SOAK_CONFIGS) SOAK_DAYS=$(SOAK_DAYS) \
+	  cargo test --locked --quiet --test worlds -- --nocapture simulated::soak
 
 matrix: ## real AWS clients in injected pods: never another identity (20 minutes; root, Node, Go, Java)
 	tests/matrix/run

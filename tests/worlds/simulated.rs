@@ -37,6 +37,7 @@ mod seeds;
 mod sessions;
 mod shards;
 mod silent_watches;
+mod soak;
 mod tampered;
 mod traces;
 mod trouble;

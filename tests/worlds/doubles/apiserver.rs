@@ -51,6 +51,10 @@ use self::watch::Ending;
 use super::rules::{RuleId, Rules, Times};
 use super::wire::{self, Clock, ConnectionLost, Listening};
 
+/// The longest time for which keyturn's connection waits for the beginning of an answer
+/// (`READ_TIMEOUT` in `src/network/api_server.rs`).
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The API server. Clones are the same server.
 #[derive(Clone)]
 pub struct ApiServer {
@@ -73,7 +77,8 @@ struct State {
     arrived: usize,
     requests: Vec<Request>,
     pages: Pages,
-    endings: Vec<Ending>,
+    endings: Vec<(Option<String>, Ending)>,
+    repeats_events: bool,
 }
 
 impl fmt::Debug for ApiServer {
@@ -97,6 +102,7 @@ impl ApiServer {
             requests: Vec::new(),
             pages: Pages::default(),
             endings: Vec::new(),
+            repeats_events: false,
         };
         let counter = || Arc::new(tokio::sync::watch::Sender::new(0));
         let api = Self { clock, state: Arc::new(Mutex::new(state)), changed: counter(), noticed: counter() };
@@ -113,6 +119,15 @@ impl ApiServer {
 
     /// A client in the process with this user agent, so that the log tells clients apart.
     pub fn client_as(&self, user_agent: &str) -> Client {
+        self.client_within(None, user_agent)
+    }
+
+    /// The same with the read time-out of keyturn's connection.
+    pub fn client_with_time_out(&self, user_agent: &str) -> Client {
+        self.client_within(Some(READ_TIMEOUT), user_agent)
+    }
+
+    fn client_within(&self, patience: Option<Duration>, user_agent: &str) -> Client {
         let router = self.router();
         let user_agent = user_agent.to_owned();
         let service = tower::service_fn(move |request: ::http::Request<kube::client::Body>| {
@@ -123,7 +138,13 @@ impl ApiServer {
                 let user_agent = user_agent.parse().expect("a header value");
                 let headers = request.headers_mut();
                 headers.insert(::http::header::USER_AGENT, user_agent);
-                let Ok(answer) = router.oneshot(request).await;
+                // Without a time-out there is no timer either, to which a paused clock would jump.
+                let Ok(answer) = match patience {
+                    None => router.oneshot(request).await,
+                    Some(patience) => tokio::time::timeout(patience, router.oneshot(request))
+                        .await
+                        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?,
+                };
                 ConnectionLost::check(answer)
             }
         });
@@ -214,9 +235,11 @@ impl ApiServer {
         self.lock().rules.remove(rule);
     }
 
-    /// Removes all rules, lags, the skew and the absence of groups. Held requests stay held.
+    /// Removes all rules, lags, repetitions, the skew and the absence of groups. Held requests stay
+    /// held.
     pub fn behave_well(&self) {
         let mut state = self.lock();
+        state.repeats_events = false;
         state.rules.clear();
         state.lags.clear();
         state.absent_groups.clear();
@@ -240,19 +263,35 @@ impl ApiServer {
         self.lock().watches_stay_open = true;
     }
 
+    /// Whether every watch shows each change twice, as after a connection that was taken up again
+    /// too early.
+    pub fn repeat_events(&self, repeats: bool) {
+        self.lock().repeats_events = repeats;
+    }
+
     /// Breaks the connection of every open watch.
     pub fn break_watches(&self) {
-        self.end(Ending::Broken);
+        self.end(None, Ending::Broken);
+    }
+
+    /// Breaks the connection of every open watch of the clients with this user agent.
+    pub fn break_watches_of(&self, user_agent: &str) {
+        self.end(Some(user_agent), Ending::Broken);
+    }
+
+    /// Makes every open watch of the clients with this user agent silent for ever.
+    pub fn silence_watches_of(&self, user_agent: &str) {
+        self.end(Some(user_agent), Ending::Silent);
     }
 
     /// Ends every open watch as the server does after its time-out.
     pub fn end_watches(&self) {
-        self.end(Ending::Clean);
+        self.end(None, Ending::Clean);
     }
 
     /// Makes every open watch silent for ever, as if a network device had forgotten its connection.
     pub fn silence_watches(&self) {
-        self.end(Ending::Silent);
+        self.end(None, Ending::Silent);
     }
 
     /// Forgets the history: a watch that resumes from before gets 410, and the next page of a list
@@ -263,6 +302,12 @@ impl ApiServer {
         state.pages.clear();
         drop(state);
         self.tell();
+    }
+
+    /// Forgets all Events, as the server does an hour after each.
+    pub fn forget_events(&self) {
+        let id = self.kind("events.events.k8s.io").id();
+        self.lock().store.forget(&id);
     }
 
     /// Whether the server knows this group. All paths of an unknown group are 404, as before its
@@ -345,8 +390,8 @@ impl ApiServer {
         self.noticed.send_modify(|count| *count += 1);
     }
 
-    fn end(&self, ending: Ending) {
-        self.lock().endings.push(ending);
+    fn end(&self, user_agent: Option<&str>, ending: Ending) {
+        self.lock().endings.push((user_agent.map(str::to_owned), ending));
         self.tell();
     }
 

@@ -104,7 +104,9 @@ pub struct Sts {
 struct State {
     arrived: usize,
     calls: Vec<Call>,
+    /// In the order of their numbers, and therefore of their access key IDs.
     issued: Vec<Issued>,
+    issued_ever: usize,
     rules: Rules<Call, Behaviour>,
     external_ids: HashMap<String, String>,
     max_durations: HashMap<String, i64>,
@@ -127,6 +129,7 @@ impl Sts {
             arrived: 0,
             calls: Vec::new(),
             issued: Vec::new(),
+            issued_ever: 0,
             rules: Rules::default(),
             external_ids: HashMap::new(),
             max_durations: HashMap::new(),
@@ -188,6 +191,12 @@ impl Sts {
     /// The session with this access key ID.
     pub fn session(&self, access_key_id: &str) -> Option<Issued> {
         self.lock().session(access_key_id).cloned()
+    }
+
+    /// Forgets the sessions that ended this long ago. Their numbers are not used again.
+    pub fn forget_expired(&self, ago: SignedDuration) {
+        let then = (self.clock)() - ago;
+        self.lock().issued.retain(|session| session.expiration > then);
     }
 
     /// Forgets the calls. Sessions, rules and settings stay, and their numbering continues.
@@ -283,7 +292,7 @@ impl Sts {
         let at = (self.clock)();
         let mut state = self.lock();
         let end = at + state.skew + SignedDuration::from_secs(seconds);
-        let session = Issued::of(state.issued.len() + 1, at, end, role_arn, session_name);
+        let session = Issued::of(state.next_session(), at, end, role_arn, session_name);
         state.issued.push(session.clone());
         session
     }
@@ -295,8 +304,14 @@ impl Sts {
 
 impl State {
     fn session(&self, access_key_id: &str) -> Option<&Issued> {
-        let mut issued = self.issued.iter();
-        issued.find(|session| session.access_key_id == access_key_id)
+        let found = self.issued.binary_search_by(|session| session.access_key_id.as_str().cmp(access_key_id));
+        found.ok().map(|index| &self.issued[index])
+    }
+
+    /// The number of a new session.
+    fn next_session(&mut self) -> usize {
+        self.issued_ever += 1;
+        self.issued_ever
     }
 
     /// The signer of a call: the session that signed it, or the owner of the base credentials.

@@ -3,7 +3,7 @@
 //! there on.
 
 mod datarobot;
-mod dice;
+pub(super) mod dice;
 mod history;
 mod profiles;
 mod pushes;

@@ -130,6 +130,11 @@ impl World {
         &self.node_clock
     }
 
+    /// The clock of another node.
+    pub fn another_node_clock(&self) -> NodeClock {
+        NodeClock::new(self.clock.clone())
+    }
+
     /// Starts an operator.
     pub fn start(&mut self) {
         self.start_as(self.operator());

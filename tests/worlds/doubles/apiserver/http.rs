@@ -181,6 +181,7 @@ fn act_on(api: &ApiServer, request: &Request, target: &Target, hides_objects: bo
                 bookmarks: asks("allowWatchBookmarks") == "true",
                 timeout: asks("timeoutSeconds").parse().map_or(WATCH_TIMEOUT, Duration::from_secs),
                 hides_objects,
+                user_agent: request.user_agent.clone(),
             };
             let content_type = [(header::CONTENT_TYPE, "application/json")];
             Ok((content_type, watching.start(api)).into_response())

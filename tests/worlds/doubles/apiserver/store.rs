@@ -187,6 +187,17 @@ impl Store {
         }
     }
 
+    /// Forgets all objects of a resource that nobody watches, and their history.
+    pub(super) fn forget(&mut self, id: &str) {
+        let version = self.version;
+        let table = self.table(id);
+        let uids: Vec<String> = table.objects.values().map(|stored| text(&stored.object, "uid")).collect();
+        *table = Table { oldest: version, last_dropped: version, ..Table::default() };
+        for uid in uids {
+            self.alive.remove(&uid);
+        }
+    }
+
     fn find(&self, wanted: impl Fn(&Value) -> bool) -> Vec<(String, String, String)> {
         let mut found = Vec::new();
         for (id, table) in &self.tables {

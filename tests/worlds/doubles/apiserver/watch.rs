@@ -2,7 +2,8 @@
 //!
 //! A watch is a position in the history and a selection. An object that enters the selection is
 //! ADDED and one that leaves it is DELETED, whatever happened to the object itself. A resource may
-//! lag: its changes show only some time after they took place, as on a busy server.
+//! lag: its changes show only some time after they took place, as on a busy server. Changes may
+//! also be shown twice.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -47,6 +48,8 @@ pub(super) struct Watching {
     pub(super) timeout: Duration,
     /// A fault: the list seems to be empty.
     pub(super) hides_objects: bool,
+    /// The client.
+    pub(super) user_agent: Option<String>,
 }
 
 struct Watch {
@@ -176,15 +179,18 @@ impl Watch {
     fn next(&mut self) -> Next {
         let api = self.api.clone();
         let mut state = api.lock();
-        if let Some(ending) = state.endings.get(self.endings) {
+        let mut endings = state.endings[self.endings..].iter();
+        let is_ours = |of: &Option<String>| of.is_none() || *of == self.wanted.user_agent;
+        if let Some((_, ending)) = endings.find(|(of, _)| is_ours(of)) {
             return Next::End(*ending);
         }
+        self.endings = state.endings.len();
         if let Some(line) = self.ready.pop_front() {
             return Next::Line(line);
         }
         let id = self.wanted.kind.id();
         let lag = state.lags.get(&id).copied().unwrap_or_default();
-        let version = state.store.version();
+        let (version, repeats) = (state.store.version(), state.repeats_events);
         let table = state.store.table(&id);
         if self.seen < table.last_dropped {
             return Next::Last(too_old(self.seen, table.oldest));
@@ -200,6 +206,7 @@ impl Watch {
             }
             self.seen = change.version;
             if let Some(line) = self.wanted.shown(change) {
+                self.ready.extend(repeats.then(|| line.clone()));
                 return Next::Line(line);
             }
         }

@@ -124,7 +124,7 @@ impl Sts {
 
         let asked = call.duration_seconds.unwrap_or(DEFAULT_LIFETIME);
         let lifetime = SignedDuration::from_secs(coloured.lifetime.unwrap_or(asked));
-        let session = Issued::new(state.issued.len() + 1, at, sts_now, lifetime, call);
+        let session = Issued::new(state.next_session(), at, sts_now, lifetime, call);
         let outcome = Outcome::Issued { access_key_id: session.access_key_id.clone() };
         let answer = envelope.issued(&call.action, &session, call.source_identity.as_deref());
         state.issued.push(session);
