@@ -211,7 +211,7 @@ pub struct Run {
     #[arg(long, env = "KEYTURN_LEASE_NAMESPACE", value_parser = namespace)]
     pub lease_namespace: Option<String>,
 
-    /// The name of the Lease. Default: keyturn, or keyturn-<shard> for a shard.
+    /// The name of the Lease. Default: `keyturn`, or `keyturn-NAME` for a shard.
     #[arg(long, env = "KEYTURN_LEASE_NAME")]
     pub lease_name: Option<String>,
 
