@@ -35,6 +35,7 @@ mod replicas;
 mod restart;
 mod rotation;
 mod samples;
+mod shards;
 mod silent_watch;
 mod start;
 mod storm;

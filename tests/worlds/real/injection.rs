@@ -460,7 +460,7 @@ pub(super) async fn get(install: &Install<'_>, name: &str) -> Pod {
 }
 
 /// The Secret that every container of the pod has at the mount path.
-fn mounted(pod: &Pod) -> Option<String> {
+pub(super) fn mounted(pod: &Pod) -> Option<String> {
     let spec = pod.spec.as_ref().unwrap();
     let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
     let volumes: BTreeSet<Option<&str>> = containers

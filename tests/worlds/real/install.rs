@@ -38,6 +38,8 @@ pub struct Install<'a> {
     pub admin: Client,
     /// The namespace of the release.
     pub system: String,
+    /// The name of the chart's objects.
+    fullname: String,
     /// The namespace of the users.
     pub namespace: String,
     /// The cluster's name, as the operator knows it.
@@ -76,7 +78,12 @@ impl<'a> Install<'a> {
 
     /// A release that serves all namespaces of `ground`, with the chart's defaults.
     pub async fn cluster_wide(ground: &'a Ground) -> Self {
-        Self::new(ground, CHART, false, &[]).await
+        Self::of_all_namespaces(ground, &[]).await
+    }
+
+    /// The same with more values.
+    pub async fn of_all_namespaces(ground: &'a Ground, values: &[&str]) -> Self {
+        Self::new(ground, CHART, false, values).await
     }
 
     async fn new(ground: &'a Ground, chart: &str, scoped: bool, values: &[&str]) -> Self {
@@ -118,12 +125,52 @@ impl<'a> Install<'a> {
             helm.args(["--set", value]);
         }
         run(&mut helm);
-        Self { ground, admin, system, namespace, cluster, account, aws, dir }
+        let fullname = system.clone();
+        Self { ground, admin, system, fullname, namespace, cluster, account, aws, dir }
+    }
+
+    /// Another release in the same namespace, which serves a namespace of its own with this label,
+    /// and has an AWS account of its own.
+    pub async fn beside(&self, release: &str, label: (&str, &str), values: &[&str]) -> Self {
+        let id = format!("t{}-{}", std::process::id(), number());
+        let account = format!("{:06}{:06}", std::process::id() % 1_000_000, number());
+        let (namespace, fullname) = (format!("lab-{id}"), format!("{}-{release}", self.system));
+        let mut all_labels = self.ground.labels();
+        all_labels.insert(label.0.to_owned(), label.1.to_owned());
+        let metadata = ObjectMeta { name: Some(namespace.clone()), labels: Some(all_labels), ..ObjectMeta::default() };
+        let created = Namespace { metadata, ..Namespace::default() };
+        Api::all(self.admin.clone()).create(&PostParams::default(), &created).await.unwrap();
+        let aws = aws_account(self.ground, &account, &self.cluster, &namespace);
+        let mut helm = self.ground.helm();
+        helm.args(["install", &format!("keyturn-{release}"), CHART, "--namespace", &self.system]);
+        let (cluster, name) = (format!("clusterName={}", self.cluster), format!("fullnameOverride={fullname}"));
+        for value in [&cluster, "aws.region=eu-west-1", &name].into_iter().chain(values.iter().copied()) {
+            helm.args(["--set", value]);
+        }
+        tokio::task::block_in_place(|| run(&mut helm));
+        let dir = self.ground.at.kubeconfig.parent().unwrap().join(&id);
+        fs::create_dir_all(&dir).unwrap();
+        Self {
+            ground: self.ground,
+            admin: self.admin.clone(),
+            system: self.system.clone(),
+            fullname,
+            namespace,
+            cluster: self.cluster.clone(),
+            account,
+            aws,
+            dir,
+        }
     }
 
     /// The name of the chart's objects.
     pub fn fullname(&self) -> String {
-        self.system.clone()
+        self.fullname.clone()
+    }
+
+    /// Starts the operator against the ground's AWS, without waiting.
+    pub async fn spawn_at_aws(&self) -> Process {
+        self.spawn(&self.aws_environment()).await
     }
 
     /// The name of the webhook's Deployment, ServiceAccount, Service and certificate.
