@@ -1,6 +1,6 @@
 //! `kill -9` of the operator, of the API server and of etcd while everything is being renewed.
 //!
-//! `make soak` has a storm of more configs than `make test`: `STORM_CONFIGS` says of how many.
+//! It is a part of `make soak`, not of `make test`. `STORM_CONFIGS` says of how many configs it is.
 
 use super::{
     ground::{Ground, PATIENCE, real_time, run, within},
