@@ -1,9 +1,9 @@
 //! Decides which object is reconciled when: the watches of one scope (a namespace, or all
 //! namespaces), and the objects that each change enqueues.
 //!
-//! The controllers of `kube` keep the queues. They never run two reconciles of one object at the
-//! same time, and of several requests for one object the earliest counts. This room only finds the
-//! objects that a change concerns. The reconcile of a healthy object is a decision in memory and
+//! A runner for each kind keeps the queue. It never runs two reconciles of one object at the same
+//! time, and of several requests for one object the earliest counts. The rest of this room finds
+//! the objects that a change concerns. The reconcile of a healthy object is a decision in memory and
 //! costs no call.
 //!
 //! Watches and controllers are separate, because every replica watches, and only the leader runs
@@ -13,6 +13,7 @@ mod enqueuer;
 mod grants;
 mod instances;
 mod restarts;
+mod runner;
 mod served;
 mod shared;
 mod trails;
@@ -25,37 +26,26 @@ pub use shared::{Shared, SharedControllers};
 use crate::{
     act::Context,
     api::{AwsConfig, AwsRole, names},
-    cluster::{CallError, Change, Failed, follow_in, scoped},
+    cluster::{CallError, Change, Failed, Name, follow_in, scoped},
     memory::Memory,
     reconcile::{reconcile, reconcile_role},
-    views::{Served, Views, Writers},
+    views::{Served, Views},
 };
-use enqueuer::{Queue, Queues};
-use futures::{Stream, StreamExt as _, stream};
-use kube::{
-    Client, Resource, ResourceExt as _,
-    runtime::{
-        Controller,
-        controller::{self, Action},
-        reflector::{ObjectRef, Store},
-        watcher,
-    },
-};
-use serde::de::DeserializeOwned;
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use enqueuer::Queues;
+use futures::{Stream, StreamExt as _};
+use kube::{Client, ResourceExt as _, runtime::watcher};
+use std::{sync::Arc, time::Duration};
 
 /// The number of reconciles of one kind that run at the same time. A higher number is no faster,
 /// because the API server is the limit. At most 32 of them call STS, and 48 wait for DSS. The rest
 /// is for what waits for neither, such as withdrawals.
-pub const CONCURRENCY: u16 = 96;
+pub const CONCURRENCY: usize = 96;
 
-/// One scope (a namespace, or all namespaces): its views with their writers, its enqueuer and its
-/// queues.
+/// One scope (a namespace, or all namespaces): its views, its enqueuer and its queues.
 pub struct Scope {
     api_namespace: Option<String>,
     served: Served,
     views: Views,
-    writers: Writers,
     enqueuer: Enqueuer,
     queues: Queues,
 }
@@ -66,9 +56,9 @@ impl Scope {
     #[must_use]
     pub fn new(namespace: Option<String>, served: Served, shared: &Shared) -> Self {
         let Shared { grants, namespaces, instances, data_robots } = shared;
-        let (views, writers) = Views::new(grants.clone(), namespaces.clone(), instances.clone(), data_robots.clone());
+        let views = Views::new(grants.clone(), namespaces.clone(), instances.clone(), data_robots.clone());
         let (enqueuer, queues) = Enqueuer::new(views.clone());
-        Self { api_namespace: namespace, served, views, writers, enqueuer, queues }
+        Self { api_namespace: namespace, served, views, enqueuer, queues }
     }
 
     /// The views of this scope. Clones share their content.
@@ -91,7 +81,7 @@ impl Scope {
         client: Client,
         memory: Arc<Memory>,
     ) -> (impl Future<Output = ()> + Send + 'static, Controllers) {
-        let Self { api_namespace, served, views, writers, enqueuer, queues } = self;
+        let Self { api_namespace, served, views, enqueuer, queues } = self;
         let controllers =
             Controllers { served: served.clone(), views: views.clone(), enqueuer: enqueuer.clone(), queues };
         let watching = async move {
@@ -106,15 +96,16 @@ impl Scope {
             let offered = all().labels(&format!("{}={}", names::SOURCE, names::SOURCE_OFFERED));
             let namespace = api_namespace.as_deref();
             let (configs, roles) = (scoped(&client, namespace), scoped(&client, namespace));
-            let config_changes = follow_in(configs, all(), &views.configs, writers.configs, keeps(&served));
-            let role_changes = follow_in(roles, all(), &views.roles, writers.roles, keeps(&served));
+            let config_changes = follow_in(configs, all(), &views.configs, keeps(&served));
+            let role_changes = follow_in(roles, all(), &views.roles, keeps(&served));
             let (secrets, sources) = (scoped(&client, namespace), scoped(&client, namespace));
-            let secret_changes = follow_in(secrets, ours, &views.secrets, writers.secrets, keeps(&served));
-            let source_changes = follow_in(sources, offered, &views.sources, writers.sources, keeps(&served));
+            let secret_changes = follow_in(secrets, ours, &views.secrets, keeps(&served));
+            let source_changes = follow_in(sources, offered, &views.sources, keeps(&served));
             Box::pin(futures::future::join5(
                 served::admit(&served, first, &views, &enqueuer),
                 each_change(config_changes, &enqueuer, |config: &AwsConfig| {
-                    let is_gone = views.configs.store().get(&ObjectRef::from_obj(config)).is_none();
+                    let name = Name::of(config);
+                    let is_gone = !views.configs.shows(name.namespace(), name.name());
                     if is_gone {
                         memory.forget(&config.uid().unwrap_or_default());
                         enqueuer.target_left(config);
@@ -155,53 +146,23 @@ impl Controllers {
     /// every object.
     pub async fn drain(&mut self) {
         let Queues { configs, roles, restarts, trails } = &mut self.queues;
-        futures::future::join4(configs.forget(), roles.forget(), restarts.forget(), trails.forget()).await;
+        futures::future::join4(configs.drain(), roles.drain(), restarts.drain(), trails.drain()).await;
     }
 
     /// Runs the controllers until `shutdown`, then waits for the reconciles that have begun.
     pub async fn run(self, context: Context, shutdown: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
         let Self { served, views, enqueuer, queues: Queues { configs, roles, restarts, trails } } = self;
         let context = Arc::new(context);
-        let (configs, roles) = ((views.configs.store().clone(), configs), (views.roles.store().clone(), roles));
-        let reconcile_one = {
-            let (enqueuer, served) = (enqueuer.clone(), served.clone());
-            move |config, context| reconcile_one(config, context, enqueuer.clone(), served.clone())
-        };
-        let reconcile_one_role = {
-            let served = served.clone();
-            move |role, context| reconcile_one_role(role, context, served.clone())
-        };
+        let reconcile_config = |name| reconcile_one(name, context.clone(), enqueuer.clone(), served.clone());
+        let reconcile_role = |name| reconcile_one_role(name, context.clone(), served.clone());
         futures::future::join4(
-            run_controller(configs, CONCURRENCY, shutdown.clone(), reconcile_one, after_error, context.clone()),
-            run_controller(roles, CONCURRENCY, shutdown.clone(), reconcile_one_role, after_error, context.clone()),
+            runner::run(configs, || views.configs.names(), CONCURRENCY, shutdown.clone(), reconcile_config),
+            runner::run(roles, || views.roles.names(), CONCURRENCY, shutdown.clone(), reconcile_role),
             restarts::run(restarts, (enqueuer.clone(), served.clone()), context.clone(), shutdown.clone()),
-            trails::run(trails, (enqueuer, served), context, shutdown),
+            trails::run(trails, (enqueuer.clone(), served.clone()), context.clone(), shutdown),
         )
         .await;
     }
-}
-
-/// Reconciles the objects that are queued or whose requeue is due, until `shutdown`. At most
-/// `concurrency` reconciles run at the same time, and never two of one object.
-async fn run_controller<K, C, Reconcile>(
-    (store, queue): (Store<K>, Queue<K>),
-    concurrency: u16,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
-    reconcile: impl FnMut(Arc<K>, Arc<C>) -> Reconcile,
-    after_error: impl Fn(Arc<K>, &CallError, Arc<C>) -> Action + Send + Sync + 'static,
-    context: Arc<C>,
-) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    Reconcile: Future<Output = Result<Action, CallError>> + Send + 'static,
-{
-    Controller::for_stream(stream::pending(), store)
-        .with_config(controller::Config::default().concurrency(concurrency))
-        .reconcile_on(queue.one)
-        .reconcile_all_on(queue.every)
-        .graceful_shutdown_on(shutdown)
-        .run(reconcile, after_error, context)
-        .for_each(|_| std::future::ready(()))
-        .await;
 }
 
 async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enqueuer, enqueue: impl Fn(&K)) {
@@ -216,50 +177,58 @@ async fn each_change<K>(changes: impl Stream<Item = Change<K>>, enqueuer: &Enque
         .await;
 }
 
-async fn reconcile_one(
-    config: Arc<AwsConfig>,
-    context: Arc<Context>,
-    enqueuer: Enqueuer,
-    served: Served,
-) -> Result<Action, CallError> {
-    if !is_served(config.as_ref(), &served) {
-        return Ok(Action::await_change());
+/// Reconciles a config of a namespace that this operator serves. When a namespace comes in,
+/// everything is enqueued.
+async fn reconcile_one(name: Name, context: Arc<Context>, enqueuer: Enqueuer, served: Served) -> Option<Duration> {
+    if !served.serves(name.namespace()) {
+        return None;
     }
+    let config = context.views.configs.get(name.namespace(), name.name())?;
+    let uid = config.uid();
     let trail = {
         let config = config.clone();
         move || enqueuer.trail(&config)
     };
-    Box::pin(reconcile(config, &context, &trail)).await.map(Action::requeue)
+    let reconciled = Box::pin(reconcile(config, &context, &trail)).await;
+    next_of("AwsConfig", &name, reconciled, uid, &context.memory)
 }
 
-/// Whether this operator serves the namespace of an object. When a namespace comes in, everything
-/// is enqueued.
-fn is_served(object: &impl Resource, served: &Served) -> bool {
-    served.serves(object.meta().namespace.as_deref().unwrap_or_default())
-}
-
-async fn reconcile_one_role(role: Arc<AwsRole>, context: Arc<Context>, served: Served) -> Result<Action, CallError> {
-    if !is_served(role.as_ref(), &served) {
-        return Ok(Action::await_change());
+async fn reconcile_one_role(name: Name, context: Arc<Context>, served: Served) -> Option<Duration> {
+    if !served.serves(name.namespace()) {
+        return None;
     }
-    Box::pin(reconcile_role(role, &context)).await.map(Action::requeue)
+    let role = context.views.roles.get(name.namespace(), name.name())?;
+    let uid = role.uid();
+    let reconciled = Box::pin(reconcile_role(role, &context)).await;
+    next_of("AwsRole", &name, reconciled, uid, &context.memory)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
-fn after_error<K: Resource<DynamicType = ()>>(object: Arc<K>, error: &CallError, context: Arc<Context>) -> Action {
-    requeue_after(error, &context.memory, object.uid(), |wait_ms| {
-        let (kind, namespace, name) = (K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
-        tracing::warn!(%kind, namespace, name, %error, wait_ms, "not finished; it will be tried again");
+/// The time until the next reconcile of an object after this result.
+fn next_of(
+    kind: &str,
+    name: &Name,
+    reconciled: Result<Duration, CallError>,
+    uid: Option<String>,
+    memory: &Memory,
+) -> Option<Duration> {
+    let error = match reconciled {
+        Ok(next) => return Some(next),
+        Err(error) => error,
+    };
+    requeue_after(&error, memory, uid, |wait_ms| {
+        let (namespace, name) = (name.namespace(), name.name());
+        tracing::warn!(kind, namespace, name, %error, wait_ms, "not finished; it will be tried again");
     })
 }
 
-/// Requeues the object with this UID after a failed call, and logs the wait in milliseconds. A
-/// process that no longer leads does neither, because the next leader reconciles the object.
-fn requeue_after(error: &CallError, memory: &Memory, uid: Option<String>, log: impl FnOnce(i128)) -> Action {
+/// The time until the reconcile of the object with this UID after a failed call. `log` gets it in
+/// milliseconds. A process that no longer leads requeues and logs nothing, because the next leader
+/// reconciles the object.
+fn requeue_after(error: &CallError, memory: &Memory, uid: Option<String>, log: impl FnOnce(i128)) -> Option<Duration> {
     if error.failed == Failed::NotLeading {
-        return Action::await_change();
+        return None;
     }
     let wait = memory.call_failed(&uid.unwrap_or_default());
     log(wait.as_millis());
-    Action::requeue(Duration::try_from(wait).unwrap_or_default())
+    Some(Duration::try_from(wait).unwrap_or_default())
 }

@@ -6,11 +6,9 @@
 
 use crate::{
     api::{AwsConfig, names},
-    cluster::{CallError, Calls, Failed, Watched},
+    cluster::{CallError, Calls, Failed, Object, Watched},
 };
 use kube::{Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
-use std::fmt::Debug;
 
 /// The instances that may hold keys of a config, according to its finalizers.
 pub fn key_places(config: &AwsConfig) -> impl Iterator<Item = &str> {
@@ -48,7 +46,7 @@ pub fn is_kept(instance: &impl Resource) -> bool {
 /// server refuses the write or does not answer.
 pub async fn add<K>(calls: &Calls, watched: &Watched<K>, object: &K, finalizer: &str) -> Result<(), CallError>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
+    K: Object,
 {
     if object.finalizers().iter().any(|there| there == finalizer) {
         return Ok(());
@@ -71,7 +69,7 @@ pub async fn remove<K>(
     is_removed: impl Fn(&str) -> bool,
 ) -> Result<(), CallError>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
+    K: Object,
 {
     let left: Vec<String> = object.finalizers().iter().filter(|finalizer| !is_removed(finalizer)).cloned().collect();
     match write(calls, watched, object, &left).await {
@@ -82,7 +80,7 @@ where
 
 async fn write<K>(calls: &Calls, watched: &Watched<K>, object: &K, finalizers: &[String]) -> Result<(), CallError>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + 'static,
+    K: Object,
 {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let write = calls.finalizers(object, finalizers);

@@ -163,7 +163,7 @@ impl Operator {
     ) -> Result<(), Lost> {
         let metrics = if self.object_metrics { Metrics::with_objects() } else { Metrics::new() };
         let memory = Arc::new(if self.webhook.is_some() { Memory::default() } else { Memory::without_webhook() });
-        let (shared, shared_writers, shared_controllers) = Shared::new();
+        let (shared, shared_queues, shared_controllers) = Shared::new();
         let shard = self.shard();
         let served = self.namespace_selector.map_or_else(Served::all, Served::chosen_by);
         let scopes: Vec<Option<String>> =
@@ -181,7 +181,7 @@ impl Operator {
         let data_robots = DataRobots::new(self.connect);
         let shared_views = shared.clone();
         let (cache, robots) = (dss_cache.clone(), data_robots.clone());
-        let shared = shared.watch(self.client.clone(), shared_writers, (enqueuers.clone(), served), cache, robots);
+        let shared = shared.watch(self.client.clone(), shared_queues, (enqueuers.clone(), served), cache, robots);
         let mut ours = vec![tokio::spawn(shared)];
         let mut controllers = Vec::new();
         for scope in scopes {

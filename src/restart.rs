@@ -60,7 +60,7 @@ pub async fn reconcile(
     enqueue: impl Fn(&AwsConfig),
 ) -> Result<Option<Duration>, CallError> {
     let now = context.clock.now();
-    let configs = context.views.configs_restarting(namespace);
+    let configs: Vec<_> = context.views.configs_restarting(namespace).collect();
     let is_known = remembered.finished_in(namespace, &configs);
     let (mut concerned, mut due, mut next) = (Vec::new(), Vec::new(), Timestamp::MAX);
     for config in &configs {

@@ -11,7 +11,7 @@ pub use slim::{is_abridged, shows, shows_status};
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, ConditionType, DataRobotInstance, DssInstance, Reason, find_condition},
-    cluster::{SyncState, Watched},
+    cluster::{Kept, Name, SyncState, Watched},
     finalizers::{credential_places, key_places},
     push::{Slot, all_recorded, wanted_names},
 };
@@ -20,7 +20,7 @@ use futures::{
     future::{self, join_all},
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{ResourceExt as _, core::PartialObjectMeta, runtime::reflector::store::Writer};
+use kube::{ResourceExt as _, core::PartialObjectMeta};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// The longest time that a reconcile waits for unsynced views. After it the reconcile is requeued,
@@ -52,21 +52,9 @@ pub struct Views {
     pub data_robots: Watched<DataRobotInstance>,
 }
 
-/// The writers with which [`crate::cluster::follow`] fills the views of a scope.
-pub struct Writers {
-    /// The writer for [`Views::configs`].
-    pub configs: Writer<AwsConfig>,
-    /// The writer for [`Views::roles`].
-    pub roles: Writer<AwsRole>,
-    /// The writer for [`Views::secrets`].
-    pub secrets: Writer<PartialObjectMeta<Secret>>,
-    /// The writer for [`Views::sources`].
-    pub sources: Writer<PartialObjectMeta<Secret>>,
-}
-
 /// Makes the view of all grants. Each is found by the namespaces that it names.
 #[must_use]
-pub fn grants() -> (Watched<AwsRoleGrant>, Writer<AwsRoleGrant>) {
+pub fn grants() -> Watched<AwsRoleGrant> {
     let keys_of = |grant: &AwsRoleGrant| {
         let Some(namespaces) = &grant.spec.namespaces else {
             return if grant.spec.is_about_every_namespace() { vec![ANYWHERE.to_owned()] } else { vec![] };
@@ -74,25 +62,25 @@ pub fn grants() -> (Watched<AwsRoleGrant>, Writer<AwsRoleGrant>) {
         let by_label = namespaces.selector.iter().map(|_| ANYWHERE.to_owned());
         namespaces.names.iter().map(|name| named(name)).chain(by_label).collect()
     };
-    Watched::new("awsrolegrants.keyturn.dev", keys_of, slim::grant)
+    Watched::new("awsrolegrants.keyturn.dev", Kept::Whole, keys_of, slim::grant)
 }
 
 /// Makes the view of all namespaces.
 #[must_use]
-pub fn namespaces() -> (Watched<PartialObjectMeta<Namespace>>, Writer<PartialObjectMeta<Namespace>>) {
-    Watched::new("namespaces", |_| vec![], slim::namespace)
+pub fn namespaces() -> Watched<PartialObjectMeta<Namespace>> {
+    Watched::new("namespaces", Kept::Whole, |_| vec![], slim::namespace)
 }
 
 /// Makes the view of all `DssInstance`s.
 #[must_use]
-pub fn instances() -> (Watched<DssInstance>, Writer<DssInstance>) {
-    Watched::new("dssinstances.keyturn.dev", |_| vec![], slim::instance)
+pub fn instances() -> Watched<DssInstance> {
+    Watched::new("dssinstances.keyturn.dev", Kept::Whole, |_| vec![], slim::instance)
 }
 
 /// Makes the view of all `DataRobotInstance`s.
 #[must_use]
-pub fn data_robots() -> (Watched<DataRobotInstance>, Writer<DataRobotInstance>) {
-    Watched::new("datarobotinstances.keyturn.dev", |_| vec![], slim::data_robot)
+pub fn data_robots() -> Watched<DataRobotInstance> {
+    Watched::new("datarobotinstances.keyturn.dev", Kept::Whole, |_| vec![], slim::data_robot)
 }
 
 fn uses(instance: &str) -> String {
@@ -127,6 +115,9 @@ fn without_room(namespace: &str) -> String {
     format!("without room {namespace}")
 }
 
+/// The index key of the configs whose withdrawal is held back.
+const HELD: &str = "held";
+
 /// Whether keyturn refused the config because its namespace had no room for another one.
 fn lacks_room(config: &AwsConfig) -> bool {
     let conditions = config.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -155,7 +146,7 @@ impl Views {
         namespaces: Watched<PartialObjectMeta<Namespace>>,
         instances: Watched<DssInstance>,
         data_robots: Watched<DataRobotInstance>,
-    ) -> (Self, Writers) {
+    ) -> Self {
         let keys_of_config = |config: &AwsConfig| {
             let namespace = config.namespace().unwrap_or_default();
             let dss = config.spec.dss.as_ref();
@@ -170,77 +161,104 @@ impl Views {
             let both = [named(&namespace), wanted(&namespace, &config.target_name())];
             let restarts = (!config.spec.restart.is_empty()).then(|| restarts(&namespace));
             let room = lacks_room(config).then(|| without_room(&namespace));
-            let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts).chain(room);
+            let is_held = config.status.as_ref().is_some_and(|status| status.withdrawal_held.is_some());
+            let held = is_held.then(|| HELD.to_owned());
+            let of_others = sources.chain(instances.into_iter().map(uses)).chain(restarts).chain(room).chain(held);
             let of_others = of_others.chain(robots.into_iter().map(uses_data_robot)).chain(pushed_names(config));
             both.into_iter().chain(of_others).collect()
         };
         let keys_of_role =
             |role: &AwsRole| vec![of_config(&role.namespace().unwrap_or_default(), &role.spec.aws_config_ref.name)];
-        let (configs, configs_writer) = Watched::new("awsconfigs.keyturn.dev", keys_of_config, slim::config);
-        let (roles, roles_writer) = Watched::new("awsroles.keyturn.dev", keys_of_role, slim::role);
-        let (secrets, secrets_writer) = Watched::new("secrets (labelled by keyturn)", |_| vec![], slim::secret);
-        let (sources, sources_writer) = Watched::new("secrets (offered as sources)", |_| vec![], slim::source);
-        let writers =
-            Writers { configs: configs_writer, roles: roles_writer, secrets: secrets_writer, sources: sources_writer };
-        (Self { configs, roles, secrets, sources, grants, namespaces, instances, data_robots }, writers)
+        let configs = Watched::new("awsconfigs.keyturn.dev", Kept::Packed, keys_of_config, slim::config);
+        let roles = Watched::new("awsroles.keyturn.dev", Kept::Packed, keys_of_role, slim::role);
+        let secrets = Watched::new("secrets (labelled by keyturn)", Kept::Packed, |_| vec![], slim::secret);
+        let sources = Watched::new("secrets (offered as sources)", Kept::Packed, |_| vec![], slim::source);
+        Self { configs, roles, secrets, sources, grants, namespaces, instances, data_robots }
     }
 
     /// The grants that name this namespace, choose namespaces by label, or are about every
     /// namespace. No other grant can allow or deny the namespace anything.
     #[must_use]
     pub fn grants_about(&self, namespace: &str) -> Vec<Arc<AwsRoleGrant>> {
-        let mut grants = self.grants.find(&named(namespace));
-        grants.extend(self.grants.find(ANYWHERE));
-        grants
+        self.grants.find(named(namespace)).chain(self.grants.find(ANYWHERE)).collect()
     }
 
     /// The configs of a namespace.
-    #[must_use]
-    pub fn configs_in(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&named(namespace))
+    pub fn configs_in(&self, namespace: &str) -> impl Iterator<Item = Arc<AwsConfig>> {
+        self.configs.find(named(namespace))
     }
 
-    /// The configs that have this Secret as their target.
+    /// The number of configs of a namespace.
     #[must_use]
-    pub fn configs_wanting(&self, namespace: &str, secret: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&wanted(namespace, secret))
+    pub fn number_in(&self, namespace: &str) -> usize {
+        self.configs.count(&named(namespace))
+    }
+
+    /// The other configs that have the target of this config as theirs.
+    pub fn others_wanting_target(&self, config: &AwsConfig) -> impl Iterator<Item = Arc<AwsConfig>> {
+        let (namespace, own) = (config.namespace().unwrap_or_default(), config.name_any());
+        self.configs.find_beside(wanted(&namespace, &config.target_name()), move |name| name.name() == own)
+    }
+
+    /// The names of the configs that have this Secret as their target.
+    #[must_use]
+    pub fn names_wanting(&self, namespace: &str, secret: &str) -> Vec<Name> {
+        self.configs.find_names(&wanted(namespace, secret))
     }
 
     /// The configs of a namespace that name workloads to restart.
-    #[must_use]
-    pub fn configs_restarting(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&restarts(namespace))
+    pub fn configs_restarting(&self, namespace: &str) -> impl Iterator<Item = Arc<AwsConfig>> {
+        self.configs.find(restarts(namespace))
     }
 
-    /// The configs of a namespace that were refused because the namespace had no room for them.
+    /// The names of the configs of a namespace that were refused because the namespace had no room
+    /// for them.
     #[must_use]
-    pub fn configs_without_room(&self, namespace: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&without_room(namespace))
+    pub fn names_without_room(&self, namespace: &str) -> Vec<Name> {
+        self.configs.find_names(&without_room(namespace))
     }
 
     /// The roles that name this config as theirs, no matter who wrote them.
-    #[must_use]
-    pub fn roles_of(&self, namespace: &str, config: &str) -> Vec<Arc<AwsRole>> {
-        self.roles.find(&of_config(namespace, config))
+    pub fn roles_of(&self, namespace: &str, config: &str) -> impl Iterator<Item = Arc<AwsRole>> {
+        self.roles.find(of_config(namespace, config))
     }
 
-    /// The configs that read a key from this Secret.
+    /// What [`Self::roles_of`] returns, apart from the role of this name. It is not read.
+    pub fn roles_beside(
+        &self,
+        namespace: &str,
+        config: &str,
+        role: Option<&str>,
+    ) -> impl Iterator<Item = Arc<AwsRole>> {
+        self.roles.find_beside(of_config(namespace, config), move |name| Some(name.name()) == role)
+    }
+
+    /// The configs whose withdrawal is held back.
+    pub fn configs_held(&self) -> impl Iterator<Item = Arc<AwsConfig>> {
+        self.configs.find(HELD)
+    }
+
+    /// The names of the roles that name this config as theirs.
     #[must_use]
-    pub fn configs_fed_by(&self, namespace: &str, secret: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&feeds(namespace, secret))
+    pub fn names_of_roles(&self, namespace: &str, config: &str) -> Vec<Name> {
+        self.roles.find_names(&of_config(namespace, config))
+    }
+
+    /// The names of the configs that read a key from this Secret.
+    #[must_use]
+    pub fn names_fed_by(&self, namespace: &str, secret: &str) -> Vec<Name> {
+        self.configs.find_names(&feeds(namespace, secret))
     }
 
     /// The configs that use this DSS instance, or may have keys in it.
-    #[must_use]
-    pub fn configs_using(&self, instance: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&uses(instance))
+    pub fn configs_using(&self, instance: &str) -> impl Iterator<Item = Arc<AwsConfig>> {
+        self.configs.find(uses(instance))
     }
 
     /// The configs that push to places of this kind and name in this instance, whichever account
     /// has them.
-    #[must_use]
-    pub fn configs_pushing(&self, slot: Slot, instance: &str, name: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&pushes(slot, instance, name))
+    pub fn configs_pushing(&self, slot: Slot, instance: &str, name: &str) -> impl Iterator<Item = Arc<AwsConfig>> {
+        self.configs.find(pushes(slot, instance, name))
     }
 
     /// The version of a Secret with an API token that its owner offers; `None` if there is none. A
@@ -253,28 +271,34 @@ impl Views {
     }
 
     /// The configs that use this instance of DataRobot, or may have a credential in it.
+    pub fn configs_using_data_robot(&self, instance: &str) -> impl Iterator<Item = Arc<AwsConfig>> {
+        self.configs.find(uses_data_robot(instance))
+    }
+
+    /// Whether a config uses this instance of DataRobot, or may have a credential in it.
     #[must_use]
-    pub fn configs_using_data_robot(&self, instance: &str) -> Vec<Arc<AwsConfig>> {
-        self.configs.find(&uses_data_robot(instance))
+    pub fn is_data_robot_used(&self, instance: &str) -> bool {
+        self.configs.count(&uses_data_robot(instance)) > 0
     }
 
     /// Whether a config may have a credential in this instance of DataRobot.
     #[must_use]
     pub fn has_credentials_in(&self, instance: &str) -> bool {
-        let using = self.configs_using_data_robot(instance);
-        using.iter().any(|config| credential_places(config).any(|place| place == instance))
+        let mut using = self.configs_using_data_robot(instance);
+        using.any(|config| credential_places(&config).any(|place| place == instance))
     }
 
     /// Whether a config uses this DSS instance, or may have keys in it.
     #[must_use]
     pub fn is_used(&self, instance: &str) -> bool {
-        !self.configs_using(instance).is_empty()
+        self.configs.count(&uses(instance)) > 0
     }
 
     /// Whether a config may have keys in this DSS instance.
     #[must_use]
     pub fn has_keys_in(&self, instance: &str) -> bool {
-        self.configs_using(instance).iter().any(|config| key_places(config).any(|place| place == instance))
+        let mut using = self.configs_using(instance);
+        using.any(|config| key_places(&config).any(|place| place == instance))
     }
 
     fn sync_state(&self) -> [&SyncState; 8] {

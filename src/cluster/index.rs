@@ -1,126 +1,101 @@
 //! An index of the objects of one kind. With it, a change of one object finds the objects that it
 //! concerns without a scan of all.
 
-use kube::{Resource, ResourceExt as _, runtime::watcher::Event};
-use parking_lot::RwLock;
-use std::collections::{BTreeSet, HashMap};
+use super::name::Name;
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
-/// Namespace and name. The namespace is empty for objects that are not namespaced.
-pub type Name = (String, String);
+/// The names of objects by the hash of a key. Most keys belong to one object.
+#[derive(Debug, Default)]
+pub(super) struct Index(HashMap<u64, Names>);
 
-/// The names of objects by key. The function `keys_of` derives an object's keys.
 #[derive(Debug)]
-pub struct Index<K> {
-    keys_of: fn(&K) -> Vec<String>,
-    entries: RwLock<Entries>,
+enum Names {
+    One(Name),
+    Several(BTreeSet<Name>),
 }
 
-#[derive(Debug, Default)]
-struct Entries {
-    present: Tables,
-    /// The objects of the list that is being received. When the list is whole, it replaces
-    /// `present`.
-    listing: Tables,
-}
-
-#[derive(Debug, Default)]
-struct Tables {
-    by_key: HashMap<String, BTreeSet<Name>>,
-    keys: HashMap<Name, Vec<String>>,
-}
-
-impl<K: Resource> Index<K> {
-    /// Makes an empty index. An object may have several keys, or none.
-    #[must_use]
-    pub fn new(keys_of: fn(&K) -> Vec<String>) -> Self {
-        Self { keys_of, entries: RwLock::default() }
-    }
-
-    /// Returns the names of the objects with this key, in order.
-    #[must_use]
-    pub fn find(&self, key: &str) -> Vec<Name> {
-        let entries = self.entries.read();
-        entries.present.by_key.get(key).into_iter().flatten().cloned().collect()
-    }
-
-    /// Records an event of the watch. The caller calls this after the store has recorded the event.
-    pub fn saw(&self, event: &Event<K>) {
-        let mut entries = self.entries.write();
-        match event {
-            Event::Apply(object) => entries.present.put(&name(object), (self.keys_of)(object)),
-            Event::Delete(object) => entries.present.put(&name(object), vec![]),
-            Event::Init => entries.listing = Tables::default(),
-            Event::InitApply(object) => entries.listing.put(&name(object), (self.keys_of)(object)),
-            Event::InitDone => entries.present = std::mem::take(&mut entries.listing),
+impl Index {
+    /// The names of the objects that have a key with this hash, in order.
+    pub(super) fn find(&self, key: u64) -> Vec<Name> {
+        match self.0.get(&key) {
+            None => vec![],
+            Some(Names::One(name)) => vec![name.clone()],
+            Some(Names::Several(names)) => names.iter().cloned().collect(),
         }
     }
-}
 
-impl Tables {
-    fn put(&mut self, name: &Name, keys: Vec<String>) {
-        let former =
-            if keys.is_empty() { self.keys.remove(name) } else { self.keys.insert(name.clone(), keys.clone()) };
-        for key in former.into_iter().flatten() {
-            if let Some(names) = self.by_key.get_mut(&key) {
-                names.remove(name);
-                if names.is_empty() {
-                    self.by_key.remove(&key);
-                }
+    /// The number of the objects that have a key with this hash.
+    pub(super) fn count(&self, key: u64) -> usize {
+        match self.0.get(&key) {
+            None => 0,
+            Some(Names::One(_)) => 1,
+            Some(Names::Several(names)) => names.len(),
+        }
+    }
+
+    /// Adds the object to each of these keys.
+    pub(super) fn add(&mut self, name: &Name, keys: &[u64]) {
+        for key in keys {
+            match self.0.entry(*key) {
+                Entry::Vacant(vacant) => drop(vacant.insert(Names::One(name.clone()))),
+                Entry::Occupied(mut found) => found.get_mut().add(name),
             }
         }
+    }
+
+    /// Removes the object from each of these keys.
+    pub(super) fn remove(&mut self, name: &Name, keys: &[u64]) {
         for key in keys {
-            self.by_key.entry(key).or_default().insert(name.clone());
+            if let Entry::Occupied(mut found) = self.0.entry(*key)
+                && found.get_mut().is_empty_without(name)
+            {
+                found.remove();
+            }
         }
     }
 }
 
-fn name<K: Resource>(object: &K) -> Name {
-    (object.namespace().unwrap_or_default(), object.name_any())
+impl Names {
+    fn add(&mut self, name: &Name) {
+        match self {
+            Self::One(present) if present == name => {}
+            Self::One(present) => {
+                *self = Self::Several([present.clone(), name.clone()].into());
+            }
+            Self::Several(names) => drop(names.insert(name.clone())),
+        }
+    }
+
+    /// Removes a name, and returns whether none is left.
+    fn is_empty_without(&mut self, name: &Name) -> bool {
+        match self {
+            Self::One(present) => present == name,
+            Self::Several(names) => {
+                names.remove(name);
+                names.is_empty()
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::api::ObjectMeta;
-
-    fn object(name: &str, labels: &[&str]) -> ConfigMap {
-        let labels = labels.iter().map(|label| ((*label).to_owned(), String::new())).collect();
-        let metadata = ObjectMeta { name: Some(name.into()), labels: Some(labels), ..ObjectMeta::default() };
-        ConfigMap { metadata, ..ConfigMap::default() }
-    }
-
-    fn index() -> Index<ConfigMap> {
-        Index::new(|object| object.labels().keys().cloned().collect())
-    }
-
-    fn found(index: &Index<ConfigMap>, key: &str) -> Vec<String> {
-        index.find(key).into_iter().map(|(_, name)| name).collect()
-    }
 
     #[test]
-    fn an_object_is_found_under_the_keys_that_it_has_now() {
-        let index = index();
-        index.saw(&Event::Apply(object("a", &["x", "y"])));
-        index.saw(&Event::Apply(object("b", &["y"])));
-        assert_eq!(found(&index, "y"), ["a", "b"]);
-        index.saw(&Event::Apply(object("a", &["z"])));
-        assert_eq!(found(&index, "x"), [""; 0]);
-        assert_eq!((found(&index, "y"), found(&index, "z")), (vec!["b".to_owned()], vec!["a".to_owned()]));
-        index.saw(&Event::Delete(object("b", &["y"])));
-        index.saw(&Event::Delete(object("a", &["z"])));
-        let entries = index.entries.read();
-        assert!(entries.present.by_key.is_empty() && entries.present.keys.is_empty(), "nothing is kept");
-    }
-
-    #[test]
-    fn a_list_replaces_everything_once_it_is_whole() {
-        let index = index();
-        index.saw(&Event::Apply(object("gone", &["x"])));
-        index.saw(&Event::Init);
-        index.saw(&Event::InitApply(object("new", &["x"])));
-        assert_eq!(found(&index, "x"), ["gone"], "half a list is no list");
-        index.saw(&Event::InitDone);
-        assert_eq!(found(&index, "x"), ["new"]);
+    fn an_index_holds_one_name_or_several_and_nothing_that_was_removed() {
+        let [a, b] = ["a", "b"].map(|name| Name::new("lab", name));
+        let mut index = Index::default();
+        index.add(&b, &[1, 2]);
+        index.add(&b, &[1]);
+        assert_eq!((index.find(1), index.count(1)), (vec![b.clone()], 1));
+        index.add(&a, &[1]);
+        assert_eq!((index.find(1), index.count(1)), (vec![a.clone(), b.clone()], 2), "in order");
+        index.remove(&a, &[2]);
+        assert_eq!(index.find(2), std::slice::from_ref(&b), "it is of another object");
+        index.remove(&b, &[1, 2, 3]);
+        assert_eq!((index.find(1), index.count(2)), (vec![a.clone()], 0));
+        index.remove(&a, &[1]);
+        assert!(index.0.is_empty(), "nothing is kept");
     }
 }

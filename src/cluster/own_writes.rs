@@ -7,8 +7,8 @@
 //! Versions are compared as numbers. The API server has always counted them up in one sequence per
 //! resource. It promises this since Kubernetes 1.35 (KEP-5504, comparable resource versions).
 
-use super::index::Name;
-use kube::{Resource, ResourceExt as _, runtime::watcher::Event};
+use super::name::{Name, text};
+use kube::{Resource, runtime::watcher::Event};
 use parking_lot::{Mutex, MutexGuard};
 use std::{collections::HashMap, sync::Arc};
 
@@ -47,7 +47,7 @@ impl<K: Resource> OwnWrites<K> {
         if entries.is_empty() {
             return None;
         }
-        entries.get(&(namespace.to_owned(), name.to_owned())).and_then(|entry| entry.answer.clone())
+        entries.get(&*text(namespace, name)).and_then(|entry| entry.answer.clone())
     }
 
     /// Runs one write of an object, or a read of it. Until the watch has caught up, [`Self::get`]
@@ -61,7 +61,7 @@ impl<K: Resource> OwnWrites<K> {
         name: &str,
         write: impl Future<Output = Result<K, E>>,
     ) -> Result<Arc<K>, E> {
-        let key = (namespace.to_owned(), name.to_owned());
+        let key = Name::new(namespace, name);
         let in_flight = InFlight { own_writes: self, key: key.clone() };
         self.lock().entry(key).or_insert_with(Entry::new).in_flight += 1;
         let result = write.await.map(|mut answer| {
@@ -84,7 +84,7 @@ impl<K: Resource> OwnWrites<K> {
                 if entries.is_empty() {
                     return;
                 }
-                let key = (object.namespace().unwrap_or_default(), object.name_any());
+                let key = Name::of(object);
                 let Some(entry) = entries.get_mut(&key) else { return };
                 entry.shown = entry.shown.max(version(object));
                 entry.forget_if(|entry, answer| version(answer) <= entry.shown);

@@ -1,7 +1,11 @@
 //! The objects of one kind as the API server shows them: a store that a watch keeps up to date,
 //! keyturn's own newer writes over it, and whether the store is complete.
 
-use super::{Index, OwnWrites};
+use super::{
+    OwnWrites,
+    name::{Name, Object},
+    store::{Kept, Store},
+};
 use crate::network::WATCH_SECONDS;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;
@@ -9,19 +13,13 @@ use kube::{
     Api, Client, Resource,
     runtime::{
         WatchStreamExt as _,
-        reflector::{ObjectRef, Store, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
-use std::{
-    fmt::Debug,
-    hash::Hash,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use tokio::sync::watch;
 
@@ -30,30 +28,21 @@ use tokio::sync::watch;
 const PAGE: u32 = 20;
 
 /// The objects of one kind. Clones share everything.
-pub struct Watched<K: Resource + 'static>
-where
-    K::DynamicType: Hash + Eq,
-{
-    store: Store<K>,
+pub struct Watched<K> {
+    store: Arc<Store<K>>,
     slim: fn(&mut K),
     own_writes: Arc<OwnWrites<K>>,
-    index: Arc<Index<K>>,
     sync_state: SyncState,
     shown: Arc<AtomicBool>,
     lists: Lists,
 }
 
-impl<K> Clone for Watched<K>
-where
-    K: Resource + Clone + 'static,
-    K::DynamicType: Hash + Eq + Clone,
-{
+impl<K> Clone for Watched<K> {
     fn clone(&self) -> Self {
         Self {
             store: self.store.clone(),
             slim: self.slim,
             own_writes: self.own_writes.clone(),
-            index: self.index.clone(),
             sync_state: self.sync_state.clone(),
             shown: self.shown.clone(),
             lists: self.lists.clone(),
@@ -61,56 +50,80 @@ where
     }
 }
 
-impl<K> Watched<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    /// Makes an empty view, and the writer for [`follow`]. `what` is the plural of the resource,
-    /// for logs and messages. [`Self::find`] finds objects by the keys that `keys_of` derives.
-    /// `slim` removes the parts that keyturn does not read before an object is stored.
+impl<K: Object> Watched<K> {
+    /// Makes an empty view, for [`follow`] to fill. `what` is the plural of the resource, for logs
+    /// and messages. [`Self::find`] finds objects by the keys that `keys_of` derives. `slim`
+    /// removes the parts that keyturn does not read before an object is stored.
     #[must_use]
-    pub fn new(what: &'static str, keys_of: fn(&K) -> Vec<String>, slim: fn(&mut K)) -> (Self, Writer<K>) {
-        let writer = Writer::new(());
-        let watched = Self {
-            store: writer.as_reader(),
+    pub fn new(what: &'static str, kept: Kept, keys_of: fn(&K) -> Vec<String>, slim: fn(&mut K)) -> Self {
+        Self {
+            store: Arc::new(Store::new(keys_of, kept)),
             slim,
             own_writes: Arc::new(OwnWrites::new(slim)),
-            index: Arc::new(Index::new(keys_of)),
             sync_state: SyncState::new(what),
             shown: Arc::default(),
             lists: Lists::default(),
-        };
-        (watched, writer)
+        }
     }
 
     /// Returns the object, never older than keyturn's own last write of it. Objects that are not
     /// namespaced have an empty `namespace`.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        let stored = || {
-            let key = ObjectRef::new(name);
-            self.store.get(&if namespace.is_empty() { key } else { key.within(namespace) })
-        };
-        self.own_writes.get(namespace, name).or_else(stored)
+        self.own_writes.get(namespace, name).or_else(|| self.store.get(namespace, name))
+    }
+
+    /// Whether the watch shows this object.
+    #[must_use]
+    pub fn shows(&self, namespace: &str, name: &str) -> bool {
+        self.store.contains(namespace, name)
     }
 
     /// Returns the objects that have this key, in the order of their names. An object that keyturn
     /// wrote and the watch has not shown yet is not among them.
+    pub fn find(&self, key: impl Into<String>) -> impl Iterator<Item = Arc<K>> {
+        self.find_beside(key, |_| false)
+    }
+
+    /// Returns what [`Self::find`] returns, apart from the objects whose name is `known`. They are
+    /// not read.
+    pub fn find_beside(&self, key: impl Into<String>, known: impl Fn(&Name) -> bool) -> impl Iterator<Item = Arc<K>> {
+        let key = key.into();
+        self.store.find(&key).into_iter().filter(move |name| !known(name)).filter_map(move |name| {
+            let own = self.own_writes.get(name.namespace(), name.name());
+            let stored = || self.store.get(name.namespace(), name.name());
+            own.or_else(|| stored().filter(|object| self.store.has_key(object, &key)))
+        })
+    }
+
+    /// The names of the objects that have this key, in order. No object is read for it, therefore
+    /// an object of another key may be among them if the hashes of the keys are equal.
     #[must_use]
-    pub fn find(&self, key: &str) -> Vec<Arc<K>> {
-        self.index.find(key).iter().filter_map(|(namespace, name)| self.get(namespace, name)).collect()
+    pub fn find_names(&self, key: &str) -> Vec<Name> {
+        self.store.find(key)
+    }
+
+    /// The number of the names that [`Self::find_names`] returns.
+    #[must_use]
+    pub fn count(&self, key: &str) -> usize {
+        self.store.count(key)
+    }
+
+    /// The names of all objects that the watch has shown, in no order.
+    #[must_use]
+    pub fn names(&self) -> Vec<Name> {
+        self.store.names()
+    }
+
+    /// All objects that the watch has shown, in no order, one after the other.
+    pub fn all(&self) -> impl Iterator<Item = Arc<K>> {
+        self.names().into_iter().filter_map(|name| self.store.get(name.namespace(), name.name()))
     }
 
     /// Whether the watch has shown any object of the kind since the process started.
     #[must_use]
     pub fn has_shown_any(&self) -> bool {
         self.shown.load(Ordering::Relaxed)
-    }
-
-    /// The store of the objects that the watch has shown.
-    #[must_use]
-    pub fn store(&self) -> &Store<K> {
-        &self.store
     }
 
     /// The own writes of this kind. Every write of such an object goes through
@@ -240,18 +253,17 @@ where
     }
 }
 
-/// Keeps `watched` up to date for as long as the stream is polled. The stream yields the changes.
-/// Objects are listed in small pages ([`PAGE`]).
+/// Keeps `watched` up to date for as long as the stream is polled. The stream yields the changes. A
+/// view is followed once. Objects are listed in small pages ([`PAGE`]).
 pub fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     watched: &Watched<K>,
-    writer: Writer<K>,
 ) -> impl Stream<Item = Change<K>> + Send + 'static
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Object,
 {
-    follow_in(api, config, watched, writer, |_| true)
+    follow_in(api, config, watched, |_| true)
 }
 
 /// The same, but only objects are stored whose namespace satisfies `keeps` when they are shown. If
@@ -260,11 +272,10 @@ pub fn follow_in<K>(
     api: Api<K>,
     config: watcher::Config,
     watched: &Watched<K>,
-    writer: Writer<K>,
     keeps: impl Fn(&str) -> bool + Send + Sync + 'static,
 ) -> impl Stream<Item = Change<K>> + Send + 'static
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Object,
 {
     let is_kept = move |event: &Result<Event<K>, watcher::Error>| match event {
         Ok(Event::Apply(object) | Event::InitApply(object)) => {
@@ -272,7 +283,7 @@ where
         }
         Ok(Event::Delete(_) | Event::Init | Event::InitDone) | Err(_) => true,
     };
-    let Watched { slim, own_writes, index, sync_state, shown, lists, .. } = watched.clone();
+    let Watched { store, slim, own_writes, sync_state, shown, lists } = watched.clone();
     let config = config.page_size(PAGE).timeout(WATCH_SECONDS);
     let (asked, begun) = (lists.asked.clone(), Arc::new(AtomicU64::new(0)));
     let begins = begun.clone();
@@ -296,12 +307,12 @@ where
             .take_until(anew.boxed())
     };
     let watched = stream::repeat_with(watching).flatten().filter(move |event| std::future::ready(is_kept(event)));
-    watched.modify(slim).reflect(writer).filter_map(move |event| {
-        // This runs after the store has recorded the event, because until then keyturn's own
-        // writes are newer. It runs before the sync state changes, because readers of a synced
-        // view must find everything.
+    watched.modify(slim).filter_map(move |event| {
+        // The store is the first, because until it has recorded the event, keyturn's own writes
+        // are newer. The sync state is the last, because readers of a synced view must find
+        // everything.
         if let Ok(event) = &event {
-            index.saw(event);
+            store.saw(event);
             own_writes.saw(event);
             if matches!(event, Event::InitDone) {
                 lists.done.send_replace(begun.load(Ordering::Relaxed));
@@ -321,20 +332,16 @@ where
 }
 
 #[cfg(test)]
-impl<K> Watched<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    /// Shows these objects and no others, as after a list. `writer` is the one from [`Self::new`].
-    pub(crate) fn show(&self, writer: &mut Writer<K>, objects: impl IntoIterator<Item = K>) {
+impl<K: Object> Watched<K> {
+    /// Shows these objects and no others, as after a list.
+    pub(crate) fn show(&self, objects: impl IntoIterator<Item = K>) {
         let slimmed = objects.into_iter().map(|mut object| {
             (self.slim)(&mut object);
             object
         });
         let listed = slimmed.map(Event::InitApply);
         for event in [Event::Init].into_iter().chain(listed).chain([Event::InitDone]) {
-            writer.apply_watcher_event(&event);
-            self.index.saw(&event);
+            self.store.saw(&event);
         }
     }
 }

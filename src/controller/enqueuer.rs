@@ -2,6 +2,7 @@
 
 use crate::{
     api::{AwsConfig, AwsRole, AwsRoleGrant, CredentialProvider, names},
+    cluster::Name,
     decide::dss_access,
     grants::{self, Requested},
     views::Views,
@@ -11,78 +12,73 @@ use futures::{
     channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
     stream,
 };
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Resource, ResourceExt as _, core::PartialObjectMeta, runtime::reflector::ObjectRef};
+use kube::{Resource, ResourceExt as _};
 use std::{collections::BTreeSet, sync::Arc};
-
-/// A namespace as keyturn watches it: its metadata.
-pub(super) type SeenNamespace = PartialObjectMeta<Namespace>;
 
 /// Enqueues objects of one scope. Clones share the same queues.
 #[derive(Clone)]
 pub struct Enqueuer {
     views: Views,
-    configs: QueueSender<AwsConfig>,
-    roles: QueueSender<AwsRole>,
-    restarts: QueueSender<SeenNamespace>,
-    trails: QueueSender<AwsConfig>,
+    configs: QueueSender,
+    roles: QueueSender,
+    restarts: QueueSender,
+    trails: QueueSender,
 }
 
 /// The receiving ends of all queues of an enqueuer.
 pub(super) struct Queues {
     /// Configs that are to be reconciled.
-    pub(super) configs: Queue<AwsConfig>,
+    pub(super) configs: Queue,
     /// Roles that are to be reconciled.
-    pub(super) roles: Queue<AwsRole>,
+    pub(super) roles: Queue,
     /// Namespaces in which a restart may be due.
-    pub(super) restarts: Queue<SeenNamespace>,
+    pub(super) restarts: Queue,
     /// Configs of whose trail something may be missing.
-    pub(super) trails: Queue<AwsConfig>,
+    pub(super) trails: Queue,
 }
 
-struct QueueSender<K: Resource<DynamicType = ()>> {
-    one: UnboundedSender<ObjectRef<K>>,
+/// The sending end of a queue. Clones send to the same queue.
+#[derive(Clone)]
+pub(super) struct QueueSender {
+    one: UnboundedSender<Name>,
     every: UnboundedSender<()>,
 }
 
-impl<K: Resource<DynamicType = ()>> Clone for QueueSender<K> {
-    fn clone(&self) -> Self {
-        Self { one: self.one.clone(), every: self.every.clone() }
-    }
-}
-
-/// The receiving end of an enqueuer, for the objects of one kind: requests for one object, and
-/// requests for all.
-pub(super) struct Queue<K: Resource<DynamicType = ()>> {
-    pub(super) one: UnboundedReceiver<ObjectRef<K>>,
+/// A queue of the names of objects of one kind: requests for one object, and requests for all.
+pub(super) struct Queue {
+    pub(super) one: UnboundedReceiver<Name>,
     pub(super) every: UnboundedReceiver<()>,
 }
 
-impl<K: Resource<DynamicType = ()>> Queue<K> {
-    /// Discards every queued request. Never ends.
-    pub(super) async fn forget(&mut self) {
+impl Queue {
+    /// Discards every queued request. Never ends. No request is lost by this: before a new leader
+    /// runs its controllers, it has everything relisted, and a list enqueues every object.
+    pub(super) async fn drain(&mut self) {
         let (one, every) = ((&mut self.one).map(drop), &mut self.every);
         stream::select(one, every).for_each(std::future::ready).await;
     }
 }
 
-fn queue<K: Resource<DynamicType = ()>>() -> (QueueSender<K>, Queue<K>) {
+/// Makes a queue.
+pub(super) fn queue() -> (QueueSender, Queue) {
     let ((one, queue), (every, every_queue)) = (unbounded(), unbounded());
     (QueueSender { one, every }, Queue { one: queue, every: every_queue })
 }
 
-impl<K: Resource<DynamicType = ()>> QueueSender<K> {
-    // A failed send is ignored: the receiver is dropped together with the scope, and then there is
-    // nothing to enqueue.
+impl QueueSender {
+    // A failed send is ignored: the receiver is dropped together with the controller, and then
+    // there is nothing to enqueue.
     fn one(&self, namespace: &str, name: &str) {
-        self.enqueue(ObjectRef::new(name).within(namespace));
+        self.enqueue(Name::new(namespace, name));
     }
 
-    fn enqueue(&self, object: ObjectRef<K>) {
+    /// Enqueues one object.
+    pub(super) fn enqueue(&self, object: Name) {
         let _ = self.one.unbounded_send(object);
     }
 
-    fn all(&self) {
+    /// Enqueues every object.
+    pub(super) fn all(&self) {
         let _ = self.every.unbounded_send(());
     }
 }
@@ -120,11 +116,11 @@ impl Enqueuer {
     pub(super) fn config_changed(&self, config: &AwsConfig) {
         let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
         self.configs.one(&namespace, &name);
-        for role in self.views.roles_of(&namespace, &name) {
-            self.roles.one(&namespace, &role.name_any());
+        for role in self.views.names_of_roles(&namespace, &name) {
+            self.roles.enqueue(role);
         }
         if !config.spec.restart.is_empty() {
-            self.restarts.enqueue(ObjectRef::new(&namespace));
+            self.restarts.one("", &namespace);
         }
     }
 
@@ -152,14 +148,14 @@ impl Enqueuer {
     /// config is gone or is being deleted.
     pub(super) fn place_left(&self, gone: &AwsConfig) {
         let namespace = gone.namespace().unwrap_or_default();
-        for config in self.views.configs_without_room(&namespace) {
-            self.configs.one(&namespace, &config.name_any());
+        for config in self.views.names_without_room(&namespace) {
+            self.configs.enqueue(config);
         }
     }
 
     fn wanting(&self, namespace: &str, secret: &str) {
-        for config in self.views.configs_wanting(namespace, secret) {
-            self.configs.one(namespace, &config.name_any());
+        for config in self.views.names_wanting(namespace, secret) {
+            self.configs.enqueue(config);
         }
     }
 
@@ -167,8 +163,8 @@ impl Enqueuer {
     /// offers as a source.
     pub(super) fn source_changed(&self, secret: &impl Resource) {
         let (namespace, name) = (secret.meta().namespace.clone().unwrap_or_default(), secret.name_any());
-        for config in self.views.configs_fed_by(&namespace, &name) {
-            self.configs.one(&namespace, &config.name_any());
+        for config in self.views.names_fed_by(&namespace, &name) {
+            self.configs.enqueue(config);
         }
     }
 
@@ -202,8 +198,7 @@ impl Enqueuer {
         let by_label =
             |grant: &AwsRoleGrant| grant.spec.namespaces.as_ref().is_some_and(|about| about.selector.is_some());
         if versions.iter().any(|grant| by_label(grant) || grant.spec.is_about_every_namespace()) {
-            let store = self.views.namespaces.store().state();
-            let chosen = store.iter().filter(|namespace| {
+            let chosen = self.views.namespaces.all().filter(|namespace| {
                 let (name, labels) = (namespace.name_any(), namespace.labels());
                 versions.iter().any(|grant| grants::is_about_namespace(grant, &name, labels))
             });

@@ -1,51 +1,37 @@
 //! The controllers of `DssInstance`s and `DataRobotInstance`s. An instance is reconciled when it
 //! changes, and as often as its reconcile says.
 
-use super::{Enqueuer, requeue_after};
+use super::{
+    Enqueuer,
+    enqueuer::{Queue, QueueSender, queue},
+    requeue_after, runner,
+};
 use crate::{
-    cluster::{CallError, Change},
+    cluster::{CallError, Change, Name, Object, Watched},
     memory::Memory,
 };
-use futures::{
-    Stream, StreamExt as _,
-    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
-    stream,
-};
-use kube::{
-    Resource, ResourceExt as _,
-    runtime::{
-        Controller,
-        controller::Action,
-        reflector::{ObjectRef, Store},
-    },
-};
-use serde::de::DeserializeOwned;
-use std::{collections::HashMap, fmt::Debug, sync::Arc, time::Duration};
-
-/// The queue of the instances of one kind.
-pub(super) type InstanceQueue<K> = UnboundedSender<ObjectRef<K>>;
+use futures::{Stream, StreamExt as _};
+use kube::{Resource, ResourceExt as _};
+use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
 
 /// The controller of the instances of one kind, with its queue.
-pub struct InstanceController<K: Resource<DynamicType = ()> + 'static> {
-    store: Store<K>,
-    queue: UnboundedReceiver<ObjectRef<K>>,
+pub struct InstanceController<K> {
+    instances: Watched<K>,
+    queue: Queue,
 }
 
-impl<K> InstanceController<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    pub(super) fn new(store: Store<K>) -> (Self, InstanceQueue<K>) {
-        let (sender, queue) = unbounded();
-        (Self { store, queue }, sender)
+impl<K: Object> InstanceController<K> {
+    pub(super) fn new(instances: Watched<K>) -> (Self, QueueSender) {
+        let (sender, queue) = queue();
+        (Self { instances, queue }, sender)
     }
 
     /// Discards every queued request, without a reconcile. Never ends.
     pub async fn drain(&mut self) {
-        (&mut self.queue).for_each(|_| std::future::ready(())).await;
+        self.queue.drain().await;
     }
 
-    /// Reconciles the queued instances. Never ends.
+    /// Reconciles the queued instances, all at the same time. Never ends.
     pub async fn run<C, Reconcile>(
         self,
         context: C,
@@ -55,44 +41,41 @@ where
         C: Send + Sync + 'static,
         Reconcile: Future<Output = Result<Duration, CallError>> + Send + 'static,
     {
-        let after_error = move |instance: Arc<K>, error: &CallError, _: Arc<C>| {
-            requeue_after(error, &memory, instance.uid(), |wait_ms| {
-                tracing::warn!(name = instance.name_any(), %error, wait_ms, "not finished; it will be tried again");
-            })
+        let (instances, context) = (&self.instances, Arc::new(context));
+        let reconcile_one = |name: Name| {
+            let instance = instances.get("", name.name());
+            let uid = instance.as_ref().and_then(|instance| instance.uid());
+            let reconciled = instance.map(|instance| reconcile(instance, context.clone()));
+            let memory = memory.clone();
+            async move {
+                match reconciled?.await {
+                    Ok(next) => Some(next),
+                    Err(error) => requeue_after(&error, &memory, uid, |wait_ms| {
+                        tracing::warn!(name = name.name(), %error, wait_ms, "not finished; it will be tried again");
+                    }),
+                }
+            }
         };
-        let reconcile_one = move |instance, context| {
-            let reconcile = reconcile(instance, context);
-            async move { reconcile.await.map(Action::requeue) }
-        };
-        Controller::for_stream(stream::pending(), self.store)
-            .reconcile_on(self.queue)
-            .run(reconcile_one, after_error, Arc::new(context))
-            .for_each(|_| std::future::ready(()))
-            .await;
+        runner::run(self.queue, || instances.names(), usize::MAX, pending(), reconcile_one).await;
     }
 }
 
 /// Enqueues the instances that a change concerns, and the configs that use them (`enqueue_users`).
 /// `forget` gets the name of an instance that is gone. Never ends.
 pub(super) async fn follow_changes<K>(
-    store: Store<K>,
+    shown: Watched<K>,
     changes: impl Stream<Item = Change<K>>,
-    queue: InstanceQueue<K>,
+    queue: QueueSender,
     enqueuers: Vec<Enqueuer>,
     enqueue_users: impl Fn(&Enqueuer, &str),
     forget: impl Fn(&str),
 ) where
-    K: Resource<DynamicType = ()> + Clone + 'static,
+    K: Object,
 {
     let mut known = HashMap::new();
-    // A failed send is ignored: the receiver is dropped only together with the controller, and then
-    // no instance is reconciled any more.
-    let enqueue = |name: &str| drop(queue.unbounded_send(ObjectRef::<K>::new(name)));
     let enqueue_all = |known: &mut HashMap<String, Meaning>| {
-        *known = store.state().iter().map(|instance| (instance.name_any(), Meaning::of(instance.as_ref()))).collect();
-        for name in known.keys() {
-            enqueue(name);
-        }
+        *known = shown.all().map(|instance| (instance.name_any(), Meaning::of(instance.as_ref()))).collect();
+        queue.all();
         enqueuers.iter().for_each(Enqueuer::all);
     };
     changes
@@ -100,7 +83,7 @@ pub(super) async fn follow_changes<K>(
             match change {
                 Change::One(instance) => {
                     let name = instance.name_any();
-                    let is_there = store.get(&ObjectRef::from_obj(&instance)).is_some();
+                    let is_there = shown.shows("", &name);
                     let meaning = is_there.then(|| Meaning::of(&instance));
                     // A change of the status concerns nobody, because keyturn wrote it.
                     if known.get(&name) != meaning.as_ref() {
@@ -108,7 +91,7 @@ pub(super) async fn follow_changes<K>(
                             Some(meaning) => known.insert(name.clone(), meaning),
                             None => known.remove(&name),
                         };
-                        enqueue(&name);
+                        queue.enqueue(Name::new("", &name));
                         for enqueuer in &enqueuers {
                             enqueue_users(enqueuer, &name);
                         }

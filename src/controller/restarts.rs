@@ -1,22 +1,18 @@
 //! The controller of restarts. A namespace is reconciled when a config in it that restarts
 //! workloads changes, and when a restart is due.
 
-use super::{
-    Enqueuer,
-    enqueuer::{Queue, SeenNamespace},
-    requeue_after,
-};
+use super::{Enqueuer, enqueuer::Queue, requeue_after, runner};
 use crate::{
     act::Context,
-    cluster::CallError,
+    cluster::Name,
     restart::{self, Remembered},
     views::Served,
 };
-use kube::{ResourceExt as _, runtime::controller::Action};
-use std::sync::Arc;
+use kube::ResourceExt as _;
+use std::{sync::Arc, time::Duration};
 
 /// The number of namespaces that are reconciled at the same time.
-const CONCURRENCY: u16 = 16;
+const CONCURRENCY: usize = 16;
 
 struct RestartContext {
     context: Arc<Context>,
@@ -29,29 +25,30 @@ struct RestartContext {
 /// reconciles of one namespace never run at the same time, therefore no two workloads of a
 /// namespace are restarted at once.
 pub(super) async fn run(
-    queue: Queue<SeenNamespace>,
+    queue: Queue,
     (enqueuer, served): (Enqueuer, Served),
     context: Arc<Context>,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+    shutdown: impl Future<Output = ()>,
 ) {
-    let store = context.views.namespaces.store().clone();
+    let every = {
+        let namespaces = context.views.namespaces.clone();
+        move || namespaces.names()
+    };
     let context = Arc::new(RestartContext { context, remembered: Remembered::default(), enqueuer, served });
-    super::run_controller((store, queue), CONCURRENCY, shutdown, reconcile_one, after_error, context).await;
+    runner::run(queue, every, CONCURRENCY, shutdown, |name| reconcile_one(name, context.clone())).await;
 }
 
-async fn reconcile_one(namespace: Arc<SeenNamespace>, context: Arc<RestartContext>) -> Result<Action, CallError> {
-    let enqueue = |config: &crate::api::AwsConfig| context.enqueuer.finding_changed(config);
-    let name = namespace.name_any();
-    if !context.served.serves(&name) {
-        return Ok(Action::await_change());
+async fn reconcile_one(namespace: Name, context: Arc<RestartContext>) -> Option<Duration> {
+    if !context.served.serves(namespace.name()) {
+        return None;
     }
-    let next = Box::pin(restart::reconcile(&name, &context.context, &context.remembered, enqueue));
-    Ok(next.await?.map_or_else(Action::await_change, Action::requeue))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
-fn after_error(namespace: Arc<SeenNamespace>, error: &CallError, context: Arc<RestartContext>) -> Action {
-    requeue_after(error, &context.context.memory, namespace.uid(), |wait_ms| {
-        tracing::warn!(namespace = namespace.name_any(), %error, wait_ms, "not restarted; it will be tried again");
-    })
+    let uid = context.context.views.namespaces.get("", namespace.name())?.uid();
+    let enqueue = |config: &crate::api::AwsConfig| context.enqueuer.finding_changed(config);
+    let name = namespace.name();
+    match Box::pin(restart::reconcile(name, &context.context, &context.remembered, enqueue)).await {
+        Ok(next) => next,
+        Err(error) => requeue_after(&error, &context.context.memory, uid, |wait_ms| {
+            tracing::warn!(namespace = name, %error, wait_ms, "not restarted; it will be tried again");
+        }),
+    }
 }

@@ -44,5 +44,5 @@ pub(super) async fn admit(served: &Served, first: Entered, views: &Views, enqueu
 /// gives a new config a status without conditions.
 fn has_a_former_shard(entered: &Entered, views: &Views) -> bool {
     let is_seen = |config: &AwsConfig| config.status.as_ref().is_some_and(|status| !status.conditions.is_empty());
-    entered.iter().any(|(name, _)| views.configs_in(name).iter().any(|config| is_seen(config)))
+    entered.iter().any(|(name, _)| views.configs_in(name).any(|config| is_seen(&config)))
 }

@@ -1,13 +1,9 @@
 //! The views that all scopes share: grants, namespaces and `DssInstance`s.
 
-use super::{
-    Enqueuer, GrantController, InstanceController,
-    grants::GrantQueue,
-    instances::{InstanceQueue, follow_changes},
-};
+use super::{Enqueuer, GrantController, InstanceController, enqueuer::QueueSender, instances::follow_changes};
 use crate::{
     api::{AwsRoleGrant, DataRobotInstance, DssInstance},
-    cluster::{Change, Watched, follow},
+    cluster::{Change, Name, Watched, follow},
     data_robot::DataRobots,
     dss_cache::DssCache,
     views::{self, Served},
@@ -17,14 +13,10 @@ use futures::{
     future::{join, join4},
 };
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, Client, ResourceExt as _,
-    core::PartialObjectMeta,
-    runtime::{reflector::store::Writer, watcher},
-};
+use kube::{Api, Client, ResourceExt as _, core::PartialObjectMeta, runtime::watcher};
 use std::{collections::HashMap, sync::Arc};
 
-/// The views that all scopes share, without their writers.
+/// The views that all scopes share.
 #[derive(Clone)]
 pub struct Shared {
     /// All grants.
@@ -55,43 +47,29 @@ impl SharedControllers {
     }
 }
 
-/// The writers of the views in [`Shared`], and the queues of the controllers.
-pub struct SharedWriters {
-    grants: Writer<AwsRoleGrant>,
-    namespaces: Writer<PartialObjectMeta<Namespace>>,
-    instances: Writer<DssInstance>,
-    data_robots: Writer<DataRobotInstance>,
-    instance_queue: InstanceQueue<DssInstance>,
-    data_robot_queue: InstanceQueue<DataRobotInstance>,
-    grant_queue: GrantQueue,
+/// Enqueues the objects of the controllers in [`SharedControllers`].
+pub struct SharedQueues {
+    instances: QueueSender,
+    data_robots: QueueSender,
+    grants: QueueSender,
 }
 
 impl Shared {
-    /// Makes empty views, their writers, and the controllers of instances and of grants.
+    /// Makes empty views, and the controllers of instances and of grants with their queues.
     #[must_use]
-    pub fn new() -> (Self, SharedWriters, SharedControllers) {
-        let (grants, grants_writer) = views::grants();
-        let (namespaces, namespaces_writer) = views::namespaces();
-        let (instances, instances_writer) = views::instances();
-        let (data_robots, data_robots_writer) = views::data_robots();
-        let (instance_controller, instance_queue) = InstanceController::new(instances.store().clone());
-        let (data_robot_controller, data_robot_queue) = InstanceController::new(data_robots.store().clone());
-        let (grant_controller, grant_queue) = GrantController::new(grants.store().clone());
-        let writers = SharedWriters {
-            grants: grants_writer,
-            namespaces: namespaces_writer,
-            instances: instances_writer,
-            data_robots: data_robots_writer,
-            instance_queue,
-            data_robot_queue,
-            grant_queue,
-        };
+    pub fn new() -> (Self, SharedQueues, SharedControllers) {
+        let (grants, namespaces) = (views::grants(), views::namespaces());
+        let (instances, data_robots) = (views::instances(), views::data_robots());
+        let (instance_controller, instance_queue) = InstanceController::new(instances.clone());
+        let (data_robot_controller, data_robot_queue) = InstanceController::new(data_robots.clone());
+        let (grant_controller, grant_queue) = GrantController::new();
+        let queues = SharedQueues { instances: instance_queue, data_robots: data_robot_queue, grants: grant_queue };
         let controllers = SharedControllers {
             instances: instance_controller,
             data_robots: data_robot_controller,
             grants: grant_controller,
         };
-        (Self { grants, namespaces, instances, data_robots }, writers, controllers)
+        (Self { grants, namespaces, instances, data_robots }, queues, controllers)
     }
 
     /// Keeps the shared views up to date, and enqueues the objects that a change concerns. Never
@@ -99,16 +77,16 @@ impl Shared {
     pub async fn watch(
         self,
         client: Client,
-        writers: SharedWriters,
+        queues: SharedQueues,
         (enqueuers, served): (Vec<Enqueuer>, Served),
         dss_cache: DssCache,
         data_robots: DataRobots,
     ) {
         let all = watcher::Config::default;
-        let grants = follow(Api::all(client.clone()), all(), &self.grants, writers.grants);
-        let namespaces = follow(Api::all(client.clone()), all(), &self.namespaces, writers.namespaces);
-        let instances = follow(Api::all(client.clone()), all(), &self.instances, writers.instances);
-        let robots = follow(Api::all(client), all(), &self.data_robots, writers.data_robots);
+        let grants = follow(Api::all(client.clone()), all(), &self.grants);
+        let namespaces = follow(Api::all(client.clone()), all(), &self.namespaces);
+        let instances = follow(Api::all(client.clone()), all(), &self.instances);
+        let robots = follow(Api::all(client), all(), &self.data_robots);
         let mut known = Known::default();
         let mut seen_any = false;
         let grants = grants.for_each(|change| {
@@ -120,17 +98,14 @@ impl Shared {
                     // The grant before the change counts too, because the change may end what it
                     // allowed.
                     let versions = known.replace(&grant.name_any(), self.grants.get("", &grant.name_any()));
-                    writers.grant_queue.enqueue(&grant);
+                    queues.grants.enqueue(Name::of(&grant));
                     for enqueuer in &enqueuers {
                         enqueuer.grants_changed(&versions);
                     }
                 }
                 Change::One(_) | Change::All => {
-                    let all = self.grants.store().state();
-                    for grant in &all {
-                        writers.grant_queue.enqueue(grant);
-                    }
-                    known = Known::of(all);
+                    queues.grants.all();
+                    known = Known::of(self.grants.all());
                     enqueuers.iter().for_each(Enqueuer::all);
                 }
             }
@@ -143,7 +118,7 @@ impl Shared {
                     served.learn(&name, self.namespaces.get("", &name).as_ref().map(|namespace| namespace.labels()));
                 }
                 Change::All => {
-                    let all = self.namespaces.store().state();
+                    let all: Vec<_> = self.namespaces.all().collect();
                     served.learn_all(all.iter().map(|namespace| (namespace.name_any(), namespace.labels())));
                 }
             }
@@ -155,14 +130,13 @@ impl Shared {
             }
             std::future::ready(())
         });
-        let store = self.instances.store().clone();
         let enqueue_users = |enqueuer: &Enqueuer, name: &str| enqueuer.users_changed(name, None);
         let forget = |name: &str| dss_cache.forget(name);
-        let queue = writers.instance_queue;
-        let instances = follow_changes(store, instances, queue, enqueuers.clone(), enqueue_users, forget);
-        let (store, queue) = (self.data_robots.store().clone(), writers.data_robot_queue);
+        let (shown, queue) = (self.instances.clone(), queues.instances);
+        let instances = follow_changes(shown, instances, queue, enqueuers.clone(), enqueue_users, forget);
+        let (shown, queue) = (self.data_robots.clone(), queues.data_robots);
         let forget = |name: &str| data_robots.forget(name);
-        let robots = follow_changes(store, robots, queue, enqueuers.clone(), Enqueuer::data_robot_changed, forget);
+        let robots = follow_changes(shown, robots, queue, enqueuers.clone(), Enqueuer::data_robot_changed, forget);
         Box::pin(join4(grants, namespaces, instances, robots)).await;
     }
 }
@@ -172,8 +146,8 @@ impl Shared {
 struct Known(HashMap<String, Arc<AwsRoleGrant>>);
 
 impl Known {
-    fn of(grants: Vec<Arc<AwsRoleGrant>>) -> Self {
-        Self(grants.into_iter().map(|grant| (grant.name_any(), grant)).collect())
+    fn of(grants: impl Iterator<Item = Arc<AwsRoleGrant>>) -> Self {
+        Self(grants.map(|grant| (grant.name_any(), grant)).collect())
     }
 
     /// Records the grant after a change, and returns the versions before and after it. A grant that

@@ -1,55 +1,49 @@
 //! The controller of trails: what follows a credential, in a queue of its own. The queue holds the
 //! names of `AwsConfig`s, and no objects.
 
-use super::{Enqueuer, enqueuer::Queue, requeue_after};
+use super::{Enqueuer, enqueuer::Queue, requeue_after, runner};
 use crate::{
     act::Context,
-    api::AwsConfig,
-    cluster::CallError,
+    cluster::Name,
     reconcile::{reconcile_trail, trail_of},
     views::Served,
 };
-use kube::{ResourceExt as _, runtime::controller::Action};
-use std::sync::Arc;
+use kube::ResourceExt as _;
+use std::{sync::Arc, time::Duration};
 
 /// The number of trails that are written at the same time while no credential is being written.
-const CONCURRENCY: u16 = 32;
-
-struct TrailContext {
-    context: Arc<Context>,
-    enqueuer: Enqueuer,
-    served: Served,
-}
+const CONCURRENCY: usize = 32;
 
 /// Writes the trails of the configs that are queued or whose next attempt is due, until `shutdown`.
 pub(super) async fn run(
-    queue: Queue<AwsConfig>,
+    queue: Queue,
     (enqueuer, served): (Enqueuer, Served),
     context: Arc<Context>,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+    shutdown: impl Future<Output = ()>,
 ) {
-    let store = context.views.configs.store().clone();
-    let context = Arc::new(TrailContext { context, enqueuer, served });
-    super::run_controller((store, queue), CONCURRENCY, shutdown, reconcile_one, after_error, context).await;
+    let every = {
+        let configs = context.views.configs.clone();
+        move || configs.names()
+    };
+    let reconcile = |name| reconcile_one(name, context.clone(), enqueuer.clone(), served.clone());
+    runner::run(queue, every, CONCURRENCY, shutdown, reconcile).await;
 }
 
-async fn reconcile_one(config: Arc<AwsConfig>, context: Arc<TrailContext>) -> Result<Action, CallError> {
-    if !super::is_served(config.as_ref(), &context.served) {
-        return Ok(Action::await_change());
+async fn reconcile_one(name: Name, context: Arc<Context>, enqueuer: Enqueuer, served: Served) -> Option<Duration> {
+    if !served.serves(name.namespace()) {
+        return None;
     }
+    let config = context.views.configs.get(name.namespace(), name.name())?;
     let found = {
-        let (config, enqueuer) = (config.clone(), context.enqueuer.clone());
+        let config = config.clone();
         move || enqueuer.finding_changed(&config)
     };
-    let next = Box::pin(reconcile_trail(config, &context.context, &found)).await?;
-    Ok(next.map_or_else(Action::await_change, Action::requeue))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
-fn after_error(config: Arc<AwsConfig>, error: &CallError, context: Arc<TrailContext>) -> Action {
     let key = config.uid().map(|uid| trail_of(&uid));
-    requeue_after(error, &context.context.memory, key, |wait_ms| {
-        let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
-        tracing::warn!(namespace, name, %error, wait_ms, "the trail is not finished; it will be tried again");
-    })
+    match Box::pin(reconcile_trail(config, &context, &found)).await {
+        Ok(next) => next,
+        Err(error) => requeue_after(&error, &context.memory, key, |wait_ms| {
+            let (namespace, name) = (name.namespace(), name.name());
+            tracing::warn!(namespace, name, %error, wait_ms, "the trail is not finished; it will be tried again");
+        }),
+    }
 }

@@ -230,23 +230,29 @@ pub fn generated_role_name(config: &AwsConfig, role: &RoleArn) -> String {
 /// The name of the oldest other config that asks for the same target and is older than `config`.
 /// Only the oldest config may create the Secret. Otherwise another person's config could take over
 /// the name when the Secret is deleted, and running pods would work as that person. A config that
-/// is being deleted asks for nothing. `asking` are the configs with this target.
+/// is being deleted asks for nothing. `asking` are configs with this target.
 #[must_use]
-pub fn older_claim(config: &AwsConfig, asking: &[Arc<AwsConfig>]) -> Option<String> {
-    older(config, asking).min_by_key(|other| other.age()).map(|other| other.name_any())
+pub fn older_claim(config: &AwsConfig, asking: impl IntoIterator<Item = Arc<AwsConfig>>) -> Option<String> {
+    older(config, asking).min_by(|one, other| one.age().cmp(&other.age())).map(|oldest| oldest.name_any())
 }
 
 /// The limit, if the config is beyond it: if at least as many other configs of the namespace are
-/// older. `None` if there is no limit. `configs` are those of the namespace.
+/// older. `None` if there is no limit. `configs` returns those of the namespace, if it is called.
 #[must_use]
-pub fn beyond_limit(config: &AwsConfig, configs: &[Arc<AwsConfig>], limit: Option<usize>) -> Option<usize> {
-    limit.filter(|limit| older(config, configs).count() >= *limit)
+pub fn beyond_limit<I>(config: &AwsConfig, limit: Option<usize>, configs: impl FnOnce() -> I) -> Option<usize>
+where
+    I: IntoIterator<Item = Arc<AwsConfig>>,
+{
+    limit.filter(|limit| older(config, configs()).take(*limit).count() >= *limit)
 }
 
 /// The configs of these that are older than `config` and are not being deleted.
-fn older<'a>(config: &'a AwsConfig, others: &'a [Arc<AwsConfig>]) -> impl Iterator<Item = &'a Arc<AwsConfig>> {
+fn older<I>(config: &AwsConfig, others: I) -> impl Iterator<Item = Arc<AwsConfig>>
+where
+    I: IntoIterator<Item = Arc<AwsConfig>>,
+{
     let age_of_it = config.age();
-    let present = others.iter().filter(|other| other.metadata.deletion_timestamp.is_none());
+    let present = others.into_iter().filter(|other| other.metadata.deletion_timestamp.is_none());
     present.filter(move |other| other.age() < age_of_it)
 }
 

@@ -95,7 +95,7 @@ pub async fn reconcile_data_robot(
         return Ok(until(context.clock.now(), None));
     };
     let now = context.clock.now();
-    let used = context.views.iter().any(|views| !views.configs_using_data_robot(&name).is_empty());
+    let used = context.views.iter().any(|views| views.is_data_robot_used(&name));
     let is_kept = finalizers::is_kept(instance.as_ref());
     let deleted_at = instance.metadata.deletion_timestamp.as_ref().map(|Time(at)| *at);
     let is_abandoned = deleted_at.is_some_and(|since| now.duration_since(since) > schedule::GIVE_UP);

@@ -16,7 +16,7 @@ use crate::{
 };
 use kube::ResourceExt as _;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -54,9 +54,11 @@ struct Searched {
 }
 
 impl Searched {
-    fn is_due(&self, selectors: &str, now: Instant) -> bool {
-        let soon = self.failed || self.selectors != selectors;
-        now.duration_since(self.at) >= if soon { SOON } else { EVERY }
+    /// Whether the namespace is due, with the present digest of the selectors. It is computed only
+    /// if it decides, because it takes a read of every config of the namespace.
+    fn is_due(&self, selectors: impl FnOnce() -> String, now: Instant) -> bool {
+        let since = now.duration_since(self.at);
+        since >= EVERY || since >= SOON && (self.failed || self.selectors != selectors())
     }
 }
 
@@ -76,9 +78,9 @@ impl MissedPods {
                 }
                 // A namespace without configs is dropped from the record, and costs nothing.
                 let mut before = std::mem::take(known);
-                for (namespace, configs) in by_namespace(views) {
+                for namespace in namespaces_of(views) {
                     let former = before.remove(&namespace);
-                    if let Some(searched) = self.search(views, enqueuer, &namespace, &configs, former).await {
+                    if let Some(searched) = self.search(views, enqueuer, &namespace, former).await {
                         known.insert(namespace, searched);
                     }
                 }
@@ -95,18 +97,19 @@ impl MissedPods {
         views: &Views,
         enqueuer: &Enqueuer,
         namespace: &str,
-        configs: &[Arc<AwsConfig>],
         former: Option<Searched>,
     ) -> Option<Searched> {
         let shown = views.namespaces.get("", namespace)?;
-        let selectors = selectors(configs);
         let at = Instant::now();
         let is_searched = is_sent_to_the_webhook(namespace, shown.labels(), &self.own);
         let (found_before, said_before) =
             former.as_ref().map_or((0, None), |former| (former.missed, former.orphans.clone()));
-        if let Some(former) = former.filter(|former| is_searched && !former.is_due(&selectors, at)) {
+        let read = || views.configs_in(namespace).collect::<Vec<_>>();
+        if let Some(former) = former.filter(|former| is_searched && !former.is_due(|| selectors(&read()), at)) {
             return Some(former);
         }
+        let configs = &read();
+        let selectors = selectors(configs);
         let mut count = Count::among(configs);
         let listed = if is_searched { self.list(namespace, &mut count).await } else { Ok(()) };
         if let Err(error) = listed {
@@ -152,12 +155,9 @@ fn has_pods_condition(config: &AwsConfig) -> bool {
     config.status.as_ref().is_some_and(|status| find_condition(&status.conditions, ConditionType::PodsMissed).is_some())
 }
 
-fn by_namespace(views: &Views) -> BTreeMap<String, Vec<Arc<AwsConfig>>> {
-    let mut found: BTreeMap<String, Vec<Arc<AwsConfig>>> = BTreeMap::new();
-    for config in views.configs.store().state() {
-        found.entry(config.namespace().unwrap_or_default()).or_default().push(config);
-    }
-    found
+/// The namespaces that have configs.
+fn namespaces_of(views: &Views) -> BTreeSet<String> {
+    views.configs.names().iter().map(|name| name.namespace().to_owned()).collect()
 }
 
 /// A digest of the names, the UIDs, the targets and the selectors of these configs, in the order of
@@ -203,9 +203,9 @@ mod tests {
             ("one config fewer", vec![a.clone()], true),
             ("one config more", vec![a.clone(), b.clone(), config("c", "4", None)], true),
         ] {
-            assert_eq!(searched.is_due(&selectors(&changed), at + SOON), is_due, "{case}");
-            assert!(searched.is_due(&selectors(&changed), at + EVERY), "{case}");
-            assert!(!searched.is_due(&selectors(&changed), at), "{case}");
+            assert_eq!(searched.is_due(|| selectors(&changed), at + SOON), is_due, "{case}");
+            assert!(searched.is_due(|| selectors(&changed), at + EVERY), "{case}");
+            assert!(!searched.is_due(|| selectors(&changed), at), "{case}");
         }
     }
 }

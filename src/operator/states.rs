@@ -18,22 +18,21 @@ const OF_A_NAMESPACE: &str = "system:";
 /// `DssInstance`s. If `has_objects`, it also has the state of each config.
 pub(super) fn states(views: &[Views], has_objects: bool, now: Timestamp) -> States {
     let mut states = States::default();
-    let configs: Vec<_> = views.iter().flat_map(|views| views.configs.store().state()).collect();
     let mut persons = HashSet::new();
-    for config in &configs {
+    for config in views.iter().flat_map(|views| views.configs.all()) {
         let status = config.status.as_ref();
         let state = count(&mut states, status, now);
         if has_objects {
-            states.object(object(config, state));
+            states.object(object(&config, state));
         }
         if matches!(state, State::Ready | State::RenewalFailing) {
             let subject = status.and_then(|status| status.person.as_deref());
-            persons.extend(subject.filter(|subject| !subject.starts_with(OF_A_NAMESPACE)));
+            persons.extend(subject.filter(|subject| !subject.starts_with(OF_A_NAMESPACE)).map(str::to_owned));
         }
     }
     states.persons(persons.len());
     // Every scope has the same view of them.
-    for instance in views.first().iter().flat_map(|views| views.instances.store().state()) {
+    for instance in views.first().iter().flat_map(|views| views.instances.all()) {
         states.instance(dss_state(instance.status.as_ref()));
     }
     states

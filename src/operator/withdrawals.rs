@@ -32,7 +32,7 @@ pub(super) struct Withdrawals {
 /// shows them.
 pub(super) fn former(views: Arc<[Views]>) -> Box<dyn Fn(Timestamp) -> Vec<Timestamp> + Send + Sync> {
     Box::new(move |now| {
-        let configs = views.iter().flat_map(|views| views.configs.store().state());
+        let configs = views.iter().flat_map(|views| views.configs.all());
         let went = configs.filter_map(|config| config.status.as_ref().and_then(went_at));
         went.filter(|at| now.duration_since(*at) < AT_ONCE).collect()
     })
@@ -78,7 +78,7 @@ impl Withdrawals {
     fn held(&self) -> Vec<Held> {
         let mut held = Vec::new();
         for (scope, views) in self.views.iter().enumerate() {
-            for config in views.configs.store().state() {
+            for config in views.configs_held() {
                 let status = config.status.as_ref();
                 let Some(hold) = status.and_then(|status| status.withdrawal_held.as_ref()) else { continue };
                 let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());

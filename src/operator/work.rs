@@ -189,7 +189,7 @@ impl Work {
         let push_limiter = stores::push_limiter();
         let listings = stores::Listings::default();
         let precedence = Precedence::default();
-        let turns = Turns::new(self.rate_limits, CONCURRENCY.into());
+        let turns = Turns::new(self.rate_limits, CONCURRENCY);
         let controllers = self.controllers.into_iter().map(|controllers| {
             let context = Context {
                 cluster_name: self.cluster_name.clone(),
@@ -214,7 +214,7 @@ impl Work {
                 // A scope drops the tokens of Secrets that its own views do not show.
                 tokens: stores::Tokens::default(),
                 listings: listings.clone(),
-                turns: turns.with_places(CONCURRENCY.into()),
+                turns: turns.with_places(CONCURRENCY),
                 sts_budget: self.sts_budget.clone(),
                 precedence: precedence.clone(),
             };

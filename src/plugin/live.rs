@@ -118,7 +118,7 @@ impl Live {
         if matches!(seen.target, Target::Absent) {
             let mut others = caller.configs(false, None).await?;
             others.retain(|other| other.target_name() == config.target_name() && other.uid() != config.uid());
-            seen.older_claim = older_claim(&config, &others.into_iter().map(Arc::new).collect::<Vec<_>>());
+            seen.older_claim = older_claim(&config, others.into_iter().map(Arc::new));
         }
         Ok(Self { seen, unreadable })
     }

@@ -46,11 +46,10 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         Some(secret) => Target::of(&config, &secret.metadata, remembered.known_version.as_deref()),
         None => Target::NotWatched,
     };
-    // Without a limit the configs of the namespace are not counted.
-    let limit = context.configs_per_namespace;
-    let configs = limit.map(|_| views.configs_in(&namespace)).unwrap_or_default();
+    // The configs of the namespace are read only if there are more than the limit allows.
+    let limit = context.configs_per_namespace.filter(|limit| views.number_in(&namespace) > *limit);
     Some(Observed {
-        beyond_limit: beyond_limit(&config, &configs, limit),
+        beyond_limit: beyond_limit(&config, limit, || views.configs_in(&namespace)),
         push_taken: push_taken(context, &config, dss.as_ref(), data_robot.as_ref()),
         max_age: context.max_age,
         brake: context.brake.seen(&config.uid().unwrap_or_default()),
@@ -67,7 +66,7 @@ pub(super) fn observe(context: &Context, config: &AwsConfig) -> Option<Observed>
         other_roles,
         profile_roles,
         source: sources::shown_key(views, &config, remembered.known_source.as_deref()),
-        older_claim: older_claim(&config, &views.configs_wanting(&namespace, &config.target_name())),
+        older_claim: older_claim(&config, views.others_wanting_target(&config)),
         api_key_source: sources::shown_api_key(
             views,
             &config,
@@ -127,8 +126,7 @@ fn roles(
 ) -> (SeenRole, Vec<Arc<AwsRole>>) {
     let (namespace, name) = (config.namespace().unwrap_or_default(), config.name_any());
     let role = role_name(config, asked.as_ref().ok().and_then(Option::as_ref));
-    let mut others = context.views.roles_of(&namespace, &name);
-    others.retain(|other| Some(other.name_any()) != role);
+    let others = context.views.roles_beside(&namespace, &name, role.as_deref()).collect();
     let role = role.and_then(|role| context.views.roles.get(&namespace, &role));
     (role.map_or(SeenRole::NotShown, SeenRole::Shown), others)
 }
@@ -203,7 +201,7 @@ fn push_taken(
             continue;
         }
         let others = context.views.configs_pushing(slot, &place.instance, &place.name);
-        let first = others.iter().filter(|other| other.uid() != config.uid()).find(|other| {
+        let first = others.filter(|other| other.uid() != config.uid()).find(|other| {
             if place.token.is_some() && other.namespace() != config.namespace() {
                 return false;
             }

@@ -3,12 +3,11 @@
 use super::Access;
 use crate::{
     api::{AwsConfig, names},
-    cluster::{CallError, Watched},
+    cluster::{CallError, Object, Watched},
     finalizers,
 };
-use kube::{Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
-use std::{fmt::Debug, sync::Arc};
+use kube::ResourceExt as _;
+use std::sync::Arc;
 
 /// Adds the finalizers before the first entry in a DSS.
 pub(super) async fn add_finalizers(access: Access<'_>, config: &AwsConfig, instance: &str) -> Result<(), CallError> {
@@ -30,7 +29,7 @@ pub(super) async fn add_data_robot_finalizers(
 }
 
 /// The finalizer of an instance.
-struct OfInstance<'a, K: Resource<DynamicType = ()> + 'static> {
+struct OfInstance<'a, K> {
     watched: &'a Watched<K>,
     instance: &'a str,
     name: &'a str,
@@ -46,7 +45,7 @@ async fn add<K>(
     lock: &tokio::sync::Mutex<()>,
 ) -> Result<(), CallError>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Object,
 {
     let configs = &access.views.configs;
     // The finalizers may have changed since the decision.

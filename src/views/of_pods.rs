@@ -3,9 +3,9 @@
 use super::slim;
 use crate::{
     api::{AwsConfig, Inject, names::default_target},
-    cluster::Watched,
+    cluster::{Kept, Watched},
 };
-use kube::{ResourceExt as _, runtime::reflector::store::Writer};
+use kube::ResourceExt as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -16,15 +16,14 @@ use std::{
 pub struct ConfigsOfPods(Watched<AwsConfig>);
 
 impl ConfigsOfPods {
-    /// Makes an empty view, and the writer that fills it.
+    /// Makes an empty view.
     #[must_use]
-    pub fn new() -> (Self, Writer<AwsConfig>) {
+    pub fn new() -> Self {
         let keys_of = |config: &AwsConfig| {
             let namespace = config.namespace().unwrap_or_default();
             selected(&namespace, config).into_iter().chain(fills(&namespace, config)).collect()
         };
-        let (configs, writer) = Watched::new("awsconfigs.keyturn.dev", keys_of, slim::config_of_pods);
-        (Self(configs), writer)
+        Self(Watched::new("awsconfigs.keyturn.dev", Kept::Packed, keys_of, slim::config_of_pods))
     }
 
     /// The view itself.
@@ -44,14 +43,14 @@ impl ConfigsOfPods {
         labels: &BTreeMap<String, String>,
         named: Option<&str>,
     ) -> Vec<Arc<AwsConfig>> {
-        let mut found: Vec<_> = selecting(namespace, labels).flat_map(|key| self.0.find(&key)).collect();
+        let mut found: Vec<_> = selecting(namespace, labels).flat_map(|key| self.0.find(key)).collect();
         if let Some(named) = named {
             add(&mut found, self.0.get(namespace, named));
         }
         let secrets = found.iter().map(|config| config.target_name()).chain(named.map(default_target));
         for secret in secrets.collect::<BTreeSet<_>>() {
             let by_default = secret.strip_suffix(DEFAULT_SUFFIX).and_then(|name| self.0.get(namespace, name));
-            let others = by_default.into_iter().chain(self.0.find(&filled(namespace, &secret)));
+            let others = by_default.into_iter().chain(self.0.find(filled(namespace, &secret)));
             others.filter(|config| config.target_name() == secret).for_each(|config| add(&mut found, Some(config)));
         }
         found

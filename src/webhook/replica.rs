@@ -18,9 +18,8 @@ use std::{io, net::TcpListener, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 /// The time for which a replica that is ending still answers. A Service goes on sending requests to
-/// it until every node has learnt that it ends, which takes a busy node some seconds. It is shorter
-/// than the time that the program has after SIGTERM.
-const LINGER: Duration = Duration::from_secs(10);
+/// it until every node has learnt that it ends.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// One replica of the webhook.
 pub struct Replica {
@@ -100,8 +99,8 @@ impl Replica {
 
 /// Begins to watch the configs of a scope.
 fn watch(tasks: &mut JoinSet<()>, client: &Client, scope: Option<String>) -> Scope {
-    let (configs, writer) = ConfigsOfPods::new();
-    let changes = follow(scoped(client, scope.as_deref()), watcher::Config::default(), configs.watched(), writer);
+    let configs = ConfigsOfPods::new();
+    let changes = follow(scoped(client, scope.as_deref()), watcher::Config::default(), configs.watched());
     tasks.spawn(changes.for_each(|_| future::ready(())).boxed());
     (scope, configs)
 }

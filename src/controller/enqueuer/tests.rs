@@ -3,7 +3,8 @@
 use super::*;
 use crate::{api::DssInstance, views};
 use futures::FutureExt as _;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::PartialObjectMeta;
 use serde_json::{Value, from_value, json};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/analyst";
@@ -72,7 +73,7 @@ fn views() -> Views {
     ];
     let roles = [role("scoring", "own", "alice", OTHER), role("lab", "carols", "carol", ROLE)];
     let namespace = |(name, team): (&str, &str)| {
-        let mut namespace = SeenNamespace::default();
+        let mut namespace = PartialObjectMeta::<Namespace>::default();
         namespace.metadata.name = Some(name.into());
         namespace.metadata.labels = Some([("team".into(), team.into())].into());
         namespace
@@ -81,13 +82,12 @@ fn views() -> Views {
         "url": "https://dss", "apiKeySecretRef": {"namespace": "keyturn", "name": "admin"}, "login": "dss-${person}",
         "allow": [{"namespaces": {"selector": {"matchLabels": {"team": "ml"}}}, "persons": ["*"]}],
     });
-    let (grants, _) = views::grants();
-    let ((namespaces, mut of_namespaces), (instances, mut of_instances)) = (views::namespaces(), views::instances());
-    namespaces.show(&mut of_namespaces, [("scoring", "ds"), ("lab", "ml"), ("attic", "old")].map(namespace));
-    instances.show(&mut of_instances, [DssInstance::new("design", from_value(instance).unwrap())]);
-    let (views, mut writers) = Views::new(grants, namespaces, instances, views::data_robots().0);
-    views.configs.show(&mut writers.configs, configs);
-    views.roles.show(&mut writers.roles, roles);
+    let (namespaces, instances) = (views::namespaces(), views::instances());
+    namespaces.show([("scoring", "ds"), ("lab", "ml"), ("attic", "old")].map(namespace));
+    instances.show([DssInstance::new("design", from_value(instance).unwrap())]);
+    let views = Views::new(views::grants(), namespaces, instances, views::data_robots());
+    views.configs.show(configs);
+    views.roles.show(roles);
     views
 }
 
@@ -106,11 +106,10 @@ fn enqueued(change: Change) -> Vec<String> {
     found.into_iter().flatten().collect()
 }
 
-fn drain<K: Resource<DynamicType = ()>>(kind: &str, queue: &mut Queue<K>) -> BTreeSet<String> {
+fn drain(kind: &str, queue: &mut Queue) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     while let Some(Some(object)) = queue.one.next().now_or_never() {
-        let namespace = object.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
-        found.insert(format!("{kind} {namespace}{}", object.name));
+        found.insert(format!("{kind} {}", format!("{object:?}").trim_start_matches('/')));
     }
     while let Some(Some(())) = queue.every.next().now_or_never() {
         found.insert(format!("every {kind}"));

@@ -40,7 +40,7 @@ fn the_oldest_other_config_has_the_older_claim() {
     ] {
         let alice = created("alice", "5", late, false);
         let asking = [vec![alice.clone()], others].concat();
-        assert_eq!(older_claim(&alice, &asking).as_deref(), expected, "{case}");
+        assert_eq!(older_claim(&alice, asking.clone()).as_deref(), expected, "{case}");
     }
 }
 
@@ -59,7 +59,7 @@ fn the_newest_configs_are_beyond_the_limit() {
         ("two: by UID within a second", Some(2), [None, None, Some(2)]),
         ("three: one that is being deleted does not count", Some(3), [None, None, None]),
     ] {
-        let beyond = [0, 1, 2].map(|at| beyond_limit(&configs[at], &configs, limit));
+        let beyond = [0, 1, 2].map(|at| beyond_limit(&configs[at], limit, || configs.clone()));
         assert_eq!(beyond, expected, "{row}");
     }
 }

@@ -1,13 +1,9 @@
 //! The memory that the largest objects of a user may take, with a figure.
 
-use crate::{api::AwsConfig, cluster::follow, views};
+use crate::{cluster::follow, views};
 use futures::StreamExt as _;
 use http::{Request, Response};
-use kube::{
-    Api, Client,
-    client::Body,
-    runtime::{reflector::store::Writer, watcher},
-};
+use kube::{Api, Client, client::Body, runtime::watcher};
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
@@ -80,14 +76,13 @@ fn api_server() -> (Client, Arc<Mutex<Vec<usize>>>) {
 #[tokio::test]
 async fn five_hundred_of_the_largest_configs_take_little_memory() {
     let (client, limits) = api_server();
-    let (grants, namespaces, instances) = (views::grants().0, views::namespaces().0, views::instances().0);
-    let (views, writers) = views::Views::new(grants, namespaces, instances, views::data_robots().0);
-    let writer: Writer<AwsConfig> = writers.configs;
-    let following = follow(Api::all(client), watcher::Config::default(), &views.configs, writer);
+    let (grants, namespaces, instances) = (views::grants(), views::namespaces(), views::instances());
+    let views = views::Views::new(grants, namespaces, instances, views::data_robots());
+    let following = follow(Api::all(client), watcher::Config::default(), &views.configs);
     let _following = tokio::spawn(following.for_each(|_| std::future::ready(())));
     for list in ["the first list", "a list anew"] {
         views.configs.relist().await;
-        let stored = views.configs.store().state();
+        let stored = views.configs.all().collect::<Vec<_>>();
         let bytes: usize = stored.iter().map(|config| serde_json::to_vec(&**config).unwrap().len()).sum();
         assert_eq!(stored.len(), CONFIGS, "{list}");
         assert!(bytes < MOST, "{list}: {bytes} bytes are kept");

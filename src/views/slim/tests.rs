@@ -272,3 +272,38 @@ fn the_webhook_keeps_of_a_config_what_it_reads() {
     let kept = ObjectMeta { name, namespace, uid, resource_version, generation, ..ObjectMeta::default() };
     assert_eq!(config.metadata, kept);
 }
+
+/// Shows an object in a view that packs it, and compares what the view then returns with the object
+/// that the view was to keep.
+fn comes_back<K: crate::cluster::Object>(text: &str, slim: fn(&mut K)) {
+    let mut object: K = serde_json::from_str(text).unwrap();
+    let watched = crate::cluster::Watched::new("objects", crate::cluster::Kept::Packed, |_| vec![], slim);
+    watched.show([object.clone()]);
+    slim(&mut object);
+    let meta = object.meta().clone();
+    let found = watched.get(&meta.namespace.unwrap_or_default(), &meta.name.unwrap_or_default());
+    assert_eq!(format!("{:?}", found.unwrap()), format!("{object:?}"));
+}
+
+#[test]
+fn an_object_comes_back_from_a_view_as_it_was_kept() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/worlds/gitops");
+    let mut kinds = BTreeMap::<String, usize>::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let kind = serde_json::from_str::<Value>(&text).unwrap()["kind"].as_str().unwrap().to_owned();
+        match kind.as_str() {
+            "AwsConfig" => {
+                comes_back::<AwsConfig>(&text, config);
+                comes_back::<AwsConfig>(&text, config_of_pods);
+            }
+            "AwsRole" => comes_back::<AwsRole>(&text, role),
+            "Secret" => comes_back::<PartialObjectMeta<Secret>>(&text, secret),
+            _ => {}
+        }
+        *kinds.entry(kind).or_default() += 1;
+    }
+    assert!(kinds["AwsConfig"] > 3 && kinds["AwsRole"] > 1, "{kinds:?}");
+    let empty = json!({"metadata": {"name": "a", "namespace": "n", "labels": {}, "annotations": {}}});
+    comes_back::<PartialObjectMeta<Secret>>(&empty.to_string(), secret);
+}

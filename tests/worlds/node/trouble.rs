@@ -67,9 +67,7 @@ async fn pods_outlive_a_stopped_operator_for_one_session_and_recover() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a node: make test"]
 async fn an_upgrade_and_a_killed_leader_miss_no_pod_and_cost_no_session() {
-    // The test is about a replica that answers, at each moment of the upgrade. On a busy machine an
-    // answer may take longer than the 2 s of the default.
-    let release = Release::with_sessions_of(3_600, &["webhook.timeoutSeconds=10"]).await;
+    let release = Release::with_sessions_of(3_600, &[]).await;
     let install = &release.install;
     alice_runs(&release).await;
     assert_eq!(release.sts.count(), 1);
@@ -79,8 +77,7 @@ async fn an_upgrade_and_a_killed_leader_miss_no_pod_and_cost_no_session() {
     let mut probes = 0;
     while !upgrading.is_finished() {
         let said = release.probe();
-        let why = || install.ground.api_server_log("failing open");
-        assert!(said.contains("AWS_CONFIG_FILE"), "a pod was missed: {}\n{said}", why());
+        assert!(said.contains("AWS_CONFIG_FILE"), "a pod was missed: {said}");
         probes += 1;
     }
     upgrading.await.unwrap();

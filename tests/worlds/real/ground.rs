@@ -266,13 +266,6 @@ impl Ground {
         self.at.audit_log.as_deref().expect("a cluster of the ground's own")
     }
 
-    /// The lines of the API server's own log that contain a text. An adopted cluster has none.
-    pub fn api_server_log(&self, text: &str) -> String {
-        let home = self.at.kubeconfig.parent().unwrap();
-        let log = fs::read_to_string(home.join("logs/kube-apiserver.log")).unwrap_or_default();
-        log.lines().filter(|line| line.contains(text)).collect::<Vec<_>>().join("\n")
-    }
-
     /// What a user asked of the API server, as the server's audit log has it. A watch is there only
     /// when it has ended.
     pub fn audit(&self, user: &str) -> Vec<Audited> {
