@@ -3,8 +3,8 @@
 //!
 //! A runner for each kind keeps the queue. It never runs two reconciles of one object at the same
 //! time, and of several requests for one object the earliest counts. The rest of this room finds
-//! the objects that a change concerns. The reconcile of a healthy object is a decision in memory and
-//! costs no call.
+//! the objects that a change concerns. The reconcile of a healthy object is a decision in memory
+//! and costs no call.
 //!
 //! Watches and controllers are separate, because every replica watches, and only the leader runs
 //! controllers.

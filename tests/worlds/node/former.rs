@@ -74,6 +74,9 @@ fn former_chart(dir: &Path) -> String {
           {{- include "keyturn.containerSettings" . | nindent 10 }}
           args: [webhook, --admin-addr=0.0.0.0:8081]
           env:
+            {{- with .Values.watchNamespaces }}
+            - {name: KEYTURN_WATCH_NAMESPACES, value: {{ join "," . | quote }}}
+            {{- end }}
             {{- include "keyturn.commonEnv" . | nindent 12 }}
           ports:
             - {name: webhook, containerPort: 9443}
