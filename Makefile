@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 LINT := fmt clippy doc product deny generated chart
 .PHONY: help build test versions unit lint $(LINT) generate chart-readme scan demo cluster cluster-down bench image deps clean
-.PHONY: recording advisories sbom release-check windows fuzz soak matrix matrix-docs samples-docs gitops docs traces
+.PHONY: recording advisories sbom release-check windows fuzz soak matrix matrix-docs samples-docs gitops docs traces dashboard
 
 GROUND := tests/cluster/ground
 WINDOWS := x86_64-pc-windows-gnu
@@ -96,6 +96,11 @@ generate: chart-readme ## charts/keyturn/files/crds/ (crds is a link to it), doc
 
 samples-docs: ## docs/samples.md, from the table of the tests
 	KEYTURN_WRITE_PAGES=1 cargo test --locked --quiet --test worlds -- generated::the_page_of_samples
+
+dashboard: ## docs/dashboard.svg: what the panels show of a run of some minutes on a real control plane
+	$(GROUND) build
+	cargo build --locked --bins --quiet
+	KEYTURN_WRITE_PAGES=1 cargo test --locked --quiet --test worlds -- --include-ignored real::dashboard
 
 gitops: ## tests/worlds/gitops/: the objects that GitOps controllers are tried with
 	KEYTURN_WRITE_PAGES=1 cargo test --locked --quiet --test worlds -- simulated::gitops

@@ -12,6 +12,7 @@ mod aws_cli;
 mod bad_input;
 mod confirmation;
 mod conformance;
+mod dashboard;
 mod dataiku;
 pub mod datarobot;
 mod datarobot_client;

@@ -404,13 +404,18 @@ pub(super) struct Serving {
     at: String,
 }
 
-/// Starts both. There is no network for Services here, so the configuration gets the webhook's
-/// address.
+/// Starts both.
 pub(super) async fn serving(install: &Install<'_>) -> Serving {
+    serving_with(install, install.start()).await
+}
+
+/// Starts the webhook beside an operator. There is no network for Services here, so the
+/// configuration gets the webhook's address.
+pub(super) async fn serving_with(install: &Install<'_>, operator: impl Future<Output = Process>) -> Serving {
     let at = free_address();
     // The webhook waits for the certificate that the operator makes.
     let webhook = install.spawn_webhook(&at).await;
-    let operator = install.start().await;
+    let operator = operator.await;
     let webhook = webhook.ready().await;
     for (number, path) in [PATH, REQUIRED_PATH, REQUIRED_PATH].into_iter().enumerate() {
         let (client_config, url) = (format!("/webhooks/{number}/clientConfig"), format!("https://{at}{path}"));
