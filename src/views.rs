@@ -327,17 +327,13 @@ impl Views {
 
     /// Relists every view. The future ends when all have been listed again.
     pub fn relist(&self) -> impl Future<Output = ()> + Send + 'static {
-        let lists = [
-            self.configs.relist().boxed(),
-            self.roles.relist().boxed(),
-            self.secrets.relist().boxed(),
-            self.sources.relist().boxed(),
+        let shared = [
             self.grants.relist().boxed(),
             self.namespaces.relist().boxed(),
             self.instances.relist().boxed(),
             self.data_robots.relist().boxed(),
         ];
-        join_all(lists).map(|_| ())
+        future::join(self.relist_own(), join_all(shared)).map(|_| ())
     }
 
     /// Relists the views of this scope, and not those that all scopes share. The future ends when
