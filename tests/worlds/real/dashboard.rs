@@ -195,7 +195,7 @@ fn suspend() -> kube::api::Patch<Value> {
     kube::api::Patch::Merge(json!({"spec": {"suspend": true}}))
 }
 
-/// What a query returns for one set of labels.
+/// The result of a query for one set of labels.
 struct Series {
     name: String,
     /// Seconds since the epoch, and values.

@@ -51,7 +51,7 @@ pub fn change_datarobot(history: &mut History) -> String {
         }
         1 => {
             let troubles = [Behaviour::BadGateway, Behaviour::AnswerLost, Behaviour::ConnectionFailure];
-            let trouble = troubles[history.dice.below(troubles.len())].clone();
+            let trouble = history.dice.one_of(&troubles);
             let step = format!("DataRobot: {trouble:?}");
             history.world.datarobot.behave(Times::N(1 + history.dice.below(6)), trouble);
             step

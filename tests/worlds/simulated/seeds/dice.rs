@@ -19,7 +19,7 @@ impl Dice {
     }
 
     /// One of these, with equal probability.
-    pub fn one_of<T: Copy>(&mut self, these: &[T]) -> T {
-        these[self.below(these.len())]
+    pub fn one_of<T: Clone>(&mut self, these: &[T]) -> T {
+        these[self.below(these.len())].clone()
     }
 }

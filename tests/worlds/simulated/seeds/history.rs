@@ -353,7 +353,7 @@ impl History {
             }
             1 => {
                 let faults = [Fault::status(500), Fault::status(409), Fault::LoseAnswer, Fault::HangAfter];
-                let fault = faults[self.dice.below(faults.len())].clone();
+                let fault = self.dice.one_of(&faults);
                 let step = format!("the API server: {fault:?}");
                 world.api.fault(Times::N(1 + self.dice.below(3)), Request::is_write, fault);
                 step
@@ -401,14 +401,14 @@ impl History {
             ("all writes of AwsRoles", |r| r.is_on("awsroles") && r.is_write()),
             ("deletions of Secrets", |r| r.is("delete", "secrets")),
         ];
-        let (what, fits) = refused[self.dice.below(refused.len())];
+        let (what, fits) = self.dice.one_of(&refused);
         let faults = [
             Fault::Refuse(Failure::new(403, "exceeded quota: team")),
             Fault::Refuse(Failure::new(422, "ValidatingAdmissionPolicy 'teams' denied request")),
             Fault::status(500),
             Fault::Hang,
         ];
-        let fault = faults[self.dice.below(faults.len())].clone();
+        let fault = self.dice.one_of(&faults);
         self.steps.push(format!("from now on the API server refuses {what}: {fault:?}"));
         self.end_failures();
         self.world.api.fault(Times::UntilCleared, fits, fault);

@@ -75,7 +75,7 @@ impl Runs {
 /// The numbers of calls to STS whose answer is no session that arrives.
 pub type Lost = Arc<Mutex<BTreeSet<usize>>>;
 
-/// What the double of STS saw.
+/// The calls that the double of STS saw.
 #[derive(Default)]
 struct Calls {
     all: usize,

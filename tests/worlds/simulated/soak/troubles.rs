@@ -1,4 +1,4 @@
-//! What goes wrong, and until when.
+//! The troubles, each with its end.
 
 use super::Soak;
 use crate::{
@@ -129,7 +129,7 @@ fn sts_fails(soak: &mut Soak, minutes: u32) -> Trouble {
         // Longer than keyturn waits.
         Behaviour::Latency(Duration::from_secs(12)),
     ];
-    let behaviour = behaviours[soak.dice.below(behaviours.len())].clone();
+    let behaviour = soak.dice.one_of(&behaviours);
     let part = of_ten(&mut soak.dice);
     let mut trouble = Trouble::new(format!("STS: {behaviour:?} for {part} of 10 calls, {minutes} min"), minutes);
     trouble.is_bad = true;
@@ -138,8 +138,7 @@ fn sts_fails(soak: &mut Soak, minutes: u32) -> Trouble {
 }
 
 fn sts_is_away(soak: &mut Soak) -> Trouble {
-    let behaviour = soak.dice.one_of(&[0, 1]);
-    let behaviour = [Behaviour::ConnectionFailure, Behaviour::Hang][behaviour].clone();
+    let behaviour = soak.dice.one_of(&[Behaviour::ConnectionFailure, Behaviour::Hang]);
     let mut trouble = Trouble::new(format!("STS is away for three hours: {behaviour:?}"), 180);
     trouble.is_bad = true;
     trouble.rules.sts.push(spoil_sts(soak, 10, behaviour));
@@ -173,7 +172,7 @@ fn api_server_fails(soak: &mut Soak, minutes: u32) -> Trouble {
         ("reads", |request| matches!(request.verb, "get" | "list")),
         ("watches", |request| request.verb == "watch"),
     ];
-    let (what, fits) = kinds[soak.dice.below(kinds.len())];
+    let (what, fits) = soak.dice.one_of(&kinds);
     let part = of_ten(&mut soak.dice);
     let name = format!("the API server: {fault:?} for {part} of 10 of {what}, {minutes} min");
     let mut trouble = Trouble::new(name, minutes);
@@ -199,7 +198,7 @@ fn dss_fails(soak: &mut Soak, minutes: u32) -> Trouble {
         OfDss::AnswerLost,
         OfDss::Latency(Duration::from_secs(3)),
     ];
-    let behaviour = behaviours[soak.dice.below(behaviours.len())].clone();
+    let behaviour = soak.dice.one_of(&behaviours);
     let part = of_ten(&mut soak.dice);
     let mut trouble = Trouble::new(format!("DSS: {behaviour:?} for {part} of 10 calls, {minutes} min"), minutes);
     trouble.is_of_dss = true;

@@ -183,7 +183,7 @@ impl History {
             Behaviour::EmptyListing,
             Behaviour::Latency(Duration::from_secs(2)),
         ];
-        let trouble = troubles[self.dice.below(troubles.len())].clone();
+        let trouble = self.dice.one_of(&troubles);
         let step = format!("DSS: {trouble:?}");
         self.world.dss.behave(Times::N(1 + self.dice.below(6)), trouble);
         step
