@@ -3,8 +3,8 @@
 //! A typed object takes several times the memory of its JSON, because each of its many optional
 //! parts takes its place whether it is there or not, and each map of one entry has room for eleven.
 //! Of the kinds of which there are as many as persons, the store therefore keeps each object as
-//! JSON, and parses it when it is needed. That takes some 20 µs. A reconcile needs a few objects of
-//! its own, while thousands rest.
+//! JSON, and parses it when it is needed. A reconcile needs a few objects of its own, while
+//! thousands rest.
 
 use super::{
     index::Index,

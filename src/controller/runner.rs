@@ -85,7 +85,7 @@ mod tests {
         time::sleep,
     };
 
-    /// What a run has done: the objects in the order of their reconciles, and the most that ran at
+    /// The record of a run: the objects in the order of their reconciles, and the most that ran at
     /// the same time.
     #[derive(Default)]
     struct Seen {

@@ -1,4 +1,4 @@
-//! What the Lease of a shard says of the shard.
+//! The announcement of a shard in its Lease.
 
 use super::{NamespaceSelector, Shard};
 use crate::api::names::{SHARD, SHARD_NAMESPACES, SHARD_OWNS_CLUSTER, SHARD_STANDING};
